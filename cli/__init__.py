@@ -1,0 +1,1 @@
+"""The `mauntic` command. It runs on the host and is never part of a bundle."""

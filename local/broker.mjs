@@ -1,0 +1,22 @@
+// miniflare's own log: what its queue broker says of each batch, and its warnings.
+import { stripVTControlCharacters } from "node:util";
+import { emit } from "./events.mjs";
+
+const SETTLED = /^QUEUE (\S+) (\d+)\/(\d+)/;
+
+/** `onFailedBatch(queue, n)`: of the queue's batches, the broker has settled the nth, with failures. */
+export function brokerLog(Log, LogLevel, onFailedBatch) {
+  const settled = new Map(); // queue -> batches
+  return new (class extends Log {
+    logWithLevel(level, message) {
+      const text = stripVTControlCharacters(message);
+      const [, queue, acked, total] = text.match(SETTLED) ?? [];
+      if (queue) settled.set(queue, (settled.get(queue) ?? 0) + 1);
+      if (queue && acked !== total) onFailedBatch(queue, settled.get(queue));
+      if (level === LogLevel.WARN) emit("log", { worker: null, level: "warn", text });
+      if (level === LogLevel.ERROR) emit("log", { worker: null, level: "error", text });
+    }
+
+    log() {} // standard output is not for prose
+  })(LogLevel.INFO);
+}

@@ -1,0 +1,16 @@
+// Standard output carries events, one JSON object a line, for the supervisor.
+import { MARK } from "./console.mjs";
+
+export function emit(event, fields = {}) {
+  process.stdout.write(`${JSON.stringify({ event, ...fields })}\n`);
+}
+
+const LEVELS = { debug: "info", log: "info", info: "info", warn: "warn", error: "error" };
+// workerd's complaint about an exception that its host has told already, with the traceback.
+const TOLD = /^(Uncaught|workerd\/io\/|.*jsg\.Error: )/;
+
+/** A line of a worker carries its name; others are workerd's own. */
+export function onRuntimeLine({ level, message }) {
+  if (message.startsWith(MARK)) emit("log", JSON.parse(message.slice(MARK.length)));
+  else if (!TOLD.test(message)) emit("log", { worker: null, level: LEVELS[level] ?? "info", text: message });
+}

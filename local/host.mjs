@@ -1,0 +1,114 @@
+// A Worker that runs a Python Worker. What it hands to Python is what production hands over; beside
+// that it counts messages (ledger.mjs) and keeps metric points, which production does elsewhere.
+import { WorkerEntrypoint, env as ownEnv } from "cloudflare:workers";
+import { boot, compiled } from "./interpreter.mjs";
+import { Points, publicEnv } from "./bindings.mjs";
+import { say } from "./console.mjs";
+import { pack } from "./pack.mjs";
+import { watch } from "./batch.mjs";
+
+const worker = ownEnv.LOCAL_NAME;
+let current; // a promise of the interpreter that answers the next event
+
+async function load() {
+  const started = performance.now();
+  const response = await ownEnv.LOCAL_SERVER.fetch("http://local/site");
+  const interpreter = await boot(worker, await response.arrayBuffer(), publicEnv(new Points()));
+  interpreter.bootMs = Math.round(performance.now() - started);
+  if (response.headers.get("bytecode") === "wanted") await keepBytecode(interpreter);
+  return interpreter;
+}
+
+async function keepBytecode({ pyodide }) {
+  const body = pack(compiled(pyodide));
+  await ownEnv.LOCAL_SERVER.fetch("http://local/bytecode", { method: "POST", body });
+}
+
+const CALL = { relaxed: true, promising: true };
+
+/** Python's own words, without the frames of the machinery between JavaScript and Python. */
+function tracebackOf(error) {
+  const lines = String(error?.message ?? error).trimEnd().split("\n");
+  const kept = [];
+  let skipping = false;
+  for (const line of lines) {
+    if (line.startsWith('  File "')) skipping = /_pyodide|\/session\/runtime\/|importlib/.test(line);
+    else if (!line.startsWith("    ")) skipping = false;
+    if (!skipping) kept.push(line);
+  }
+  return kept.join("\n");
+}
+
+export default class extends WorkerEntrypoint {
+  /** Runs one event in a new instance of the worker's class, and reports how it failed. */
+  async #run(describe, run) {
+    const points = new Points();
+    try {
+      const interpreter = await (current ??= load());
+      const instance = interpreter.Default(this.ctx, publicEnv(points));
+      try {
+        return await run(interpreter, instance);
+      } finally {
+        instance.destroy?.();
+      }
+    } catch (error) {
+      const traceback = tracebackOf(error);
+      say(worker, "error", `${describe} raised\n${traceback}`);
+      throw new Error(traceback.split("\n").at(-1), { cause: traceback });
+    } finally {
+      await points.flush();
+    }
+  }
+
+  async fetch(request) {
+    return this.#run("fetch", ({ dispatch }, instance) =>
+      dispatch.fetch.callWithOptions(CALL, instance, request),
+    );
+  }
+
+  async scheduled(controller) {
+    const { cron, scheduledTime } = controller;
+    try {
+      await this.#run(`scheduled ${cron}`, ({ dispatch }, instance) =>
+        dispatch.event.callWithOptions(CALL, instance, "scheduled", controller),
+      );
+    } catch (error) {
+      await ownEnv.LOCAL_LEDGER.cronFailed(worker, cron, Number(scheduledTime), error.cause);
+      throw error;
+    }
+  }
+
+  async queue(batch) {
+    const answers = watch(batch);
+    const { ticket, tailed } = await ownEnv.LOCAL_LEDGER.begin(batch.queue, answers.attempts());
+    let raised = false;
+    try {
+      await this.#run(`queue ${batch.queue}`, ({ dispatch }, instance) =>
+        dispatch.event.callWithOptions(CALL, instance, "queue", batch),
+      );
+    } catch (error) {
+      raised = true;
+      throw error;
+    } finally {
+      await ownEnv.LOCAL_LEDGER.end(batch.queue, ticket, answers.settled(raised, tailed));
+    }
+  }
+}
+
+/** What the server asks of a host, out of a worker's sight. */
+export class Runtime extends WorkerEntrypoint {
+  async load() {
+    const next = load();
+    try {
+      const { bootMs } = await next;
+      current = next; // the old interpreter becomes garbage when its last event has ended
+      return { bootMs };
+    } catch (error) {
+      return { error: tracebackOf(error) };
+    }
+  }
+
+  async memory() {
+    return { wasmBytes: (await current)?.pyodide._module.HEAP8.length ?? 0 };
+  }
+}

@@ -1,0 +1,130 @@
+"""Importing a worker declares, it never does: what production's start-up snapshot refuses or
+freezes is refused here by name. Each refusal says which file and line asked.
+
+Functions that Python code calls are wrapped; requests that reach the system (C extensions, the
+clock behind `datetime.now`) are reported by the host through `on_entropy` and `on_clock`.
+"""
+
+import os
+import random
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from . import allow_entropy, import_patch_manager
+
+EIO = 29
+OWN = "/session/metadata/"
+VENDORED = OWN + "python_modules/"
+GUARD = str(Path(__file__).parent)
+
+_RANDOM_FUNCTIONS = tuple(
+    name for name, value in vars(random).items() if getattr(value, "__self__", None) is random._inst
+)
+_SOCKET_FUNCTIONS = ("getaddrinfo", "gethostbyname", "create_connection", "create_server")
+_SOCKET_METHODS = ("connect", "connect_ex", "bind")
+
+_refusals: list[str] = []
+_originals: list[tuple[Any, str, Any]] = []
+_importing = False
+
+
+class ImportRefused(ImportError):
+    """The worker does something while it is imported that only an event handler may do."""
+
+
+def start() -> None:
+    global _importing
+    _importing = True
+    import_patch_manager.start()
+    for owner, name in ((os, "urandom"), (random, "_urandom")):
+        _replace(owner, name, "asked for randomness (os.urandom)", _takes_allowed_call)
+    for name in _RANDOM_FUNCTIONS:
+        if name not in ("seed", "setstate", "getstate"):
+            _replace(random, name, f"asked for randomness (random.{name})")
+    _replace(random, "seed", "asked for randomness (random.seed)", _seeds)
+    _replace(random.Random, "seed", "asked for randomness (random.Random)", _seeds_itself)
+    for name in _SOCKET_FUNCTIONS:
+        _replace(socket, name, f"opened a connection (socket.{name})")
+    for name in _SOCKET_METHODS:
+        _replace(socket.socket, name, f"opened a connection (socket.socket.{name})")
+
+
+def finish() -> None:
+    """Put everything back, and refuse the worker if one of its own modules asked."""
+    global _importing
+    _importing = False
+    for owner, name, original in reversed(_originals):
+        setattr(owner, name, original)
+    _originals.clear()
+    import_patch_manager.finish()
+    random.seed()
+    if _refusals:
+        raise ImportRefused("; ".join(dict.fromkeys(_refusals)))
+
+
+def on_entropy() -> int:
+    """A request for randomness reached the system: 0 if it is allowed, else an error number."""
+    if not _importing or allow_entropy.take_allowed_call():
+        return 0
+    _note("asked for randomness")
+    return EIO
+
+
+def on_clock() -> None:
+    """The clock was read. Production says 1970-01-01 then; vendored packages may live with it."""
+    if _importing:
+        _note("read the clock")
+
+
+def _never(*_args: Any, **_kwargs: Any) -> bool:
+    return False
+
+
+def _takes_allowed_call(*_args: Any) -> bool:
+    return allow_entropy.take_allowed_call()
+
+
+def _seeds(a: Any = None, *_args: Any, **_kwargs: Any) -> bool:
+    """A given seed is no randomness."""
+    return a is not None
+
+
+def _seeds_itself(_self: random.Random, a: Any = None, *_args: Any, **_kwargs: Any) -> bool:
+    return a is not None
+
+
+def _replace(owner: Any, name: str, what: str, is_allowed: Callable[..., bool] = _never) -> None:
+    original = getattr(owner, name)
+
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        if not _importing or is_allowed(*args, **kwargs):
+            return original(*args, **kwargs)
+        raise OSError(EIO, f"{_note(what)} Do it inside an event handler.")
+
+    _originals.append((owner, name, original))
+    setattr(owner, name, guarded)
+
+
+def _note(what: str) -> str:
+    """Say who asked; what a module of ours asked for is kept, even if it caught the error."""
+    path, line = _culprit()
+    sentence = f"{path.removeprefix(OWN)} line {line} {what} while it was imported."
+    if path.startswith(OWN) and not path.startswith(VENDORED):
+        _refusals.append(sentence)
+    return sentence
+
+
+def _culprit() -> tuple[str, int]:
+    """The innermost frame that is no library function: a module's top level, or a worker's file."""
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None:
+        path = frame.f_code.co_filename
+        outside = path.startswith(OWN) or frame.f_code.co_name == "<module>"
+        if outside and not path.startswith(GUARD):
+            return path, frame.f_lineno
+        frame = frame.f_back
+    return "an unknown module", 0

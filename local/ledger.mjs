@@ -1,0 +1,167 @@
+// The control worker: it runs beside the workers in the same workerd, holds a producer for every
+// queue, and counts every message from its sending to its last answer. The broker itself tells only
+// how many messages wait; delayed ones and those being handled it keeps to itself.
+import { WorkerEntrypoint, env } from "cloudflare:workers";
+import { Tally } from "./tally.mjs";
+import { Tails } from "./tails.mjs";
+
+const settings = JSON.parse(env.QUEUES); // name -> consumer's settings, and its producer's binding
+const tallies = new Map(Object.keys(settings).map((name) => [name, new Tally(settings[name])]));
+const tails = new Tails();
+const cronErrors = new Map();
+const paused = new Set();
+
+const PAUSE_POLL_MS = 20;
+const IDLE_POLL_MS = 5;
+const SEND_MAX = 100; // messages of one sendBatch, as in production
+const SEND_BYTES_MAX = 256_000;
+
+const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+const cronKey = (...parts) => parts.join(" ");
+
+/** Called by the hosts. */
+export class Ledger extends WorkerEntrypoint {
+  sending(queue, delays) {
+    return tallies.get(queue)?.sending(delays);
+  }
+
+  notSent(queue, receipt) {
+    tallies.get(queue)?.notSent(receipt);
+  }
+
+  // A paused queue holds its batch here, before the worker has seen it: no attempt is spent.
+  async begin(queue, attempts) {
+    while (paused.has(queue)) await sleep(PAUSE_POLL_MS);
+    return { ticket: tallies.get(queue).begin(attempts), tailed: tails.has(queue) };
+  }
+
+  end(queue, ticket, answers) {
+    settle(queue, ticket, answers);
+  }
+
+  cronFailed(worker, cron, scheduledTime, error) {
+    cronErrors.set(cronKey(worker, cron, scheduledTime), error);
+  }
+}
+
+function settle(queue, ticket, answers) {
+  const dead = tallies.get(queue).end(ticket, answers);
+  tallies.get(settings[queue].deadLetterQueue)?.arrived(dead);
+  tails.add(queue, answers);
+}
+
+/** Called by the server, over HTTP. */
+export default class extends WorkerEntrypoint {
+  async fetch(request) {
+    const url = new URL(request.url);
+    const [action, queue] = url.pathname.slice(1).split("/").map(decodeURIComponent);
+    const input = request.method === "POST" ? await request.json() : null;
+    switch (action) {
+      case "queues":
+        return Response.json(await describeAll());
+      case "send":
+        return Response.json(await send(queue, input));
+      case "idle":
+        return Response.json(await idle(input));
+      case "tail":
+        return new Response(tails.stream(queue));
+      case "pause":
+        paused.add(queue);
+        return Response.json({ paused: true });
+      case "resume":
+        paused.delete(queue);
+        return Response.json({ paused: false });
+      case "unanswered":
+        return Response.json(abandon(queue, input.settled));
+      case "load":
+        return Response.json(await env[`HOST_${queue}`].load());
+      case "memory":
+        return Response.json(await env[`HOST_${queue}`].memory());
+      case "cron-error":
+        return Response.json(takeCronError(input));
+    }
+    return new Response(null, { status: 404 });
+  }
+}
+
+async function describeAll() {
+  const entries = [...tallies].map(async ([name, tally]) => {
+    const backlog = await env[settings[name].binding].metrics();
+    const oldest = Number(backlog.oldestMessageTimestamp ?? 0);
+    const waiting = { oldestMessageAt: oldest || null, backlogBytes: backlog.backlogBytes };
+    const { binding: _binding, ...own } = settings[name];
+    return [name, { ...tally.counts(), ...waiting, paused: paused.has(name), ...own }];
+  });
+  return Object.fromEntries(await Promise.all(entries));
+}
+
+async function send(queue, messages) {
+  const producer = env[settings[queue].binding];
+  const tally = tallies.get(queue);
+  let sent = 0;
+  for (const part of portions(messages.map(outgoing))) {
+    const receipt = tally.sending(part.map((message) => message.delaySeconds));
+    try {
+      await producer.sendBatch(part);
+      sent += part.length;
+    } catch (error) {
+      tally.notSent(receipt);
+      return { sent, error: error.message };
+    }
+  }
+  return { sent };
+}
+
+/** What fits into one sendBatch. A message that fits into none is left to the broker to refuse. */
+function* portions(messages) {
+  let part = [];
+  let partBytes = 0;
+  for (const message of messages) {
+    const bytes = new TextEncoder().encode(JSON.stringify(message.body)).length;
+    if (part.length > 0 && (part.length === SEND_MAX || partBytes + bytes > SEND_BYTES_MAX)) {
+      yield part;
+      [part, partBytes] = [[], 0];
+    }
+    part.push(message);
+    partBytes += bytes;
+  }
+  if (part.length > 0) yield part;
+}
+
+function outgoing({ body, contentType = "json", delaySeconds }) {
+  return { body, contentType, ...(delaySeconds != null && { delaySeconds }) };
+}
+
+async function idle({ timeout_ms = 30_000, queues = null, quiet_ms = 0 }) {
+  const names = queues ?? [...tallies.keys()];
+  const end = Date.now() + timeout_ms;
+  let idleSince = null;
+  for (;;) {
+    const now = Date.now();
+    const isIdle = names.every((name) => tallies.get(name).isEmpty());
+    idleSince = isIdle ? (idleSince ?? now) : null;
+    const isQuiet = isIdle && now - idleSince >= quiet_ms;
+    if (isQuiet || now >= end) {
+      const counts = names.map((name) => [name, tallies.get(name).counts()]);
+      return { idle: isQuiet, queues: Object.fromEntries(counts) };
+    }
+    await sleep(IDLE_POLL_MS);
+  }
+}
+
+/** The broker has settled the first n batches: one of them still open lost its host half-way. */
+function abandon(queue, settled) {
+  const open = tallies.get(queue)?.open();
+  const isAbandoned = open != null && open.ticket <= settled;
+  if (isAbandoned) settle(queue, open.ticket, open.attempts.map(asException));
+  return { abandoned: isAbandoned };
+}
+
+const asException = (attempts) => ({ attempts, answer: "exception" });
+
+function takeCronError({ worker, cron, scheduledTime }) {
+  const key = cronKey(worker, cron, scheduledTime);
+  const error = cronErrors.get(key) ?? null;
+  cronErrors.delete(key);
+  return { error };
+}

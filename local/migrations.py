@@ -1,0 +1,151 @@
+"""The schema: `migrations/*.sql` applied by dbmate, and written out by pg_dump for readers.
+
+`python -m local.migrations up | status | dump`: the first two work on `DATABASE_URL` or else on the
+embedded database; `dump` makes the schema anew from the migrations and prints it (`make schema`).
+"""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+from local.database_url import LOOPBACK_HOSTS, DatabaseUnavailable, DatabaseUrl
+from local.postgres import open_database, temporary_server
+from local.postgres_account import BINARIES
+
+ROOT = Path(__file__).resolve().parent.parent
+DIRECTORY = ROOT / "migrations"
+UNDO = "-- migrate:down"
+TABLE = "ops.schema_migrations"  # dbmate makes schema and table itself
+
+# pg_dump heads every statement with a comment, and sets defaults in between.
+HEADING = re.compile(r"^--\n-- Name: .*; Type: .*; Schema: .*\n--\n", re.MULTILINE)
+DEFAULTS = re.compile(
+    r"^SET default_(tablespace|table_access_method|toast_compression) = .*;\n", re.M
+)
+TRAILER = "\n--\n-- PostgreSQL database dump complete\n"
+
+
+class MigrationFailed(Exception):
+    """dbmate refused or a migration failed; the text is what dbmate said."""
+
+
+def migrate(url: str, directory: Path = DIRECTORY) -> str:
+    """Apply what is pending, each file in a transaction; returns a line for each file."""
+    return dbmate(url, directory, "migrate")
+
+
+def status(url: str, directory: Path = DIRECTORY) -> str:
+    """The migrations, `[X]` before each that is applied, and how many are pending."""
+    return dbmate(url, directory, "status")
+
+
+def dbmate(url: str, directory: Path, command: str) -> str:
+    """Run dbmate. The URL goes by the environment: arguments are public (`ps`)."""
+    with forward_only(directory) as files:
+        done = subprocess.run(
+            [
+                *(dbmate_binary(), "--env", "DATABASE_URL", "--env-file", os.devnull),
+                *("--migrations-dir", files, "--migrations-table", TABLE),
+                *("--no-dump-schema", command),
+            ],
+            env={**os.environ, "DATABASE_URL": for_libpq(url)},
+            capture_output=True,
+            text=True,
+        )
+    if done.returncode != 0:
+        raise MigrationFailed(f"{done.stdout}{done.stderr}".strip())
+    return done.stdout
+
+
+@contextmanager
+def forward_only(directory: Path) -> Iterator[Path]:
+    """The migrations as dbmate wants them: each with a block that undoes it.
+
+    Ours only go forward. An empty block in our own files would let `dbmate rollback` forget a
+    migration without undoing it, so it stands in the copy alone.
+    """
+    with tempfile.TemporaryDirectory(prefix="mauntic-migrations-") as copy:
+        for file in directory.glob("*.sql"):
+            text = file.read_text(encoding="utf-8")
+            Path(copy, file.name).write_text(f"{text}\n{UNDO}\n", encoding="utf-8")
+        yield Path(copy)
+
+
+def dbmate_binary(modules: Path = ROOT / "node_modules") -> Path:
+    """The binary that npm installed for this platform."""
+    found = sorted(modules.glob("@dbmate/*/bin/dbmate"))
+    if not found:
+        raise MigrationFailed("dbmate is not installed: run `make setup`.")
+    return found[0]
+
+
+def for_libpq(url: str) -> str:
+    """The URL with TLS off on the loopback, where dbmate would insist on it."""
+    parts = urlsplit(url)
+    to = DatabaseUrl.parse(url)
+    if to.sslmode is not None or to.host not in LOOPBACK_HOSTS:
+        return url
+    query = "&".join(filter(None, [parts.query, "sslmode=disable"]))
+    return urlunsplit(parts._replace(query=query))
+
+
+def dump_schema(url: str) -> str:
+    """The schema as SQL text: the same for the same schema, whoever made it and when."""
+    to = DatabaseUrl.parse(url)
+    done = subprocess.run(
+        [
+            *(BINARIES / "pg_dump", "--schema-only", "--no-owner", "--no-privileges"),
+            *("--restrict-key", "0", "--exclude-table", TABLE, "--no-password"),
+            *("--host", to.host, "--port", str(to.port), "--username", to.user, to.database),
+        ],
+        env={**os.environ, "PGPASSWORD": to.password or "", "PGCONNECT_TIMEOUT": "5"},
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode != 0:
+        raise DatabaseUnavailable(f"pg_dump failed: {done.stderr.strip()}")
+    return normalised(done.stdout)
+
+
+def normalised(dump: str) -> str:
+    """The statements alone, an empty line apart: no headings, settings or trailer of pg_dump."""
+    body = dump.partition(TRAILER)[0]
+    first, *statements = HEADING.split(body)
+    del first  # pg_dump's greeting and its settings
+    plain = [DEFAULTS.sub("", statement).strip() for statement in statements]
+    return "\n\n".join(statement for statement in plain if statement) + "\n" * bool(statements)
+
+
+def dump_migrations(directory: Path = DIRECTORY) -> str:
+    """The schema that the migrations make, from nothing, in a server of its own."""
+    with temporary_server() as server:
+        migrate(server.url, directory)
+        return dump_schema(server.url)
+
+
+def main(arguments: list[str]) -> int:
+    """The command line; errors go to standard error as one text."""
+    commands = {"up": migrate, "status": status}
+    try:
+        if arguments == ["dump"]:
+            sys.stdout.write(dump_migrations())
+        elif len(arguments) == 1 and arguments[0] in commands:
+            with open_database(os.environ) as database:
+                sys.stdout.write(commands[arguments[0]](database.url))
+        else:
+            sys.stderr.write("usage: python -m local.migrations up | status | dump\n")
+            return 2
+    except (MigrationFailed, DatabaseUnavailable) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

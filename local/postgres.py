@@ -1,0 +1,333 @@
+"""The database of the local runtime: `DATABASE_URL`, or the PostgreSQL that a wheel brings.
+
+The embedded server listens on a free TCP port of 127.0.0.1, as Hyperdrive's local end needs it. It
+lives in one directory (`.local/postgres`), is started by whoever comes first and shared by the
+rest, and ends with the process that started it, however that ends.
+"""
+
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+from types import MappingProxyType, TracebackType
+from typing import Self
+
+import psutil
+
+from local import postgres_pidfile
+from local.database_url import DatabaseUnavailable, check_answers, connect, with_database
+from local.postgres_account import (
+    Account,
+    account_for,
+    locked,
+    reachable_binaries,
+    reachable_home,
+    temporary_directory,
+)
+
+HOME = Path(__file__).resolve().parent.parent / ".local" / "postgres"
+NAME = "mauntic"  # of the role and of the database
+START_TIMEOUT_S = 60  # a server that recovers from a crash needs its time
+STOP_TIMEOUT_S = 30
+POLL_S = 0.005
+RETRY_S = 0.1
+# The port went to somebody else, or children of a killed server are still on their way out.
+WORTH_RETRYING = ("Address already in use", "is still in use")
+CLONING = "FILE_COPY"
+LOG_BYTES_MAX = 10_000_000
+
+SETTINGS = {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",
+    "max_connections": "100",
+    "shared_buffers": "256MB",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+}
+# For data that may be lost: tests and benchmarks.
+NOT_DURABLE = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+
+# SCRAM as in production, with its 4096 rounds: RFC 7677 asks for them, and scramp, which does this
+# for pg8000, refuses fewer, so `scram_iterations` cannot make connecting cheaper.
+INITDB = [
+    *("--username", NAME, "--auth", "scram-sha-256"),
+    *("--encoding", "UTF8", "--locale", "C", "--locale-provider", "builtin"),
+    *("--builtin-locale", "C.UTF-8", "--no-instructions"),
+]
+
+# Runs the server and shuts it down (SIGINT: fast, clean) as soon as the pipe on its standard input
+# closes, which the end of the owner does even when that is a SIGKILL. Exits with the server.
+GUARD = """
+exec 3<&0
+"$@" 3<&- </dev/null & server=$!
+{ read -r _ <&3; kill -INT "$server"; } 2>/dev/null & watcher=$!
+wait "$server"; status=$?
+kill "$watcher" 2>/dev/null
+exit "$status"
+"""
+
+
+class Server:
+    """An embedded PostgreSQL in one directory; a context manager that starts and stops it."""
+
+    def __init__(
+        self,
+        home: Path = HOME,
+        *,
+        durable: bool = True,
+        settings: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        self._home = home
+        self._settings = {**SETTINGS, **({} if durable else NOT_DURABLE), **settings}
+        self._durable = durable
+        self._account = Account()
+        self._binaries = Path()
+        self._guard: subprocess.Popen[bytes] | None = None
+        self._port: int | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    @property
+    def url(self) -> str:
+        """The URL of the database, with its password; only for a server that was started."""
+        if self._port is None:
+            raise RuntimeError("the server was not started")
+        password = (self._home / "password").read_text()
+        return f"postgresql://{NAME}:{password}@127.0.0.1:{self._port}/{NAME}"
+
+    @property
+    def owned(self) -> bool:
+        """Whether this object started the server, and so will stop it."""
+        return self._guard is not None
+
+    @property
+    def log(self) -> Path:
+        """What the server wrote."""
+        return self._home / "server.log"
+
+    def start(self) -> None:
+        """Start the server, or join the one that already runs in this directory."""
+        self._settle()
+        with locked(self._home / "lock"):
+            if (running := self._running()) is not None:
+                self._port = running.port
+                return
+            self._initialise()
+            self._launch()
+            try:
+                self._create_database()
+            except BaseException:
+                self._release_guard()
+                raise
+
+    def stop(self) -> None:
+        """Shut the server down cleanly, if this object started it."""
+        self._release_guard()
+
+    def restart(self) -> None:
+        """Stop and start, on the same port; only for the one who started it."""
+        if not self.owned and self._running() is not None:
+            raise DatabaseUnavailable(f"The server in {self._home} was started by somebody else.")
+        self.stop()
+        self.start()
+
+    def kill(self) -> None:
+        """End the server as a power cut would, for tests: the next start recovers from its log."""
+        running = self._running()
+        if running is None:
+            return
+        postmaster = psutil.Process(running.pid)
+        postmaster.suspend()  # so that it starts no further child meanwhile
+        for process in [*postmaster.children(recursive=True), postmaster]:
+            process.kill()
+        postmaster.wait(STOP_TIMEOUT_S)
+        self._release_guard()
+
+    def _settle(self) -> None:
+        """Find the account and the place; root may have to use another than the one asked for."""
+        self._account = account_for(self._home / "data")
+        self._home = reachable_home(self._home, self._account).resolve()
+        if not os.access(self._home, os.W_OK | os.X_OK):
+            raise DatabaseUnavailable(
+                f"{self._home} belongs to another account: remove it (`make clean`, as its owner)."
+            )
+        self._account.take(self._home)
+        self._binaries = reachable_binaries(self._account)
+
+    @property
+    def _data(self) -> Path:
+        return self._home / "data"
+
+    def _running(self) -> postgres_pidfile.Postmaster | None:
+        """The server that takes connections here; one that starts or ends is waited for."""
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while (found := postgres_pidfile.read(self._data)) is not None and not found.ready:
+            if time.monotonic() > deadline:
+                raise DatabaseUnavailable(
+                    f"PostgreSQL (process {found.pid}) neither starts nor ends; see {self.log}."
+                )
+            time.sleep(POLL_S)
+        return found
+
+    def _initialise(self) -> None:
+        """Make the data directory, whole or not at all: an interrupted attempt is begun anew."""
+        if self._data.exists():
+            return
+        new = self._home / "data.new"
+        shutil.rmtree(new, ignore_errors=True)
+        password = self._home / "password"
+        password.unlink(missing_ok=True)
+        password.touch(mode=0o600)
+        password.write_text(secrets.token_urlsafe(24))
+        self._account.take(password)
+        command = [self._binaries / "initdb", "--pgdata", new, "--pwfile", password, *INITDB]
+        self._run_initdb([*map(str, command), *([] if self._durable else ["--no-sync"])])
+        new.rename(self._data)
+
+    def _run_initdb(self, command: list[str]) -> None:
+        options = self._account.popen_options()
+        done = subprocess.run(command, cwd="/", capture_output=True, text=True, **options)
+        if done.returncode != 0:
+            raise DatabaseUnavailable(f"initdb failed: {last_line(done.stderr)}")
+
+    def _launch(self) -> None:
+        """Start the server process and wait until it is ready, on another port if one is taken."""
+        deadline = time.monotonic() + START_TIMEOUT_S
+        port = self._port or free_port()
+        while True:
+            log_start = self._spawn(port)
+            if self._became_ready(deadline):
+                self._port = port
+                return
+            self._release_guard()
+            said = self.log.read_text()[log_start:]
+            if not any(text in said for text in WORTH_RETRYING) or time.monotonic() > deadline:
+                raise DatabaseUnavailable(
+                    f"PostgreSQL did not start ({last_line(said)}); see {self.log}."
+                )
+            time.sleep(RETRY_S)
+            port = free_port()
+
+    def _spawn(self, port: int) -> int:
+        """Run the server under its guard; returns where in the log its lines begin."""
+        self._release_guard()
+        postgres_pidfile.discard_foreign(self._data)
+        settings = {**self._settings, "port": str(port)}
+        options = [text for item in settings.items() for text in ("-c", "=".join(item))]
+        server = [str(self._binaries / "postgres"), "-D", str(self._data), *options]
+        with self.log.open("a") as log:
+            if log.tell() > LOG_BYTES_MAX:
+                log.truncate(0)
+            self._guard = subprocess.Popen(
+                ["sh", "-c", GUARD, "guard", *server],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                cwd="/",
+                start_new_session=True,  # Ctrl-C in the terminal is the owner's to answer
+                **self._account.popen_options(),
+            )
+            return log.tell()
+
+    def _became_ready(self, deadline: float) -> bool:
+        assert self._guard is not None
+        while self._guard.poll() is None and time.monotonic() < deadline:
+            found = postgres_pidfile.read(self._data)
+            if found is not None and found.ready:
+                return True
+            time.sleep(POLL_S)
+        return False
+
+    def _release_guard(self) -> None:
+        """Close the guard's pipe, so that it ends with its server, and wait for that."""
+        if self._guard is None:
+            return
+        assert self._guard.stdin is not None
+        self._guard.stdin.close()
+        try:
+            self._guard.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            raise DatabaseUnavailable(
+                f"PostgreSQL did not stop within {STOP_TIMEOUT_S} s; see {self.log}."
+            ) from None
+        self._guard = None
+
+    def _create_database(self) -> None:
+        with closing(connect(with_database(self.url, "postgres"))) as connection:
+            known = connection.run("SELECT FROM pg_database WHERE datname = :name", name=NAME)
+            if not known:
+                connection.run(f"CREATE DATABASE {NAME}")
+
+
+class GivenDatabase:
+    """The database that `DATABASE_URL` names: ours to use, not to start or stop."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def __enter__(self) -> Self:
+        check_answers(self.url)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing of ours to end."""
+
+
+def open_database(environment: Mapping[str, str], home: Path = HOME) -> Server | GivenDatabase:
+    """The database to work on, as a context manager with a `url`: the given one, else our own."""
+    if given := environment.get("DATABASE_URL"):
+        return GivenDatabase(given)
+    return Server(home)
+
+
+@contextmanager
+def temporary_server(settings: Mapping[str, str] = MappingProxyType({})) -> Iterator[Server]:
+    """A server for data that may be lost, in a directory of its own that is removed afterwards."""
+    home = temporary_directory(account_for(None))
+    try:
+        with Server(home, durable=False, settings=settings) as server:
+            yield server
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@contextmanager
+def scratch_database(server: Server | str, template: str = "template1") -> Iterator[str]:
+    """A new database that is a copy of the template; yields its URL and drops it afterwards."""
+    url = server if isinstance(server, str) else server.url
+    name = f"scratch_{secrets.token_hex(6)}"
+    with closing(connect(with_database(url, "postgres"))) as admin:
+        admin.run(f'CREATE DATABASE {name} TEMPLATE "{template}" STRATEGY {CLONING}')
+        try:
+            yield with_database(url, name)
+        finally:
+            admin.run(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 that nobody uses at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def last_line(text: str) -> str:
+    """The last line that says something, without the trailing dot."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    return lines[-1].strip().rstrip(".") if lines else "it said nothing"

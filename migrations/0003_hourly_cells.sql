@@ -1,0 +1,24 @@
+-- migrate:up
+-- What makes the hourly run cost what its hour holds, not what its day holds: docs/decisions/0002.
+
+create table analytics.hourly_cells (
+    organization_id uuid not null,
+    date date not null,
+    event_type varchar(100) not null,
+    hour timestamptz not null,
+    count bigint not null check (count >= 0),
+    first_seen bigint not null check (first_seen between 0 and count),
+    fingerprint bigint not null,
+    primary key (organization_id, date, event_type, hour),
+    check (date = (hour at time zone 'UTC')::date)
+);
+comment on table analytics.hourly_cells is 'The events of one hour of an organisation and type. A day''s row in event_aggregates is the sum of its cells.';
+comment on column analytics.hourly_cells.first_seen is 'Contacts who have no event of this type earlier on the same day: summed over the day they are its distinct contacts.';
+comment on column analytics.hourly_cells.fingerprint is 'Exclusive or over the hour''s events of a 64-bit hash of (id, contact): tells a changed hour without reading its day.';
+create index hourly_cells_hour on analytics.hourly_cells (hour);
+
+create table analytics.booked_days (
+    date date primary key,
+    booked_at timestamptz not null
+);
+comment on table analytics.booked_days is 'One row a day, locked by whoever books into it: runs of one day go one after the other.';

@@ -1,0 +1,119 @@
+"""The platform's side of the ports: the only module, beside each `entry.py`, that sees JS objects."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pg8000.native
+
+from shared import dead_letters
+from shared.adapters.postgres import Postgres
+from shared.adapters.queue import BoundQueue
+from shared.adapters.r2 import BoundBucket
+from shared.consume import consume
+from shared.dispatch import dispatch
+from shared.jobs import Worker
+from shared.log import log
+from shared.points import checked_point
+from shared.ports import Ports
+from shared.settings import Settings
+
+
+async def answer_tick(controller: Any, env: Any, worker: Worker) -> None:
+    """`scheduled`: enqueue what is due at the planned time, not at the time it fired."""
+    tick = datetime.fromtimestamp(controller.scheduledTime / 1_000, UTC)
+    await dispatch(worker, str(controller.cron), tick, ports(env, worker))
+
+
+async def answer_batch(batch: Any, env: Any, worker: Worker) -> None:
+    """`queue`: consume the worker's own queue, archive what arrives in its dead-letter queue."""
+    deliveries = QueueBatch(batch)
+    handle = dead_letters.archive if deliveries.queue == worker.queue.dead_letter_name else consume
+    await handle(deliveries, worker, ports(env, worker))
+
+
+def ports(env: Any, worker: Worker) -> Ports:
+    """The ports of one invocation, over the bindings that wrangler.toml names."""
+
+    def producer(binding: str) -> BoundQueue | None:
+        queue = getattr(env, binding, None)
+        return BoundQueue(queue) if queue is not None else None
+
+    def setting(name: str) -> str | None:
+        value = getattr(env, name, None)
+        return None if value is None else str(value)
+
+    def write_point(index: str, blobs: list[str], doubles: list[float]) -> None:
+        env.METRICS.writeDataPoint(checked_point(index, blobs, doubles))
+
+    return Ports(
+        db=Postgres(lambda: _connect(env.DB)),
+        queue=BoundQueue(getattr(env, worker.queue.binding)),
+        dead_letters=BoundQueue(getattr(env, worker.queue.dead_letter_binding)),
+        http=FetchHttp(),
+        settings=Settings(setting),
+        clock=lambda: datetime.now(UTC),
+        random=random.random,
+        log=log,
+        write_point=write_point,
+        bucket=lambda binding: BoundBucket(getattr(env, binding)),
+        producer=producer,
+    )
+
+
+def _connect(hyperdrive: Any) -> pg8000.native.Connection:
+    return pg8000.native.Connection(
+        user=hyperdrive.user,
+        password=hyperdrive.password,
+        host=hyperdrive.host,
+        port=int(hyperdrive.port),
+        database=hyperdrive.database,
+        ssl_context=False,  # Hyperdrive itself encrypts what leaves the machine
+    )
+
+
+class QueueBatch:
+    """A Batch over the platform's."""
+
+    def __init__(self, batch: Any) -> None:
+        self.queue = str(batch.queue)
+        self._deliveries = [QueueDelivery(message) for message in batch.messages]
+
+    def __iter__(self) -> Iterator[QueueDelivery]:
+        return iter(self._deliveries)
+
+
+class QueueDelivery:
+    """A Delivery over the platform's message, whose timestamp is UTC without saying so."""
+
+    def __init__(self, message: Any) -> None:
+        self._message = message
+        self.id = str(message.id)
+        self.attempts = int(message.attempts)
+        self.body: object = message.body
+        stamp: datetime = message.timestamp
+        self.sent_at = stamp.replace(tzinfo=UTC) if stamp.tzinfo is None else stamp
+
+    def ack(self) -> None:
+        self._message.ack()
+
+    def retry(self, delay_s: int) -> None:
+        self._message.retry(delaySeconds=delay_s)
+
+
+class FetchHttp:
+    """Http through the runtime's own fetch."""
+
+    async def post_json(self, url: str, payload: dict[str, Any]) -> int:
+        import json
+
+        from workers import fetch
+
+        headers = {"content-type": "application/json"}
+        response = await fetch(url, method="POST", headers=headers, body=json.dumps(payload))
+        return int(response.status)
+
+

@@ -1,0 +1,99 @@
+"""Postgres over pg8000: the same in a worker (through Hyperdrive) and on the host.
+
+Hyperdrive pools by transaction: no session state outlives one, so the limits are set inside each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pg8000.native
+from pg8000.exceptions import DatabaseError as ServerSaysNo
+from pg8000.exceptions import InterfaceError
+
+from shared.errors import DatabaseError, DatabaseUnreachable
+from shared.ports import Row
+
+# Hyperdrive ends a statement after 60 s; ending it ourselves gives an error that says so.
+STATEMENT_TIMEOUT_S = 55
+# A run sorts and hashes the contacts of an hour: at the default of 4 MB that goes through the disk.
+WORK_MEM_MB = 64
+
+_BEGIN = (
+    f"begin; set local statement_timeout = '{STATEMENT_TIMEOUT_S}s'; "
+    f"set local work_mem = '{WORK_MEM_MB}MB'; set local jit = off; set local timezone = 'UTC'"
+)
+
+Connect = Callable[[], pg8000.native.Connection]
+
+
+class Postgres:
+    """A Database port. Connects at first use; after a failure to connect it does not try again."""
+
+    def __init__(self, connect: Connect) -> None:
+        self._connect = connect
+        self._connection: pg8000.native.Connection | None = None
+        self._refusal: str | None = None
+
+    def rows(self, sql: str, **parameters: Any) -> list[Row]:
+        with _translated():
+            connection = self._open()
+            values = connection.run(sql, **parameters) or []
+            names = [column["name"] for column in connection.columns or []]
+        return [dict(zip(names, row, strict=True)) for row in values]
+
+    def execute(self, sql: str, **parameters: Any) -> int:
+        with _translated():
+            connection = self._open()
+            connection.run(sql, **parameters)
+            return int(connection.row_count)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        self.execute(_BEGIN)
+        try:
+            yield
+        except BaseException:
+            self._roll_back()
+            raise
+        self.execute("commit")
+
+    def close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            try:
+                connection.close()
+            except (InterfaceError, OSError):
+                pass  # it broke before: there is nothing left to close
+
+    def _open(self) -> pg8000.native.Connection:
+        if self._refusal:
+            raise DatabaseUnreachable(self._refusal)
+        if self._connection is None:
+            try:
+                self._connection = self._connect()
+            except (InterfaceError, OSError) as error:
+                self._refusal = f"cannot connect to Postgres: {error}"
+                raise DatabaseUnreachable(self._refusal) from error
+        return self._connection
+
+    def _roll_back(self) -> None:
+        """Gives a broken connection up, so that the next message of the batch opens a new one."""
+        try:
+            if self._connection is not None:
+                self._connection.run("rollback")
+        except (InterfaceError, ServerSaysNo, OSError):
+            self.close()
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except ServerSaysNo as error:
+        answer = error.args[0] if error.args and isinstance(error.args[0], dict) else {}
+        raise DatabaseError(answer.get("C", "XX000"), answer.get("M", str(error))) from error
+    except (InterfaceError, OSError) as error:
+        raise DatabaseUnreachable(str(error)) from error

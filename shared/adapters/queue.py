@@ -1,0 +1,39 @@
+"""A Producer over a queue binding, within the platform's limits of a call."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+# https://developers.cloudflare.com/queues/platform/limits/
+BATCH_MESSAGES_MAX = 100
+BATCH_BYTES_MAX = 256_000
+
+
+class BoundQueue:
+    """Sends JSON messages through a binding that has `sendBatch`."""
+
+    def __init__(self, binding: Any) -> None:
+        self._binding = binding
+
+    async def send(self, bodies: Sequence[dict[str, Any]], delay_s: int = 0) -> None:
+        for part in cut(bodies):
+            await self._binding.sendBatch(
+                [{"body": body, "contentType": "json", "delaySeconds": delay_s} for body in part]
+            )
+
+
+def cut(bodies: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """The bodies in order, in parts that one call may carry."""
+    part: list[dict[str, Any]] = []
+    room = BATCH_BYTES_MAX
+    for body in bodies:
+        size = len(json.dumps(body).encode()) + 100  # the platform counts about 100 bytes of its own
+        if part and (len(part) == BATCH_MESSAGES_MAX or size > room):
+            yield part
+            part, room = [], BATCH_BYTES_MAX
+        part.append(body)
+        room -= size
+    if part:
+        yield part

@@ -1,0 +1,70 @@
+"""A Bucket over an R2 binding."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from shared.errors import StorageError
+
+KEYS_MAX = 1_000  # a list or delete: https://developers.cloudflare.com/r2/platform/limits/
+
+_STATUS = re.compile(r"\((\d+)\)")
+# R2's own error codes (https://developers.cloudflare.com/r2/api/error-codes/) that a binding puts
+# at the end of its message, as the HTTP status that they stand for.
+_HTTP_STATUS = {10058: 429, 10001: 500, 10043: 503, 10002: 401, 10003: 403, 10006: 404, 10007: 404}
+
+
+class BoundBucket:
+    """One R2 bucket. The binding raises plain errors; here they get their status."""
+
+    def __init__(self, binding: Any) -> None:
+        self._binding = binding
+
+    async def get(self, key: str) -> tuple[str, str] | None:
+        with _translated():
+            found = await self._binding.get(key)
+            return (str(await found.text()), str(found.etag)) if found is not None else None
+
+    async def put(self, key: str, text: str, *, if_etag: str | None = None, if_absent: bool = False) -> str | None:
+        condition = {"etagMatches": if_etag} if if_etag else {"etagDoesNotMatch": "*"} if if_absent else None
+        with _translated():
+            options = {"onlyIf": condition} if condition else {}
+            written = await self._binding.put(key, text, **options)
+            return str(written.etag) if written is not None else None
+
+    async def list(self, prefix: str, cursor: str | None = None) -> tuple[list[str], str | None]:
+        with _translated():
+            options = {"prefix": prefix, "limit": KEYS_MAX} | ({"cursor": cursor} if cursor else {})
+            page = await self._binding.list(**options)
+            keys = [str(item.key) for item in page.objects]
+            return keys, str(page.cursor) if page.truncated else None
+
+    async def delete(self, keys: Sequence[str]) -> None:
+        if len(keys) > KEYS_MAX:
+            raise ValueError(f"R2 deletes {KEYS_MAX} keys a call, not {len(keys)}")
+        with _translated():
+            await self._binding.delete(list(keys))
+
+
+@contextmanager
+def _translated() -> Any:
+    try:
+        yield
+    except StorageError:
+        raise
+    except Exception as error:  # a JsException, whose class the host does not have
+        raise StorageError(status_of(str(error)), str(error)) from error
+
+
+def status_of(text: str) -> int:
+    """The HTTP status that an R2 error's text tells; 500 where it tells none.
+
+    >>> status_of("put: Reduce your rate of simultaneous writes on the same object. (10058)")
+    429
+    """
+    match = _STATUS.search(text)
+    code = int(match.group(1)) if match else 500
+    return code if 400 <= code < 600 else _HTTP_STATUS.get(code, 500)

@@ -1,0 +1,209 @@
+"""A batch of deliveries, to the last one settled: the one way through for every message.
+
+    delivery -> letter (parsed) -> outcome -> recorded, settled, measured
+
+One wrong message never harms its neighbours, nothing is acked without having been done, and
+nothing is ever raised out of here: the platform would deliver the whole batch again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from pydantic import ValidationError
+
+from shared import dead_letters, failures, metrics
+from shared.delivery import Batch, Delivery
+from shared.errors import ServerBusy, Unanswerable, error_class, is_retryable
+from shared.jobs import Job, Worker
+from shared.messages import Message, WindowMessage, decode
+from shared.metrics import Metric
+from shared.outcome import Dead, Done, Outcome, RetryIn, Sharded
+from shared.ports import Ports
+from shared.retry import delay_s
+from shared.run import record_failure, run_window
+
+ERROR_TEXT_MAX = 2_000
+
+
+@dataclass(frozen=True)
+class Letter:
+    """A delivery that was understood: its job and its message."""
+
+    delivery: Delivery
+    job: Job
+    message: Message
+
+
+async def consume(batch: Batch, worker: Worker, ports: Ports) -> None:
+    """Answer every delivery of the batch. The database is opened once at most, and closed."""
+    try:
+        letters = []
+        for delivery in batch:
+            letter = read(delivery, worker)
+            if isinstance(letter, Letter):
+                letters.append(letter)
+            else:
+                await settle(delivery, None, letter, ports.clock(), worker, ports)
+        spent: BaseException | None = None
+        for group in _groups(letters):
+            spent = await _answer(group, worker, ports, spent)
+    finally:
+        ports.db.close()
+
+
+def read(delivery: Delivery, worker: Worker) -> Letter | Dead:
+    """What the delivery asks for, or why nobody can answer it."""
+    try:
+        body = decode(delivery.body)
+    except ValueError as error:
+        return Dead("invalid", "InvalidBody", str(error)[:ERROR_TEXT_MAX])
+    job = worker.by_type.get(body["type"]) if isinstance(body.get("type"), str) else None
+    if job is None:
+        return Dead("unknown_type", "UnknownType", f"{worker.name} has no job of this type")
+    try:
+        return Letter(delivery, job, job.message.model_validate(body | {"type": job.type}))
+    except ValidationError as error:
+        return Dead("invalid", "ValidationError", describe(error))
+
+
+def describe(error: ValidationError) -> str:
+    """Which fields are wrong and why, without the values: those may be personal data."""
+    problems = [f"{'.'.join(map(str, e['loc'])) or 'body'}: {e['msg']}" for e in error.errors(include_input=False)]
+    return "; ".join(problems)[:ERROR_TEXT_MAX]
+
+
+def _groups(letters: Iterable[Letter]) -> list[list[Letter]]:
+    """The letters of a job that takes lists together, all others alone."""
+    groups: dict[object, list[Letter]] = {}
+    for letter in letters:
+        groups.setdefault(letter.job.type if letter.job.batch else id(letter), []).append(letter)
+    return list(groups.values())
+
+
+async def _answer(
+    group: list[Letter], worker: Worker, ports: Ports, spent: BaseException | None
+) -> BaseException | None:
+    """Handle and settle a group; one that fails as a whole is tried one by one.
+
+    The platform's CpuLimitExceeded is no Exception: it is returned, and whatever is handed in as
+    `spent` is the verdict on all that follow, who are not begun.
+    """
+    started = ports.clock()
+    try:
+        if spent:
+            raise spent
+        outcomes = await _handle(group, ports)
+    except (asyncio.CancelledError, KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    except BaseException as error:
+        if not isinstance(error, Exception):
+            spent = error
+        elif len(group) > 1:
+            for letter in group:
+                spent = await _answer([letter], worker, ports, spent)
+            return spent
+        outcomes = [_verdict(error, letter, worker, ports) for letter in group]
+    for letter, outcome in zip(group, outcomes, strict=True):
+        await settle(letter.delivery, letter, outcome, started, worker, ports)
+    return spent
+
+
+async def _handle(group: list[Letter], ports: Ports) -> list[Outcome]:
+    job, first = group[0].job, group[0]
+    if job.batch:
+        with ports.db.transaction():
+            outcomes: list[Outcome] = await job.handler([letter.message for letter in group], ports)
+        return outcomes
+    if isinstance(first.message, WindowMessage) and job.schedule:
+        return [await run_window(job, first.message, first.delivery.id, first.delivery.sent_at, ports)]
+    with ports.db.transaction():
+        outcome: Outcome = await job.handler(first.message, ports)
+    return [outcome]
+
+
+def _verdict(error: BaseException, letter: Letter, worker: Worker, ports: Ports) -> Outcome:
+    """What an error means for the message, left in the ledger where its run has a place there."""
+    text = str(error)[:ERROR_TEXT_MAX] or type(error).__name__
+    retryable = is_retryable(error)
+    outcome: Outcome
+    if retryable:
+        floor_s = error.retry_after_s if isinstance(error, ServerBusy) else 0
+        delay = delay_s(letter.delivery.attempts, ports.random, floor_s)
+        outcome = _unless_last(RetryIn(delay, error_class(error), text), letter.delivery, worker)
+    else:
+        reason = error.reason if isinstance(error, Unanswerable) else "failed"
+        outcome = Dead(reason, error_class(error), text)
+        if reason == "failed":
+            lines = "".join(traceback.format_exception(error))
+            ports.log("job.crashed", level="error", type=letter.job.type, traceback=lines[-ERROR_TEXT_MAX:])
+    _record(letter, outcome, retryable, ports)
+    return outcome
+
+
+def _record(letter: Letter, outcome: Outcome, retryable: bool, ports: Ports) -> None:
+    if letter.job.schedule and isinstance(letter.message, WindowMessage):
+        message, delivery = letter.message, letter.delivery
+        with failures.tolerated(ports):
+            record_failure(letter.job, message, delivery.id, delivery.sent_at, ports, outcome, retryable)
+
+
+def _unless_last(outcome: RetryIn, delivery: Delivery, worker: Worker) -> RetryIn | Dead:
+    """A retry after the last delivery would be dropped by the platform without its error."""
+    if delivery.attempts < worker.queue.deliveries_max:
+        return outcome
+    return Dead("exhausted", outcome.error_class, outcome.error_text)
+
+
+async def settle(
+    delivery: Delivery, letter: Letter | None, outcome: Outcome, started: datetime, worker: Worker, ports: Ports
+) -> None:
+    """The one place where a message is acked, retried or buried, and measured."""
+    if isinstance(outcome, RetryIn):
+        outcome = _unless_last(outcome, delivery, worker)
+    if isinstance(outcome, Dead):
+        outcome = await dead_letters.bury(delivery, letter.job if letter else None, outcome, worker, ports)
+    if isinstance(outcome, RetryIn):
+        failures.record(delivery, letter.job if letter else None, outcome, worker.queue.name, ports)
+        delivery.retry(outcome.delay_s)
+    else:
+        delivery.ack()
+    _measure(delivery, letter, outcome, started, worker, ports)
+
+
+def _measure(
+    delivery: Delivery, letter: Letter | None, outcome: Outcome, started: datetime, worker: Worker, ports: Ports
+) -> None:
+    now = ports.clock()
+    done = outcome if isinstance(outcome, Done) else Done()
+    wrong = outcome if isinstance(outcome, RetryIn | Dead) else None
+    metric = Metric(
+        queue=worker.queue.name,
+        worker=worker.name,
+        type=letter.job.type if letter else "unknown",
+        status=_status(outcome),
+        attempts=delivery.attempts,
+        duration_ms=(now - started).total_seconds() * 1_000,
+        lag_ms=(started - delivery.sent_at).total_seconds() * 1_000,
+        rows_read=done.rows_read,
+        rows_written=done.rows_written,
+        error_class=wrong.error_class if wrong else "",
+        organization_id=done.organization_id or "",
+        trigger=letter.message.trigger if letter else "",
+    )
+    correlation_id = letter.message.correlation_id if letter else None
+    metrics.write(metric, ports, delivery.id, correlation_id, wrong.error_text if wrong else None)
+
+
+def _status(outcome: Outcome) -> str:
+    match outcome:
+        case Done() | Sharded():
+            return "ack"
+        case RetryIn():
+            return "retry"
+        case Dead():
+            return "dead"

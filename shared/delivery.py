@@ -1,0 +1,30 @@
+"""One message as the queue delivers it, and the batch that it came in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Protocol
+
+
+class Delivery(Protocol):
+    """`attempts` is 1 at the first delivery. Exactly one of ack and retry ends it."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def body(self) -> object: ...
+    @property
+    def attempts(self) -> int: ...
+    @property
+    def sent_at(self) -> datetime: ...
+    def ack(self) -> None: ...
+    def retry(self, delay_s: int) -> None: ...
+
+
+class Batch(Protocol):
+    """Up to 100 deliveries of one queue."""
+
+    @property
+    def queue(self) -> str: ...
+    def __iter__(self) -> Iterator[Delivery]: ...

@@ -1,0 +1,106 @@
+"""How a job is declared and found. Adding a job is adding one file with a `JOB` in it."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from shared.messages import Message, WindowMessage
+from shared.outcome import Outcome
+from shared.windows import Schedule
+
+Handler = Callable[..., Awaitable[Any]]
+
+
+@dataclass(frozen=True)
+class Queue:
+    """A queue, its producer binding, and how often a message may be retried.
+
+    Its dead-letter queue has the same name with `-dlq`, and the same binding with `_DLQ`.
+    """
+
+    name: str
+    binding: str
+    max_retries: int
+
+    @property
+    def dead_letter_name(self) -> str:
+        return f"{self.name}-dlq"
+
+    @property
+    def dead_letter_binding(self) -> str:
+        return f"{self.binding}_DLQ"
+
+    @property
+    def deliveries_max(self) -> int:
+        """After so many deliveries the platform gives a message up."""
+        return self.max_retries + 1
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job: its message, what handles it, and when it is due.
+
+    `handler(message, run)` answers with an Outcome; with `batch=True`, `handler(messages, run)`
+    answers with one Outcome a message. A job with a `schedule` has a WindowMessage, and its runs
+    are in the ledger. `aliases` are other spellings of the type that are accepted.
+    """
+
+    message: type[Message]
+    handler: Handler
+    schedule: Schedule | None = None
+    aliases: tuple[str, ...] = ()
+    batch: bool = False
+
+    def __post_init__(self) -> None:
+        if self.schedule and not issubclass(self.message, WindowMessage):
+            raise TypeError(f"{self.type} has a schedule, so its message must be a WindowMessage")
+        if self.schedule and self.batch:
+            raise TypeError(f"{self.type} has a schedule: its windows are run one at a time")
+
+    @cached_property
+    def type(self) -> str:
+        """The name of the job: the default of its message's `type`."""
+        return str(self.message.model_fields["type"].default)
+
+    @property
+    def purpose(self) -> str:
+        """The first line of the handler's docstring."""
+        return (self.handler.__doc__ or "").strip().partition("\n")[0]
+
+
+@dataclass(frozen=True)
+class Worker:
+    """A worker: its queue, its gate and its jobs."""
+
+    name: str
+    env: str
+    queue: Queue
+    gate: str
+    jobs: Sequence[Job]
+    by_type: dict[str, Job] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        by_type: dict[str, Job] = {}
+        for job in self.jobs:
+            for name in (job.type, *job.aliases):
+                if name in by_type:
+                    raise ValueError(f"two jobs of {self.name} are called {name}")
+                by_type[name] = job
+        object.__setattr__(self, "by_type", by_type)
+
+    @property
+    def crons(self) -> list[str]:
+        """Every cron of the worker once, in a stable order."""
+        return sorted({job.schedule.cron for job in self.jobs if job.schedule})
+
+
+def discover(package: str) -> list[Job]:
+    """The `JOB` of every module of `package`, in order of type."""
+    folder = importlib.import_module(package)
+    modules = [importlib.import_module(f"{package}.{m.name}") for m in pkgutil.iter_modules(folder.__path__)]
+    return sorted((module.JOB for module in modules), key=lambda job: job.type)

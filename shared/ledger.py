@@ -1,0 +1,147 @@
+"""The ledger `ops.job_runs`: which windows are queued, running, done or dead.
+
+A start gives a lease and a fencing token. A finish counts only with the newest token, in the same
+transaction as the rows it stands for: a run that was too slow is rolled back as a whole.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from shared.errors import LeaseLost
+from shared.messages import Shard, Trigger
+from shared.outcome import Done
+from shared.ports import Database
+from shared.sql_blocks import SqlBlocks
+from shared.windows import Window
+
+SQL = SqlBlocks(Path(__file__).parent / "sql")
+
+# An invocation ends after 15 minutes at the latest: a lease that is older has no living holder.
+# https://developers.cloudflare.com/workers/platform/limits/
+LEASE = timedelta(minutes=16)
+
+
+@dataclass(frozen=True)
+class RunKey:
+    """Which row of the ledger: a window of a job, or one shard of it."""
+
+    job_type: str
+    window: Window
+    shard: Shard | None = None
+
+    def parameters(self) -> dict[str, object]:
+        return {
+            "job_type": self.job_type,
+            "window_start": self.window.start,
+            "window_end": self.window.end,
+            "shard": self.shard.key if self.shard else "",
+        }
+
+
+@dataclass(frozen=True)
+class Lease:
+    """The right to run `key` until another start takes it."""
+
+    key: RunKey
+    token: int
+
+
+@dataclass(frozen=True)
+class Busy:
+    """Somebody else holds the lease for so many seconds more."""
+
+    seconds_left: int
+
+
+@dataclass(frozen=True)
+class Obsolete:
+    """There is nothing left to do: this very message was finished before, or its split is void."""
+
+
+def start(
+    db: Database, key: RunKey, *, trigger: Trigger, message_id: str, planned: datetime, now: datetime
+) -> Lease | Busy | Obsolete:
+    """Take the lease of a run, unless another has it or the message is obsolete."""
+    if key.shard and not db.rows(SQL["split_stands"], **key.parameters(), run=key.shard.run):
+        return Obsolete()
+    claimed = db.rows(
+        SQL["start_run"],
+        **key.parameters(),
+        trigger=trigger,
+        message_id=message_id,
+        scheduled_for=planned,
+        now=now,
+        lease_until=now + LEASE,
+    )
+    if claimed:
+        return Lease(key, claimed[0]["fencing_token"])
+    [row] = db.rows(SQL["run_state"], **key.parameters())
+    if row["status"] == "running" and row["lease_until"] > now:
+        return Busy(round((row["lease_until"] - now).total_seconds()) + 1)
+    return Obsolete()
+
+
+def finish(db: Database, lease: Lease, done: Done, now: datetime) -> None:
+    """Mark the run as done, inside the transaction of its rows. LeaseLost rolls them back."""
+    touched = db.execute(
+        SQL["finish_run"],
+        **lease.key.parameters(),
+        token=lease.token,
+        rows_read=done.rows_read,
+        rows_written=done.rows_written,
+        now=now,
+    )
+    _assert_held(touched, lease)
+    if lease.key.shard:
+        _close_split(db, lease.key, now)
+
+
+def split(db: Database, lease: Lease, shards: list[Shard], now: datetime) -> None:
+    """Replace the run by its shards, each with a row of its own."""
+    parameters = lease.key.parameters()
+    until = now + LEASE
+    touched = db.execute(SQL["split_run"], **parameters, token=lease.token, lease_until=until)
+    _assert_held(touched, lease)
+    db.execute(SQL["forget_shards"], **parameters)
+    db.execute(SQL["queue_shards"], **parameters, shards=[s.key for s in shards], now=now, lease_until=until)
+
+
+def fail(
+    db: Database,
+    key: RunKey,
+    *,
+    message_id: str,
+    dead: bool,
+    retryable: bool,
+    error_class: str,
+    error_text: str,
+    until: datetime,
+) -> None:
+    """Record why a message's run failed; `until` is when its next try should have begun.
+
+    A run that another message has started since keeps its row.
+    """
+    db.execute(
+        SQL["fail_run"],
+        **key.parameters(),
+        message_id=message_id,
+        status="dead" if dead else "failed",
+        retryable=retryable,
+        error_class=error_class,
+        error_text=error_text,
+        lease_until=until,
+    )
+
+
+def _close_split(db: Database, key: RunKey, now: datetime) -> None:
+    """The run has succeeded when all its shards have: the last one, of several at once, says so."""
+    db.rows(SQL["lock_split"], **key.parameters())
+    db.execute(SQL["finish_split"], **key.parameters(), now=now)
+
+
+def _assert_held(touched: int, lease: Lease) -> None:
+    if touched == 0:
+        raise LeaseLost(f"{lease.key.job_type} {lease.key.window} was started anew meanwhile")

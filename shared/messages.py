@@ -1,0 +1,86 @@
+"""What a message looks like: plain data, validated once, on the way in."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+Trigger = Literal["cron", "catch-up", "manual", "backfill"]
+
+
+class Data(BaseModel):
+    """The base of every `data`: camelCase outside, snake_case inside, unknown fields refused."""
+
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True)
+
+
+class Message(BaseModel):
+    """The base of every message. Unknown top-level fields are ignored."""
+
+    model_config = ConfigDict(alias_generator=to_camel, extra="ignore", frozen=True)
+
+    type: str
+    scheduled_for: AwareDatetime | None = None
+    correlation_id: str | None = Field(default=None, max_length=200)
+    trigger: Trigger = "manual"
+
+    def body(self) -> dict[str, Any]:
+        """The message as it is sent: plain JSON values, nothing that is not set."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+class Shard(Data):
+    """A part of a window: the organisations from `first` up to, not including, `until`."""
+
+    index: int = Field(ge=1)
+    of: int = Field(ge=1)
+    run: int = 0  # the fencing token of the run that was split: another split makes these void
+    first_organization: UUID | None = None
+    until_organization: UUID | None = None
+
+    @property
+    def key(self) -> str:
+        """Its name in the ledger, for example `2/4`."""
+        return f"{self.index}/{self.of}"
+
+
+class WindowData(Data):
+    """What a message for a window may carry beyond its time."""
+
+    shard: Shard | None = None
+
+
+class WindowMessage(Message):
+    """A message that means a window: that of `scheduledFor`, or the last one before it was sent."""
+
+    data: WindowData | None = None
+
+    @property
+    def shard(self) -> Shard | None:
+        """Which part of the window is meant; None is all of it."""
+        return self.data.shard if self.data else None
+
+    def planned(self, sent_at: datetime) -> datetime:
+        """The planned time that decides over the window."""
+        return (self.scheduled_for or sent_at).astimezone(UTC)
+
+
+def decode(body: object) -> dict[str, Any]:
+    """The body as an object; a body sent as JSON text is parsed. ValueError says what is wrong."""
+    if isinstance(body, str):
+        try:
+            body = json.loads(body, parse_constant=_no_constants)
+        except RecursionError as error:
+            raise ValueError("the body is nested too deeply") from error
+    if not isinstance(body, dict):
+        raise ValueError(f"the body is no JSON object but {type(body).__name__}")
+    return body
+
+
+def _no_constants(name: str) -> float:
+    raise ValueError(f"{name} is no JSON")

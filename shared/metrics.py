@@ -1,0 +1,40 @@
+"""One Analytics Engine point and one log line a message: `event = "queue.metric"`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from shared.ports import Ports
+
+EVENT = "queue.metric"
+
+# The order of the columns in Analytics Engine: blob1 is the event, double1 the attempts, and so on.
+BLOBS = ("event", "worker", "type", "status", "error_class", "organization_id", "trigger", "queue")
+DOUBLES = ("attempts", "duration_ms", "lag_ms", "rows_read", "rows_written")
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What is known of one message when it is settled. `status` is ack, retry or dead."""
+
+    queue: str
+    worker: str
+    type: str
+    status: str
+    attempts: int
+    duration_ms: float
+    lag_ms: float
+    rows_read: int = 0
+    rows_written: int = 0
+    error_class: str = ""
+    organization_id: str = ""
+    trigger: str = ""
+
+
+def write(metric: Metric, ports: Ports, message_id: str, correlation_id: str | None, error: str | None) -> None:
+    """Write the point, indexed by queue, and the line."""
+    known = {"event": EVENT, **vars(metric)}
+    ports.write_point(metric.queue, [known[name] for name in BLOBS], [float(known[name]) for name in DOUBLES])
+    level = {"ack": "info", "retry": "warning", "dead": "error"}[metric.status]
+    fields = {name: value for name, value in vars(metric).items() if value != ""}
+    ports.log(EVENT, level=level, **fields, message_id=message_id, correlation_id=correlation_id, error=error)

@@ -1,0 +1,78 @@
+"""What a job may reach of the world, as it sees it. The adapters fill these in; so do the fakes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from shared.settings import Settings
+
+Row = dict[str, Any]
+
+
+class Database(Protocol):
+    """One connection, opened at first use, for one invocation.
+
+    Raises DatabaseError where Postgres says no and DatabaseUnreachable where it says nothing.
+    """
+
+    def rows(self, sql: str, **parameters: Any) -> list[Row]:
+        """What the statement returns, a dict a row."""
+
+    def execute(self, sql: str, **parameters: Any) -> int:
+        """How many rows the statement touched."""
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """Commits at its end, rolls back on an exception. Statements in it end after 55 s."""
+
+    def close(self) -> None:
+        """Gives the connection back; harmless if none was opened."""
+
+
+class Producer(Protocol):
+    """A queue to send to. At most 100 messages a call are sent on; longer lists are cut up."""
+
+    async def send(self, bodies: Sequence[dict[str, Any]], delay_s: int = 0) -> None: ...
+
+
+class Bucket(Protocol):
+    """An R2 bucket. Every method raises StorageError with R2's status."""
+
+    async def get(self, key: str) -> tuple[str, str] | None:
+        """(text, etag), or None where there is no such object."""
+
+    async def put(self, key: str, text: str, *, if_etag: str | None = None, if_absent: bool = False) -> str | None:
+        """Writes and gives the new etag; None where the condition did not hold."""
+
+    async def list(self, prefix: str, cursor: str | None = None) -> tuple[list[str], str | None]:
+        """Up to 1,000 keys, and the cursor of the next page if there is one."""
+
+    async def delete(self, keys: Sequence[str]) -> None:
+        """Deletes up to 1,000 keys; missing ones are no error."""
+
+
+class Http(Protocol):
+    """The way out."""
+
+    async def post_json(self, url: str, payload: dict[str, Any]) -> int:
+        """The answer's status."""
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Everything outside, handed in. `random` gives numbers in [0, 1)."""
+
+    db: Database
+    queue: Producer
+    dead_letters: Producer
+    http: Http
+    settings: Settings
+    clock: Callable[[], datetime]
+    random: Callable[[], float]
+    log: Callable[..., None]
+    write_point: Callable[[str, list[str], list[float]], None]
+    bucket: Callable[[str], Bucket]
+    producer: Callable[[str], Producer | None]

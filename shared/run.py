@@ -1,0 +1,83 @@
+"""One run of one window: lease, work and finish, all or nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from shared import ledger
+from shared.jobs import Job
+from shared.ledger import Busy, Lease, Obsolete, RunKey
+from shared.messages import Shard, WindowMessage
+from shared.outcome import Done, Outcome, RetryIn, Sharded
+from shared.ports import Ports
+from shared.windows import Window
+
+
+@dataclass(frozen=True)
+class Run:
+    """What the handler of a window is given. `planned` is the cron's planned time."""
+
+    window: Window
+    planned: datetime
+    shard: Shard | None
+    ports: Ports
+
+
+async def run_window(job: Job, message: WindowMessage, message_id: str, sent_at: datetime, ports: Ports) -> Outcome:
+    """Run the window that the message means. The handler's rows and the ledger's commit together."""
+    assert job.schedule is not None
+    planned = message.planned(sent_at)
+    key = RunKey(job.type, job.schedule.window_of(planned), message.shard)
+    start = ledger.start(
+        ports.db, key, trigger=message.trigger, message_id=message_id, planned=planned, now=ports.clock()
+    )
+    match start:
+        case Busy(seconds_left):
+            return RetryIn(seconds_left, "Busy", f"{key.window} is being run by another message")
+        case Obsolete():
+            return Done()
+        case Lease() as lease:
+            return await _work(job, Run(key.window, planned, key.shard, ports), lease, message)
+
+
+async def _work(job: Job, run: Run, lease: Lease, message: WindowMessage) -> Outcome:
+    db = run.ports.db
+    shards: list[Shard] = []
+    with db.transaction():
+        outcome = await job.handler(run)
+        match outcome:
+            case Done():
+                ledger.finish(db, lease, outcome, run.ports.clock())
+            case Sharded():
+                shards = [Shard.model_validate(part | {"run": lease.token}) for part in outcome.shards]
+                ledger.split(db, lease, shards, run.ports.clock())
+            case _:
+                raise TypeError(f"{job.type} answered {outcome!r}, which a window cannot end with")
+    await run.ports.queue.send([_shard_body(message, run.planned, shard) for shard in shards])
+    return outcome
+
+
+def _shard_body(message: WindowMessage, planned: datetime, shard: Shard) -> dict[str, Any]:
+    whole = message.body() | {"scheduledFor": planned.isoformat()}
+    return whole | {"data": {"shard": shard.model_dump(mode="json", by_alias=True, exclude_none=True)}}
+
+
+def record_failure(
+    job: Job, message: WindowMessage, message_id: str, sent_at: datetime, ports: Ports, verdict: Outcome, retryable: bool
+) -> None:
+    """Leave in the ledger why the run of this message failed, and until when its retry is awaited."""
+    assert job.schedule is not None
+    key = RunKey(job.type, job.schedule.window_of(message.planned(sent_at)), message.shard)
+    wait_s = verdict.delay_s if isinstance(verdict, RetryIn) else 0
+    ledger.fail(
+        ports.db,
+        key,
+        message_id=message_id,
+        dead=not isinstance(verdict, RetryIn),
+        retryable=retryable,
+        error_class=getattr(verdict, "error_class", ""),
+        error_text=getattr(verdict, "error_text", ""),
+        until=ports.clock() + timedelta(seconds=wait_s) + (ledger.LEASE if wait_s else timedelta()),
+    )

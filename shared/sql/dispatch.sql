@@ -1,0 +1,59 @@
+-- name: open_schedules
+-- The state of every schedule of a worker, locked so that ticks at the same moment go one after the
+-- other. A schedule's first tick is where its history begins.
+insert into ops.schedules as known (job_type, starts_at, recorded_until, changed_at)
+select planned.job_type, planned.newest_start, planned.newest_start, :now
+from unnest(cast(:job_types as text[]), cast(:newest_starts as timestamptz[])) as planned (job_type, newest_start)
+order by planned.job_type
+on conflict (job_type) do update set
+    starts_at = coalesce(known.starts_at, excluded.starts_at),
+    recorded_until = coalesce(known.recorded_until, excluded.recorded_until)
+returning job_type, paused, starts_at, recorded_until
+
+-- name: claim_windows
+-- Queue the windows that are missing, and those whose last holder has not been heard of in time.
+insert into ops.job_runs as run (
+    job_type, window_start, window_end, status, trigger, scheduled_for, queued_at, lease_until
+)
+select due.job_type, due.window_start, due.window_end, 'queued', due.trigger, due.planned, :now, :lease_until
+from unnest(
+    cast(:job_types as text[]), cast(:starts as timestamptz[]), cast(:ends as timestamptz[]),
+    cast(:planned as timestamptz[]), cast(:triggers as text[])
+) as due (job_type, window_start, window_end, planned, trigger)
+on conflict (job_type, window_start, window_end, shard) do update set
+    status = 'queued',
+    trigger = 'catch-up',
+    queued_at = excluded.queued_at,
+    lease_until = excluded.lease_until
+where run.lease_until <= :now
+    and (run.status in ('queued', 'running', 'sharded', 'failed') or (run.status = 'dead' and run.retryable))
+returning run.job_type, run.window_start
+
+-- name: record_skipped
+-- Windows that are too many or too old to be caught up are not forgotten in silence.
+insert into ops.job_runs (job_type, window_start, window_end, status, trigger, scheduled_for, finished_at)
+select due.job_type, due.window_start, due.window_end, 'skipped', due.trigger, due.planned, :now
+from unnest(
+    cast(:job_types as text[]), cast(:starts as timestamptz[]), cast(:ends as timestamptz[]),
+    cast(:planned as timestamptz[]), cast(:triggers as text[])
+) as due (job_type, window_start, window_end, planned, trigger)
+on conflict (job_type, window_start, window_end, shard) do nothing
+
+-- name: advance_watermarks
+-- Every window that ends by now has its row.
+update ops.schedules as known
+set recorded_until = greatest(known.recorded_until, tick.recorded_until)
+from unnest(cast(:job_types as text[]), cast(:recorded as timestamptz[])) as tick (job_type, recorded_until)
+where known.job_type = tick.job_type
+
+-- name: mark_overdue
+-- Of the windows past their grace, those that have not succeeded and were not reported before.
+update ops.job_runs as run
+set overdue_at = :now
+from unnest(
+    cast(:job_types as text[]), cast(:starts as timestamptz[]), cast(:ends as timestamptz[]),
+    cast(:planned as timestamptz[]), cast(:triggers as text[])
+) as due (job_type, window_start, window_end, planned, trigger)
+where run.job_type = due.job_type and run.window_start = due.window_start and run.window_end = due.window_end
+    and run.shard = '' and run.status not in ('succeeded', 'skipped') and run.overdue_at is null
+returning run.job_type, run.window_start, run.window_end, run.status, run.scheduled_for, run.error_text

@@ -1,0 +1,113 @@
+-- name: start_run
+-- Take a window's lease: a new row, or one that nobody holds. No row comes back where somebody
+-- does, or where this very message has succeeded before.
+insert into ops.job_runs as run (
+    job_type, window_start, window_end, shard, status, trigger, attempts, message_id,
+    scheduled_for, lease_until, fencing_token, started_at
+)
+values (
+    :job_type, :window_start, :window_end, :shard, 'running', :trigger, 1, :message_id,
+    :scheduled_for, :lease_until, 1, :now
+)
+on conflict (job_type, window_start, window_end, shard) do update set
+    status = 'running',
+    trigger = excluded.trigger,
+    attempts = case when run.message_id = excluded.message_id then run.attempts + 1 else 1 end,
+    message_id = excluded.message_id,
+    scheduled_for = excluded.scheduled_for,
+    lease_until = excluded.lease_until,
+    fencing_token = run.fencing_token + 1,
+    started_at = excluded.started_at,
+    finished_at = null
+where not (run.status = 'running' and run.lease_until > :now)
+    and not (run.status = 'succeeded' and run.message_id is not distinct from excluded.message_id)
+returning run.fencing_token
+
+-- name: run_state
+-- Why a lease was refused.
+select status, lease_until
+from ops.job_runs
+where job_type = :job_type and window_start = :window_start and window_end = :window_end and shard = :shard
+
+-- name: split_stands
+-- Whether the run that made a shard is still the newest of its window.
+select 1
+from ops.job_runs
+where job_type = :job_type and window_start = :window_start and window_end = :window_end
+    and shard = '' and status = 'sharded' and fencing_token = :run
+
+-- name: finish_run
+-- Success counts only with the newest token.
+update ops.job_runs set
+    status = 'succeeded',
+    finished_at = :now,
+    lease_until = null,
+    rows_read = :rows_read,
+    rows_written = :rows_written,
+    error_class = null,
+    error_text = null,
+    retryable = null
+where job_type = :job_type and window_start = :window_start and window_end = :window_end
+    and shard = :shard and fencing_token = :token and status = 'running'
+
+-- name: split_run
+-- The window waits for its shards.
+update ops.job_runs set status = 'sharded', lease_until = :lease_until
+where job_type = :job_type and window_start = :window_start and window_end = :window_end
+    and shard = :shard and fencing_token = :token and status = 'running'
+
+-- name: forget_shards
+-- An earlier split of the window is void.
+delete from ops.job_runs
+where job_type = :job_type and window_start = :window_start and window_end = :window_end
+    and shard <> :shard
+
+-- name: queue_shards
+insert into ops.job_runs (
+    job_type, window_start, window_end, shard, status, trigger, scheduled_for, queued_at, lease_until
+)
+select run.job_type, run.window_start, run.window_end, part.key, 'queued', run.trigger,
+    run.scheduled_for, :now, :lease_until
+from ops.job_runs as run
+cross join unnest(cast(:shards as text[])) as part (key)
+where run.job_type = :job_type and run.window_start = :window_start
+    and run.window_end = :window_end and run.shard = :shard
+
+-- name: lock_split
+-- Shards that end at the same moment look at each other one after the other.
+select 1
+from ops.job_runs
+where job_type = :job_type and window_start = :window_start and window_end = :window_end
+    and shard = '' and cast(:shard as text) <> ''
+for update
+
+-- name: finish_split
+-- A split window has succeeded when every shard has.
+update ops.job_runs as run set
+    status = 'succeeded',
+    finished_at = :now,
+    lease_until = null,
+    rows_read = part.rows_read,
+    rows_written = part.rows_written
+from (
+    select bool_and(status = 'succeeded') as complete, sum(rows_read) as rows_read, sum(rows_written) as rows_written
+    from ops.job_runs
+    where job_type = :job_type and window_start = :window_start and window_end = :window_end
+        and shard <> '' and cast(:shard as text) <> ''
+) as part
+where run.job_type = :job_type and run.window_start = :window_start and run.window_end = :window_end
+    and run.shard = '' and run.status = 'sharded' and part.complete
+
+-- name: fail_run
+-- Why a run failed. A shard that died takes its window with it.
+update ops.job_runs set
+    status = :status,
+    lease_until = :lease_until,
+    retryable = :retryable,
+    error_class = :error_class,
+    error_text = :error_text
+where job_type = :job_type and window_start = :window_start and window_end = :window_end
+    and (
+        (shard = :shard and message_id = :message_id and status in ('running', 'sharded'))
+        or (shard = '' and status = 'sharded' and cast(:status as text) = 'dead')
+    )

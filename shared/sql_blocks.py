@@ -1,0 +1,31 @@
+"""Statements live in `.sql` files, in blocks that begin with `-- name: the_name`."""
+
+from __future__ import annotations
+
+import re
+from functools import cached_property
+from pathlib import Path
+
+_NAME = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
+
+
+class SqlBlocks:
+    """The named blocks of every `.sql` file of a folder, read at first use: `SQL["claim_run"]`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __getitem__(self, name: str) -> str:
+        return self.blocks[name]
+
+    @cached_property
+    def blocks(self) -> dict[str, str]:
+        """Name to statement. A name that stands twice raises ValueError."""
+        blocks: dict[str, str] = {}
+        for path in sorted(self.folder.glob("*.sql")):
+            _, *parts = _NAME.split(path.read_text(encoding="utf-8"))
+            for name, text in zip(parts[::2], parts[1::2], strict=True):
+                if name in blocks:
+                    raise ValueError(f"two SQL blocks are called {name}, one of them in {path.name}")
+                blocks[name] = text.strip().removesuffix(";")
+        return blocks

@@ -1,0 +1,136 @@
+"""Windows of time, derived from planned times and never from the clock. Pure.
+
+A window is half open, `[start, end)`, in UTC. `WindowOf` maps a planned time to the last window
+that is complete by then, so the window before a window `w` is `window_of(w.start)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+
+from cronsim import CronSim
+
+CATCH_UP_WINDOWS_MAX = 48
+CATCH_UP_AGE_MAX = timedelta(days=14)
+
+
+@dataclass(frozen=True, order=True)
+class Window:
+    """`[start, end)`, both aware and in UTC."""
+
+    start: datetime
+    end: datetime
+
+    def __post_init__(self) -> None:
+        if self.start.utcoffset() != timedelta(0) or self.end.utcoffset() != timedelta(0):
+            raise ValueError(f"a window is in UTC, not {self.start} to {self.end}")
+        if self.start >= self.end:
+            raise ValueError(f"a window ends after it starts, unlike {self.start} to {self.end}")
+
+    def __str__(self) -> str:
+        return f"{_iso(self.start)}/{_iso(self.end)}"
+
+
+WindowOf = Callable[[datetime], Window]
+
+
+def hour_before(planned: datetime) -> Window:
+    """The last complete hour.
+
+    >>> str(hour_before(datetime(2026, 3, 1, 0, 0, 30, tzinfo=UTC)))
+    '2026-02-28T23:00Z/2026-03-01T00:00Z'
+    """
+    end = planned.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    return Window(end - timedelta(hours=1), end)
+
+
+def quarter_hour_before(planned: datetime) -> Window:
+    """The last complete quarter of an hour.
+
+    >>> str(quarter_hour_before(datetime(2026, 3, 1, 0, 44, tzinfo=UTC)))
+    '2026-03-01T00:15Z/2026-03-01T00:30Z'
+    """
+    planned = planned.astimezone(UTC)
+    end = planned.replace(minute=planned.minute // 15 * 15, second=0, microsecond=0)
+    return Window(end - timedelta(minutes=15), end)
+
+
+def day_before(planned: datetime) -> Window:
+    """The last complete calendar day.
+
+    >>> str(day_before(datetime(2026, 3, 1, 2, tzinfo=UTC)))
+    '2026-02-28T00:00Z/2026-03-01T00:00Z'
+    """
+    end = planned.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return Window(end - timedelta(days=1), end)
+
+
+def month_before(planned: datetime) -> Window:
+    """The last complete calendar month.
+
+    >>> str(month_before(datetime(2026, 3, 1, 3, tzinfo=UTC)))
+    '2026-02-01T00:00Z/2026-03-01T00:00Z'
+    """
+    end = planned.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    return Window((end - timedelta(days=1)).replace(day=1), end)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """When a job is planned, and which window each planned time means.
+
+    `cron` is in UTC, in the five fields that Cron Triggers take. `grace` is how long after its
+    planned time a window may be unfinished before it counts as overdue.
+    """
+
+    cron: str
+    window_of: WindowOf
+    grace: timedelta
+
+    def __post_init__(self) -> None:
+        CronSim(self.cron, datetime(2026, 1, 1, tzinfo=UTC))  # a wrong expression fails at import
+
+    def last_fire(self, now: datetime) -> datetime:
+        """The newest planned time that is not after `now`."""
+        just_after = now.astimezone(UTC).replace(second=0, microsecond=0) + timedelta(minutes=1)
+        return next(CronSim(self.cron, just_after, reverse=True))
+
+    def next_fire(self, now: datetime) -> datetime:
+        """The first planned time after `now`."""
+        return next(CronSim(self.cron, now.astimezone(UTC)))
+
+    def planned_for(self, window: Window) -> datetime:
+        """The planned time of a window: the first fire at or after its end."""
+        return self.next_fire(window.end - timedelta(seconds=1))
+
+    def newest_due(self, now: datetime) -> Window:
+        """The newest window that should have been enqueued by `now`."""
+        return self.window_of(self.last_fire(now))
+
+    def due_backwards(self, now: datetime) -> Iterator[Window]:
+        """Every window due by `now`, newest first, without end."""
+        window = self.newest_due(now)
+        while True:
+            yield window
+            window = self.window_of(window.start)
+
+    def catch_up(self, now: datetime) -> list[Window]:
+        """The due windows that a tick may still enqueue, oldest first: bounded in number and age."""
+        newest = islice(self.due_backwards(now), CATCH_UP_WINDOWS_MAX)
+        return [window for window in newest if now - window.end <= CATCH_UP_AGE_MAX][::-1]
+
+    def between(self, start: datetime, end: datetime) -> list[Window]:
+        """The windows that lie whole in `[start, end)`, oldest first."""
+        windows = []
+        window = self.window_of(end)
+        while window.start >= start:
+            windows.append(window)
+            window = self.window_of(window.start)
+        return windows[::-1]
+
+
+def _iso(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%MZ")

@@ -1,0 +1,37 @@
+"""The database of the tests: one throw-away server a session, one migrated database a test."""
+
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from local.database_url import connect, with_database
+from local.migrations import DIRECTORY, migrate
+from local.postgres import Server, scratch_database, temporary_server
+
+TEMPLATE = "migrated"
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """A PostgreSQL server; what it holds is lost with the session."""
+    with temporary_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def migrated(postgres: Server) -> str:
+    """The name of a template database with every migration applied."""
+    with closing(connect(postgres.url)) as admin:
+        admin.run(f"CREATE DATABASE {TEMPLATE}")
+        if any(DIRECTORY.glob("*.sql")):
+            migrate(with_database(postgres.url, TEMPLATE))
+        admin.run(f"ALTER DATABASE {TEMPLATE} IS_TEMPLATE true ALLOW_CONNECTIONS false")
+    return TEMPLATE
+
+
+@pytest.fixture
+def database(postgres: Server, migrated: str) -> Iterator[str]:
+    """The URL of a database with the schema, fresh for this test (some 30 ms)."""
+    with scratch_database(postgres, migrated) as url:
+        yield url

