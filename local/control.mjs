@@ -122,6 +122,7 @@ function fail(response, error) {
 
 function stream(response, { status, headers, body }) {
   response.writeHead(status, Object.fromEntries(headers));
+  response.flushHeaders();
   if (!body) return response.end();
   const readable = Readable.fromWeb(body);
   response.on("close", () => readable.destroy());

@@ -64,7 +64,7 @@ export default class extends WorkerEntrypoint {
       case "idle":
         return Response.json(await idle(input));
       case "tail":
-        return new Response(tails.stream(queue));
+        return new Response(tails.stream(queue), { headers: { "content-encoding": "identity" } });
       case "pause":
         paused.add(queue);
         return Response.json({ paused: true });

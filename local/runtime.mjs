@@ -40,7 +40,9 @@ export class Runtime {
       onLine: onRuntimeLine,
     });
     this.#miniflare = new Miniflare(convertV4MiniflareOptions(options));
-    await this.#miniflare.ready;
+    await this.#miniflare.ready.catch((error) => {
+      throw startFailure(error, this.isNative);
+    });
     this.#watchdog = watchOver(this.processes().map(({ pid }) => pid));
   }
 
@@ -121,8 +123,9 @@ export class Runtime {
 
   /** Asks the ledger; see ledger.mjs for its actions. */
   async ledger(path, input) {
-    const body = input === undefined ? {} : { method: "POST", body: JSON.stringify(input) };
-    return this.#miniflare.dispatchFetch(`http://local/${path}`, body);
+    const headers = { "accept-encoding": "identity" }; // a compressed stream would be held back
+    const post = input === undefined ? {} : { method: "POST", body: JSON.stringify(input) };
+    return this.#miniflare.dispatchFetch(`http://local/${path}`, { headers, ...post });
   }
 
   async memory() {
@@ -154,6 +157,18 @@ export class Runtime {
     const files = [...this.#shared, ...this.#bytecode.files(), ...this.#staged.get(name)];
     return new Response(pack(files), { headers: this.#bytecode.isEmpty ? { bytecode: "wanted" } : {} });
   }
+}
+
+function startFailure(error, isNative) {
+  const cause = /"message":"(?:\*\*\* Uncaught exception \*\*\*\\n)?([^"]+)"/.exec(error.message)?.[1];
+  const said = cause ?? error.message.split("\n")[0];
+  if (isNative && /bundle/i.test(said)) {
+    return new Failure(
+      "runtime native cannot start: workerd fetches the vendor's Python from the network, which " +
+        `failed (${said}). Connect to the network, or choose runtime host.`,
+    );
+  }
+  return new Failure(`workerd did not start: ${said}`);
 }
 
 export class ImportFailure extends Failure {

@@ -1,6 +1,7 @@
 // Streams of answered messages. A stream belongs to the request that opened it and may be written
 // to by no other, so each one looks at its own buffer in short intervals.
 const POLL_MS = 20;
+const encoder = new TextEncoder();
 const BUFFERED_MAX = 10_000; // answers; a reader that is slower loses the oldest
 
 export class Tails {
@@ -17,26 +18,19 @@ export class Tails {
     }
   }
 
+  /** Lines of JSON; the first line is empty: the tail is open. */
   stream(queue) {
     const buffer = [];
     const buffers = this.#open.get(queue) ?? new Set();
     this.#open.set(queue, buffers.add(buffer));
-    const { readable, writable } = new TransformStream();
-    forward(buffer, writable.getWriter())
-      .catch(() => {}) // the reader has gone
-      .finally(() => buffers.delete(buffer));
-    return readable;
-  }
-}
-
-async function forward(buffer, writer) {
-  const encoder = new TextEncoder();
-  let isOpen = true;
-  writer.closed.catch(() => {}).finally(() => (isOpen = false));
-  await writer.write(encoder.encode("\n")); // an empty line: the reader knows that the tail is open
-  while (isOpen) {
-    const lines = buffer.splice(0).map((answer) => `${JSON.stringify(answer)}\n`);
-    if (lines.length > 0) await writer.write(encoder.encode(lines.join("")));
-    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    return new ReadableStream({
+      start: (controller) => controller.enqueue(encoder.encode("\n")),
+      pull: async (controller) => {
+        while (buffer.length === 0) await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+        const lines = buffer.splice(0).map((answer) => `${JSON.stringify(answer)}\n`);
+        controller.enqueue(encoder.encode(lines.join("")));
+      },
+      cancel: () => buffers.delete(buffer),
+    });
   }
 }

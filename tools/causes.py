@@ -31,9 +31,9 @@ CAUSES = [
     (
         r"No matching distribution found|No solution found|ETARGET|has no wheels|code E404|"
         r"no wheels with a matching",
-        "the registry has no such package for this system and Python",
-        "use CPython 3.11 to 3.14 on Linux (glibc 2.28 or later) or macOS, and look whether a "
-        "mirror that is set for pip, uv or npm carries the package",
+        "the registry cannot be reached, or has no such package for this system and Python",
+        "check the network, and whether a mirror that is set for pip, uv or npm carries the "
+        "package; use CPython 3.11 to 3.14 on Linux (glibc 2.28 or later) or macOS",
     ),
     (
         r"EACCES|EPERM|[Pp]ermission denied|Read-only file system",

@@ -14,7 +14,7 @@ from local.elsewhere import elsewhere, is_ours
 ROOT = Path(__file__).resolve().parent.parent
 MADE = [
     *(".local", ".venv", ".wrangler", "build", "node_modules", "python_modules"),
-    *("python_modules.new", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".hypothesis"),
+    *(".mypy_cache", ".pytest_cache", ".ruff_cache", ".hypothesis"),
 ]
 
 

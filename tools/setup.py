@@ -90,7 +90,7 @@ def steps() -> Iterator[Step]:
     yield Step(
         "worker-packages",
         "Packages of the workers (python_modules)",
-        inputs=[*WORKER_WHEELS, project, lock],
+        inputs=[*WORKER_WHEELS, lock],
         outputs=[PYTHON_MODULES / name for name in ("pydantic", "pg8000", "workers")],
         work=vendor_worker_packages,
     )
@@ -127,7 +127,7 @@ def install_node_packages(run: Run) -> None:
 
 def vendor_worker_packages(run: Run) -> None:
     """Fill python_modules from the same lock with wheels for WebAssembly, whole or not at all."""
-    new = ROOT / "python_modules.new"
+    new = STATE / "python_modules.new"
     shutil.rmtree(new, ignore_errors=True)
     requirements = export_worker_lock(run)
     options = ["--no-deps", "--only-binary=:all:", "--require-hashes", "--no-compile"]

@@ -101,10 +101,10 @@ def test_the_lock_decides(tree: Path, run: Recorder) -> None:
 def test_worker_packages_replace_the_old_ones_whole(tree: Path, run: Recorder) -> None:
     (tree / "python_modules").mkdir()
     (tree / "python_modules" / "old").touch()
-    (tree / "python_modules.new" / "half").mkdir(parents=True)
+    (tree / "state" / "python_modules.new" / "half").mkdir(parents=True)
     setup.vendor_worker_packages(run)
     assert [path.name for path in (tree / "python_modules").iterdir()] == ["new"]
-    assert not (tree / "python_modules.new").exists()
+    assert not (tree / "state" / "python_modules.new").exists()
     export, install = run.commands
     assert export[1:4] == ["export", "--frozen", "--only-group"]
     assert {"--require-hashes", "--no-deps", "--no-compile"} < set(install)

@@ -1,8 +1,8 @@
 """From an event of the runtime to a method of the worker's `Default` class."""
 
 import inspect
-from importlib import import_module
 from collections.abc import Callable
+from importlib import import_module
 from types import ModuleType
 from typing import Any
 

@@ -21,7 +21,7 @@ _blocked: list[tuple[ModuleType, str, Any]] = []
 _importing = False
 
 
-def _registrar(registry: dict[str, T]) -> Callable[[str], Callable[[T], T]]:
+def _registrar[T](registry: dict[str, T]) -> Callable[[str], Callable[[T], T]]:
     def register(name: str) -> Callable[[T], T]:
         def keep(item: T) -> T:
             registry[name] = item

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from local.postgres import Server as PostgresServer
 from tests.local.runtime.harness import Server, running, write_project
 
 
@@ -12,8 +13,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def shared_server(project: Path) -> Iterator[Server]:
+def shared_server(project: Path, postgres: PostgresServer) -> Iterator[Server]:
     config = {
+        "databaseUrl": postgres.url,
         "config": str(project / "wrangler.toml"),
         "persist": str(project / ".local"),
         "metricsFile": str(project / ".local" / "metrics.jsonl"),

@@ -1,4 +1,4 @@
-"""Starts the JavaScript half of the local runtime on a small project, and speaks its control API."""
+"""Starts the JavaScript half of the local runtime on a small project; speaks its control API."""
 
 import json
 import os

@@ -88,3 +88,9 @@ def test_a_failing_cron_tells_its_traceback(server: Server) -> None:
 def test_a_hanging_handler_is_ended_by_the_runtime(server: Server) -> None:
     assert server.fetch("/hang")["status"] == 500
     assert server.ask("/seen")["instances"]  # and the worker lives on
+
+
+def test_hyperdrive_leads_to_the_database(server: Server) -> None:
+    outcome = server.ask("/database")
+    assert outcome["rows"] == [[42]]
+    assert outcome["query_ms"] < 20  # about 0.5 on an idle machine

@@ -59,7 +59,11 @@ REFUSED = {
 
 def test_importing_declares_and_never_does(server: Server, version_file: Path) -> None:
     """Even if the module catches the error; every place is named at once."""
-    lines = ["import os, random, secrets, socket, time, uuid", "from datetime import datetime"]
+    lines = [
+        "VERSION = 4",
+        "import os, random, secrets, socket, time, uuid",
+        "from datetime import datetime",
+    ]
     for statement in REFUSED:
         lines += ["try:", f"    {statement}", "except OSError:", "    pass"]
     version_file.write_text("\n".join(lines))

@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import pg8000.native
 import pydantic
 from alpha.version import VERSION
+
 from shared import seen
 from workers import Response, WorkerEntrypoint
 

@@ -1,0 +1,51 @@
+"""Where a command works: the running local system, or what the environment names."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from cli.output import Refusal
+from local.database_url import connect
+from local.migrations import migrate
+from local.postgres import open_database as open_server
+from local.runtime import HOME, Control, RuntimeFailed
+from shared.adapters.postgres import Postgres
+
+STATE = HOME / "runtime.json"
+
+
+@contextmanager
+def open_database() -> Iterator[Postgres]:
+    """The database of `DATABASE_URL`, else the local one, which is started for the command if need be."""
+    with open_server(os.environ) as server:
+        if "DATABASE_URL" not in os.environ:
+            migrate(server.url)
+        with closing(Postgres(lambda: connect(server.url))) as database:
+            yield database
+
+
+@contextmanager
+def open_control() -> Iterator[Control]:
+    """The control API of the running `mauntic dev`."""
+    state = read_state()
+    if state is None:
+        raise Refusal("No local system is running: start it with `mauntic dev`, or say --remote.")
+    with closing(Control(state["url"])) as control:
+        try:
+            control.ask("GET", "/health")
+        except RuntimeFailed:
+            raise Refusal("The local system has ended: start it with `mauntic dev`, or say --remote.") from None
+        yield control
+
+
+def read_state(path: Path = STATE) -> dict[str, str] | None:
+    """What the running `mauntic dev` left for other commands, or None."""
+    try:
+        state: dict[str, str] = json.loads(path.read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+    return state

@@ -1,0 +1,278 @@
+"""The sample data as events and contacts: pure mappings, and a bulk load that can be repeated.
+
+Ids derive from the rows, so an import that was interrupted or is repeated adds only what is missing.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+from uuid import NAMESPACE_DNS, UUID, uuid5
+
+from local.database_url import connect
+from shared.sql_blocks import SqlBlocks
+
+SQL = SqlBlocks(Path(__file__).parent / "sql")
+FOLDER = Path(__file__).parent.parent / "data"
+
+NAMESPACE = uuid5(NAMESPACE_DNS, "sample-data.mauntic.example")
+FASHION_SHOP = uuid5(NAMESPACE, "organisation/fashion shop")
+RETAILER = uuid5(NAMESPACE, "organisation/retailer")
+# Sources that are UUIDs are campaigns, by which the daily report counts.
+CAMPAIGNS = {
+    segment: uuid5(NAMESPACE, f"campaign/{segment}") for segment in ("Mens E-Mail", "Womens E-Mail")
+}
+
+# Hillstrom's customers have no times: each gets some by his place in the file. A day's last hour
+# stays empty, so that what follows a sending or a visit falls on the same day.
+SENT_FROM = datetime(2019, 11, 16, tzinfo=UTC)
+SENT_DURING = timedelta(hours=23)
+VISITED_FROM = SENT_FROM + timedelta(days=1)
+VISITED_DURING = timedelta(days=14) - timedelta(hours=1)
+CUSTOMERS = 64_000
+DELIVERED_AFTER = timedelta(seconds=2)
+CLICKED_AFTER = timedelta(seconds=20)
+PAGE_AFTER = timedelta(seconds=21)
+BOUGHT_AFTER = timedelta(minutes=10)
+
+# How long an event is under way. Those at the very end of an hour arrive in the next one, as in life.
+INGESTED_AFTER = timedelta(seconds=2)
+
+ROWS_PER_CHUNK = 1_000
+
+
+class Event(NamedTuple):
+    """One row of `analytics.contact_activity`. `event_id` is its key within the organisation."""
+
+    organization_id: UUID
+    contact_id: UUID
+    event_type: str
+    event_source: str | None
+    details: dict[str, Any] | None
+    occurred_at: datetime
+    event_id: str
+
+
+class Contact(NamedTuple):
+    """One row of `crm.contacts`; the sample data know no names or addresses."""
+
+    contact_id: UUID
+    organization_id: UUID
+    custom_fields: dict[str, Any]
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Customer:
+    """A row of the Hillstrom file, typed. `number` is its place, from 0; money is in US dollars."""
+
+    number: int
+    recency_months: int
+    history_segment: str
+    history: float
+    bought_mens: bool
+    bought_womens: bool
+    zip_area: str
+    is_new: bool
+    channel: str
+    segment: str
+    visited: bool
+    converted: bool
+    spend: float
+
+    @property
+    def id(self) -> UUID:
+        return uuid5(NAMESPACE, f"hillstrom/customer/{self.number}")
+
+    @property
+    def campaign(self) -> UUID | None:
+        """The e-mail that was sent; None for the third that got none."""
+        return CAMPAIGNS.get(self.segment)
+
+    @property
+    def sent_at(self) -> datetime:
+        return SENT_FROM + SENT_DURING * self.number / CUSTOMERS
+
+    @property
+    def visited_at(self) -> datetime:
+        """When the visit, if there was one, began."""
+        return VISITED_FROM + VISITED_DURING * self.number / CUSTOMERS
+
+
+class Imported(NamedTuple):
+    """How many rows were new."""
+
+    events: int
+    contacts: int
+
+
+Progress = Callable[[int], None]
+
+
+def import_samples(url: str, advance: Progress = lambda rows: None) -> Imported:
+    """Load both data sets; `advance` is told of every portion of events and contacts read."""
+    with closing(connect(url)) as connection:
+        contacts = load_contacts(connection, hillstrom_contacts(), advance)
+        events = load_events(connection, hillstrom_events(), advance)
+        events += load_events(connection, open_bandit_events(), advance)
+        return Imported(events, contacts)
+
+
+def open_bandit_events() -> Iterator[Event]:
+    """Every impression, and its click at the same moment: the source has no time of its own for it.
+
+    The source names the kind of campaign (`all`, `men`, `women`). That is no UUID, so the daily
+    report of e-mail campaigns passes it over.
+    """
+    contacts: dict[str, UUID] = {}
+    for number, row in enumerate(rows_of("open_bandit_random.csv.gz")):
+        user = row["user"]
+        contact = contacts.get(user) or contacts.setdefault(
+            user, uuid5(NAMESPACE, f"open bandit/user/{user}")
+        )
+        at = datetime.fromisoformat(row["timestamp"]).astimezone(UTC)
+        details = {"itemId": int(row["item_id"]), "position": int(row["position"])}
+        for kind in ("shown", "clicked") if row["click"] == "1" else ("shown",):
+            yield Event(
+                FASHION_SHOP, contact, f"recommendation_{kind}", f"recommendations:{row['campaign']}",
+                details, at, f"open-bandit/{number}/{kind}",
+            )  # fmt: skip
+
+
+def hillstrom_events() -> Iterator[Event]:
+    """What happened to every customer: mailed, visited, bought, in this order."""
+    for customer in hillstrom_customers():
+        if customer.campaign:
+            yield from _mailed(customer)
+        if customer.visited:
+            yield from _visited(customer)
+
+
+def _mailed(customer: Customer) -> Iterator[Event]:
+    yield _event(customer, "email_sent", customer.sent_at)
+    yield _event(customer, "email_delivered", customer.sent_at + DELIVERED_AFTER)
+
+
+def _visited(customer: Customer) -> Iterator[Event]:
+    """The source tells no opens and no clicks: whoever was mailed and came is taken to have done both."""
+    at = customer.visited_at
+    if customer.campaign:
+        yield _event(customer, "email_opened", at)
+        yield _event(customer, "email_clicked", at + CLICKED_AFTER)
+    yield _event(customer, "page_visited", at + PAGE_AFTER)
+    if customer.converted:
+        spent = {"amount": customer.spend, "currency": "USD"}
+        yield _event(customer, "conversion", at + BOUGHT_AFTER, spent)
+
+
+def _event(
+    customer: Customer, kind: str, at: datetime, details: dict[str, Any] | None = None
+) -> Event:
+    source = str(customer.campaign) if customer.campaign else None
+    key = f"hillstrom/{customer.number}/{kind}"
+    return Event(RETAILER, customer.id, kind, source, details, at, key)
+
+
+def hillstrom_contacts() -> Iterator[Contact]:
+    """A contact a customer, with what the source knows of him before the test."""
+    for customer in hillstrom_customers():
+        fields = {
+            "recency_months": customer.recency_months,
+            "history_segment": customer.history_segment,
+            "history": customer.history,
+            "bought_mens": customer.bought_mens,
+            "bought_womens": customer.bought_womens,
+            "zip_area": customer.zip_area,
+            "is_new": customer.is_new,
+            "channel": customer.channel,
+            "test_segment": customer.segment,
+        }
+        yield Contact(customer.id, RETAILER, fields, SENT_FROM)
+
+
+def hillstrom_customers() -> Iterator[Customer]:
+    """The rows of the file, typed, in its order."""
+    for number, row in enumerate(rows_of("hillstrom.csv.gz")):
+        yield Customer(
+            number=number,
+            recency_months=int(row["recency"]),
+            history_segment=row["history_segment"],
+            history=float(row["history"]),
+            bought_mens=row["mens"] == "1",
+            bought_womens=row["womens"] == "1",
+            zip_area=row["zip_code"].replace("Surburban", "Suburban"),  # misspelt at the source
+            is_new=row["newbie"] == "1",
+            channel=row["channel"],
+            segment=row["segment"],
+            visited=row["visit"] == "1",
+            converted=row["conversion"] == "1",
+            spend=float(row["spend"]),
+        )
+
+
+def rows_of(name: str) -> Iterator[dict[str, str]]:
+    """The rows of a data file, by column."""
+    with gzip.open(FOLDER / name, "rt", encoding="utf-8", newline="") as lines:
+        yield from csv.DictReader(lines)
+
+
+def load_events(
+    connection: Any, events: Iterable[Event], advance: Progress = lambda rows: None
+) -> int:
+    """Add the events that are not there yet, all or none; how many they were."""
+    return _load(connection, "events", map(_event_columns, events), advance)
+
+
+def load_contacts(
+    connection: Any, contacts: Iterable[Contact], advance: Progress = lambda rows: None
+) -> int:
+    """Add the contacts that are not there yet, all or none; how many they were."""
+    return _load(connection, "contacts", map(_contact_columns, contacts), advance)
+
+
+def _event_columns(event: Event) -> tuple[Any, ...]:
+    organization, contact, kind, source, details, at, key = event
+    identity = uuid5(organization, key)
+    details_json = None if details is None else json.dumps(details)
+    return identity, organization, contact, kind, source, details_json, at, at + INGESTED_AFTER, key
+
+
+def _contact_columns(contact: Contact) -> tuple[Any, ...]:
+    identity, organization, fields, created_at = contact
+    return identity, organization, json.dumps(fields), created_at, created_at
+
+
+def _load(connection: Any, what: str, rows: Iterator[tuple[Any, ...]], advance: Progress) -> int:
+    connection.run("begin")
+    try:
+        connection.run(SQL[f"stage_{what}"])
+        connection.run(SQL[f"copy_{what}"], stream=_csv_chunks(rows, advance))
+        connection.run(SQL[f"keep_new_{what}"])
+        new = int(connection.row_count)
+    except BaseException:
+        connection.run("rollback")
+        raise
+    connection.run("commit")
+    return new
+
+
+class _Lines(list[str]):
+    """What a csv writer takes for a file."""
+
+    write = list.append
+
+
+def _csv_chunks(rows: Iterator[tuple[Any, ...]], advance: Progress) -> Iterator[bytes]:
+    while portion := list(islice(rows, ROWS_PER_CHUNK)):
+        lines = _Lines()
+        csv.writer(lines).writerows(portion)
+        yield "".join(lines).encode()
+        advance(len(portion))
