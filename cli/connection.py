@@ -30,15 +30,18 @@ def open_database() -> Iterator[Postgres]:
 
 @contextmanager
 def open_control() -> Iterator[Control]:
-    """The control API of the running `mauntic dev`."""
-    state = read_state()
+    """The control API of the running `mauntic dev`, or of the one that MAUNTIC_CONTROL_URL names."""
+    named = os.environ.get("MAUNTIC_CONTROL_URL")
+    state = {"url": named} if named else read_state()
     if state is None:
         raise Refusal("No local system is running: start it with `mauntic dev`, or say --remote.")
     with closing(Control(state["url"])) as control:
         try:
             control.ask("GET", "/health")
         except RuntimeFailed:
-            raise Refusal("The local system has ended: start it with `mauntic dev`, or say --remote.") from None
+            raise Refusal(
+                "The local system has ended: start it with `mauntic dev`, or say --remote."
+            ) from None
         yield control
 
 

@@ -27,8 +27,12 @@ WATCHED = ("shared", "workers")
 
 def dev(
     port: Annotated[int, typer.Option(help="Port of the control API; 0 takes a free one.")] = 8787,
-    env: Annotated[list[str] | None, typer.Option(help="A worker's env in wrangler.toml; all if not given.")] = None,
-    var: Annotated[list[str] | None, typer.Option(help="NAME=VALUE: a gate or secret that the workers get.")] = None,
+    env: Annotated[
+        list[str] | None, typer.Option(help="A worker's env in wrangler.toml; all if not given.")
+    ] = None,
+    var: Annotated[
+        list[str] | None, typer.Option(help="NAME=VALUE: a gate or secret that the workers get.")
+    ] = None,
     crons: Annotated[bool, typer.Option(help="Fire the crons on schedule, in UTC.")] = True,
     json_lines: Annotated[bool, typer.Option("--json", help="Log lines as JSON.")] = False,
 ) -> None:
@@ -41,7 +45,10 @@ def dev(
       mauntic dev --env analytics --var ENABLE_ANALYTICS_CRON=false
     """
     log = DevLog(as_json=json_lines)
-    with console.status("starting") if console.is_terminal else _quietly(), open_database(os.environ) as server:
+    with (
+        console.status("starting") if console.is_terminal else _quietly(),
+        open_database(os.environ) as server,
+    ):
         migrate(server.url)
         runtime = LocalRuntime(
             server.url,
@@ -58,10 +65,22 @@ def dev(
 def _serve(runtime: LocalRuntime, log: DevLog, crons: bool) -> None:
     stop = threading.Event()
     try:
-        with runtime, _state_file(runtime), _background(lambda: _reload_on_save(runtime, log, stop), stop):
+        with (
+            runtime,
+            _state_file(runtime),
+            _background(lambda: _reload_on_save(runtime, log, stop), stop),
+        ):
             workers = runtime.control.workers()
-            log.say("dev.ready", url=runtime.ready["url"], workers=[worker["name"] for worker in workers])
-            with _background(CronClock(runtime.control, workers, log.say).run_until(stop), stop) if crons else _quietly():
+            log.say(
+                "dev.ready",
+                url=runtime.ready["url"],
+                workers=[worker["name"] for worker in workers],
+            )
+            with (
+                _background(CronClock(runtime.control, workers, log.say).run_until(stop), stop)
+                if crons
+                else _quietly()
+            ):
                 runtime.wait()
                 raise typer.Exit(1)
     except KeyboardInterrupt:
@@ -71,7 +90,9 @@ def _serve(runtime: LocalRuntime, log: DevLog, crons: bool) -> None:
 def _reload_on_save(runtime: LocalRuntime, log: DevLog, stop: threading.Event) -> None:
     """Saving a file stages and imports its worker anew; one that fails leaves the old one running."""
     folders = [ROOT / name for name in WATCHED]
-    for _changes in watch(*folders, stop_event=stop, watch_filter=_is_source, raise_interrupt=False):
+    for _changes in watch(
+        *folders, stop_event=stop, watch_filter=_is_source, raise_interrupt=False
+    ):
         runtime.control.reload()
         log.say("dev.reloaded")
 
@@ -84,7 +105,11 @@ def _is_source(change: Any, path: str) -> bool:
 def _state_file(runtime: LocalRuntime) -> Iterator[None]:
     """Tells other commands where this system is."""
     STATE.parent.mkdir(exist_ok=True)
-    state = {"url": runtime.ready["url"], "pid": os.getpid(), "since": datetime.now(UTC).isoformat()}
+    state = {
+        "url": runtime.ready["url"],
+        "pid": os.getpid(),
+        "since": datetime.now(UTC).isoformat(),
+    }
     STATE.write_text(json.dumps(state))
     try:
         yield

@@ -29,9 +29,9 @@ class DevLog:
             case "reloaded":
                 self._reloaded(event["workers"])
             case _:
-                self.say(str(event.get("event")), level="error" if event.get("event") == "error" else "info", **{
-                    name: value for name, value in event.items() if name != "event" and value is not None
-                })  # fmt: skip
+                level = "error" if event.get("event") == "error" else "info"
+                fields = {k: v for k, v in event.items() if k != "event" and v is not None}
+                self.say(str(event.get("event")), level=level, **fields)
 
     def say(self, event: str, *, level: str = "info", **fields: Any) -> None:
         """An event of the supervisor."""

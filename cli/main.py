@@ -4,16 +4,70 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from typing import Any, NamedTuple
 
 import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
 
 from cli.output import Refusal, errors
-from local.database_url import DatabaseUnavailable
-from local.migrations import MigrationFailed
-from local.runtime import RuntimeFailed
+
+
+class Entry(NamedTuple):
+    """Where a command is: a function, or a group where the attribute is `app`. Its module is slow
+    to import, so that the list of commands has its help from here."""
+
+    module: str
+    attribute: str
+    help: str
+
+
+COMMANDS = {
+    "dev": Entry("cli.dev", "dev", "Run every worker of wrangler.toml here."),
+    "demo": Entry(
+        "cli.demo", "demo", "Real events through the real workers, and the result checked."
+    ),
+    "jobs": Entry("cli.jobs", "app", "Every job with its state; run, pause, resume one."),
+    "runs": Entry("cli.runs", "app", "The runs of every window, from the ledger."),
+    "backfill": Entry("cli.backfill", "backfill", "Run the windows of a past range."),
+    "queues": Entry("cli.queues", "app", "Send to a queue, follow it, see its state, pause it."),
+    "dlq": Entry("cli.dlq", "app", "See dead letters, send them back, or discard them."),
+    "metrics": Entry("cli.metrics", "metrics", "Throughput, durations, retries and dead letters."),
+    "check": Entry("cli.check", "check", "Everything that is wrong, in one list."),
+    "db": Entry("cli.db", "app", "The schema: migrate it, look at it, adopt an existing database."),
+    "enqueue": Entry("cli.queues", "enqueue", "Short for `queues enqueue`."),
+    "tail": Entry("cli.queues", "tail", "Short for `queues tail`."),
+    "redrive": Entry("cli.dlq", "redrive", "Short for `dlq redrive`."),
+}
+
+
+class LazyGroup(TyperGroup):
+    """The commands of the table; a command's module is imported when it is called."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands = {
+            name: TyperCommand(name, help=known.help) for name, known in COMMANDS.items()
+        }
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        name, _stub, rest = super().resolve_command(ctx, args)
+        return name, load(name) if name else None, rest
+
+
+def load(name: str) -> Any:
+    """The command itself."""
+    found = getattr(import_module(COMMANDS[name].module), COMMANDS[name].attribute)
+    if isinstance(found, typer.Typer):
+        return get_command(found)
+    alone = typer.Typer(rich_markup_mode="rich", add_completion=False)
+    alone.command(name)(found)
+    return get_command(alone)
+
 
 app = typer.Typer(
     name="mauntic",
+    cls=LazyGroup,
     help="Scheduled and queued work: run it, watch it, mend it.",
     no_args_is_help=True,
     rich_markup_mode="rich",
@@ -21,34 +75,38 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-# name -> (module, function): a command, or a group where the function's name is `app`.
-COMMANDS = {
-    "dev": ("cli.dev", "dev"),
-}
-
 
 @app.callback()
 def root() -> None:
     """Scheduled and queued work: run it, watch it, mend it."""
 
 
-def register() -> None:
-    """Give the app its commands, in the order of the table."""
-    for name, (module, attribute) in COMMANDS.items():
-        found = getattr(import_module(module), attribute)
-        if isinstance(found, typer.Typer):
-            app.add_typer(found, name=name)
-        else:
-            app.command(name)(found)
-
-
 def main() -> None:
     """Run the command; an expected failure is one sentence on standard error and exit code 1."""
-    register()
     try:
         app()
-    except (Refusal, RuntimeFailed, DatabaseUnavailable, MigrationFailed) as error:
-        errors.print(f"[bold red]error[/] {error}", highlight=False, soft_wrap=True)
+    except Exception as error:
+        if not is_expected(error):
+            raise
+        errors.print("[bold red]error[/]", end=" ")
+        errors.print(str(error), markup=False, highlight=False, soft_wrap=True)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def is_expected(error: Exception) -> bool:
+    """Whether its text alone tells the operator what to do. Its classes are imported only now."""
+    from local.database_url import DatabaseUnavailable
+    from local.migrations import MigrationFailed
+    from local.runtime import RuntimeFailed
+    from shared.errors import DatabaseError, DatabaseUnreachable
+
+    expected = (
+        DatabaseError,
+        DatabaseUnavailable,
+        DatabaseUnreachable,
+        MigrationFailed,
+        RuntimeFailed,
+    )
+    return isinstance(error, (Refusal, *expected))

@@ -34,7 +34,9 @@ def print_table(title: str, rows: Rows, *, empty: str = "nothing") -> None:
         return
     table = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
     for name in rows[0]:
-        table.add_column(name.replace("_", " "), justify="right" if _is_number(rows, name) else "left")
+        table.add_column(
+            name.replace("_", " "), justify="right" if _is_number(rows, name) else "left"
+        )
     for row in rows:
         table.add_row(*(escape(cell(value)) for value in row.values()))
     console.print(table)
@@ -61,4 +63,7 @@ def plain(value: Any) -> Any:
 
 
 def _is_number(rows: Rows, name: str) -> bool:
-    return all(isinstance(row[name], int | float | None) and not isinstance(row[name], bool) for row in rows)
+    return all(
+        isinstance(row[name], int | float | None) and not isinstance(row[name], bool)
+        for row in rows
+    )

@@ -1,27 +1,19 @@
 // What a handler answers to each message of a batch. The first answer to a message counts; a retry
 // of the batch, or an exception, retries every message, acknowledged or not (the local broker's
 // rule, kept here so that the counts agree with it).
-export function watch(batch) {
-  const retries = new Map(); // message -> delay in seconds, or undefined
-  const acked = new Set();
-  let wholeBatch; // what ackAll or retryAll said first
+const answers = new WeakMap(); // message or batch -> its first answer
 
-  for (const message of batch.messages) {
-    onCall(message, "ack", () => retries.has(message) || acked.add(message));
-    onCall(message, "retry", (options) => {
-      if (!acked.has(message) && !retries.has(message)) retries.set(message, options?.delaySeconds);
-    });
-  }
-  onCall(batch, "ackAll", () => (wholeBatch ??= { retry: false }));
-  onCall(batch, "retryAll", (options) => {
-    wholeBatch ??= { retry: true, delaySeconds: options?.delaySeconds };
-  });
+export function watch(batch) {
+  hear(batch, { ackAll: "ack", retryAll: "retry" });
+  if (batch.messages.length > 0) hear(batch.messages[0], { ack: "ack", retry: "retry" });
 
   function answerTo(message, raised) {
     if (raised) return { answer: "exception" };
-    const whole = wholeBatch?.retry ? { answer: "retry", delaySeconds: wholeBatch.delaySeconds } : null;
-    if (!retries.has(message)) return whole ?? { answer: "ack" };
-    return { answer: "retry", delaySeconds: retries.get(message) ?? whole?.delaySeconds };
+    const own = answers.get(message);
+    const whole = answers.get(batch);
+    const retry = own?.answer === "retry" ? own : whole?.answer === "retry" ? whole : null;
+    if (!retry) return { answer: "ack" };
+    return { answer: "retry", delaySeconds: retry.delaySeconds ?? whole?.delaySeconds };
   }
 
   return {
@@ -35,13 +27,19 @@ export function watch(batch) {
   };
 }
 
-/** Hears the call, then lets the runtime's own method have it. */
-function onCall(target, name, hear) {
-  const method = target[name];
-  target[name] = (...args) => {
-    method.apply(target, args); // first: a call that the runtime refuses is no answer
-    hear(...args);
-  };
+const heard = new WeakSet(); // prototypes: once each, for closures on every message would pile up
+
+function hear(subject, methods) {
+  const prototype = Object.getPrototypeOf(subject);
+  if (heard.has(prototype)) return;
+  heard.add(prototype);
+  for (const [name, answer] of Object.entries(methods)) {
+    const method = prototype[name];
+    prototype[name] = function (...args) {
+      method.apply(this, args); // first: a call that the runtime refuses is no answer
+      if (!answers.has(this)) answers.set(this, { answer, delaySeconds: args[0]?.delaySeconds });
+    };
+  }
 }
 
 function printable(body) {

@@ -4,7 +4,7 @@ import { emit } from "./events.mjs";
 
 const SETTLED = /^QUEUE (\S+) (\d+)\/(\d+)/;
 
-/** `onFailedBatch(queue, n)`: of the queue's batches, the broker has settled the nth, with failures. */
+/** `onFailedBatch(queue, n)`: the broker has settled n of the queue's batches, the last with failures. */
 export function brokerLog(Log, LogLevel, onFailedBatch) {
   const settled = new Map(); // queue -> batches
   return new (class extends Log {

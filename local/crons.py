@@ -39,7 +39,9 @@ class CronClock:
     def _fire(self, planned: datetime, since: datetime) -> None:
         for worker, cron in self._crons:
             if next_fire(cron, since) == planned:
-                threading.Thread(target=self._fire_one, args=(worker, cron, planned), daemon=True).start()
+                threading.Thread(
+                    target=self._fire_one, args=(worker, cron, planned), daemon=True
+                ).start()
 
     def _fire_one(self, worker: str, cron: str, planned: datetime) -> None:
         self._say("cron.fired", worker=worker, cron=cron, planned=planned.isoformat())
@@ -48,7 +50,13 @@ class CronClock:
         except RuntimeFailed as error:
             outcome = {"outcome": "exception", "error": str(error)}
         if outcome["outcome"] != "ok":
-            self._say("cron.failed", level="error", worker=worker, cron=cron, traceback=outcome.get("error"))
+            self._say(
+                "cron.failed",
+                level="error",
+                worker=worker,
+                cron=cron,
+                traceback=outcome.get("error"),
+            )
 
 
 def next_fire(cron: str, after: datetime) -> datetime:

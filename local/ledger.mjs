@@ -71,8 +71,8 @@ export default class extends WorkerEntrypoint {
       case "resume":
         paused.delete(queue);
         return Response.json({ paused: false });
-      case "unanswered":
-        return Response.json(abandon(queue, input.settled));
+      case "settled":
+        return Response.json(abandon(queue, input.batches));
       case "load":
         return Response.json(await env[`HOST_${queue}`].load());
       case "memory":
@@ -149,12 +149,14 @@ async function idle({ timeout_ms = 30_000, queues = null, quiet_ms = 0 }) {
   }
 }
 
-/** The broker has settled the first n batches: one of them still open lost its host half-way. */
-function abandon(queue, settled) {
-  const open = tallies.get(queue)?.open();
-  const isAbandoned = open != null && open.ticket <= settled;
-  if (isAbandoned) settle(queue, open.ticket, open.attempts.map(asException));
-  return { abandoned: isAbandoned };
+/**
+ * The broker has settled so many of the queue's batches. A host reports the end of a batch before
+ * the broker hears of it: where fewer ends were reported, hosts were cancelled half-way.
+ */
+function abandon(queue, settledBatches) {
+  const abandoned = tallies.get(queue)?.unreported(settledBatches) ?? [];
+  for (const { ticket, attempts } of abandoned) settle(queue, ticket, attempts.map(asException));
+  return { abandoned: abandoned.length };
 }
 
 const asException = (attempts) => ({ attempts, answer: "exception" });

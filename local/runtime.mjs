@@ -2,7 +2,7 @@
 import { pack } from "./pack.mjs";
 import { Failure } from "./failure.mjs";
 import { brokerLog } from "./broker.mjs";
-import { onRuntimeLine } from "./events.mjs";
+import { emit, onRuntimeLine } from "./events.mjs";
 import { LEDGER_NAME, hostWorkers, ledgerWorker, loadMiniflare, miniflareOptions } from "./options.mjs";
 import { nativeWorkers } from "./native.mjs";
 import { Bytecode } from "./bytecode.mjs";
@@ -106,10 +106,13 @@ export class Runtime {
     return (await this.ledger(`${action}/${encodeURIComponent(name)}`)).json();
   }
 
-  // A batch that its host answered is settled by now; one whose host was cancelled is not.
-  #onFailedBatch(queue, settled) {
-    const path = `unanswered/${encodeURIComponent(queue)}`;
-    this.ledger(path, { settled }).catch(() => {}); // the runtime is ending
+  async #onFailedBatch(queue, batches) {
+    if (this.isNative) return;
+    try {
+      await this.ledger(`settled/${encodeURIComponent(queue)}`, { batches });
+    } catch (error) {
+      emit("log", { worker: null, level: "warn", text: `the counts of ${queue} may be off: ${error}` });
+    }
   }
 
   bucket(bucketName) {

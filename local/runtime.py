@@ -1,4 +1,4 @@
-"""The local runtime from Python: starts `server.mjs`, which holds the workers, and speaks with it."""
+"""The local runtime from Python: starts `server.mjs`, which holds the workers, and talks to it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -75,7 +75,7 @@ class Control:
     def wait_idle(
         self, queues: Sequence[str] | None = None, timeout_s: float = 60, quiet_ms: int = 50
     ) -> bool:
-        """Wait until nothing is waiting, delayed or being handled in the queues; False if it took too long."""
+        """Wait until the queues hold nothing, in hand or delayed; False if it took too long."""
         body = {
             "queues": list(queues) if queues else None,
             "timeout_ms": round(timeout_s * 1_000),
@@ -162,10 +162,8 @@ class LocalRuntime:
     def stop(self) -> None:
         """End of input ends the server, and it ends workerd."""
         assert self._process.stdin is not None
-        try:
+        with suppress(BrokenPipeError):  # it has ended by itself
             self._process.stdin.close()
-        except BrokenPipeError:
-            pass  # it has ended by itself
         try:
             self._process.wait(STOP_TIMEOUT_S)
         except subprocess.TimeoutExpired:

@@ -3,10 +3,10 @@
 /** Without a running consumer the broker drops what is sent: such a queue stays empty. */
 export class Tally {
   #settings;
-  #undelivered = 0; // waiting or delayed
+  #undelivered = 0; // waiting or delayed; below 0 while a dead letter is delivered before it is reported
   #dueTimes = []; // of delayed messages
-  #open = null; // the batch being handled: the broker delivers one at a time
-  #tickets = 0; // the open batch's place among all that were delivered
+  #open = new Map(); // ticket -> attempts of a batch being handled; the broker may deliver several
+  #begun = 0;
 
   constructor(settings) {
     this.#settings = settings;
@@ -24,7 +24,7 @@ export class Tally {
   }
 
   notSent({ count, due }) {
-    this.#undelivered = Math.max(0, this.#undelivered - count);
+    this.#undelivered -= count;
     for (const time of due) this.#forget(time);
   }
 
@@ -33,37 +33,37 @@ export class Tally {
   }
 
   begin(attempts) {
-    this.#undelivered = Math.max(0, this.#undelivered - attempts.length);
-    this.#open = { ticket: ++this.#tickets, attempts };
-    return this.#tickets;
+    this.#undelivered -= attempts.length;
+    this.#open.set(++this.#begun, attempts);
+    return this.#begun;
   }
 
   /** Returns how many messages go to the dead letter queue. */
   end(ticket, answers, now = Date.now()) {
-    if (this.#open?.ticket !== ticket) return 0; // settled already
-    this.#open = null;
+    if (!this.#open.delete(ticket)) return 0;
     const failed = answers.filter((answer) => answer.answer !== "ack");
-    const dead = failed.filter((answer) => answer.attempts > this.#settings.maxRetries);
-    for (const answer of failed) {
-      if (answer.attempts > this.#settings.maxRetries) continue;
-      this.sending([answer.delaySeconds ?? this.#settings.retryDelay ?? 0], now);
-    }
-    return dead.length;
+    const retried = failed.filter((answer) => answer.attempts <= this.#settings.maxRetries);
+    const delays = retried.map((answer) => answer.delaySeconds ?? this.#settings.retryDelay ?? 0);
+    this.sending(delays, now);
+    return failed.length - retried.length;
   }
 
-  open() {
-    return this.#open;
+  /** The oldest open batches: as many as were settled without a report of their end. */
+  unreported(settledBatches) {
+    const ended = this.#begun - this.#open.size;
+    const open = [...this.#open].map(([ticket, attempts]) => ({ ticket, attempts }));
+    return open.slice(0, Math.max(0, settledBatches - ended));
   }
 
   isEmpty() {
-    return this.#undelivered === 0 && this.#open === null;
+    return this.#undelivered <= 0 && this.#open.size === 0;
   }
 
   counts(now = Date.now()) {
     this.#dueTimes = this.#dueTimes.filter((time) => time > now);
-    const delayed = Math.min(this.#dueTimes.length, this.#undelivered);
-    const inFlight = this.#open?.attempts.length ?? 0;
-    return { waiting: this.#undelivered - delayed, delayed, inFlight };
+    const undelivered = Math.max(0, this.#undelivered);
+    const delayed = Math.min(this.#dueTimes.length, undelivered);
+    return { waiting: undelivered - delayed, delayed, inFlight: [...this.#open.values()].flat().length };
   }
 
   #forget(time) {

@@ -1,1 +1,1 @@
-"""What runs inside every worker: jobs, windows, dispatch, consume, ledger. The host imports it too."""
+"""What runs inside every worker: jobs, windows, dispatch, consume, ledger. The host has it too."""

@@ -1,10 +1,13 @@
-"""What an operator must act on: an event with a fixed name in the log, and a post to his webhook."""
+"""What an operator must act on: an event with a fixed name in the log, and a post to a webhook."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from shared.ports import Ports
+
+WEBHOOK_TIMEOUT_S = 10  # an invocation has better things to do than to wait for a dead webhook
 
 
 async def send(event: str, ports: Ports, **fields: Any) -> None:
@@ -13,8 +16,10 @@ async def send(event: str, ports: Ports, **fields: Any) -> None:
     url = ports.settings.alert_webhook_url
     if url is None:
         return
+    payload = {"event": event, **{name: _plain(value) for name, value in fields.items()}}
     try:
-        status = await ports.http.post_json(url, {"event": event, **{k: _plain(v) for k, v in fields.items()}})
+        async with asyncio.timeout(WEBHOOK_TIMEOUT_S):
+            status = await ports.http.post_json(url, payload)
         problem = None if status < 300 else f"the webhook answered {status}"
     except Exception as error:  # whatever the network did, the work goes on
         problem = f"the webhook did not answer: {type(error).__name__}"

@@ -11,32 +11,19 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
-
-from pydantic import ValidationError
 
 from shared import dead_letters, failures, metrics
 from shared.delivery import Batch, Delivery
-from shared.errors import ServerBusy, Unanswerable, error_class, is_retryable
+from shared.errors import LeaseLost, ServerBusy, Unanswerable, error_class, is_retryable
 from shared.jobs import Job, Worker
-from shared.messages import Message, WindowMessage, decode
+from shared.letters import ERROR_TEXT_MAX, Letter, error_text, read
+from shared.messages import WindowMessage
 from shared.metrics import Metric
 from shared.outcome import Dead, Done, Outcome, RetryIn, Sharded
 from shared.ports import Ports
 from shared.retry import delay_s
 from shared.run import record_failure, run_window
-
-ERROR_TEXT_MAX = 2_000
-
-
-@dataclass(frozen=True)
-class Letter:
-    """A delivery that was understood: its job and its message."""
-
-    delivery: Delivery
-    job: Job
-    message: Message
 
 
 async def consume(batch: Batch, worker: Worker, ports: Ports) -> None:
@@ -52,29 +39,21 @@ async def consume(batch: Batch, worker: Worker, ports: Ports) -> None:
         spent: BaseException | None = None
         for group in _groups(letters):
             spent = await _answer(group, worker, ports, spent)
+        if letters and not spent:
+            await _follow_up(worker, ports)
     finally:
         ports.db.close()
 
 
-def read(delivery: Delivery, worker: Worker) -> Letter | Dead:
-    """What the delivery asks for, or why nobody can answer it."""
+async def _follow_up(worker: Worker, ports: Ports) -> None:
+    """What the worker does after a batch. Every message is settled: a failure is an event."""
+    if worker.after_batch is None:
+        return
     try:
-        body = decode(delivery.body)
-    except ValueError as error:
-        return Dead("invalid", "InvalidBody", str(error)[:ERROR_TEXT_MAX])
-    job = worker.by_type.get(body["type"]) if isinstance(body.get("type"), str) else None
-    if job is None:
-        return Dead("unknown_type", "UnknownType", f"{worker.name} has no job of this type")
-    try:
-        return Letter(delivery, job, job.message.model_validate(body | {"type": job.type}))
-    except ValidationError as error:
-        return Dead("invalid", "ValidationError", describe(error))
-
-
-def describe(error: ValidationError) -> str:
-    """Which fields are wrong and why, without the values: those may be personal data."""
-    problems = [f"{'.'.join(map(str, e['loc'])) or 'body'}: {e['msg']}" for e in error.errors(include_input=False)]
-    return "; ".join(problems)[:ERROR_TEXT_MAX]
+        await worker.after_batch(ports)
+    except Exception as error:
+        text = error_text(error)
+        ports.log("batch.unfinished", level="error", error_class=error_class(error), error=text)
 
 
 def _groups(letters: Iterable[Letter]) -> list[list[Letter]]:
@@ -115,20 +94,33 @@ async def _answer(
 
 async def _handle(group: list[Letter], ports: Ports) -> list[Outcome]:
     job, first = group[0].job, group[0]
-    if job.batch:
-        with ports.db.transaction():
-            outcomes: list[Outcome] = await job.handler([letter.message for letter in group], ports)
-        return outcomes
     if isinstance(first.message, WindowMessage) and job.schedule:
-        return [await run_window(job, first.message, first.delivery.id, first.delivery.sent_at, ports)]
+        return [
+            await run_window(job, first.message, first.delivery.id, first.delivery.sent_at, ports)
+        ]
     with ports.db.transaction():
-        outcome: Outcome = await job.handler(first.message, ports)
-    return [outcome]
+        if job.batch:
+            outcomes = await job.handler([letter.message for letter in group], ports)
+        else:
+            outcomes = [await job.handler(first.message, ports)]
+        _assert_answered(job, group, outcomes)
+    return list(outcomes)
+
+
+def _assert_answered(job: Job, group: list[Letter], outcomes: object) -> None:
+    """A handler that forgot to answer has not done its work: none of it is committed or acked."""
+    answered = isinstance(outcomes, list) and all(
+        isinstance(o, Done | RetryIn | Dead) for o in outcomes
+    )
+    if not answered or len(outcomes) != len(group):  # type: ignore[arg-type]
+        raise TypeError(
+            f"{job.type} must answer each of {len(group)} messages with Done, RetryIn or Dead"
+        )
 
 
 def _verdict(error: BaseException, letter: Letter, worker: Worker, ports: Ports) -> Outcome:
     """What an error means for the message, left in the ledger where its run has a place there."""
-    text = str(error)[:ERROR_TEXT_MAX] or type(error).__name__
+    text = error_text(error)
     retryable = is_retryable(error)
     outcome: Outcome
     if retryable:
@@ -140,8 +132,14 @@ def _verdict(error: BaseException, letter: Letter, worker: Worker, ports: Ports)
         outcome = Dead(reason, error_class(error), text)
         if reason == "failed":
             lines = "".join(traceback.format_exception(error))
-            ports.log("job.crashed", level="error", type=letter.job.type, traceback=lines[-ERROR_TEXT_MAX:])
-    _record(letter, outcome, retryable, ports)
+            ports.log(
+                "job.crashed",
+                level="error",
+                type=letter.job.type,
+                traceback=lines[-ERROR_TEXT_MAX:],
+            )
+    if not isinstance(error, LeaseLost):  # the row belongs to the run that took it over
+        _record(letter, outcome, retryable, ports)
     return outcome
 
 
@@ -149,7 +147,9 @@ def _record(letter: Letter, outcome: Outcome, retryable: bool, ports: Ports) -> 
     if letter.job.schedule and isinstance(letter.message, WindowMessage):
         message, delivery = letter.message, letter.delivery
         with failures.tolerated(ports):
-            record_failure(letter.job, message, delivery.id, delivery.sent_at, ports, outcome, retryable)
+            record_failure(
+                letter.job, message, delivery.id, delivery.sent_at, ports, outcome, retryable
+            )
 
 
 def _unless_last(outcome: RetryIn, delivery: Delivery, worker: Worker) -> RetryIn | Dead:
@@ -160,13 +160,20 @@ def _unless_last(outcome: RetryIn, delivery: Delivery, worker: Worker) -> RetryI
 
 
 async def settle(
-    delivery: Delivery, letter: Letter | None, outcome: Outcome, started: datetime, worker: Worker, ports: Ports
+    delivery: Delivery,
+    letter: Letter | None,
+    outcome: Outcome,
+    started: datetime,
+    worker: Worker,
+    ports: Ports,
 ) -> None:
     """The one place where a message is acked, retried or buried, and measured."""
     if isinstance(outcome, RetryIn):
         outcome = _unless_last(outcome, delivery, worker)
     if isinstance(outcome, Dead):
-        outcome = await dead_letters.bury(delivery, letter.job if letter else None, outcome, worker, ports)
+        outcome = await dead_letters.bury(
+            delivery, letter.job if letter else None, outcome, worker, ports
+        )
     if isinstance(outcome, RetryIn):
         failures.record(delivery, letter.job if letter else None, outcome, worker.queue.name, ports)
         delivery.retry(outcome.delay_s)
@@ -176,7 +183,12 @@ async def settle(
 
 
 def _measure(
-    delivery: Delivery, letter: Letter | None, outcome: Outcome, started: datetime, worker: Worker, ports: Ports
+    delivery: Delivery,
+    letter: Letter | None,
+    outcome: Outcome,
+    started: datetime,
+    worker: Worker,
+    ports: Ports,
 ) -> None:
     now = ports.clock()
     done = outcome if isinstance(outcome, Done) else Done()

@@ -11,15 +11,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from shared import alerts
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+
+from shared import alerts, failures
 from shared.delivery import Batch, Delivery
 from shared.errors import DatabaseError, DatabaseUnreachable, error_class
 from shared.failures import digest
 from shared.jobs import Job, Worker
+from shared.letters import error_text, job_named, read
 from shared.outcome import Dead, RetryIn
 from shared.ports import Ports, Row
 from shared.retry import delay_s
 from shared.sql_blocks import SqlBlocks
+from shared.storable import DEPTH_MAX, storable
 
 SQL = SqlBlocks(Path(__file__).parent / "sql")
 
@@ -27,26 +32,57 @@ ENVELOPE = "deadLetter"
 # While Postgres is down the dead letters wait, up to half a day a try: 100 tries outlast the
 # fourteen days that the queue keeps them.
 WAIT_MAX_S = 43_200
+# A queue takes 128 KB a message: https://developers.cloudflare.com/queues/platform/limits/
+ENVELOPE_BYTES_MAX = 127_000
 
 
-async def bury(delivery: Delivery, job: Job | None, dead: Dead, worker: Worker, ports: Ports) -> Dead | RetryIn:
-    """Send the message to the dead-letter queue with its reason; RetryIn where that cannot be done."""
-    letter = {
-        "queue": worker.queue.name,
-        "messageId": delivery.id,
-        "jobType": job.type if job else None,
-        "body": delivery.body,
-        "reason": dead.reason,
-        "error": f"{dead.error_class}: {dead.error_text}",
-        "attempts": delivery.attempts,
-        "deadAt": ports.clock().isoformat(),
-    }
+class Envelope(BaseModel):
+    """What consume knows of a message that it buries; what has another form is not of ours."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
+
+    queue: str
+    message_id: str
+    job_type: str | None
+    body: Any
+    reason: str
+    error: str
+    attempts: int = Field(ge=1, le=1_000)
+    dead_at: AwareDatetime
+
+
+async def bury(
+    delivery: Delivery, job: Job | None, dead: Dead, worker: Worker, ports: Ports
+) -> Dead | RetryIn:
+    """Send the message to the dead-letter queue with its reason; RetryIn where that fails."""
+    envelope = Envelope(
+        queue=worker.queue.name,
+        message_id=delivery.id,
+        job_type=job.type if job else None,
+        body=storable(delivery.body),
+        reason=dead.reason,
+        error=storable(f"{dead.error_class}: {dead.error_text}"),
+        attempts=delivery.attempts,
+        dead_at=ports.clock(),
+    )
+    letter: Any = {ENVELOPE: envelope.model_dump(mode="json", by_alias=True)}
+    if _json_bytes(letter) > ENVELOPE_BYTES_MAX:  # it goes as it came, and the error is kept aside
+        failures.record(delivery, job, dead, worker.queue.name, ports)
+        letter = envelope.body
     try:
-        await ports.dead_letters.send([{ENVELOPE: letter}])
+        await ports.dead_letters.send([letter])
     except Exception as error:  # whatever the binding raised, the message must not be lost
-        ports.log("dead_letter.unsent", level="error", message_id=delivery.id, error=str(error))
-        return RetryIn(delay_s(delivery.attempts, ports.random), error_class(error), str(error))
+        ports.log(
+            "dead_letter.unsent", level="error", message_id=delivery.id, error=error_text(error)
+        )
+        return RetryIn(
+            delay_s(delivery.attempts, ports.random), error_class(error), error_text(error)
+        )
     return dead
+
+
+def _json_bytes(value: object) -> int:
+    return len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
 
 
 async def archive(batch: Batch, worker: Worker, ports: Ports) -> None:
@@ -73,7 +109,9 @@ async def archive(batch: Batch, worker: Worker, ports: Ports) -> None:
         )
 
 
-async def _wait_or_part(deliveries: list[Delivery], error: Exception, worker: Worker, ports: Ports) -> None:
+async def _wait_or_part(
+    deliveries: list[Delivery], error: Exception, worker: Worker, ports: Ports
+) -> None:
     if len(deliveries) > 1 and isinstance(error, DatabaseError):
         for delivery in deliveries:
             await archive(_Single(worker.queue.dead_letter_name, delivery), worker, ports)
@@ -85,45 +123,43 @@ async def _wait_or_part(deliveries: list[Delivery], error: Exception, worker: Wo
 
 def _insert(deliveries: Sequence[Delivery], worker: Worker, ports: Ports) -> list[Row]:
     letters = [_letter(delivery, worker) for delivery in deliveries]
-    return ports.db.rows(SQL["archive_dead_letters"], letters=json.dumps(letters), now=ports.clock())
+    return ports.db.rows(
+        SQL["archive_dead_letters"], letters=json.dumps(letters), now=ports.clock()
+    )
 
 
 def _letter(delivery: Delivery, worker: Worker) -> dict[str, Any]:
     """The row to be: from our envelope, or from a message that the platform gave up."""
-    body = delivery.body
-    if isinstance(body, dict) and isinstance(body.get(ENVELOPE), dict):
-        known = body[ENVELOPE]
-        original = known.get("body")
-    else:
-        original = body
-        known = {
-            "queue": worker.queue.name,
-            "messageId": delivery.id,
-            "reason": "exhausted",
-            "attempts": worker.queue.deliveries_max,
-            "deadAt": delivery.sent_at.isoformat(),
-            "jobType": _job_type(original, worker),
-        }
-    return storable({**known, "body": original, "bodyDigest": digest(original)})
+    envelope = _opened(delivery.body) or _envelope_of(delivery, worker)
+    known = envelope.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    row: dict[str, Any] = storable(known | {"bodyDigest": digest(known["body"])}, DEPTH_MAX + 1)
+    return row
 
 
-def _job_type(body: object, worker: Worker) -> str | None:
-    kind = body.get("type") if isinstance(body, dict) else None
-    job = worker.by_type.get(kind) if isinstance(kind, str) else None
-    return job.type if job else None
+def _opened(body: object) -> Envelope | None:
+    """The envelope that consume sent, if the body is one."""
+    if not isinstance(body, dict) or body.keys() != {ENVELOPE}:
+        return None
+    try:
+        return Envelope.model_validate(body[ENVELOPE])
+    except ValidationError:
+        return None
 
 
-def storable(value: Any) -> Any:
-    """The value without what jsonb refuses: NUL characters, lone surrogates, NaN."""
-    if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
-    if isinstance(value, dict):
-        return {storable(str(key)): storable(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [storable(item) for item in value]
-    if isinstance(value, float) and not (abs(value) <= 1.7976931348623157e308):
-        return str(value)
-    return value if value is None or isinstance(value, bool | int | float) else str(value)
+def _envelope_of(delivery: Delivery, worker: Worker) -> Envelope:
+    """What can be known of a message that came raw. Its error is not set: see the failures."""
+    understood = read(delivery, worker)
+    kind = delivery.body.get("type") if isinstance(delivery.body, dict) else None
+    job = job_named(kind, worker)
+    return Envelope.model_construct(
+        queue=worker.queue.name,
+        message_id=delivery.id,
+        job_type=job.type if job else None,
+        body=storable(delivery.body),
+        reason=understood.reason if isinstance(understood, Dead) else "exhausted",
+        attempts=worker.queue.deliveries_max,
+        dead_at=delivery.sent_at,
+    )
 
 
 class _Single:
@@ -135,5 +171,3 @@ class _Single:
 
     def __iter__(self) -> Any:
         return iter(self._deliveries)
-
-

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -58,11 +57,25 @@ async def dispatch(worker: Worker, cron: str, tick: datetime, ports: Ports) -> i
         try:
             due, late = _claim(worker, tick, ports)
         except (DatabaseError, DatabaseUnreachable) as error:
-            ports.log("dispatch.blind", level="error", cron=cron, error_class=error_class(error), error=str(error))
+            ports.log(
+                "dispatch.blind",
+                level="error",
+                cron=cron,
+                error_class=error_class(error),
+                error=str(error),
+            )
             due, late = _own_windows(worker, cron, tick), []
-        await ports.queue.send([one.body() for one in due])
-        ports.log("dispatch.sent", worker=worker.name, cron=cron, scheduled_for=tick.isoformat(), count=len(due))
-        await _report_overdue(late, tick, ports)
+        try:
+            await ports.queue.send([one.body() for one in due])
+            ports.log(
+                "dispatch.sent",
+                worker=worker.name,
+                cron=cron,
+                scheduled_for=tick.isoformat(),
+                count=len(due),
+            )
+        finally:  # they are marked as reported
+            await _report_overdue(late, tick, ports)
         return len(due)
     finally:
         ports.db.close()
@@ -73,13 +86,20 @@ def _gate_is_open(worker: Worker, cron: str, ports: Ports) -> bool:
     if gate is Gate.HELD:
         ports.log("dispatch.held", gate=worker.gate, cron=cron)
     if gate is Gate.WRONG:
-        ports.log("dispatch.gate_wrong", level="error", gate=worker.gate, error="it must be true, false or absent")
+        ports.log(
+            "dispatch.gate_wrong",
+            level="error",
+            gate=worker.gate,
+            error="it must be true, false or absent",
+        )
     return gate is Gate.OPEN
 
 
 def _own_windows(worker: Worker, cron: str, tick: datetime) -> list[Due]:
     """Without a ledger nobody knows what is missing, but this tick's own windows surely are due."""
-    jobs = [(job, job.schedule) for job in worker.jobs if job.schedule and job.schedule.cron == cron]
+    jobs = [
+        (job, job.schedule) for job in worker.jobs if job.schedule and job.schedule.cron == cron
+    ]
     return [Due(job, schedule, schedule.window_of(tick), "cron") for job, schedule in jobs]
 
 
@@ -90,14 +110,20 @@ def _claim(worker: Worker, tick: datetime, ports: Ports) -> tuple[list[Due], lis
         schedules = ports.db.rows(
             SQL["open_schedules"],
             job_types=list(jobs),
-            newest_starts=[schedule.newest_due(tick).start for _, schedule in jobs.values()],
+            beginnings=[schedule.beginning(tick) for _, schedule in jobs.values()],
             now=tick,
         )
         running = [row for row in schedules if not row["paused"]]
-        candidates = [due for row in running for due in _candidates(*jobs[row["job_type"]], row, tick)]
-        claimed = ports.db.rows(SQL["claim_windows"], **_columns(candidates), now=tick, lease_until=tick + LEASE)
+        candidates = [
+            due for row in running for due in _candidates(*jobs[row["job_type"]], row, tick)
+        ]
+        claimed = ports.db.rows(
+            SQL["claim_windows"], **_columns(candidates), now=tick, lease_until=tick + LEASE
+        )
         _record_skipped(running, jobs, candidates, tick, ports)
-        late = ports.db.rows(SQL["mark_overdue"], **_columns(_past_grace(candidates, tick)), now=tick)
+        late = ports.db.rows(
+            SQL["mark_overdue"], **_columns(_past_grace(candidates, tick)), now=tick
+        )
     keys = {(row["job_type"], row["window_start"]) for row in claimed}
     return [due for due in candidates if (due.job.type, due.window.start) in keys], late
 
@@ -112,26 +138,45 @@ def _candidates(job: Job, schedule: Schedule, row: Row, tick: datetime) -> list[
 
 
 def _record_skipped(
-    running: list[Row], jobs: dict[str, tuple[Job, Schedule]], candidates: list[Due], tick: datetime, ports: Ports
+    running: list[Row],
+    jobs: dict[str, tuple[Job, Schedule]],
+    candidates: list[Due],
+    tick: datetime,
+    ports: Ports,
 ) -> None:
     """Windows too many or too old to catch up get a row that says so, and are reported."""
     within = {(due.job.type, due.window) for due in candidates}
     skipped = []
     for row in running:
         job, schedule = jobs[row["job_type"]]
-        unrecorded = takewhile(lambda w, since=row["recorded_until"]: w.start >= since, schedule.due_backwards(tick))
-        skipped += [Due(job, schedule, w, "catch-up") for w in unrecorded if (job.type, w) not in within]
+        unrecorded = schedule.due_since(row["recorded_until"], tick)
+        skipped += [
+            Due(job, schedule, w, "catch-up") for w in unrecorded if (job.type, w) not in within
+        ]
     if skipped:
         ports.db.execute(SQL["record_skipped"], **_columns(skipped), now=tick)
-        for job_type in sorted({due.job.type for due in skipped}):
-            windows = [due.window for due in skipped if due.job.type == job_type]
-            span = f"{min(windows).start.isoformat()} to {max(windows).end.isoformat()}"
-            ports.log("dispatch.skipped", level="error", type=job_type, count=len(windows), window=span)
+    types, schedules = (
+        [row["job_type"] for row in running],
+        [jobs[row["job_type"]][1] for row in running],
+    )
+    bounds = [schedule.catch_up_start(tick) for schedule in schedules]
+    abandoned = ports.db.rows(SQL["abandon_windows"], job_types=types, bounds=bounds, now=tick)
+    _report_skipped([(due.job.type, due.window) for due in skipped], abandoned, ports)
     ports.db.execute(
         SQL["advance_watermarks"],
-        job_types=[row["job_type"] for row in running],
-        recorded=[jobs[row["job_type"]][1].newest_due(tick).end for row in running],
+        job_types=types,
+        recorded=[schedule.newest_due(tick).end for schedule in schedules],
     )
+
+
+def _report_skipped(skipped: list[tuple[str, Window]], abandoned: list[Row], ports: Ports) -> None:
+    skipped += [
+        (row["job_type"], Window(row["window_start"], row["window_end"])) for row in abandoned
+    ]
+    for job_type in sorted({job_type for job_type, _ in skipped}):
+        windows = [window for its_type, window in skipped if its_type == job_type]
+        span = f"{min(windows).start.isoformat()} to {max(windows).end.isoformat()}"
+        ports.log("dispatch.skipped", level="error", type=job_type, count=len(windows), window=span)
 
 
 def _past_grace(candidates: Iterable[Due], tick: datetime) -> list[Due]:

@@ -25,6 +25,10 @@ class StorageError(Exception):
         self.status = status
 
 
+class QueueUnavailable(Exception):
+    """A queue did not take messages: some of them may have been sent, and will be again."""
+
+
 class ServerBusy(Exception):
     """An HTTP server asked for patience. `retry_after_s` is the least delay that it wants."""
 
@@ -37,6 +41,10 @@ class LeaseLost(Exception):
     """Another run of the same window has started since: what this one did was rolled back."""
 
 
+class NotYet(Exception):
+    """What this work builds upon is still under way: it is to be done a little later."""
+
+
 class Unanswerable(Exception):
     """The message is well formed but cannot be obeyed, ever. `reason` is what an operator reads."""
 
@@ -47,7 +55,7 @@ class Unanswerable(Exception):
 
 @dataclass(frozen=True)
 class Rule:
-    """`code` is the start of an SQLSTATE, an HTTP status or class of them, or an exception's name."""
+    """`code` is the start of an SQLSTATE or of an HTTP status, or an exception's name."""
 
     source: str
     code: str
@@ -76,8 +84,10 @@ RULES: tuple[Rule, ...] = (
     Rule("r2", "5", True, "R2 failed"),
     Rule("r2", "4", False, "R2 refuses the request"),
     Rule("exception", "DatabaseUnreachable", True, "no connection, or it broke"),
+    Rule("exception", "QueueUnavailable", True, "a queue did not take a message"),
     Rule("exception", "ServerBusy", True, "a server asked for patience"),
     Rule("exception", "LeaseLost", True, "a newer run of the window is under way"),
+    Rule("exception", "NotYet", True, "what it builds upon is still under way"),
     Rule("exception", "CpuLimitExceeded", True, "the isolate's time was used up"),
     Rule("exception", "ConnectionError", True, "socket refused, reset or broken"),
     Rule("exception", "TimeoutError", True, "no answer in time"),

@@ -9,16 +9,20 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from shared.delivery import Delivery
-from shared.errors import DatabaseError, DatabaseUnreachable, error_class
+from shared.errors import error_class
 from shared.jobs import Job
-from shared.outcome import RetryIn
+from shared.letters import error_text
+from shared.outcome import Dead, RetryIn
 from shared.ports import Ports
 from shared.sql_blocks import SqlBlocks
+from shared.storable import storable
 
 SQL = SqlBlocks(Path(__file__).parent / "sql")
 
 
-def record(delivery: Delivery, job: Job | None, outcome: RetryIn, queue: str, ports: Ports) -> None:
+def record(
+    delivery: Delivery, job: Job | None, outcome: RetryIn | Dead, queue: str, ports: Ports
+) -> None:
     """Keep why this attempt failed. If Postgres is what failed, the log line alone says it."""
     if outcome.error_class == "DatabaseUnreachable":
         return
@@ -31,7 +35,7 @@ def record(delivery: Delivery, job: Job | None, outcome: RetryIn, queue: str, po
             job_type=job.type if job else None,
             body_digest=digest(delivery.body),
             error_class=outcome.error_class,
-            error_text=outcome.error_text,
+            error_text=storable(outcome.error_text),
             now=ports.clock(),
         )
 
@@ -41,10 +45,15 @@ def tolerated(ports: Ports) -> Iterator[None]:
     """Bookkeeping must not decide over a message: if it fails, that is an event and no more."""
     try:
         yield
-    except (DatabaseError, DatabaseUnreachable) as error:
-        ports.log("failure.unrecorded", level="warning", error_class=error_class(error), error=str(error))
+    except Exception as error:
+        ports.log(
+            "failure.unrecorded",
+            level="warning",
+            error_class=error_class(error),
+            error=error_text(error),
+        )
 
 
 def digest(body: object) -> str:
     """Tells equal bodies: the platform may give a dead letter another id than its message had."""
-    return hashlib.sha256(json.dumps(body, sort_keys=True, default=str).encode("utf-8", "replace")).hexdigest()
+    return hashlib.sha256(json.dumps(storable(body), sort_keys=True).encode()).hexdigest()

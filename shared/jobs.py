@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from shared.messages import Message, WindowMessage
-from shared.outcome import Outcome
+from shared.ports import Ports
 from shared.windows import Schedule
 
 Handler = Callable[..., Awaitable[Any]]
@@ -57,6 +57,8 @@ class Job:
     batch: bool = False
 
     def __post_init__(self) -> None:
+        if not isinstance(self.message.model_fields["type"].default, str):
+            raise TypeError(f"{self.message.__name__} must give its type a default: the job's name")
         if self.schedule and not issubclass(self.message, WindowMessage):
             raise TypeError(f"{self.type} has a schedule, so its message must be a WindowMessage")
         if self.schedule and self.batch:
@@ -75,13 +77,18 @@ class Job:
 
 @dataclass(frozen=True)
 class Worker:
-    """A worker: its queue, its gate and its jobs."""
+    """A worker: its queue, its gate and its jobs.
+
+    `after_batch(ports)` runs when the messages of a batch are settled: what it does must have
+    been written down by their transactions, and must not get lost if it fails here.
+    """
 
     name: str
     env: str
     queue: Queue
     gate: str
     jobs: Sequence[Job]
+    after_batch: Callable[[Ports], Awaitable[None]] | None = None
     by_type: dict[str, Job] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -102,5 +109,8 @@ class Worker:
 def discover(package: str) -> list[Job]:
     """The `JOB` of every module of `package`, in order of type."""
     folder = importlib.import_module(package)
-    modules = [importlib.import_module(f"{package}.{m.name}") for m in pkgutil.iter_modules(folder.__path__)]
+    modules = [
+        importlib.import_module(f"{package}.{m.name}")
+        for m in pkgutil.iter_modules(folder.__path__)
+    ]
     return sorted((module.JOB for module in modules), key=lambda job: job.type)

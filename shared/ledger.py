@@ -62,7 +62,13 @@ class Obsolete:
 
 
 def start(
-    db: Database, key: RunKey, *, trigger: Trigger, message_id: str, planned: datetime, now: datetime
+    db: Database,
+    key: RunKey,
+    *,
+    trigger: Trigger,
+    message_id: str,
+    planned: datetime,
+    now: datetime,
 ) -> Lease | Busy | Obsolete:
     """Take the lease of a run, unless another has it or the message is obsolete."""
     if key.shard and not db.rows(SQL["split_stands"], **key.parameters(), run=key.shard.run):
@@ -78,14 +84,22 @@ def start(
     )
     if claimed:
         return Lease(key, claimed[0]["fencing_token"])
-    [row] = db.rows(SQL["run_state"], **key.parameters())
-    if row["status"] == "running" and row["lease_until"] > now:
-        return Busy(round((row["lease_until"] - now).total_seconds()) + 1)
-    return Obsolete()
+    found = db.rows(SQL["run_state"], **key.parameters())
+    if not found or found[0]["status"] == "succeeded":
+        return Obsolete()
+    [row] = found
+    left = row["lease_until"] - now if row["status"] == "running" else timedelta()
+    return Busy(max(0, round(left.total_seconds())) + 1)
 
 
 def finish(db: Database, lease: Lease, done: Done, now: datetime) -> None:
     """Mark the run as done, inside the transaction of its rows. LeaseLost rolls them back."""
+    shard = lease.key.shard
+    if shard:
+        held = db.execute(
+            SQL["hold_split"], **lease.key.parameters(), run=shard.run, lease_until=now + LEASE
+        )
+        _assert_held(held, lease)
     touched = db.execute(
         SQL["finish_run"],
         **lease.key.parameters(),
@@ -95,8 +109,8 @@ def finish(db: Database, lease: Lease, done: Done, now: datetime) -> None:
         now=now,
     )
     _assert_held(touched, lease)
-    if lease.key.shard:
-        _close_split(db, lease.key, now)
+    if shard:
+        db.execute(SQL["finish_split"], **lease.key.parameters(), now=now)
 
 
 def split(db: Database, lease: Lease, shards: list[Shard], now: datetime) -> None:
@@ -106,7 +120,13 @@ def split(db: Database, lease: Lease, shards: list[Shard], now: datetime) -> Non
     touched = db.execute(SQL["split_run"], **parameters, token=lease.token, lease_until=until)
     _assert_held(touched, lease)
     db.execute(SQL["forget_shards"], **parameters)
-    db.execute(SQL["queue_shards"], **parameters, shards=[s.key for s in shards], now=now, lease_until=until)
+    db.execute(
+        SQL["queue_shards"],
+        **parameters,
+        shards=[s.key for s in shards],
+        now=now,
+        lease_until=until,
+    )
 
 
 def fail(
@@ -134,12 +154,6 @@ def fail(
         error_text=error_text,
         lease_until=until,
     )
-
-
-def _close_split(db: Database, key: RunKey, now: datetime) -> None:
-    """The run has succeeded when all its shards have: the last one, of several at once, says so."""
-    db.rows(SQL["lock_split"], **key.parameters())
-    db.execute(SQL["finish_split"], **key.parameters(), now=now)
 
 
 def _assert_held(touched: int, lease: Lease) -> None:

@@ -26,9 +26,19 @@ def log(event: str, *, level: Level = "info", **fields: Any) -> None:
     strangers = fields.keys() - FIELDS
     if strangers:
         raise ValueError(f"{event} logs fields that are not on the list: {sorted(strangers)}")
-    line = {"event": event, "level": level, **{name: _plain(value) for name, value in fields.items() if value is not None}}
+    known = {name: _plain(value) for name, value in fields.items() if value is not None}
+    line = {"event": event, "level": level, **known}
     print(json.dumps(line, default=str, ensure_ascii=False), flush=True)
 
 
+def printable(text: str) -> str:
+    """The text as UTF-8 and Postgres can hold it: without NUL and lone surrogates.
+
+    >>> printable("a\\0b")
+    'a\ufffdb'
+    """
+    return text.encode("utf-8", "replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
 def _plain(value: Any) -> Any:
-    return value[:TEXT_MAX] if isinstance(value, str) else value
+    return printable(value)[:TEXT_MAX] if isinstance(value, str) else value

@@ -3,14 +3,34 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from shared.storable import is_too_deep
+
 Trigger = Literal["cron", "catch-up", "manual", "backfill"]
+
+_DATE = re.compile(r"\d{4}-\d\d-\d\d[Tt ]")
+
+
+def _no_number(value: Any) -> Any:
+    """A number might mean seconds or milliseconds: only ISO 8601 is unambiguous."""
+    if isinstance(value, datetime) or (isinstance(value, str) and _DATE.match(value)):
+        return value
+    raise ValueError("a time is text in ISO 8601, for example 2026-03-01T02:00:00Z")
+
+
+# Within these bounds every window can be computed.
+PlannedTime = Annotated[
+    AwareDatetime,
+    BeforeValidator(_no_number),
+    Field(ge=datetime(1970, 2, 1, tzinfo=UTC), lt=datetime(2200, 1, 1, tzinfo=UTC)),
+]
 
 
 class Data(BaseModel):
@@ -25,7 +45,7 @@ class Message(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, extra="ignore", frozen=True)
 
     type: str
-    scheduled_for: AwareDatetime | None = None
+    scheduled_for: PlannedTime | None = None
     correlation_id: str | None = Field(default=None, max_length=200)
     trigger: Trigger = "manual"
 
@@ -35,13 +55,19 @@ class Message(BaseModel):
 
 
 class Shard(Data):
-    """A part of a window: the organisations from `first` up to, not including, `until`."""
+    """A part of a window: the organisations from `first` up to, not including, `until`.
+
+    Where one organisation is too large for a shard, contacts say where in it a shard begins and
+    ends: the bounds are then (organisation, contact), and no contact means before all of them.
+    """
 
     index: int = Field(ge=1)
     of: int = Field(ge=1)
     run: int = 0  # the fencing token of the run that was split: another split makes these void
     first_organization: UUID | None = None
     until_organization: UUID | None = None
+    first_contact: UUID | None = None
+    until_contact: UUID | None = None
 
     @property
     def key(self) -> str:
@@ -79,6 +105,8 @@ def decode(body: object) -> dict[str, Any]:
             raise ValueError("the body is nested too deeply") from error
     if not isinstance(body, dict):
         raise ValueError(f"the body is no JSON object but {type(body).__name__}")
+    if is_too_deep(body):
+        raise ValueError("the body is nested too deeply")
     return body
 
 

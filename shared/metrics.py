@@ -31,10 +31,29 @@ class Metric:
     trigger: str = ""
 
 
-def write(metric: Metric, ports: Ports, message_id: str, correlation_id: str | None, error: str | None) -> None:
+def write(
+    metric: Metric, ports: Ports, message_id: str, correlation_id: str | None, error: str | None
+) -> None:
     """Write the point, indexed by queue, and the line."""
     known = {"event": EVENT, **vars(metric)}
-    ports.write_point(metric.queue, [known[name] for name in BLOBS], [float(known[name]) for name in DOUBLES])
+    try:
+        ports.write_point(
+            metric.queue, [known[name] for name in BLOBS], [float(known[name]) for name in DOUBLES]
+        )
+    except Exception as lost:  # measuring must not decide over a message that is settled already
+        ports.log(
+            "metric.unwritten",
+            level="warning",
+            queue=metric.queue,
+            error=f"{type(lost).__name__}: {lost}",
+        )
     level = {"ack": "info", "retry": "warning", "dead": "error"}[metric.status]
     fields = {name: value for name, value in vars(metric).items() if value != ""}
-    ports.log(EVENT, level=level, **fields, message_id=message_id, correlation_id=correlation_id, error=error)
+    ports.log(
+        EVENT,
+        level=level,
+        **fields,
+        message_id=message_id,
+        correlation_id=correlation_id,
+        error=error,
+    )

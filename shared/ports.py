@@ -44,7 +44,9 @@ class Bucket(Protocol):
     async def get(self, key: str) -> tuple[str, str] | None:
         """(text, etag), or None where there is no such object."""
 
-    async def put(self, key: str, text: str, *, if_etag: str | None = None, if_absent: bool = False) -> str | None:
+    async def put(
+        self, key: str, text: str, *, if_etag: str | None = None, if_absent: bool = False
+    ) -> str | None:
         """Writes and gives the new etag; None where the condition did not hold."""
 
     async def list(self, prefix: str, cursor: str | None = None) -> tuple[list[str], str | None]:

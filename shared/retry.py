@@ -15,7 +15,7 @@ def ceiling_s(attempts: int) -> int:
     >>> [ceiling_s(n) for n in (1, 2, 3, 7, 8, 100)]
     [10, 20, 40, 640, 900, 900]
     """
-    return min(CEILING_MAX_S, FIRST_CEILING_S * 2 ** min(attempts - 1, 10))
+    return min(CEILING_MAX_S, FIRST_CEILING_S * int(2 ** min(attempts - 1, 10)))
 
 
 def delay_s(attempts: int, random: Callable[[], float], floor_s: int = 0) -> int:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import ceil
 from typing import Any
 
 from shared import ledger
 from shared.jobs import Job
 from shared.ledger import Busy, Lease, Obsolete, RunKey
 from shared.messages import Shard, WindowMessage
-from shared.outcome import Done, Outcome, RetryIn, Sharded
+from shared.outcome import Dead, Done, Outcome, RetryIn, Sharded
 from shared.ports import Ports
 from shared.windows import Window
+
+EARLY_MAX_S = 900  # a cron fires up to a minute early; beyond this somebody mistook the date
 
 
 @dataclass(frozen=True)
@@ -25,13 +28,23 @@ class Run:
     ports: Ports
 
 
-async def run_window(job: Job, message: WindowMessage, message_id: str, sent_at: datetime, ports: Ports) -> Outcome:
-    """Run the window that the message means. The handler's rows and the ledger's commit together."""
+async def run_window(
+    job: Job, message: WindowMessage, message_id: str, sent_at: datetime, ports: Ports
+) -> Outcome:
+    """Run the window that a message means. The handler's rows and the ledger's commit together."""
     assert job.schedule is not None
     planned = message.planned(sent_at)
     key = RunKey(job.type, job.schedule.window_of(planned), message.shard)
+    early_s = (key.window.end - ports.clock()).total_seconds()
+    if early_s > 0:
+        return _too_early(key.window, early_s)
     start = ledger.start(
-        ports.db, key, trigger=message.trigger, message_id=message_id, planned=planned, now=ports.clock()
+        ports.db,
+        key,
+        trigger=message.trigger,
+        message_id=message_id,
+        planned=planned,
+        now=ports.clock(),
     )
     match start:
         case Busy(seconds_left):
@@ -42,16 +55,26 @@ async def run_window(job: Job, message: WindowMessage, message_id: str, sent_at:
             return await _work(job, Run(key.window, planned, key.shard, ports), lease, message)
 
 
+def _too_early(window: Window, early_s: float) -> Outcome:
+    """A window counts as done for ever: it is not run before its last event can have happened."""
+    text = f"{window} has not ended yet"
+    if early_s <= EARLY_MAX_S:
+        return RetryIn(ceil(early_s), "TooEarly", text)
+    return Dead("too_early", "TooEarly", text)
+
+
 async def _work(job: Job, run: Run, lease: Lease, message: WindowMessage) -> Outcome:
     db = run.ports.db
     shards: list[Shard] = []
     with db.transaction():
-        outcome = await job.handler(run)
+        outcome: Outcome = await job.handler(run)
         match outcome:
             case Done():
                 ledger.finish(db, lease, outcome, run.ports.clock())
-            case Sharded():
-                shards = [Shard.model_validate(part | {"run": lease.token}) for part in outcome.shards]
+            case Sharded() if outcome.shards and run.shard is None:  # a shard is not split again
+                shards = [
+                    Shard.model_validate(part | {"run": lease.token}) for part in outcome.shards
+                ]
                 ledger.split(db, lease, shards, run.ports.clock())
             case _:
                 raise TypeError(f"{job.type} answered {outcome!r}, which a window cannot end with")
@@ -61,16 +84,28 @@ async def _work(job: Job, run: Run, lease: Lease, message: WindowMessage) -> Out
 
 def _shard_body(message: WindowMessage, planned: datetime, shard: Shard) -> dict[str, Any]:
     whole = message.body() | {"scheduledFor": planned.isoformat()}
-    return whole | {"data": {"shard": shard.model_dump(mode="json", by_alias=True, exclude_none=True)}}
+    return whole | {
+        "data": {"shard": shard.model_dump(mode="json", by_alias=True, exclude_none=True)}
+    }
 
 
 def record_failure(
-    job: Job, message: WindowMessage, message_id: str, sent_at: datetime, ports: Ports, verdict: Outcome, retryable: bool
+    job: Job,
+    message: WindowMessage,
+    message_id: str,
+    sent_at: datetime,
+    ports: Ports,
+    verdict: Outcome,
+    retryable: bool,
 ) -> None:
-    """Leave in the ledger why the run of this message failed, and until when its retry is awaited."""
+    """Leave in the ledger why the message's run failed, and until when its retry is awaited."""
     assert job.schedule is not None
     key = RunKey(job.type, job.schedule.window_of(message.planned(sent_at)), message.shard)
-    wait_s = verdict.delay_s if isinstance(verdict, RetryIn) else 0
+    wait = (
+        timedelta(seconds=verdict.delay_s) + ledger.LEASE
+        if isinstance(verdict, RetryIn)
+        else timedelta()
+    )
     ledger.fail(
         ports.db,
         key,
@@ -79,5 +114,5 @@ def record_failure(
         retryable=retryable,
         error_class=getattr(verdict, "error_class", ""),
         error_text=getattr(verdict, "error_text", ""),
-        until=ports.clock() + timedelta(seconds=wait_s) + (ledger.LEASE if wait_s else timedelta()),
+        until=ports.clock() + wait,
     )

@@ -27,7 +27,8 @@ class Settings:
         >>> Settings({"ENABLE_X": "False"}.get).gate("ENABLE_X")
         <Gate.HELD: 'held'>
         """
-        value = (self.get(name) or "true").strip().lower()
+        value = self.get(name)
+        value = "true" if value is None else value.strip().lower()
         return {"true": Gate.OPEN, "false": Gate.HELD}.get(value, Gate.WRONG)
 
     @property

@@ -7,10 +7,15 @@ from functools import cached_property
 from pathlib import Path
 
 _NAME = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
+_INCLUDE = re.compile(r"^-- include: (\w+)\s*$", re.MULTILINE)
 
 
 class SqlBlocks:
-    """The named blocks of every `.sql` file of a folder, read at first use: `SQL["claim_run"]`."""
+    """The named blocks of every `.sql` file of a folder, read at first use: `SQL["claim_run"]`.
+
+    A line `-- include: formula` stands for the text of `parts/formula.sql`: what several statements
+    must have in common is written once.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -26,6 +31,11 @@ class SqlBlocks:
             _, *parts = _NAME.split(path.read_text(encoding="utf-8"))
             for name, text in zip(parts[::2], parts[1::2], strict=True):
                 if name in blocks:
-                    raise ValueError(f"two SQL blocks are called {name}, one of them in {path.name}")
-                blocks[name] = text.strip().removesuffix(";")
+                    raise ValueError(
+                        f"two SQL blocks are called {name}, one of them in {path.name}"
+                    )
+                blocks[name] = _INCLUDE.sub(self._part, text).strip().removesuffix(";")
         return blocks
+
+    def _part(self, include: re.Match[str]) -> str:
+        return (self.folder / "parts" / f"{include[1]}.sql").read_text(encoding="utf-8").strip()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import islice
+from itertools import islice, takewhile
 
 from cronsim import CronSim
 
@@ -110,6 +110,11 @@ class Schedule:
         """The newest window that should have been enqueued by `now`."""
         return self.window_of(self.last_fire(now))
 
+    def beginning(self, now: datetime) -> datetime:
+        """Where a schedule's history begins if its first tick is `now`: nothing before was missed."""
+        newest = self.newest_due(now)
+        return newest.start if now - newest.end <= CATCH_UP_AGE_MAX else newest.end
+
     def due_backwards(self, now: datetime) -> Iterator[Window]:
         """Every window due by `now`, newest first, without end."""
         window = self.newest_due(now)
@@ -117,10 +122,19 @@ class Schedule:
             yield window
             window = self.window_of(window.start)
 
+    def due_since(self, since: datetime, now: datetime) -> Iterator[Window]:
+        """The windows due by `now` that start at `since` or later, newest first."""
+        return takewhile(lambda window: window.start >= since, self.due_backwards(now))
+
     def catch_up(self, now: datetime) -> list[Window]:
-        """The due windows that a tick may still enqueue, oldest first: bounded in number and age."""
+        """The due windows that a tick may enqueue, oldest first: bounded in number and age."""
         newest = islice(self.due_backwards(now), CATCH_UP_WINDOWS_MAX)
         return [window for window in newest if now - window.end <= CATCH_UP_AGE_MAX][::-1]
+
+    def catch_up_start(self, now: datetime) -> datetime:
+        """Windows that begin before this are no longer caught up."""
+        windows = self.catch_up(now)
+        return windows[0].start if windows else self.newest_due(now).end
 
     def between(self, start: datetime, end: datetime) -> list[Window]:
         """The windows that lie whole in `[start, end)`, oldest first."""

@@ -29,7 +29,7 @@ class QueueBinding:
         self.delays_s: list[int] = []
         self.broken: Exception | None = None
 
-    async def sendBatch(self, messages: list[dict[str, Any]]) -> None:  # noqa: N802 (the platform's name)
+    async def sendBatch(self, messages: list[dict[str, Any]]) -> None:
         if self.broken:
             raise self.broken
         sizes = [len(json.dumps(m["body"], allow_nan=False).encode()) for m in messages]
@@ -155,5 +155,3 @@ class World:
     def advance(self, **time: float) -> None:
         """Let time pass."""
         self.now += timedelta(**time)
-
-

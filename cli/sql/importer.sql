@@ -6,7 +6,7 @@ create temporary table staged_events (like analytics.contact_activity including 
 copy staged_events (
     id, organization_id, contact_id, event_type, event_source, event_data, occurred_at, created_at, event_id
 )
-from stdin with (format csv)
+from stdin
 
 -- name: keep_new_events
 -- Those that are not there yet, in the order in which a platform would have written them.
@@ -22,7 +22,7 @@ on conflict do nothing
 create temporary table staged_contacts (like crm.contacts including defaults) on commit drop
 
 -- name: copy_contacts
-copy staged_contacts (id, organization_id, custom_fields, created_at, updated_at) from stdin with (format csv)
+copy staged_contacts (id, organization_id, custom_fields, created_at, updated_at) from stdin
 
 -- name: keep_new_contacts
 -- A contact that is there already may have been edited since: it is left alone.

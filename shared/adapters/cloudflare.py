@@ -1,15 +1,18 @@
-"""The platform's side of the ports: the only module, beside each `entry.py`, that sees JS objects."""
+"""The platform's side of the ports: beside each `entry.py`, only this sees JS objects."""
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from http import HTTPMethod
 from typing import Any
 
 import pg8000.native
 
 from shared import dead_letters
+from shared.adapters import pbkdf2
 from shared.adapters.postgres import Postgres
 from shared.adapters.queue import BoundQueue
 from shared.adapters.r2 import BoundBucket
@@ -65,6 +68,7 @@ def ports(env: Any, worker: Worker) -> Ports:
 
 
 def _connect(hyperdrive: Any) -> pg8000.native.Connection:
+    pbkdf2.install()
     return pg8000.native.Connection(
         user=hyperdrive.user,
         password=hyperdrive.password,
@@ -108,12 +112,9 @@ class FetchHttp:
     """Http through the runtime's own fetch."""
 
     async def post_json(self, url: str, payload: dict[str, Any]) -> int:
-        import json
-
-        from workers import fetch
+        from workers import fetch  # it needs the runtime, which the host is not
 
         headers = {"content-type": "application/json"}
-        response = await fetch(url, method="POST", headers=headers, body=json.dumps(payload))
+        body = json.dumps(payload)
+        response = await fetch(url, method=HTTPMethod.POST, headers=headers, body=body)
         return int(response.status)
-
-

@@ -6,7 +6,7 @@ Hyperdrive pools by transaction: no session state outlives one, so the limits ar
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pg8000.native
@@ -30,47 +30,66 @@ Connect = Callable[[], pg8000.native.Connection]
 
 
 class Postgres:
-    """A Database port. Connects at first use; after a failure to connect it does not try again."""
+    """A Database port. Connects at first use; after a failure to connect it does not try again.
+
+    A connection that broke is replaced at the next statement, but never within a transaction:
+    its other half would be committed alone.
+    """
 
     def __init__(self, connect: Connect) -> None:
         self._connect = connect
         self._connection: pg8000.native.Connection | None = None
         self._refusal: str | None = None
+        self._in_transaction = False
 
     def rows(self, sql: str, **parameters: Any) -> list[Row]:
-        with _translated():
-            connection = self._open()
-            values = connection.run(sql, **parameters) or []
-            names = [column["name"] for column in connection.columns or []]
+        connection, values = self._run(sql, parameters)
+        names = [column["name"] for column in connection.columns or []]
         return [dict(zip(names, row, strict=True)) for row in values]
 
     def execute(self, sql: str, **parameters: Any) -> int:
-        with _translated():
-            connection = self._open()
-            connection.run(sql, **parameters)
-            return int(connection.row_count)
+        connection, _ = self._run(sql, parameters)
+        return int(connection.row_count)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        self.execute(_BEGIN)
         try:
+            self.execute(_BEGIN)
+            self._in_transaction = True
             yield
+            self.execute("commit")
         except BaseException:
+            self._in_transaction = False
             self._roll_back()
             raise
-        self.execute("commit")
+        self._in_transaction = False
 
     def close(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            try:
+            with suppress(InterfaceError, OSError):  # it broke before: nothing is left to close
                 connection.close()
-            except (InterfaceError, OSError):
-                pass  # it broke before: there is nothing left to close
+
+    def _run(
+        self, sql: str, parameters: dict[str, Any]
+    ) -> tuple[pg8000.native.Connection, list[Any]]:
+        with _translated():
+            connection = self._open()
+            try:
+                return connection, connection.run(sql, **parameters) or []
+            except ServerSaysNo:
+                raise
+            except (
+                BaseException
+            ):  # half a conversation: the next answer would belong to this question
+                self.close()
+                raise
 
     def _open(self) -> pg8000.native.Connection:
         if self._refusal:
             raise DatabaseUnreachable(self._refusal)
+        if self._connection is None and self._in_transaction:
+            raise DatabaseUnreachable("the connection broke within the transaction")
         if self._connection is None:
             try:
                 self._connection = self._connect()
@@ -80,7 +99,7 @@ class Postgres:
         return self._connection
 
     def _roll_back(self) -> None:
-        """Gives a broken connection up, so that the next message of the batch opens a new one."""
+        """Gives up a connection that cannot even do this; the next message opens a new one."""
         try:
             if self._connection is not None:
                 self._connection.run("rollback")

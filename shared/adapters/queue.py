@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from shared.errors import QueueUnavailable
+
 # https://developers.cloudflare.com/queues/platform/limits/
 BATCH_MESSAGES_MAX = 100
 BATCH_BYTES_MAX = 256_000
@@ -19,9 +21,13 @@ class BoundQueue:
 
     async def send(self, bodies: Sequence[dict[str, Any]], delay_s: int = 0) -> None:
         for part in cut(bodies):
-            await self._binding.sendBatch(
-                [{"body": body, "contentType": "json", "delaySeconds": delay_s} for body in part]
-            )
+            messages = [
+                {"body": body, "contentType": "json", "delaySeconds": delay_s} for body in part
+            ]
+            try:
+                await self._binding.sendBatch(messages)
+            except Exception as error:  # a JsException, whose class the host does not have
+                raise QueueUnavailable(str(error)) from error
 
 
 def cut(bodies: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
@@ -29,7 +35,9 @@ def cut(bodies: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
     part: list[dict[str, Any]] = []
     room = BATCH_BYTES_MAX
     for body in bodies:
-        size = len(json.dumps(body).encode()) + 100  # the platform counts about 100 bytes of its own
+        size = (
+            len(json.dumps(body).encode()) + 100
+        )  # the platform counts about 100 bytes of its own
         if part and (len(part) == BATCH_MESSAGES_MAX or size > room):
             yield part
             part, room = [], BATCH_BYTES_MAX

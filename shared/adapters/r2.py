@@ -28,8 +28,16 @@ class BoundBucket:
             found = await self._binding.get(key)
             return (str(await found.text()), str(found.etag)) if found is not None else None
 
-    async def put(self, key: str, text: str, *, if_etag: str | None = None, if_absent: bool = False) -> str | None:
-        condition = {"etagMatches": if_etag} if if_etag else {"etagDoesNotMatch": "*"} if if_absent else None
+    async def put(
+        self, key: str, text: str, *, if_etag: str | None = None, if_absent: bool = False
+    ) -> str | None:
+        condition = (
+            {"etagMatches": if_etag}
+            if if_etag
+            else {"etagDoesNotMatch": "*"}
+            if if_absent
+            else None
+        )
         with _translated():
             options = {"onlyIf": condition} if condition else {}
             written = await self._binding.put(key, text, **options)
@@ -65,6 +73,6 @@ def status_of(text: str) -> int:
     >>> status_of("put: Reduce your rate of simultaneous writes on the same object. (10058)")
     429
     """
-    match = _STATUS.search(text)
-    code = int(match.group(1)) if match else 500
+    codes = _STATUS.findall(text)  # a key may hold a number in parentheses too: the code is last
+    code = int(codes[-1]) if codes else 500
     return code if 400 <= code < 600 else _HTTP_STATUS.get(code, 500)

@@ -2,8 +2,8 @@
 -- The state of every schedule of a worker, locked so that ticks at the same moment go one after the
 -- other. A schedule's first tick is where its history begins.
 insert into ops.schedules as known (job_type, starts_at, recorded_until, changed_at)
-select planned.job_type, planned.newest_start, planned.newest_start, :now
-from unnest(cast(:job_types as text[]), cast(:newest_starts as timestamptz[])) as planned (job_type, newest_start)
+select planned.job_type, planned.beginning, planned.beginning, :now
+from unnest(cast(:job_types as text[]), cast(:beginnings as timestamptz[])) as planned (job_type, beginning)
 order by planned.job_type
 on conflict (job_type) do update set
     starts_at = coalesce(known.starts_at, excluded.starts_at),
@@ -38,6 +38,16 @@ from unnest(
     cast(:planned as timestamptz[]), cast(:triggers as text[])
 ) as due (job_type, window_start, window_end, planned, trigger)
 on conflict (job_type, window_start, window_end, shard) do nothing
+
+-- name: abandon_windows
+-- Windows that were queued once but never done, and are by now too many or too old to be caught up.
+update ops.job_runs as run
+set status = 'skipped', finished_at = :now, lease_until = null
+from unnest(cast(:job_types as text[]), cast(:bounds as timestamptz[])) as bound (job_type, catch_up_start)
+where run.job_type = bound.job_type and run.window_start < bound.catch_up_start and run.shard = ''
+    and run.status in ('queued', 'running', 'sharded', 'failed') and run.trigger in ('cron', 'catch-up')
+    and run.lease_until <= :now
+returning run.job_type, run.window_start, run.window_end
 
 -- name: advance_watermarks
 -- Every window that ends by now has its row.

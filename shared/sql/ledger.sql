@@ -30,11 +30,12 @@ from ops.job_runs
 where job_type = :job_type and window_start = :window_start and window_end = :window_end and shard = :shard
 
 -- name: split_stands
--- Whether the run that made a shard is still the newest of its window.
+-- Whether the run that made a shard is still the newest of its window. One that a sibling's death
+-- took with it stands: its shards go on, and redriving the dead one completes it.
 select 1
 from ops.job_runs
 where job_type = :job_type and window_start = :window_start and window_end = :window_end
-    and shard = '' and status = 'sharded' and fencing_token = :run
+    and shard = '' and status in ('sharded', 'dead') and fencing_token = :run
 
 -- name: finish_run
 -- Success counts only with the newest token.
@@ -73,13 +74,12 @@ cross join unnest(cast(:shards as text[])) as part (key)
 where run.job_type = :job_type and run.window_start = :window_start
     and run.window_end = :window_end and run.shard = :shard
 
--- name: lock_split
--- Shards that end at the same moment look at each other one after the other.
-select 1
-from ops.job_runs
+-- name: hold_split
+-- A shard ends: its window is alive for another lease. Shards that end at the same moment go one
+-- after the other from here; those of an earlier split find nothing.
+update ops.job_runs set lease_until = :lease_until
 where job_type = :job_type and window_start = :window_start and window_end = :window_end
-    and shard = '' and cast(:shard as text) <> ''
-for update
+    and shard = '' and cast(:shard as text) <> '' and status in ('sharded', 'dead') and fencing_token = :run
 
 -- name: finish_split
 -- A split window has succeeded when every shard has.
@@ -88,7 +88,10 @@ update ops.job_runs as run set
     finished_at = :now,
     lease_until = null,
     rows_read = part.rows_read,
-    rows_written = part.rows_written
+    rows_written = part.rows_written,
+    error_class = null,
+    error_text = null,
+    retryable = null
 from (
     select bool_and(status = 'succeeded') as complete, sum(rows_read) as rows_read, sum(rows_written) as rows_written
     from ops.job_runs
@@ -96,7 +99,7 @@ from (
         and shard <> '' and cast(:shard as text) <> ''
 ) as part
 where run.job_type = :job_type and run.window_start = :window_start and run.window_end = :window_end
-    and run.shard = '' and run.status = 'sharded' and part.complete
+    and run.shard = '' and run.status in ('sharded', 'dead') and part.complete
 
 -- name: fail_run
 -- Why a run failed. A shard that died takes its window with it.

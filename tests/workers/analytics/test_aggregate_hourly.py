@@ -21,7 +21,9 @@ from shared.windows import Window
 DAY = datetime(2026, 3, 10, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 
-Event = tuple[UUID, UUID, UUID, str, datetime, datetime]  # id, organisation, contact, type, occurred, created
+Event = tuple[
+    UUID, UUID, UUID, str, datetime, datetime
+]  # id, organisation, contact, type, occurred, created
 Rollups = dict[tuple[str, str, str], tuple[int, int]]
 
 
@@ -45,7 +47,14 @@ class Warehouse:
         self.events: dict[UUID, Event] = {}
         self.rng = random.Random(7)
 
-    def add(self, organization: int, contact: int, kind: str, occurred: datetime, created: datetime | None = None) -> UUID:
+    def add(
+        self,
+        organization: int,
+        contact: int,
+        kind: str,
+        occurred: datetime,
+        created: datetime | None = None,
+    ) -> UUID:
         event = (
             UUID(int=self.rng.getrandbits(128)), org(organization), UUID(int=1000 + contact), kind, occurred,
             created or occurred,
@@ -53,7 +62,8 @@ class Warehouse:
         self.events[event[0]] = event
         self.db.execute(
             "insert into analytics.contact_activity"
-            " (id, organization_id, contact_id, event_type, occurred_at, created_at) values (:a, :b, :c, :d, :e, :f)",
+            " (id, organization_id, contact_id, event_type, occurred_at, created_at)"
+            " values (:a, :b, :c, :d, :e, :f)",
             **dict(zip("abcdef", event, strict=True)),
         )
         return event[0]
@@ -69,7 +79,11 @@ class Warehouse:
     def rollups(self) -> Rollups:
         rows = self.db.rows("select * from analytics.event_aggregates where count > 0")
         return {
-            (str(r["organization_id"]), str(r["date"]), r["event_type"]): (r["count"], r["unique_count"]) for r in rows
+            (str(r["organization_id"]), str(r["date"]), r["event_type"]): (
+                r["count"],
+                r["unique_count"],
+            )
+            for r in rows
         }
 
     def counted(self) -> Rollups:
@@ -145,7 +159,9 @@ def test_a_deleted_first_visit_moves_to_the_later_hour(warehouse: Warehouse) -> 
     assert warehouse.rollups() == warehouse.counted()
 
 
-def test_events_committed_after_their_hour_was_counted_are_found_by_the_next_run(warehouse: Warehouse) -> None:
+def test_events_committed_after_their_hour_was_counted_are_found_by_the_next_run(
+    warehouse: Warehouse,
+) -> None:
     warehouse.add(1, 1, "email_opened", at(9.1))
     warehouse.run(hour_window(9))
     warehouse.add(1, 2, "email_opened", at(9.99))  # created in its own hour, visible only now
@@ -153,7 +169,9 @@ def test_events_committed_after_their_hour_was_counted_are_found_by_the_next_run
     assert warehouse.rollups() == warehouse.counted()
 
 
-def test_types_of_the_reserved_form_are_reported_with_their_tenant_and_stop_nobody(warehouse: Warehouse) -> None:
+def test_types_of_the_reserved_form_are_reported_with_their_tenant_and_stop_nobody(
+    warehouse: Warehouse,
+) -> None:
     warehouse.add(1, 1, "monthly:email_opened", at(9.1))
     warehouse.add(2, 1, "email_opened", at(9.1))
     assert warehouse.run(hour_window(9)).refused == [str(org(1))]
@@ -177,10 +195,14 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(steps=STEPS, order=st.randoms(use_true_random=False))
-def test_any_history_in_any_order_ends_as_the_events_say(warehouse: Warehouse, steps: list[Any], order: Any) -> None:
-    """However runs, late events and deletions were mixed: once each hour has run again, all is right."""
+def test_any_history_in_any_order_ends_as_the_events_say(
+    warehouse: Warehouse, steps: list[Any], order: Any
+) -> None:
+    """However runs, late events, deletions were mixed: once each hour ran again, all is right."""
     for table in ("contact_activity", "hourly_cells", "event_aggregates"):
         warehouse.db.execute(f"delete from analytics.{table}")
     warehouse.events.clear()

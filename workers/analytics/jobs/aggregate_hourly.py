@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Literal
 
-from analytics import store
+from analytics import sharding, store
 from shared.jobs import Job
 from shared.messages import WindowMessage
-from shared.outcome import Done
+from shared.outcome import Done, Sharded
 from shared.run import Run
 from shared.windows import Schedule, hour_before
 
@@ -17,11 +17,21 @@ class AggregateHourly(WindowMessage):
     type: Literal["analytics.aggregate-hourly"] = "analytics.aggregate-hourly"
 
 
-async def aggregate_hourly(run: Run) -> Done:
+async def aggregate_hourly(run: Run) -> Done | Sharded:
     """Count the hour's events, and late ones, into the daily rollups of their days."""
-    booked = store.book_hour(run.ports.db, run.window)
+    db = run.ports.db
+    hours = store.touched_hours(db, run.window, run.shard)
+    if run.shard is None and (shards := sharding.plan(store.event_sizes(db, hours))):
+        store.leave_days_to_shards(db, store.HOURLY, store.days_of(*hours), run.window)
+        return Sharded(shards)
+    booked = store.book_hours(db, run.window, hours, run.shard)
     for organization_id in booked.refused:
-        run.ports.log("event.refused", level="warning", reason="reserved_prefix", organization_id=organization_id)
+        run.ports.log(
+            "event.refused",
+            level="warning",
+            reason="reserved_prefix",
+            organization_id=organization_id,
+        )
     return Done(booked.rows_read, booked.rows_written)
 
 

@@ -1,38 +1,36 @@
 -- name: touched_hours
 -- The hours that a run of the window [:start, :end) books: its own; those of events that were
 -- ingested in it but occurred earlier; and the hour before, if events of it were committed after
--- that hour's own run had looked. `known` tells those that have cells already.
-with touched as (
-    select cast(:start as timestamptz) as hour
-    union
-    select date_trunc('hour', occurred_at at time zone 'UTC') at time zone 'UTC'
-    from analytics.contact_activity
-    where date_trunc('hour', occurred_at at time zone 'UTC') < date_trunc('hour', created_at at time zone 'UTC')
-        and created_at >= :start and created_at < :end and occurred_at < :start
-    union
-    select booked.hour
-    from (
-        select hour, sum(count) as count
-        from analytics.hourly_cells
-        where hour = cast(:start as timestamptz) - interval '1 hour'
-        group by hour
-    ) as booked
-    where booked.count <> (
+-- that hour's own run had looked.
+select cast(:start as timestamptz) as hour
+union
+select date_trunc('hour', occurred_at at time zone 'UTC') at time zone 'UTC'
+from analytics.contact_activity
+where date_trunc('hour', occurred_at at time zone 'UTC') < date_trunc('hour', created_at at time zone 'UTC')
+    and created_at >= :start and created_at < :end and occurred_at < :start
+    and organization_id between :first_organization and :last_organization
+union
+select booked.hour
+from (select cast(:start as timestamptz) - interval '1 hour' as hour) as booked
+where exists (select 1 from analytics.hourly_cells as cell where cell.hour = booked.hour)
+    and (
+        select coalesce(sum(cell.count), 0) from analytics.hourly_cells as cell
+        where cell.hour = booked.hour and cell.organization_id between :first_organization and :last_organization
+    ) <> (
         select count(*) from analytics.contact_activity
         where occurred_at >= cast(:start as timestamptz) - interval '1 hour' and occurred_at < :start
+            and organization_id between :first_organization and :last_organization
     )
-)
-select touched.hour, exists (select 1 from analytics.hourly_cells as cell where cell.hour = touched.hour) as known
-from touched
-order by touched.hour
+order by hour
 
--- name: lock_days
--- Runs that book into one day go one after the other, each seeing what the one before has written.
-insert into analytics.booked_days as known (date, booked_at)
-select distinct (hour at time zone 'UTC')::date, now()
+-- name: known_hours
+-- Which of the hours have cells already. To be asked once the days are locked.
+select hour
 from unnest(cast(:hours as timestamptz[])) as touched (hour)
-order by 1
-on conflict (date) do update set booked_at = excluded.booked_at
+where exists (
+    select 1 from analytics.hourly_cells as cell
+    where cell.hour = touched.hour and cell.organization_id between :first_organization and :last_organization
+)
 
 -- name: book_cells
 -- Book the hours: every cell of those that are fresh; of those that are known, the cells whose
@@ -47,12 +45,18 @@ recounted as (
         bit_xor(uuid_hash_extended(event.id, uuid_hash_extended(event.contact_id, 0))) as fingerprint
     from known_hours as hours
     join analytics.contact_activity as event on event.occurred_at >= hours.hour and event.occurred_at < hours.until
+    where event.organization_id between :first_organization and :last_organization
     group by hours.hour, event.organization_id, event.event_type
 ),
 changed as (
     select organization_id, event_type, hour
     from recounted
-    full join (select cell.* from analytics.hourly_cells as cell join known_hours using (hour)) as cell
+    full join (
+        select cell.*
+        from analytics.hourly_cells as cell
+        join known_hours using (hour)
+        where cell.organization_id between :first_organization and :last_organization
+    ) as cell
         using (organization_id, event_type, hour)
     where (recounted.count, recounted.fingerprint) is distinct from (cell.count, cell.fingerprint)
         and (recounted.count is not null or cell.count > 0)
@@ -73,6 +77,7 @@ disturbed as materialized (
         from fresh_hours as hours
         join analytics.hourly_cells as later
             on later.date = (hours.hour at time zone 'UTC')::date and later.hour > hours.hour
+            and later.organization_id between :first_organization and :last_organization
         where exists (
             select 1 from analytics.contact_activity as event
             where event.occurred_at >= hours.hour and event.occurred_at < hours.until
@@ -87,6 +92,7 @@ visitors as materialized (
         bit_xor(uuid_hash_extended(event.id, uuid_hash_extended(event.contact_id, 0))) as fingerprint
     from fresh_hours as hours
     join analytics.contact_activity as event on event.occurred_at >= hours.hour and event.occurred_at < hours.until
+    where event.organization_id between :first_organization and :last_organization
     group by hours.hour, event.organization_id, event.contact_id, event.event_type
     union all
     select cell.hour, event.organization_id, event.contact_id, event.event_type, count(*),
@@ -143,6 +149,7 @@ from (
     select distinct organization_id, date, event_type
     from analytics.hourly_cells
     where hour = any(cast(:hours as timestamptz[])) and event_type not like 'monthly:%'
+        and organization_id between :first_organization and :last_organization
 ) as touched
 join analytics.hourly_cells as cell using (organization_id, date, event_type)
 group by cell.organization_id, cell.date, cell.event_type
@@ -157,4 +164,4 @@ where (known.count, known.unique_count) is distinct from (excluded.count, exclud
 select coalesce(sum(count), 0) as count,
     array_agg(distinct organization_id) filter (where event_type like 'monthly:%' and count > 0) as refused
 from analytics.hourly_cells
-where hour = :start
+where hour = :start and organization_id between :first_organization and :last_organization

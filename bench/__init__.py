@@ -1,0 +1,1 @@
+"""Measurements, each against its reference in the same run."""

@@ -1,0 +1,146 @@
+"""Adoption from end to end: what is to be done, and doing it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from functools import partial
+
+from cli.adopt import keys, rows, shape
+from cli.adopt.catalogue import LEDGER_OF_MIGRATIONS, SQL, Index, read_catalogue, template
+from cli.adopt.steps import Scene, Step, shortly
+from cli.output import Refusal, Rows
+from local.database_url import connect
+from local.migrations import DIRECTORY, dump_schema, migrate
+from local.postgres import temporary_server
+from shared.adapters.postgres import Postgres
+from shared.ports import Database
+
+
+def know_migrations(scene: Scene) -> Iterator[Step]:
+    """Tell the migration tool that what it would make is there."""
+    known: set[str] = set()
+    if _has_table(scene.db, LEDGER_OF_MIGRATIONS):
+        known = {row["version"] for row in scene.db.rows(template("known_migrations"))}
+    versions = sorted(file.name.partition("_")[0] for file in DIRECTORY.glob("*.sql"))
+    missing = [version for version in versions if version not in known]
+    if missing:
+        values = ", ".join(f"('{version}')" for version in missing)
+        yield Step(
+            "migrations", LEDGER_OF_MIGRATIONS, f"note {', '.join(missing)} as applied",
+            partial(shortly, scene.db, template("know_migrations", versions=values)),
+        )  # fmt: skip
+
+
+def seed(scene: Scene) -> Iterator[Step]:
+    """The rows that the migrations themselves insert, such as a list of what is allowed."""
+    now = scene.now()
+    for table, indexes in scene.target.indexes.items():
+        primary = next((index for index in indexes if index.is_primary), None)
+        if primary is None or not (wanted := _keyed(scene.target_db, table, primary)):
+            continue
+        is_there = now.has(table, primary.columns)
+        have = {row["key"] for row in _keyed(scene.db, table, primary)} if is_there else set()
+        missing = [row for row in wanted if row["key"] not in have]
+        if missing:
+            contents = json.dumps([row["content"] for row in missing])
+            take = partial(scene.db.execute, template("insert_rows", table=table), rows=contents)
+            yield Step("rows", table, "insert the rows that every database has", take, len(missing))
+
+
+def _keyed(db: Database, table: str, primary: Index) -> Rows:
+    return db.rows(template("keyed_rows", table=table, key=", ".join(primary.keys)))
+
+
+# Each looks at what is there when its turn has come. Rows come after types, so that equal means
+# equal; keys after rows; what is restored comes last, when ours may have taken its place.
+PHASES: tuple[Callable[[Scene], Iterator[Step]], ...] = (
+    shape.add_columns,
+    shape.retype,
+    shape.set_defaults,
+    shape.fill_nulls,
+    rows.merge,
+    rows.tidy,
+    keys.add_checks,
+    keys.refuse_nulls,
+    keys.complete,
+    keys.allow_nulls,
+    seed,
+    shape.restore_indexes,
+    know_migrations,
+)
+
+
+@contextmanager
+def open_target() -> Iterator[str]:
+    """The URL of an empty database with every migration applied, to compare with."""
+    with temporary_server() as server:
+        migrate(server.url)
+        yield server.url
+
+
+@contextmanager
+def open_scene(url: str, target_url: str) -> Iterator[Scene]:
+    """The database to adopt, beside what it should become."""
+    with (
+        closing(Postgres(lambda: connect(url))) as db,
+        closing(Postgres(lambda: connect(target_url))) as target,
+    ):
+        wanted = keys.statements(dump_schema(target_url))
+        yield Scene(db, url, target, read_catalogue(target), wanted)
+
+
+def plan(scene: Scene) -> list[Step]:
+    """Every step as things stand. Counts read whole tables; nothing is written."""
+    return [step for phase in PHASES for step in phase(scene)]
+
+
+def apply(scene: Scene, tell: Callable[[Step, int | None], None]) -> int:
+    """Take every step; how many there were. Raises Refusal where a person has to decide first."""
+    steps = plan(scene)
+    if not steps:
+        return 0
+    _refuse_blocked(steps)
+    shortly(scene.db, template("make_room"))
+    taken = 0
+    for phase in PHASES:
+        todo = list(phase(scene))
+        _refuse_blocked(todo)
+        for step in todo:
+            done = _rows_changed(step)
+            _report(scene.db, step, done)
+            tell(step, done)
+            taken += 1
+    left = plan(scene)
+    if left:
+        raise Refusal(f"{len(left)} steps are left, the first: {left[0].what}. Apply again.")
+    return taken
+
+
+def _refuse_blocked(steps: list[Step]) -> None:
+    blocked = [f"{step.table}: {step.what}: {step.blocked}" for step in steps if step.blocked]
+    if blocked:
+        raise Refusal("A person has to decide first. " + "; ".join(blocked) + ".")
+
+
+def _report(db: Database, step: Step, done: int | None) -> None:
+    words = {"phase": step.phase, "table_name": step.table, "what": step.what}
+    db.execute(template("report"), found=step.found, done=done, **words)
+
+
+def _rows_changed(step: Step) -> int | None:
+    """How many rows a step changed, where it is about rows at all."""
+    changed = step.take()
+    return changed if step.phase == "rows" else None
+
+
+def days_to_recompute(scene: Scene) -> Rows:
+    """The rollups of which one of two was kept: their days should be booked again."""
+    if not _has_table(scene.db, "adoption.set_aside"):
+        return []
+    return scene.db.rows(template("days_to_recompute"))
+
+
+def _has_table(db: Database, name: str) -> bool:
+    return bool(db.rows(SQL["adopt_has_table"], table_name=name)[0]["is_there"])

@@ -1,0 +1,150 @@
+"""`mauntic backfill`: run any past range of a job's windows, a few at a time."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from cli.filling import Filling, Only, Plan, described, plan
+from cli.jobs import JobType
+from cli.moments import moment, schedule_of
+from cli.options import AsJson, DryRun, Remote
+from cli.output import Refusal, console, errors, print_json, print_table
+from cli.systems import System, open_records, open_system
+from cli.workers import find_job
+from shared.jobs import Job, Worker
+from shared.ports import Database
+from shared.windows import Schedule, Window
+
+POLL_S = 0.1
+STALLED_AFTER_S = 30
+SHOWN_MAX = 20
+
+Bounds = tuple[datetime, datetime]
+
+
+def backfill(
+    kind: JobType,
+    start: Annotated[str, typer.Option("--from", metavar="TIME", help="From here on.")],
+    end: Annotated[str, typer.Option("--to", metavar="TIME", help="Up to here, not including.")],
+    at_most: Annotated[int, typer.Option(min=1, max=1_000, help="So many windows at once.")] = 8,
+    only: Annotated[Only, typer.Option(help="Which of them.")] = "missing",
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+    remote: Remote = False,
+) -> None:
+    """Run the windows of a past range. Ctrl-C is harmless: the same command again goes on.
+
+    `missing` are those without success and without a verdict: never run, skipped, or abandoned.
+    `failed` are those that died or whose retries stopped. A window that is running is left alone.
+
+    Examples:
+
+      mauntic backfill analytics.aggregate-hourly --from 2026-03-01 --to 2026-03-08 --dry-run
+
+      mauntic backfill analytics.aggregate-hourly --from 2026-03-01 --to 2026-03-08 --only all
+    """
+    worker, job = find_job(kind)
+    schedule = schedule_of(job)
+    windows = _windows(schedule, (moment(start), moment(end)), datetime.now(UTC))
+    with open_records(remote=remote) as db:
+        chosen = plan(db, job, windows, only, datetime.now(UTC))
+        if dry_run:
+            return _tell_plan(as_json, job, chosen)
+        with open_system(remote=remote) as system:
+            _fill(db, system, worker, job, schedule, only, at_most, chosen, as_json)
+
+
+def _windows(schedule: Schedule, bounds: Bounds, now: datetime) -> list[Window]:
+    start, end = bounds
+    if start >= end:
+        raise typer.BadParameter("--from must be before --to.")
+    windows = schedule.between(start, min(end, now))
+    if not windows:
+        raise Refusal("No whole window that is over lies in this range.")
+    return windows
+
+
+def _fill(
+    db: Database,
+    system: System,
+    worker: Worker,
+    job: Job,
+    schedule: Schedule,
+    only: Only,
+    at_most: int,
+    chosen: Plan,
+    as_json: bool,
+) -> None:
+    filling = Filling(
+        db, system, worker.queue.name, job, schedule, only, at_most, lambda: datetime.now(UTC)
+    )
+    filling.begin(chosen)
+    began = time.monotonic()
+    interrupted = False
+    try:
+        _until_done(filling, len(chosen.todo) + len(chosen.busy))
+    except KeyboardInterrupt:
+        interrupted = True
+    told = {
+        "type": job.type,
+        "windows": len(chosen.todo) + len(chosen.busy),
+        **described(filling.summary),
+        "in_flight": filling.in_flight,
+        "seconds": round(time.monotonic() - began, 1),
+    }
+    _tell(as_json, told, interrupted)
+    if interrupted:
+        raise typer.Exit(130)
+    if told["dead"] or told["unanswered"]:
+        raise typer.Exit(1)
+
+
+def _until_done(filling: Filling, total: int) -> None:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as bar:
+        task = bar.add_task(filling.job.type, total=total)
+        moved_at = time.monotonic()
+        while True:
+            moved = filling.step()
+            bar.update(task, completed=filling.summary.ended)
+            if filling.is_done:
+                return
+            if moved:
+                moved_at = time.monotonic()
+            elif time.monotonic() - moved_at > STALLED_AFTER_S:
+                moved_at = time.monotonic()
+                errors.print("no window has ended for a while: see `mauntic queues status`")
+            time.sleep(POLL_S)
+
+
+def _tell_plan(as_json: bool, job: Job, chosen: Plan) -> None:
+    rows = [{"window": str(window), "now": now} for window, now in chosen.todo]
+    if as_json:
+        print_json({"type": job.type, "would_run": rows, "busy": [str(w) for w in chosen.busy]})
+        return
+    print_table(f"{job.type}: would run", rows)
+    console.print(f"{len(rows):,} windows; {len(chosen.busy):,} are being run", highlight=False)
+
+
+def _tell(as_json: bool, told: dict[str, Any], interrupted: bool) -> None:
+    if as_json:
+        print_json(told | {"interrupted": interrupted})
+    else:
+        counted = {k: len(v) if isinstance(v, list) else v for k, v in told.items()}
+        print_table("backfill", [counted])
+        for row in told["dead"][:SHOWN_MAX]:
+            console.print(f"dead {row['window']} {row['error']}", markup=False, highlight=False)
+        for window in told["unanswered"][:SHOWN_MAX]:
+            console.print(f"unanswered {window}", highlight=False)
+    if interrupted:
+        errors.print("interrupted: the same command with --only missing goes on")

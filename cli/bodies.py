@@ -1,0 +1,85 @@
+"""Message bodies as an operator gives them: read, and checked as the worker itself would."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from cli.output import Refusal
+from shared.jobs import Worker
+from shared.letters import Letter, read
+
+# https://developers.cloudflare.com/queues/platform/limits/
+MESSAGE_BYTES_MAX = 128_000
+SHOWN_MAX = 20
+NEVER = datetime.min.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A delivery that has not been sent: what `read` asks of one."""
+
+    body: object
+    id: str = ""
+    attempts: int = 1
+    sent_at: datetime = NEVER
+
+    def ack(self) -> None:
+        """It was never delivered."""
+
+    def retry(self, delay_s: int) -> None:
+        """It was never delivered."""
+
+
+def bodies_of(texts: Iterable[tuple[str, str]], worker: Worker | None) -> list[Any]:
+    """The bodies of named JSON texts. Refusal tells every wrong one, and then none is meant to be
+    sent. Without a worker only the platform's own limits are checked."""
+    bodies, problems = [], []
+    for name, text in texts:
+        try:
+            bodies.append(parsed(text))
+        except ValueError as error:
+            problems.append(f"{name}: {error}")
+            continue
+        problems += [f"{name}: {problem}" for problem in problems_of(bodies[-1], worker)]
+    if problems:
+        more = [f"… and {len(problems) - SHOWN_MAX} more"] if len(problems) > SHOWN_MAX else []
+        raise Refusal("\n".join(["nothing was sent:", *problems[:SHOWN_MAX], *more]))
+    return bodies
+
+
+def parsed(text: str) -> Any:
+    """The JSON value; ValueError says where it is none."""
+    try:
+        return json.loads(text, parse_constant=_no_constant)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"no JSON: {error}") from None
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def problems_of(body: object, worker: Worker | None) -> list[str]:
+    """What is wrong with a body: each wrong field by itself."""
+    if body_bytes(body) > MESSAGE_BYTES_MAX:
+        return [f"a message has at most {MESSAGE_BYTES_MAX:,} bytes, this one {body_bytes(body):,}"]
+    if worker is None:
+        return []
+    verdict = read(Draft(body), worker)
+    if isinstance(verdict, Letter):
+        return []
+    if verdict.reason == "unknown_type":
+        names = ", ".join(sorted(worker.by_type))
+        return [f"type: {verdict.error_text}; there are {names}"]
+    return verdict.error_text.split("; ")
+
+
+def body_bytes(body: object) -> int:
+    """The size of a body on its way."""
+    return len(json.dumps(body).encode())
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"no JSON: {name}")

@@ -1,0 +1,124 @@
+"""`mauntic check`: everything that is wrong, in one list; exit code 1 if there is anything."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+import typer
+from rich.progress import Progress
+
+from cli.checks import Problem, declarations, pages, rollups, schema, topology
+from cli.moments import moment
+from cli.options import AsJson
+from cli.output import console, errors, print_json, print_table
+from cli.workers import declared
+from local.database_url import DatabaseUnavailable, connect
+from local.migrations import MigrationFailed, migrate
+from local.postgres import open_database
+from shared.adapters.postgres import Postgres
+from shared.ports import Row
+
+DEEP_DAYS = 35
+SHOWN_MAX = 50
+
+
+def check(
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Compare the daily rollups with their events too.")
+    ] = False,
+    start: Annotated[
+        str | None, typer.Option("--from", metavar="DAY", help="For --deep; else 35 days back.")
+    ] = None,
+    end: Annotated[
+        str | None, typer.Option("--to", metavar="DAY", help="For --deep; else today's midnight.")
+    ] = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Leave the database out.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Every problem of jobs, messages, wrangler.toml, queues, docs and database, in one list.
+
+    Examples:
+
+      mauntic check --offline
+
+      DATABASE_URL=… mauntic check --deep --from 2026-03-01 --to 2026-04-01
+    """
+    if offline and deep:
+        raise typer.BadParameter("--deep needs the database that --offline leaves out.")
+    bounds = _days(start, end)
+    found = list(static_problems())
+    differing: list[Row] = []
+    if not offline:
+        try:
+            found += _database_problems()
+            differing = _differing(*bounds) if deep else []
+        except (DatabaseUnavailable, MigrationFailed) as error:
+            found.append(Problem("database", "connection", str(error)))
+    found += _rollup_problems(differing)
+    _tell(found, differing, as_json)
+
+
+def static_problems() -> Iterator[Problem]:
+    """What can be seen without a database."""
+    known = declared()
+    yield from declarations.problems(known)
+    yield from topology.problems(known.workers)
+    yield from pages.problems(known.workers)
+
+
+def _days(start: str | None, end: str | None) -> tuple[datetime, datetime]:
+    """Whole days in UTC."""
+    last = _midnight(moment(end)) if end else _midnight(datetime.now(UTC))
+    first = _midnight(moment(start)) if start else last - timedelta(days=DEEP_DAYS)
+    if first >= last:
+        raise typer.BadParameter("--from must be before --to.")
+    return first, last
+
+
+def _midnight(at: datetime) -> datetime:
+    return at.replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def _database_problems() -> list[Problem]:
+    """The schema of DATABASE_URL as it is; the local database is brought up to date first."""
+    with open_database(os.environ) as server:
+        if "DATABASE_URL" not in os.environ:
+            migrate(server.url)
+        return list(schema.problems(server.url))
+
+
+def _differing(start: datetime, end: datetime) -> list[Row]:
+    with (
+        open_database(os.environ) as server,
+        closing(Postgres(lambda: connect(server.url))) as db,
+        Progress(console=errors, transient=True, disable=not errors.is_terminal) as progress,
+    ):
+        task = progress.add_task("days", total=(end - start).days)
+        return list(rollups.differences(db, start, end, lambda days: progress.advance(task, days)))
+
+
+def _rollup_problems(rows: list[Row]) -> list[Problem]:
+    if not rows:
+        return []
+    days = len({row["date"] for row in rows})
+    sentence = f"{len(rows):,} of {days} days differ from their events: {rollups.remedy(rows)}"
+    return [Problem("rollups", "analytics.event_aggregates", sentence)]
+
+
+def _tell(found: list[Problem], differing: list[Row], as_json: bool) -> None:
+    if as_json:
+        told: dict[str, Any] = {"problems": [asdict(one) for one in found]}
+        print_json(told | {"differences": differing})
+    elif found:
+        print_table("problems", [asdict(one) for one in found])
+        if differing:
+            print_table("differences", differing[:SHOWN_MAX])
+    else:
+        console.print("no problem found", style="green")
+    if found:
+        raise typer.Exit(1)

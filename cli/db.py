@@ -1,0 +1,105 @@
+"""`mauntic db`: a database's schema: migrated, looked at, or brought over from an older one."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+
+from cli.adopt import run
+from cli.adopt.steps import Scene, Step
+from cli.output import Refusal, console, print_json, print_table
+from local import migrations
+from local.postgres import open_database
+
+app = typer.Typer(
+    help="The schema: migrate it, look at it, adopt an existing database.", no_args_is_help=True
+)
+
+
+@app.command()
+def migrate() -> None:
+    """Apply the migrations that are pending to `DATABASE_URL`, else to the local database.
+
+    Examples:
+
+      DATABASE_URL=postgresql://… mauntic db migrate
+    """
+    with open_database(os.environ) as server:
+        said = migrations.migrate(server.url)
+    console.print(said.strip() or "Nothing is pending.", markup=False, highlight=False)
+
+
+@app.command()
+def status() -> None:
+    """Which migrations are applied and which are pending."""
+    with open_database(os.environ) as server:
+        console.print(migrations.status(server.url).strip(), markup=False, highlight=False)
+
+
+@app.command()
+def adopt(
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Say what would be done; write nothing.")
+    ] = False,
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Do it. Can be interrupted and repeated.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Bring the platform's existing tables to our schema in place, without long locks.
+
+    Examples:
+
+      DATABASE_URL=postgresql://… mauntic db adopt --plan
+
+      DATABASE_URL=postgresql://… mauntic db adopt --apply
+    """
+    if plan == apply:
+        raise Refusal("Say either --plan or --apply.")
+    if "DATABASE_URL" not in os.environ:
+        raise Refusal(
+            "Set DATABASE_URL to the database to adopt: the local one has the schema already."
+        )
+    with (
+        open_database(os.environ) as server,
+        run.open_target() as target_url,
+        run.open_scene(server.url, target_url) as scene,
+    ):
+        if plan:
+            _show_plan(run.plan(scene), as_json)
+        else:
+            _apply(scene, as_json)
+
+
+def _show_plan(steps: list[Step], as_json: bool) -> None:
+    shown = [_row(step) | {"blocked": step.blocked} for step in steps]
+    if as_json:
+        print_json(shown)
+    else:
+        print_table("To be done", shown, empty="nothing: the database is adopted")
+
+
+def _apply(scene: Scene, as_json: bool) -> None:
+    done = []
+
+    def tell(step: Step, changed: int | None) -> None:
+        done.append(_row(step) | {"done": changed})
+        if not as_json:
+            rows = f" ({changed:,} rows)" if changed is not None else ""
+            where = step.table or step.phase
+            console.print(f"  {where}: {step.what}{rows}", markup=False, highlight=False)
+
+    run.apply(scene, tell)
+    days = run.days_to_recompute(scene)
+    if as_json:
+        print_json({"steps": done, "days_to_recompute": days})
+        return
+    console.print(f"{len(done)} steps taken." if done else "Nothing to do: it is adopted.")
+    if done and days:
+        print_table("Rollups that existed twice: backfill these days", days)
+
+
+def _row(step: Step) -> dict[str, object]:
+    return {"phase": step.phase, "table": step.table, "step": step.what, "found": step.found}

@@ -1,0 +1,198 @@
+"""`mauntic demo`: weeks of real events through the real workers, and whether the result is right.
+
+Every planned time of those weeks ticks once and in order: its crons are fired, and what they
+enqueued is done before the next one ticks. Then the tables are compared with the files.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from datetime import datetime
+from itertools import groupby, takewhile
+from operator import itemgetter
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import typer
+from cronsim import CronSim
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+from analytics.worker import WORKER
+from cli.counted import counted_from_files
+from cli.demo_checks import check
+from cli.dev_log import DevLog
+from cli.importer import SAMPLE_ROWS, import_samples
+from cli.output import console, print_table
+from local.database_url import connect, with_database
+from local.migrations import migrate
+from local.postgres import open_database
+from local.runtime import ROOT, LocalRuntime, RuntimeFailed
+from shared.adapters.postgres import Postgres
+from shared.sql_blocks import SqlBlocks
+
+SQL = SqlBlocks(Path(__file__).parent / "sql")
+
+DATABASE = "mauntic_demo"
+QUEUES = (WORKER.queue.name, WORKER.queue.dead_letter_name)
+TICK_TIMEOUT_S = 60
+
+Seconds = dict[str, float]  # what took how long
+Tick = tuple[datetime, list[str]]  # a planned time, and the crons that fire then
+
+
+def demo() -> None:
+    """Run weeks of real events through the workers here, and compare the result with the source.
+
+    Exit code 1 if anything differs. What came out stays in the database mauntic_demo until the
+    next demo.
+
+    Examples:
+
+      mauntic demo
+    """
+    took: Seconds = {}
+    with _started(took) as (runtime, url):
+        is_right = run(runtime, url, took)
+    if not is_right:
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _started(took: Seconds) -> Iterator[tuple[LocalRuntime, str]]:
+    """The analytics worker, running on a database of its own; and that database's URL."""
+    began = monotonic()
+    with open_database(os.environ) as server, impatient_topology() as config:
+        url = fresh_database(server.url)
+        with LocalRuntime(url, envs=[WORKER.env], config=config, on_event=_show_trouble) as runtime:
+            took["start database and worker"] = monotonic() - began
+            yield runtime, url
+
+
+def run(runtime: LocalRuntime, database_url: str, took: Seconds | None = None) -> bool:
+    """The demo, on a runtime that is up and its empty database; whether all was as it must be."""
+    took = {} if took is None else took
+    with closing(Postgres(lambda: connect(database_url))) as database:
+        with _timed("import events and contacts", took), _progress("import", SAMPLE_ROWS) as bar:
+            imported = import_samples(database_url, bar)
+        console.print(f"{imported.events:,} events, {imported.contacts:,} contacts imported")
+        first, last = _span(database)
+        begin_schedules(database, first)
+        ticks = planned_ticks(WORKER.crons, first, last)
+        with _timed(f"run {len(ticks)} hours", took), _progress("hours", len(ticks)) as bar:
+            for tick in ticks:
+                run_tick(runtime, tick)
+                bar(1)
+        with _timed("count the files and compare", took):
+            checks = check(database, counted_from_files())
+    for one in checks:
+        print_table(one.title, one.rows)
+    print_table("Time taken", [{"part": part, "seconds": round(s, 1)} for part, s in took.items()])
+    return _verdict([one.title for one in checks if not one.is_right], sum(took.values()))
+
+
+def _verdict(wrong: Sequence[str], total_s: float) -> bool:
+    if wrong:
+        console.print(f"[bold red]differs[/] from the source: {', '.join(wrong)} ({total_s:.0f} s)")
+    else:
+        console.print(f"[bold green]all equal[/] to what the files hold ({total_s:.0f} s)")
+    return not wrong
+
+
+def fresh_database(url: str) -> str:
+    """An empty, migrated database on the same server, in place of the last demo's; its URL."""
+    with closing(connect(with_database(url, "postgres"))) as admin:
+        admin.run(f"drop database if exists {DATABASE} with (force)")
+        admin.run(f"create database {DATABASE}")
+        # A power cut may lose the end of a demo: no commit has to wait for the disk.
+        admin.run(f"alter database {DATABASE} set synchronous_commit = off")
+    demo_url = with_database(url, DATABASE)
+    migrate(demo_url)
+    return demo_url
+
+
+@contextmanager
+def impatient_topology() -> Iterator[Path]:
+    """wrangler.toml, but with batches that are delivered at once.
+
+    A tick sends one or two messages. The second that a queue would wait for more of them is nothing
+    in an hour, but here an hour takes a tenth of it.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for needed in ("build", "tools"):  # what the build commands run, and where they write
+            (folder / needed).symlink_to(ROOT / needed)
+        settings = (ROOT / "wrangler.toml").read_text(encoding="utf-8")
+        config = folder / "wrangler.toml"
+        config.write_text(
+            re.sub(r"max_batch_timeout = \d+", "max_batch_timeout = 0", settings), encoding="utf-8"
+        )
+        yield config
+
+
+def begin_schedules(database: Postgres, first: datetime) -> None:
+    """Else the first tick would ask for the reports of the day and the month before the data."""
+    schedules = {job.type: job.schedule for job in WORKER.jobs if job.schedule}
+    starts = [schedule.newest_due(first).end for schedule in schedules.values()]
+    database.execute(SQL["demo_begin"], job_types=list(schedules), starts=starts)
+
+
+def planned_ticks(crons: Sequence[str], first: datetime, last: datetime) -> list[Tick]:
+    """When which crons fire after `first`, until each of them has fired once after `last`.
+
+    >>> from datetime import UTC
+    >>> noon, one = datetime(2026, 3, 1, 12, tzinfo=UTC), datetime(2026, 3, 1, 13, tzinfo=UTC)
+    >>> [(at.hour, crons) for at, crons in planned_ticks(["0 * * * *", "0 14 * * *"], noon, one)]
+    [(13, ['0 * * * *']), (14, ['0 * * * *', '0 14 * * *'])]
+    """
+    end = max(next(CronSim(cron, last)) for cron in crons)
+    fires = sorted(
+        (at, cron) for cron in crons for at in takewhile(lambda at: at <= end, CronSim(cron, first))
+    )
+    return [(at, [cron for _, cron in group]) for at, group in groupby(fires, key=itemgetter(0))]
+
+
+def run_tick(runtime: LocalRuntime, tick: Tick) -> None:
+    """Fire the crons of a planned time, and wait until all that they enqueued is done."""
+    at, crons = tick
+    for cron in crons:
+        answer = runtime.control.fire_cron(WORKER.name, cron, at)
+        if answer["outcome"] != "ok":
+            raise RuntimeFailed(f"The cron {cron} of {at} failed: {answer['error']}")
+    if not runtime.control.wait_idle(QUEUES, timeout_s=TICK_TIMEOUT_S, quiet_ms=0):
+        raise RuntimeFailed(f"What {at} enqueued was not done within {TICK_TIMEOUT_S} seconds.")
+
+
+def _span(database: Postgres) -> tuple[datetime, datetime]:
+    [row] = database.rows(SQL["demo_span"])
+    return row["first"], row["last"]
+
+
+def _show_trouble(event: dict[str, Any]) -> None:
+    """The workers' errors alone: what they say else would bury the demo."""
+    if event.get("level") == "error" or '"level": "error"' in event.get("text", ""):
+        DevLog(as_json=False).show(event)
+
+
+@contextmanager
+def _timed(part: str, took: Seconds) -> Iterator[None]:
+    started = monotonic()
+    if not console.is_terminal:
+        console.print(f"{part} …")
+    yield
+    took[part] = monotonic() - started
+
+
+@contextmanager
+def _progress(what: str, total: int) -> Iterator[Any]:
+    """A bar for the terminal; yields the function that moves it on."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda count: bar.advance(task, count)

@@ -1,0 +1,239 @@
+"""`mauntic dlq`: see the dead letters, send them back, or put them aside."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from rich.progress import Progress
+
+from cli import records
+from cli.moments import span
+from cli.options import AsJson, By, DryRun, Note, Remote, Yes, confirm, who
+from cli.output import Refusal, Rows, console, errors, print_json, print_table
+from cli.records import Letters
+from cli.redrive import redrive_letters
+from cli.systems import open_records, open_system
+from cli.workers import find_job
+from shared.ports import Database, Row
+
+app = typer.Typer(no_args_is_help=True, help="See dead letters, send them back, or discard them.")
+
+Ids = Annotated[list[int] | None, typer.Argument(metavar="[ID]...", help="Their numbers.")]
+Queue = Annotated[str | None, typer.Option(help="Those of this queue.")]
+Type = Annotated[str | None, typer.Option("--type", help="Those of this job.")]
+Reason = Annotated[str | None, typer.Option(help="invalid, unknown_type, exhausted, failed, …")]
+Older = Annotated[str | None, typer.Option(metavar="SPAN", help="Dead for longer: 30m, 2h, 7d.")]
+Newer = Annotated[str | None, typer.Option(metavar="SPAN", help="Dead for no longer than that.")]
+All = Annotated[bool, typer.Option("--all", help="Every one of them, without a filter.")]
+
+LISTED = (
+    "id",
+    "queue",
+    "job_type",
+    "reason",
+    "error",
+    "attempts",
+    "dead_at",
+    "status",
+    "redriven_from",
+)
+SHOWN_MAX = 20
+
+
+@app.command("list")
+def list_(
+    ids: Ids = None,
+    queue: Queue = None,
+    kind: Type = None,
+    reason: Reason = None,
+    older: Older = None,
+    newer: Newer = None,
+    status: Annotated[str, typer.Option(help="dead, redriven, discarded or all.")] = "dead",
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
+    as_json: AsJson = False,
+    remote: Remote = False,
+) -> None:
+    """List dead letters, newest first.
+
+    Examples:
+
+      mauntic dlq list
+
+      mauntic dlq list --type scoring.CalculateScore --newer 2h --json
+    """
+    if status not in ("dead", "redriven", "discarded", "all"):
+        raise typer.BadParameter("--status is dead, redriven, discarded or all.")
+    which = _which(ids, queue, kind, reason, older, newer)
+    which = replace(which, status=None if status == "all" else status)
+    with open_records(remote=remote) as db:
+        letters = records.dead_letters(db, which, limit)
+    if as_json:
+        print_json(letters)
+    else:
+        print_table("dead letters", _brief(letters), empty="none")
+
+
+@app.command()
+def show(
+    letter: Annotated[int, typer.Argument(metavar="ID")],
+    as_json: AsJson = False,
+    remote: Remote = False,
+) -> None:
+    """Show a dead letter whole: body, error, audit, and the letters it came from or became.
+
+    Example:
+
+      mauntic dlq show 17
+    """
+    with open_records(remote=remote) as db:
+        found = records.dead_letter(db, letter)
+    if found is None:
+        raise Refusal(f"There is no dead letter {letter}.")
+    if as_json:
+        print_json(found)
+    else:
+        print_table(f"dead letter {letter}", [{"what": k, "is": v} for k, v in found.items()])
+
+
+@app.command()
+def redrive(
+    ids: Ids = None,
+    queue: Queue = None,
+    kind: Type = None,
+    reason: Reason = None,
+    older: Older = None,
+    newer: Newer = None,
+    everything: All = False,
+    rate: Annotated[float, typer.Option(min=0.1, help="At most so many a second.")] = 50,
+    note: Note = None,
+    by: By = "",
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
+    remote: Remote = False,
+) -> None:
+    """Send dead letters back to their queues. Doing so twice does it once.
+
+    Examples:
+
+      mauntic redrive 17 18
+
+      mauntic redrive --type analytics.aggregate-hourly --newer 1d --dry-run
+
+      mauntic redrive --queue mauntic-scoring-events --rate 5 --note "contacts are back"
+    """
+    which = _which(ids, queue, kind, reason, older, newer)
+    with open_records(remote=remote) as db:
+        letters = _chosen(db, which, everything)
+        if dry_run or not letters:
+            return _tell(as_json, "would be redriven", letters, "redriven", 0)
+        _ask("redrive", which, letters, yes)
+        with open_system(remote=remote) as system, Progress(console=errors, transient=True) as bar:
+            task = bar.add_task("redriving", total=len(letters), visible=errors.is_terminal)
+            done = redrive_letters(
+                db, system, letters, rate=rate, by=who(by), note=note, sleep=time.sleep,
+                advance=lambda count: bar.advance(task, count),
+            )  # fmt: skip
+    _tell(as_json, "redriven", letters, "redriven", done)
+
+
+@app.command()
+def discard(
+    note: Annotated[str, typer.Option(help="Why nobody needs them any more.")],
+    ids: Ids = None,
+    queue: Queue = None,
+    kind: Type = None,
+    reason: Reason = None,
+    older: Older = None,
+    newer: Newer = None,
+    everything: All = False,
+    by: By = "",
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
+    remote: Remote = False,
+) -> None:
+    """Put dead letters aside. They stay in the table, with who did it and why.
+
+    Examples:
+
+      mauntic dlq discard 17 --note "a test message"
+
+      mauntic dlq discard --reason unknown_type --older 30d --note "retired types"
+    """
+    which = _which(ids, queue, kind, reason, older, newer)
+    with open_records(remote=remote) as db:
+        letters = _chosen(db, which, everything)
+        if dry_run or not letters:
+            return _tell(as_json, "would be discarded", letters, "discarded", 0)
+        _ask("discard", which, letters, yes)
+        numbers = [letter["id"] for letter in letters]
+        gone = records.discard_dead_letters(
+            db, numbers, by=who(by), note=note, now=datetime.now(UTC)
+        )
+    _tell(as_json, "discarded", letters, "discarded", len(gone))
+
+
+def _which(
+    ids: list[int] | None,
+    queue: str | None,
+    kind: str | None,
+    reason: str | None,
+    older: str | None,
+    newer: str | None,
+) -> Letters:
+    now = datetime.now(UTC)
+    return Letters(
+        ids=ids or None,
+        queue=queue,
+        job_type=find_job(kind)[1].type if kind else None,
+        reason=reason,
+        dead_before=now - span(older) if older else None,
+        dead_after=now - span(newer) if newer else None,
+    )
+
+
+def _chosen(db: Database, which: Letters, everything: bool) -> list[Row]:
+    """The letters that are meant. One that is named but does not exist is a mistake; one that is no
+    longer dead is not: what was asked for has been done."""
+    if not which.narrows and not everything:
+        raise Refusal("Say which: numbers, a filter such as --queue or --older, or --all.")
+    letters = records.dead_letters(db, which)
+    if which.ids:
+        known = records.dead_letters(db, Letters(ids=which.ids, status=None))
+        absent = set(which.ids) - {letter["id"] for letter in known}
+        if absent:
+            raise Refusal(f"There is no dead letter {', '.join(map(str, sorted(absent)))}.")
+    return letters
+
+
+def _ask(action: str, which: Letters, letters: list[Row], yes: bool) -> None:
+    """Letters that were named one by one need no question."""
+    if which.ids:
+        return
+    groups = Counter((row["queue"], row["job_type"], row["reason"]) for row in letters)
+    for (queue, kind, reason), count in groups.most_common():
+        errors.print(
+            f"{count:>7,}  {queue}  {kind or '-'}  {reason}", markup=False, highlight=False
+        )
+    confirm(f"{action} {len(letters):,} dead letters?", yes=yes)
+
+
+def _tell(as_json: bool, title: str, letters: list[Row], action: str, done: int) -> None:
+    if as_json:
+        numbers = [letter["id"] for letter in letters]
+        print_json({"chosen": numbers, action: done, "passed_over": len(letters) - done})
+        return
+    print_table(title, _brief(letters[:SHOWN_MAX]), empty="none of these is dead")
+    if len(letters) > SHOWN_MAX:
+        console.print(f"… and {len(letters) - SHOWN_MAX:,} more")
+    console.print(f"{done:,} {action}", highlight=False)
+
+
+def _brief(letters: list[Row]) -> Rows:
+    return [{name: letter[name] for name in LISTED} for letter in letters]

@@ -1,0 +1,209 @@
+"""`mauntic jobs`: every job with its state; run one, pause one, resume one."""
+
+from __future__ import annotations
+
+import time
+from contextlib import nullcontext
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+
+from cli import records
+from cli.moments import schedule_of, window_of
+from cli.options import AsJson, By, Note, Remote, who
+from cli.output import Refusal, console, errors, print_json, print_table
+from cli.systems import open_records, open_system
+from cli.workers import find_job, workers
+from shared.dispatch import Due
+from shared.jobs import Job, Worker
+from shared.ports import Database, Row
+from shared.windows import Schedule, Window
+
+app = typer.Typer(no_args_is_help=True, help="Every job with its state; run, pause, resume one.")
+
+JobType = Annotated[str, typer.Argument(metavar="TYPE", help="The job, by its message type.")]
+POLL_S = 0.2
+
+
+@app.command("list")
+def list_(as_json: AsJson = False, remote: Remote = False) -> None:
+    """Every job: schedule, next fire, last success, lag, and whether it is overdue or paused.
+
+    Lag is by how many seconds the newest window that succeeded ends before the newest that is due.
+    A job without a schedule runs when it is sent a message.
+
+    Examples:
+
+      mauntic jobs list
+
+      mauntic jobs list --json | jq -r '.[] | select(.state == "overdue") | .type'
+    """
+    now = datetime.now(UTC)
+    scheduled = [(job, job.schedule) for worker in workers() for job in worker.jobs if job.schedule]
+    with open_records(remote=remote) as db:
+        states = records.job_states(db, scheduled, now)
+    rows = [
+        _described(worker, job, states.get(job.type), now)
+        for worker in workers()
+        for job in worker.jobs
+    ]
+    if as_json:
+        print_json(rows)
+    else:
+        print_table("jobs", [{name: row[name] for name in SHOWN} for row in rows])
+
+
+@app.command()
+def run(
+    kind: JobType,
+    window: Annotated[
+        str | None, typer.Option(metavar="START[/END]", help="Which window; else the last one.")
+    ] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Until it has succeeded or died.")] = False,
+    timeout: Annotated[int, typer.Option(min=1, metavar="SECONDS", help="Of --wait.")] = 900,
+    as_json: AsJson = False,
+    remote: Remote = False,
+) -> None:
+    """Run a window of a job now, also one that ran before: that leaves the same rows.
+
+    Examples:
+
+      mauntic jobs run analytics.aggregate-hourly --wait
+
+      mauntic jobs run analytics.aggregate-hourly --window 2026-03-10T10:00Z
+    """
+    worker, job = find_job(kind)
+    schedule = schedule_of(job)
+    now = datetime.now(UTC)
+    wanted = window_of(schedule, window, now) if window else schedule.window_of(now)
+    body = Due(job, schedule, wanted, "manual").body()
+    with open_records(remote=remote) if wait else nullcontext() as db:
+        token = _token(db, job, wanted) if db else 0
+        with open_system(remote=remote) as system:
+            system.send(worker.queue.name, [body])
+        row = _await(db, job, wanted, token, timeout) if db else {"status": "sent"}
+    _tell_run(as_json, job, wanted, row)
+
+
+@app.command()
+def pause(
+    kind: JobType,
+    note: Note = None,
+    by: By = "",
+    as_json: AsJson = False,
+    remote: Remote = False,
+) -> None:
+    """Stop a schedule: its ticks enqueue nothing until it is resumed, and then what was missed.
+
+    Example:
+
+      mauntic jobs pause analytics.aggregate-hourly --note "moving the database"
+    """
+    _set_paused(kind, True, note, by, as_json, remote)
+
+
+@app.command()
+def resume(
+    kind: JobType,
+    note: Note = None,
+    by: By = "",
+    as_json: AsJson = False,
+    remote: Remote = False,
+) -> None:
+    """Let a schedule go on: the next tick enqueues what was missed, up to 48 windows and 14 days.
+
+    Example:
+
+      mauntic jobs resume analytics.aggregate-hourly
+    """
+    _set_paused(kind, False, note, by, as_json, remote)
+
+
+SHOWN = ("type", "schedule", "next_fire", "last_success_at", "lag_s", "unfinished", "state", "note")
+
+
+def _described(worker: Worker, job: Job, row: Row | None, now: datetime) -> dict[str, Any]:
+    known = row or {}
+    schedule, until = job.schedule, known.get("succeeded_until")
+    return {
+        "type": job.type,
+        "worker": worker.name,
+        "queue": worker.queue.name,
+        "schedule": schedule.cron if schedule else None,
+        "next_fire": schedule.next_fire(now) if schedule else None,
+        "last_success_at": known.get("last_success_at"),
+        "succeeded_from": known.get("succeeded_from"),
+        "succeeded_until": until,
+        "lag_s": _lag_s(schedule, until, now),
+        "unfinished": known.get("unfinished"),
+        "overdue": bool(known.get("overdue")),
+        "paused": bool(known.get("paused")),
+        "state": state_of(schedule, known),
+        "note": known.get("note"),
+        "purpose": job.purpose,
+    }
+
+
+def state_of(schedule: Schedule | None, row: Row) -> str:
+    """One word: what an operator should think of the job."""
+    if schedule is None:
+        return "on message"
+    if row.get("paused"):
+        return "paused"
+    if row.get("overdue"):
+        return "overdue"
+    return "ok" if row.get("starts_at") else "no tick yet"
+
+
+def _lag_s(
+    schedule: Schedule | None, succeeded_until: datetime | None, now: datetime
+) -> int | None:
+    if schedule is None or succeeded_until is None:
+        return None
+    return max(0, round((schedule.newest_due(now).end - succeeded_until).total_seconds()))
+
+
+def _token(db: Database, job: Job, window: Window) -> int:
+    """How often the window has been started so far."""
+    row = records.window_states(db, job.type, [window]).get(window)
+    return row["fencing_token"] if row else 0
+
+
+def _await(db: Database, job: Job, window: Window, token: int, timeout_s: int) -> Row:
+    """The window's row once a start after `token` has ended."""
+    end = time.monotonic() + timeout_s
+    with errors.status(f"waiting for {window}") if errors.is_terminal else nullcontext():
+        while time.monotonic() < end:
+            row = records.window_states(db, job.type, [window]).get(window)
+            if row and row["fencing_token"] > token and row["status"] in ("succeeded", "dead"):
+                return row
+            time.sleep(POLL_S)
+    raise Refusal(f"{window} has not ended in {timeout_s} s: see `mauntic runs list`.")
+
+
+def _tell_run(as_json: bool, job: Job, window: Window, row: Row) -> None:
+    told = {"type": job.type, "window": str(window), **row}
+    if as_json:
+        print_json({name: value for name, value in told.items() if name != "lease_until"})
+    else:
+        error = f": {row['error_class']}: {row['error_text']}" if row.get("error_class") else ""
+        console.print(f"{job.type} {window} {row['status']}{error}", markup=False, highlight=False)
+    if row["status"] == "dead":
+        raise typer.Exit(1)
+
+
+def _set_paused(
+    kind: str, paused: bool, note: str | None, by: str, as_json: bool, remote: bool
+) -> None:
+    _, job = find_job(kind)
+    schedule_of(job)
+    with open_records(remote=remote) as db:
+        changed = records.set_paused(
+            db, job.type, paused, note=note, by=who(by), now=datetime.now(UTC)
+        )
+    if as_json:
+        print_json({"type": job.type, "paused": paused, "changed": changed})
+    else:
+        word = "paused" if paused else "resumed"
+        console.print(f"{job.type} {word}{'' if changed else ' already'}", highlight=False)

@@ -1,0 +1,65 @@
+"""Times as an operator types them: moments, spans and windows. Always UTC."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import typer
+
+from cli.output import Refusal
+from shared.jobs import Job
+from shared.windows import Schedule, Window
+
+_SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+# No window of a schedule is longer: a month.
+WINDOW_MAX = timedelta(days=32)
+
+
+def moment(text: str) -> datetime:
+    """A moment from ISO 8601; without a zone it is UTC, without a time midnight.
+
+    >>> moment("2026-03-10T10:00Z").isoformat(), moment("2026-03-10").isoformat()
+    ('2026-03-10T10:00:00+00:00', '2026-03-10T00:00:00+00:00')
+    """
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text} is no time such as 2026-03-10T10:00Z.") from None
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+
+
+def span(text: str) -> timedelta:
+    """A length of time: a number and one of s, m, h, d, w.
+
+    >>> span("90m") == timedelta(hours=1.5)
+    True
+    """
+    match = _SPAN.fullmatch(text.strip())
+    if not match:
+        raise typer.BadParameter(f"{text} is no length of time such as 30m, 2h or 7d.")
+    return timedelta(**{_UNITS[match[2]]: float(match[1])})
+
+
+def schedule_of(job: Job) -> Schedule:
+    """The schedule of a job that has one; the others are run by messages with their own data."""
+    if job.schedule is None:
+        raise Refusal(
+            f"{job.type} has no schedule, so no windows: send it a message with `mauntic enqueue`."
+        )
+    return job.schedule
+
+
+def window_of(schedule: Schedule, text: str, now: datetime) -> Window:
+    """The window that `START` or `START/END` means; only whole windows that are over."""
+    first, slash, last = text.partition("/")
+    start = moment(first)
+    near = schedule.between(start - WINDOW_MAX, start + 2 * WINDOW_MAX)
+    found = next((window for window in near if window.start == start), None)
+    if found is None or (slash and found.end != moment(last)):
+        around = next((window for window in near if window.end > start), near[-1])
+        raise Refusal(f"{text} is no window of this job; the one there is {around}.")
+    if found.end > now:
+        raise Refusal(f"{found} is not over yet.")
+    return found

@@ -1,0 +1,36 @@
+"""The options that several commands share, each with one meaning."""
+
+from __future__ import annotations
+
+import getpass
+from typing import Annotated
+
+import typer
+
+from cli.output import Refusal
+
+AsJson = Annotated[bool, typer.Option("--json", help="JSON on standard output.")]
+Remote = Annotated[
+    bool, typer.Option("--remote", help="The deployed system: the vendor's API, and DATABASE_URL.")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done; do nothing.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+By = Annotated[str, typer.Option(help="Who does it, for the audit; else the login name.")]
+Note = Annotated[str | None, typer.Option(help="Why, for the audit.")]
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask on standard error; a no, or nobody to ask, ends the command with 1."""
+    if yes:
+        return
+    try:
+        agreed = typer.confirm(question, err=True)
+    except typer.Abort:
+        raise Refusal("Nobody answered: say --yes to go on without asking.") from None
+    if not agreed:
+        raise Refusal("Nothing was done.")
+
+
+def who(by: str) -> str:
+    """The name for the audit columns."""
+    return by or getpass.getuser()

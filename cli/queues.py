@@ -1,0 +1,209 @@
+"""`mauntic queues`: send to a queue, follow it, see its state, hold it back."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+from rich.progress import Progress
+
+from cli import records
+from cli.bodies import bodies_of
+from cli.options import AsJson, Remote
+from cli.output import Refusal, console, errors, print_json, print_table
+from cli.systems import QueueState, open_records, open_system
+from cli.workers import find_worker, known_queue, queue_names
+from local.database_url import DatabaseUnavailable
+from shared.errors import DatabaseError, DatabaseUnreachable
+
+app = typer.Typer(no_args_is_help=True, help="Send to a queue, follow it, see its state, pause it.")
+
+QueueName = Annotated[str, typer.Argument(metavar="QUEUE", help="The queue's name.")]
+PROGRESS_FROM = 1_000
+
+
+@app.command()
+def enqueue(
+    queue: QueueName,
+    message: Annotated[
+        str, typer.Argument(metavar="JSON|-", help="One message, or - for one a line of input.")
+    ],
+    delay: Annotated[
+        int, typer.Option(min=0, max=86_400, metavar="SECONDS", help="Deliver so much later.")
+    ] = 0,
+    raw: Annotated[bool, typer.Option("--raw", help="Send without checking the message.")] = False,
+    as_json: AsJson = False,
+    remote: Remote = False,
+) -> None:
+    """Send messages, checked before as the worker will check them.
+
+    One wrong message, and none is sent: each wrong field is named.
+
+    Examples:
+
+      mauntic enqueue mauntic-analytics-jobs '{"type": "analytics.aggregate-hourly"}'
+
+      mauntic enqueue mauntic-scoring-events - --delay 60 < messages.jsonl
+    """
+    worker = find_worker(queue) if not raw else None
+    if raw:
+        known_queue(queue)
+    bodies = bodies_of(_texts(message), worker)
+    with open_system(remote=remote) as system, Progress(console=errors, transient=True) as progress:
+        show = len(bodies) >= PROGRESS_FROM and errors.is_terminal
+        task = progress.add_task("sending", total=len(bodies), visible=show)
+        system.send(queue, bodies, delay, lambda count: progress.advance(task, count))
+    _tell(as_json, {"queue": queue, "sent": len(bodies)}, f"{len(bodies)} sent to {queue}")
+
+
+@app.command()
+def tail(
+    queue: QueueName,
+    limit: Annotated[
+        int, typer.Option(min=0, help="End after so many messages; 0 follows until Ctrl-C.")
+    ] = 0,
+    as_json: AsJson = False,
+    remote: Remote = False,
+) -> None:
+    """Follow a queue's messages as they are answered: ack, retry or exception.
+
+    Examples:
+
+      mauntic tail mauntic-analytics-jobs
+
+      mauntic tail mauntic-analytics-jobs --json | jq 'select(.answer != "ack")'
+    """
+    worker = find_worker(known_queue(queue).removesuffix("-dlq"))
+    if remote:
+        raise Refusal(
+            "The vendor offers no tail of a queue: follow its worker with "
+            f"`wrangler tail {worker.name}`, which prints a `queue.metric` line a message."
+        )
+    for number, answer in enumerate(_answers(queue), 1):
+        _show_answer(answer, as_json)
+        if number == limit:
+            break
+
+
+@app.command()
+def status(as_json: AsJson = False, remote: Remote = False) -> None:
+    """Each queue's backlog, oldest message, consumers, pause, and dead letters that wait.
+
+    Backlog counts what is not acked, so delayed messages and those being handled too. Dead letters
+    are rows that wait for `mauntic dlq`; those that are not archived yet are the backlog of the
+    queue's -dlq.
+
+    Examples:
+
+      mauntic queues status
+
+      mauntic queues status --remote --json
+    """
+    with open_system(remote=remote) as system:
+        states = {state.queue: state for state in system.queue_states(queue_names())}
+    waiting = _dead_letters_waiting(remote)
+    rows = [_row(name, states.get(name), waiting) for name in queue_names()]
+    if as_json:
+        print_json(rows)
+    else:
+        print_table("queues", rows)
+
+
+@app.command()
+def pause(queue: QueueName, as_json: AsJson = False, remote: Remote = False) -> None:
+    """Hold back a queue's messages; those that are being handled are finished.
+
+    Example:
+
+      mauntic queues pause mauntic-analytics-jobs
+    """
+    _set_paused(queue, True, as_json, remote)
+
+
+@app.command()
+def resume(queue: QueueName, as_json: AsJson = False, remote: Remote = False) -> None:
+    """Deliver a paused queue's messages again.
+
+    Example:
+
+      mauntic queues resume mauntic-analytics-jobs
+    """
+    _set_paused(queue, False, as_json, remote)
+
+
+def _texts(message: str) -> Iterator[tuple[str, str]]:
+    if message != "-":
+        yield "message", message
+        return
+    for number, line in enumerate(sys.stdin, 1):
+        if line.strip():
+            yield f"line {number}", line
+
+
+def _answers(queue: str) -> Iterator[dict[str, Any]]:
+    import httpx
+
+    from cli.connection import open_control
+
+    with open_control() as control, control.tail(queue) as answers:
+        errors.print(f"following {queue}; Ctrl-C ends it", style="dim", highlight=False)
+        try:
+            yield from answers
+        except httpx.TransportError:
+            raise Refusal("The local system has ended.") from None
+
+
+def _show_answer(answer: dict[str, Any], as_json: bool) -> None:
+    at = datetime.fromtimestamp(answer["at"] / 1_000, UTC)
+    if as_json:
+        typer.echo(json.dumps({**answer, "at": at.isoformat()}, ensure_ascii=False))
+        return
+    delay = answer.get("delaySeconds")
+    ending = answer["answer"] if delay is None else f"{answer['answer']} in {delay} s"
+    style = "green" if ending == "ack" else "yellow" if ending.startswith("retry") else "bold red"
+    console.print(f"{at:%H:%M:%S}", style="dim", end=" ")
+    console.print(f"{ending:<14}", style=style, end=" ")
+    body = json.dumps(answer.get("body"), ensure_ascii=False)
+    console.print(f"attempt {answer['attempts']}  {body}", markup=False, soft_wrap=True)
+
+
+def _dead_letters_waiting(remote: bool) -> dict[str, int] | None:
+    """By queue; None, with a warning, where the database cannot be asked."""
+    try:
+        with open_records(remote=remote) as db:
+            return records.dead_letter_counts(db)
+    except (DatabaseError, DatabaseUnreachable, DatabaseUnavailable, Refusal) as error:
+        errors.print(f"[yellow]warning[/] no dead letters counted: {error}", soft_wrap=True)
+        return None
+
+
+def _row(name: str, state: QueueState | None, waiting: dict[str, int] | None) -> dict[str, Any]:
+    row = asdict(state or QueueState(name, None, None, None, None, [], None))
+    is_dead_letter_queue = name.endswith("-dlq")
+    counted = waiting is not None and not is_dead_letter_queue
+    return {
+        **row,
+        "exists": state is not None,
+        "dead_letters": waiting.get(name, 0) if waiting is not None and counted else None,
+    }
+
+
+def _set_paused(queue: str, paused: bool, as_json: bool, remote: bool) -> None:
+    known_queue(queue)
+    with open_system(remote=remote) as system:
+        system.set_paused(queue, paused)
+    _tell(
+        as_json, {"queue": queue, "paused": paused}, f"{queue} {'paused' if paused else 'resumed'}"
+    )
+
+
+def _tell(as_json: bool, value: dict[str, Any], sentence: str) -> None:
+    if as_json:
+        print_json(value)
+    else:
+        console.print(sentence, highlight=False)

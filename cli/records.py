@@ -1,0 +1,131 @@
+"""What the commands ask of the ledger, the schedules and the dead letters, a function each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from shared.jobs import Job
+from shared.ledger import LEASE
+from shared.ports import Database, Row
+from shared.sql_blocks import SqlBlocks
+from shared.windows import Schedule, Window
+
+SQL = SqlBlocks(Path(__file__).parent / "sql")
+
+EVERYTHING = 9_223_372_036_854_775_807
+
+
+@dataclass(frozen=True)
+class Letters:
+    """Which dead letters are meant; what is None does not narrow."""
+
+    ids: list[int] | None = None
+    queue: str | None = None
+    job_type: str | None = None
+    reason: str | None = None
+    dead_before: datetime | None = None
+    dead_after: datetime | None = None
+    status: str | None = field(default="dead", kw_only=True)
+
+    @property
+    def narrows(self) -> bool:
+        """True where something is asked for beside the status."""
+        return any(value is not None for name, value in asdict(self).items() if name != "status")
+
+
+def dead_letters(db: Database, which: Letters, limit: int = EVERYTHING) -> list[Row]:
+    """The dead letters without their bodies, newest first."""
+    return db.rows(SQL["select_dead_letters"], **asdict(which), limit=limit)
+
+
+def dead_letter(db: Database, letter_id: int) -> Row | None:
+    """One dead letter with its body."""
+    found = db.rows(SQL["show_dead_letter"], id=letter_id)
+    return found[0] if found else None
+
+
+def claim_dead_letters(
+    db: Database, ids: Sequence[int], *, by: str, note: str | None, now: datetime
+) -> list[Row]:
+    """Those of the letters that are redriven now: id, queue, body, planned time of the run."""
+    return db.rows(SQL["claim_dead_letters"], ids=list(ids), by=by, note=note, now=now)
+
+
+def discard_dead_letters(
+    db: Database, ids: Sequence[int], *, by: str, note: str, now: datetime
+) -> list[int]:
+    """Those of the letters that were dead and are now discarded."""
+    rows = db.rows(SQL["discard_dead_letters"], ids=list(ids), by=by, note=note, now=now)
+    return [row["id"] for row in rows]
+
+
+def dead_letter_counts(db: Database) -> dict[str, int]:
+    """How many dead letters of each queue wait for a decision."""
+    return {row["queue"]: row["waiting"] for row in db.rows(SQL["count_dead_letters"])}
+
+
+def job_states(db: Database, jobs: Sequence[tuple[Job, Schedule]], now: datetime) -> dict[str, Row]:
+    """The state of each schedule, by job type."""
+    due = [schedule.newest_due(now - schedule.grace) for _, schedule in jobs]
+    rows = db.rows(
+        SQL["job_states"],
+        job_types=[job.type for job, _ in jobs],
+        due_starts=[window.start for window in due],
+        due_ends=[window.end for window in due],
+    )
+    return {row["job_type"]: row for row in rows}
+
+
+def set_paused(
+    db: Database, job_type: str, paused: bool, *, note: str | None, by: str, now: datetime
+) -> bool:
+    """Whether this changed anything."""
+    rows = db.rows(SQL["set_paused"], job_type=job_type, paused=paused, note=note, by=by, now=now)
+    return bool(rows)
+
+
+def runs(db: Database, **filters: Any) -> list[Row]:
+    """Runs, newest window first, by the parameters of the block."""
+    return db.rows(SQL["select_runs"], **filters)
+
+
+def run(db: Database, job_type: str, window: Window) -> list[Row]:
+    """The row of the window, then those of its shards; empty where it has none."""
+    return db.rows(
+        SQL["show_run"], job_type=job_type, window_start=window.start, window_end=window.end
+    )
+
+
+def window_states(db: Database, job_type: str, windows: Sequence[Window]) -> dict[Window, Row]:
+    """The rows of those windows that have one."""
+    rows = db.rows(
+        SQL["window_states"], job_type=job_type, starts=[window.start for window in windows]
+    )
+    wanted = set(windows)
+    found = {Window(row["window_start"], row["window_end"]): row for row in rows}
+    return {window: row for window, row in found.items() if window in wanted}
+
+
+def claim_backfill(
+    db: Database,
+    job_type: str,
+    windows: Sequence[tuple[Window, datetime]],
+    statuses: Sequence[str],
+    now: datetime,
+) -> set[datetime]:
+    """Queue the windows, given with their planned times; the starts of those that are ours now."""
+    rows = db.rows(
+        SQL["claim_backfill"],
+        job_type=job_type,
+        starts=[window.start for window, _ in windows],
+        ends=[window.end for window, _ in windows],
+        planned=[planned for _, planned in windows],
+        statuses=list(statuses),
+        now=now,
+        lease_until=now + LEASE,
+    )
+    return {row["window_start"] for row in rows}

@@ -1,0 +1,69 @@
+"""Dead letters on their way back to their queues.
+
+A letter is claimed, sent, and only then committed as redriven. Whatever breaks in between, it is
+still dead afterwards, or it was sent once more than needed, which its idempotent handler does not
+mind. Two operators at once redrive each letter once: a claimed row is passed over by the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from itertools import groupby
+from time import monotonic
+from typing import Any
+
+from cli import records
+from cli.bodies import MESSAGE_BYTES_MAX, body_bytes
+from cli.systems import Advance, System
+from shared.adapters.queue import BATCH_MESSAGES_MAX
+from shared.ports import Database, Row
+
+MARK = "redrivenFrom"
+
+
+def redrive_letters(
+    db: Database,
+    system: System,
+    letters: Sequence[Row],
+    *,
+    rate: float,
+    by: str,
+    note: str | None,
+    sleep: Callable[[float], None],
+    advance: Advance,
+) -> int:
+    """How many were sent, at most `rate` a second; the others were no longer dead."""
+    sent = 0
+    began = monotonic()
+    begun = 0
+    for queue, ids in portions(letters, max(1, min(BATCH_MESSAGES_MAX, int(rate)))):
+        sleep(max(0.0, began + begun / rate - monotonic()))
+        begun += len(ids)
+        with db.transaction():
+            claimed = records.claim_dead_letters(db, ids, by=by, note=note, now=datetime.now(UTC))
+            system.send(queue, [body_again(row) for row in claimed])
+        sent += len(claimed)
+        advance(len(ids))
+    return sent
+
+
+def portions(letters: Sequence[Row], size: int) -> Iterator[tuple[str, list[int]]]:
+    """The letters of a queue at a time, oldest first, so many a portion."""
+    ordered = sorted(letters, key=lambda row: (row["queue"], row["id"]))
+    for queue, group in groupby(ordered, key=lambda row: str(row["queue"])):
+        ids = [row["id"] for row in group]
+        for start in range(0, len(ids), size):
+            yield queue, ids[start : start + size]
+
+
+def body_again(letter: Row) -> Any:
+    """The body with the letter that it comes from, and with the time that it meant when it was sent
+    first: without that, it would mean another window now. What is no object is sent as it is."""
+    body = letter["body"]
+    if not isinstance(body, dict):
+        return body
+    marked = {**body, MARK: letter["id"]}
+    if letter["planned"] is not None and not body.get("scheduledFor"):
+        marked["scheduledFor"] = letter["planned"].isoformat()
+    return marked if body_bytes(marked) <= MESSAGE_BYTES_MAX else body

@@ -1,0 +1,1 @@
+"""The deployed system, through the vendor's HTTP API."""

@@ -1,0 +1,178 @@
+"""The vendor's API: timeouts, pages, patience, and errors that say what to do."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import httpx
+
+from cli.output import Refusal, errors
+
+BASE_URL = "https://api.cloudflare.com/client/v4"
+TIMEOUT_S = 30
+PAGE_ITEMS = 100
+# https://developers.cloudflare.com/fundamentals/api/reference/limits/
+REQUESTS_MAX = 1_200
+REQUESTS_PERIOD_S = 300
+# Whoever exceeds the limit is held off for up to five minutes; longer than this nobody means.
+PATIENCE_MAX_S = 330
+TRIES_MAX = 3
+
+REMEDIES = {
+    401: "the token is not valid: set CLOUDFLARE_API_TOKEN to one that is",
+    403: (
+        "the token may not do that: it needs Queues Edit, and for metrics Account Analytics Read,"
+        " on the account of CLOUDFLARE_ACCOUNT_ID"
+    ),
+    404: "there is no such thing: check CLOUDFLARE_ACCOUNT_ID, and that the queue was created",
+    429: "too many requests for now: wait five minutes, or use a lower rate",
+}
+
+
+class VendorRefused(Refusal):
+    """The vendor's API did not do what was asked. `status` is None where it did not answer."""
+
+    def __init__(self, sentence: str, status: int | None = None) -> None:
+        super().__init__(sentence)
+        self.status = status
+
+
+class Pace:
+    """At most so many requests in any period of so many seconds."""
+
+    def __init__(
+        self,
+        limit: int = REQUESTS_MAX,
+        period_s: float = REQUESTS_PERIOD_S,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._sent: deque[float] = deque(maxlen=limit)
+        self._period_s = period_s
+        self._clock = clock
+        self._sleep = sleep
+
+    def wait(self) -> None:
+        """Return as soon as one more request is within the limit."""
+        if len(self._sent) == self._sent.maxlen:
+            self._sleep(max(0.0, self._sent[0] + self._period_s - self._clock()))
+        self._sent.append(self._clock())
+
+
+class VendorApi:
+    """Requests below one account. The token goes into one header and into no message."""
+
+    def __init__(
+        self,
+        account: str,
+        token: str,
+        base_url: str = BASE_URL,
+        *,
+        pace: Pace | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+        timeout_s: float = TIMEOUT_S,
+    ) -> None:
+        self._token = token
+        self._pace = pace or Pace()
+        self._sleep = sleep
+        self._http = httpx.Client(
+            base_url=f"{base_url.rstrip('/')}/accounts/{account}",
+            headers={"authorization": f"Bearer {token}", "user-agent": "mauntic"},
+            timeout=timeout_s,
+        )
+
+    def close(self) -> None:
+        self._http.close()
+
+    def ask(self, method: str, path: str, body: Any = None) -> Any:
+        """The `result` of an answer in the vendor's envelope."""
+        return self._envelope(self._answer(method, path, json=body))["result"]
+
+    def pages(self, path: str) -> Iterator[Any]:
+        """Every item of a list, page after page."""
+        page, pages = 1, 1
+        while page <= pages:
+            query = {"page": page, "per_page": PAGE_ITEMS}
+            envelope = self._envelope(self._answer("GET", path, params=query))
+            yield from envelope["result"]
+            pages = (envelope.get("result_info") or {}).get("total_pages") or 1
+            page += 1
+
+    def sql(self, statement: str) -> list[dict[str, Any]]:
+        """The rows that Analytics Engine answers."""
+        answer = self._answer("POST", "/analytics_engine/sql", content=statement)
+        rows: list[dict[str, Any]] = _json(answer)["data"]
+        return rows
+
+    def _answer(self, method: str, path: str, **parts: Any) -> httpx.Response:
+        """The answer, once it is neither an error nor a plea for patience."""
+        for attempt in range(1, TRIES_MAX + 1):
+            answer = self._request(method, path, parts)
+            if not answer.is_error:
+                return answer
+            wait_s = _patience_s(answer, method)
+            if wait_s is None or attempt == TRIES_MAX:
+                break
+            errors.print(f"the vendor's API answered {answer.status_code}: waiting {wait_s:g} s")
+            self._sleep(wait_s)
+        raise VendorRefused(self._sentence(answer), answer.status_code)
+
+    def _request(self, method: str, path: str, parts: Mapping[str, Any]) -> httpx.Response:
+        self._pace.wait()
+        try:
+            return self._http.request(method, path, **parts)
+        except httpx.TimeoutException:
+            raise VendorRefused(
+                "The vendor's API did not answer in time; what was asked may have been done."
+            ) from None
+        except httpx.TransportError as error:
+            raise VendorRefused(f"The vendor's API cannot be reached: {error}.") from None
+
+    def _envelope(self, answer: httpx.Response) -> dict[str, Any]:
+        envelope = _json(answer)
+        if not envelope.get("success"):
+            raise VendorRefused(self._sentence(answer), answer.status_code)
+        return envelope
+
+    def _sentence(self, answer: httpx.Response) -> str:
+        remedy = REMEDIES.get(answer.status_code)
+        said = _said(answer)
+        cause = "; ".join(part for part in (remedy, said and f"it says: {said}") if part)
+        sentence = f"The vendor's API answered {answer.status_code}: {cause or 'no reason given'}."
+        return sentence.replace(self._token, "[token]")
+
+
+def _patience_s(answer: httpx.Response, method: str) -> float | None:
+    """How long to wait before asking again; None where that is no use, or could do it twice."""
+    if answer.status_code == 429:
+        wait_s = _seconds(answer.headers.get("retry-after"))
+        return wait_s if wait_s <= PATIENCE_MAX_S else None
+    return 1.0 if answer.status_code >= 500 and method == "GET" else None
+
+
+def _seconds(text: str | None) -> float:
+    try:
+        return max(0.0, float(text or REQUESTS_PERIOD_S))
+    except ValueError:
+        return REQUESTS_PERIOD_S  # a date, which the vendor does not send
+
+
+def _json(answer: httpx.Response) -> dict[str, Any]:
+    try:
+        found = answer.json()
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise VendorRefused("The vendor's API answered something that is no JSON object.")
+    return found
+
+
+def _said(answer: httpx.Response) -> str:
+    try:
+        told = answer.json()["errors"]
+        return ", ".join(f"{one['message']} ({one['code']})" for one in told)
+    except (ValueError, KeyError, TypeError):
+        return answer.text[:200].strip() if answer.is_error else ""

@@ -1,0 +1,113 @@
+"""The deployed queues and metrics, as the commands see them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from cli.output import Refusal
+from cli.remote.api import BASE_URL, VendorApi, VendorRefused
+from cli.systems import Advance, Load, QueueState, ignored, send_in_parts
+from shared.sql_blocks import SqlBlocks
+
+SQL = SqlBlocks(Path(__file__).parent.parent / "sql")
+
+_QUEUE_NAME = re.compile(r"[a-z0-9-]{1,63}")
+
+
+@contextmanager
+def open_remote(environment: Mapping[str, str]) -> Iterator[RemoteSystem]:
+    """The system of CLOUDFLARE_ACCOUNT_ID, by CLOUDFLARE_API_TOKEN."""
+    names = ("CLOUDFLARE_ACCOUNT_ID", "CLOUDFLARE_API_TOKEN")
+    missing = [name for name in names if not environment.get(name)]
+    if missing:
+        raise Refusal(f"--remote needs {' and '.join(missing)} in the environment.")
+    account, token = (environment[name] for name in names)
+    base_url = environment.get("CLOUDFLARE_API_BASE_URL") or BASE_URL
+    with closing(VendorApi(account, token, base_url)) as api:
+        yield RemoteSystem(api)
+
+
+class RemoteSystem:
+    """A System over the vendor's API."""
+
+    def __init__(self, api: VendorApi) -> None:
+        self._api = api
+
+    @cached_property
+    def _queues(self) -> dict[str, dict[str, Any]]:
+        return {queue["queue_name"]: queue for queue in self._api.pages("/queues")}
+
+    def send(
+        self, queue: str, bodies: Sequence[Any], delay_s: int = 0, advance: Advance = ignored
+    ) -> None:
+        path = f"/queues/{self._id(queue)}/messages/batch"
+
+        def send(part: list[Any]) -> None:
+            messages = [
+                {"body": body, "content_type": "json", "delay_seconds": delay_s} for body in part
+            ]
+            self._api.ask("POST", path, {"messages": messages})
+
+        send_in_parts(bodies, send, advance)
+
+    def queue_states(self, names: Sequence[str]) -> list[QueueState]:
+        return [self._state(name) for name in names if name in self._queues]
+
+    def set_paused(self, queue: str, paused: bool) -> None:
+        body = {"settings": {"delivery_paused": paused}}
+        self._api.ask("PATCH", f"/queues/{self._id(queue)}", body)
+
+    def loads(self, since: timedelta, queue: str | None) -> list[Load]:
+        return [_load(row) for row in self._api.sql(metrics_sql(since, queue))]
+
+    def _id(self, queue: str) -> str:
+        if queue not in self._queues:
+            raise VendorRefused(
+                f"The account has no queue {queue}: see `wrangler queues create {queue}`."
+            )
+        return str(self._queues[queue]["queue_id"])
+
+    def _state(self, name: str) -> QueueState:
+        queue = self._queues[name]
+        backlog = self._api.ask("GET", f"/queues/{queue['queue_id']}/metrics")
+        oldest_ms = backlog.get("oldest_message_timestamp_ms")
+        consumers = queue.get("consumers") or []
+        return QueueState(
+            queue=name,
+            backlog=round(backlog["backlog_count"]),
+            oldest_at=datetime.fromtimestamp(oldest_ms / 1_000, UTC) if oldest_ms else None,
+            delayed=None,
+            in_flight=None,
+            consumers=[
+                str(one.get("script") or one.get("service") or one["type"]) for one in consumers
+            ],
+            paused=(queue.get("settings") or {}).get("delivery_paused"),
+        )
+
+
+def metrics_sql(since: timedelta, queue: str | None) -> str:
+    """The statement with its two values in place: the API takes no parameters."""
+    if queue is not None and not _QUEUE_NAME.fullmatch(queue):
+        raise Refusal(f"{queue} cannot be the name of a queue.")
+    seconds = str(max(1, round(since.total_seconds())))
+    return SQL["queue_metrics"].replace(":seconds", seconds).replace(":queue", queue or "%")
+
+
+def _load(row: Mapping[str, Any]) -> Load:
+    """A row of the answer, whose large integers are text."""
+    return Load(
+        queue=row["queue"],
+        type=row["type"],
+        messages=round(float(row["messages"])),
+        done=round(float(row["done"])),
+        retries=round(float(row["retries"])),
+        dead_letters=round(float(row["dead_letters"])),
+        p50_ms=float(row["p50_ms"]),
+        p95_ms=float(row["p95_ms"]),
+    )

@@ -1,0 +1,62 @@
+-- name: select_dead_letters
+-- The dead letters that all given filters match, newest first; a filter that is null matches all.
+select id, queue, job_type, reason, error, attempts, dead_at, status, redriven_from, changed_by, changed_at, note
+from ops.dead_letters
+where (cast(:ids as bigint[]) is null or id = any(cast(:ids as bigint[])))
+    and (cast(:status as text) is null or status = cast(:status as text))
+    and (cast(:queue as text) is null or queue = cast(:queue as text))
+    and (cast(:job_type as text) is null or job_type = cast(:job_type as text))
+    and (cast(:reason as text) is null or reason = cast(:reason as text))
+    and (cast(:dead_before as timestamptz) is null or dead_at < cast(:dead_before as timestamptz))
+    and (cast(:dead_after as timestamptz) is null or dead_at >= cast(:dead_after as timestamptz))
+order by dead_at desc, id desc
+limit cast(:limit as bigint)
+
+-- name: show_dead_letter
+-- All that is known of one dead letter, with the one it comes from and those that came of it.
+select letter.*, array(
+    select later.id from ops.dead_letters as later
+    where later.redriven_from = letter.id
+    order by later.id
+) as died_again_as
+from ops.dead_letters as letter
+where letter.id = :id
+
+-- name: claim_dead_letters
+-- Mark letters as redriven, for the transaction that sends them. Those that another operator is
+-- redriving at this moment are passed over, and so are those that are no longer dead. A message
+-- that named no time meant the last window before it was sent: `planned` is what its run took that
+-- for.
+update ops.dead_letters as letter set
+    status = 'redriven',
+    changed_by = :by,
+    changed_at = :now,
+    note = coalesce(cast(:note as text), letter.note)
+from (
+    select id from ops.dead_letters
+    where id = any(cast(:ids as bigint[])) and status = 'dead'
+    order by id
+    for update skip locked
+) as free
+where letter.id = free.id
+returning letter.id, letter.queue, letter.body, (
+    select max(run.scheduled_for) from ops.job_runs as run
+    where run.job_type = letter.job_type and run.message_id = letter.message_id and run.shard = ''
+) as planned
+
+-- name: discard_dead_letters
+-- Letters that nobody wants any more; the rows stay, with who said so and why.
+update ops.dead_letters set
+    status = 'discarded',
+    changed_by = :by,
+    changed_at = :now,
+    note = :note
+where id = any(cast(:ids as bigint[])) and status = 'dead'
+returning id
+
+-- name: count_dead_letters
+-- How many dead letters of each queue wait for a decision.
+select queue, count(*) as waiting
+from ops.dead_letters
+where status = 'dead'
+group by queue

@@ -1,0 +1,38 @@
+-- name: demo_span
+-- From the first event to the last.
+select min(occurred_at) as first, max(occurred_at) as last
+from analytics.contact_activity
+
+-- name: demo_begin
+-- The schedules' history begins with the data: no tick looks for windows before it.
+insert into ops.schedules (job_type, starts_at, recorded_until, changed_by, note)
+select began.job_type, began.at, began.at, 'demo', 'begins with the sample data'
+from unnest(cast(:job_types as text[]), cast(:starts as timestamptz[])) as began (job_type, at)
+
+-- name: demo_runs
+-- What the ledger says of the runs.
+select split_part(job_type, '.', 2) as job, status, trigger, count(*) as runs,
+    sum(rows_read)::bigint as read, sum(rows_written)::bigint as written,
+    round(1000 * avg(extract(epoch from finished_at - started_at)))::integer as mean_ms
+from ops.job_runs
+group by job_type, status, trigger
+order by job_type, status, trigger
+
+-- name: demo_unfinished
+-- Runs that did not succeed, and dead letters: there should be none of either.
+select
+    (select count(*) from ops.job_runs where status <> 'succeeded') as runs,
+    (select count(*) from ops.dead_letters) as dead_letters
+
+-- name: demo_aggregates
+-- Every rollup that counts something, a month's as well as a day's.
+select organization_id, date, event_type, count, unique_count
+from analytics.event_aggregates
+where count > 0
+
+-- name: demo_campaigns
+-- Each campaign over all its days.
+select campaign_id, sum(sent)::bigint as sent, sum(delivered)::bigint as delivered,
+    sum(unique_opened)::bigint as opened, sum(unique_clicked)::bigint as clicked
+from analytics.campaign_daily_stats
+group by campaign_id

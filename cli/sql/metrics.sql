@@ -1,0 +1,21 @@
+-- name: queue_metrics
+-- For Analytics Engine, not for Postgres: the messages of the last :seconds seconds by queue and
+-- type, their endings and durations. :queue is a queue's name, or % for all of them. A stored point
+-- stands for `_sample_interval` points, so that counts are sums of it and quantiles weigh by it.
+-- index1 is the queue; blob1 the event, blob3 the type, blob4 the status; double2 the duration.
+select
+    index1 as queue,
+    blob3 as type,
+    sum(_sample_interval) as messages,
+    sum(if(blob4 = 'ack', _sample_interval, 0)) as done,
+    sum(if(blob4 = 'retry', _sample_interval, 0)) as retries,
+    sum(if(blob4 = 'dead', _sample_interval, 0)) as dead_letters,
+    quantileExactWeighted(0.5)(double2, _sample_interval) as p50_ms,
+    quantileExactWeighted(0.95)(double2, _sample_interval) as p95_ms
+from mauntic_queue_metrics
+where blob1 = 'queue.metric'
+    and timestamp > now() - interval ':seconds' second
+    and index1 like ':queue'
+group by index1, blob3
+order by index1, blob3
+format json

@@ -1,0 +1,88 @@
+"""Every event that the workers log, and what to do about it. docs/events.md is made of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Event:
+    """`remedy` is empty where nobody need act."""
+
+    name: str
+    meaning: str
+    remedy: str = ""
+
+
+EVENTS: tuple[Event, ...] = (
+    Event("queue.metric", "A message was settled: status is ack, retry or dead."),
+    Event(
+        "batch.unfinished",
+        "What a worker does after a batch failed; its messages are settled all the same.",
+        "None, unless it repeats: the next batch does what was left.",
+    ),
+    Event(
+        "score.threshold_crossed",
+        "`count` scores of an organisation crossed `threshold`; logged where no queue is bound.",
+    ),
+    Event("dispatch.sent", "A tick enqueued `count` windows."),
+    Event("dispatch.held", "The gate is `false`: the tick enqueued nothing."),
+    Event(
+        "dispatch.gate_wrong",
+        "The gate is neither true nor false: the tick enqueued nothing.",
+        "Set the secret.",
+    ),
+    Event(
+        "dispatch.blind",
+        "Postgres did not answer at a tick: only the tick's own windows were enqueued.",
+        "Look after Postgres; the next tick that reaches it makes the rest good.",
+    ),
+    Event(
+        "dispatch.skipped",
+        "Windows too many or too old to be caught up were recorded as skipped.",
+        "`mauntic backfill` their range, if it matters.",
+    ),
+    Event(
+        "job.overdue",
+        "A window has not succeeded within its grace. Said once a window.",
+        "`mauntic runs show`.",
+    ),
+    Event(
+        "job.crashed",
+        "A handler raised an error that no retry can mend.",
+        "Mend the code, then `mauntic redrive`.",
+    ),
+    Event(
+        "dead_letter.archived",
+        "A message died.",
+        "`mauntic dlq show`, mend the cause, `mauntic redrive`.",
+    ),
+    Event(
+        "dead_letter.unarchived",
+        "Dead letters could not be written to Postgres: they wait in their queue.",
+        "Look after Postgres; they arrive by themselves.",
+    ),
+    Event(
+        "dead_letter.unsent",
+        "The dead-letter queue did not take a message: it is retried instead.",
+        "Look at the platform's status.",
+    ),
+    Event(
+        "failure.unrecorded",
+        "Why an attempt failed could not be written down; the message is not affected.",
+    ),
+    Event(
+        "metric.unwritten",
+        "The Analytics Engine did not take a point; the log line stands, and so does the message.",
+    ),
+    Event(
+        "alert.undelivered",
+        "The alert webhook did not take an alert.",
+        "Look at ALERT_WEBHOOK_URL.",
+    ),
+    Event(
+        "event.refused",
+        "An organisation sends event types in a form that is ours: they are not in its daily rows.",
+        "Tell the organisation.",
+    ),
+)

@@ -1,0 +1,58 @@
+"""What a delivery asks for: its body parsed, its job found, its message validated. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from shared.delivery import Delivery
+from shared.jobs import Job, Worker
+from shared.log import printable
+from shared.messages import Message, decode
+from shared.outcome import Dead
+
+ERROR_TEXT_MAX = 2_000
+
+
+@dataclass(frozen=True)
+class Letter:
+    """A delivery that was understood: its job and its message."""
+
+    delivery: Delivery
+    job: Job
+    message: Message
+
+
+def read(delivery: Delivery, worker: Worker) -> Letter | Dead:
+    """What the delivery asks for, or why nobody can answer it."""
+    try:
+        body = decode(delivery.body)
+    except ValueError as error:
+        return Dead("invalid", "InvalidBody", error_text(error))
+    job = job_named(body.get("type"), worker)
+    if job is None:
+        return Dead("unknown_type", "UnknownType", f"{worker.name} has no job of this type")
+    try:
+        return Letter(delivery, job, job.message.model_validate(body | {"type": job.type}))
+    except ValidationError as error:
+        return Dead("invalid", "ValidationError", describe(error))
+
+
+def job_named(name: object, worker: Worker) -> Job | None:
+    """The job of that type or alias."""
+    return worker.by_type.get(name) if isinstance(name, str) else None
+
+
+def describe(error: ValidationError) -> str:
+    """Which fields are wrong and why, without the values: those may be personal data."""
+    problems = [
+        f"{'.'.join(map(str, e['loc'])) or 'body'}: {e['msg']}"
+        for e in error.errors(include_input=False, include_url=False)
+    ]
+    return printable("; ".join(problems))[:ERROR_TEXT_MAX]
+
+
+def error_text(error: BaseException) -> str:
+    """What an error says, fit for a log line and for a column; its name where it says nothing."""
+    return printable(str(error))[:ERROR_TEXT_MAX] or type(error).__name__

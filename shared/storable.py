@@ -1,0 +1,47 @@
+"""Values as Postgres and the queues can hold them. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from shared.log import printable
+
+DEPTH_MAX = 64  # json and jsonb recurse: Python's and Postgres's stacks end, ours ends first
+TOO_DEEP = "(nested too deeply to be kept)"
+
+
+def storable(value: Any, depth: int = DEPTH_MAX) -> Any:
+    """The value without what jsonb refuses: NUL characters, lone surrogates, NaN, endless nesting.
+
+    >>> storable({"a": ("b\\0", float("inf"))})
+    {'a': ['b\ufffd', 'inf']}
+    """
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, dict | list | tuple) and depth == 0:
+        return TOO_DEEP
+    if isinstance(value, dict):
+        return {printable(str(key)): storable(item, depth - 1) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [storable(item, depth - 1) for item in value]
+    if isinstance(value, float) and not (abs(value) <= 1.7976931348623157e308):
+        return str(value)
+    return (
+        value if value is None or isinstance(value, bool | int | float) else printable(str(value))
+    )
+
+
+def is_too_deep(value: Any) -> bool:
+    """True where `storable` would cut something off."""
+    level = [value]
+    for _ in range(DEPTH_MAX + 1):
+        level = [inner for item in level for inner in _inside(item)]
+        if not level:
+            return False
+    return True
+
+
+def _inside(value: Any) -> Any:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list | tuple) else ()

@@ -1,0 +1,1 @@
+"""The command, called as an operator calls it."""

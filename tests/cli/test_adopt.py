@@ -1,0 +1,390 @@
+"""An older database with dirty rows, brought to the schema of the migrations."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from cli.adopt import run, shape
+from cli.adopt.steps import Scene
+from cli.output import Refusal
+from local import migrations
+from local.database_url import connect
+from local.postgres import Server, scratch_database
+
+OLD = (Path(__file__).parent / "old_platform.sql").read_text()
+DAY = datetime(2026, 3, 10, 9)
+
+
+def uid(number: int) -> UUID:
+    return UUID(int=number)
+
+
+class Platform:
+    """The old database, and the adoption of it."""
+
+    def __init__(self, url: str, scene: Scene) -> None:
+        self.url, self.scene, self.db = url, scene, scene.db
+
+    def insert(self, table: str, *rows: dict[str, Any]) -> None:
+        for row in rows:
+            names = ", ".join(row)
+            marks = ", ".join(f":{name}" for name in row)
+            self.db.execute(f"insert into {table} ({names}) values ({marks})", **row)
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        return [tuple(row.values()) for row in self.db.rows(sql)]
+
+    def adopt(self) -> int:
+        return run.apply(self.scene, lambda step, done: None)
+
+
+@pytest.fixture(scope="module")
+def target_url(postgres: Server, migrated: str) -> Iterator[str]:
+    with scratch_database(postgres, migrated) as url:
+        yield url
+
+
+@pytest.fixture
+def platform(postgres: Server, target_url: str) -> Iterator[Platform]:
+    with scratch_database(postgres) as url, run.open_scene(url, target_url) as scene:
+        scene.db.execute(OLD)
+        yield Platform(url, scene)
+
+
+@pytest.fixture(scope="module")
+def adopted(postgres: Server, target_url: str) -> Iterator[Platform]:
+    """One dirty database, adopted: to look at."""
+    with scratch_database(postgres) as url, run.open_scene(url, target_url) as scene:
+        scene.db.execute(OLD)
+        platform = Platform(url, scene)
+        dirty(platform)
+        assert platform.adopt() > 40
+        yield platform
+
+
+def event(number: int, contact: int = 1, hour: int = 0, **more: Any) -> dict[str, Any]:
+    at = DAY + timedelta(hours=hour)
+    return {
+        "id": uid(number),
+        "organization_id": uid(1),
+        "contact_id": uid(contact),
+        "event_type": "email_opened",
+        "occurred_at": at,
+        "created_at": at,
+    } | more
+
+
+def dirty(platform: Platform) -> None:
+    """Something wrong of every kind."""
+    platform.insert(
+        "analytics.contact_activity",
+        event(1, event_data='{"a": 1}'),
+        event(1, event_data='{"a":  1}'),  # the same row, ingested twice
+        event(2, contact=2),
+        event(2, contact=3, hour=1),  # another event under the same id
+        event(3, event_id="k"),
+        event(4, event_id="k", created_at=DAY + timedelta(hours=2)),  # delivered twice
+        event(5, contact=5, event_id="k", created_at=DAY + timedelta(hours=3)),  # misused key
+        event(6, created_at=None),
+        event(7, occurred_at=None),
+        event(8, organization_id=None),
+        event(9, id=None, contact=9),
+    )
+    rollup = {
+        "organization_id": uid(1),
+        "date": "2026-03-10",
+        "event_type": "email_opened",
+        "tag": "x",
+    }
+    platform.insert(
+        "analytics.event_aggregates",
+        rollup | {"count": 8, "unique_count": 4, "updated_at": DAY},
+        rollup | {"count": 4, "unique_count": 4, "updated_at": DAY + timedelta(hours=1)},
+        rollup | {"date": "2026-03-11", "count": 2, "unique_count": 3, "updated_at": DAY},
+        rollup | {"date": "2026-03-12", "count": 2, "unique_count": None, "updated_at": None},
+    )
+    stats = {"campaign_id": uid(7), "organization_id": uid(1), "date": "2026-03-10"}
+    platform.insert(
+        "analytics.campaign_daily_stats",
+        stats | {"sent": 20, "updated_at": DAY},
+        stats | {"sent": 10, "updated_at": DAY + timedelta(hours=1)},
+    )
+    domain = {"organization_id": uid(1), "status": "verified", "created_at": DAY}
+    platform.insert(
+        "delivery.sending_domains",
+        domain
+        | {
+            "id": uid(1),
+            "domain": "a.example",
+            "status": "pending",
+            "created_at": DAY - timedelta(9),
+        },
+        domain | {"id": uid(2), "domain": "A.Example", "status": "Verified"},
+        domain | {"id": uid(3), "domain": " B.example", "status": None},
+    )
+    platform.insert(
+        "crm.contacts",
+        {
+            "id": uid(1),
+            "organization_id": uid(1),
+            "email": "old",
+            "updated_at": DAY,
+            "status": "Active",
+        },
+        {"id": uid(1), "organization_id": uid(1), "email": "new", "updated_at": DAY + timedelta(1)},
+        {"id": uid(2), "organization_id": uid(1), "status": None, "created_at": DAY},
+    )
+
+
+def test_ends_with_the_schema_that_the_migrations_make(adopted: Platform) -> None:
+    assert run.plan(adopted.scene) == []
+    now, wanted = adopted.scene.now(), adopted.scene.target
+    for table, columns in wanted.columns.items():
+        assert {name: now.columns[table][name] for name in columns} == columns
+        assert set(wanted.checks.get(table, [])) <= set(now.checks.get(table, []))
+        assert set(wanted.indexes.get(table, [])) <= set(now.indexes.get(table, []))
+    assert all(index.is_valid for index in now.all_indexes())
+
+
+def test_a_second_adoption_does_nothing(adopted: Platform) -> None:
+    before = snapshot(adopted)
+    assert adopted.adopt() == 0
+    assert snapshot(adopted) == before
+
+
+def snapshot(platform: Platform) -> list[Any]:
+    """Every table's rows with where they lie: a row that was written anew lies elsewhere."""
+    tables = [*platform.scene.target.columns, "adoption.report", "adoption.set_aside"]
+    return [
+        platform.rows(f"select ctid, t::text from {table} as t order by 1, 2") for table in tables
+    ]
+
+
+def test_the_plan_writes_nothing_and_says_what_it_found(platform: Platform) -> None:
+    dirty(platform)
+    before = migrations.dump_schema(platform.url)
+    steps = run.plan(platform.scene)
+    assert migrations.dump_schema(platform.url) == before
+    found = Counter({step.table: step.found or 0 for step in steps if "first by" in step.what})
+    assert found["delivery.sending_domains"] == 1
+    assert found["crm.contacts"] == 1
+    assert found["analytics.campaign_daily_stats"] == 1
+
+
+def test_no_event_is_lost_that_is_one(adopted: Platform) -> None:
+    events = adopted.rows(
+        "select contact_id, event_id, occurred_at, created_at from analytics.contact_activity"
+        " order by contact_id, occurred_at, event_id nulls last"
+    )
+    nine, ten = datetime(2026, 3, 10, 9, tzinfo=UTC), datetime(2026, 3, 10, 10, tzinfo=UTC)
+    assert events == [
+        (uid(1), "k", nine, nine),
+        (uid(1), None, nine, nine),  # id 1
+        (uid(1), None, nine, nine),  # id 6: ingested at once, as far as we know
+        (uid(1), None, nine, nine),  # id 7
+        (uid(2), None, nine, nine),
+        (uid(3), None, ten, ten),
+        (uid(5), None, nine, nine + timedelta(hours=3)),
+        (uid(9), None, nine, nine),
+    ]
+    ids = [row[0] for row in adopted.rows("select id from analytics.contact_activity")]
+    assert len(set(ids)) == 8
+    assert {uid(1), uid(2), uid(3), uid(5)} <= set(ids)
+
+
+def test_what_is_taken_out_is_kept(adopted: Platform) -> None:
+    aside = adopted.rows(
+        "select table_name, reason, count(*) from adoption.set_aside group by 1, 2 order by 1, 2"
+    )
+    assert aside == [
+        ("analytics.campaign_daily_stats", "the same campaign_id, organization_id, date", 1),
+        ("analytics.contact_activity", "no organization_id", 1),
+        ("analytics.contact_activity", "the same event twice", 1),
+        ("analytics.contact_activity", "the same row twice", 1),
+        ("analytics.event_aggregates", "the same organization_id, date, event_type", 1),
+        ("crm.contacts", "the same id", 1),
+        ("delivery.sending_domains", "the same organization_id, domain", 1),
+    ]
+    days = {
+        row["table_name"]: (row["first_date"], row["days"])
+        for row in run.days_to_recompute(adopted.scene)
+    }
+    assert days == {
+        "analytics.event_aggregates": ("2026-03-10", 1),
+        "analytics.campaign_daily_stats": ("2026-03-10", 1),
+    }
+
+
+def test_doubles_are_merged_by_the_stated_rules(adopted: Platform) -> None:
+    assert adopted.rows(
+        "select date::text, count, unique_count from analytics.event_aggregates order by 1"
+    ) == [
+        ("2026-03-10", 4, 4),
+        ("2026-03-11", 2, 2),
+        ("2026-03-12", 2, 0),
+    ]
+    assert adopted.rows("select sent, unique_opened from analytics.campaign_daily_stats") == [
+        (10, 0)
+    ]
+    assert adopted.rows("select id, domain, status from delivery.sending_domains order by 2") == [
+        (uid(2), "a.example", "verified"),
+        (uid(3), "b.example", "pending"),
+    ]
+    assert adopted.rows("select email, status, custom_fields from crm.contacts order by id") == [
+        ("new", "active", {}),
+        (None, "active", {}),
+    ]
+
+
+def test_what_the_platform_had_beside_ours_stays(adopted: Platform) -> None:
+    now = adopted.scene.now()
+    assert "ip_address" in now.columns["analytics.contact_activity"]
+    names = {index.name for index in now.all_indexes()}
+    assert "activity_of_yesterday" in names, "an index that only the platform has comes back"
+    assert {"contact_activity_contact_before", "event_aggregates_pkey_before"} <= names
+    assert "activity_by_time" not in names, "ours does the same under its own name"
+    adopted.insert(
+        "analytics.event_aggregates",
+        {
+            "organization_id": uid(2),
+            "date": "2026-03-10",
+            "event_type": "x",
+            "count": 1,
+            "unique_count": 1,
+        },
+    )
+
+
+def test_changing_a_time_to_one_with_zone_writes_no_table_anew(platform: Platform) -> None:
+    platform.insert("analytics.contact_activity", event(1))
+    file = "select pg_relation_filenode('analytics.contact_activity')"
+    before = platform.rows(file)
+    for step in shape.retype(platform.scene):
+        if step.table == "analytics.contact_activity" and "catalogue alone" in step.what:
+            step.take()
+    assert platform.rows(file) == before
+    [kind] = platform.rows(
+        "select pg_typeof(occurred_at)::text, occurred_at from analytics.contact_activity limit 1"
+    )
+    assert kind == ("timestamp with time zone", DAY.replace(tzinfo=UTC))
+
+
+def test_a_later_migration_goes_on_from_there(platform: Platform, tmp_path: Path) -> None:
+    platform.adopt()
+    assert "Pending: 0" in migrations.status(platform.url)
+    for file in migrations.DIRECTORY.glob("*.sql"):
+        (tmp_path / file.name).write_text(file.read_text())
+    (tmp_path / "9999_later.sql").write_text(
+        "-- migrate:up\nalter table crm.contacts add column later int;\n"
+    )
+    assert "9999_later.sql" in migrations.migrate(platform.url, tmp_path)
+
+
+def test_an_empty_database_is_adopted_by_making_everything(
+    postgres: Server, target_url: str
+) -> None:
+    with scratch_database(postgres) as url, run.open_scene(url, target_url) as scene:
+        run.apply(scene, lambda step, done: None)
+        scene.db.execute("drop schema adoption cascade")
+        assert migrations.dump_schema(url) == migrations.dump_schema(target_url)
+
+
+def test_a_migrated_database_has_nothing_to_adopt(target_url: str) -> None:
+    with run.open_scene(target_url, target_url) as scene:
+        assert run.plan(scene) == []
+
+
+class Interrupted(Exception):
+    """As a closed laptop would."""
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_an_interrupted_adoption_is_taken_up_again(platform: Platform, seed: int) -> None:
+    dirty(platform)
+    fate = random.Random(seed)
+    left = fate.randrange(1, 60)
+
+    def tell(*_: object) -> None:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            left = fate.randrange(1, 60)
+            raise Interrupted
+
+    for _ in range(100):
+        try:
+            run.apply(platform.scene, tell)
+            break
+        except Interrupted:
+            continue
+    assert run.plan(platform.scene) == []
+    assert platform.rows("select count(*) from analytics.contact_activity") == [(8,)]
+    assert platform.rows("select count(*) from adoption.set_aside") == [(7,)]
+    assert "activity_of_yesterday" in {index.name for index in platform.scene.now().all_indexes()}
+
+
+def test_a_row_that_no_rule_mends_stops_it_before_anything_is_done(platform: Platform) -> None:
+    platform.insert("crm.contacts", {"id": uid(1), "organization_id": uid(1), "status": "asleep"})
+    [blocked] = [step.blocked for step in run.plan(platform.scene) if step.blocked]
+    assert blocked == "1 rows break it: correct them first"
+    before = migrations.dump_schema(platform.url)
+    with pytest.raises(Refusal, match="crm.contacts"):
+        platform.adopt()
+    assert migrations.dump_schema(platform.url) == before
+
+
+def test_a_view_over_a_column_that_changes_is_named(platform: Platform) -> None:
+    platform.db.execute("create view crm.recent as select last_activity_at from crm.contacts")
+    with pytest.raises(Refusal, match=r"drop crm\.recent first"):
+        platform.adopt()
+
+
+def test_a_text_that_is_too_long_is_not_cut(platform: Platform) -> None:
+    platform.insert("analytics.contact_activity", event(1, event_source="x" * 101))
+    with pytest.raises(Refusal, match="1 rows are longer"):
+        platform.adopt()
+
+
+def test_others_read_and_write_all_the_while(platform: Platform) -> None:
+    """A writer of the old kind, doubling as it always did, is never held up for long."""
+    dirty(platform)
+    stop, worst_s, written = Event(), [0.0], [0]
+    writer = Thread(target=lambda: _write_until(stop, platform.url, worst_s, written))
+    writer.start()
+    try:
+        platform.adopt()
+    finally:
+        stop.set()
+        writer.join()
+    assert written[0] > 20
+    assert worst_s[0] < 1.5
+    contacts = platform.rows(
+        "select count(distinct contact_id) from analytics.contact_activity where event_type = 'w'"
+    )
+    assert contacts == [(written[0],)]
+
+
+def _write_until(stop: Event, url: str, worst_s: list[float], written: list[int]) -> None:
+    from time import monotonic
+
+    with closing(connect(url)) as connection:
+        while not stop.wait(0.005):
+            started = monotonic()
+            connection.run(
+                "insert into analytics.contact_activity"
+                " (id, organization_id, contact_id, event_type, occurred_at)"
+                " values (gen_random_uuid(), cast(:o as uuid), gen_random_uuid(), 'w', now() at time zone 'UTC')",
+                o=str(uid(1)),
+            )
+            worst_s[0] = max(worst_s[0], monotonic() - started)
+            written[0] += 1

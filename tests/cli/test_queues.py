@@ -1,0 +1,133 @@
+"""`mauntic queues` against the account, over real HTTP."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from cli.bodies import problems_of
+from shared.adapters.postgres import Postgres
+from tests.cli.harness import DLQ, HOURLY, QUEUE, WORKER, Cli
+from tests.cli.vendor import TOKEN, Vendor
+
+GOOD = json.dumps({"type": HOURLY})
+
+
+def test_a_message_is_sent_as_it_was_given(cli: Cli, vendor: Vendor) -> None:
+    body = {"type": HOURLY, "scheduledFor": "2026-03-10T11:00:00Z", "extra": "é"}
+    answer = cli("enqueue", QUEUE, json.dumps(body), "--delay", 7, "--remote", "--json")
+    assert (answer.code, answer.json) == (0, {"queue": QUEUE, "sent": 1})
+    assert (vendor.sent, vendor.delays_s) == ([(QUEUE, body)], [7])
+
+
+def test_every_wrong_field_is_named_and_nothing_is_sent(cli: Cli, vendor: Vendor) -> None:
+    wrong = {"type": HOURLY, "scheduledFor": "yesterday", "data": {"colour": "red"}}
+    lines = "\n".join([GOOD, json.dumps(wrong), '{"type": "analytics.nothing"}', "[1]", "{", "NaN"])
+    answer = cli("queues", "enqueue", QUEUE, "-", "--remote", stdin=lines)
+    assert (answer.code, answer.out, vendor.sent) == (1, "", [])
+    for words in (
+        "line 2: scheduledFor",
+        "line 2: data.colour",
+        "line 3: type",
+        "line 4: the body is no JSON object",
+        "line 5: no JSON",
+        "line 6: no JSON",
+    ):
+        assert words in answer.err
+    assert HOURLY in answer.err  # the types that there are
+    assert "red" not in answer.err  # no values: they may be personal
+
+
+def test_raw_messages_are_not_checked(cli: Cli, vendor: Vendor) -> None:
+    assert cli("enqueue", QUEUE, '"text"', "--raw", "--remote").code == 0
+    assert cli("enqueue", DLQ, "[]", "--raw", "--remote").code == 0
+    assert vendor.sent == [(QUEUE, "text"), (DLQ, [])]
+
+
+def test_lines_are_sent_in_batches_that_the_platform_takes(cli: Cli, vendor: Vendor) -> None:
+    padding = "x" * 90_000
+    small = [{"type": HOURLY, "correlationId": str(n)} for n in range(250)]
+    large = [{"type": HOURLY, "padding": padding, "correlationId": str(n)} for n in range(5)]
+    lines = "\n".join(json.dumps(body) for body in small + large) + "\n\n"
+    answer = cli("enqueue", QUEUE, "-", "--remote", "--json", stdin=lines)
+    assert answer.json == {"queue": QUEUE, "sent": 255}
+    assert vendor.bodies(QUEUE) == small + large
+    batches = [target for method, target in vendor.requests if method == "POST"]
+    assert len(batches) == 5  # 100, 100, 50 + 2 large, 2 large, 1 large
+
+
+def test_a_message_over_the_limit_is_refused_before_it_is_sent() -> None:
+    [problem] = problems_of({"type": HOURLY, "padding": "x" * 128_000}, WORKER)
+    assert "128,000" in problem
+
+
+def test_unknown_queues_are_refused_with_the_nearest_name(cli: Cli, vendor: Vendor) -> None:
+    answer = cli("enqueue", "mauntic-analytics-job", GOOD, "--remote")
+    assert (answer.code, f"did you mean {QUEUE}" in answer.err) == (1, True)
+    assert cli("queues", "pause", "nothing", "--remote").code == 1
+    del vendor.queues[QUEUE]
+    answer = cli("enqueue", QUEUE, GOOD, "--remote")
+    assert (answer.code, "wrangler queues create" in answer.err) == (1, True)
+
+
+@pytest.mark.parametrize("delay", ["-1", "86401", "soon"])
+def test_impossible_delays_are_a_wrong_usage(cli: Cli, delay: str) -> None:
+    assert cli("enqueue", QUEUE, GOOD, "--delay", delay).code == 2
+
+
+def test_a_queue_is_paused_and_resumed(cli: Cli, vendor: Vendor) -> None:
+    settings = vendor.queues[QUEUE]["settings"]
+    assert cli("queues", "pause", QUEUE, "--remote", "--json").json["paused"] is True
+    assert settings["delivery_paused"] is True
+    assert cli("queues", "resume", QUEUE, "--remote").code == 0
+    assert settings["delivery_paused"] is False
+
+
+def test_status_shows_every_queue_of_ours_and_no_other(
+    cli: Cli, vendor: Vendor, db: Postgres
+) -> None:
+    vendor.page_items = 2
+    for number in range(5):
+        vendor.add_queue(f"somebody-elses-{number}")
+    vendor.queues[QUEUE]["backlog"] = 3
+    vendor.queues[DLQ]["settings"]["delivery_paused"] = True
+    for number, status in enumerate(["dead", "dead", "redriven"]):
+        db.execute(
+            "insert into ops.dead_letters (queue, message_id, reason, attempts, dead_at, status)"
+            " values (:queue, :id, 'failed', 1, now(), :status)",
+            queue=QUEUE, id=f"m{number}", status=status,
+        )  # fmt: skip
+    answer = cli("queues", "status", "--remote", "--json")
+    rows = {row["queue"]: row for row in answer.json}
+    assert not any(name.startswith("somebody") for name in rows)
+    own, dead = rows[QUEUE], rows[DLQ]
+    assert (own["backlog"], own["consumers"], own["paused"]) == (3, [WORKER.name], False)
+    assert (own["dead_letters"], own["oldest_at"]) == (2, "2026-02-02T02:40:00+00:00")
+    assert (dead["backlog"], dead["paused"], dead["oldest_at"]) == (0, True, None)
+    assert QUEUE in cli("queues", "status", "--remote").out
+
+
+def test_status_is_shown_without_a_database(
+    cli: Cli, vendor: Vendor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://nobody:secret@127.0.0.1:9/none")
+    answer = cli("queues", "status", "--remote", "--json")
+    rows = {row["queue"]: row for row in answer.json}
+    assert (answer.code, rows[QUEUE]["dead_letters"]) == (0, None)
+    assert "no dead letters counted" in answer.err
+    assert "secret" not in answer.out + answer.err
+
+
+def test_the_vendor_has_no_tail(cli: Cli, vendor: Vendor) -> None:
+    answer = cli("tail", QUEUE, "--remote")
+    assert (answer.code, f"wrangler tail {WORKER.name}" in answer.err) == (1, True)
+
+
+def test_without_a_system_the_remedy_is_told(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MAUNTIC_CONTROL_URL", "http://127.0.0.1:9")
+    answer = cli("enqueue", QUEUE, GOOD)
+    assert (answer.code, "mauntic dev" in answer.err) == (1, True)
+    answer = cli("enqueue", QUEUE, GOOD, "--remote")
+    assert (answer.code, "CLOUDFLARE_API_TOKEN" in answer.err) == (1, True)
+    assert TOKEN not in answer.err

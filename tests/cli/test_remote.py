@@ -1,0 +1,135 @@
+"""The client of the vendor's API: pages, patience, errors, and the secret that stays one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from cli.remote.api import Pace, VendorApi, VendorRefused
+from tests.cli.harness import HOURLY, QUEUE, Cli
+from tests.cli.vendor import ACCOUNT, TOKEN, Vendor, failure
+
+GOOD = json.dumps({"type": HOURLY})
+
+
+@pytest.fixture
+def naps() -> list[float]:
+    return []
+
+
+@pytest.fixture
+def api(vendor: Vendor, naps: list[float]) -> VendorApi:
+    return VendorApi(ACCOUNT, TOKEN, vendor.url, sleep=naps.append)
+
+
+@pytest.mark.parametrize("page_items", [1, 2, 7, 100])
+def test_a_list_is_read_to_its_last_page(api: VendorApi, vendor: Vendor, page_items: int) -> None:
+    vendor.page_items = page_items
+    for number in range(5):
+        vendor.add_queue(f"queue-{number}")
+    assert [queue["queue_name"] for queue in api.pages("/queues")] == list(vendor.queues)
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (failure(401, 10000, "Authentication error"), "CLOUDFLARE_API_TOKEN"),
+        (failure(403, 10000, f"not for {TOKEN}"), "Queues Edit"),
+        (failure(404, 7003, "no route"), "CLOUDFLARE_ACCOUNT_ID"),
+        (failure(400, 10026, "that is malformed"), "that is malformed (10026)"),
+        (failure(429, 10013, "slow down", retry_after="900"), "lower rate"),
+        ((502, "bad gateway", {}), "502"),
+        ((200, ["no", "object"], {}), "no JSON object"),
+        ((200, {"success": False, "errors": [{"code": 1, "message": "no"}]}, {}), "no (1)"),
+    ],
+)
+def test_an_error_says_what_to_do_and_never_the_token(
+    cli: Cli, vendor: Vendor, answer: tuple[int, object, dict[str, str]], words: str
+) -> None:
+    vendor.failures = [answer] * 9
+    said = cli("enqueue", QUEUE, GOOD, "--remote") if answer[0] != 502 else _refused_send(vendor)
+    assert (said.code, words in said.err, said.out) == (1, True, "")
+    assert TOKEN not in said.err
+
+
+def _refused_send(vendor: Vendor) -> object:
+    from tests.cli.harness import Answer
+
+    api = VendorApi(ACCOUNT, TOKEN, vendor.url)
+    with pytest.raises(VendorRefused) as refused:
+        api.ask("POST", "/queues/x/messages/batch", {"messages": []})
+    api.close()
+    return Answer(1, "", str(refused.value))
+
+
+def test_a_wrong_token_is_refused_in_a_sentence(
+    cli: Cli, vendor: Vendor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLOUDFLARE_API_TOKEN", "another")
+    answer = cli("queues", "status", "--remote")
+    assert (answer.code, "401" in answer.err, "another" in answer.err) == (1, True, False)
+
+
+def test_a_plea_for_patience_is_obeyed(api: VendorApi, vendor: Vendor, naps: list[float]) -> None:
+    vendor.failures = [failure(429, 10013, "slow down", retry_after="7")] * 2
+    assert len(list(api.pages("/queues"))) == 2
+    assert naps == [7, 7]
+
+
+def test_patience_has_an_end(api: VendorApi, vendor: Vendor, naps: list[float]) -> None:
+    vendor.failures = [failure(429, 10013, "slow down", retry_after="7")] * 3
+    with pytest.raises(VendorRefused, match="429"):
+        list(api.pages("/queues"))
+    assert naps == [7, 7]
+
+
+def test_reading_is_tried_again_and_sending_is_not(
+    api: VendorApi, vendor: Vendor, naps: list[float]
+) -> None:
+    vendor.failures = [(503, {}, {})]
+    assert len(list(api.pages("/queues"))) == 2
+    vendor.failures = [(503, {}, {})]
+    with pytest.raises(VendorRefused, match="503"):
+        api.ask("POST", f"/queues/id-of-{QUEUE}/messages/batch", {"messages": []})
+    assert naps == [1]
+
+
+def test_no_answer_is_an_error_and_not_a_wait(vendor: Vendor) -> None:
+    nobody = VendorApi(ACCOUNT, TOKEN, "http://127.0.0.1:9")
+    with pytest.raises(VendorRefused, match="cannot be reached"):
+        nobody.ask("GET", "/queues")
+    slow: Callable[[str, list[object]], None] = lambda queue, bodies: __import__("time").sleep(0.5)  # noqa: E731
+    vendor.on_sent = slow
+    hasty = VendorApi(ACCOUNT, TOKEN, vendor.url, timeout_s=0.1)
+    with pytest.raises(VendorRefused, match="may have been done"):
+        hasty.ask("POST", f"/queues/id-of-{QUEUE}/messages/batch", {"messages": []})
+
+
+def test_what_was_sent_before_a_failure_is_told(cli: Cli, vendor: Vendor) -> None:
+    lines = "\n".join([GOOD] * 150)
+
+    def break_after_the_first(queue: str, bodies: list[object]) -> None:
+        vendor.failures = [failure(400, 1, "out of order")]
+
+    vendor.on_sent = break_after_the_first
+    answer = cli("enqueue", QUEUE, "-", "--remote", stdin=lines)
+    assert (answer.code, "100 of 150 messages were sent" in answer.err) == (1, True)
+
+
+def test_requests_are_paced() -> None:
+    now, naps = [0.0], []
+
+    def sleep(seconds: float) -> None:
+        naps.append(seconds)
+        now[0] += seconds
+
+    pace = Pace(limit=3, period_s=10, clock=lambda: now[0], sleep=sleep)
+    sent = []
+    for _ in range(8):
+        pace.wait()
+        sent.append(now[0])
+        now[0] += 1
+    assert sent == [0, 1, 2, 10, 11, 12, 20, 21]
+    assert all(sum(t <= u < t + 10 for u in sent) <= 3 for t in sent)

@@ -1,0 +1,24 @@
+"""Runs a job as consume would, on a real Postgres."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+
+from shared.jobs import Job
+from shared.messages import WindowMessage
+from shared.outcome import Outcome
+from shared.run import run_window
+from tests.fakes import World
+
+
+def run_job(job: Job, database: str, planned: datetime, world: World | None = None) -> Outcome:
+    """Run the window of a planned time; each call is a message of its own."""
+    world = world or World(database)
+    message = job.message.model_validate({"type": job.type, "scheduledFor": planned})
+    assert isinstance(message, WindowMessage)
+    ports = world.ports()
+    try:
+        return asyncio.run(run_window(job, message, f"message-{id(ports)}", planned, ports))
+    finally:
+        ports.db.close()

@@ -1,0 +1,21 @@
+"""The derivation against the standard library's own, which the host has."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.adapters.pbkdf2 import pbkdf2_hmac
+
+
+@given(password=st.binary(max_size=200), salt=st.binary(max_size=40), iterations=st.integers(1, 50))
+@pytest.mark.parametrize("name", ["sha256", "sha1"])
+def test_it_derives_what_openssl_derives(
+    name: str, password: bytes, salt: bytes, iterations: int
+) -> None:
+    assert pbkdf2_hmac(name, password, salt, iterations) == hashlib.pbkdf2_hmac(
+        name, password, salt, iterations
+    )

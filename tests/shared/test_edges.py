@@ -1,0 +1,258 @@
+"""The small pieces at the edge: SQL blocks, log, settings, points, metrics, alerts, failures, storage."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from local.database_url import connect
+from shared import alerts, failures, metrics
+from shared.adapters.postgres import Postgres
+from shared.errors import DatabaseError
+from shared.events import EVENTS
+from shared.log import log, printable
+from shared.metrics import Metric
+from shared.outcome import RetryIn
+from shared.points import checked_point
+from shared.settings import Gate, Settings
+from shared.sql_blocks import SqlBlocks
+from shared.storable import DEPTH_MAX, is_too_deep, storable
+from tests.fakes import FakeDelivery
+from tests.shared.test_messages import JSON, nested
+from tests.shared.toy import rows_of, world
+
+
+# SQL blocks
+
+
+def test_blocks_are_cut_at_their_names(tmp_path: Path) -> None:
+    (tmp_path / "a.sql").write_text("-- a file\n-- name: one\n-- why\nselect 1;\n\n-- name: two\nselect 2\n")
+    (tmp_path / "b.sql").write_text("-- name: three\nselect 3\n")
+    assert SqlBlocks(tmp_path).blocks == {"one": "-- why\nselect 1", "two": "select 2", "three": "select 3"}
+
+
+def test_a_name_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    for name in ("a.sql", "b.sql"):
+        (tmp_path / name).write_text("-- name: one\nselect 1\n")
+    with pytest.raises(ValueError, match=r"two SQL blocks are called one, one of them in b\.sql"):
+        _ = SqlBlocks(tmp_path)["one"]
+
+
+# Log
+
+
+def test_an_event_is_one_line_of_json(capsys: pytest.CaptureFixture[str]) -> None:
+    log("toy.happened", level="warning", count=2, error="two\nlines \ud800\0", reason=None)
+    output = capsys.readouterr().out
+    assert output.count("\n") == 1
+    assert json.loads(output) == {
+        "event": "toy.happened",
+        "level": "warning",
+        "count": 2,
+        "error": "two\nlines ?\ufffd",
+    }
+
+
+def test_a_field_that_is_not_on_the_list_is_a_programming_error() -> None:
+    with pytest.raises(ValueError, match=r"\['email'\]"):
+        log("toy.happened", email="eve@example.org")
+
+
+def test_a_long_text_is_cut(capsys: pytest.CaptureFixture[str]) -> None:
+    log("toy.happened", error="x" * 100_000)
+    assert len(capsys.readouterr().out) < 2_100
+
+
+def test_every_event_of_the_code_is_in_the_catalogue() -> None:
+    """Looked for in the sources: an event's name is the first argument of a call."""
+    known = {event.name for event in EVENTS}
+    assert len(known) == len(EVENTS)
+    code = "".join(p.read_text() for p in Path("shared").rglob("*.py") if p.name != "events.py")
+    assert {name for name in known if name.startswith(("dispatch.", "dead_letter."))} <= {
+        name for name in known if f'"{name}"' in code
+    }
+
+
+# Settings
+
+
+@pytest.mark.parametrize(
+    ("value", "gate"),
+    [
+        (None, Gate.OPEN),
+        ("true", Gate.OPEN),
+        ("TRUE", Gate.OPEN),
+        ("True ", Gate.OPEN),
+        ("false", Gate.HELD),
+        ("False", Gate.HELD),
+        ("", Gate.WRONG),
+        ("1", Gate.WRONG),
+        ("yes", Gate.WRONG),
+        ("flase", Gate.WRONG),
+    ],
+)
+def test_a_gate(value: str | None, gate: Gate) -> None:
+    assert Settings({"GATE": value}.get).gate("GATE") is gate
+
+
+def test_an_empty_webhook_is_none() -> None:
+    assert Settings({"ALERT_WEBHOOK_URL": ""}.get).alert_webhook_url is None
+
+
+# Points and metrics
+
+
+@pytest.mark.parametrize(
+    ("index", "blobs", "doubles", "says"),
+    [
+        ("ö" * 49, [], [], "96 bytes of index, not 98"),
+        ("q", ["x"] * 21, [], "20 blobs, not 21"),
+        ("q", ["x" * 16_385], [], "16384 bytes of blobs"),
+        ("q", [], [0.0] * 21, "20 doubles, not 21"),
+    ],
+)
+def test_a_point_beyond_a_limit_is_refused(
+    index: str, blobs: list[str], doubles: list[float], says: str
+) -> None:
+    with pytest.raises(ValueError, match=says):
+        checked_point(index, blobs, doubles)
+
+
+METRIC = Metric("toy-jobs", "toy", "toy.single", "retry", 2, 3, 4, error_class="KeyError")
+
+
+def test_a_message_is_one_point_and_one_line() -> None:
+    outside = world(None)
+    metrics.write(METRIC, outside.ports(), "m1", "c1", "no such key")
+    assert outside.points == [
+        {
+            "indexes": ["toy-jobs"],
+            "blobs": ["queue.metric", "toy", "toy.single", "retry", "KeyError", "", "", "toy-jobs"],
+            "doubles": [2, 3, 4, 0, 0],
+        }
+    ]
+    [line] = outside.named("queue.metric")
+    assert line["level"] == "warning"
+    assert (line["message_id"], line["correlation_id"], line["error"]) == ("m1", "c1", "no such key")
+    assert "organization_id" not in line
+
+
+def test_a_point_that_cannot_be_written_is_an_event_and_no_more() -> None:
+    outside = world(None)
+    metrics.write(Metric("q" * 97, "toy", "t", "ack", 1, 0, 0), outside.ports(), "m1", None, None)
+    assert outside.points == []
+    assert outside.named("metric.unwritten")
+    assert outside.named("queue.metric")
+
+
+# Alerts
+
+
+def test_an_alert_is_logged_and_posted() -> None:
+    outside = world(None)
+    outside.secrets["ALERT_WEBHOOK_URL"] = "http://alerts.test/secret"
+    asyncio.run(alerts.send("job.overdue", outside.ports(), type="toy.hourly", overdue_s=60))
+    assert outside.http.posts == [
+        ("http://alerts.test/secret", {"event": "job.overdue", "type": "toy.hourly", "overdue_s": 60})
+    ]
+    assert outside.named("job.overdue")[0]["level"] == "error"
+
+
+@pytest.mark.parametrize("trouble", [500, OSError("no route"), "silence"])
+def test_an_alert_that_is_not_taken_is_said_so_without_its_url(
+    trouble: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outside = world(None)
+    outside.secrets["ALERT_WEBHOOK_URL"] = "http://alerts.test/secret"
+    monkeypatch.setattr(alerts, "WEBHOOK_TIMEOUT_S", 0.05)
+
+    async def answer(url: str, payload: dict[str, Any]) -> int:
+        if trouble == "silence":
+            await asyncio.sleep(60)
+        if isinstance(trouble, Exception):
+            raise trouble
+        return int(trouble)
+
+    monkeypatch.setattr(outside.http, "post_json", answer)
+    asyncio.run(alerts.send("job.overdue", outside.ports(), type="toy.hourly"))
+    assert outside.named("job.overdue")
+    assert outside.named("alert.undelivered")
+    assert "secret" not in json.dumps(outside.events)
+
+
+# Failures
+
+
+def test_a_failure_is_kept_once_an_attempt(database: str) -> None:
+    outside = world(database)
+    delivery = FakeDelivery({"type": "toy.single"}, id="m1", attempts=2)
+    ports = outside.ports()
+    for text in ("first", "second\0\ud800"):
+        failures.record(delivery, None, RetryIn(1, "KeyError", text), "toy-jobs", ports)
+    ports.db.close()
+    with rows_of(database) as look:
+        [row] = look("select * from ops.message_failures")
+    assert (row["message_id"], row["attempt"], row["error_text"]) == ("m1", 2, "second\ufffd?")
+
+
+def test_a_failure_that_cannot_be_kept_is_an_event_and_no_more() -> None:
+    outside = world(None)
+    failures.record(FakeDelivery({}), None, RetryIn(1, "KeyError", "x"), "toy-jobs", outside.ports())
+    assert outside.named("failure.unrecorded")
+    failures.record(FakeDelivery({}), None, RetryIn(1, "DatabaseUnreachable", "x"), "q", outside.ports())
+    assert len(outside.named("failure.unrecorded")) == 1
+
+
+def test_a_digest_tells_bodies_and_not_the_order_of_their_fields() -> None:
+    assert failures.digest({"a": 1, "b": [1]}) == failures.digest({"b": [1], "a": 1})
+    assert failures.digest({"a": 1}) != failures.digest({"a": "1"})
+    assert failures.digest("x") == hashlib.sha256(b'"x"').hexdigest()
+    failures.digest(nested(10_000))
+
+
+# What can be stored
+
+
+@given(value=JSON)
+def test_what_is_storable_is_taken_by_json_and_stays_as_it_is(value: Any) -> None:
+    stored = storable(value)
+    json.dumps(stored, allow_nan=False, ensure_ascii=False).encode()
+    assert storable(stored) == stored
+
+
+@given(text=st.text(st.characters(categories=["Cs", "L", "Cc"])))
+def test_what_is_printable_is_utf8_without_nul(text: str) -> None:
+    assert b"\0" not in printable(text).encode()
+
+
+def test_nesting_ends() -> None:
+    assert storable(nested(DEPTH_MAX - 1)) == nested(DEPTH_MAX - 1)
+    assert not is_too_deep(nested(DEPTH_MAX - 1))
+    assert is_too_deep(nested(DEPTH_MAX + 1))
+    assert "too deeply" in json.dumps(storable(nested(5_000)))
+
+
+def test_postgres_takes_what_is_storable(database: str) -> None:
+    hostile = {"a\0": ["\ud800", 2**70, 1e308, -0.0, float("nan"), nested(200), {1: 2}]}
+    with rows_of(database) as look:
+        [row] = look("select cast(:it as jsonb) as it", it=json.dumps(storable(hostile)))
+    assert row["it"]["a\ufffd"][0] == "?"
+
+
+# Postgres
+
+
+def test_an_error_of_the_server_keeps_its_code(database: str) -> None:
+    db = Postgres(lambda: connect(database))
+    with pytest.raises(DatabaseError, match="^42P01: ") as caught:
+        db.rows("select * from nowhere")
+    assert caught.value.sqlstate == "42P01"
+    assert db.rows("select 1 as one") == [{"one": 1}]
+    db.close()

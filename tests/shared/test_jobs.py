@@ -1,0 +1,71 @@
+"""How jobs are declared: mistakes are refused when the worker loads."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Literal
+
+import pytest
+
+from analytics.worker import WORKER
+from shared.jobs import Job, Queue, Worker, discover
+from shared.messages import Message, WindowMessage
+from shared.windows import Schedule, hour_before
+from tests.shared.toy import Hourly, Single, all_done, done
+
+HOURLY = Schedule("0 * * * *", hour_before, timedelta(minutes=30))
+
+
+class Nameless(WindowMessage):
+    type: Literal["toy.nameless"]
+
+
+def worker(*jobs: Job) -> Worker:
+    return Worker("toy", "toy", Queue("toy-jobs", "TOY", 3), "ENABLE_TOY_CRON", jobs)
+
+
+def test_a_schedule_wants_a_message_that_means_a_window() -> None:
+    with pytest.raises(TypeError, match="must be a WindowMessage"):
+        Job(Single, done, HOURLY)
+
+
+def test_windows_are_not_run_in_lists() -> None:
+    with pytest.raises(TypeError, match="one at a time"):
+        Job(Hourly, all_done, HOURLY, batch=True)
+
+
+@pytest.mark.parametrize("message", [Nameless, Message])
+def test_a_message_names_its_job(message: type[Message]) -> None:
+    with pytest.raises(TypeError, match="must give its type a default"):
+        Job(message, done)
+
+
+def test_two_jobs_of_one_name_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"two jobs of toy are called toy\.hourly"):
+        worker(Job(Hourly, done, HOURLY), Job(Hourly, done))
+    with pytest.raises(ValueError, match=r"called toy\.single"):
+        worker(Job(Hourly, done, HOURLY, aliases=("toy.single",)), Job(Single, done))
+
+
+def test_a_worker_knows_its_jobs_by_type_and_alias_and_its_crons_once() -> None:
+    job = Job(Hourly, done, HOURLY, aliases=("toy.by-hour",))
+    twin = worker(job, Job(Single, done))
+    assert twin.by_type["toy.by-hour"] is twin.by_type["toy.hourly"] is job
+    assert twin.crons == ["0 * * * *"]
+
+
+def test_the_dead_letter_queue_is_named_after_its_queue() -> None:
+    queue = Queue("toy-jobs", "TOY", 3)
+    assert (queue.dead_letter_name, queue.dead_letter_binding) == ("toy-jobs-dlq", "TOY_DLQ")
+    assert queue.deliveries_max == 4
+
+
+def test_the_purpose_of_a_job_is_the_first_line_of_its_handler() -> None:
+    assert Job(Single, done).purpose == "Nothing to do."
+
+
+def test_the_jobs_of_a_package_are_found_in_order() -> None:
+    found = discover("analytics.jobs")
+    assert found == list(WORKER.jobs)
+    assert [job.type for job in found] == sorted(job.type for job in found)
+    assert all(job.purpose for job in found)

@@ -1,0 +1,260 @@
+"""Windows that are split: every shard in any order, and a window that is done when all of them are."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from local.database_url import connect
+from shared import ledger
+from shared.adapters.postgres import Postgres
+from shared.consume import consume
+from shared.dispatch import dispatch
+from shared.errors import LeaseLost
+from shared.ledger import Busy, Lease, Obsolete, RunKey
+from shared.messages import Shard
+from shared.outcome import Done, Outcome, Sharded
+from shared.run import Run
+from shared.windows import hour_before
+from tests.fakes import FakeDelivery, World
+from tests.shared.toy import NOON, batch, hour_message, rows_of, runs, toy, world
+
+WINDOW = "toy.hourly 03-10T11"
+
+
+async def splitting(run: Run) -> Outcome:
+    """Three shards of one row each."""
+    if run.shard:
+        return Done(rows_read=1, rows_written=10)
+    return Sharded(tuple({"index": n, "of": 3} for n in (1, 2, 3)))
+
+
+def dying(index: int, error: Exception) -> Any:
+    async def handler(run: Run) -> Outcome:
+        if run.shard and run.shard.index == index:
+            raise error
+        return await splitting(run)
+
+    return handler
+
+
+def deliver(outside: World, body: Any, *, handler: Any = splitting, **fields: Any) -> FakeDelivery:
+    delivery = FakeDelivery(body, **fields)
+    asyncio.run(consume(batch(delivery), toy(hourly=handler), outside.ports()))
+    return delivery
+
+
+def split(outside: World, **fields: Any) -> list[dict[str, Any]]:
+    """Run the window until it is split; the messages of its shards."""
+    outside.queue.sent.clear()
+    assert deliver(outside, hour_message(), **fields).answer == "ack"
+    return list(outside.queue.sent)
+
+
+def test_a_window_is_done_when_its_last_shard_is(database: str) -> None:
+    outside = world(database)
+    shards = split(outside)
+    assert runs(database) == {WINDOW: "sharded"} | {f"{WINDOW} {n}/3": "queued" for n in (1, 2, 3)}
+    for n, body in enumerate(shards):
+        assert runs(database)[WINDOW] == "sharded"
+        deliver(outside, body, id=f"s{n}")
+    assert set(runs(database).values()) == {"succeeded"}
+    with rows_of(database) as look:
+        [row] = look("select * from ops.job_runs where shard = ''")
+    assert (row["rows_read"], row["rows_written"], row["lease_until"]) == (3, 30, None)
+
+
+def test_the_message_of_a_shard_says_whose_it_is(database: str) -> None:
+    first, *_ = split(world(database))
+    assert first["scheduledFor"] == "2026-03-10T12:00:00+00:00"
+    assert first["data"] == {"shard": {"index": 1, "of": 3, "run": 1}}
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(order=st.lists(st.integers(0, 2), max_size=8), last=st.permutations([0, 1, 2]))
+def test_shards_in_any_order_and_number(database: str, order: list[int], last: list[int]) -> None:
+    with rows_of(database) as look:
+        look("truncate ops.job_runs")
+    outside = world(database)
+    shards = split(outside)
+    for n in order + last:
+        assert deliver(outside, shards[n], id=f"s{n}").answer == "ack"
+    assert set(runs(database).values()) == {"succeeded"}
+
+
+def test_a_window_that_is_split_anew_voids_its_old_shards(database: str) -> None:
+    outside = world(database)
+    old = split(outside, id="one")
+    new = split(outside, id="two")
+    for n, body in enumerate(old):
+        assert deliver(outside, body, id=f"old{n}").answer == "ack"
+    assert runs(database)[WINDOW] == "sharded"
+    for n, body in enumerate(new):
+        deliver(outside, body, id=f"new{n}")
+    assert set(runs(database).values()) == {"succeeded"}
+
+
+def test_a_shard_of_an_old_split_cannot_stand_for_one_of_the_new(database: str) -> None:
+    """Both are called 1/3 and both hold token 1, but they may cover different organisations."""
+    outside = world(database)
+    old, *_ = split(outside, id="one")
+    new: list[dict[str, Any]] = []
+
+    async def slow(run: Run) -> Outcome:
+        if not new:
+            new.extend(split(outside, id="two"))
+            key = RunKey("toy.hourly", run.window, Shard.model_validate(new[0]["data"]["shard"]))
+            db = Postgres(lambda: connect(database))
+            taken = ledger.start(
+                db, key, trigger="cron", message_id="new0", planned=NOON, now=outside.now
+            )
+            assert isinstance(taken, Lease)
+            db.close()
+        return Done()
+
+    delivery = deliver(outside, old, handler=slow, id="old0")
+    assert delivery.answer == "retry"
+    assert runs(database)[f"{WINDOW} 1/3"] == "running"
+    assert deliver(outside, old, id="old0", attempts=2).answer == "ack"  # void: nothing to do
+    assert runs(database)[f"{WINDOW} 1/3"] == "running"
+
+
+def test_a_dead_shard_takes_its_window_with_it_and_redriving_it_completes_both(database: str) -> None:
+    outside = world(database)
+    shards = split(outside)
+    deliver(outside, shards[0], id="s0", handler=dying(1, KeyError("x")))
+    assert runs(database)[WINDOW] == "dead"
+    for n in (1, 2):
+        assert deliver(outside, shards[n], id=f"s{n}").answer == "ack"
+    assert runs(database) == {
+        WINDOW: "dead",
+        f"{WINDOW} 1/3": "dead",
+        f"{WINDOW} 2/3": "succeeded",
+        f"{WINDOW} 3/3": "succeeded",
+    }
+    [letter] = outside.dlq.sent
+    deliver(outside, letter["deadLetter"]["body"] | {"redrivenFrom": 1}, id="redriven")
+    assert set(runs(database).values()) == {"succeeded"}
+    with rows_of(database) as look:
+        [row] = look("select error_class, retryable from ops.job_runs where shard = ''")
+    assert row == {"error_class": None, "retryable": None}
+
+
+def test_a_shard_that_an_outage_killed_is_made_good_by_a_later_tick(database: str) -> None:
+    outside = world(database)
+    asyncio.run(dispatch(toy(), "0 * * * *", NOON, outside.ports()))
+    shards = split(outside)
+    deliver(outside, shards[0], id="s0", attempts=4, handler=dying(1, TimeoutError()))
+    assert runs(database)[WINDOW] == "dead"
+    outside.queue.sent.clear()
+    asyncio.run(dispatch(toy(), "0 * * * *", NOON + timedelta(hours=1), outside.ports()))
+    assert runs(database)[WINDOW] == "queued"
+
+
+def test_each_shard_that_ends_keeps_its_window_alive(database: str) -> None:
+    outside = world(database)
+    shards = split(outside)
+    outside.advance(minutes=15)
+    deliver(outside, shards[0], id="s0")
+    with rows_of(database) as look:
+        [row] = look("select lease_until from ops.job_runs where shard = ''")
+    assert row["lease_until"] == outside.now + ledger.LEASE
+
+
+def test_the_last_two_shards_at_once(database: str) -> None:
+    """Their transactions overlap: the second waits for the first, and then sees that it is last."""
+    outside = world(database)
+    first, second, third = split(outside)
+    deliver(outside, first, id="s0")
+
+    async def both() -> None:
+        await asyncio.gather(
+            *(asyncio.to_thread(deliver, outside, body, id=f"s{n}") for n, body in ((1, second), (2, third)))
+        )
+
+    asyncio.run(both())
+    assert set(runs(database).values()) == {"succeeded"}
+
+
+def test_a_shard_is_not_split_again_and_a_split_has_parts(database: str) -> None:
+    async def again(run: Run) -> Outcome:
+        return Sharded(({"index": 1, "of": 1},))
+
+    async def nothing(run: Run) -> Outcome:
+        return Sharded(())
+
+    outside = world(database)
+    [shard] = (deliver(outside, hour_message(), handler=again), list(outside.queue.sent))[1]
+    deliver(outside, shard, id="s0", handler=again)
+    assert runs(database) == {WINDOW: "dead", f"{WINDOW} 1/1": "dead"}
+    deliver(outside, hour_message(NOON - timedelta(hours=1)), id="none", handler=nothing)
+    assert runs(database)["toy.hourly 03-10T10"] == "dead"
+
+
+def test_a_queue_that_takes_no_shards_splits_anew_at_the_retry(database: str) -> None:
+    outside = world(database)
+    outside.queue.broken = OSError("no")
+    assert deliver(outside, hour_message()).answer == "retry"
+    assert runs(database)[WINDOW] == "failed"
+    outside.queue.broken = None
+    assert deliver(outside, hour_message(), attempts=2).answer == "ack"
+    assert [body["data"]["shard"]["run"] for body in outside.queue.sent] == [2, 2, 2]
+
+
+# The ledger by itself
+
+KEY = RunKey("toy.hourly", hour_before(NOON))
+
+
+def start(db: Postgres, message_id: str, minutes: int = 0) -> Lease | Busy | Obsolete:
+    now = NOON + timedelta(minutes=minutes)
+    return ledger.start(db, KEY, trigger="manual", message_id=message_id, planned=NOON, now=now)
+
+
+def test_a_lease_is_given_to_one_and_its_token_rises(database: str) -> None:
+    db = Postgres(lambda: connect(database))
+    assert start(db, "a") == Lease(KEY, 1)
+    assert start(db, "b", minutes=6) == Busy(601)
+    assert start(db, "b", minutes=16) == Lease(KEY, 2)
+    with pytest.raises(LeaseLost):
+        ledger.finish(db, Lease(KEY, 1), Done(), NOON)
+    ledger.finish(db, Lease(KEY, 2), Done(), NOON)
+    assert start(db, "b") == Obsolete()
+    assert start(db, "c") == Lease(KEY, 3)
+    db.close()
+
+
+def test_a_failure_of_another_message_leaves_the_run_alone(database: str) -> None:
+    db = Postgres(lambda: connect(database))
+    start(db, "a")
+    failure: Any = {"retryable": True, "error_class": "E", "error_text": "e", "until": NOON}
+    ledger.fail(db, KEY, message_id="b", dead=True, **failure)
+    assert runs(database) == {WINDOW: "running"}
+    ledger.fail(db, KEY, message_id="a", dead=False, **failure)
+    assert runs(database) == {WINDOW: "failed"}
+    assert start(db, "a", minutes=1) == Lease(KEY, 2)
+    db.close()
+
+
+def test_attempts_are_counted_by_message(database: str) -> None:
+    db = Postgres(lambda: connect(database))
+    for minutes, message_id in ((0, "a"), (20, "a"), (40, "b")):
+        start(db, message_id, minutes)
+        [row] = db.rows("select attempts from ops.job_runs")
+    assert row["attempts"] == 1
+    db.close()
+
+
+def test_a_shard_whose_split_is_unknown_is_void(database: str) -> None:
+    db = Postgres(lambda: connect(database))
+    key = RunKey("toy.hourly", KEY.window, Shard(index=1, of=2, run=7))
+    assert ledger.start(
+        db, key, trigger="manual", message_id="a", planned=NOON, now=NOON
+    ) == Obsolete()
+    assert runs(database) == {}
+    db.close()

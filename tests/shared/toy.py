@@ -1,0 +1,108 @@
+"""A worker for the tests of the spine: jobs that do as their test tells them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+from local.database_url import connect
+from shared.adapters.postgres import Postgres
+from shared.jobs import Job, Queue, Worker
+from shared.messages import Message, WindowMessage
+from shared.outcome import Done, Outcome
+from shared.ports import Ports, Row
+from shared.run import Run
+from shared.windows import Schedule, day_before, hour_before
+from tests.fakes import FakeBatch, FakeDelivery, World
+
+NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
+
+type_of_handler = Callable[[Run], Awaitable[Outcome]]
+
+
+class CpuLimitExceeded(BaseException):
+    """As the platform's: no Exception."""
+
+
+class Hourly(WindowMessage):
+    type: Literal["toy.hourly"] = "toy.hourly"
+
+
+class Daily(WindowMessage):
+    type: Literal["toy.daily"] = "toy.daily"
+
+
+class Single(Message):
+    type: Literal["toy.single"] = "toy.single"
+    data: dict[str, int] = {}
+
+
+class Listed(Message):
+    type: Literal["toy.listed"] = "toy.listed"
+    data: dict[str, int] = {}
+
+
+async def done(*_: object) -> Outcome:
+    """Nothing to do."""
+    return Done(rows_written=1)
+
+
+async def all_done(messages: list[Listed], ports: Ports) -> list[Outcome]:
+    return [Done() for _ in messages]
+
+
+def toy(
+    hourly: Any = done, single: Any = done, listed: Any = all_done, max_retries: int = 3
+) -> Worker:
+    """A worker of four jobs, two of them on a schedule."""
+    return Worker(
+        name="toy",
+        env="toy",
+        queue=Queue("toy-jobs", binding="TOY", max_retries=max_retries),
+        gate="ENABLE_TOY_CRON",
+        jobs=[
+            Job(
+                Hourly,
+                hourly,
+                Schedule("0 * * * *", hour_before, timedelta(minutes=30)),
+                ("toy.by-hour",),
+            ),
+            Job(Daily, done, Schedule("0 2 * * *", day_before, timedelta(hours=2))),
+            Job(Single, single),
+            Job(Listed, listed, batch=True),
+        ],
+    )
+
+
+def batch(*deliveries: FakeDelivery) -> FakeBatch:
+    return FakeBatch("toy-jobs", deliveries)
+
+
+def hour_message(end: datetime = NOON, **fields: Any) -> dict[str, Any]:
+    """The message for the hour that ends then."""
+    return {"type": "toy.hourly", "scheduledFor": end.isoformat()} | fields
+
+
+@contextmanager
+def rows_of(url: str) -> Iterator[Callable[..., list[Row]]]:
+    """A way to look into the database."""
+    with closing(Postgres(lambda: connect(url))) as db:
+        yield db.rows
+
+
+def runs(url: str) -> dict[str, str]:
+    """Each row of the ledger: type, start and shard, to its status."""
+    with rows_of(url) as look:
+        rows = look("select * from ops.job_runs order by job_type, window_start, shard")
+    return {
+        " ".join(
+            filter(None, [r["job_type"], f"{r['window_start']:%m-%dT%H}", r["shard"]])
+        ): r["status"]
+        for r in rows
+    }
+
+
+def world(url: str | None, now: datetime = NOON + timedelta(seconds=5)) -> World:
+    return World(url, now=now)

@@ -1,0 +1,204 @@
+"""The structure of the code, as tests: each rule says why it stands."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from shared.events import EVENTS
+
+ROOT = Path(__file__).parent.parent
+PRODUCT = ("shared", "workers", "cli", "local", "tools")
+FUNCTION_LINES_MAX = 40
+FILE_LINES_MAX = 320
+
+# The pure core: time and randomness come in as arguments, so that a test can say what they are.
+PURE = {
+    "shared/windows.py": {"cronsim"},
+    "shared/retry.py": set(),
+    "shared/outcome.py": set(),
+    "shared/errors.py": set(),
+}
+PLATFORM_MODULES = {"workers", "js", "pyodide"}
+SEES_THE_PLATFORM = {"shared/adapters/cloudflare.py"}
+# Bundles are staged from these; the host's packages are not in them.
+IN_BUNDLES = ("shared", "workers")
+HOST_ONLY = {"cli", "local", "tools", "tests", "bench", "typer", "rich", "httpx", "watchfiles"}
+
+
+def sources(*folders: str) -> list[Path]:
+    return sorted(
+        path
+        for folder in folders
+        for path in (ROOT / folder).rglob("*.py")
+        if "inside" not in path.parts
+    )
+
+
+def name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    yield from (
+        node
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    )
+
+
+everywhere = pytest.mark.parametrize("path", sources(*PRODUCT), ids=name)
+
+
+@everywhere
+def test_a_function_fits_in_the_eye(path: Path) -> None:
+    """What does not fit on a screen is not read as a whole."""
+    long = {f.name: f.end_lineno - f.lineno + 1 for f in functions(path) if f.end_lineno}
+    assert {n: lines for n, lines in long.items() if lines > FUNCTION_LINES_MAX} == {}
+
+
+@everywhere
+def test_a_file_has_one_idea(path: Path) -> None:
+    """A file that grows past this has two."""
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= FILE_LINES_MAX
+
+
+@everywhere
+def test_a_module_says_what_it_is_for(path: Path) -> None:
+    """The first line of a file is what a reader decides by whether to read on."""
+    assert ast.get_docstring(tree(path))
+
+
+@pytest.mark.parametrize("path", sources(*IN_BUNDLES), ids=name)
+def test_importing_declares_and_never_does(path: Path) -> None:
+    """Import time is a memory snapshot at deployment: no I/O, no clock, no randomness, no loop."""
+    allowed = (
+        ast.Import,
+        ast.ImportFrom,
+        ast.Assign,
+        ast.AnnAssign,
+        ast.ClassDef,
+        ast.FunctionDef,
+        ast.AsyncFunctionDef,
+    )
+    for node in tree(path).body:
+        is_docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        is_type_checking = isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
+        assert is_docstring or is_type_checking or isinstance(node, allowed), f"line {node.lineno}"
+
+
+@pytest.mark.parametrize("path", sources(*IN_BUNDLES), ids=name)
+def test_a_bundle_carries_only_what_workers_import(path: Path) -> None:
+    """What the host alone has would be missing at the first tick in production."""
+    assert {module.partition(".")[0] for module in imports(path)} & HOST_ONLY == set()
+
+
+@pytest.mark.parametrize("path", sources(*IN_BUNDLES), ids=name)
+def test_javascript_is_seen_at_the_edge_alone(path: Path) -> None:
+    """Everything else can then be run, and tested, in plain Python."""
+    if path.name == "entry.py" or name(path) in SEES_THE_PLATFORM:
+        return
+    assert {module.partition(".")[0] for module in imports(path)} & PLATFORM_MODULES == set()
+
+
+@pytest.mark.parametrize(("file", "allowed"), PURE.items())
+def test_the_pure_core_imports_the_standard_library_alone(file: str, allowed: set[str]) -> None:
+    """Rules about time are easiest to believe where no clock can be reached."""
+    for module in imports(ROOT / file):
+        assert module.partition(".")[0] in allowed | _standard() | {"__future__"}, module
+
+
+@pytest.mark.parametrize("path", sources("shared"), ids=name)
+def test_the_spine_knows_no_worker(path: Path) -> None:
+    """A worker is handed to the spine as a value: adding one changes nothing here."""
+    assert {module.partition(".")[0] for module in imports(path)} & {
+        "analytics",
+        "scoring",
+    } == set()
+
+
+@pytest.mark.parametrize("path", sources(*IN_BUNDLES), ids=name)
+def test_sql_is_in_sql_files(path: Path) -> None:
+    """A statement in a `.sql` file is prepared against the schema by a test, and read as SQL."""
+    statement = re.compile(r"^\s*(select|insert into|update|delete from|with)\s", re.IGNORECASE)
+    texts = [
+        n.value
+        for n in ast.walk(tree(path))
+        if isinstance(n, ast.Constant) and isinstance(n.value, str)
+    ]
+    docstrings = {
+        ast.get_docstring(n, clean=False)
+        for n in ast.walk(tree(path))
+        if isinstance(n, _DOCUMENTED)
+    }
+    assert [t for t in texts if t not in docstrings and statement.match(t) and "\n" in t] == []
+
+
+@pytest.mark.parametrize("path", sources(*IN_BUNDLES), ids=name)
+def test_a_duration_or_a_size_names_its_unit(path: Path) -> None:
+    """A number without its unit is read wrong sooner or later."""
+    bare = re.compile(r"(^|_)(delay|timeout|duration|lag|wait|size|interval)$")
+    numbers = {"int", "float"}
+    for function in functions(path):
+        for argument in [*function.args.args, *function.args.kwonlyargs]:
+            if isinstance(argument.annotation, ast.Name) and argument.annotation.id in numbers:
+                assert not bare.search(argument.arg), f"{function.name}({argument.arg})"
+
+
+def test_every_event_is_in_the_catalogue_and_every_entry_is_logged() -> None:
+    """The runbook is made of the catalogue: an event not in it is one nobody can look up."""
+    called = re.compile(r"(?:\blog|alerts\.send)\(\s*\"([a-z_]+\.[a-z_]+)\"")
+    texts = [path.read_text(encoding="utf-8") for path in sources(*IN_BUNDLES)]
+    logged = {event for text in texts for event in called.findall(text)} | {"queue.metric"}
+    assert logged == {event.name for event in EVENTS}
+
+
+def test_there_is_no_dead_module() -> None:
+    """A file that nobody imports is one that nobody keeps true."""
+    everything = sources(*PRODUCT, "tests", "bench")
+    imported = {module for path in everything for module in imports(path)}
+    started = re.compile(r"-m (\S+)|python3 (\S+)\.py")
+    makefile = (ROOT / "Makefile").read_text() + (ROOT / "wrangler.toml").read_text()
+    run = {(a or b).replace("/", ".") for a, b in started.findall(makefile)}
+    for path in sources(*PRODUCT):
+        module = (
+            name(path)
+            .removeprefix("workers/")
+            .removesuffix(".py")
+            .removesuffix("/__init__")
+            .replace("/", ".")
+        )
+        is_found = (
+            ".jobs." in module
+            or module.startswith("cli.")
+            or path.name in ("__init__.py", "entry.py")
+        )
+        assert is_found or module in imported | run, f"nobody imports {module}"
+
+
+_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+def _standard() -> set[str]:
+    import sys
+
+    return set(sys.stdlib_module_names)

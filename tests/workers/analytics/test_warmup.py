@@ -1,0 +1,266 @@
+"""The caps of warm-up, and the counters that hold senders to them, with R2 at its worst.
+
+The checks take any Bucket and clock: what holds on the fake must hold on the real one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
+from uuid import UUID
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from analytics import warmup
+from analytics.warmup import CAPS, WarmingDomain, WarmupCounters, cap, slices
+from shared.errors import StorageError
+from shared.ports import Bucket
+from tests.fake_r2 import FakeR2, Fault, run_virtually, virtual_clock
+
+TODAY = date(2026, 3, 10)
+
+
+def domain_on_day(warmup_day: int, today: date = TODAY) -> WarmingDomain:
+    created = datetime.fromisoformat(f"{today - timedelta(days=warmup_day - 1)}T23:59:59+00:00")
+    return WarmingDomain(UUID(int=1), "news.example", created)
+
+
+# --- the caps ---------------------------------------------------------------------------------
+
+
+def test_caps_are_those_of_the_table_and_straight_between() -> None:
+    table = dict(CAPS)
+    assert {day: cap(day) for day in table} == table
+    assert [cap(day) for day in (6, 8, 9, 11, 13, 15, 22, 29)] == [
+        1750, 3333, 4166, 6250, 8750, 12142, 27777, 47222,
+    ]  # fmt: skip
+    assert cap(31) is None
+
+
+def test_there_is_no_day_before_the_first() -> None:
+    with pytest.raises(ValueError, match="no day 0"):
+        cap(0)
+
+
+def test_the_first_day_is_the_calendar_day_of_creation() -> None:
+    domain = domain_on_day(1)
+    assert (domain.cap(TODAY), domain.cap(TODAY + timedelta(days=1))) == (50, 100)
+    assert domain.cap(TODAY + timedelta(days=29)) == 50_000
+    assert domain.cap(TODAY + timedelta(days=30)) is None
+
+
+@pytest.mark.parametrize("warmup_day", range(1, 31))
+def test_slices_sum_to_the_cap_and_take_a_batch(warmup_day: int) -> None:
+    most = cap(warmup_day)
+    assert most is not None
+    parts = slices(most)
+    assert sum(parts) == most
+    assert max(parts) - min(parts) <= 1
+    assert min(parts) >= min(most, 100)
+
+
+# --- the checks, for any bucket ---------------------------------------------------------------
+
+
+async def granted_to_many(
+    bucket: Bucket,
+    clock: Callable[[], datetime],
+    domain: WarmingDomain,
+    sizes: list[int],
+    patience_s: float = 30,
+) -> list[int]:
+    """What so many reservations at the same moment are granted; -1 where one gave up."""
+
+    async def reserve(n: int) -> int:
+        counters = WarmupCounters(bucket, clock, random.random, patience_s=patience_s)
+        try:
+            return await counters.reserve(domain, clock().date(), n)
+        except StorageError:
+            return -1
+
+    return list(await asyncio.gather(*(reserve(n) for n in sizes)))
+
+
+async def booked(bucket: Bucket, clock: Callable[[], datetime], domain: WarmingDomain) -> int:
+    """What the counters say; asked again where R2 fails."""
+    counters = WarmupCounters(bucket, clock, random.random)
+    while True:
+        try:
+            return await counters.sent_today(domain, clock().date())
+        except StorageError:
+            await asyncio.sleep(0.1)
+
+
+# --- on the fake ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("warmup_day", "sizes"), [(1, [7] * 60), (4, [30] * 100), (7, [100] * 60)])
+def test_many_at_once_get_the_whole_cap_and_no_more(warmup_day: int, sizes: list[int]) -> None:
+    async def check() -> None:
+        clock = virtual_clock()
+        bucket = FakeR2(clock, latency=lambda: random.uniform(0.005, 0.05))
+        domain = domain_on_day(warmup_day)
+        granted = await granted_to_many(bucket, clock, domain, sizes, patience_s=300)
+        assert sum(granted) == cap(warmup_day) == await booked(bucket, clock, domain)
+
+    run_virtually(check())
+
+
+def test_a_batch_is_one_conditional_write() -> None:
+    async def check() -> None:
+        clock = virtual_clock()
+        bucket = FakeR2(clock)
+        assert await granted_to_many(bucket, clock, domain_on_day(7), [100]) == [100]
+        assert [operation for operation, _ in bucket.calls] == ["get", "put"]
+
+    run_virtually(check())
+
+
+def test_no_key_is_written_more_than_once_a_second() -> None:
+    async def check() -> None:
+        clock = virtual_clock()
+        bucket = FakeR2(clock)
+        counters = WarmupCounters(bucket, clock, lambda: 0.0)
+        for _ in range(6):  # one sender after the other, all beginning with the same slice
+            assert await counters.reserve(domain_on_day(3), TODAY, 20) == 20
+        assert bucket.refusals == 0
+
+    run_virtually(check())
+
+
+def test_what_is_released_may_be_reserved_again() -> None:
+    async def check() -> None:
+        clock = virtual_clock()
+        counters = WarmupCounters(FakeR2(clock), clock, random.random)
+        domain = domain_on_day(1)
+        assert await counters.reserve(domain, TODAY, 60) == 50
+        assert await counters.reserve(domain, TODAY, 1) == 0
+        assert await counters.release(domain, TODAY, 20) == 20
+        assert await counters.sent_today(domain, TODAY) == 30
+        assert await counters.reserve(domain, TODAY, 60) == 20
+        assert await counters.release(domain, TODAY, 99) == 50
+
+    run_virtually(check())
+
+
+def test_after_the_warm_up_nothing_is_counted() -> None:
+    async def check() -> None:
+        clock = virtual_clock()
+        bucket = FakeR2(clock)
+        counters = WarmupCounters(bucket, clock, random.random)
+        assert await counters.reserve(domain_on_day(31), TODAY, 10**6) == 10**6
+        assert await counters.release(domain_on_day(31), TODAY, 10) == 0
+        assert (await counters.sent_today(domain_on_day(31), TODAY), bucket.calls) == (0, [])
+
+    run_virtually(check())
+
+
+def test_a_day_that_is_over_gives_nothing() -> None:
+    async def check() -> None:
+        clock = virtual_clock()
+        counters = WarmupCounters(FakeR2(clock), clock, random.random)
+        assert await counters.reserve(domain_on_day(5), TODAY - timedelta(days=1), 10) == 0
+
+    run_virtually(check())
+
+
+def test_a_new_day_begins_at_zero_without_any_reset() -> None:
+    async def check() -> None:
+        clock = virtual_clock()
+        counters = WarmupCounters(FakeR2(clock), clock, random.random)
+        assert await counters.reserve(domain_on_day(1), TODAY, 50) == 50
+        assert await counters.reserve(domain_on_day(1), TODAY + timedelta(days=1), 100) == 100
+
+    run_virtually(check())
+
+
+@pytest.mark.parametrize("fault", ["lost", "none"])
+def test_a_lost_answer_is_found_by_its_nonce(fault: Fault) -> None:
+    """The write was done: the reservation gets it, and it is booked once."""
+
+    async def check() -> None:
+        clock = virtual_clock()
+        faults = iter([fault])
+        bucket = FakeR2(
+            clock, lambda operation, key: next(faults, None) if operation == "put" else None
+        )
+        counters = WarmupCounters(bucket, clock, random.random)
+        assert await counters.reserve(domain_on_day(1), TODAY, 30) == 30
+        assert await counters.sent_today(domain_on_day(1), TODAY) == 30
+        assert [operation for operation, _ in bucket.calls] == ["get", "put", "get", "get"]
+
+    run_virtually(check())
+
+
+@pytest.mark.parametrize("status", ["429", "500"])
+def test_counters_that_nobody_can_write_are_an_error_and_not_a_zero(status: Fault) -> None:
+    async def check() -> None:
+        clock = virtual_clock()
+        bucket = FakeR2(clock, lambda operation, key: status if operation == "put" else None)
+        with pytest.raises(StorageError) as raised:
+            await WarmupCounters(bucket, clock, random.random).reserve(domain_on_day(1), TODAY, 30)
+        assert raised.value.status in (429, 500)
+
+    run_virtually(check())
+
+
+FAULTS: st.SearchStrategy[list[Fault | None]] = st.lists(
+    st.sampled_from([None, None, None, "429", "500", "lost", "late", "none"]), max_size=60
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    warmup_day=st.integers(1, 7),
+    sizes=st.lists(
+        st.tuples(st.integers(1, 120), st.integers(0, 40), st.integers(0, 3)),
+        min_size=1,
+        max_size=25,
+    ),
+    faults=FAULTS,
+    seed=st.integers(0, 2**32),
+)
+def test_whatever_fails_the_cap_is_never_passed(
+    warmup_day: int, sizes: list[tuple[int, int, int]], faults: list[Fault | None], seed: int
+) -> None:
+    """Senders reserve, give part of it back, and send the rest: more than the cap is never out."""
+
+    async def check() -> None:
+        clock, rng = virtual_clock(), random.Random(seed)
+        queue = iter(faults)
+        bucket = FakeR2(clock, lambda *_: next(queue, None), lambda: rng.uniform(0.001, 0.3))
+        domain, most = domain_on_day(warmup_day), cap(warmup_day) or 0
+        out = 0
+
+        async def send(n: int, back: int, wait_s: int) -> None:
+            nonlocal out
+            counters = WarmupCounters(bucket, clock, rng.random, patience_s=20)
+            await asyncio.sleep(wait_s)
+            try:
+                granted = await counters.reserve(domain, TODAY, n)
+                assert granted <= n
+                out += granted
+                assert out <= most
+                out -= min(back, granted)  # from here on they will not be sent
+                await counters.release(domain, TODAY, min(back, granted))
+            except StorageError:
+                pass
+
+        await asyncio.gather(*(send(*size) for size in sizes))
+        await asyncio.sleep(10)
+        assert out <= await booked(bucket, clock, domain) <= most
+
+    run_virtually(check())
+
+
+def test_the_keys_are_those_that_the_reset_job_reads() -> None:
+    for slot in domain_on_day(7).slots(TODAY):
+        match = warmup.COUNTER_KEY.fullmatch(slot.key)
+        assert match
+        assert (match["day"], match["organization"], match["domain"]) == (
+            "2026-03-10", "00000000-0000-0000-0000-000000000001", "news.example",
+        )  # fmt: skip

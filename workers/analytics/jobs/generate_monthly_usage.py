@@ -1,0 +1,50 @@
+"""Summarise what each organisation used in a month."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Literal
+
+from analytics import sharding, store
+from shared.errors import NotYet
+from shared.jobs import Job
+from shared.messages import WindowMessage
+from shared.outcome import Done, Sharded
+from shared.run import Run
+from shared.windows import Schedule, month_before
+
+
+class GenerateMonthlyUsage(WindowMessage):
+    type: Literal["analytics.generate-monthly-usage"] = "analytics.generate-monthly-usage"
+
+
+async def generate_monthly_usage(run: Run) -> Done | Sharded:
+    """Sum the month's daily rollups, and count its distinct contacts, by organisation and type.
+
+    The rollups are summed once they are closed: while the ledger knows of hours of the month that
+    are under way, the run is put off (NotYet). Distinct contacts do not add up from day to day, so
+    they come from the events; an event that the rollups do not know yet counts in neither figure's
+    favour: there are never more contacts than events in a row.
+    """
+    db = run.ports.db
+    if unbooked := store.unbooked_hours(db, run.window):
+        raise NotYet(f"{unbooked} hours of the month are still to be booked")
+    if run.shard is None and (shards := sharding.plan(store.rollup_sizes(db, run.window))):
+        return Sharded(shards)
+    usage = store.set_monthly_usage(db, run.window, run.shard)
+    for organization_id in usage.noticed:
+        run.ports.log(
+            "usage.differs",
+            level="warning",
+            reason="rollups_and_events",
+            organization_id=organization_id,
+        )
+    return Done(usage.rows_read, usage.rows_written)
+
+
+JOB = Job(
+    message=GenerateMonthlyUsage,
+    handler=generate_monthly_usage,
+    schedule=Schedule("0 3 1 * *", window_of=month_before, grace=timedelta(hours=6)),
+    aliases=("analytics.monthly-usage-summary",),
+)

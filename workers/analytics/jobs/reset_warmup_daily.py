@@ -1,0 +1,82 @@
+"""Clear away the warm-up counters of the days that are over."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import Literal
+from uuid import UUID
+
+from analytics import store, warmup
+from analytics.store import WarmupCounter
+from shared.jobs import Job
+from shared.messages import WindowMessage
+from shared.outcome import Done
+from shared.ports import Bucket
+from shared.run import Run
+from shared.windows import Schedule, day_before
+
+BUCKET = "WARMUP_R2"
+
+
+class ResetWarmupDaily(WindowMessage):
+    type: Literal["analytics.reset-warmup-daily"] = "analytics.reset-warmup-daily"
+
+
+async def reset_warmup_daily(run: Run) -> Done:
+    """Delete the warm-up counters of days that are over, page by page.
+
+    A counter goes if its domain is gone, or if the domain is verified and the counter is of one of
+    its first 30 days. That is judged by the counter's day and not by that of the run: so the
+    counter of the 30th day goes too, though its domain is 31 days old by then, and nothing is left
+    behind. A domain that is not verified keeps its last counters until it is, or is removed.
+    """
+    bucket, today = run.ports.bucket(BUCKET), run.window.end.date()
+    listed = deleted = strange = 0
+    cursor: str | None = None
+    while True:
+        keys, cursor = await bucket.list(warmup.PREFIX, cursor)
+        counters = [
+            counter for key in keys if (counter := counter_of(key, run.window.start.date()))
+        ]
+        listed, strange = listed + len(keys), strange + len(keys) - len(counters)
+        deleted += await _delete_spent(
+            run, bucket, [counter for counter in counters if counter.day < today]
+        )
+        if cursor is None:
+            break
+    if strange:
+        run.ports.log("warmup.strange_keys", level="warning", reason="no_counter", count=strange)
+    return Done(listed, deleted)
+
+
+def counter_of(key: str, undated: date) -> WarmupCounter | None:
+    """What a key counts. One without a date counts as of the day `undated`; None is no counter.
+
+    >>> organization = "00000000-0000-0000-0000-000000000001"
+    >>> counter_of(f"warmup/daily/2026-03-09/{organization}/a.example/00", date.min).domain
+    'a.example'
+    """
+    if dated := warmup.COUNTER_KEY.fullmatch(key):
+        day = warmup.day_of(dated["day"])
+        return (
+            WarmupCounter(key, UUID(dated["organization"]), dated["domain"], day) if day else None
+        )
+    if legacy := warmup.UNDATED_KEY.fullmatch(key):
+        return WarmupCounter(key, UUID(legacy["organization"]), legacy["domain"], undated)
+    return None
+
+
+async def _delete_spent(run: Run, bucket: Bucket, counters: list[WarmupCounter]) -> int:
+    """A page has at most as many keys as one call may delete."""
+    keys = store.spent_counters(run.ports.db, counters, warmup.WARMUP_DAYS) if counters else []
+    if keys:
+        await bucket.delete(keys)
+    return len(keys)
+
+
+JOB = Job(
+    message=ResetWarmupDaily,
+    handler=reset_warmup_daily,
+    schedule=Schedule("0 0 * * *", window_of=day_before, grace=timedelta(hours=1)),
+    aliases=("analytics.warmup-daily-reset",),
+)

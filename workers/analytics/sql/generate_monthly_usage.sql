@@ -1,0 +1,72 @@
+-- name: unbooked_hours
+-- Hours of a span that the ledger knows to be under way: the rollups of their days are not closed.
+select count(*) as count
+from ops.job_runs
+where job_type = :job_type and shard = '' and window_start >= :start and window_end <= :end
+    and status in ('queued', 'running', 'sharded', 'failed')
+
+-- name: set_monthly_usage
+-- Set the month's rows: the events are the sum of the daily rollups; the distinct contacts, which
+-- those of single days cannot tell, are counted in the events themselves. A row whose rollups are
+-- gone becomes 0. Organisations whose rollups do not agree with their events are named.
+with rollups as (
+    select organization_id, event_type, sum(count) as count
+    from analytics.event_aggregates
+    where date >= :first_day and date < :until_day and event_type not like 'monthly:%'
+        and organization_id between :first_organization and :last_organization
+    group by organization_id, event_type
+    having sum(count) > 0
+),
+contacts as (
+    select organization_id, event_type, sum(count) as count, count(*) as unique_count
+    from (
+        select organization_id, event_type, contact_id, count(*) as count
+        from analytics.contact_activity
+        where occurred_at >= :start and occurred_at < :end
+            and organization_id between :first_organization and :last_organization
+        group by organization_id, event_type, contact_id
+    ) as contact
+    where event_type not like 'monthly:%'
+    group by organization_id, event_type
+),
+compared as materialized (
+    select organization_id, event_type, rollups.count,
+        least(rollups.count, coalesce(contacts.unique_count, 0)) as unique_count,
+        rollups.count is distinct from contacts.count as differs
+    from rollups
+    full join contacts using (organization_id, event_type)
+),
+usage as (
+    select organization_id, 'monthly:' || event_type as event_type, count, unique_count
+    from compared
+    where count is not null
+    union all
+    select known.organization_id, known.event_type, 0, 0
+    from analytics.event_aggregates as known
+    where known.date = :first_day and known.event_type like 'monthly:%'
+        and known.organization_id between :first_organization and :last_organization
+        and not exists (
+            select 1 from rollups
+            where rollups.organization_id = known.organization_id
+                and 'monthly:' || rollups.event_type = known.event_type
+        )
+),
+written as (
+    insert into analytics.event_aggregates as known (
+        organization_id, date, event_type, channel, count, unique_count, updated_at
+    )
+    select organization_id, :first_day, event_type, 'monthly_summary', count, unique_count, now()
+    from usage
+    on conflict (organization_id, date, event_type) do update set
+        channel = excluded.channel,
+        count = excluded.count,
+        unique_count = excluded.unique_count,
+        updated_at = excluded.updated_at
+    where (known.channel, known.count, known.unique_count)
+        is distinct from (excluded.channel, excluded.count, excluded.unique_count)
+    returning 1
+)
+select (select count(*) from written) as rows_written,
+    coalesce(cast(sum(count) as bigint), 0) as rows_read,
+    array_agg(distinct organization_id) filter (where differs) as differing
+from compared

@@ -1,0 +1,12 @@
+-- name: spent_counters
+-- Which of these counters may go: those whose domain is gone, and those of verified domains that
+-- are of one of the domain's first days.
+select counter.key
+from unnest(
+    cast(:keys as text[]), cast(:organizations as uuid[]), cast(:domains as text[]), cast(:days as date[])
+) as counter (key, organization_id, domain, day)
+left join delivery.sending_domains as known
+    on known.organization_id = counter.organization_id and known.domain = lower(counter.domain)
+where known.id is null
+    or (known.status = 'verified'
+        and counter.day < (known.created_at at time zone 'UTC')::date + cast(:warmup_days as integer))

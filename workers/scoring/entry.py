@@ -1,0 +1,17 @@
+"""The worker mauntic-scoring-queue, as the runtime sees it."""
+
+from typing import Any
+
+from scoring.worker import WORKER
+from shared.adapters.cloudflare import answer_batch, answer_tick
+from workers import WorkerEntrypoint
+
+
+class Default(WorkerEntrypoint):
+    """The runtime passes None for `env` and `ctx`; the bindings are in `self.env`."""
+
+    async def scheduled(self, controller: Any, env: None = None, ctx: None = None) -> None:
+        await answer_tick(controller, self.env, WORKER)
+
+    async def queue(self, batch: Any, env: None = None, ctx: None = None) -> None:
+        await answer_batch(batch, self.env, WORKER)

@@ -1,0 +1,37 @@
+"""Score anew whoever changed."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Literal
+
+from scoring import store
+from scoring.parts import SHARD_ROWS, Part, cut, shards
+from shared.jobs import Job
+from shared.messages import WindowMessage
+from shared.outcome import Done, Sharded
+from shared.run import Run
+from shared.windows import Schedule, hour_before
+
+
+class BatchRecompute(WindowMessage):
+    type: Literal["scoring.BatchRecompute"] = "scoring.BatchRecompute"
+
+
+async def batch_recompute(run: Run) -> Done | Sharded:
+    """Score every contact in the backlog; many of them in shards, the busy organisations' last."""
+    db = run.ports.db
+    if run.shard is None:
+        loads = store.backlog_loads(db)
+        if sum(load.count for load in loads) > SHARD_ROWS:
+            return Sharded(shards(cut(loads, lambda one: store.backlog_cuts(db, one))))
+    t = store.scoring_time(db, run.window.end)
+    scored = store.recompute_backlog(db, Part.of(run.shard), t)
+    return Done(scored.rows_read, scored.rows_written)
+
+
+JOB = Job(
+    message=BatchRecompute,
+    handler=batch_recompute,
+    schedule=Schedule("0 * * * *", window_of=hour_before, grace=timedelta(minutes=30)),
+)

@@ -1,0 +1,40 @@
+"""Let scores follow time: signals decay and expire, activity grows old."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Literal
+
+from scoring import store
+from scoring.parts import SHARD_ROWS, Part, cut, shards
+from shared.jobs import Job
+from shared.messages import WindowMessage
+from shared.outcome import Done, Sharded
+from shared.run import Run
+from shared.windows import Schedule, hour_before
+
+
+class SignalDecay(WindowMessage):
+    type: Literal["scoring.SignalDecay"] = "scoring.SignalDecay"
+
+
+async def signal_decay(run: Run) -> Done | Sharded:
+    """Rescore the contacts whose score is another by the end of the window, through time alone."""
+    db = run.ports.db
+    t = store.scoring_time(db, run.window.end)
+    if run.shard is None:
+        loads = store.due_loads(db, t)
+        if sum(load.count for load in loads) > SHARD_ROWS:
+            return Sharded(shards(cut(loads, lambda one: store.due_cuts(db, one, t))))
+    part = Part.of(run.shard)
+    # They go through the backlog: whoever holds a contact's entry may write the score, nobody else.
+    store.request_due(db, part, t)
+    scored = store.recompute_backlog(db, part, t, reason="decay")
+    return Done(scored.rows_read, scored.rows_written)
+
+
+JOB = Job(
+    message=SignalDecay,
+    handler=signal_decay,
+    schedule=Schedule("0 * * * *", window_of=hour_before, grace=timedelta(minutes=30)),
+)

@@ -1,0 +1,103 @@
+"""Threshold events: written down with the score, published after its transaction.
+
+The row and the score commit together, so a redelivered message writes no second one. Sending and
+removing the row are two systems: if the isolate ends between them, the event is sent again with the
+same `eventId`, by which a consumer can tell.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from scoring import store
+from shared.ports import Ports, Row
+
+BINDING = "THRESHOLD_EVENTS"
+THRESHOLDS = (20, 40, 60, 80)
+ROWS_A_TRANSACTION = 1_000
+ROUNDS_MAX = 10  # an invocation's: what is left is published after the next batch
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """A score that came to or fell below a threshold."""
+
+    event_id: str
+    organization_id: UUID
+    contact_id: UUID
+    score: int
+    previous_score: int
+    threshold: int
+    occurred_at: str
+
+    @property
+    def direction(self) -> str:
+        return "up" if self.score >= self.threshold else "down"
+
+    def body(self) -> dict[str, Any]:
+        """The message."""
+        return {
+            "type": "scoring.ScoreThresholdCrossed",
+            "eventId": self.event_id,
+            "occurredAt": self.occurred_at,
+            "data": {
+                "organizationId": str(self.organization_id),
+                "contactId": str(self.contact_id),
+                "score": self.score,
+                "previousScore": self.previous_score,
+                "threshold": self.threshold,
+                "direction": self.direction,
+            },
+        }
+
+
+async def publish(ports: Ports) -> None:
+    """Publish what earlier transactions have written down, on the queue that is bound, if any."""
+    for _ in range(ROUNDS_MAX):
+        with ports.db.transaction():
+            rows = store.take_crossings(ports.db, ROWS_A_TRANSACTION)
+            await _send([crossing for row in rows for crossing in crossings(row)], ports)
+        if len(rows) < ROWS_A_TRANSACTION:
+            return
+
+
+def crossings(row: Row) -> Iterator[Crossing]:
+    """Each threshold that lies between the score before and the score after, nearest first."""
+    score, previous = row["score"], row["previous_score"]
+    order = THRESHOLDS if score > previous else reversed(THRESHOLDS)
+    for threshold in order:
+        if min(score, previous) < threshold <= max(score, previous):
+            yield Crossing(
+                f"{row['event_id']}-{threshold}",
+                row["organization_id"],
+                row["contact_id"],
+                score,
+                previous,
+                threshold,
+                row["scored_at"].isoformat(),
+            )
+
+
+async def _send(crossed: list[Crossing], ports: Ports) -> None:
+    queue = ports.producer(BINDING)
+    if queue is not None:
+        await queue.send([one.body() for one in crossed])
+    else:
+        _log(crossed, ports)
+
+
+def _log(crossed: Iterable[Crossing], ports: Ports) -> None:
+    """A line an organisation, threshold and direction: a first import crosses a million times."""
+    counted = Counter((one.organization_id, one.threshold, one.direction) for one in crossed)
+    for (organization_id, threshold, direction), count in counted.items():
+        ports.log(
+            "score.threshold_crossed",
+            organization_id=str(organization_id),
+            threshold=threshold,
+            direction=direction,
+            count=count,
+        )

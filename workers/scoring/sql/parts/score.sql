@@ -1,0 +1,225 @@
+-- The score of each row of `target` at its time t: all formulas, once. Python's account of the same
+-- is workers/scoring/domain/; tests hold the two equal. `target` brings organization_id, contact_id,
+-- version, t, and what a message says in place of a category: as_fit, as_engagement, as_intent
+-- (null: nothing). Points are rounded half up, with a billionth to spare, so that the order in
+-- which a sum is added up cannot tip a half.
+
+subject as materialized (
+    select target.organization_id, target.contact_id, target.version, target.as_fit, target.as_engagement,
+        target.as_intent,
+        greatest(target.t, known.scored_at) as t, -- a score is never taken back in time
+        known.total_score as known_total, known.fit_score as known_fit,
+        known.engagement_score as known_engagement, known.intent_score as known_intent,
+        known.components as known_components, known.recheck_at as known_recheck_at
+    from target
+    left join scoring.lead_scores as known using (organization_id, contact_id)
+),
+
+-- What a factor is worth to an organisation: its own points for it, or for the whole of which it is
+-- a level, else the usual ones; nothing where either is disabled.
+worth as materialized (
+    select organization.organization_id, factor.category, factor.factor,
+        coalesce(own.enabled, true) and coalesce(whole.enabled, true) as enabled,
+        case when coalesce(own.enabled, true) and coalesce(whole.enabled, true)
+            then coalesce(own.weight, whole.weight, factor.points) else 0 end as points
+    from (select distinct organization_id from subject) as organization
+    cross join scoring.factors as factor
+    left join scoring.scoring_configs as own
+        on own.organization_id = organization.organization_id
+        and own.category = factor.category and own.factor = factor.factor
+    left join scoring.scoring_configs as whole
+        on whole.organization_id = organization.organization_id
+        and whole.category = factor.category and whole.factor = factor.part_of
+),
+
+points_of as materialized (
+    select organization_id,
+        max(points) filter (where factor = 'has_email') as has_email,
+        max(points) filter (where factor = 'has_phone') as has_phone,
+        max(points) filter (where factor = 'has_direct_phone') as has_direct_phone,
+        max(points) filter (where factor = 'company_size_smb') as smb,
+        max(points) filter (where factor = 'company_size_mid') as mid,
+        max(points) filter (where factor = 'company_size_enterprise') as enterprise,
+        max(points) filter (where factor = 'seniority_c_level') as c_level,
+        max(points) filter (where factor = 'seniority_vp') as vp,
+        max(points) filter (where factor = 'seniority_director') as director,
+        max(points) filter (where factor = 'seniority_manager') as manager,
+        max(points) filter (where factor = 'recent_activity_high') as activity_high,
+        max(points) filter (where factor = 'recent_activity_some') as activity_some,
+        max(points) filter (where factor = 'content_download') as content_download
+    from worth
+    where category <> 'intent'
+    group by organization_id
+),
+
+-- What a type of signal means to an organisation.
+kind as materialized (
+    select coalesce(usual.organization_id, config.organization_id) as organization_id,
+        coalesce(usual.factor, config.signal_type) as signal_type,
+        coalesce(config.weight, usual.points)::double precision as weight,
+        config.decay_hours,
+        coalesce(config.enabled, true) and coalesce(usual.enabled, true) as enabled
+    from (select * from worth where category = 'intent') as usual
+    full join (
+        select * from scoring.signal_configs
+        where organization_id in (select organization_id from worth)
+    ) as config
+        on config.organization_id = usual.organization_id and config.signal_type = usual.factor
+),
+
+-- Each signal with its age, and how long until it expires, in hours.
+aged as (
+    select subject.organization_id, subject.contact_id, signal.signal_type, signal.decay_model,
+        case when kind.enabled is false then 0
+            else coalesce(signal.weight::double precision, kind.weight, 0) end as weight,
+        coalesce(signal.decay_hours, kind.decay_hours, 168)::double precision as hours,
+        date_part('epoch', subject.t - signal.detected_at) / 3600 as age,
+        date_part('epoch', signal.expires_at - subject.t) / 3600 as expiry
+    from subject
+    join scoring.intent_signals as signal using (organization_id, contact_id)
+    left join kind on kind.organization_id = signal.organization_id and kind.signal_type = signal.signal_type
+    offset 0 -- computed once, not wherever it is named below
+),
+
+-- Decay: a function of age alone. A signal of the future counts nothing yet.
+decayed as (
+    select *,
+        case
+            when age < 0 or age >= hours or expiry <= 0 then 0
+            when decay_model = 'linear' then 1 - age / hours
+            when decay_model = 'exponential' then exp(-3 * age / hours)
+            when age < 0.5 * hours then 1
+            when age < 0.75 * hours then 0.5
+            else 0.25
+        end as decay
+    from aged
+    offset 0
+),
+
+-- `slope` is how many points an hour a signal loses at most from now on, `jump` the hours until it
+-- next loses some at once.
+by_type as (
+    select organization_id, contact_id, signal_type, sum(weight * decay) as points, bool_or(age < 0) as awaited,
+        sum(slope) filter (where slope > 0) as falling,
+        sum(-slope) filter (where slope < 0) as rising,
+        min(jump) filter (where decay > 0) as jump
+    from (
+        select *,
+            case
+                when decay = 0 or decay_model = 'step' then 0
+                when decay_model = 'linear' then weight / hours
+                else 3 * weight * decay / hours
+            end as slope,
+            least(expiry, case
+                when decay_model <> 'step' then hours
+                when age < 0.5 * hours then 0.5 * hours
+                when age < 0.75 * hours then 0.75 * hours
+                else hours
+            end - age) as jump
+        from decayed
+    ) as moving
+    group by organization_id, contact_id, signal_type
+),
+
+interest as (
+    select organization_id, contact_id, sum(points) as points, bool_or(awaited) as awaited,
+        sum(falling) as falling, sum(rising) as rising, min(jump) as jump,
+        sum(points) + 0.5 + 1e-9 - floor(sum(points) + 0.5 + 1e-9) as above_step,
+        jsonb_object_agg(signal_type, floor(points * 100 + 0.5 + 1e-6) / 100) filter (where points <> 0) as by_type
+    from by_type
+    group by organization_id, contact_id
+),
+
+-- What the contact did in the 30 days before t, and whether something is dated t or later.
+activity as (
+    select subject.organization_id, subject.contact_id,
+        count(*) filter (where event.occurred_at < subject.t and event.event_type <> 'content_download') as visits,
+        count(*) filter (where event.occurred_at < subject.t and event.event_type = 'content_download') as downloads,
+        min(event.occurred_at) filter (where event.occurred_at < subject.t) as oldest_at,
+        bool_or(event.occurred_at >= subject.t) as awaited
+    from subject
+    join analytics.contact_activity as event using (organization_id, contact_id)
+    where event.occurred_at >= subject.t - interval '720 hours'
+        and event.event_type in ('email_opened', 'email_clicked', 'form_submitted', 'page_visited', 'content_download')
+    group by subject.organization_id, subject.contact_id
+),
+
+-- The points of every factor. Whatever a tenant keeps in custom_fields, only text counts.
+factors as (
+    select subject.*, contact.id is not null as exists,
+        case when btrim(contact.email) <> '' then worth.has_email else 0 end as has_email,
+        case when btrim(contact.phone) <> '' then worth.has_phone else 0 end as has_phone,
+        case when jsonb_typeof(contact.custom_fields -> 'direct_phone') = 'string'
+            and btrim(contact.custom_fields ->> 'direct_phone') <> '' then worth.has_direct_phone else 0 end
+            as has_direct_phone,
+        case contact.custom_fields ->> 'company_size'
+            when 'smb' then worth.smb when 'mid' then worth.mid when 'enterprise' then worth.enterprise else 0
+        end as company_size,
+        case contact.custom_fields ->> 'seniority'
+            when 'c_level' then worth.c_level when 'vp' then worth.vp when 'director' then worth.director
+            when 'manager' then worth.manager else 0
+        end as seniority,
+        case when activity.visits >= 10 then worth.activity_high
+            when activity.visits >= 3 then worth.activity_some else 0 end as recent_activity,
+        case when activity.downloads > 0 then worth.content_download else 0 end as content_download,
+        least(1000000, greatest(-1000000, floor(coalesce(interest.points, 0) + 0.5 + 1e-9)))::integer as intent,
+        coalesce(interest.by_type, '{}') as by_type,
+        coalesce(activity.awaited, false) or coalesce(interest.awaited, false) as awaited,
+        activity.oldest_at + interval '720 hours' as engagement_until,
+        -- No earlier than this can the sum of all signals have reached the next half.
+        case when interest.jump is not null then subject.t + make_interval(secs => 3600 * least(
+            interest.jump, above_step / nullif(falling, 0), (1 - above_step) / nullif(rising, 0), 100000
+        ) - 2) end as intent_until
+    from subject
+    join points_of as worth using (organization_id)
+    left join crm.contacts as contact
+        on contact.id = subject.contact_id and contact.organization_id = subject.organization_id
+    left join activity
+        on activity.organization_id = subject.organization_id and activity.contact_id = subject.contact_id
+    left join interest
+        on interest.organization_id = subject.organization_id and interest.contact_id = subject.contact_id
+    offset 0
+),
+
+-- The three categories, or what the message says in their place: for this calculation, so that the
+-- contact's own are due again.
+categories as (
+    select organization_id, contact_id, version, t, exists, known_total, known_fit, known_engagement,
+        known_intent, known_components, known_recheck_at,
+        awaited or as_fit is not null or as_engagement is not null or as_intent is not null as awaited,
+        least(engagement_until, intent_until, 'infinity') as recheck_at,
+        coalesce(as_fit, has_email + has_phone + has_direct_phone + company_size + seniority) as fit,
+        coalesce(as_engagement, recent_activity + content_download) as engagement,
+        coalesce(as_intent, intent) as intent,
+        case when as_intent is null then by_type else jsonb_build_object('intent', as_intent) end as signals,
+        case when as_fit is null and as_engagement is null
+            then jsonb_build_object(
+                'has_email', has_email, 'has_phone', has_phone, 'has_direct_phone', has_direct_phone,
+                'company_size', company_size, 'seniority', seniority,
+                'recent_activity', recent_activity, 'content_download', content_download
+            )
+            else case when as_fit is null
+                then jsonb_build_object(
+                    'has_email', has_email, 'has_phone', has_phone, 'has_direct_phone', has_direct_phone,
+                    'company_size', company_size, 'seniority', seniority
+                )
+                else jsonb_build_object('fit', as_fit) end
+            || case when as_engagement is null
+                then jsonb_build_object('recent_activity', recent_activity, 'content_download', content_download)
+                else jsonb_build_object('engagement', as_engagement) end
+        end as facts
+    from factors
+    offset 0
+),
+
+-- `moved`: the stored row says something else, or would be looked at again too late.
+scored as materialized (
+    select organization_id, contact_id, version, t, exists, awaited, known_total, fit, engagement, intent,
+        greatest(0, least(100, fit + engagement + intent)) as total, signals || facts as components, recheck_at,
+        known_total is null
+        or (known_total, known_fit, known_engagement, known_intent)
+        is distinct from (greatest(0, least(100, fit + engagement + intent)), fit, engagement, intent)
+        or not known_components @> facts
+        or recheck_at < known_recheck_at - interval '1 second' as moved
+    from categories
+)

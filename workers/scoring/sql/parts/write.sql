@@ -1,0 +1,110 @@
+-- Write what `scored` says, for those whose backlog entry is still at the version it was computed
+-- from. Holding the entry is the right to write the score: nobody else can, until we commit. An
+-- entry that somebody has locked is being changed right now, and stays for the next run; so this
+-- never waits for an entry while it holds others. An entry also stays, with a new version, where
+-- the score is not the last word (`awaited`): events or signals of the contact are dated after t.
+claimed as materialized (
+    select scored.organization_id, scored.contact_id, scored.awaited, scored.exists
+    from scored
+    join scoring.recompute_backlog as entry using (organization_id, contact_id)
+    where entry.version = scored.version
+    for update of entry skip locked
+),
+
+-- A row that would not change is not written, unless its t lies beyond what the ledger remembers.
+changed as materialized (
+    select scored.*, top.contributors
+    from scored
+    join claimed using (organization_id, contact_id)
+    cross join lateral (
+        select coalesce(jsonb_agg(jsonb_build_object('factor', factor, 'points', points)), '[]') as contributors
+        from (
+            select key as factor, value as points
+            from jsonb_each(scored.components)
+            where value > '0'
+            order by value::double precision desc, key collate "C"
+            limit 5
+        ) as largest
+    ) as top
+    where scored.exists and (scored.moved or scored.t > :settled_until)
+),
+
+stored as (
+    insert into scoring.lead_scores as known (
+        organization_id, contact_id, total_score, grade, engagement_score, fit_score, intent_score,
+        components, top_contributors, scored_at, recheck_at
+    )
+    select organization_id, contact_id, total,
+        case when total >= 80 then 'A' when total >= 60 then 'B' when total >= 40 then 'C' when total >= 20 then 'D'
+            else 'F' end,
+        engagement, fit, intent, components, contributors, t, recheck_at
+    from changed
+    on conflict (organization_id, contact_id) do update set
+        total_score = excluded.total_score,
+        grade = excluded.grade,
+        engagement_score = excluded.engagement_score,
+        fit_score = excluded.fit_score,
+        intent_score = excluded.intent_score,
+        components = excluded.components,
+        top_contributors = excluded.top_contributors,
+        scored_at = excluded.scored_at,
+        recheck_at = excluded.recheck_at,
+        updated_at = now()
+),
+
+-- A score of midnight is the last of the day that ends there.
+remembered as (
+    insert into scoring.score_history as known (
+        organization_id, contact_id, date, total_score, engagement_score, fit_score, intent_score
+    )
+    select organization_id, contact_id, ((t - interval '1 microsecond') at time zone 'UTC')::date, total, engagement,
+        fit, intent
+    from changed
+    on conflict (organization_id, contact_id, date) do update set
+        total_score = excluded.total_score,
+        engagement_score = excluded.engagement_score,
+        fit_score = excluded.fit_score,
+        intent_score = excluded.intent_score
+    where (known.total_score, known.engagement_score, known.fit_score, known.intent_score)
+        is distinct from
+        (excluded.total_score, excluded.engagement_score, excluded.fit_score, excluded.intent_score)
+),
+
+-- Thresholds are 20, 40, 60 and 80. Before his first score a contact stands at 0.
+crossed as (
+    insert into scoring.threshold_outbox (organization_id, contact_id, score, previous_score, scored_at)
+    select organization_id, contact_id, total, coalesce(known_total, 0), t
+    from changed
+    where least(4, total / 20) <> least(4, coalesce(known_total, 0) / 20)
+),
+
+-- A contact who is gone takes his score along.
+gone as (
+    delete from scoring.lead_scores as known
+    using claimed
+    where not claimed.exists
+        and known.organization_id = claimed.organization_id and known.contact_id = claimed.contact_id
+),
+
+forgotten as (
+    delete from scoring.score_history as known
+    using claimed
+    where not claimed.exists
+        and known.organization_id = claimed.organization_id and known.contact_id = claimed.contact_id
+),
+
+cleared as (
+    delete from scoring.recompute_backlog as entry
+    using claimed
+    where not (claimed.awaited and claimed.exists)
+        and entry.organization_id = claimed.organization_id and entry.contact_id = claimed.contact_id
+),
+
+kept as (
+    update scoring.recompute_backlog as entry set version = nextval('scoring.backlog_version')
+    from claimed
+    where claimed.awaited and claimed.exists
+        and entry.organization_id = claimed.organization_id and entry.contact_id = claimed.contact_id
+)
+
+select (select count(*) from claimed) as rows_read, (select count(*) from changed) as rows_written

@@ -1,0 +1,120 @@
+-- name: scoring_time
+-- The time that a window's run scores at: its window's end, or that of a later window whose run
+-- has begun. A window that is run late must not take scores back to its own time.
+select greatest(cast(:t as timestamptz), max(window_end)) as t
+from ops.job_runs
+where job_type in ('scoring.BatchRecompute', 'scoring.SignalDecay')
+    and shard = '' and status in ('running', 'sharded', 'succeeded')
+    and window_end > cast(:t as timestamptz)
+
+-- name: recompute_backlog
+-- Score the contacts of a part of the backlog. `reason` restricts it to entries of that reason.
+with target as materialized (
+    select organization_id, contact_id, version, cast(:t as timestamptz) as t,
+        null::integer as as_fit, null::integer as as_engagement, null::integer as as_intent
+    from scoring.recompute_backlog
+    where (organization_id, contact_id) >= (cast(:first_organization as uuid), cast(:first_contact as uuid))
+        and (
+            cast(:until_organization as uuid) is null
+            or (organization_id, contact_id) < (cast(:until_organization as uuid), cast(:until_contact as uuid))
+        )
+        and (cast(:reason as text) is null or reason = :reason)
+    order by organization_id, contact_id
+    limit :rows_max
+),
+
+-- include: score
+,
+
+-- include: write
+
+-- name: request_due
+-- Ask for those whose score has changed by t through the passing of time alone.
+with target as materialized (
+    select organization_id, contact_id, 0 as version, cast(:t as timestamptz) as t,
+        null::integer as as_fit, null::integer as as_engagement, null::integer as as_intent
+    from scoring.lead_scores
+    where recheck_at <= :t and recheck_at < 'infinity'
+        and (organization_id, contact_id) >= (cast(:first_organization as uuid), cast(:first_contact as uuid))
+        and (
+            cast(:until_organization as uuid) is null
+            or (organization_id, contact_id) < (cast(:until_organization as uuid), cast(:until_contact as uuid))
+        )
+    order by organization_id, contact_id
+    limit :rows_max
+),
+
+-- include: score
+
+insert into scoring.recompute_backlog (organization_id, contact_id, reason)
+select organization_id, contact_id, 'decay'
+from scored
+where moved
+order by organization_id, contact_id
+on conflict (organization_id, contact_id) do update set version = excluded.version, reason = excluded.reason
+
+-- name: request_contacts
+-- Ask for these contacts, as far as there are such, and hold their entries.
+with asked as (
+    select contact.organization_id, contact.id as contact_id
+    from unnest(cast(:organization_ids as uuid[]), cast(:contact_ids as uuid[])) as asked (organization_id, contact_id)
+    join crm.contacts as contact on contact.id = asked.contact_id and contact.organization_id = asked.organization_id
+)
+insert into scoring.recompute_backlog as entry (organization_id, contact_id, reason)
+select organization_id, contact_id, 'message'
+from asked
+order by organization_id, contact_id
+on conflict (organization_id, contact_id) do update set version = excluded.version
+returning organization_id, contact_id, version
+
+-- name: score_contacts
+-- Score these contacts, whose entries are held at these versions.
+with target as materialized (
+    select organization_id, contact_id, version, cast(:t as timestamptz) as t, as_fit, as_engagement, as_intent
+    from unnest(
+        cast(:organization_ids as uuid[]), cast(:contact_ids as uuid[]), cast(:versions as bigint[]),
+        cast(:as_fit as integer[]), cast(:as_engagement as integer[]), cast(:as_intent as integer[])
+    ) as asked (organization_id, contact_id, version, as_fit, as_engagement, as_intent)
+),
+
+-- include: score
+,
+
+-- include: write
+
+-- name: count_backlog
+-- How many entries each organisation has.
+select organization_id, count(*) as count
+from scoring.recompute_backlog
+group by organization_id
+order by organization_id
+
+-- name: count_due
+-- How many contacts of each organisation SignalDecay has to look at.
+select organization_id, count(*) as count
+from scoring.lead_scores
+where recheck_at <= :t and recheck_at < 'infinity'
+group by organization_id
+order by organization_id
+
+-- name: cut_backlog
+-- Where to cut one organisation's entries into parts of :rows_max: the first contact of each part.
+select contact_id
+from (
+    select contact_id, row_number() over (order by contact_id) as place
+    from scoring.recompute_backlog
+    where organization_id = :organization_id
+) as entry
+where place % :rows_max = 1
+order by contact_id
+
+-- name: cut_due
+-- The same for the contacts that SignalDecay has to look at.
+select contact_id
+from (
+    select contact_id, row_number() over (order by contact_id) as place
+    from scoring.lead_scores
+    where organization_id = :organization_id and recheck_at <= :t and recheck_at < 'infinity'
+) as entry
+where place % :rows_max = 1
+order by contact_id

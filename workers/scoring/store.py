@@ -1,0 +1,135 @@
+"""The statements of the scoring jobs, a function each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from uuid import UUID
+
+from scoring.parts import SHARD_ROWS, Key, Load, Part
+from shared.ports import Database, Row
+from shared.sql_blocks import SqlBlocks
+
+SQL = SqlBlocks(Path(__file__).parent / "sql")
+
+# A shard may have grown since it was counted; what is beyond this waits for the next run.
+ROWS_MAX = 2 * SHARD_ROWS
+ALERTS_MAX = 100_000  # a statement's
+
+
+@dataclass(frozen=True)
+class Scored:
+    """How many contacts were scored, and how many rows changed by it."""
+
+    rows_read: int
+    rows_written: int
+
+
+@dataclass(frozen=True)
+class Replacement:
+    """Points that a message gives in place of a category's own; None leaves it."""
+
+    fit: int | None = None
+    engagement: int | None = None
+    intent: int | None = None
+
+
+def scoring_time(db: Database, window_end: datetime) -> datetime:
+    """The time at which a window's run scores: never earlier than that of a run before it."""
+    [row] = db.rows(SQL["scoring_time"], t=window_end)
+    time: datetime = row["t"]
+    return time
+
+
+def backlog_loads(db: Database) -> list[Load]:
+    """How many entries each organisation has, in order."""
+    return _loads(db.rows(SQL["count_backlog"]))
+
+
+def due_loads(db: Database, t: datetime) -> list[Load]:
+    """How many scores of each organisation time may have changed by `t`, in order."""
+    return _loads(db.rows(SQL["count_due"], t=t))
+
+
+def backlog_cuts(db: Database, organization_id: UUID) -> list[UUID]:
+    """The first contact of each part of an organisation's entries."""
+    rows = db.rows(SQL["cut_backlog"], organization_id=organization_id, rows_max=SHARD_ROWS)
+    return [row["contact_id"] for row in rows]
+
+
+def due_cuts(db: Database, organization_id: UUID, t: datetime) -> list[UUID]:
+    """The first contact of each part of an organisation's scores that time may have changed."""
+    rows = db.rows(SQL["cut_due"], organization_id=organization_id, t=t, rows_max=SHARD_ROWS)
+    return [row["contact_id"] for row in rows]
+
+
+def recompute_backlog(db: Database, part: Part, t: datetime, reason: str | None = None) -> Scored:
+    """Score the contacts of a part of the backlog, and clear the entries that did not move."""
+    [row] = db.rows(
+        SQL["recompute_backlog"],
+        **part.bounds(),
+        t=t,
+        reason=reason,
+        settled_until=t,
+        rows_max=ROWS_MAX,
+    )
+    return _scored(row)
+
+
+def request_due(db: Database, part: Part, t: datetime) -> int:
+    """Put the contacts whose score is another at `t` into the backlog; how many."""
+    return db.execute(SQL["request_due"], **part.bounds(), t=t, rows_max=ROWS_MAX)
+
+
+def request_contacts(db: Database, keys: Sequence[Key]) -> dict[Key, int]:
+    """Put contacts into the backlog and hold their entries: the versions of those that exist."""
+    rows = db.rows(
+        SQL["request_contacts"],
+        organization_ids=[organization_id for organization_id, _ in keys],
+        contact_ids=[contact_id for _, contact_id in keys],
+    )
+    return {(row["organization_id"], row["contact_id"]): row["version"] for row in rows}
+
+
+def score_contacts(
+    db: Database, versions: Mapping[Key, int], replacements: Mapping[Key, Replacement], t: datetime
+) -> Scored:
+    """Score contacts whose entries are held. Their rows are written even if nothing changed."""
+    said = [replacements.get(key, Replacement()) for key in versions]
+    [row] = db.rows(
+        SQL["score_contacts"],
+        organization_ids=[organization_id for organization_id, _ in versions],
+        contact_ids=[contact_id for _, contact_id in versions],
+        versions=list(versions.values()),
+        as_fit=[one.fit for one in said],
+        as_engagement=[one.engagement for one in said],
+        as_intent=[one.intent for one in said],
+        t=t,
+        settled_until="-infinity",
+    )
+    return _scored(row)
+
+
+def expire_alerts(db: Database, t: datetime) -> int:
+    """Expire the open alerts whose deadline has come; how many."""
+    expired = 0
+    while True:
+        touched = db.execute(SQL["expire_alerts"], t=t, alerts_max=ALERTS_MAX)
+        expired += touched
+        if touched < ALERTS_MAX:
+            return expired
+
+
+def take_crossings(db: Database, rows_max: int) -> list[Row]:
+    """Remove the oldest scores that crossed a threshold and that nobody else is publishing."""
+    return db.rows(SQL["take_crossings"], rows_max=rows_max)
+
+
+def _loads(rows: Sequence[Row]) -> list[Load]:
+    return [Load(row["organization_id"], row["count"]) for row in rows]
+
+
+def _scored(row: Row) -> Scored:
+    return Scored(row["rows_read"], row["rows_written"])
