@@ -17,39 +17,59 @@ SQL = SqlBlocks(Path(__file__).parent / "sql")
 
 SEED = 20260310
 ORGANIZATIONS = 200
-CONTACTS = 1_000_000
 EVENTS_PER_SESSION = 2.56  # what the steps of `fill_steps` add up to; two in a hundred more are drawn
 WRITERS = 2
+SALTS = 1_000  # a seed has so many
 
 TABLE = "analytics.contact_activity"
 
 
 @dataclass(frozen=True)
 class Spread:
-    """So many events, evenly over the days (or within the hour) from `start`."""
+    """So many events from `start` on: over whole days with their curve, or evenly within less."""
 
     events: int
     start: datetime
     length: timedelta
 
+    @property
+    def sessions(self) -> int:
+        """Enough to leave that many events behind."""
+        return round(self.events / EVENTS_PER_SESSION * 1.02) + 100
 
-def fill(url: str, spreads: Sequence[Spread], contacts: int = CONTACTS, seed: int = SEED) -> None:
+    def halves(self) -> list[Spread]:
+        """One for each writer, so that events lie in the table in about the order of their time."""
+        if self.length < timedelta(days=2):
+            return [self]
+        first = timedelta(days=self.length.days // 2)
+        events = round(self.events * (first / self.length))
+        return [
+            Spread(events, self.start, first),
+            Spread(self.events - events, self.start + first, self.length - first),
+        ]
+
+
+def fill(url: str, spreads: Sequence[Spread], seed: int = SEED) -> None:
     """Load the spreads into an empty, migrated database, and leave it as a vacuum would."""
+    parts = [half for spread in spreads for half in spread.halves()]
     with closing(connect(url)) as db:
-        _prepare(db, contacts, seed)
+        _prepare(db, _contacts(spreads), seed)
         with _without_indexes(db, url):
-            with ThreadPoolExecutor(WRITERS) as writers:
-                parts = [part for n, spread in enumerate(spreads) for part in _parts(spread, n)]
-                for done in [writers.submit(_write, url, seed, *part) for part in parts]:
-                    done.result()
+            _at_once(url, [_events(part, number, seed) for number, part in enumerate(parts)])
         db.run(f"vacuum (analyze) {TABLE}")
+
+
+def _contacts(spreads: Sequence[Spread]) -> int:
+    """So many that each gets a mail a week."""
+    busiest = max(spreads, key=lambda spread: spread.sessions)
+    return round(busiest.sessions / (busiest.length / timedelta(days=7)))
 
 
 def _prepare(db: Any, contacts: int, seed: int) -> None:
     db.run("drop schema if exists bench cascade")
     db.run(SQL["prepare"])
-    world = _salt(seed, 0)
-    db.run(_inlined("fill_slots", organizations=ORGANIZATIONS, contacts=contacts, salt=world))
+    values = {"organizations": ORGANIZATIONS, "contacts": contacts, "salt": seed * SALTS}
+    db.run(_inlined("fill_slots", **values))
     db.run(SQL["fill_steps"])
     db.run(SQL["fill_hours"])
     for table in ("slots", "steps", "hours"):
@@ -59,57 +79,43 @@ def _prepare(db: Any, contacts: int, seed: int) -> None:
 @contextmanager
 def _without_indexes(db: Any, url: str) -> Iterator[None]:
     """Five million rows go faster into a heap alone; the indexes are built once, side by side."""
-    primary = "alter table analytics.contact_activity add primary key (id)"
-    rows = db.run(
-        "select indexrelid::regclass::text, pg_get_indexdef(indexrelid), indisprimary from pg_index"
-        f" where indrelid = '{TABLE}'::regclass"
+    indexes = db.run(
+        "select indexrelid::regclass::text, pg_get_indexdef(indexrelid) from pg_index"
+        f" where indrelid = '{TABLE}'::regclass and not indisprimary"
     )
     db.run(f"alter table {TABLE} drop constraint contact_activity_pkey")
-    for name, _, is_primary in rows:
-        if not is_primary:
-            db.run(f"drop index {name}")
+    for name, _ in indexes:
+        db.run(f"drop index {name}")
     yield
-    statements = [primary if is_primary else text for _, text, is_primary in rows]
     db.run(f"analyze {TABLE}")
-    for statement in statements:
-        _run(url, statement)
+    _at_once(url, [f"create unique index contact_activity_pkey on {TABLE} (id)", *(t for _, t in indexes)])
+    db.run(f"alter table {TABLE} add primary key using index contact_activity_pkey")
 
 
-def _parts(spread: Spread, number: int) -> Iterator[tuple[Spread, int, int, int, int]]:
-    """The spread in as many parts as there are writers: salt, sessions from and until, events."""
-    done = 0
-    sessions = round(spread.events / EVENTS_PER_SESSION * 1.02 / WRITERS) + 100
-    for writer in range(WRITERS):
-        count = spread.events // WRITERS + (spread.events % WRITERS if writer == 0 else 0)
-        yield spread, number + 1, writer * sessions, (writer + 1) * sessions, count
-        done += count
-
-
-def _write(url: str, seed: int, spread: Spread, salt: int, first: int, until: int, count: int) -> None:
-    statement = _inlined(
+def _events(part: Spread, number: int, seed: int) -> str:
+    return _inlined(
         "add_events",
-        salt=_salt(seed, salt),
-        world=_salt(seed, 0),
-        first=first,
-        until=until,
-        start=f"'{spread.start.isoformat()}'",
-        span_s=f"double precision '{spread.length.total_seconds()}'",
-        count=count,
+        salt=seed * SALTS + (number + 1) * 20,
+        world=seed * SALTS,
+        first=0,
+        until=part.sessions,
+        start=f"'{part.start.isoformat()}'",
+        span_s=f"double precision '{part.length.total_seconds()}'",
+        count=part.events,
     )
-    written = _run(url, statement)
-    if written != count:
-        raise RuntimeError(f"the generator wrote {written} events of {count}")
 
 
-def _run(url: str, statement: str) -> int:
+def _at_once(url: str, statements: Sequence[str]) -> None:
+    with ThreadPoolExecutor(WRITERS) as writers:
+        for done in [writers.submit(_run, url, statement) for statement in statements]:
+            done.result()
+
+
+def _run(url: str, statement: str) -> None:
     with closing(connect(url)) as db:
-        db.run("set max_parallel_workers_per_gather = 0; set jit = off")
+        db.run("set max_parallel_workers_per_gather = 0; set jit = off; set work_mem = '1GB'")
+        db.run("set max_parallel_maintenance_workers = 0; set maintenance_work_mem = '1GB'")
         db.run(statement)
-        return int(db.row_count)
-
-
-def _salt(seed: int, number: int) -> int:
-    return seed * 1_000 + number * 20
 
 
 def _inlined(name: str, **values: object) -> str:

@@ -7,8 +7,6 @@ enqueued is done before the next one ticks. Then the tables are compared with th
 from __future__ import annotations
 
 import os
-import re
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import datetime
@@ -31,7 +29,7 @@ from cli.output import console, print_table
 from local.database_url import connect, with_database
 from local.migrations import migrate
 from local.postgres import open_database
-from local.runtime import ROOT, LocalRuntime, RuntimeFailed
+from local.runtime import LocalRuntime, RuntimeFailed
 from shared.adapters.postgres import Postgres
 from shared.sql_blocks import SqlBlocks
 
@@ -66,9 +64,9 @@ def demo() -> None:
 def _started(took: Seconds) -> Iterator[tuple[LocalRuntime, str]]:
     """The analytics worker, running on a database of its own; and that database's URL."""
     began = monotonic()
-    with open_database(os.environ) as server, impatient_topology() as config:
+    with open_database(os.environ) as server:
         url = fresh_database(server.url)
-        with LocalRuntime(url, envs=[WORKER.env], config=config, on_event=_show_trouble) as runtime:
+        with LocalRuntime(url, envs=[WORKER.env], on_event=_show_trouble) as runtime:
             took["start database and worker"] = monotonic() - began
             yield runtime, url
 
@@ -81,7 +79,6 @@ def run(runtime: LocalRuntime, database_url: str, took: Seconds | None = None) -
             imported = import_samples(database_url, bar)
         console.print(f"{imported.events:,} events, {imported.contacts:,} contacts imported")
         first, last = _span(database)
-        begin_schedules(database, first)
         ticks = planned_ticks(WORKER.crons, first, last)
         with _timed(f"run {len(ticks)} hours", took), _progress("hours", len(ticks)) as bar:
             for tick in ticks:
@@ -113,32 +110,6 @@ def fresh_database(url: str) -> str:
     demo_url = with_database(url, DATABASE)
     migrate(demo_url)
     return demo_url
-
-
-@contextmanager
-def impatient_topology() -> Iterator[Path]:
-    """wrangler.toml, but with batches that are delivered at once.
-
-    A tick sends one or two messages. The second that a queue would wait for more of them is nothing
-    in an hour, but here an hour takes a tenth of it.
-    """
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        for needed in ("build", "tools"):  # what the build commands run, and where they write
-            (folder / needed).symlink_to(ROOT / needed)
-        settings = (ROOT / "wrangler.toml").read_text(encoding="utf-8")
-        config = folder / "wrangler.toml"
-        config.write_text(
-            re.sub(r"max_batch_timeout = \d+", "max_batch_timeout = 0", settings), encoding="utf-8"
-        )
-        yield config
-
-
-def begin_schedules(database: Postgres, first: datetime) -> None:
-    """Else the first tick would ask for the reports of the day and the month before the data."""
-    schedules = {job.type: job.schedule for job in WORKER.jobs if job.schedule}
-    starts = [schedule.newest_due(first).end for schedule in schedules.values()]
-    database.execute(SQL["demo_begin"], job_types=list(schedules), starts=starts)
 
 
 def planned_ticks(crons: Sequence[str], first: datetime, last: datetime) -> list[Tick]:

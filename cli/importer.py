@@ -290,6 +290,6 @@ def _copy_text(value: object) -> str:
     ['\\\\N', '7', 'a\\\\tb']
     """
     if isinstance(value, str):
-        plain = value.isprintable()   # nearly always, and quickly told
+        plain = value.isprintable() and "\\" not in value  # nearly always, and quickly told
         return value if plain else value.translate(COPY_ESCAPES)
     return "\\N" if value is None else str(value)

@@ -35,6 +35,11 @@ COMMANDS = {
     "metrics": Entry("cli.metrics", "metrics", "Throughput, durations, retries and dead letters."),
     "check": Entry("cli.check", "check", "Everything that is wrong, in one list."),
     "db": Entry("cli.db", "app", "The schema: migrate it, look at it, adopt an existing database."),
+    "provision": Entry("cli.provision", "provision", "What the account lacks, and make it."),
+    "cutover": Entry(
+        "cli.cutover", "app", "From the old scheduler to this one, step by step, and back."
+    ),
+    "scores": Entry("cli.scores", "app", "Lead scores: explain one, recompute some."),
     "enqueue": Entry("cli.queues", "enqueue", "Short for `queues enqueue`."),
     "tail": Entry("cli.queues", "tail", "Short for `queues tail`."),
     "redrive": Entry("cli.dlq", "redrive", "Short for `dlq redrive`."),

@@ -12,7 +12,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-console = Console(soft_wrap=True) if not sys.stdout.isatty() else Console()
+PIPED_WIDTH = 250  # a file or another program wants whole values, however long the line
+
+console = Console() if sys.stdout.isatty() else Console(width=PIPED_WIDTH, soft_wrap=True)
 errors = Console(stderr=True)
 
 Rows = Sequence[Mapping[str, Any]]

@@ -142,7 +142,8 @@ class LocalRuntime:
     def __enter__(self) -> Self:
         self._process = _spawn()
         self._first: Queue[Event] = Queue()
-        Thread(target=self._read, daemon=True).start()
+        self._reader = Thread(target=self._read, daemon=True)
+        self._reader.start()
         try:
             self._start()
         except BaseException:
@@ -168,6 +169,9 @@ class LocalRuntime:
             self._process.wait(STOP_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
+        self._reader.join(STOP_TIMEOUT_S)
+        assert self._process.stdout is not None
+        self._process.stdout.close()
 
     def wait(self) -> int:
         """Until the server ends by itself; its exit code."""

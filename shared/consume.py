@@ -132,12 +132,7 @@ def _verdict(error: BaseException, letter: Letter, worker: Worker, ports: Ports)
         outcome = Dead(reason, error_class(error), text)
         if reason == "failed":
             lines = "".join(traceback.format_exception(error))
-            ports.log(
-                "job.crashed",
-                level="error",
-                type=letter.job.type,
-                traceback=lines[-ERROR_TEXT_MAX:],
-            )
+            ports.log("job.crashed", level="error", type=letter.job.type, traceback=lines)
     if not isinstance(error, LeaseLost):  # the row belongs to the run that took it over
         _record(letter, outcome, retryable, ports)
     return outcome

@@ -19,7 +19,7 @@ from shared.delivery import Batch, Delivery
 from shared.errors import DatabaseError, DatabaseUnreachable, error_class
 from shared.failures import digest
 from shared.jobs import Job, Worker
-from shared.letters import error_text, job_named, read
+from shared.letters import error_text, job_meant, read
 from shared.outcome import Dead, RetryIn
 from shared.ports import Ports, Row
 from shared.retry import delay_s
@@ -55,6 +55,7 @@ async def bury(
     delivery: Delivery, job: Job | None, dead: Dead, worker: Worker, ports: Ports
 ) -> Dead | RetryIn:
     """Send the message to the dead-letter queue with its reason; RetryIn where that fails."""
+    job = job or job_meant(delivery.body, worker)
     envelope = Envelope(
         queue=worker.queue.name,
         message_id=delivery.id,
@@ -149,8 +150,7 @@ def _opened(body: object) -> Envelope | None:
 def _envelope_of(delivery: Delivery, worker: Worker) -> Envelope:
     """What can be known of a message that came raw. Its error is not set: see the failures."""
     understood = read(delivery, worker)
-    kind = delivery.body.get("type") if isinstance(delivery.body, dict) else None
-    job = job_named(kind, worker)
+    job = job_meant(delivery.body, worker)
     return Envelope.model_construct(
         queue=worker.queue.name,
         message_id=delivery.id,

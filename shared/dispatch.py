@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +106,7 @@ def _own_windows(worker: Worker, cron: str, tick: datetime) -> list[Due]:
 def _claim(worker: Worker, tick: datetime, ports: Ports) -> tuple[list[Due], list[Row]]:
     """Claim the due windows in the ledger; also those newly overdue. All or nothing."""
     jobs = {job.type: (job, job.schedule) for job in worker.jobs if job.schedule}
+    now = max(tick, ports.clock())  # a tick may come late: a lease lasts from when it is given
     with ports.db.transaction():
         schedules = ports.db.rows(
             SQL["open_schedules"],
@@ -118,7 +119,7 @@ def _claim(worker: Worker, tick: datetime, ports: Ports) -> tuple[list[Due], lis
             due for row in running for due in _candidates(*jobs[row["job_type"]], row, tick)
         ]
         claimed = ports.db.rows(
-            SQL["claim_windows"], **_columns(candidates), now=tick, lease_until=tick + LEASE
+            SQL["claim_windows"], **_columns(candidates), now=now, lease_until=now + LEASE
         )
         _record_skipped(running, jobs, candidates, tick, ports)
         late = ports.db.rows(
@@ -132,7 +133,7 @@ def _candidates(job: Job, schedule: Schedule, row: Row, tick: datetime) -> list[
     """The windows within the bounds of catching up, oldest first. The newest is the tick's own
     if its planned time is this tick."""
     windows = [window for window in schedule.catch_up(tick) if window.start >= row["starts_at"]]
-    fresh = tick - schedule.last_fire(tick) < timedelta(minutes=1)
+    fresh = schedule.is_planned(tick)
     newest = schedule.newest_due(tick)
     return [Due(job, schedule, w, "cron" if fresh and w == newest else "catch-up") for w in windows]
 

@@ -15,6 +15,11 @@ class Event:
 
 
 EVENTS: tuple[Event, ...] = (
+    Event(
+        "warmup.strange_keys",
+        "The bucket of warm-up counters holds keys of another form: the reset left them alone.",
+        "Find out who writes them.",
+    ),
     Event("queue.metric", "A message was settled: status is ack, retry or dead."),
     Event(
         "batch.unfinished",

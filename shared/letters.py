@@ -44,6 +44,11 @@ def job_named(name: object, worker: Worker) -> Job | None:
     return worker.by_type.get(name) if isinstance(name, str) else None
 
 
+def job_meant(body: object, worker: Worker) -> Job | None:
+    """The job that a body names, however wrong the rest of it is."""
+    return job_named(body.get("type"), worker) if isinstance(body, dict) else None
+
+
 def describe(error: ValidationError) -> str:
     """Which fields are wrong and why, without the values: those may be personal data."""
     problems = [

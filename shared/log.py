@@ -19,14 +19,15 @@ FIELDS = frozenset({
 })  # fmt: skip
 
 TEXT_MAX = 2_000
+TRACEBACK_TEXT_MAX = 8_000
 
 
 def log(event: str, *, level: Level = "info", **fields: Any) -> None:
-    """Print the event. `error` and `traceback` are cut to 2,000 characters."""
+    """Print the event. A text is cut to 2,000 characters, a traceback to its last 8,000."""
     strangers = fields.keys() - FIELDS
     if strangers:
         raise ValueError(f"{event} logs fields that are not on the list: {sorted(strangers)}")
-    known = {name: _plain(value) for name, value in fields.items() if value is not None}
+    known = {name: _plain(name, value) for name, value in fields.items() if value is not None}
     line = {"event": event, "level": level, **known}
     print(json.dumps(line, default=str, ensure_ascii=False), flush=True)
 
@@ -40,5 +41,8 @@ def printable(text: str) -> str:
     return text.encode("utf-8", "replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
-def _plain(value: Any) -> Any:
-    return printable(value)[:TEXT_MAX] if isinstance(value, str) else value
+def _plain(name: str, value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    text = printable(value)
+    return text[-TRACEBACK_TEXT_MAX:] if name == "traceback" else text[:TEXT_MAX]

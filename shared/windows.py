@@ -110,10 +110,17 @@ class Schedule:
         """The newest window that should have been enqueued by `now`."""
         return self.window_of(self.last_fire(now))
 
+    def is_planned(self, now: datetime) -> bool:
+        """Whether `now` is, to the minute, a planned time."""
+        return now - self.last_fire(now) < timedelta(minutes=1)
+
     def beginning(self, now: datetime) -> datetime:
-        """Where a schedule's history begins if its first tick is `now`: nothing before was missed."""
+        """Where a schedule's history begins if the first tick of its worker is `now`.
+
+        What was due before a deployment was not missed by it: only a tick's own window counts.
+        """
         newest = self.newest_due(now)
-        return newest.start if now - newest.end <= CATCH_UP_AGE_MAX else newest.end
+        return newest.start if self.is_planned(now) else newest.end
 
     def due_backwards(self, now: datetime) -> Iterator[Window]:
         """Every window due by `now`, newest first, without end."""

@@ -18,7 +18,10 @@ ROOT = Path(__file__).parent.parent
 TOPOLOGY = ROOT / "wrangler.toml"
 
 # A job that takes lists needs few statements for a full batch; a second is the wait for one.
-OWN = {"max_batch_size": 100, "max_batch_timeout": 1}
+LISTS = {"max_batch_size": 100, "max_batch_timeout": 1}
+# Windows are run one by one: there is nothing to wait for, and ten of the longest statements (55 s)
+# fit into the fifteen minutes of an invocation.
+WINDOWS = {"max_batch_size": 10, "max_batch_timeout": 0}
 # Each consumer at work holds one of the database's hundred connections.
 MAX_CONCURRENCY = 10
 # While Postgres is down, dead letters wait for it: as many tries as the platform allows.
@@ -56,7 +59,8 @@ def block(worker: Worker) -> str:
     """The crons and queues of one worker."""
     queue, env = worker.queue, worker.env
     crons = ", ".join(f'"{cron}"' for cron in worker.crons)
-    own = {**OWN, "max_retries": queue.max_retries, "max_concurrency": MAX_CONCURRENCY}
+    batches = LISTS if any(job.batch for job in worker.jobs) else WINDOWS
+    own = {**batches, "max_retries": queue.max_retries, "max_concurrency": MAX_CONCURRENCY}
     tables = [
         f"[env.{env}.triggers]\ncrons = [{crons}]",
         _producer(env, queue.name, queue.binding),

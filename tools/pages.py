@@ -38,7 +38,8 @@ def jobs_page(workers: Sequence[Worker]) -> str:
         queue = worker.queue
         parts.append(
             f"## {worker.name}\n\nQueue `{queue.name}` (binding `{queue.binding}`,"
-            f" {queue.max_retries} retries), dead letters in `{queue.dead_letter_name}`, gate `{worker.gate}`."
+            f" {queue.max_retries} retries), dead letters in `{queue.dead_letter_name}`,"
+            f" gate `{worker.gate}`."
         )
         parts += [_job_section(job, worker) for job in worker.jobs]
     return "\n\n".join(parts) + "\n"
@@ -76,8 +77,8 @@ def events_page() -> str:
         + [f"| `double{n}` | {name} |" for n, name in enumerate(DOUBLES, 1)]
     )
     return (
-        f"# Events and metrics\n\n{NOTE}\n\nOne JSON object a line. Fields are from this list alone, which"
-        f" is what keeps personal data out: {fields}.\n\n"
+        f"# Events and metrics\n\n{NOTE}\n\nOne JSON object a line. Fields are from this"
+        f" list alone, which is what keeps personal data out: {fields}.\n\n"
         f"| event | meaning | what to do |\n|---|---|---|\n{events}\n\n"
         "## The metric point\n\nOne Analytics Engine point a message, indexed by queue.\n\n"
         f"| column | holds |\n|---|---|\n{columns}\n"

@@ -33,6 +33,12 @@ WORKER_WHEELS = [
     *("--platform", "pyemscripten_2026_0_wasm32", "--platform", "any"),
     *("--python-version", "3.14", "--implementation", "cp", "--abi", "cp314", "--abi", "none"),
 ]
+# What the wheels bring and no worker imports: a tenth of what would be uploaded.
+PRUNED = {
+    "tzdata": "time zones by name: all times are UTC. Keep it once a worker asks for a ZoneInfo",
+    "pydantic/v1": "the interface of pydantic 1, which does not run on Python 3.14",
+    "dateutil/zoneinfo/dateutil-zoneinfo.tar.gz": "time zones once more",
+}
 NPM_SHIM = """#!/bin/sh
 # Runs {program} with the Node.js beside it.
 exec "$(dirname "$0")/node" "$(dirname "$0")/{script}" "$@"
@@ -90,7 +96,7 @@ def steps() -> Iterator[Step]:
     yield Step(
         "worker-packages",
         "Packages of the workers (python_modules)",
-        inputs=[*WORKER_WHEELS, lock],
+        inputs=[*WORKER_WHEELS, *PRUNED, lock],
         outputs=[PYTHON_MODULES / name for name in ("pydantic", "pg8000", "workers")],
         work=vendor_worker_packages,
     )
@@ -135,8 +141,19 @@ def vendor_worker_packages(run: Run) -> None:
     python = VENV / "bin" / "python"
     run([python, "-m", "pip", "install", *options, "-r", requirements], cwd=ROOT)
     shutil.rmtree(new / "bin", ignore_errors=True)  # commands: nothing a worker can run
+    prune(new)
     shutil.rmtree(PYTHON_MODULES, ignore_errors=True)
     new.rename(PYTHON_MODULES)
+
+
+def prune(modules: Path) -> None:
+    """Remove what nobody imports; the `*.dist-info` stay, packages look for their own."""
+    for name in PRUNED:
+        path = modules / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def export_worker_lock(run: Run) -> Path:

@@ -58,7 +58,7 @@ from unnest(array[1, 1, 1, 1, 1, 2, 3, 5, 7, 8, 8, 7, 6, 6, 6, 6, 6, 5, 5, 4, 4,
 cross join lateral (select (ordinal - 1)::integer as hour from generate_series(1, slots)) as filled
 
 -- name: add_events
--- At most :count events of the sessions [:first, :until), within [:start, :start + :span_s): what
+-- The first :count events of the sessions [:first, :until), within [:start, :start + :span_s): what
 -- would fall after the span begins again at its start. Days have their curve, an hour is even.
 insert into analytics.contact_activity (
     id, organization_id, contact_id, event_type, event_source, occurred_at, created_at
@@ -98,4 +98,5 @@ cross join lateral (
     select cast(:start as timestamptz)
         + (answered_s - floor(answered_s / :span_s) * :span_s) * interval '1 second' as occurred_at
 ) as moment
+order by moment.occurred_at -- as they would have come in
 limit :count

@@ -9,7 +9,7 @@ from functools import partial
 
 from cli.adopt import keys, rows, shape
 from cli.adopt.catalogue import LEDGER_OF_MIGRATIONS, SQL, Index, read_catalogue, template
-from cli.adopt.steps import Scene, Step, shortly
+from cli.adopt.steps import Scene, Step, at_length, shortly
 from cli.output import Refusal, Rows
 from local.database_url import connect
 from local.migrations import DIRECTORY, dump_schema, migrate
@@ -49,6 +49,16 @@ def seed(scene: Scene) -> Iterator[Step]:
             yield Step("rows", table, "insert the rows that every database has", take, len(missing))
 
 
+def ask_for_scores(scene: Scene) -> Iterator[Step]:
+    """Everybody who was there before scores were kept: the migration asks for theirs too."""
+    tables = ("scoring.recompute_backlog", "scoring.lead_scores", "crm.contacts")
+    if not all(_has_table(scene.db, table) for table in tables):
+        return
+    if found := scene.count("count_unscored"):
+        take = partial(at_length, scene.db, template("ask_for_scores"))
+        yield Step("rows", tables[0], "ask for the first score of every contact", take, found)
+
+
 def _keyed(db: Database, table: str, primary: Index) -> Rows:
     return db.rows(template("keyed_rows", table=table, key=", ".join(primary.keys)))
 
@@ -67,6 +77,7 @@ PHASES: tuple[Callable[[Scene], Iterator[Step]], ...] = (
     keys.complete,
     keys.allow_nulls,
     seed,
+    ask_for_scores,
     shape.restore_indexes,
     know_migrations,
 )

@@ -17,11 +17,11 @@ AREA = "wrangler.toml"
 # Python 3.14 and sockets: https://developers.cloudflare.com/workers/configuration/compatibility-dates/
 COMPATIBILITY_DATE_MIN = "2026-09-08"
 # https://developers.cloudflare.com/queues/platform/limits/
-CONSUMER_MAX = {
-    "max_batch_size": 100,
-    "max_batch_timeout": 60,
-    "max_retries": 100,
-    "max_concurrency": 250,
+CONSUMER_LIMITS = {
+    "max_batch_size": (1, 100),
+    "max_batch_timeout": (0, 60),
+    "max_retries": (1, 100),
+    "max_concurrency": (1, 250),
 }
 CPU_MS_MAX = 300_000
 # Hyperdrive keeps about a hundred connections to the database; every consumer at work holds one.
@@ -134,9 +134,10 @@ def _of_consumers(worker: Worker, env: Table) -> Iterator[Problem]:
             f"{queue.name} must have the dead-letter queue {queue.dead_letter_name}",
         )
     for name, consumer in consumers.items():
-        for setting, limit in CONSUMER_MAX.items():
-            if not 0 < consumer.get(setting, 0) <= limit:
-                yield Problem(AREA, worker.env, f"{setting} of {name} must be set, up to {limit}")
+        for setting, (least, most) in CONSUMER_LIMITS.items():
+            if not least <= consumer.get(setting, -1) <= most:
+                sentence = f"{setting} of {name} must be set, from {least} to {most}"
+                yield Problem(AREA, worker.env, sentence)
 
 
 def _of_queues(envs: Table) -> Iterator[Problem]:

@@ -3,12 +3,6 @@
 select min(occurred_at) as first, max(occurred_at) as last
 from analytics.contact_activity
 
--- name: demo_begin
--- The schedules' history begins with the data: no tick looks for windows before it.
-insert into ops.schedules (job_type, starts_at, recorded_until, changed_by, note)
-select began.job_type, began.at, began.at, 'demo', 'begins with the sample data'
-from unnest(cast(:job_types as text[]), cast(:starts as timestamptz[])) as began (job_type, at)
-
 -- name: demo_runs
 -- What the ledger says of the runs.
 select split_part(job_type, '.', 2) as job, status, trigger, count(*) as runs,

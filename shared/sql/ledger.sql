@@ -64,11 +64,14 @@ where job_type = :job_type and window_start = :window_start and window_end = :wi
     and shard <> :shard
 
 -- name: queue_shards
+-- The shards' tokens begin far above those of any earlier split: a shard of that one which is still
+-- running cannot finish its namesake.
 insert into ops.job_runs (
-    job_type, window_start, window_end, shard, status, trigger, scheduled_for, queued_at, lease_until
+    job_type, window_start, window_end, shard, status, trigger, scheduled_for, queued_at, lease_until,
+    fencing_token
 )
 select run.job_type, run.window_start, run.window_end, part.key, 'queued', run.trigger,
-    run.scheduled_for, :now, :lease_until
+    run.scheduled_for, :now, :lease_until, run.fencing_token * 1000000
 from ops.job_runs as run
 cross join unnest(cast(:shards as text[])) as part (key)
 where run.job_type = :job_type and run.window_start = :window_start

@@ -7,10 +7,11 @@ from contextlib import closing
 
 import pytest
 
+from analytics.worker import WORKER
 from local.database_url import connect
 from shared.adapters.postgres import Postgres
 from tests.cli import vendor as vendors
-from tests.cli.harness import DLQ, QUEUE, WORKER, Cli, Consumer, consuming
+from tests.cli.harness import DLQ, QUEUE, Cli, Consumer, consuming
 from tests.cli.vendor import Vendor
 
 

@@ -89,7 +89,7 @@ class Consumer:
         self._number += 1
         self.bodies.append(body)
         self.world.now = datetime.now(UTC)
-        sent = FakeDelivery(body, f"message-{self._number}", sent_at=self.world.now)
+        sent = FakeDelivery(body, f"delivery-{self._number}", sent_at=self.world.now)
         asyncio.run(consume(FakeBatch(QUEUE, [sent]), WORKER, self.world.ports()))
         for number, letter in enumerate(self.world.dlq.sent):
             dead = FakeDelivery(letter, f"dead-{self._number}-{number}", sent_at=self.world.now)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
@@ -21,7 +20,7 @@ from cli.demo_checks import check_campaigns, check_runs, check_totals
 from cli.importer import CAMPAIGNS, FASHION_SHOP, RETAILER, Event, load_events
 from local.database_url import connect, with_database
 from local.postgres import Server
-from local.runtime import ROOT, LocalRuntime
+from local.runtime import LocalRuntime
 from shared.adapters.postgres import Postgres
 
 DAY = date(2019, 11, 16)
@@ -70,22 +69,6 @@ def test_each_demo_begins_with_an_empty_database(postgres: Server) -> None:
             )
     with closing(connect(with_database(postgres.url, "postgres"))) as admin:
         admin.run(f"drop database {demo.DATABASE}")
-
-
-def test_the_topology_differs_in_the_waiting_alone() -> None:
-    with demo.impatient_topology() as config:
-        hurried = tomllib.loads(config.read_text())
-    settings = tomllib.loads((ROOT / "wrangler.toml").read_text())
-    for consumer in consumers(settings):
-        consumer["max_batch_timeout"] = 0
-    assert hurried == settings
-    assert consumers(hurried)
-    assert not config.exists()
-    assert (ROOT / "tools").is_dir()
-
-
-def consumers(topology: dict[str, Any]) -> list[dict[str, Any]]:
-    return [one for env in topology["env"].values() for one in env["queues"]["consumers"]]
 
 
 EXPECTED: dict[Key, Totals] = {
@@ -178,11 +161,7 @@ def test_ticks_go_through_the_real_worker_one_after_the_other(database: str, db:
     ]
     with closing(connect(database)) as connection:
         load_events(connection, events)
-    with (
-        demo.impatient_topology() as config,
-        LocalRuntime(database, envs=[WORKER.env], config=config) as runtime,
-    ):
-        demo.begin_schedules(db, NOON)
+    with LocalRuntime(database, envs=[WORKER.env]) as runtime:
         for hour in (1, 2, 3):
             demo.run_tick(runtime, (NOON + timedelta(hours=hour), ["0 * * * *"]))
             assert [row["running"] for row in db.rows(UNFINISHED)] == [0]

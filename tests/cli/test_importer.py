@@ -9,7 +9,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -110,6 +110,7 @@ def test_every_segment_buys_as_published() -> None:
     bought = Counter(one.segment for one in customers if one.converted)
     assert bought == {"Mens E-Mail": 267, "Womens E-Mail": 189, "No E-Mail": 122}
     assert len({one.id for one in customers}) == 64_000
+    assert {one.zip_area for one in customers} == {"Suburban", "Rural", "Urban"}
 
 
 def test_no_event_is_nobodys_and_none_comes_before_its_cause(mailing: list[Event]) -> None:
@@ -148,6 +149,8 @@ def test_importing_twice_changes_nothing(connection: Any) -> None:
     assert load_events(connection, part[:1_700]) == 0
     assert stored(connection) == before
     assert load_events(connection, part) == 1_300  # what an interrupted import had left out
+    ids = {identity for [identity] in connection.run("select id from analytics.contact_activity")}
+    assert ids == {uuid5(event.organization_id, event.event_id) for event in part}
 
 
 def test_events_are_ingested_on_time_shortly_after_they_occurred(connection: Any) -> None:
@@ -163,13 +166,13 @@ def test_contacts_tell_what_was_known_before_the_test_and_no_personal_data(conne
     assert load_contacts(connection, islice(hillstrom_contacts(), 2)) == 2
     [[fields, *personal]] = connection.run(
         "select custom_fields, email, phone, first_name, last_name from crm.contacts"
-        " where custom_fields ->> 'history' = '142.44'"
+        " where custom_fields ->> 'history' = '329.08'"
     )
     assert personal == [None, None, None, None]
     assert fields == {
-        "recency_months": 10, "history_segment": "2) $100 - $200", "history": 142.44,
-        "bought_mens": True, "bought_womens": False, "zip_area": "Suburban", "is_new": False,
-        "channel": "Phone", "test_segment": "Womens E-Mail",
+        "recency_months": 6, "history_segment": "3) $200 - $350", "history": 329.08,
+        "bought_mens": True, "bought_womens": True, "zip_area": "Rural", "is_new": True,
+        "channel": "Web", "test_segment": "No E-Mail",
     }  # fmt: skip
 
 

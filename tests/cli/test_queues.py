@@ -6,9 +6,10 @@ import json
 
 import pytest
 
+from analytics.worker import WORKER
 from cli.bodies import problems_of
 from shared.adapters.postgres import Postgres
-from tests.cli.harness import DLQ, HOURLY, QUEUE, WORKER, Cli
+from tests.cli.harness import DLQ, HOURLY, QUEUE, Cli
 from tests.cli.vendor import TOKEN, Vendor
 
 GOOD = json.dumps({"type": HOURLY})

@@ -1,11 +1,11 @@
-"""A small HTTP server that answers as the vendor documents its API, with an account's queues in it."""
+"""A small HTTP server that answers as the vendor documents its API: an account with queues."""
 
 from __future__ import annotations
 
 import json
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -145,6 +145,7 @@ def running() -> Iterator[Vendor]:
     """The server on a free port, until the end of the block."""
     vendor = Vendor()
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(vendor))
+    server.daemon_threads = False  # its end waits for theirs, and with them their sockets close
     vendor.url = f"http://127.0.0.1:{server.server_port}/client/v4"
     thread = threading.Thread(target=lambda: server.serve_forever(poll_interval=0.01), daemon=True)
     thread.start()
@@ -161,6 +162,7 @@ def _handler(vendor: Vendor) -> type[BaseHTTPRequestHandler]:
         """Reads one request, writes the account's answer."""
 
         protocol_version = "HTTP/1.1"
+        timeout = 10
 
         def handle_one(self) -> None:
             length = int(self.headers.get("content-length") or 0)
@@ -172,7 +174,8 @@ def _handler(vendor: Vendor) -> type[BaseHTTPRequestHandler]:
                 self.send_header(name, header)
             self.send_header("content-length", str(len(text)))
             self.end_headers()
-            self.wfile.write(text)
+            with suppress(BrokenPipeError, ConnectionResetError):  # the client did not wait
+                self.wfile.write(text)
 
         do_GET = do_POST = do_PATCH = handle_one
 

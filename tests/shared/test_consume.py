@@ -47,7 +47,8 @@ def deliver(outside: World, worker: Worker, *deliveries: FakeDelivery) -> list[s
 
 def singles(count: int, **fields: Any) -> list[FakeDelivery]:
     return [
-        FakeDelivery({"type": "toy.single", "data": {"n": n}}, id=f"m{n}", **fields) for n in range(count)
+        FakeDelivery({"type": "toy.single", "data": {"n": n}}, id=f"m{n}", **fields)
+        for n in range(count)
     ]
 
 
@@ -95,9 +96,7 @@ def test_a_poisoned_batch_of_a_hundred(database: str) -> None:
 
 def test_a_hundred_windows_use_one_connection(database: str) -> None:
     outside = world(database)
-    hours = [
-        FakeDelivery(hour_message(NOON - timedelta(hours=n)), id=f"m{n}") for n in range(100)
-    ]
+    hours = [FakeDelivery(hour_message(NOON - timedelta(hours=n)), id=f"m{n}") for n in range(100)]
     assert deliver(outside, toy(), *hours) == ["ack"] * 100
     assert outside.connects == 1
     assert set(runs(database).values()) == {"succeeded"}
@@ -553,7 +552,9 @@ def test_a_window_job_answers_with_done_or_shards(database: str) -> None:
 
 
 def test_the_ends_of_the_calendar_harm_nobody(database: str) -> None:
-    worst = [hour_message(datetime.fromisoformat(f"{year}-01-01T00:00:00Z")) for year in ("0001", "9999")]
+    worst = [
+        hour_message(datetime.fromisoformat(f"{year}-01-01T00:00:00Z")) for year in ("0001", "9999")
+    ]
     outside = world(database)
     deliveries = [FakeDelivery(body, id=str(n)) for n, body in enumerate(worst)] + singles(1)
     assert deliver(outside, toy(), *deliveries) == ["ack"] * 3

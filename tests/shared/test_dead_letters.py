@@ -153,7 +153,9 @@ def test_whatever_is_in_a_body_it_can_be_kept(database: str, body: Any) -> None:
     assert len(letters(database)) == 2
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(bodies=st.lists(JSON, min_size=1, max_size=20))
 def test_any_letters_in_one_batch_are_all_kept(database: str, bodies: list[Any]) -> None:
     with rows_of(database) as look:

@@ -33,9 +33,15 @@ from tests.shared.toy import rows_of, world
 
 
 def test_blocks_are_cut_at_their_names(tmp_path: Path) -> None:
-    (tmp_path / "a.sql").write_text("-- a file\n-- name: one\n-- why\nselect 1;\n\n-- name: two\nselect 2\n")
+    (tmp_path / "a.sql").write_text(
+        "-- a file\n-- name: one\n-- why\nselect 1;\n\n-- name: two\nselect 2\n"
+    )
     (tmp_path / "b.sql").write_text("-- name: three\nselect 3\n")
-    assert SqlBlocks(tmp_path).blocks == {"one": "-- why\nselect 1", "two": "select 2", "three": "select 3"}
+    assert SqlBlocks(tmp_path).blocks == {
+        "one": "-- why\nselect 1",
+        "two": "select 2",
+        "three": "select 3",
+    }
 
 
 def test_a_name_that_stands_twice_is_refused(tmp_path: Path) -> None:
@@ -140,7 +146,11 @@ def test_a_message_is_one_point_and_one_line() -> None:
     ]
     [line] = outside.named("queue.metric")
     assert line["level"] == "warning"
-    assert (line["message_id"], line["correlation_id"], line["error"]) == ("m1", "c1", "no such key")
+    assert (line["message_id"], line["correlation_id"], line["error"]) == (
+        "m1",
+        "c1",
+        "no such key",
+    )
     assert "organization_id" not in line
 
 
@@ -160,7 +170,10 @@ def test_an_alert_is_logged_and_posted() -> None:
     outside.secrets["ALERT_WEBHOOK_URL"] = "http://alerts.test/secret"
     asyncio.run(alerts.send("job.overdue", outside.ports(), type="toy.hourly", overdue_s=60))
     assert outside.http.posts == [
-        ("http://alerts.test/secret", {"event": "job.overdue", "type": "toy.hourly", "overdue_s": 60})
+        (
+            "http://alerts.test/secret",
+            {"event": "job.overdue", "type": "toy.hourly", "overdue_s": 60},
+        )
     ]
     assert outside.named("job.overdue")[0]["level"] == "error"
 
@@ -204,9 +217,13 @@ def test_a_failure_is_kept_once_an_attempt(database: str) -> None:
 
 def test_a_failure_that_cannot_be_kept_is_an_event_and_no_more() -> None:
     outside = world(None)
-    failures.record(FakeDelivery({}), None, RetryIn(1, "KeyError", "x"), "toy-jobs", outside.ports())
+    failures.record(
+        FakeDelivery({}), None, RetryIn(1, "KeyError", "x"), "toy-jobs", outside.ports()
+    )
     assert outside.named("failure.unrecorded")
-    failures.record(FakeDelivery({}), None, RetryIn(1, "DatabaseUnreachable", "x"), "q", outside.ports())
+    failures.record(
+        FakeDelivery({}), None, RetryIn(1, "DatabaseUnreachable", "x"), "q", outside.ports()
+    )
     assert len(outside.named("failure.unrecorded")) == 1
 
 

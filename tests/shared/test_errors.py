@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 
 from shared import errors
-from shared.errors import RULES, DatabaseError, Rule, StorageError, error_class, is_retryable, rule_for
+from shared.errors import (
+    RULES,
+    DatabaseError,
+    Rule,
+    StorageError,
+    error_class,
+    is_retryable,
+    rule_for,
+)
 from tests.shared.toy import CpuLimitExceeded
 
 RETRYABLE = {

@@ -75,7 +75,9 @@ def test_the_message_of_a_shard_says_whose_it_is(database: str) -> None:
     assert first["data"] == {"shard": {"index": 1, "of": 3, "run": 1}}
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(order=st.lists(st.integers(0, 2), max_size=8), last=st.permutations([0, 1, 2]))
 def test_shards_in_any_order_and_number(database: str, order: list[int], last: list[int]) -> None:
     with rows_of(database) as look:
@@ -107,7 +109,7 @@ def test_a_shard_of_an_old_split_cannot_stand_for_one_of_the_new(database: str) 
 
     async def slow(run: Run) -> Outcome:
         if not new:
-            new.extend(split(outside, id="two"))
+            new.extend(await asyncio.to_thread(split, outside, id="two"))
             key = RunKey("toy.hourly", run.window, Shard.model_validate(new[0]["data"]["shard"]))
             db = Postgres(lambda: connect(database))
             taken = ledger.start(
@@ -124,7 +126,9 @@ def test_a_shard_of_an_old_split_cannot_stand_for_one_of_the_new(database: str) 
     assert runs(database)[f"{WINDOW} 1/3"] == "running"
 
 
-def test_a_dead_shard_takes_its_window_with_it_and_redriving_it_completes_both(database: str) -> None:
+def test_a_dead_shard_takes_its_window_with_it_and_redriving_it_completes_both(
+    database: str,
+) -> None:
     outside = world(database)
     shards = split(outside)
     deliver(outside, shards[0], id="s0", handler=dying(1, KeyError("x")))
@@ -174,7 +178,10 @@ def test_the_last_two_shards_at_once(database: str) -> None:
 
     async def both() -> None:
         await asyncio.gather(
-            *(asyncio.to_thread(deliver, outside, body, id=f"s{n}") for n, body in ((1, second), (2, third)))
+            *(
+                asyncio.to_thread(deliver, outside, body, id=f"s{n}")
+                for n, body in ((1, second), (2, third))
+            )
         )
 
     asyncio.run(both())
@@ -253,8 +260,9 @@ def test_attempts_are_counted_by_message(database: str) -> None:
 def test_a_shard_whose_split_is_unknown_is_void(database: str) -> None:
     db = Postgres(lambda: connect(database))
     key = RunKey("toy.hourly", KEY.window, Shard(index=1, of=2, run=7))
-    assert ledger.start(
-        db, key, trigger="manual", message_id="a", planned=NOON, now=NOON
-    ) == Obsolete()
+    assert (
+        ledger.start(db, key, trigger="manual", message_id="a", planned=NOON, now=NOON)
+        == Obsolete()
+    )
     assert runs(database) == {}
     db.close()

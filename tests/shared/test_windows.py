@@ -126,7 +126,7 @@ def test_the_windows_of_a_span_lie_whole_in_it() -> None:
     assert [window.start.hour for window in between] == [1, 2]
 
 
-def test_history_does_not_begin_with_a_window_that_is_too_old() -> None:
+def test_history_begins_with_a_tick_s_own_window_and_else_with_the_next() -> None:
     [*_, monthly] = SCHEDULES
-    assert monthly.beginning(utc(2026, 3, 2)) == utc(2026, 2, 1)
-    assert monthly.beginning(utc(2026, 3, 25)) == utc(2026, 3, 1)
+    assert monthly.beginning(utc(2026, 3, 1, 3)) == utc(2026, 2, 1)
+    assert monthly.beginning(utc(2026, 3, 1, 4)) == utc(2026, 3, 1)

@@ -97,9 +97,9 @@ def runs(url: str) -> dict[str, str]:
     with rows_of(url) as look:
         rows = look("select * from ops.job_runs order by job_type, window_start, shard")
     return {
-        " ".join(
-            filter(None, [r["job_type"], f"{r['window_start']:%m-%dT%H}", r["shard"]])
-        ): r["status"]
+        " ".join(filter(None, [r["job_type"], f"{r['window_start']:%m-%dT%H}", r["shard"]])): r[
+            "status"
+        ]
         for r in rows
     }
 

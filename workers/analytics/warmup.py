@@ -254,7 +254,9 @@ class WarmupCounters:
             return 0
         amount = min(wanted, room)
         written = content.changed(-amount if giving else amount, self._nonce(), self._now())
-        return await self._put(slot, found[1] if found else None, written, amount)
+        done = await self._put(slot, found[1] if found else None, written, amount)
+        slot.closed = done == room
+        return done
 
     async def _put(self, slot: Slot, etag: str | None, content: Content, amount: int) -> int:
         """Write if nobody else has. A refusal is kept as unanswered too: a write that was repeated

@@ -43,6 +43,18 @@ def scoring_time(db: Database, window_end: datetime) -> datetime:
     return time
 
 
+def backlog_rows(db: Database, part: Part) -> int:
+    """How many entries a part of the backlog has."""
+    [row] = db.rows(SQL["backlog_rows"], **part.bounds())
+    return int(row["count"])
+
+
+def due_rows(db: Database, part: Part, t: datetime) -> int:
+    """How many scores of a part time may have changed by `t`."""
+    [row] = db.rows(SQL["due_rows"], **part.bounds(), t=t)
+    return int(row["count"])
+
+
 def backlog_loads(db: Database) -> list[Load]:
     """How many entries each organisation has, in order."""
     return _loads(db.rows(SQL["count_backlog"]))
@@ -65,22 +77,37 @@ def due_cuts(db: Database, organization_id: UUID, t: datetime) -> list[UUID]:
     return [row["contact_id"] for row in rows]
 
 
-def recompute_backlog(db: Database, part: Part, t: datetime, reason: str | None = None) -> Scored:
+def recompute_backlog(db: Database, part: Part, t: datetime) -> Scored:
     """Score the contacts of a part of the backlog, and clear the entries that did not move."""
+    return _recompute(db, part, t, backlog_rows(db, part))
+
+
+def recompute_due(db: Database, part: Part, t: datetime) -> Scored:
+    """Score the contacts of a part whose score is another at `t` through time alone.
+
+    They go through the backlog: whoever holds a contact's entry may write the score, nobody else.
+    """
+    due = min(due_rows(db, part, t), ROWS_MAX)
+    if due == 0:
+        return Scored(0, 0)
+    changed = db.execute(SQL["request_due"], **part.bounds(), t=t, rows=due)
+    return Scored(due, _recompute(db, part, t, changed, reason="decay").rows_written)
+
+
+def _recompute(
+    db: Database, part: Part, t: datetime, rows: int, reason: str | None = None
+) -> Scored:
+    if rows == 0:
+        return Scored(0, 0)
     [row] = db.rows(
         SQL["recompute_backlog"],
         **part.bounds(),
         t=t,
+        rows=min(rows, ROWS_MAX),
         reason=reason,
         settled_until=t,
-        rows_max=ROWS_MAX,
     )
     return _scored(row)
-
-
-def request_due(db: Database, part: Part, t: datetime) -> int:
-    """Put the contacts whose score is another at `t` into the backlog; how many."""
-    return db.execute(SQL["request_due"], **part.bounds(), t=t, rows_max=ROWS_MAX)
 
 
 def request_contacts(db: Database, keys: Sequence[Key]) -> dict[Key, int]:

@@ -211,3 +211,26 @@ select jsonb_build_array({key})::text as key, to_jsonb(known) as content from {t
 insert into {table} overriding system value
 select * from jsonb_populate_recordset(null::{table}, cast(:rows as jsonb))
 on conflict do nothing
+
+-- name: count_unscored
+-- Contacts without a score for whom nobody has asked.
+select count(*) as found
+from crm.contacts as contact
+where not exists (
+        select 1 from scoring.lead_scores as score
+        where score.organization_id = contact.organization_id and score.contact_id = contact.id
+    )
+    and not exists (
+        select 1 from scoring.recompute_backlog as entry
+        where entry.organization_id = contact.organization_id and entry.contact_id = contact.id
+    )
+
+-- name: ask_for_scores
+insert into scoring.recompute_backlog (organization_id, contact_id, reason)
+select contact.organization_id, contact.id, 'contact'
+from crm.contacts as contact
+where not exists (
+    select 1 from scoring.lead_scores as score
+    where score.organization_id = contact.organization_id and score.contact_id = contact.id
+)
+on conflict do nothing

@@ -65,67 +65,83 @@ fresh_hours as (
     select hour, hour + interval '1 hour' as until
     from unnest(cast(:fresh as timestamptz[])) as fresh (hour)
 ),
-disturbed as materialized (
-    select organization_id, event_type, hour from changed
-    union
-    select cell.organization_id, cell.event_type, cell.hour
-    from analytics.hourly_cells as cell
-    join (
-        select organization_id, event_type, hour from changed
-        union all
-        select distinct later.organization_id, later.event_type, hours.hour
-        from fresh_hours as hours
-        join analytics.hourly_cells as later
-            on later.date = (hours.hour at time zone 'UTC')::date and later.hour > hours.hour
-            and later.organization_id between :first_organization and :last_organization
-        where exists (
-            select 1 from analytics.contact_activity as event
-            where event.occurred_at >= hours.hour and event.occurred_at < hours.until
-                and event.organization_id = later.organization_id and event.event_type = later.event_type
-        )
-    ) as cause
-        on cell.organization_id = cause.organization_id and cell.event_type = cause.event_type
-        and cell.date = (cause.hour at time zone 'UTC')::date and cell.hour > cause.hour
-),
-visitors as materialized (
+fresh_visitors as materialized (
     select hours.hour, event.organization_id, event.contact_id, event.event_type, count(*) as count,
         bit_xor(uuid_hash_extended(event.id, uuid_hash_extended(event.contact_id, 0))) as fingerprint
     from fresh_hours as hours
     join analytics.contact_activity as event on event.occurred_at >= hours.hour and event.occurred_at < hours.until
     where event.organization_id between :first_organization and :last_organization
     group by hours.hour, event.organization_id, event.contact_id, event.event_type
+),
+disturbed as materialized (
+    select organization_id, event_type, hour from changed
+    union
+    select later.organization_id, later.event_type, later.hour
+    from changed
+    join analytics.hourly_cells as later
+        on later.organization_id = changed.organization_id and later.event_type = changed.event_type
+        and later.date = (changed.hour at time zone 'UTC')::date and later.hour > changed.hour
+    union
+    select later.organization_id, later.event_type, later.hour
+    from fresh_hours as hours
+    join analytics.hourly_cells as later
+        on later.date = (hours.hour at time zone 'UTC')::date and later.hour > hours.hour
+        and later.organization_id between :first_organization and :last_organization
+    where (hours.hour, later.organization_id, later.event_type) in (
+        select hour, organization_id, event_type from fresh_visitors
+        offset 0 -- looked into only if there are later cells
+    )
+),
+visitors as materialized (
+    select * from fresh_visitors
     union all
     select cell.hour, event.organization_id, event.contact_id, event.event_type, count(*),
         bit_xor(uuid_hash_extended(event.id, uuid_hash_extended(event.contact_id, 0)))
-    from disturbed as cell
-    join analytics.contact_activity as event
-        on event.organization_id = cell.organization_id and event.event_type = cell.event_type
-        and event.occurred_at >= cell.hour and event.occurred_at < cell.hour + interval '1 hour'
+    from (select distinct hour from disturbed) as hours
+    cross join lateral (
+        select * from analytics.contact_activity
+        where occurred_at >= hours.hour and occurred_at < hours.hour + interval '1 hour'
+        offset 0 -- the hours first, each by its index: else the planner sorts the whole table
+    ) as event
+    join disturbed as cell
+        on cell.hour = hours.hour and cell.organization_id = event.organization_id
+        and cell.event_type = event.event_type
     group by cell.hour, event.organization_id, event.contact_id, event.event_type
 ),
+booked_hours as (
+    select hour, date_trunc('day', hour at time zone 'UTC') at time zone 'UTC' as midnight
+    from (select hour from fresh_hours union select hour from disturbed) as hours
+),
+-- One pass over the index in the order of its keys, for all visitors at once: a probe for each
+-- would cost three times as much. Two contacts may share a key: their names decide below.
 seen_before as (
-    select visitor.hour, visitor.organization_id, visitor.contact_id, earlier.event_type
-    from (select distinct hour, organization_id, contact_id from visitors) as visitor
-    cross join lateral (
-        select distinct event.event_type
-        from analytics.contact_activity as event
-        where event.organization_id = visitor.organization_id and event.contact_id = visitor.contact_id
-            and event.occurred_at < visitor.hour
-            and event.occurred_at >= date_trunc('day', visitor.hour at time zone 'UTC') at time zone 'UTC'
-    ) as earlier
+    select hours.hour, event.organization_id, event.contact_id, event.event_type
+    from analytics.contact_activity as event
+    join booked_hours as hours on event.occurred_at < hours.hour and event.occurred_at >= hours.midnight
+    where analytics.visitor_key(event.occurred_at, event.contact_id)
+            = any(array(
+                select analytics.visitor_key(hour, contact_id)
+                from (select distinct hour, contact_id from visitors) as contacts
+            ))
+        and event.occurred_at < (select max(hour) from booked_hours)
+),
+counted as materialized (
+    select hour, organization_id, event_type,
+        sum(count) as count,
+        count(*) filter (
+            where (hour, organization_id, contact_id, event_type) not in (select * from seen_before)
+        ) as first_seen,
+        bit_xor(fingerprint) as fingerprint
+    from visitors
+    group by hour, organization_id, event_type
 ),
 cells as (
-    select visitor.hour, visitor.organization_id, visitor.event_type,
-        sum(visitor.count) as count,
-        count(*) filter (where seen.contact_id is null) as first_seen,
-        bit_xor(visitor.fingerprint) as fingerprint
-    from visitors as visitor
-    left join seen_before as seen using (hour, organization_id, contact_id, event_type)
-    group by visitor.hour, visitor.organization_id, visitor.event_type
+    select * from counted
     union all
-    select hour, organization_id, event_type, 0, 0, 0
-    from disturbed
-    where (hour, organization_id, event_type) not in (select hour, organization_id, event_type from visitors)
+    select lost.hour, lost.organization_id, lost.event_type, 0, 0, 0
+    from disturbed as lost
+    left join counted using (hour, organization_id, event_type)
+    where counted.count is null
 )
 insert into analytics.hourly_cells as booked (
     organization_id, date, event_type, hour, count, first_seen, fingerprint

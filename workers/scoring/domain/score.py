@@ -216,9 +216,9 @@ def _engagement(events: Sequence[Event], settings: Settings, t: datetime) -> dic
 def _live(signal: Signal, settings: Settings, t: datetime) -> Live:
     config = settings.signals.get(signal.type, SignalConfig())
     usual = settings.points("intent", signal.type)
-    enabled = config.enabled and settings.factors.get(
-        ("intent", signal.type), FactorConfig()
-    ).enabled
+    enabled = (
+        config.enabled and settings.factors.get(("intent", signal.type), FactorConfig()).enabled
+    )
     said = (signal.weight, config.weight, usual, 0)
     weight = next(points for points in said if points is not None) if enabled else 0
     hours = signal.decay_hours or config.decay_hours or DECAY_HOURS
@@ -232,9 +232,7 @@ def _by_type(live: Iterable[Live]) -> dict[str, float]:
     sums: dict[str, float] = {}
     for one in live:
         sums[one.signal.type] = sums.get(one.signal.type, 0) + one.points
-    return {
-        kind: floor(points * 100 + 0.5 + 1e-6) / 100 for kind, points in sums.items() if points
-    }
+    return {kind: floor(points * 100 + 0.5 + 1e-6) / 100 for kind, points in sums.items() if points}
 
 
 def _if(condition: bool, category: str, factor: str, settings: Settings) -> int:

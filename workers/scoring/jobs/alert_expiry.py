@@ -26,7 +26,5 @@ async def alert_expiry(run: Run) -> Done:
 JOB = Job(
     message=AlertExpiry,
     handler=alert_expiry,
-    schedule=Schedule(
-        "*/15 * * * *", window_of=quarter_hour_before, grace=timedelta(minutes=15)
-    ),
+    schedule=Schedule("*/15 * * * *", window_of=quarter_hour_before, grace=timedelta(minutes=15)),
 )

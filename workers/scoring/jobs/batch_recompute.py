@@ -21,12 +21,12 @@ class BatchRecompute(WindowMessage):
 async def batch_recompute(run: Run) -> Done | Sharded:
     """Score every contact in the backlog; many of them in shards, the busy organisations' last."""
     db = run.ports.db
-    if run.shard is None:
+    part = Part.of(run.shard)
+    if run.shard is None and store.backlog_rows(db, part) > SHARD_ROWS:
         loads = store.backlog_loads(db)
-        if sum(load.count for load in loads) > SHARD_ROWS:
-            return Sharded(shards(cut(loads, lambda one: store.backlog_cuts(db, one))))
+        return Sharded(shards(cut(loads, lambda one: store.backlog_cuts(db, one))))
     t = store.scoring_time(db, run.window.end)
-    scored = store.recompute_backlog(db, Part.of(run.shard), t)
+    scored = store.recompute_backlog(db, part, t)
     return Done(scored.rows_read, scored.rows_written)
 
 

@@ -53,7 +53,7 @@ class CalculateScore(Message):
 
 
 async def calculate_score(messages: Sequence[CalculateScore], ports: Ports) -> list[Done | Dead]:
-    """Score the contacts of a batch, each once, in two statements. Of two contexts the last holds."""
+    """Score the contacts of a batch, in two statements; of two contexts the last holds."""
     contexts = {message.data.key: message.data.context or Context() for message in messages}
     versions = store.request_contacts(ports.db, list(contexts))
     replacements = {key: contexts[key].replacement() for key in versions}

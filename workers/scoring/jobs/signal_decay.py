@@ -22,14 +22,11 @@ async def signal_decay(run: Run) -> Done | Sharded:
     """Rescore the contacts whose score is another by the end of the window, through time alone."""
     db = run.ports.db
     t = store.scoring_time(db, run.window.end)
-    if run.shard is None:
-        loads = store.due_loads(db, t)
-        if sum(load.count for load in loads) > SHARD_ROWS:
-            return Sharded(shards(cut(loads, lambda one: store.due_cuts(db, one, t))))
     part = Part.of(run.shard)
-    # They go through the backlog: whoever holds a contact's entry may write the score, nobody else.
-    store.request_due(db, part, t)
-    scored = store.recompute_backlog(db, part, t, reason="decay")
+    if run.shard is None and store.due_rows(db, part, t) > SHARD_ROWS:
+        loads = store.due_loads(db, t)
+        return Sharded(shards(cut(loads, lambda one: store.due_cuts(db, one, t))))
+    scored = store.recompute_due(db, part, t)
     return Done(scored.rows_read, scored.rows_written)
 
 

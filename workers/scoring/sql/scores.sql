@@ -8,19 +8,24 @@ where job_type in ('scoring.BatchRecompute', 'scoring.SignalDecay')
     and window_end > cast(:t as timestamptz)
 
 -- name: recompute_backlog
--- Score the contacts of a part of the backlog. `reason` restricts it to entries of that reason.
+-- Score the contacts of a part of the backlog, at most :rows of them. `reason` restricts it to
+-- entries of that reason. The series tells the planner how many there are: of a table that fills
+-- and empties every hour its statistics know nothing, and a plan for one row takes hours for many.
 with target as materialized (
-    select organization_id, contact_id, version, cast(:t as timestamptz) as t,
+    select entry.organization_id, entry.contact_id, entry.version, cast(:t as timestamptz) as t,
         null::integer as as_fit, null::integer as as_engagement, null::integer as as_intent
-    from scoring.recompute_backlog
-    where (organization_id, contact_id) >= (cast(:first_organization as uuid), cast(:first_contact as uuid))
-        and (
-            cast(:until_organization as uuid) is null
-            or (organization_id, contact_id) < (cast(:until_organization as uuid), cast(:until_contact as uuid))
-        )
-        and (cast(:reason as text) is null or reason = :reason)
-    order by organization_id, contact_id
-    limit :rows_max
+    from generate_series(1, cast(:rows as integer)) as place (number)
+    left join (
+        select organization_id, contact_id, version,
+            row_number() over (order by organization_id, contact_id) as number
+        from scoring.recompute_backlog
+        where (organization_id, contact_id) >= (cast(:first_organization as uuid), cast(:first_contact as uuid))
+            and (
+                cast(:until_organization as uuid) is null
+                or (organization_id, contact_id) < (cast(:until_organization as uuid), cast(:until_contact as uuid))
+            )
+            and (cast(:reason as text) is null or reason = :reason)
+    ) as entry using (number)
 ),
 
 -- include: score
@@ -29,19 +34,22 @@ with target as materialized (
 -- include: write
 
 -- name: request_due
--- Ask for those whose score has changed by t through the passing of time alone.
+-- Of the :rows contacts of a part whom SignalDecay has to look at, ask for those whose score has
+-- changed by t through the passing of time alone.
 with target as materialized (
-    select organization_id, contact_id, 0 as version, cast(:t as timestamptz) as t,
+    select known.organization_id, known.contact_id, 0 as version, cast(:t as timestamptz) as t,
         null::integer as as_fit, null::integer as as_engagement, null::integer as as_intent
-    from scoring.lead_scores
-    where recheck_at <= :t and recheck_at < 'infinity'
-        and (organization_id, contact_id) >= (cast(:first_organization as uuid), cast(:first_contact as uuid))
-        and (
-            cast(:until_organization as uuid) is null
-            or (organization_id, contact_id) < (cast(:until_organization as uuid), cast(:until_contact as uuid))
-        )
-    order by organization_id, contact_id
-    limit :rows_max
+    from generate_series(1, cast(:rows as integer)) as place (number)
+    left join (
+        select organization_id, contact_id, row_number() over (order by organization_id, contact_id) as number
+        from scoring.lead_scores
+        where recheck_at <= :t and recheck_at < 'infinity'
+            and (organization_id, contact_id) >= (cast(:first_organization as uuid), cast(:first_contact as uuid))
+            and (
+                cast(:until_organization as uuid) is null
+                or (organization_id, contact_id) < (cast(:until_organization as uuid), cast(:until_contact as uuid))
+            )
+    ) as known using (number)
 ),
 
 -- include: score
@@ -81,6 +89,27 @@ with target as materialized (
 ,
 
 -- include: write
+
+-- name: backlog_rows
+-- How many entries a part of the backlog has.
+select count(*) as count
+from scoring.recompute_backlog
+where (organization_id, contact_id) >= (cast(:first_organization as uuid), cast(:first_contact as uuid))
+    and (
+        cast(:until_organization as uuid) is null
+        or (organization_id, contact_id) < (cast(:until_organization as uuid), cast(:until_contact as uuid))
+    )
+
+-- name: due_rows
+-- How many contacts of a part SignalDecay has to look at.
+select count(*) as count
+from scoring.lead_scores
+where recheck_at <= :t and recheck_at < 'infinity'
+    and (organization_id, contact_id) >= (cast(:first_organization as uuid), cast(:first_contact as uuid))
+    and (
+        cast(:until_organization as uuid) is null
+        or (organization_id, contact_id) < (cast(:until_organization as uuid), cast(:until_contact as uuid))
+    )
 
 -- name: count_backlog
 -- How many entries each organisation has.

@@ -13,6 +13,7 @@ subject as materialized (
         known.components as known_components, known.recheck_at as known_recheck_at
     from target
     left join scoring.lead_scores as known using (organization_id, contact_id)
+    where target.contact_id is not null
 ),
 
 -- What a factor is worth to an organisation: its own points for it, or for the whole of which it is

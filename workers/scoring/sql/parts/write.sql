@@ -4,7 +4,7 @@
 -- never waits for an entry while it holds others. An entry also stays, with a new version, where
 -- the score is not the last word (`awaited`): events or signals of the contact are dated after t.
 claimed as materialized (
-    select scored.organization_id, scored.contact_id, scored.awaited, scored.exists
+    select scored.*
     from scored
     join scoring.recompute_backlog as entry using (organization_id, contact_id)
     where entry.version = scored.version
@@ -13,20 +13,19 @@ claimed as materialized (
 
 -- A row that would not change is not written, unless its t lies beyond what the ledger remembers.
 changed as materialized (
-    select scored.*, top.contributors
-    from scored
-    join claimed using (organization_id, contact_id)
+    select claimed.*, top.contributors
+    from claimed
     cross join lateral (
         select coalesce(jsonb_agg(jsonb_build_object('factor', factor, 'points', points)), '[]') as contributors
         from (
             select key as factor, value as points
-            from jsonb_each(scored.components)
+            from jsonb_each(claimed.components)
             where value > '0'
             order by value::double precision desc, key collate "C"
             limit 5
         ) as largest
     ) as top
-    where scored.exists and (scored.moved or scored.t > :settled_until)
+    where claimed.exists and (claimed.moved or claimed.t > :settled_until)
 ),
 
 stored as (

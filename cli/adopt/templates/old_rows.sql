@@ -1,0 +1,5 @@
+-- name: old_rows
+-- Daily rows as another scheduler left them, whatever columns they had.
+select to_jsonb(old) as content
+from {schema}.{table} as old
+where old.date >= cast(:start as date) and old.date < cast(:end as date)

@@ -1,0 +1,234 @@
+"""`mauntic cutover`: from the old scheduler to this one, a step at a time, and back.
+
+Each step says what is done and what is not, and why; it ends with 0 only where all is done.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Annotated, Any
+
+import typer
+
+from cli import findings, provision, shadow
+from cli.output import Refusal, console, print_json, print_table
+from cli.shadow import Days
+from cli.systems import open_records
+from cli.workers import workers
+from shared.jobs import Job, Worker
+from shared.ports import Database
+
+app = typer.Typer(
+    help="From the old scheduler to this one, step by step, and back.", no_args_is_help=True
+)
+
+Env = Annotated[str, typer.Option(help="The worker's env in wrangler.toml.")]
+AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
+
+POLL_S = 60
+SHOWN_MAX = 100
+
+
+@app.command()
+def preflight(env: Env, as_json: AsJson = False) -> None:
+    """Queues, dead-letter queues, bucket, Hyperdrive, gate, worker, schema: is all there?
+
+    Example:
+
+      DATABASE_URL=… mauntic cutover preflight --env analytics
+    """
+    worker = _worker(env)
+    needs = provision.needs_of(provision.CONFIG, [env])
+    with provision.open_api(os.environ) as api:
+        account = provision.read_account(api, needs)
+    _end(
+        [*findings.of_account(worker, needs, account), *findings.of_schema(_database_url())],
+        as_json,
+    )
+
+
+@app.command(name="shadow")
+def shadow_run(
+    start: Annotated[str, typer.Option("--from", metavar="DAY", help="First day, UTC.")],
+    end: Annotated[str, typer.Option("--to", metavar="DAY", help="The day after the last.")],
+    old_schema: Annotated[str | None, typer.Option(help="Where a copy of the old rows is.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare what our jobs wrote for some days with what the old scheduler wrote.
+
+    The first call keeps the old rows in a file, because ours will take their place. Run the days
+    with `mauntic backfill`, gate closed, then call it again. With --old-schema the old rows are
+    read there, from DATABASE_URL_OLD if that is set.
+
+    Examples:
+
+      mauntic cutover shadow --from 2026-03-01 --to 2026-03-08
+    """
+    days = _days(start, end)
+    with open_records(remote=True) as db:
+        old = _old_rows(db, days, old_schema)
+        unrun = list(_unrun(db, days))
+        if unrun:
+            _end(unrun, as_json)
+        rows = shadow.differences(db, old, days)
+    _compare(rows, as_json)
+
+
+def _old_rows(db: Database, days: Days, schema: str | None) -> shadow.OldRows:
+    url = os.environ.get("DATABASE_URL_OLD")
+    if url:
+        return shadow.read_old_url(url, schema or "analytics", days)
+    if schema:
+        return shadow.read_old(db, schema, days)
+    bounds = [findings.midnight(day) for day in (days.start, days.end)]
+    if not any(findings.succeeded(db, job, *bounds) for job in _daily_writers()):
+        shadow.keep(db, days)
+    try:
+        return shadow.kept(days)
+    except FileNotFoundError:
+        raise Refusal(
+            f"The old rows of {days} were not kept before ours were written: name a copy of them"
+            " with --old-schema, or take days that were not run yet."
+        ) from None
+
+
+def _unrun(db: Database, days: Days) -> Iterator[findings.Finding]:
+    """The jobs of which not every window of the days has succeeded."""
+    start, end = (findings.midnight(day) for day in (days.start, days.end))
+    for job in _daily_writers():
+        schedule = findings.schedule_of(job)
+        missing = len(schedule.between(start, end)) - len(findings.succeeded(db, job, start, end))
+        if missing:
+            command = f"mauntic backfill {job.type} --from {days.start} --to {days.end} --remote"
+            yield findings.Finding(job.type, False, f"{missing} windows were not run: {command}")
+
+
+def _daily_writers() -> list[Job]:
+    """The jobs whose rows the old scheduler wrote too."""
+    wanted = (findings.HOURLY, "analytics.generate-daily-reports")
+    return [job for worker in workers() for job in worker.jobs if job.type in wanted]
+
+
+def _compare(rows: Sequence[Any], as_json: bool) -> None:
+    wrong = [row for row in rows if not row["ours_are_right"]]
+    if as_json:
+        print_json({"differences": rows, "ours_wrong": len(wrong)})
+    else:
+        print_table("Differences", rows[:SHOWN_MAX], empty="none")
+        if rows:
+            agreed = f"the events say as ours do in {len(rows) - len(wrong):,}"
+            console.print(f"{len(rows):,} differences; {agreed}", highlight=False)
+    if wrong:
+        raise typer.Exit(1)
+
+
+@app.command()
+def enable(env: Env, as_json: AsJson = False) -> None:
+    """Open the gate: from the next cron on, this scheduler works. The old one must be off.
+
+    Before, the current day's earlier hours must have been run: a day is the sum of its hours.
+
+    Example:
+
+      mauntic cutover enable --env analytics
+    """
+    worker = _worker(env)
+    with open_records(remote=True) as db:
+        found = list(findings.of_today(db, worker, datetime.now(UTC)))
+    found += findings.of_schema(_database_url())
+    if all(finding.done for finding in found):
+        found.append(_set_gate(worker, "true"))
+    _end(found, as_json)
+
+
+@app.command()
+def watch(
+    env: Env,
+    hours: Annotated[int, typer.Option(min=1, help="How long it must have gone well.")] = 24,
+    wait: Annotated[bool, typer.Option("--wait", help="Look every minute until it is so.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Whether every window of the last hours was run, and nothing died or was late.
+
+    Examples:
+
+      mauntic cutover watch --env analytics
+
+      mauntic cutover watch --env analytics --wait
+    """
+    worker = _worker(env)
+    while True:
+        now = datetime.now(UTC)
+        with open_records(remote=True) as db:
+            found = [
+                *findings.of_age(db, worker, now, timedelta(hours=hours)),
+                *findings.of_windows(db, worker, now, timedelta(hours=hours)),
+                *findings.of_ills(db, worker, now - timedelta(hours=hours)),
+            ]
+        is_young = [not one.done for one in found] == [True] + [False] * (len(found) - 1)
+        if not (wait and is_young):
+            _end(found, as_json)
+        time.sleep(POLL_S)
+
+
+@app.command()
+def back(env: Env, as_json: AsJson = False) -> None:
+    """Close the gate: no cron of this worker enqueues anything until it is enabled again.
+
+    Example:
+
+      mauntic cutover back --env analytics
+    """
+    worker = _worker(env)
+    finding = _set_gate(worker, "false")
+    rest = "set DISABLE_SCHEDULER=false on the old service and scale it up: it takes over at once"
+    _end([finding, findings.Finding("old scheduler", finding.done, rest)], as_json)
+
+
+def _set_gate(worker: Worker, value: str) -> findings.Finding:
+    line = f"printf {value} | wrangler secret put {worker.gate} --env {worker.env}"
+    try:
+        done = provision.shell(line) == 0
+    except (OSError, subprocess.SubprocessError) as error:
+        return findings.Finding(worker.gate, False, f"{line}: {error}")
+    return findings.Finding(worker.gate, done, f"is {value}" if done else f"failed: {line}")
+
+
+def _worker(env: str) -> Worker:
+    for worker in workers():
+        if worker.env == env:
+            return worker
+    raise Refusal(f"There is no worker {env}; there are {', '.join(w.env for w in workers())}.")
+
+
+def _database_url() -> str:
+    url = os.environ.get("DATABASE_URL")
+    if not url:
+        raise Refusal("Set DATABASE_URL: the deployed database.")
+    return url
+
+
+def _days(start: str, end: str) -> Days:
+    try:
+        days = Days(date.fromisoformat(start), date.fromisoformat(end))
+    except ValueError as error:
+        raise Refusal(f"--from and --to take days such as 2026-03-01: {error}.") from None
+    if days.start >= days.end:
+        raise Refusal("--to must be after --from.")
+    return days
+
+
+def _end(found: Sequence[findings.Finding], as_json: bool) -> None:
+    """Say it, and end: 0 if everything is done, else 1."""
+    if as_json:
+        print_json([vars(finding) for finding in found])
+    else:
+        for one in found:
+            mark, style = ("done", "green") if one.done else ("NOT DONE", "bold red")
+            console.print(f"{mark:<8} ", style=style, end="")
+            console.print(f"{one.subject}: {one.why}", markup=False, highlight=False)
+    raise typer.Exit(0 if all(finding.done for finding in found) else 1)

@@ -1,0 +1,171 @@
+"""Why a contact has the score that he has: the facts from Postgres, the account in plain Python."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from cli.output import Refusal
+from scoring.domain.score import (
+    ENGAGEMENT_SPAN,
+    FACTORS,
+    Contact,
+    Event,
+    FactorConfig,
+    Score,
+    Settings,
+    Signal,
+    SignalConfig,
+    score,
+)
+from shared.ports import Database, Row
+from shared.sql_blocks import SqlBlocks
+
+SQL = SqlBlocks(Path(__file__).parent / "sql")
+WEEK = timedelta(days=7)
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """The score at `t`; what is stored; and what was stored a week before."""
+
+    organization_id: UUID
+    contact_id: UUID
+    t: datetime
+    score: Score
+    stored: Row | None
+    week_ago: Row | None
+
+    def factors(self) -> list[Row]:
+        """Each factor of fit and engagement with its points."""
+        components = self.score.components
+        fit = [name for name in components if _category(name) == "fit"]
+        engagement = [name for name in components if _category(name) == "engagement"]
+        named = [("fit", name) for name in fit] + [("engagement", name) for name in engagement]
+        return [
+            {"category": category, "factor": name, "points": components[name]}
+            for category, name in named
+        ]
+
+    def signals(self) -> list[Row]:
+        """Each live signal with what is left of it."""
+        return [
+            {
+                "signal": one.signal.type,
+                "detected_at": one.signal.detected_at,
+                "model": one.signal.decay_model,
+                "weight": one.weight,
+                "decay": round(one.decay, 3),
+                "points": round(one.points, 2),
+            }
+            for one in self.score.signals
+        ]
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it, plain."""
+        made = self.score
+        return {
+            "organization_id": self.organization_id,
+            "contact_id": self.contact_id,
+            "at": self.t,
+            "total": made.total,
+            "grade": made.grade,
+            "fit": made.fit,
+            "engagement": made.engagement,
+            "intent": made.intent,
+            "factors": self.factors(),
+            "signals": self.signals(),
+            "stored": self.stored,
+            "week_ago": self.week_ago,
+        }
+
+
+def find_contact(db: Database, named: str) -> Row:
+    """The one contact of this id or e-mail address; Refusal where there is none, or several."""
+    found = db.rows(SQL["find_contacts"], contact=named)
+    if not found:
+        raise Refusal(f"No contact has the id or the e-mail address {named}.")
+    if len(found) > 1:
+        ids = ", ".join(str(row["contact_id"]) for row in found)
+        raise Refusal(f"Several contacts have the address {named}: say which, by id: {ids}.")
+    return found[0]
+
+
+def explain(db: Database, contact: Row, t: datetime) -> Explanation:
+    """The score of a contact (a row of `find_contact`) at `t`, and what is stored of it."""
+    key = {"organization_id": contact["organization_id"], "contact_id": contact["contact_id"]}
+    stored = db.rows(SQL["stored_score"], **key)
+    week_ago = db.rows(SQL["score_on"], **key, date=(t - WEEK).date())
+    return Explanation(
+        **key,
+        t=t,
+        score=score(
+            Contact(contact["email"], contact["phone"], contact["custom_fields"]),
+            _events(db, key, t),
+            _signals(db, key, t),
+            _settings(db, contact["organization_id"]),
+            t,
+        ),
+        stored=stored[0] if stored else None,
+        week_ago=week_ago[0] if week_ago else None,
+    )
+
+
+def request_recompute(
+    db: Database, organization_id: UUID | None = None, contact_id: UUID | None = None
+) -> int:
+    """Put an organisation's contacts, one contact, or all into the backlog; how many."""
+    return db.execute(
+        SQL["request_recompute"], organization_id=organization_id, contact_id=contact_id
+    )
+
+
+def _events(db: Database, key: dict[str, UUID], t: datetime) -> list[Event]:
+    rows = db.rows(SQL["engagement_events"], **key, start=t - ENGAGEMENT_SPAN, t=t)
+    return [Event(row["event_type"], row["occurred_at"]) for row in rows]
+
+
+def _signals(db: Database, key: dict[str, UUID], t: datetime) -> list[Signal]:
+    return [
+        Signal(
+            type=row["signal_type"],
+            detected_at=row["detected_at"],
+            weight=_number(row["weight"]),
+            decay_model=row["decay_model"],
+            decay_hours=row["decay_hours"],
+            expires_at=row["expires_at"],
+        )
+        for row in db.rows(SQL["contact_signals"], **key, t=t)
+    ]
+
+
+def _settings(db: Database, organization_id: UUID) -> Settings:
+    factors = db.rows(SQL["factor_configs"], organization_id=organization_id)
+    signals = db.rows(SQL["signal_configs"], organization_id=organization_id)
+    return Settings(
+        {
+            (row["category"], row["factor"]): FactorConfig(row["weight"], row["enabled"])
+            for row in factors
+        },
+        {
+            row["signal_type"]: SignalConfig(
+                _number(row["weight"]), row["decay_hours"], row["enabled"]
+            )
+            for row in signals
+        },
+    )
+
+
+def _category(component: str) -> str | None:
+    """The category of a component; a component may be a level's whole."""
+    for category in ("fit", "engagement"):
+        if any(name == component or name.startswith(f"{component}_") for name in FACTORS[category]):
+            return category
+    return None
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None else float(value)

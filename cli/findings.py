@@ -1,0 +1,131 @@
+"""What the steps of a cutover look at: the account, the schema, the ledger."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+from cli import provision
+from local.migrations import status
+from shared.jobs import Job, Worker
+from shared.ports import Database
+from shared.sql_blocks import SqlBlocks
+from shared.windows import Schedule
+
+SQL = SqlBlocks(Path(__file__).parent / "sql")
+
+HOURLY = "analytics.aggregate-hourly"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that a step looks at. `why` also says what to do where it is not done."""
+
+    subject: str
+    done: bool
+    why: str
+
+
+def of_account(
+    worker: Worker, needs: Sequence[provision.Needs], account: provision.Account
+) -> Iterator[Finding]:
+    """What the account holds of what the worker needs."""
+    todo = {one.why: one.line for one in provision.missing(needs, account, os.environ)}
+    for why, line in todo.items():
+        yield Finding(why, False, f"missing: {line}")
+    if not todo:
+        yield Finding("account", True, "queues, bucket, Hyperdrive and gate are there")
+    for name in (worker.queue.name, worker.queue.dead_letter_name):
+        is_consumed = worker.name in account.consumers.get(name, [])
+        why = f"consumed by {worker.name}" if is_consumed else f"make deploy ENV={worker.env}"
+        yield Finding(f"consumer of {name}", is_consumed, why)
+
+
+def of_schema(url: str) -> Iterator[Finding]:
+    """Whether the database has the schema."""
+    pending = [line[3:].strip() for line in status(url).splitlines() if line.startswith("[ ]")]
+    why = (
+        f"pending: {', '.join(pending)}: mauntic db migrate, or db adopt" if pending else "migrated"
+    )
+    yield Finding("schema", not pending, why)
+
+
+def of_today(db: Database, worker: Worker, now: datetime) -> Iterator[Finding]:
+    """Whether yesterday's hours and today's are booked: what later hours add to."""
+    job = worker.by_type.get(HOURLY)
+    if job is None:
+        return
+    end = now.replace(minute=0, second=0, microsecond=0)
+    start = midnight(now.date() - timedelta(days=1))
+    due = schedule_of(job).between(start, end)
+    # The newest hour may be due this very minute: the first tick takes it.
+    missing = len(due[:-1]) - len(succeeded(db, job, start, due[-1].start))
+    command = (
+        f"mauntic backfill {HOURLY} --from {start:%Y-%m-%d} --to {end:%Y-%m-%dT%H:%MZ} --remote"
+    )
+    why = f"{missing} hours of today and yesterday were not run: {command}"
+    yield Finding("hours before", missing <= 0, why if missing > 0 else "run")
+
+
+def of_age(db: Database, worker: Worker, now: datetime, period: timedelta) -> Iterator[Finding]:
+    """Whether the crons have been at work for that long."""
+    types = [job.type for job in worker.jobs if job.schedule]
+    first = [row["first_tick"] for row in db.rows(SQL["cutover_first_tick"], job_types=types)]
+    if not first:
+        yield Finding(
+            "crons", False, "none has fired yet: mauntic cutover enable, then the next hour"
+        )
+        return
+    age = now - min(first)
+    done = age >= period
+    hours = f"{age.total_seconds() / 3_600:.1f} of {period.total_seconds() / 3_600:.0f} hours"
+    yield Finding("crons", done, f"at work for {hours}" + ("" if done else ": watch on"))
+
+
+def of_windows(db: Database, worker: Worker, now: datetime, period: timedelta) -> Iterator[Finding]:
+    """Of every schedule, the windows that are due and past their grace."""
+    for job in worker.jobs:
+        if job.schedule is None:
+            continue
+        begun = [
+            row["first_tick"] for row in db.rows(SQL["cutover_first_tick"], job_types=[job.type])
+        ]
+        since = max(now - period, *begun) if begun else now
+        due = [
+            window
+            for window in job.schedule.between(job.schedule.window_of(since).start, now)
+            if since <= job.schedule.planned_for(window) <= now - job.schedule.grace
+        ]
+        run = set(succeeded(db, job, due[0].start, due[-1].end)) if due else set()
+        missing = [window for window in due if window.start not in run]
+        why = f"{len(due) - len(missing)} of {len(due)} due windows were run"
+        first = f"; the first that was not is {missing[0]}" if missing else ""
+        yield Finding(job.type, not missing, why + first)
+
+
+def of_ills(db: Database, worker: Worker, since: datetime) -> Iterator[Finding]:
+    """Dead, failing, skipped and overdue windows, and dead letters."""
+    types = {job.type for job in worker.jobs} | {"unknown"}
+    ills = [row for row in db.rows(SQL["cutover_unwell"], since=since) if row["job_type"] in types]
+    for row in ills:
+        why = f"{row['count']} {row['what']}: {row['error'] or 'late'}"
+        yield Finding(row["job_type"], row["what"] == "succeeded", why)
+    if not ills:
+        yield Finding("ills", True, "nothing dead, failing, skipped or overdue")
+
+
+def succeeded(db: Database, job: Job, start: datetime, end: datetime) -> list[datetime]:
+    rows = db.rows(SQL["cutover_succeeded"], job_type=job.type, start=start, end=end)
+    return [row["window_start"] for row in rows]
+
+
+def schedule_of(job: Job) -> Schedule:
+    assert job.schedule is not None
+    return job.schedule
+
+
+def midnight(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)

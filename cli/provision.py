@@ -1,0 +1,245 @@
+"""`mauntic provision`: what a deployment needs in the account, and the commands that make it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tomllib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cli.output import Refusal, console, print_json
+from cli.remote.api import BASE_URL, VendorApi, VendorRefused
+from cli.workers import workers
+
+ROOT = Path(__file__).parent.parent
+CONFIG = ROOT / "wrangler.toml"
+
+# The longest that the vendor keeps a message: a dead letter outlasts a fortnight without Postgres.
+DEAD_LETTER_RETENTION_S = 1_209_600
+HYPERDRIVE = "mauntic"
+# Above what all consumers together open (their max_concurrency), below what Postgres has to give.
+ORIGIN_CONNECTIONS = 60
+ALERT_SECRET = "ALERT_WEBHOOK_URL"
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What one env of wrangler.toml leans on. `gate` is the secret that holds its crons."""
+
+    env: str
+    script: str
+    queues: tuple[str, ...]
+    buckets: tuple[str, ...]
+    gate: str
+
+
+@dataclass
+class Account:
+    """What the vendor's account holds. Retention in seconds by queue, secrets by script."""
+
+    queues: dict[str, int | None] = field(default_factory=dict)
+    buckets: set[str] = field(default_factory=set)
+    hyperdrives: dict[str, dict[str, Any]] = field(default_factory=dict)
+    secrets: dict[str, set[str]] = field(default_factory=dict)
+    consumers: dict[str, list[str]] = field(default_factory=dict)
+    scripts: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True)
+class Command:
+    """A line for a shell. What is secret is named in it, not spelled out."""
+
+    why: str
+    line: str
+
+
+def provision(
+    plan: Annotated[bool, typer.Option("--plan", help="Print what is missing.")] = False,
+    apply: Annotated[bool, typer.Option("--apply", help="Run it; can be repeated.")] = False,
+    env: Annotated[list[str] | None, typer.Option(help="An env; all if not given.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Queues, bucket, Hyperdrive and secrets of the account, as far as they are missing.
+
+    Works on CLOUDFLARE_ACCOUNT_ID by CLOUDFLARE_API_TOKEN. Hyperdrive is led to DATABASE_URL.
+
+    Examples:
+
+      mauntic provision --plan
+
+      mauntic provision --apply --env analytics
+    """
+    if plan == apply:
+        raise Refusal("Say either --plan or --apply.")
+    needs = needs_of(CONFIG, env)
+    with open_api(os.environ) as api:
+        todo = missing(needs, read_account(api, needs), os.environ)
+        if apply:
+            run_all(todo)
+            todo = missing(needs, read_account(api, needs), os.environ)
+            if todo:
+                raise Refusal(f"Still missing: {'; '.join(command.why for command in todo)}.")
+        hyperdrive = read_account(api, needs).hyperdrives.get(HYPERDRIVE)
+    _show(todo, hyperdrive, as_json)
+
+
+@contextmanager
+def open_api(environment: Mapping[str, str]) -> Iterator[VendorApi]:
+    """The vendor's API for the account that the environment names."""
+    names = ("CLOUDFLARE_ACCOUNT_ID", "CLOUDFLARE_API_TOKEN")
+    absent = [name for name in names if not environment.get(name)]
+    if absent:
+        raise Refusal(f"Set {' and '.join(absent)}: the account to work on, and a token for it.")
+    account, token = (environment[name] for name in names)
+    base_url = environment.get("CLOUDFLARE_API_BASE_URL") or BASE_URL
+    with closing(VendorApi(account, token, base_url)) as api:
+        yield api
+
+
+def needs_of(config: Path, only: Sequence[str] | None = None) -> list[Needs]:
+    """What each env of wrangler.toml needs; Refusal for an env that is not there."""
+    envs: dict[str, Any] = tomllib.loads(config.read_text(encoding="utf-8"))["env"]
+    strangers = set(only or ()) - envs.keys()
+    if strangers:
+        raise Refusal(f"wrangler.toml has no env {', '.join(sorted(strangers))}.")
+    gates = {worker.env: worker.gate for worker in workers()}
+    return [_needs(name, envs[name], gates[name]) for name in envs if not only or name in only]
+
+
+def _needs(env: str, table: Mapping[str, Any], gate: str) -> Needs:
+    queues = table.get("queues", {})
+    named = [one["queue"] for kind in ("producers", "consumers") for one in queues.get(kind, [])]
+    dead = [
+        one["dead_letter_queue"]
+        for one in queues.get("consumers", [])
+        if "dead_letter_queue" in one
+    ]
+    buckets = tuple(one["bucket_name"] for one in table.get("r2_buckets", []))
+    return Needs(env, table["name"], tuple(dict.fromkeys([*named, *dead])), buckets, gate)
+
+
+def read_account(api: VendorApi, needs: Sequence[Needs]) -> Account:
+    """What is there now."""
+    account = Account()
+    for queue in api.pages("/queues"):
+        settings = queue.get("settings") or {}
+        name = queue["queue_name"]
+        account.queues[name] = settings.get("message_retention_period")
+        account.consumers[name] = [
+            str(one.get("script") or one.get("service") or "")
+            for one in queue.get("consumers") or []
+        ]
+    account.buckets = {
+        one["name"] for one in api.ask("GET", "/r2/buckets?per_page=1000")["buckets"]
+    }
+    account.hyperdrives = {one["name"]: one for one in api.ask("GET", "/hyperdrive/configs")}
+    for need in needs:
+        secrets = _secrets(api, need.script)
+        if secrets is not None:
+            account.scripts.add(need.script)
+        account.secrets[need.script] = secrets or set()
+    return account
+
+
+def _secrets(api: VendorApi, script: str) -> set[str] | None:
+    """The names alone: values cannot be read. None where the worker was never deployed."""
+    try:
+        return {one["name"] for one in api.ask("GET", f"/workers/scripts/{script}/secrets")}
+    except VendorRefused as error:
+        if error.status == 404:
+            return None
+        raise
+
+
+def missing(
+    needs: Sequence[Needs], account: Account, environment: Mapping[str, str]
+) -> list[Command]:
+    """The commands that are left, in the order in which they must run."""
+    return [
+        *_queues(needs, account),
+        *_buckets(needs, account),
+        *_hyperdrive(account),
+        *_secret_commands(needs, account, environment),
+    ]
+
+
+def _queues(needs: Sequence[Needs], account: Account) -> Iterator[Command]:
+    for name in dict.fromkeys(name for need in needs for name in need.queues):
+        is_dead = name.endswith("-dlq")
+        keep = f" --message-retention-period-secs {DEAD_LETTER_RETENTION_S}" if is_dead else ""
+        if name not in account.queues:
+            yield Command(f"queue {name}", f"wrangler queues create {name}{keep}")
+        elif is_dead and account.queues[name] != DEAD_LETTER_RETENTION_S:
+            yield Command(f"14 days of {name}", f"wrangler queues update {name}{keep}")
+
+
+def _buckets(needs: Sequence[Needs], account: Account) -> Iterator[Command]:
+    for name in dict.fromkeys(name for need in needs for name in need.buckets):
+        if name not in account.buckets:
+            yield Command(f"bucket {name}", f"wrangler r2 bucket create {name}")
+
+
+def _hyperdrive(account: Account) -> Iterator[Command]:
+    known = account.hyperdrives.get(HYPERDRIVE)
+    if known is None:
+        yield Command(
+            f"Hyperdrive {HYPERDRIVE}",
+            f'wrangler hyperdrive create {HYPERDRIVE} --connection-string "$DATABASE_URL"'
+            f" --caching-disabled --origin-connection-limit {ORIGIN_CONNECTIONS}",
+        )
+    elif not (known.get("caching") or {}).get("disabled"):
+        yield Command(
+            f"no caching in Hyperdrive {HYPERDRIVE}",
+            f"wrangler hyperdrive update {known['id']} --caching-disabled",
+        )
+
+
+def _secret_commands(
+    needs: Sequence[Needs], account: Account, environment: Mapping[str, str]
+) -> Iterator[Command]:
+    """A new worker starts with its gate held: only `mauntic cutover enable` lets its crons go."""
+    for need in needs:
+        known = account.secrets.get(need.script, set())
+        if need.gate not in known:
+            line = f"printf false | wrangler secret put {need.gate} --env {need.env}"
+            yield Command(f"gate {need.gate}, held", line)
+        if ALERT_SECRET not in known and environment.get(ALERT_SECRET):
+            line = f"printenv {ALERT_SECRET} | wrangler secret put {ALERT_SECRET} --env {need.env}"
+            yield Command(f"{ALERT_SECRET} of {need.env}", line)
+
+
+def run_all(commands: Sequence[Command], run: Callable[[str], int] | None = None) -> None:
+    """Run the commands one after the other; Refusal at the first that fails."""
+    for command in commands:
+        console.print(f"$ {command.line}", markup=False, highlight=False)
+        if '"$DATABASE_URL"' in command.line and not os.environ.get("DATABASE_URL"):
+            raise Refusal("Set DATABASE_URL: Hyperdrive has to be led to the database.")
+        if (run or shell)(command.line) != 0:
+            raise Refusal(f"{command.why}: the command failed; apply again when it is mended.")
+
+
+def shell(line: str) -> int:
+    """Run a line with our own wrangler and Node before any others."""
+    places = [ROOT / ".venv" / "bin", ROOT / "node_modules" / ".bin"]
+    path = os.pathsep.join([*map(str, places), os.environ.get("PATH", os.defpath)])
+    ready = ["sh", "-c", f"set -e; {line}"]
+    return subprocess.run(ready, cwd=ROOT, env={**os.environ, "PATH": path}).returncode
+
+
+def _show(todo: Sequence[Command], hyperdrive: Mapping[str, Any] | None, as_json: bool) -> None:
+    if as_json:
+        commands = [{"why": command.why, "command": command.line} for command in todo]
+        print_json({"missing": commands, "hyperdrive_id": hyperdrive and hyperdrive["id"]})
+        return
+    for command in todo:
+        console.print(f"# {command.why}\n{command.line}", markup=False, highlight=False)
+    if not todo:
+        console.print("Nothing is missing.")
+    if hyperdrive:
+        console.print(f"The deployment takes HYPERDRIVE_ID={hyperdrive['id']}", highlight=False)

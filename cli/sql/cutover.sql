@@ -1,0 +1,118 @@
+-- name: cutover_compare_aggregates
+-- Where the old rows and ours differ, what both say, and what the events themselves say. A row that
+-- counts nothing is as good as none.
+with old as (
+    select organization_id, date, event_type, count, unique_count
+    from jsonb_to_recordset(cast(:old as jsonb)) as old (
+        organization_id uuid, date date, event_type text, count bigint, unique_count bigint
+    )
+    where event_type not like 'monthly:%' and count > 0
+),
+ours as (
+    select organization_id, date, event_type, count, unique_count
+    from analytics.event_aggregates
+    where date >= cast(:start as date) and date < cast(:end as date)
+        and event_type not like 'monthly:%' and count > 0
+),
+differing as (
+    select organization_id, date, event_type, old.count as old_count, ours.count as our_count,
+        old.unique_count as old_unique, ours.unique_count as our_unique
+    from old
+    full join ours using (organization_id, date, event_type)
+    where (old.count, coalesce(old.unique_count, ours.unique_count))
+        is distinct from (ours.count, ours.unique_count)
+),
+events as (
+    select differing.organization_id, differing.date, differing.event_type,
+        count(*) as count, count(distinct event.contact_id) as unique_count
+    from differing
+    join analytics.contact_activity as event
+        on event.organization_id = differing.organization_id and event.event_type = differing.event_type
+        and event.occurred_at >= differing.date::timestamp at time zone 'UTC'
+        and event.occurred_at < (differing.date + 1)::timestamp at time zone 'UTC'
+    group by differing.organization_id, differing.date, differing.event_type
+)
+select 'event_aggregates' as table_name, organization_id::text, date, event_type as what,
+    concat(old_count, ' / ', old_unique) as old_says,
+    concat(our_count, ' / ', our_unique) as ours_say,
+    concat(coalesce(events.count, 0), ' / ', coalesce(events.unique_count, 0)) as events_say,
+    (coalesce(events.count, 0), coalesce(events.unique_count, 0))
+        = (coalesce(our_count, 0), coalesce(our_unique, 0)) as ours_are_right
+from differing
+left join events using (organization_id, date, event_type)
+order by date, organization_id, event_type
+
+-- name: cutover_compare_stats
+-- The same for campaigns: a difference a column.
+with old as (
+    select row.campaign_id, row.organization_id, row.date, figure.key as what, figure.value::bigint as value
+    from jsonb_to_recordset(cast(:old as jsonb)) as row (
+        campaign_id uuid, organization_id uuid, date date, sent bigint, delivered bigint, opened bigint,
+        unique_opened bigint, clicked bigint, unique_clicked bigint, bounced bigint, complained bigint,
+        unsubscribed bigint
+    )
+    cross join lateral jsonb_each_text(to_jsonb(row) - 'campaign_id' - 'organization_id' - 'date') as figure
+    where figure.value is not null
+),
+ours as (
+    select row.campaign_id, row.organization_id, row.date, figure.key as what, figure.value::bigint as value
+    from analytics.campaign_daily_stats as row
+    cross join lateral jsonb_each_text(
+        to_jsonb(row) - 'campaign_id' - 'organization_id' - 'date' - 'updated_at'
+    ) as figure
+    where row.date >= cast(:start as date) and row.date < cast(:end as date)
+        and figure.key = any(cast(:figures as text[]))
+),
+differing as (
+    select campaign_id, organization_id, date, what, old.value as old_value, ours.value as our_value
+    from old
+    full join ours using (campaign_id, organization_id, date, what)
+    where coalesce(old.value, 0) <> coalesce(ours.value, 0)
+),
+events as (
+    select differing.campaign_id, differing.organization_id, differing.date, differing.what,
+        case when differing.what like 'unique\_%' then count(distinct event.contact_id) else count(*) end as value
+    from differing
+    join analytics.contact_activity as event
+        on event.organization_id = differing.organization_id
+        and event.event_type = 'email_' || replace(differing.what, 'unique_', '')
+        and translate(lower(event.event_source), '-{}', '') = replace(differing.campaign_id::text, '-', '')
+        and event.occurred_at >= differing.date::timestamp at time zone 'UTC'
+        and event.occurred_at < (differing.date + 1)::timestamp at time zone 'UTC'
+    group by differing.campaign_id, differing.organization_id, differing.date, differing.what
+)
+select 'campaign_daily_stats' as table_name, organization_id::text, date,
+    concat(campaign_id, ' ', what) as what,
+    old_value::text as old_says, our_value::text as ours_say, coalesce(events.value, 0)::text as events_say,
+    coalesce(events.value, 0) = coalesce(our_value, 0) as ours_are_right
+from differing
+left join events using (campaign_id, organization_id, date, what)
+order by date, organization_id, campaign_id, what
+
+-- name: cutover_succeeded
+-- The windows of a job in a range that were run.
+select window_start
+from ops.job_runs
+where job_type = :job_type and shard = '' and status = 'succeeded'
+    and window_start >= :start and window_end <= :end
+order by window_start
+
+-- name: cutover_unwell
+-- What went wrong since then, a row a job and kind.
+select job_type, status as what, count(*) as count, max(error_text) as error
+from ops.job_runs
+where shard = '' and scheduled_for >= :since and (status in ('dead', 'skipped', 'failed') or overdue_at is not null)
+group by job_type, status
+union all
+select coalesce(job_type, 'unknown'), 'dead letter', count(*), max(error)
+from ops.dead_letters
+where dead_at >= :since and status = 'dead'
+group by job_type
+order by 1, 2
+
+-- name: cutover_first_tick
+-- When a cron first enqueued something of a job, as far as the ledger remembers.
+select job_type, min(scheduled_for) as first_tick
+from ops.job_runs
+where trigger in ('cron', 'catch-up') and shard = '' and job_type = any(cast(:job_types as text[]))
+group by job_type

@@ -1,0 +1,108 @@
+-- name: find_contacts
+-- Contacts by id or by e-mail address: an address may be known to several organisations.
+select organization_id, id as contact_id, email, phone, custom_fields
+from crm.contacts
+where id::text = lower(:contact) or email = :contact
+order by organization_id, id
+limit 10
+
+-- name: engagement_events
+-- What a contact did in the time that engagement looks at.
+select event_type, occurred_at
+from analytics.contact_activity
+where organization_id = :organization_id and contact_id = :contact_id
+    and occurred_at >= :start and occurred_at < :t
+    and event_type in ('email_opened', 'email_clicked', 'form_submitted', 'page_visited', 'content_download')
+
+-- name: contact_signals
+select signal_type, source, detected_at, weight, decay_model, decay_hours, expires_at
+from scoring.intent_signals
+where organization_id = :organization_id and contact_id = :contact_id and detected_at <= :t
+order by detected_at desc
+
+-- name: factor_configs
+select category, factor, weight, enabled
+from scoring.scoring_configs
+where organization_id = :organization_id
+
+-- name: signal_configs
+select signal_type, weight, decay_hours, enabled
+from scoring.signal_configs
+where organization_id = :organization_id
+
+-- name: stored_score
+-- The stored score, and whether a change waits to be computed.
+select total_score, grade, fit_score, engagement_score, intent_score, scored_at,
+    exists (
+        select 1 from scoring.recompute_backlog as entry
+        where entry.organization_id = known.organization_id and entry.contact_id = known.contact_id
+    ) as outdated
+from scoring.lead_scores as known
+where organization_id = :organization_id and contact_id = :contact_id
+
+-- name: score_on
+-- The score as it stood at the end of a day: that of the newest day, up to it, on which it was written.
+select date as since, total_score, fit_score, engagement_score, intent_score
+from scoring.score_history
+where organization_id = :organization_id and contact_id = :contact_id and date <= :date
+order by date desc
+limit 1
+
+-- name: request_recompute
+-- Ask for the contacts of an organisation, for one contact, or (both null) for all.
+insert into scoring.recompute_backlog as entry (organization_id, contact_id, reason)
+select organization_id, id, 'operator'
+from crm.contacts
+where (cast(:organization_id as uuid) is null or organization_id = :organization_id)
+    and (cast(:contact_id as uuid) is null or id = :contact_id)
+order by organization_id, id
+on conflict (organization_id, contact_id) do update set version = excluded.version, reason = excluded.reason
+
+-- name: map_customers
+-- What the shop knows of its customers, under the names that scores look at: how much one spent in
+-- the year before as the size of a company, the channels that he bought through as seniority, and
+-- a direct number of everybody who is no newcomer.
+update crm.contacts as contact set
+    custom_fields = contact.custom_fields || mapped.fields
+from (
+    select id,
+        jsonb_build_object(
+            'company_size', case
+                when left(custom_fields ->> 'history_segment', 1) in ('1', '2') then 'smb'
+                when left(custom_fields ->> 'history_segment', 1) in ('3', '4') then 'mid'
+                else 'enterprise'
+            end,
+            'seniority', case custom_fields ->> 'channel'
+                when 'Multichannel' then 'c_level' when 'Web' then 'director' else 'manager' end
+        )
+        || case when custom_fields ->> 'is_new' = 'false' then '{"direct_phone": "on file"}' else '{}' end::jsonb as fields
+    from crm.contacts
+    where organization_id = :organization_id
+) as mapped
+where contact.id = mapped.id and contact.custom_fields is distinct from contact.custom_fields || mapped.fields
+
+-- name: map_signals
+-- A visit is a visit; a purchase is worth a demo request. Ids derive from the events.
+insert into scoring.intent_signals (id, organization_id, contact_id, signal_type, source, detected_at, decay_model)
+select md5('signal/' || id::text)::uuid, organization_id, contact_id,
+    case event_type when :visit_type then 'WEBSITE_VISIT' else 'DEMO_REQUEST' end,
+    'hillstrom', occurred_at,
+    case event_type when :visit_type then 'linear' else 'exponential' end
+from analytics.contact_activity
+where organization_id = :organization_id and event_type in (:visit_type, :purchase_type)
+on conflict (id) do nothing
+
+-- name: grades
+-- How many contacts of an organisation have which grade, and their scores.
+select grade, count(*) as contacts, min(total_score) as lowest, max(total_score) as highest
+from scoring.lead_scores
+where organization_id = :organization_id
+group by grade
+order by grade
+
+-- name: best_scores
+select contact_id, total_score as score, grade, top_contributors
+from scoring.lead_scores
+where organization_id = :organization_id
+order by total_score desc, intent_score desc, contact_id
+limit :limit

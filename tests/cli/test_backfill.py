@@ -1,0 +1,237 @@
+"""`mauntic backfill`: the real worker behind the account's queue, the ledger as the only memory."""
+
+from __future__ import annotations
+
+import _thread
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from analytics.worker import WORKER
+from cli.filling import Filling, plan
+from shared.adapters.postgres import Postgres
+from shared.windows import Window
+from tests.cli.harness import HOURLY, QUEUE, Answer, Cli, Consumer
+from tests.cli.test_dlq import Outbox
+from tests.cli.test_jobs import HOUR, add_run
+from tests.cli.vendor import Vendor
+
+DAY = datetime(2026, 3, 10, tzinfo=UTC)
+JOB = WORKER.by_type[HOURLY]
+SCHEDULE = JOB.schedule
+assert SCHEDULE is not None
+
+
+def fill(cli: Cli, hours: int, *more: object) -> Answer:
+    return cli(
+        "backfill", HOURLY, "--from", "2026-03-10", "--to", (DAY + hours * HOUR).isoformat(),
+        "--remote", "--json", *more,
+    )  # fmt: skip
+
+
+def statuses(db: Postgres) -> dict[int, tuple[str, str]]:
+    rows = db.rows("select window_start, status, trigger from ops.job_runs order by 1")
+    return {round((r["window_start"] - DAY) / HOUR): (r["status"], r["trigger"]) for r in rows}
+
+
+def hours_of(bodies: list[dict[str, Any]]) -> list[int]:
+    ends = [datetime.fromisoformat(body["scheduledFor"]) for body in bodies]
+    return [round((end - DAY) / HOUR) - 1 for end in ends]
+
+
+def add_event(db: Postgres, hour: float) -> None:
+    db.execute(
+        "insert into analytics.contact_activity"
+        " (organization_id, contact_id, event_type, occurred_at, created_at)"
+        " values (gen_random_uuid(), gen_random_uuid(), 'email_sent', :at, :at)",
+        at=DAY + hour * HOUR,
+    )
+
+
+def test_a_range_is_run_whole_and_summed_up(cli: Cli, consumer: Consumer, db: Postgres) -> None:
+    for hour in (0.5, 1.5, 1.6):
+        add_event(db, hour)
+    answer = fill(cli, 5, "--at-most", 2)
+    told = answer.json
+    assert (answer.code, told["windows"], told["succeeded"]) == (0, 5, 5)
+    assert (told["rows_read"], told["dead"], told["in_flight"]) == (3, [], 0)
+    assert statuses(db) == dict.fromkeys(range(5), ("succeeded", "backfill"))
+    assert hours_of(consumer.bodies) == [0, 1, 2, 3, 4]
+    assert consumer.most_at_once <= 2
+    [booked] = db.rows("select sum(count) as count from analytics.event_aggregates")
+    assert booked["count"] == 3
+    again = fill(cli, 5)
+    assert (again.code, again.json["windows"], len(consumer.bodies)) == (0, 0, 5)
+
+
+@pytest.fixture
+def mixed(db: Postgres) -> None:
+    """A window in every state; those without a lease are abandoned."""
+    now = datetime.now(UTC)
+    live, over = now + timedelta(minutes=10), now - timedelta(minutes=1)
+    states = [
+        ("succeeded", None), ("dead", over), ("skipped", None), ("queued", over), ("queued", live),
+        ("running", over), ("running", live), ("failed", over), ("failed", live), ("sharded", live),
+    ]  # fmt: skip
+    for hour, (status, lease) in enumerate(states):
+        add_run(db, DAY + hour * HOUR, status, lease_until=lease)
+
+
+@pytest.mark.parametrize(
+    ("only", "expected"),
+    [("missing", [2, 3, 5, 7, 10]), ("failed", [1, 7]), ("all", [0, 1, 2, 3, 5, 7, 10])],
+)
+@pytest.mark.usefixtures("mixed")
+def test_only_what_is_asked_for_and_never_what_is_running(
+    cli: Cli, consumer: Consumer, db: Postgres, only: str, expected: list[int]
+) -> None:
+    before = statuses(db)
+    planned = fill(cli, 11, "--only", only, "--dry-run").json
+    starts = [
+        datetime.fromisoformat(row["window"].partition("/")[0]) for row in planned["would_run"]
+    ]
+    assert [round((start - DAY) / HOUR) for start in starts] == expected
+    assert (len(planned["busy"]), consumer.bodies, statuses(db)) == (4, [], before)
+    answer = fill(cli, 11, "--only", only)
+    assert (answer.code, answer.json["succeeded"], len(answer.json["busy"])) == (
+        0,
+        len(expected),
+        4,
+    )
+    assert sorted(hours_of(consumer.bodies)) == expected
+    after = statuses(db)
+    assert all(after[hour] == before[hour] for hour in before if hour not in expected)
+
+
+def test_the_windows_in_flight_are_bounded(cli: Cli, vendor: Vendor, consumer: Consumer) -> None:
+    """While nobody answers, no more than the bound is sent."""
+    consumer.hold.clear()
+    threading.Timer(1.0, consumer.hold.set).start()
+    counted = []
+    threading.Timer(0.9, lambda: counted.append(len(vendor.sent))).start()
+    assert fill(cli, 9, "--at-most", 3).code == 0
+    assert counted == [3]
+
+
+def test_windows_that_die_are_told_and_fail_the_command(
+    cli: Cli, consumer: Consumer, db: Postgres
+) -> None:
+    db.execute("drop table analytics.hourly_cells cascade")
+    answer = fill(cli, 2)
+    assert (answer.code, len(answer.json["dead"])) == (1, 2)
+    assert "42P01" in answer.json["dead"][0]["error"]
+    assert fill(cli, 2).json["windows"] == 0  # dead is no longer missing
+    assert fill(cli, 2, "--only", "failed").json["windows"] == 2
+
+
+def test_an_interruption_is_harmless(cli: Cli, consumer: Consumer, db: Postgres) -> None:
+    consumer.hold.clear()
+    threading.Timer(0.8, _thread.interrupt_main).start()
+    answer = fill(cli, 6, "--at-most", 2)
+    assert (answer.code, answer.json["interrupted"], answer.json["in_flight"]) == (130, True, 2)
+    consumer.hold.set()
+    while len([1 for status, _ in statuses(db).values() if status == "succeeded"]) < 2:
+        time.sleep(0.02)
+    rest = fill(cli, 6)
+    assert (rest.code, rest.json["succeeded"]) == (0, 4)
+    assert sorted(hours_of(consumer.bodies)) == list(range(6))
+
+
+def test_what_cannot_be_sent_is_not_claimed(cli: Cli, vendor: Vendor, db: Postgres) -> None:
+    del vendor.queues[QUEUE]
+    assert fill(cli, 3).code == 1
+    assert statuses(db) == {}
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "code"),
+    [
+        ("2026-03-11", "2026-03-10", 2),
+        ("soon", "2026-03-10", 2),
+        ("2026-03-10T10:10Z", "2026-03-10T10:50Z", 1),
+        ("2126-03-10", "2126-03-11", 1),
+    ],
+)
+def test_ranges_without_a_whole_past_window_are_refused(
+    cli: Cli, start: str, end: str, code: int
+) -> None:
+    assert cli("backfill", HOURLY, "--from", start, "--to", end, "--remote").code == code
+
+
+def windows(hours: int) -> list[Window]:
+    assert SCHEDULE is not None
+    return SCHEDULE.between(DAY, DAY + hours * HOUR)
+
+
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=st.data())
+def test_backfills_at_once_share_the_windows(db: Postgres, data: st.DataObject) -> None:
+    """Two backfills in any interleaving, with answers in any order: each window is sent once, and
+    ends in one of the two summaries."""
+    assert SCHEDULE is not None
+    db.execute("delete from ops.job_runs")
+    hours = data.draw(st.integers(1, 8))
+    fillings, boxes = [], []
+    for _ in range(2):
+        box = SentWindows()
+        at_most = data.draw(st.integers(1, 4))
+        filling = Filling(
+            db, box, QUEUE, JOB, SCHEDULE, "missing", at_most, lambda: datetime.now(UTC)
+        )
+        filling.begin(plan(db, JOB, windows(hours), "missing", datetime.now(UTC)))
+        fillings.append(filling)
+        boxes.append(box)
+    answered: set[int] = set()
+    while not all(filling.is_done for filling in fillings):
+        filling = data.draw(st.sampled_from([one for one in fillings if not one.is_done]))
+        filling.step()
+        assert filling.in_flight <= filling.at_most
+        open_hours = [hour for box in boxes for hour in box.hours if hour not in answered]
+        if open_hours:
+            hour = data.draw(st.sampled_from(open_hours))
+            answered.add(hour)
+            succeed(db, hour)
+    sent = boxes[0].hours + boxes[1].hours
+    assert sorted(sent) == list(range(hours))
+    assert sum(len(filling.summary.succeeded) for filling in fillings) == hours
+
+
+class SentWindows(Outbox):
+    """Keeps which hours were sent."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hours: list[int] = []
+
+    def send(self, queue: str, bodies: Any, delay_s: int = 0, advance: Any = None) -> None:
+        self.hours += hours_of(bodies)
+
+
+def succeed(db: Postgres, hour: int) -> None:
+    db.execute(
+        "update ops.job_runs set status = 'succeeded', lease_until = null"
+        " where window_start = :start",
+        start=DAY + hour * HOUR,
+    )
+
+
+def test_a_window_whose_message_was_lost_is_given_up_when_its_lease_ends(db: Postgres) -> None:
+    assert SCHEDULE is not None
+    now = [datetime.now(UTC)]
+    filling = Filling(db, SentWindows(), QUEUE, JOB, SCHEDULE, "missing", 2, lambda: now[0])
+    filling.begin(plan(db, JOB, windows(1), "missing", now[0]))
+    filling.step()
+    now[0] += timedelta(minutes=15)
+    filling.step()
+    assert (filling.in_flight, filling.summary.unanswered) == (1, [])
+    now[0] += timedelta(minutes=2)
+    filling.step()
+    assert (filling.in_flight, filling.summary.unanswered) == (0, windows(1))
+    assert filling.is_done

@@ -1,0 +1,290 @@
+"""From the old scheduler to this one: what each step says, on a real ledger and real rows."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from analytics.worker import WORKER
+from cli import findings, provision, shadow
+from cli.output import Refusal
+from cli.provision import Account, needs_of
+from cli.shadow import Days
+from shared.adapters.postgres import Postgres
+from tests.cli.harness import DLQ, HOURLY, QUEUE, Cli
+
+DAY = datetime(2026, 3, 10, tzinfo=UTC)
+REPORTS = "analytics.generate-daily-reports"
+CAMPAIGN = UUID(int=77)
+DAYS = Days(date(2026, 3, 10), date(2026, 3, 11))
+
+
+@pytest.fixture
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where old rows are kept."""
+    for function in (shadow.keep, shadow.kept, shadow.kept_file):
+        defaults = tuple(tmp_path for _ in function.__defaults__ or ())
+        monkeypatch.setattr(function, "__defaults__", defaults)
+    return tmp_path
+
+
+def ran(
+    db: Postgres, kind: str, start: datetime, hours: int = 1, times: int = 1, **more: Any
+) -> None:
+    """Windows in the ledger."""
+    for number in range(times):
+        first = start + number * timedelta(hours=hours)
+        row = {
+            "job_type": kind,
+            "window_start": first,
+            "window_end": first + timedelta(hours=hours),
+            "status": "succeeded",
+            "trigger": "cron",
+            "scheduled_for": first + timedelta(hours=hours),
+        } | more
+        names = ", ".join(row)
+        marks = ", ".join(f":{name}" for name in row)
+        db.execute(f"insert into ops.job_runs ({names}) values ({marks})", **row)
+
+
+def event(db: Postgres, contact: int, kind: str = "email_opened") -> None:
+    db.execute(
+        "insert into analytics.contact_activity"
+        " (organization_id, contact_id, event_type, event_source, occurred_at)"
+        " values (cast(:o as uuid), cast(:c as uuid), :kind, :source, :at)",
+        o=str(UUID(int=1)), c=str(UUID(int=contact)), kind=kind, source=str(CAMPAIGN).upper(),
+        at=DAY + timedelta(hours=9),
+    )  # fmt: skip
+
+
+def rollup(db: Postgres, count: int, unique: int) -> None:
+    db.execute(
+        "insert into analytics.event_aggregates"
+        " (organization_id, date, event_type, count, unique_count)"
+        " values (cast(:o as uuid), :day, 'email_opened', :count, :unique)"
+        " on conflict (organization_id, date, event_type)"
+        " do update set count = excluded.count, unique_count = excluded.unique_count",
+        o=str(UUID(int=1)), day=DAYS.start, count=count, unique=unique,
+    )  # fmt: skip
+
+
+def stats(db: Postgres, opened: int, unique_opened: int) -> None:
+    db.execute(
+        "insert into analytics.campaign_daily_stats"
+        " (campaign_id, organization_id, date, opened, unique_opened)"
+        " values (cast(:c as uuid), cast(:o as uuid), :day, :opened, :unique)"
+        " on conflict (campaign_id, organization_id, date)"
+        " do update set opened = excluded.opened, unique_opened = excluded.unique_opened",
+        c=str(CAMPAIGN), o=str(UUID(int=1)), day=DAYS.start, opened=opened, unique=unique_opened,
+    )  # fmt: skip
+
+
+def shadow_run(cli: Cli, *more: str) -> Any:
+    return cli("cutover", "shadow", "--from", "2026-03-10", "--to", "2026-03-11", "--json", *more)
+
+
+def test_shadow_keeps_the_old_rows_then_asks_for_the_runs_then_compares(
+    cli: Cli, db: Postgres, kept: Path
+) -> None:
+    event(db, 1)
+    event(db, 2)
+    rollup(db, 4, 2)  # the old scheduler ran its hour twice
+    stats(db, 2, 2)
+    first = shadow_run(cli)
+    assert first.code == 1
+    assert [one["subject"] for one in first.json] == [HOURLY, REPORTS]
+    assert "24 windows were not run: mauntic backfill" in first.json[0]["why"]
+    ran(db, HOURLY, DAY, times=24, trigger="backfill")
+    ran(db, REPORTS, DAY, hours=24, trigger="backfill")
+    rollup(db, 2, 2)  # what our job wrote
+    second = shadow_run(cli)
+    assert second.code == 0
+    assert second.json["ours_wrong"] == 0
+    [difference] = second.json["differences"]
+    assert (difference["old_says"], difference["ours_say"]) == ("4 / 2", "2 / 2")
+    assert (difference["events_say"], difference["ours_are_right"]) == ("2 / 2", True)
+
+
+def test_shadow_fails_where_the_events_do_not_say_what_ours_do(
+    cli: Cli, db: Postgres, kept: Path
+) -> None:
+    event(db, 1)
+    rollup(db, 1, 1)
+    stats(db, 1, 1)
+    shadow.keep(db, DAYS)
+    ran(db, HOURLY, DAY, times=24)
+    ran(db, REPORTS, DAY, hours=24)
+    rollup(db, 7, 1)
+    stats(db, 9, 1)
+    answer = shadow_run(cli)
+    assert answer.code == 1
+    assert answer.json["ours_wrong"] == 2
+    assert {row["what"] for row in answer.json["differences"]} == {
+        "email_opened",
+        f"{CAMPAIGN} opened",
+    }
+
+
+def test_shadow_will_not_take_our_rows_for_old_ones(cli: Cli, db: Postgres, kept: Path) -> None:
+    ran(db, HOURLY, DAY)
+    answer = shadow_run(cli)
+    assert answer.code == 1
+    assert "were not kept" in answer.err
+
+
+def test_shadow_reads_a_copy_in_another_schema(cli: Cli, db: Postgres, kept: Path) -> None:
+    """With the columns that the old tables had: no distinct contacts, narrow counts."""
+    event(db, 1)
+    rollup(db, 1, 1)
+    stats(db, 1, 1)
+    db.execute(
+        "create schema old_one;"
+        "create table old_one.event_aggregates as"
+        " select organization_id, date, event_type, count::int + 2 as count"
+        " from analytics.event_aggregates;"
+        "create table old_one.campaign_daily_stats as"
+        " select campaign_id, organization_id, date, opened::int"
+        " from analytics.campaign_daily_stats"
+    )
+    ran(db, HOURLY, DAY, times=24)
+    ran(db, REPORTS, DAY, hours=24)
+    answer = shadow_run(cli, "--old-schema", "old_one")
+    assert answer.code == 0
+    assert [row["old_says"] for row in answer.json["differences"]] == ["3 / "]
+
+
+def test_a_schema_is_a_name_and_nothing_else(db: Postgres) -> None:
+    with pytest.raises(Refusal):
+        shadow.read_old(db, "x; drop schema crm", DAYS)
+
+
+def test_an_account_without_anything_is_not_ready() -> None:
+    needs = needs_of(provision.CONFIG, ["analytics"])
+    found = list(findings.of_account(WORKER, needs, Account()))
+    assert not any(one.done for one in found)
+    assert any("wrangler queues create" in one.why for one in found)
+
+
+def test_a_deployed_worker_is_ready() -> None:
+    needs = needs_of(provision.CONFIG, ["analytics"])
+    account = Account(
+        queues={QUEUE: 345_600, DLQ: 1_209_600},
+        buckets={"mauntic-warmup-counters"},
+        hyperdrives={"mauntic": {"id": "x", "name": "mauntic", "caching": {"disabled": True}}},
+        secrets={WORKER.name: {WORKER.gate}},
+        consumers={QUEUE: [WORKER.name], DLQ: [WORKER.name]},
+    )
+    found = list(findings.of_account(WORKER, needs, account))
+    assert [one.why for one in found if not one.done] == []
+
+
+def test_a_schema_that_lacks_migrations_is_not_ready(database: str, db: Postgres) -> None:
+    [finding] = findings.of_schema(database)
+    assert finding.done
+    db.execute("delete from ops.schema_migrations where version = '0003'")
+    [finding] = findings.of_schema(database)
+    assert not finding.done
+    assert "0003" in finding.why
+
+
+def test_the_hours_before_must_be_booked(db: Postgres) -> None:
+    now = DAY + timedelta(hours=10, minutes=1)
+    ran(db, HOURLY, DAY - timedelta(days=1), times=30, trigger="backfill")
+    [finding] = findings.of_today(db, WORKER, now)
+    assert not finding.done
+    assert finding.why.startswith("3 hours")
+    ran(db, HOURLY, DAY + timedelta(hours=6), times=3, trigger="backfill")
+    [finding] = findings.of_today(db, WORKER, now)
+    assert finding.done
+
+
+def healthy(db: Postgres) -> datetime:
+    """25 hours of every schedule, by crons."""
+    ran(db, HOURLY, DAY, times=25)
+    ran(db, REPORTS, DAY - timedelta(days=1), hours=24, times=2, scheduled_for=DAY)
+    ran(db, "analytics.reset-warmup-daily", DAY - timedelta(days=1), hours=24, times=2)
+    return DAY + timedelta(hours=25, minutes=40)
+
+
+def looked_at(db: Postgres, now: datetime) -> dict[str, bool]:
+    day = timedelta(hours=24)
+    found = [
+        *findings.of_age(db, WORKER, now, day),
+        *findings.of_windows(db, WORKER, now, day),
+        *findings.of_ills(db, WORKER, now - day),
+    ]
+    return {one.subject: one.done for one in found}
+
+
+def test_a_healthy_day_is_done(db: Postgres) -> None:
+    assert all(looked_at(db, healthy(db)).values())
+
+
+def test_before_a_day_is_over_it_is_not_done(db: Postgres) -> None:
+    ran(db, HOURLY, DAY, times=5)
+    seen = looked_at(db, DAY + timedelta(hours=5, minutes=10))
+    assert [subject for subject, done in seen.items() if not done] == ["crons"]
+
+
+def test_an_hour_that_was_not_run_is_named(db: Postgres) -> None:
+    now = healthy(db)
+    db.execute(
+        "delete from ops.job_runs where job_type = :t and window_start = :s",
+        t=HOURLY,
+        s=DAY + timedelta(hours=12),
+    )
+    assert looked_at(db, now)[HOURLY] is False
+
+
+def test_a_dead_letter_and_a_dead_window_are_named(db: Postgres) -> None:
+    now = healthy(db)
+    db.execute(
+        "update ops.job_runs set status = 'dead', error_text = 'why' where job_type = :t", t=REPORTS
+    )
+    db.execute(
+        "insert into ops.dead_letters (queue, message_id, reason, attempts, dead_at)"
+        " values ('q', 'm', 'invalid', 1, :at)",
+        at=now - timedelta(hours=1),
+    )
+    seen = looked_at(db, now)
+    assert seen[REPORTS] is False
+    assert seen["unknown"] is False
+
+
+def test_enable_opens_the_gate_only_when_all_is_ready(
+    cli: Cli, db: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines: list[str] = []
+
+    def shell(line: str) -> int:
+        lines.append(line)
+        return 0
+
+    monkeypatch.setattr(provision, "shell", shell)
+    answer = cli("cutover", "enable", "--env", "analytics", "--json")
+    assert answer.code == 1
+    assert lines == []
+    start = (datetime.now(UTC) - timedelta(days=1)).replace(
+        hour=0, minute=0, second=0, microsecond=0
+    )
+    ran(db, HOURLY, start, times=49, trigger="backfill")
+    answer = cli("cutover", "enable", "--env", "analytics", "--json")
+    assert answer.code == 0
+    assert lines == ["printf true | wrangler secret put ENABLE_ANALYTICS_CRON --env analytics"]
+
+
+def test_back_closes_the_gate_and_says_when_it_could_not(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(provision, "shell", lambda line: 0)
+    answer = cli("cutover", "back", "--env", "analytics")
+    assert answer.code == 0
+    assert "DISABLE_SCHEDULER=false" in answer.out
+    monkeypatch.setattr(provision, "shell", lambda line: 1)
+    answer = cli("cutover", "back", "--env", "analytics")
+    assert answer.code == 1
+    assert "printf false | wrangler secret put ENABLE_ANALYTICS_CRON" in answer.out

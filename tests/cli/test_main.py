@@ -1,0 +1,91 @@
+"""The command itself: its list, its speed, its help, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli.main import COMMANDS, load
+from tests.cli.harness import Cli
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def leaves(command: Any, name: str) -> list[tuple[str, Any]]:
+    """Every command below, by its words."""
+    below = getattr(command, "commands", None)
+    if not below:
+        return [(name, command)]
+    return [leaf for sub in below for leaf in leaves(below[sub], f"{name} {sub}")]
+
+
+# `demo` and `db` have tests of their own for how they speak.
+EVERY = [
+    leaf for name in COMMANDS if name not in ("demo", "db") for leaf in leaves(load(name), name)
+]
+every = pytest.mark.parametrize(("name", "command"), EVERY, ids=[name for name, _ in EVERY])
+
+
+@every
+def test_every_command_has_examples(name: str, command: Any) -> None:
+    words = name.split()
+    assert "Example" in command.help
+    called = {" ".join(words), " ".join(words[1:])}
+    assert any(
+        f"mauntic {one} " in command.help or f"mauntic {one}\n" in command.help + "\n"
+        for one in called
+    )
+
+
+@every
+def test_every_command_speaks_json(name: str, command: Any) -> None:
+    assert any("--json" in option.opts for option in command.params)
+
+
+def test_the_list_is_shown_without_importing_the_commands() -> None:
+    """The slow modules are those of the commands: HTTP, Postgres, the workers."""
+    code = (
+        "import sys, runpy; sys.argv = ['mauntic', '--help']\n"
+        "from cli.main import main\n"
+        "try: main()\nexcept SystemExit: pass\n"
+        "print([m for m in ('httpx', 'pg8000', 'pydantic', 'watchfiles') if m in sys.modules])"
+    )
+    began = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout.rstrip().endswith("[]"), done.stdout + done.stderr
+    assert all(name in done.stdout for name in COMMANDS)
+    assert time.monotonic() - began < 5  # far above what it takes, for a busy machine
+
+
+def test_wrong_usage_ends_with_2(cli: Cli) -> None:
+    assert cli("jbos").code == 2
+    assert "Did you mean" in cli("jbos").err
+    assert cli("jobs", "run").code == 2
+    assert cli("jobs", "list", "--colour").code == 2
+
+
+def test_errors_go_to_standard_error_alone(cli: Cli) -> None:
+    answer = cli("jobs", "pause", "analytics.nothing", "--json")
+    assert (answer.code, answer.out) == (1, "")
+    assert "analytics.nothing" in answer.err
+
+
+def test_a_database_that_lacks_the_schema_is_one_sentence(
+    cli: Cli, postgres: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", postgres.url)
+    answer = cli("jobs", "list")
+    assert (answer.code, "Traceback" in answer.err, "42P01" in answer.err) == (1, False, True)
+
+
+def test_json_is_nothing_but_json(cli: Cli) -> None:
+    for words in (["jobs", "list"], ["runs", "list"], ["dlq", "list"]):
+        answer = cli(*words, "--json")
+        assert (json.loads(answer.out) is not None, answer.code) == (True, 0)
+    assert "\x1b[" not in cli("jobs", "list").out

@@ -1,0 +1,156 @@
+"""What the account lacks, as commands; an account that answers as the vendor does."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from analytics.worker import WORKER
+from cli import provision
+from cli.output import Refusal
+from tests.cli import vendor as vendors
+from tests.cli.harness import DLQ, QUEUE, Cli
+from tests.cli.vendor import Answer, Vendor, failure, success
+
+WEEK_S = 604_800
+
+
+class Account:
+    """Buckets, Hyperdrive and secrets beside the vendor's queues, and wrangler's effect on them."""
+
+    def __init__(self, vendor: Vendor) -> None:
+        self.vendor = vendor
+        self.buckets: set[str] = set()
+        self.hyperdrives: dict[str, dict[str, Any]] = {}
+        self.secrets: dict[str, set[str]] = {}
+        self.lines: list[str] = []
+        self._queues = vendor._route
+
+    def route(self, method: str, path: list[str], query: Any, body: Any) -> Answer:
+        match (method, path):
+            case ("GET", ["r2", "buckets"]):
+                return success({"buckets": [{"name": name} for name in sorted(self.buckets)]})
+            case ("GET", ["hyperdrive", "configs"]):
+                return success(list(self.hyperdrives.values()))
+            case ("GET", ["workers", "scripts", script, "secrets"]):
+                if script not in self.secrets:
+                    return failure(404, 10007, "This Worker does not exist on your account.")
+                return success([{"name": name} for name in sorted(self.secrets[script])])
+        return self._queues(method, path, query, body)
+
+    def wrangler(self, line: str) -> int:
+        """Does to the account what the printed line would."""
+        self.lines.append(line)
+        words = shlex.split(line.partition("| ")[2] or line)
+        assert words[0] == "wrangler"
+        match words[1:]:
+            case ["queues", "create" | "update", name, *options]:
+                self.vendor.add_queue(name)
+                if options:
+                    retention = int(options[1])
+                    self.vendor.queues[name]["settings"]["message_retention_period"] = retention
+            case ["r2", "bucket", "create", name]:
+                self.buckets.add(name)
+            case ["hyperdrive", "create", name, *options]:
+                caching = {"disabled": "--caching-disabled" in options}
+                self.hyperdrives[name] = {"id": "a1b2", "name": name, "caching": caching}
+            case ["hyperdrive", "update", _, "--caching-disabled"]:
+                self.hyperdrives["mauntic"]["caching"]["disabled"] = True
+            case ["secret", "put", name, "--env", env]:
+                scripts = {need.env: need.script for need in provision.needs_of(provision.CONFIG)}
+                self.secrets.setdefault(scripts[env], set()).add(name)
+            case _:
+                raise AssertionError(line)
+        return 0
+
+
+@pytest.fixture
+def account(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
+    """An empty account, with wrangler working on it."""
+    with vendors.running() as vendor:
+        account = Account(vendor)
+        monkeypatch.setattr(vendor, "_route", account.route)
+        monkeypatch.setattr(provision, "shell", account.wrangler)
+        monkeypatch.setenv("CLOUDFLARE_ACCOUNT_ID", vendors.ACCOUNT)
+        monkeypatch.setenv("CLOUDFLARE_API_TOKEN", vendors.TOKEN)
+        monkeypatch.setenv("CLOUDFLARE_API_BASE_URL", vendor.url)
+        monkeypatch.delenv("ALERT_WEBHOOK_URL", raising=False)
+        yield account
+
+
+def test_the_plan_prints_what_an_empty_account_lacks_and_does_nothing(
+    cli: Cli, account: Account
+) -> None:
+    answer = cli("provision", "--plan", "--env", "analytics", "--json")
+    assert answer.code == 0
+    assert [one["command"] for one in answer.json["missing"]] == [
+        f"wrangler queues create {QUEUE}",
+        f"wrangler queues create {DLQ} --message-retention-period-secs 1209600",
+        "wrangler r2 bucket create mauntic-warmup-counters",
+        'wrangler hyperdrive create mauntic --connection-string "$DATABASE_URL"'
+        " --caching-disabled --origin-connection-limit 60",
+        "printf false | wrangler secret put ENABLE_ANALYTICS_CRON --env analytics",
+    ]
+    assert account.lines == []
+
+
+def test_what_is_applied_once_is_not_missing_again(cli: Cli, account: Account) -> None:
+    assert cli("provision", "--apply").code == 0
+    assert {need.script for need in provision.needs_of(provision.CONFIG)} == set(account.secrets)
+    done = len(account.lines)
+    answer = cli("provision", "--apply")
+    assert answer.code == 0
+    assert len(account.lines) == done
+    assert "Nothing is missing" in answer.out
+    assert "HYPERDRIVE_ID=a1b2" in answer.out
+
+
+def test_short_retention_and_caching_are_mended(cli: Cli, account: Account) -> None:
+    cli("provision", "--apply", "--env", "analytics")
+    account.vendor.queues[DLQ]["settings"]["message_retention_period"] = WEEK_S
+    account.hyperdrives["mauntic"]["caching"]["disabled"] = False
+    account.lines.clear()
+    assert cli("provision", "--apply", "--env", "analytics").code == 0
+    assert account.lines == [
+        f"wrangler queues update {DLQ} --message-retention-period-secs 1209600",
+        "wrangler hyperdrive update a1b2 --caching-disabled",
+    ]
+
+
+def test_a_webhook_is_set_where_the_operator_has_one_and_never_printed(
+    cli: Cli, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALERT_WEBHOOK_URL", "https://hooks.example/secret-path")
+    answer = cli("provision", "--apply", "--env", "analytics")
+    assert "ALERT_WEBHOOK_URL" in account.secrets[WORKER.name]
+    assert "secret-path" not in answer.out + answer.err
+
+
+def test_a_command_that_fails_ends_it_with_its_name(
+    cli: Cli, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(provision, "shell", lambda line: 1)
+    answer = cli("provision", "--apply", "--env", "analytics")
+    assert answer.code == 1
+    assert QUEUE in answer.err
+
+
+def test_an_env_that_is_not_there_is_refused() -> None:
+    with pytest.raises(Refusal, match="no env elsewhere"):
+        provision.needs_of(provision.CONFIG, ["elsewhere"])
+
+
+@pytest.mark.parametrize("arguments", [[], ["--plan", "--apply"]])
+def test_one_of_plan_and_apply_must_be_said(cli: Cli, arguments: list[str]) -> None:
+    assert cli("provision", *arguments).code == 1
+
+
+def test_all_consumers_together_stay_below_the_connections_that_hyperdrive_may_open() -> None:
+    import tomllib
+
+    envs = tomllib.loads(provision.CONFIG.read_text())["env"].values()
+    consumers = [one for env in envs for one in env.get("queues", {}).get("consumers", [])]
+    assert sum(one["max_concurrency"] for one in consumers) < provision.ORIGIN_CONNECTIONS

@@ -1,0 +1,1 @@
+"""The simulator: two weeks of every schedule in seconds, with faults drawn from a seed."""

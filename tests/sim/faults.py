@@ -1,0 +1,235 @@
+"""What can go wrong, drawn from the seed, put where the code touches the world."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from random import Random
+from typing import Any
+
+from pg8000.exceptions import InterfaceError
+
+from local.database_url import connect
+from shared.errors import StorageError
+
+FAULTY = 0.15  # the part of the invocations that meet a fault
+STATEMENTS = 16  # within so many statements
+KINDS = (
+    "die before", "die after", "break before", "break after", "break after", "stall", "stall",
+    "queue", "half a queue", "storage", "time used up",
+)  # fmt: skip
+
+
+class Died(SystemExit):
+    """The isolate is gone: nothing that it would still do happens."""
+
+
+class CpuLimitExceeded(BaseException):
+    """The platform's own, by its name."""
+
+
+@dataclass
+class Invocation:
+    """One run of a worker: which fault it meets, and at which of its statements."""
+
+    kind: str | None
+    at_statement: int
+    stall: Callable[[], None]
+    statements: int = 0
+    is_dead: bool = False
+
+    def before(self, connection: FaultyConnection) -> None:
+        if self.is_dead:
+            raise InterfaceError("nobody is there to ask")
+        self.statements += 1
+        if self.statements != self.at_statement:
+            return
+        if self.kind == "die before":
+            self.die()
+        if self.kind == "break before":
+            connection.break_off()
+        if self.kind == "stall":
+            self.stall()
+        if self.kind == "time used up":
+            raise CpuLimitExceeded
+
+    def after(self, connection: FaultyConnection, sql: str) -> None:
+        """A lost answer, or a death with the work done: mostly that of a commit."""
+        due = self.statements >= self.at_statement
+        if self.kind == "die after" and due and sql == "commit":
+            self.die()
+        if self.kind == "break after" and due and sql == "commit":
+            self.kind = None
+            connection.break_off()
+
+    def die(self) -> None:
+        self.is_dead = True
+        raise Died
+
+
+@dataclass
+class Faults:
+    """The weather: outages of Postgres, and a fault for an invocation now and then."""
+
+    rng: Random
+    outages: Sequence[tuple[datetime, datetime]] = ()
+    is_calm: bool = False
+
+    def invocation(self, stall: Callable[[], None] | None) -> Invocation:
+        if self.is_calm or self.rng.random() > FAULTY:
+            return Invocation(None, 0, lambda: None)
+        kind = self.rng.choice(KINDS)
+        if kind == "stall" and stall is None:
+            return Invocation(None, 0, lambda: None)
+        return Invocation(kind, self.rng.randint(1, STATEMENTS), stall or (lambda: None))
+
+    def is_out(self, now: datetime) -> bool:
+        return not self.is_calm and any(start <= now < end for start, end in self.outages)
+
+
+class Prepared:
+    """A real connection that prepares each statement once: one way to the server in place of three."""
+
+    def __init__(self, url: str) -> None:
+        self._connection = connect(url)
+        self._statements: dict[str, Any] = {}
+        self._last: Any = None
+        # Invocations that overlap run on one thread here: none may wait long for another's lock.
+        self._connection.run("set lock_timeout = '20ms'; set deadlock_timeout = '10ms'")
+
+    def run(self, sql: str, **parameters: Any) -> Any:
+        if not parameters:
+            self._last = self._connection
+            return self._connection.run(sql)
+        if sql not in self._statements:
+            self._statements[sql] = self._connection.prepare(sql)
+        self._last = self._statements[sql]
+        return self._last.run(**parameters)
+
+    @property
+    def columns(self) -> Any:
+        return self._last.columns
+
+    @property
+    def row_count(self) -> int:
+        return int(self._last._context.row_count)
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+@dataclass
+class Pool:
+    """Real connections, as Hyperdrive keeps them: connecting costs more than all the rest."""
+
+    url: str
+    idle: list[Prepared] = field(default_factory=list)
+
+    def take(self) -> Prepared:
+        return self.idle.pop() if self.idle else Prepared(self.url)
+
+    def close(self) -> None:
+        for real in self.idle:
+            real.close()
+
+
+class FaultyConnection:
+    """What pg8000's connection is to the adapter."""
+
+    def __init__(self, pool: Pool, invocation: Invocation, is_out: Callable[[], bool]) -> None:
+        if is_out():
+            raise OSError("connection refused")
+        self._pool, self._invocation, self._is_out = pool, invocation, is_out
+        self._real: Prepared | None = pool.take()
+
+    @property
+    def columns(self) -> Any:
+        assert self._real is not None
+        return self._real.columns
+
+    @property
+    def row_count(self) -> int:
+        assert self._real is not None
+        return self._real.row_count
+
+    def run(self, sql: str, **parameters: Any) -> Any:
+        self._invocation.before(self)
+        if self._is_out():
+            self.break_off()
+        assert self._real is not None
+        rows = self._real.run(sql, **parameters)
+        self._invocation.after(self, sql)
+        return rows
+
+    def break_off(self) -> None:
+        """The network is gone; the server rolls back what was not committed."""
+        self.close()
+        raise InterfaceError("network error")
+
+    def close(self) -> None:
+        if self._real is not None:
+            self._real.run("rollback")
+            self._pool.idle.append(self._real)
+            self._real = None
+
+
+class FaultyBinding:
+    """A queue's binding: `take(body, delay)` puts a message into the queue."""
+
+    def __init__(self, take: Callable[[Any, int], object], invocation: Invocation) -> None:
+        self._take, self._invocation = take, invocation
+
+    async def sendBatch(self, messages: list[dict[str, Any]]) -> None:  # noqa: N802 (the platform's)
+        kind = self._invocation.kind
+        if self._invocation.is_dead:
+            raise RuntimeError("nobody is there to send")
+        if kind in ("queue", "half a queue"):
+            self._invocation.kind = None
+            messages = messages[: len(messages) // 2] if kind == "half a queue" else []
+        for message in messages:
+            self._take(message["body"], message.get("delaySeconds", 0))
+        if kind in ("queue", "half a queue"):
+            raise RuntimeError("Queue send failed")
+
+
+class FaultyBucket:
+    """A Bucket in memory."""
+
+    def __init__(self, held: dict[str, str], invocation: Invocation, rng: Random) -> None:
+        self._held, self._invocation, self._rng = held, invocation, rng
+
+    def _trouble(self) -> None:
+        if self._invocation.kind == "storage":
+            self._invocation.kind = None
+            raise StorageError(self._rng.choice([429, 500, 503]), "trouble")
+
+    async def get(self, key: str) -> tuple[str, str] | None:
+        self._trouble()
+        return (self._held[key], str(hash(self._held[key]))) if key in self._held else None
+
+    async def put(
+        self, key: str, text: str, *, if_etag: str | None = None, if_absent: bool = False
+    ) -> str | None:
+        raise NotImplementedError("no job writes")
+
+    async def list(
+        self, prefix: str, cursor: str | None = None
+    ) -> tuple[Sequence[str], str | None]:
+        self._trouble()
+        keys = sorted(key for key in self._held if key.startswith(prefix) and key > (cursor or ""))
+        return keys[:3], keys[2] if len(keys) > 3 else None
+
+    async def delete(self, keys: Sequence[str]) -> None:
+        for key in keys:
+            self._held.pop(key, None)
+        self._trouble()
+
+
+def draw_outages(rng: Random, start: datetime, days: int) -> list[tuple[datetime, datetime]]:
+    """A few outages, mostly short, one of many hours now and then."""
+    outages = []
+    for _ in range(rng.randint(0, 4)):
+        begin = start + timedelta(hours=rng.uniform(0, days * 24))
+        outages.append((begin, begin + timedelta(minutes=rng.choice([2, 20, 70, 400, 1_200]))))
+    return outages

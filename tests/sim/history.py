@@ -1,0 +1,153 @@
+"""What happens in the platform meanwhile, drawn from the seed; and the oracle: what must come of it.
+
+The oracle counts in plain Python over the drawn history. It knows nothing of the code under test.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from random import Random
+from typing import Any
+from uuid import UUID
+
+TYPES = ("email_sent", "email_delivered", "email_opened", "email_clicked", "page_visited")
+COUNTED = {
+    "email_sent": "sent", "email_delivered": "delivered", "email_opened": "opened",
+    "email_clicked": "clicked",
+}  # fmt: skip
+ORGANIZATIONS = [UUID(int=n << 120) for n in (1, 90, 200)]
+CONTACTS = [UUID(int=1_000 + n) for n in range(6)]
+SOURCES = [str(UUID(int=7)), str(UUID(int=8)).upper(), "not a campaign", None]
+EVENTS_A_DAY = 14
+LATE, LATE_MAX_H = 0.3, 30
+
+
+@dataclass(frozen=True)
+class Event:
+    """`visible_at` is when its insertion commits: a moment after it says it was ingested."""
+
+    id: UUID
+    organization_id: UUID
+    contact_id: UUID
+    event_type: str
+    event_source: str | None
+    occurred_at: datetime
+    created_at: datetime
+    visible_at: datetime
+
+
+@dataclass
+class History:
+    """Everything that the world does to the platform in `[start, end)`."""
+
+    start: datetime
+    end: datetime
+    events: list[Event] = field(default_factory=list)
+    letters: list[tuple[datetime, Any]] = field(default_factory=list)
+    counters: list[tuple[datetime, str]] = field(default_factory=list)
+
+    @classmethod
+    def draw(cls, rng: Random, start: datetime, days: int) -> History:
+        history = cls(start, start + timedelta(days=days))
+        history.events = [_event(rng, history) for _ in range(EVENTS_A_DAY * days)]
+        history.letters = list(_letters(rng, start, days))
+        history.counters = list(_counters(rng, start, days))
+        return history
+
+    def day_rows(self) -> dict[tuple[UUID, date, str], tuple[int, int]]:
+        """(organisation, day, type) to (events, distinct contacts)."""
+        return _counted(self.events, lambda event: event.occurred_at.date())
+
+    def month_rows(self, first: date, until: date) -> dict[tuple[UUID, date, str], tuple[int, int]]:
+        """The same for a month, by its first day."""
+        events = [event for event in self.events if first <= event.occurred_at.date() < until]
+        counted = _counted(events, lambda event: first)
+        return {(org, day, f"monthly:{kind}"): n for (org, day, kind), n in counted.items()}
+
+    def campaign_rows(self) -> dict[tuple[UUID, UUID, date], dict[str, int]]:
+        """(campaign, organisation, day) to its figures that are not 0."""
+        figures: dict[tuple[UUID, UUID, date], Counter[str]] = defaultdict(Counter)
+        seen: set[tuple[object, ...]] = set()
+        for event in self.events:
+            column = COUNTED.get(event.event_type)
+            if column is None or event.event_source in (None, "not a campaign"):
+                continue
+            key = (UUID(event.event_source), event.organization_id, event.occurred_at.date())
+            figures[key][column] += 1
+            visit = (*key, column, event.contact_id)
+            if column in ("opened", "clicked") and visit not in seen:
+                seen.add(visit)
+                figures[key][f"unique_{column}"] += 1
+        return {key: dict(counter) for key, counter in figures.items()}
+
+    def counters_left(self, today: date) -> set[str]:
+        """The warm-up counters that must remain: today's, and those of domains not yet verified."""
+        return {
+            key
+            for _, key in self.counters
+            if key.split("/")[2] >= today.isoformat() or "/pending.example/" in key
+        }
+
+
+def _event(rng: Random, history: History) -> Event:
+    span = (history.end - history.start).total_seconds()
+    occurred = history.start + timedelta(seconds=rng.uniform(0, span))
+    if rng.random() < LATE:
+        # Ingested within the month it belongs to: the month's row is set on its 1st day.
+        next_month = (occurred.replace(day=1) + timedelta(days=32)).replace(
+            day=1, hour=0, minute=0, second=0, microsecond=0
+        )
+        latest = min(occurred + timedelta(hours=LATE_MAX_H), history.end, next_month)
+        created = occurred + rng.random() * (latest - occurred) * 0.999
+        visible = created
+    else:
+        created = occurred
+        visible = occurred + timedelta(seconds=rng.choice([0, 0, 1, 20, 90]))
+    return Event(
+        UUID(int=rng.getrandbits(128)),
+        rng.choice(ORGANIZATIONS),
+        rng.choice(CONTACTS),
+        rng.choice(TYPES),
+        rng.choice(SOURCES),
+        occurred,
+        created,
+        visible,
+    )
+
+
+def _letters(rng: Random, start: datetime, days: int) -> Iterator[tuple[datetime, Any]]:
+    """Messages that nobody can obey, each with a mark by which it is found again."""
+    for n in range(3 * days):
+        at = start + timedelta(hours=rng.uniform(0, 24 * days))
+        mark = {"mark": f"poison-{n}"}
+        yield at, rng.choice(
+            [
+                {"type": "analytics.nobody"} | mark,
+                {"type": None} | mark,
+                f"poison-{n} is no json {{",
+                [f"poison-{n}", "\0"],
+                {"type": "analytics.aggregate-hourly", "data": {"shards": 1}} | mark,
+                {"type": "analytics.aggregate-hourly", "scheduledFor": "9999-12-31T23:00:00Z"}
+                | mark,
+                {"type": "sim.probe", "scheduledFor": "2100-01-01T00:00:00Z"} | mark,
+            ]
+        )
+
+
+def _counters(rng: Random, start: datetime, days: int) -> Iterator[tuple[datetime, str]]:
+    """Warm-up counters as sending leaves them behind, day by day."""
+    for n in range(days):
+        day = start + timedelta(days=n)
+        for domain in ("verified.example", "pending.example", "gone.example"):
+            at = day + timedelta(hours=rng.uniform(0, 23))
+            yield at, f"warmup/daily/{day.date().isoformat()}/{ORGANIZATIONS[0]}/{domain}/00"
+
+
+def _counted(events: list[Event], day_of: Any) -> dict[tuple[UUID, date, str], tuple[int, int]]:
+    contacts: dict[tuple[UUID, date, str], list[UUID]] = defaultdict(list)
+    for event in events:
+        contacts[event.organization_id, day_of(event), event.event_type].append(event.contact_id)
+    return {key: (len(seen), len(set(seen))) for key, seen in contacts.items()}

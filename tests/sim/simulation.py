@@ -1,0 +1,247 @@
+"""One simulated fortnight: the real dispatch, consume, archive, ledger and jobs on a real Postgres."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from random import Random
+from typing import Any
+from unittest.mock import patch
+
+from analytics import sharding
+from analytics.worker import WORKER as ANALYTICS
+from cronsim import CronSim
+
+from shared import dead_letters
+from shared.adapters.postgres import Postgres
+from shared.adapters.queue import BoundQueue
+from shared.consume import consume
+from shared.dispatch import dispatch
+from shared.errors import QueueUnavailable
+from shared.jobs import Worker
+from shared.log import FIELDS
+from shared.points import checked_point
+from shared.ports import Ports
+from shared.settings import Settings
+from tests.sim import probe
+from tests.sim.broker import Broker, DeliveredBatch
+from tests.sim.faults import (
+    CpuLimitExceeded,
+    Died,
+    FaultyBinding,
+    FaultyBucket,
+    FaultyConnection,
+    Faults,
+    Invocation,
+    Pool,
+    draw_outages,
+)
+from tests.sim.history import ORGANIZATIONS, Event, History
+
+START = datetime(2026, 2, 22, tzinfo=UTC)  # so that the fortnight holds the end of a month
+DAYS = 14
+HEALING = timedelta(hours=30)  # dead letters wait up to 12 h for a Postgres that was away
+EVENTS_A_SHARD = 3
+
+NEVER, TWICE = 0.06, 0.06  # of the ticks
+JITTER_S = 60
+
+WORKERS: tuple[Worker, ...] = (replace(ANALYTICS, jobs=(*ANALYTICS.jobs, probe.JOB)),)
+
+
+@dataclass
+class Simulation:
+    """Everything that a seed decides. `run` ends when faults have ceased and all had time to heal."""
+
+    seed: int
+    url: str
+    days: int = DAYS
+    workers: Sequence[Worker] = WORKERS
+    now: datetime = START
+    events: list[dict[str, Any]] = field(default_factory=list)
+    crashes: list[str] = field(default_factory=list)
+    objects: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.rng = Random(self.seed)
+        self.end = START + timedelta(days=self.days)
+        self.history = History.draw(self.rng, START, self.days)
+        self.faults = Faults(self.rng, draw_outages(self.rng, START, self.days))
+        retries = {worker.queue.name: worker.queue.max_retries for worker in self.workers}
+        self.broker = Broker(self.rng, retries | {f"{name}-dlq": 100 for name in retries})
+        self.pool, self.own = Pool(self.url), Pool(self.url)
+        self.actions: list[tuple[datetime, int, Callable[[], None]]] = []
+        self.order = count()
+        self.is_nested = False
+
+    def run(self) -> Simulation:
+        with self._small_shards(), self._own_connection() as db:
+            self._prepare(db)
+            self._plan(db)
+            self._go_on_until(self.end)
+            self.faults.is_calm = self.broker.is_calm = True
+            self._go_on_until(self.end + HEALING)
+        return self
+
+    def close(self) -> None:
+        self.pool.close()
+        self.own.close()
+
+    # What is planned
+
+    def _prepare(self, db: Any) -> None:
+        db.run(probe.SCHEMA)
+        for domain, status in (("verified.example", "verified"), ("pending.example", "pending")):
+            db.run(
+                "insert into delivery.sending_domains (organization_id, domain, status, created_at)"
+                " values (:org, :domain, :status, :at)",
+                org=ORGANIZATIONS[0], domain=domain, status=status, at=START,
+            )  # fmt: skip
+
+    def _plan(self, db: Any) -> None:
+        for event in self.history.events:
+            self._at(event.visible_at, lambda event=event: insert(db, event))
+        for at, body in self.history.letters:
+            queue = self.workers[0].queue.name
+            self._at(at, lambda body=body, q=queue: self.broker.send(q, body, self.now))
+        for at, key in self.history.counters:
+            self._at(at, lambda key=key: self.objects.update({key: "{}"}))
+        for worker in self.workers:
+            for cron in worker.crons:
+                self._plan_ticks(worker, cron)
+
+    def _plan_ticks(self, worker: Worker, cron: str) -> None:
+        for planned in CronSim(cron, START):
+            if planned > self.end + HEALING:
+                return
+            is_calm = planned > self.end
+            fires = 1 if is_calm else self.rng.choices([0, 1, 2], [NEVER, 1 - NEVER - TWICE, TWICE])[0]
+            for _ in range(fires):
+                at = planned + timedelta(seconds=self.rng.uniform(0, JITTER_S))
+                self._at(at, lambda planned=planned: self._tick(worker, cron, planned))
+
+    def _at(self, moment: datetime, action: Callable[[], Any]) -> None:
+        heapq.heappush(self.actions, (moment, next(self.order), action))
+
+    # How time passes
+
+    def _go_on_until(self, end: datetime) -> None:
+        while True:
+            planned = self.actions[0][0] if self.actions else end
+            message = self.broker.next_at() or end
+            moment = min(planned, message)
+            if moment >= end:
+                self.now = max(self.now, end)
+                return
+            self.now = max(self.now, moment)
+            if planned <= message:
+                heapq.heappop(self.actions)[2]()
+            elif batch := self.broker.take(self.now):
+                self._consume(batch)
+
+    def _stall(self) -> None:
+        """An invocation that stands still longer than its lease, while the world goes on."""
+        until = self.now + timedelta(minutes=self.rng.choice([3, 17, 25]))
+        self.is_nested = True
+        self._go_on_until(until)
+        self.is_nested = False
+
+    # What the platform does
+
+    def _tick(self, worker: Worker, cron: str, planned: datetime) -> None:
+        with self._invocation(worker) as (ports, _):
+            try:
+                run(dispatch(worker, cron, planned, ports))
+            except QueueUnavailable:
+                pass  # the platform logs it: the tick has failed
+
+    def _consume(self, batch: DeliveredBatch) -> None:
+        [worker] = [w for w in self.workers if batch.queue.startswith(w.queue.name)]
+        handle = dead_letters.archive if batch.queue.endswith("-dlq") else consume
+        with self._invocation(worker) as (ports, invocation):
+            run(handle(batch, worker, ports))
+        self.broker.settle(batch, self.now, invocation.is_dead)
+
+    @contextmanager
+    def _invocation(self, worker: Worker) -> Any:
+        invocation = self.faults.invocation(None if self.is_nested else self._stall)
+        try:
+            yield self._ports(worker, invocation), invocation
+        except Died:
+            pass
+        except CpuLimitExceeded:  # outside of a handler: the platform delivers the batch again
+            invocation.is_dead = True
+        except Exception as error:  # the code promises that nothing is ever raised
+            self.crashes.append(f"{self.now:%m-%d %H:%M} {type(error).__name__}: {error}")
+
+    def _ports(self, worker: Worker, invocation: Invocation) -> Ports:
+        queue = worker.queue
+
+        def take(name: str) -> BoundQueue:
+            def send(body: Any, delay_s: int) -> object:
+                return self.broker.send(name, body, self.now, delay_s)
+
+            return BoundQueue(FaultyBinding(send, invocation))
+
+        def is_out() -> bool:
+            return self.faults.is_out(self.now)
+
+        return Ports(
+            db=Postgres(lambda: FaultyConnection(self.pool, invocation, is_out)),
+            queue=take(queue.name),
+            dead_letters=take(queue.dead_letter_name),
+            http=None,  # type: ignore[arg-type]  # no webhook is set
+            settings=Settings({}.get),
+            clock=lambda: self.now,
+            random=self.rng.random,
+            log=self._log,
+            write_point=lambda index, blobs, doubles: checked_point(index, blobs, doubles) and None,
+            bucket=lambda _: FaultyBucket(self.objects, invocation, self.rng),
+            producer=lambda _: None,
+        )
+
+    def _log(self, event: str, *, level: str = "info", **fields: Any) -> None:
+        assert fields.keys() <= FIELDS
+        if level == "error" or event == "queue.metric":
+            self.events.append({"event": event, "at": self.now} | fields)
+
+    # The simulator's own affairs
+
+    @contextmanager
+    def _own_connection(self) -> Any:
+        db = self.own.take()
+        try:
+            yield db
+        finally:
+            self.own.idle.append(db)
+
+    @contextmanager
+    def _small_shards(self) -> Any:
+        """Every second seed splits its windows, as a large platform would."""
+        target = EVENTS_A_SHARD if self.seed % 2 else sharding.SHARD_EVENTS_TARGET
+        with patch.object(sharding, "SHARD_EVENTS_TARGET", target):
+            yield
+
+
+def run(work: Coroutine[Any, Any, Any]) -> Any:
+    """Drive a coroutine that never waits: nested ones need no loop of their own."""
+    try:
+        work.send(None)
+    except StopIteration as done:
+        return done.value
+    raise AssertionError("nothing here waits for anything")
+
+
+def insert(db: Any, event: Event) -> None:
+    columns: Mapping[str, Any] = {
+        name: value for name, value in vars(event).items() if name != "visible_at"
+    }
+    db.run(
+        f"insert into analytics.contact_activity ({', '.join(columns)})"
+        f" values ({', '.join(f':{name}' for name in columns)})",
+        **columns,
+    )

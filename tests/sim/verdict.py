@@ -1,0 +1,151 @@
+"""What must hold once the faults have ceased. Each check gives sentences; none of them is good."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from datetime import date, timedelta
+from typing import Any
+
+from local.database_url import connect
+from shared.adapters.postgres import Postgres
+from shared.ports import Row
+from shared.storable import storable
+from tests.sim.simulation import START, Simulation
+
+SHOWN = 3
+
+
+def problems(simulation: Simulation) -> list[str]:
+    """Everything that is wrong after a run, in sentences."""
+    with closing(Postgres(lambda: connect(simulation.url))) as db:
+        checks = (messages, crashes, ledger, probes, rollups, months, campaigns, counters)
+        return [problem for check in checks for problem in check(simulation, db)]
+
+
+def messages(simulation: Simulation, db: Postgres) -> Iterator[str]:
+    """Every message is done or dead with a reason; and dead only once."""
+    broker = simulation.broker
+    yield from _some("is still queued", [message.body for message in broker.waiting])
+    yield from _some("was lost from a dead-letter queue", [m.body for m in broker.lost])
+    letters = db.rows("select * from ops.dead_letters")
+    yield from _some("died without a reason", [one for one in letters if not one["reason"]])
+    kept = Counter(mark(one["body"]) for one in letters if mark(one["body"]))
+    sent = Counter(mark(body) for _, body in simulation.history.letters)
+    yield from _differences("poisoned message", sent, kept)
+    bodies = {json.dumps(one["body"], sort_keys=True) for one in letters}
+    given_up = {json.dumps(storable(body), sort_keys=True) for body in broker.given_up.values()}
+    yield from _some("was given up by the platform and has no row", sorted(given_up - bodies))
+
+
+def mark(body: Any) -> str | None:
+    """The mark of a poisoned message."""
+    text = json.dumps(body)
+    start = text.find("poison-")
+    return text[start : start + 10].split('"')[0].split(" ")[0] if start >= 0 else None
+
+
+def crashes(simulation: Simulation, db: Postgres) -> Iterator[str]:
+    """Nothing is raised out of an invocation, and no job trips over its own code."""
+    yield from _some("was raised out of an invocation", simulation.crashes)
+    tracebacks = [one["traceback"] for one in simulation.events if one["event"] == "job.crashed"]
+    yield from _some("was raised by a job", tracebacks)
+
+
+def ledger(simulation: Simulation, db: Postgres) -> Iterator[str]:
+    """Every window since the first tick has succeeded."""
+    rows = db.rows("select * from ops.job_runs where shard = ''")
+    states = {(row["job_type"], row["window_start"]): row["status"] for row in rows}
+    first: dict[str, Any] = {
+        row["job_type"]: row["starts_at"] for row in db.rows("select * from ops.schedules")
+    }
+    for job in (job for worker in simulation.workers for job in worker.jobs if job.schedule):
+        assert job.schedule is not None
+        for window in job.schedule.between(first[job.type], simulation.now - timedelta(hours=2)):
+            status = states.get((job.type, window.start))
+            if status != "succeeded":
+                yield f"{job.type} {window} is {status}"
+
+
+def probes(simulation: Simulation, db: Postgres) -> Iterator[str]:
+    """No run writes after a later one of its window; a split window has all parts of one split."""
+    rows = db.rows("select * from sim.probes order by id")
+    newest: dict[Any, Any] = {}
+    for row in rows:
+        key = (row["window_start"], row["part"], row["of"])
+        if row["read_at"] < newest.get(key, row["read_at"]):
+            yield f"an older run of {key} wrote after a newer one"
+        newest[key] = row["read_at"]
+    splits = db.rows(
+        "select window_start, fencing_token from ops.job_runs"
+        " where job_type = 'sim.probe' and shard = '' and extract(hour from window_start)::int % 5 = 0"
+    )
+    for split in splits:
+        parts = [
+            row for row in rows
+            if row["window_start"] == split["window_start"] and row["split"] == split["fencing_token"]
+        ]  # fmt: skip
+        if not parts or len({row["part"] for row in parts}) != parts[0]["of"]:
+            yield f"the split window {split['window_start']} is done without all its parts"
+
+
+def rollups(simulation: Simulation, db: Postgres) -> Iterator[str]:
+    """The daily rows are what plain Python counts."""
+    rows = db.rows("select * from analytics.daily_aggregates where count > 0")
+    yield from _differences("daily row", simulation.history.day_rows(), _figures(rows))
+
+
+def months(simulation: Simulation, db: Postgres) -> Iterator[str]:
+    """The month that ended has its rows."""
+    rows = db.rows(
+        "select * from analytics.event_aggregates where event_type like 'monthly:%' and count > 0"
+        " and date >= :first",
+        first=START.date().replace(day=1),
+    )
+    first, until = date(2026, 2, 1), date(2026, 3, 1)
+    if simulation.end.date() <= until:
+        return
+    yield from _differences("monthly row", simulation.history.month_rows(first, until), _figures(rows))
+
+
+def campaigns(simulation: Simulation, db: Postgres) -> Iterator[str]:
+    """The campaigns' figures are what plain Python counts."""
+    stored = {}
+    for row in db.rows("select * from analytics.campaign_daily_stats"):
+        key = (row.pop("campaign_id"), row.pop("organization_id"), row.pop("date"))
+        stored[key] = {name: n for name, n in row.items() if name != "updated_at" and n}
+    found = {key: figures for key, figures in stored.items() if figures}
+    yield from _differences("campaign's day", simulation.history.campaign_rows(), found)
+
+
+def counters(simulation: Simulation, db: Postgres) -> Iterator[str]:
+    """The spent warm-up counters are gone, the others are not."""
+    left = simulation.history.counters_left(simulation.now.date())
+    yield from _differences("warm-up counter", dict.fromkeys(left, 1), dict.fromkeys(simulation.objects, 1))
+
+
+def _figures(rows: list[Row]) -> dict[Any, tuple[int, int]]:
+    return {
+        (row["organization_id"], row["date"], row["event_type"]): (row["count"], row["unique_count"])
+        for row in rows
+    }
+
+
+def _differences(what: str, expected: Mapping[Any, Any], found: Mapping[Any, Any]) -> Iterator[str]:
+    different = [
+        f"{what} {key} is {found.get(key)} and not {expected.get(key)}"
+        for key in sorted({*expected, *found}, key=str)
+        if expected.get(key) != found.get(key)
+    ]
+    yield from different[:SHOWN]
+    if len(different) > SHOWN:
+        yield f"… and {len(different) - SHOWN} more {what}s differ"
+
+
+def _some(what: str, found: list[Any]) -> Iterator[str]:
+    if found:
+        yield f"{len(found)}× {what}: {'; '.join(str(one)[-300:] for one in found[:SHOWN])}"
+
+

@@ -1,0 +1,47 @@
+"""Every named statement of a worker is understood by Postgres, against the schema that the migrations make."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from local.database_url import connect
+from local.postgres import Server, scratch_database
+from shared.sql_blocks import SqlBlocks
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDERS = [ROOT / "shared" / "sql", *sorted(ROOT.glob("workers/*/sql"))]
+BLOCKS = [
+    pytest.param(folder, name, id=f"{folder.parent.name}-{name}")
+    for folder in FOLDERS
+    for name in SqlBlocks(folder).blocks
+]
+SETTINGS = re.compile(r"^(--[^\n]*\n)*\s*(begin|commit|set)\b", re.IGNORECASE)
+
+
+@pytest.fixture(scope="module")
+def migrated_connection(postgres: Server, migrated: str) -> Iterator[Any]:
+    with scratch_database(postgres, migrated) as url, closing(connect(url)) as connection:
+        yield connection
+
+
+@pytest.mark.parametrize(("folder", "name"), BLOCKS)
+def test_the_statement_is_understood(folder: Path, name: str, migrated_connection: Any) -> None:
+    """Parsed and planned as a prepared statement: tables, columns and types of parameters."""
+    text = SqlBlocks(folder)[name]
+    if SETTINGS.match(text):
+        pytest.skip("a session command has nothing to plan")
+    migrated_connection.prepare(text).close()
+
+
+@pytest.mark.parametrize(("folder", "name"), BLOCKS)
+def test_a_parameter_is_cast_in_a_way_that_can_be_read(folder: Path, name: str) -> None:
+    assert not re.search(r":\w+::", SqlBlocks(folder)[name])
+
+
+def test_no_folder_is_without_statements() -> None:
+    assert all(SqlBlocks(folder).blocks for folder in FOLDERS)

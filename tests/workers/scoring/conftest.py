@@ -1,0 +1,14 @@
+"""The stage of the scoring tests."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.workers.scoring.stage import Stage, opened
+
+
+@pytest.fixture
+def stage(database: str) -> Iterator[Stage]:
+    """An empty platform, fresh for this test."""
+    with opened(database) as stage:
+        yield stage

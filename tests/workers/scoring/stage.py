@@ -1,0 +1,218 @@
+"""A platform with contacts, events and signals: in Postgres, and in plain Python beside it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from local.database_url import connect
+from scoring import store
+from scoring.domain.score import (
+    Contact,
+    Event,
+    FactorConfig,
+    Score,
+    Settings,
+    Signal,
+    SignalConfig,
+    score,
+)
+from scoring.parts import Part
+from shared.adapters.postgres import Postgres
+from shared.ports import Row
+
+NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+Key = tuple[int, int]  # organisation, contact
+
+
+def org(number: int) -> UUID:
+    return UUID(int=number)
+
+
+def person(number: int) -> UUID:
+    return UUID(int=1_000 + number)
+
+
+@dataclass
+class Known:
+    """What Python knows of one organisation."""
+
+    factors: dict[tuple[str, str], FactorConfig] = field(default_factory=dict)
+    signals: dict[str, SignalConfig] = field(default_factory=dict)
+
+
+class Stage:
+    """Whatever is done here is done to both accounts."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.db = Postgres(lambda: connect(url))
+        self.forget()
+
+    def forget(self) -> None:
+        """What Python knows; the tables keep theirs."""
+        self.contacts: dict[Key, Contact] = {}
+        self.events: dict[Key, list[Event]] = {}
+        self.signals: dict[Key, list[Signal]] = {}
+        self.known: dict[int, Known] = {}
+
+    @contextmanager
+    def undone(self) -> Iterator[None]:
+        """Whatever happens in here has not happened afterwards: quick, for many examples."""
+        self.forget()
+        self.db.execute("begin")
+        self.db.execute("set local timezone = 'UTC'")
+        try:
+            yield
+        finally:
+            self.db.execute("rollback")
+
+    def add_contact(
+        self, key: Key, email: str | None = None, phone: str | None = None, custom: Any = None
+    ) -> None:
+        self.contacts[key] = Contact(email, phone, custom)
+        self.db.execute(
+            "insert into crm.contacts (id, organization_id, email, phone, custom_fields)"
+            " values (:id, :org, :email, :phone, cast(:custom as jsonb))",
+            id=person(key[1]),
+            org=org(key[0]),
+            email=email,
+            phone=phone,
+            custom=json.dumps({} if custom is None else custom),
+        )
+
+    def change_contact(self, key: Key, email: str | None) -> None:
+        was = self.contacts[key]
+        self.contacts[key] = Contact(email, was.phone, was.custom_fields)
+        self.db.execute(
+            "update crm.contacts set email = :email where id = :id", email=email, id=person(key[1])
+        )
+
+    def add_event(self, key: Key, event: Event) -> None:
+        self.events.setdefault(key, []).append(event)
+        self.db.execute(
+            "insert into analytics.contact_activity"
+            " (organization_id, contact_id, event_type, occurred_at) values (:org, :contact, :type, :at)",
+            org=org(key[0]),
+            contact=person(key[1]),
+            type=event.type,
+            at=event.occurred_at,
+        )
+
+    def add_signal(self, key: Key, signal: Signal) -> None:
+        self.signals.setdefault(key, []).append(signal)
+        self.db.execute(
+            "insert into scoring.intent_signals (organization_id, contact_id, signal_type,"
+            " detected_at, weight, decay_model, decay_hours, expires_at) values (:org, :contact,"
+            " :type, :at, cast(:weight as numeric), :model, :hours, :expires)",
+            org=org(key[0]),
+            contact=person(key[1]),
+            type=signal.type,
+            at=signal.detected_at,
+            weight=signal.weight,
+            model=signal.decay_model,
+            hours=signal.decay_hours,
+            expires=signal.expires_at,
+        )
+
+    def set_factor(
+        self, organization: int, category: str, factor: str, config: FactorConfig
+    ) -> None:
+        self.known.setdefault(organization, Known()).factors[category, factor] = config
+        self.db.execute(
+            "insert into scoring.scoring_configs"
+            " values (:org, :category, :factor, :weight, :enabled) on conflict (organization_id, category, factor) do update"
+            " set weight = excluded.weight, enabled = excluded.enabled",
+            org=org(organization),
+            category=category,
+            factor=factor,
+            weight=config.weight,
+            enabled=config.enabled,
+        )
+
+    def set_signal(
+        self, organization: int, kind: str, config: SignalConfig, tier: str | None = None
+    ) -> None:
+        self.known.setdefault(organization, Known()).signals[kind] = config
+        self.db.execute(
+            "insert into scoring.signal_configs"
+            " values (:org, :kind, cast(:weight as numeric), :hours, :tier, :enabled) on conflict"
+            " (organization_id, signal_type) do update set weight = excluded.weight,"
+            " decay_hours = excluded.decay_hours, tier = excluded.tier, enabled = excluded.enabled",
+            org=org(organization),
+            kind=kind,
+            weight=config.weight,
+            hours=config.decay_hours,
+            tier=tier,
+            enabled=config.enabled,
+        )
+
+    def expected(self, key: Key, t: datetime) -> Score:
+        """What plain Python says."""
+        known = self.known.get(key[0], Known())
+        return score(
+            self.contacts[key],
+            self.events.get(key, []),
+            self.signals.get(key, []),
+            Settings(known.factors, known.signals),
+            t,
+        )
+
+    def batch(self, t: datetime = NOON) -> store.Scored:
+        return store.recompute_backlog(self.db, Part(), t)
+
+    def decay(self, t: datetime = NOON) -> store.Scored:
+        return store.recompute_due(self.db, Part(), t)
+
+    def rows(self, table: str = "lead_scores") -> list[Row]:
+        return self.db.rows(f"select * from scoring.{table} order by organization_id, contact_id")
+
+    def row(self, key: Key) -> Row:
+        [row] = self.db.rows(
+            "select * from scoring.lead_scores"
+            " where organization_id = :org and contact_id = :contact",
+            org=org(key[0]),
+            contact=person(key[1]),
+        )
+        return row
+
+    def numbers(self) -> dict[Key, tuple[int, int, int, int, str]]:
+        """The stored scores."""
+        return {
+            (row["organization_id"].int, row["contact_id"].int - 1_000): (
+                row["total_score"],
+                row["fit_score"],
+                row["engagement_score"],
+                row["intent_score"],
+                row["grade"],
+            )
+            for row in self.rows()
+        }
+
+    def expected_numbers(self, t: datetime) -> dict[Key, tuple[int, int, int, int, str]]:
+        """The scores that plain Python says."""
+        scores = {key: self.expected(key, t) for key in self.contacts}
+        return {
+            key: (one.total, one.fit, one.engagement, one.intent, one.grade)
+            for key, one in scores.items()
+        }
+
+    def waiting(self) -> list[Key]:
+        return [
+            (row["organization_id"].int, row["contact_id"].int - 1_000)
+            for row in self.rows("recompute_backlog")
+        ]
+
+
+@contextmanager
+def opened(url: str) -> Iterator[Stage]:
+    stage = Stage(url)
+    with closing(stage.db):
+        yield stage

@@ -1,0 +1,281 @@
+"""BatchRecompute and SignalDecay: whatever happens in whatever order, the scores end right."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from local.database_url import connect
+from scoring import store
+from scoring.domain.score import Event, FactorConfig, Signal, SignalConfig
+from scoring.store import Replacement
+from shared.adapters.postgres import Postgres
+from tests.workers.scoring.stage import HOUR, NOON, Stage, org, person
+from tests.workers.scoring.test_formulas import EVENTS, SIGNALS
+
+KEYS = st.tuples(st.integers(1, 2), st.integers(1, 3)).map(
+    lambda key: (key[0], key[0] * 10 + key[1])
+)
+EVERYBODY = [
+    (organization, organization * 10 + contact) for organization in (1, 2) for contact in (1, 2, 3)
+]
+HOURS = st.integers(-5, 60)
+CHANGES = st.one_of(
+    st.tuples(st.just("signal"), KEYS, SIGNALS),
+    st.tuples(st.just("signal"), KEYS, SIGNALS),
+    st.tuples(st.just("event"), KEYS, EVENTS),
+    st.tuples(st.just("email"), KEYS, st.sampled_from([None, "a@b.example"])),
+    st.tuples(
+        st.just("factor"),
+        st.integers(1, 2),
+        st.builds(FactorConfig, st.integers(0, 50), st.booleans()),
+    ),
+    st.tuples(
+        st.just("kind"),
+        st.integers(1, 2),
+        st.builds(SignalConfig, st.just(33.5), st.just(48), st.booleans()),
+    ),
+)
+RUNS = st.tuples(st.sampled_from(["batch", "decay"]), HOURS)
+
+
+def change(stage: Stage, step: Any) -> None:
+    kind, where, what = step
+    if kind == "signal":
+        stage.add_signal(where, what)
+    elif kind == "event":
+        stage.add_event(where, what)
+    elif kind == "email":
+        stage.change_contact(where, what)
+    elif kind == "factor":
+        stage.set_factor(where, "fit", "has_email", what)
+    else:
+        stage.set_signal(where, "PRICING_PAGE", what)
+
+
+def run(stage: Stage, kind: str, hour: int) -> store.Scored:
+    return getattr(stage, kind)(NOON + hour * HOUR)  # type: ignore[no-any-return]
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    steps=st.lists(CHANGES | RUNS, max_size=14),
+    last=st.permutations(["batch", "decay", "batch", "decay"]),
+)
+def test_any_history_ends_as_the_facts_say(stage: Stage, steps: list[Any], last: list[str]) -> None:
+    """Changes and runs mixed, late ones too: once both ran at the latest time, all is right."""
+    with stage.undone():
+        for key in EVERYBODY:
+            stage.add_contact(key)
+        for step in steps:
+            if len(step) == 2:
+                run(stage, *step)
+            else:
+                change(stage, step)
+        for kind in last:
+            run(stage, kind, 61)
+        assert stage.numbers() == stage.expected_numbers(NOON + 61 * HOUR)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    changes=st.lists(CHANGES, max_size=10),
+    gaps=st.lists(st.integers(1, 200), min_size=1, max_size=6),
+)
+def test_decay_alone_keeps_every_score_right(
+    stage: Stage, changes: list[Any], gaps: list[int]
+) -> None:
+    """It looks at few, and those are enough: whom it passes over has not changed."""
+    with stage.undone():
+        for key in EVERYBODY:
+            stage.add_contact(key)
+        for step in changes:
+            change(stage, step)
+        t = NOON + 3 * HOUR  # nothing is dated later than this
+        stage.batch(t)
+        for gap in gaps:
+            t += timedelta(minutes=gap * 7)
+            stage.decay(t)
+            assert stage.numbers() == stage.expected_numbers(t)
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    changes=st.lists(CHANGES, max_size=10),
+    first=HOURS,
+    more=st.lists(CHANGES, max_size=4),
+    second=HOURS,
+)
+def test_either_order_and_twice_leave_the_same_rows(
+    stage: Stage, changes: list[Any], first: int, more: list[Any], second: int
+) -> None:
+    outcomes = []
+    for order in (["batch", "decay"], ["decay", "batch"], ["decay", "batch", "decay", "batch"]):
+        with stage.undone():
+            for key in EVERYBODY:
+                stage.add_contact(key)
+            for step in changes:
+                change(stage, step)
+            run(stage, "batch", first)
+            for step in more:
+                change(stage, step)
+            for kind in order:
+                run(stage, kind, second)
+            history = [tuple(row.values()) for row in stage.rows("score_history")]
+            outcomes.append((stage.numbers(), history, stage.waiting()))
+    assert outcomes[0] == outcomes[1] == outcomes[2]
+
+
+def test_a_score_that_did_not_change_is_not_written(stage: Stage) -> None:
+    stage.add_contact((1, 1), email="a@b.example")
+    stage.add_signal((1, 1), Signal("DEMO_REQUEST", NOON - HOUR, decay_model="step"))
+    assert stage.batch().rows_written == 1
+    was = stage.row((1, 1))
+    stage.change_contact((1, 1), "c@d.example")  # another address, worth the same
+    assert stage.batch(NOON + HOUR) == store.Scored(1, 0)
+    assert stage.decay(NOON + 2 * HOUR).rows_written == 0
+    assert stage.row((1, 1)) == was
+    assert stage.waiting() == []
+
+
+def test_a_day_keeps_its_last_score_and_midnight_belongs_to_the_day_that_ends(stage: Stage) -> None:
+    stage.add_contact((1, 1))
+    stage.add_signal((1, 1), Signal("DEMO_REQUEST", NOON))
+    stage.batch()
+    for hours in (6, 12, 18):
+        stage.decay(NOON + hours * HOUR)
+    history = {str(row["date"]): row["total_score"] for row in stage.rows("score_history")}
+    assert history == {
+        "2026-03-10": stage.expected((1, 1), NOON + 12 * HOUR).total,
+        "2026-03-11": stage.expected((1, 1), NOON + 18 * HOUR).total,
+    }
+
+
+def test_a_late_window_does_not_take_a_score_back(stage: Stage) -> None:
+    stage.add_contact((1, 1))
+    stage.add_signal((1, 1), Signal("DEMO_REQUEST", NOON))
+    stage.batch(NOON + 40 * HOUR)
+    stage.change_contact((1, 1), "a@b.example")
+    stage.batch(NOON + 20 * HOUR)
+    assert stage.row((1, 1))["scored_at"] == NOON + 40 * HOUR
+    assert stage.numbers() == stage.expected_numbers(NOON + 40 * HOUR)
+
+
+def test_what_is_dated_later_keeps_its_place_in_the_backlog(stage: Stage) -> None:
+    stage.add_contact((1, 1))
+    for _ in range(3):
+        stage.add_event((1, 1), Event("email_opened", NOON + timedelta(seconds=2)))
+    stage.batch()
+    assert stage.row((1, 1))["total_score"] == 0
+    assert stage.waiting() == [(1, 1)]
+    stage.batch(NOON + HOUR)
+    assert stage.row((1, 1))["total_score"] == 10
+    assert stage.waiting() == []
+
+
+def test_an_entry_that_moved_is_neither_written_nor_cleared(stage: Stage) -> None:
+    """The score was computed from version n; somebody has changed the contact since."""
+    stage.add_contact((1, 1), email="a@b.example")
+    [entry] = stage.rows("recompute_backlog")
+    stale = {(org(1), person(1)): entry["version"] - 1}
+    assert store.score_contacts(stage.db, stale, {}, NOON) == store.Scored(0, 0)
+    assert stage.waiting() == [(1, 1)]
+    assert stage.numbers() == {}
+
+
+def test_a_contact_who_is_being_changed_is_left_to_the_next_run(stage: Stage) -> None:
+    """Without waiting for the writer, and without losing his change."""
+    stage.add_contact((1, 1))
+    stage.add_contact((1, 2))
+    writer = Postgres(lambda: connect(stage.url))
+    with closing(writer), writer.transaction():
+        writer.execute("update crm.contacts set email = 'a@b.example' where id = :id", id=person(1))
+        assert stage.batch() == store.Scored(1, 1)
+        assert stage.waiting() == [(1, 1)]
+    assert stage.batch() == store.Scored(1, 1)
+    assert stage.row((1, 1))["total_score"] == 10
+
+
+def test_a_contact_who_is_gone_takes_his_score_along(stage: Stage) -> None:
+    stage.add_contact((1, 1), email="a@b.example")
+    stage.batch()
+    stage.db.execute("delete from crm.contacts")
+    stage.batch()
+    assert (stage.rows(), stage.rows("score_history"), stage.waiting()) == ([], [], [])
+
+
+def test_one_tenants_garbage_stops_nobody(stage: Stage) -> None:
+    stage.add_contact((1, 1), email="a@b.example", custom=["not", {"an": "object"}])
+    stage.add_contact(
+        (2, 2), email="a@b.example", custom={"seniority": {"deep": [1]}, "direct_phone": False}
+    )
+    for _ in range(300):
+        stage.add_signal((1, 1), Signal("X", NOON, weight=999.99, decay_hours=1))
+    stage.batch()
+    assert stage.numbers() == stage.expected_numbers(NOON)
+
+
+def test_the_time_of_a_late_run_is_that_of_the_newest_begun(stage: Stage) -> None:
+    later = NOON + 2 * HOUR
+    assert store.scoring_time(stage.db, NOON) == NOON
+    stage.db.execute(
+        "insert into ops.job_runs"
+        " (job_type, window_start, window_end, status, trigger, scheduled_for) values ('scoring.SignalDecay', :start, :until, 'running', 'cron', :until)",
+        start=later - HOUR,
+        until=later,
+    )
+    assert store.scoring_time(stage.db, NOON) == later
+    assert store.scoring_time(stage.db, later + HOUR) == later + HOUR
+
+
+@pytest.mark.parametrize("writer", ["contact", "signal", "event", "factor", "kind", "function"])
+def test_whoever_changes_what_a_score_depends_on_asks_for_it(stage: Stage, writer: str) -> None:
+    stage.add_contact((1, 1))
+    stage.add_contact((2, 2))
+    stage.add_signal((1, 1), Signal("PRICING_PAGE", NOON))
+    stage.batch()
+    match writer:
+        case "contact":
+            stage.db.execute("update crm.contacts set stage = 'lead'")  # counts nothing
+            assert stage.waiting() == []
+            stage.change_contact((1, 1), "a@b.example")
+        case "signal":
+            stage.db.execute("update scoring.intent_signals set weight = 3")
+        case "event":
+            stage.add_event((2, 2), Event("email_sent", NOON))  # counts nothing
+            assert stage.waiting() == []
+            stage.add_event((1, 1), Event("email_opened", NOON))
+        case "factor":
+            stage.set_factor(1, "fit", "has_email", FactorConfig(9))
+        case "kind":
+            stage.set_signal(1, "PRICING_PAGE", SignalConfig(9))
+        case "function":
+            stage.db.rows(
+                "select scoring.request_recompute(array[:o]::uuid[], array[:c]::uuid[], 'x')",
+                o=org(1),
+                c=person(1),
+            )
+    assert stage.waiting() == [(1, 1)]
+
+
+def test_a_message_s_context_holds_for_its_calculation(stage: Stage) -> None:
+    stage.add_contact((1, 1), email="a@b.example")
+    stage.add_signal((1, 1), Signal("DEMO_REQUEST", NOON - 84 * HOUR))
+    key = (org(1), person(1))
+    versions = store.request_contacts(stage.db, [key])
+    store.score_contacts(stage.db, versions, {key: Replacement(fit=40, engagement=7)}, NOON)
+    row = stage.row((1, 1))
+    assert (row["total_score"], row["fit_score"], row["engagement_score"], row["intent_score"]) == (
+        62,
+        40,
+        7,
+        15,
+    )
+    assert row["components"] == {"fit": 40, "engagement": 7, "DEMO_REQUEST": 15}
+    stage.batch(NOON)  # his own are due again
+    assert stage.numbers() == stage.expected_numbers(NOON)

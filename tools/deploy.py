@@ -1,0 +1,97 @@
+"""`python -m tools.deploy [ENV …]`: check, migrate, deploy; what `make deploy` runs.
+
+The one thing that differs between accounts is the id of their Hyperdrive: it comes from
+HYPERDRIVE_ID, or from the account itself, and goes into a copy of wrangler.toml beside it.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from tools.weigh import envs, weigh
+
+ROOT = Path(__file__).resolve().parent.parent
+CONFIG = ROOT / "wrangler.toml"
+NO_HYPERDRIVE = "0" * 32
+COPY = "wrangler.deploy.toml"  # beside the original: paths in it are relative
+
+
+class CannotDeploy(Exception):
+    """The text is one sentence with the cause and the remedy."""
+
+
+def main(names: list[str]) -> int:
+    """Deploy the envs, all if none is named; nothing is deployed unless everything is in order."""
+    chosen = names or envs()
+    try:
+        strangers = set(chosen) - set(envs())
+        if strangers:
+            raise CannotDeploy(f"wrangler.toml has no env {', '.join(sorted(strangers))}")
+        require(os.environ)
+        run("mauntic", "check", "--offline")
+        for env in chosen:
+            if not (weight := weigh(env)).is_light:
+                raise CannotDeploy(f"{env} is too heavy ({weight.gzip_bytes:,} bytes): make weigh")
+        run("mauntic", "db", "migrate")
+        config = write_config(hyperdrive_id(os.environ))
+        for env in chosen:
+            run("wrangler", "deploy", "--env", env, "--config", str(config))
+    except CannotDeploy as error:
+        print(f"deploy: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def require(environment: Mapping[str, str]) -> None:
+    """What every deployment is told by its environment."""
+    names = ("CLOUDFLARE_ACCOUNT_ID", "CLOUDFLARE_API_TOKEN", "DATABASE_URL")
+    absent = [name for name in names if not environment.get(name)]
+    if absent:
+        raise CannotDeploy(
+            f"set {', '.join(absent)}: which account, by which token, which database"
+        )
+
+
+def hyperdrive_id(environment: Mapping[str, str]) -> str:
+    """The id that the account knows, unless the environment says it."""
+    from cli.provision import HYPERDRIVE, open_api
+
+    if given := environment.get("HYPERDRIVE_ID"):
+        return given
+    with open_api(environment) as api:
+        known = {one["name"]: one["id"] for one in api.ask("GET", "/hyperdrive/configs")}
+    if HYPERDRIVE not in known:
+        raise CannotDeploy(f"the account has no Hyperdrive {HYPERDRIVE}: mauntic provision --apply")
+    return str(known[HYPERDRIVE])
+
+
+def write_config(hyperdrive: str, config: Path = CONFIG) -> Path:
+    """wrangler.toml with the account's Hyperdrive in it, as a file of its own."""
+    if not hyperdrive.isalnum():
+        raise CannotDeploy(f"{hyperdrive} is no id of a Hyperdrive")
+    text = config.read_text(encoding="utf-8")
+    copy = config.with_name(COPY)
+    copy.write_text(text.replace(NO_HYPERDRIVE, hyperdrive), encoding="utf-8")
+    return copy
+
+
+def run(*command: str) -> None:
+    """Run a command of ours, shown before."""
+    print(f"$ {shlex.join(command)}", flush=True)
+    places = [ROOT / ".venv" / "bin", ROOT / "node_modules" / ".bin"]
+    path = os.pathsep.join([*map(str, places), os.environ.get("PATH", os.defpath)])
+    program = next((place / command[0] for place in places if (place / command[0]).exists()), None)
+    if program is None:
+        raise CannotDeploy(f"{command[0]} is not installed: make setup")
+    done = subprocess.run([program, *command[1:]], cwd=ROOT, env={**os.environ, "PATH": path})
+    if done.returncode != 0:
+        raise CannotDeploy(f"{command[0]} ended with {done.returncode}")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

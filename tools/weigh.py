@@ -1,0 +1,152 @@
+"""What a deployment uploads, what takes the room, and how long a worker takes to import.
+
+`python -m tools.weigh [ENV …]`: exit code 1 if an upload is heavier than it may be. With `--boot`
+each worker is started in the local runtime too, which takes some seconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+WRANGLER = ROOT / "node_modules" / ".bin" / "wrangler"
+
+# Ours: wrangler counts in KiB of 1,024 bytes, and a start-up snapshot grows with the upload.
+UPLOAD_MAX_BYTES = 2_500_000
+SHOWN_PARTS = 8
+SHOWN_IMPORTS = 8
+TOTAL = re.compile(r"Total Upload: ([\d.]+) KiB / gzip: ([\d.]+) KiB")
+IMPORT_TIME = re.compile(r"import time:\s+(\d+) \|\s+(\d+) \| +(\S+)")
+
+
+@dataclass(frozen=True)
+class Weight:
+    """An upload: bytes as they are, and compressed, as wrangler counts them; its heaviest parts."""
+
+    env: str
+    bytes: int
+    gzip_bytes: int
+    parts: Mapping[str, int]
+
+    @property
+    def is_light(self) -> bool:
+        return self.gzip_bytes <= UPLOAD_MAX_BYTES
+
+
+def main(arguments: list[str]) -> int:
+    """Print the weights; 0 if all are light enough."""
+    parser = argparse.ArgumentParser(prog="weigh", description=__doc__)
+    parser.add_argument("env", nargs="*")
+    parser.add_argument("--boot", action="store_true", help="start the workers too")
+    chosen = parser.parse_args(arguments)
+    weights = [weigh(env) for env in chosen.env or envs()]
+    for weight in weights:
+        print("\n".join(lines(weight)))
+    if chosen.boot:
+        print("\n".join(boot_lines([weight.env for weight in weights])))
+    return 0 if all(weight.is_light for weight in weights) else 1
+
+
+def envs(config: Path = ROOT / "wrangler.toml") -> list[str]:
+    """Every env of wrangler.toml."""
+    return list(tomllib.loads(config.read_text(encoding="utf-8"))["env"])
+
+
+def weigh(env: str) -> Weight:
+    """Bundle as a deployment would, without one. Raises RuntimeError with what wrangler said."""
+    with tempfile.TemporaryDirectory(prefix="mauntic-weigh-") as folder:
+        command = [str(WRANGLER), "deploy", "--dry-run", "--env", env, "--outdir", folder]
+        path = os.pathsep.join([str(ROOT / ".venv" / "bin"), os.environ.get("PATH", os.defpath)])
+        done = subprocess.run(
+            command, cwd=ROOT, env={**os.environ, "PATH": path}, capture_output=True, text=True
+        )
+        found = TOTAL.search(done.stdout)
+        if done.returncode != 0 or found is None:
+            raise RuntimeError(f"the dry run of {env} failed:\n{done.stdout}{done.stderr}")
+        whole, packed = (round(float(text) * 1_024) for text in found.groups())
+        return Weight(env, whole, packed, parts(Path(folder)))
+
+
+def parts(folder: Path) -> dict[str, int]:
+    """Compressed bytes by package, heaviest first: nearly, since each is compressed alone."""
+    contents: dict[str, list[bytes]] = {}
+    for file in sorted(folder.rglob("*")):
+        if file.is_file():
+            contents.setdefault(part_of(file.relative_to(folder)), []).append(file.read_bytes())
+    sizes = {name: len(gzip.compress(b"".join(files))) for name, files in contents.items()}
+    return dict(sorted(sizes.items(), key=lambda item: -item[1]))
+
+
+def part_of(path: Path) -> str:
+    """The package that a file belongs to.
+
+    >>> part_of(Path("python_modules/pg8000/core.py")), part_of(Path("shared/run.py"))
+    ('pg8000', 'shared')
+    >>> part_of(Path("python_modules/pg8000-1.31.6.dist-info/METADATA"))
+    'pg8000'
+    """
+    parts = [one for one in path.parts if one != "python_modules"]
+    return parts[0].partition("-")[0].removesuffix(".py")
+
+
+def lines(weight: Weight) -> Iterator[str]:
+    """The weight as text."""
+    verdict = "light enough" if weight.is_light else "TOO HEAVY"
+    yield (
+        f"{weight.env}: {weight.gzip_bytes / 1e6:.2f} MB compressed"
+        f" ({weight.bytes / 1e6:.2f} MB plain); at most {UPLOAD_MAX_BYTES / 1e6:.1f} MB: {verdict}"
+    )
+    for name, size in list(weight.parts.items())[:SHOWN_PARTS]:
+        yield f"  {size / 1e3:8.1f} kB  {name}"
+    rest = sum(list(weight.parts.values())[SHOWN_PARTS:])
+    yield f"  {rest / 1e3:8.1f} kB  the rest"
+
+
+def boot_lines(names: list[str]) -> Iterator[str]:
+    """Each worker's start in the local runtime, and what its import consists of on the host."""
+    for env, boot_ms in boot_times_ms(names).items():
+        yield f"{env}: starts and imports in {boot_ms:,} ms in the local runtime"
+        for module, import_ms in import_times_ms(env)[:SHOWN_IMPORTS]:
+            yield f"  {import_ms:8.1f} ms  {module} (on the host)"
+
+
+def boot_times_ms(names: list[str]) -> dict[str, int]:
+    """Interpreter and import of each worker, by env: the second start, as the first compiles."""
+    from local.postgres import temporary_server
+    from local.runtime import LocalRuntime
+
+    config = tomllib.loads((ROOT / "wrangler.toml").read_text(encoding="utf-8"))["env"]
+    env_of = {config[env]["name"]: env for env in names}
+    with temporary_server() as server, LocalRuntime(server.url, envs=names) as runtime:
+        outcomes = runtime.control.reload()["workers"]
+    return {env_of[name]: outcome["bootMs"] for name, outcome in outcomes.items()}
+
+
+def import_times_ms(env: str) -> list[tuple[str, float]]:
+    """Packages by the time that importing the worker spends in each, longest first."""
+    path = os.pathsep.join([str(ROOT), str(ROOT / "workers")])
+    command = [sys.executable, "-X", "importtime", "-c", f"import {env}.worker"]
+    settings = {**os.environ, "PYTHONPATH": path}
+    done = subprocess.run(
+        command, cwd=ROOT, env=settings, capture_output=True, text=True, check=True
+    )
+    spent_us: dict[str, int] = {}
+    for own_us, _, module in IMPORT_TIME.findall(done.stderr):
+        package = module.partition(".")[0]
+        spent_us[package] = spent_us.get(package, 0) + int(own_us)
+    longest = sorted(spent_us.items(), key=lambda item: -item[1])
+    return [(package, spent / 1_000) for package, spent in longest]
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
