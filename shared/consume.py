@@ -17,7 +17,7 @@ from shared import dead_letters, failures, metrics
 from shared.delivery import Batch, Delivery
 from shared.errors import LeaseLost, ServerBusy, Unanswerable, error_class, is_retryable
 from shared.jobs import Job, Worker
-from shared.letters import ERROR_TEXT_MAX, Letter, error_text, read
+from shared.letters import Letter, error_text, read
 from shared.messages import WindowMessage
 from shared.metrics import Metric
 from shared.outcome import Dead, Done, Outcome, RetryIn, Sharded

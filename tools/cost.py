@@ -63,7 +63,7 @@ class Usage:
 MEASURED = (
     Usage("scoring.CalculateScore, batches of 100", batch=100, cpu_ms=0.0),
     Usage("scoring.CalculateScore, one at a time", batch=1, cpu_ms=0.0),
-    Usage("a window of a job, one at a time", batch=1, cpu_ms=0.0),
+    Usage("analytics.aggregate-hourly, nothing to count", batch=100, cpu_ms=0.0),
 )
 
 

@@ -21,7 +21,7 @@ from shared.sql_blocks import SqlBlocks
 SQL = SqlBlocks(Path(__file__).parent / "sql")
 
 CONTACTS = 2_000
-WINDOWS = 300
+WINDOWS = 100
 SCORING, ANALYTICS = "mauntic-scoring-events", "mauntic-analytics-jobs"
 FIRST_HOUR = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -37,8 +37,8 @@ def measure() -> Iterator[tuple[str, float]]:
             scores = [_score(row) for row in contacts]
             _spend(runtime, SCORING, scores[:200])  # the first ones warm it up
             yield "scoring.CalculateScore, batches of 100", _spend(runtime, SCORING, scores)
-            yield "scoring.CalculateScore, one at a time", _one_by_one(runtime, scores[:200])
-            yield "a window of a job, one at a time", _spend(runtime, ANALYTICS, _windows())
+            yield "scoring.CalculateScore, one at a time", _one_by_one(runtime, scores[:20])
+            yield "analytics.aggregate-hourly, nothing to count", _spend(runtime, ANALYTICS, _windows())
 
 
 def _score(row: dict[str, Any]) -> dict[str, Any]:

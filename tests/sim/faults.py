@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -93,6 +94,8 @@ class Prepared:
 
     def __init__(self, url: str) -> None:
         self._connection = connect(url)
+        # What is larger than one buffer would wait 40 ms for an acknowledgement of its first part.
+        self._connection._usock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._statements: dict[str, Any] = {}
         self._last: Any = None
         # Invocations that overlap run on one thread here: none may wait long for another's lock.
