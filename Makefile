@@ -4,7 +4,7 @@ PYTHON ?= python3
 RUN = PATH="$(CURDIR)/.venv/bin:$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint test demo dev bench schema clean
+.PHONY: help setup lint test sim demo dev bench schema clean dry-run weigh deploy audit cost
 
 help: ## This table
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ lint: setup ## Style and types
 test: lint ## Everything that must hold: style, types, tests
 	$(RUN) pytest
 
+sim: setup ## Simulate two weeks with faults: SEEDS=1000, or SEED=123 to replay one
+	$(RUN) python -m tests.sim --seeds $(or $(SEEDS),100) $(if $(SEED),--seed $(SEED)) $(if $(DAYS),--days $(DAYS))
+
 demo: setup ## Run the whole system once, with sample data, and show what it did
 	@$(RUN) mauntic demo
 
@@ -36,3 +39,20 @@ schema: setup ## Write schema.sql anew from the migrations
 
 clean: ## Remove all that set-up and runs have made, the local database included
 	@$(PYTHON) -m tools.clean
+
+dry-run: setup ## Bundle every worker as a deployment would, without one
+	@$(RUN) python -m tools.weigh $(ENV)
+
+weigh: setup ## What a deployment uploads, what takes the room, how long a worker starts
+	@$(RUN) python -m tools.weigh --boot $(ENV)
+
+deploy: setup ## Check, migrate and deploy: all workers, or ENV=analytics
+	@$(RUN) python -m tools.deploy $(ENV)
+
+audit: setup ## Known holes in what is pinned, Python's and Node's
+	PATH="$(CURDIR)/.local/tools/bin:$$PATH" uv audit --frozen --preview-features audit-command
+	$(RUN) npm audit
+
+cost: setup ## Write docs/cost.md anew
+	@$(RUN) python -m tools.cost > .local/cost.md
+	@mv .local/cost.md docs/cost.md

@@ -28,6 +28,7 @@ class Price:
 
 
 WORKERS = "https://developers.cloudflare.com/workers/platform/pricing/"
+QUEUES = "https://developers.cloudflare.com/queues/platform/pricing/"
 PRICES = {
     "queue operations": Price(
         0.40, "1 M", "https://developers.cloudflare.com/queues/platform/pricing/"
@@ -44,7 +45,7 @@ PRICES = {
 
 @dataclass(frozen=True)
 class Usage:
-    """A kind of message as measured. `batch` is how many arrive together, `cpu_ms` a message's share.
+    """A kind of message as measured. `batch` is how many arrive together, `cpu_ms` is one's share.
 
     `lists` counts R2's list calls a message: deleting is free.
     """
@@ -58,12 +59,12 @@ class Usage:
     retries: float = 0.0
 
 
-# Measured on a shared 2-core machine: the processor time of workerd over 2,000 messages, the local
-# broker's share included, so rather too much than too little.
+# Measured on a shared 2-core machine: the processor time of workerd, the local broker's share
+# included, so rather too much than too little. A single message pays for its own connection.
 MEASURED = (
-    Usage("scoring.CalculateScore, batches of 100", batch=100, cpu_ms=0.0),
-    Usage("scoring.CalculateScore, one at a time", batch=1, cpu_ms=0.0),
-    Usage("analytics.aggregate-hourly, nothing to count", batch=100, cpu_ms=0.0),
+    Usage("CalculateScore, 100 at once", batch=100, cpu_ms=1.17),
+    Usage("CalculateScore, one at a time", batch=1, cpu_ms=57.5),
+    Usage("aggregate-hourly, 10 at once", batch=10, cpu_ms=15.9),
 )
 
 
@@ -104,9 +105,9 @@ def _beginning() -> Iterator[str]:
     yield from (
         "# What it costs",
         "",
-        "Made by `python -m tools.cost > docs/cost.md` from measured figures (`--measure` measures",
-        "anew) and the vendor's list prices. Nothing included in the plan is deducted, so the first",
-        "months cost less: the paid plan itself is $5 a month.",
+        "Made by `make cost` from measured figures (`python -m tools.cost --measure` takes them",
+        "anew) and the vendor's list prices. Nothing that the plan includes is deducted, so the",
+        "first million costs less: the paid plan itself is $5 a month.",
         "",
         "## A million messages, in US dollars",
         "",
@@ -124,9 +125,10 @@ def _costs() -> Iterator[str]:
     measured = ", ".join(f"{usage.cpu_ms:.2f} ms ({usage.name})" for usage in MEASURED)
     yield f"CPU time a message, measured: {measured}."
     yield ""
-    yield "The crons alone are some 4,500 messages a month, less than a cent. What grows with the"
-    yield "platform are the events that producers send to `mauntic-scoring-events`. Postgres is not in"
-    yield "this table: it is yours already."
+    yield "The crons alone are some 5,100 messages a month: a cent or two. R2 is next to nothing:"
+    yield "the daily reset lists a thousand counters a call, so a million counters a day are $0.14"
+    yield "a month, and deleting is free. What grows with the platform is what producers send to"
+    yield " `mauntic-scoring-events`. Postgres is not in this table: it is yours already."
     yield ""
 
 
@@ -141,16 +143,16 @@ def _settings() -> Iterator[str]:
     yield from (
         "## The three settings that matter most",
         "",
-        "1. **`max_batch_size` and `max_batch_timeout`** (wrangler.toml). They decide how many messages",
-        "   share an invocation, a connection to Postgres and its SCRAM handshake: compare the first two",
-        "   columns. A longer timeout fills batches at the price of latency.",
-        "2. **`observability.head_sampling_rate`**. Every message logs one line; at a million a day the",
-        "   lines cost more than the processor. The metric points stay exact whatever is sampled.",
-        "3. **The size of a message.** Every 64 KB begun is an operation more for each write, read and",
-        "   delete. Send ids, not records.",
+        "1. **`max_batch_size` and `max_batch_timeout`** (wrangler.toml). They decide how many",
+        "   messages share an invocation and a connection to Postgres, with its handshake: compare",
+        "   the first two columns. A longer timeout fills batches at the price of latency.",
+        "2. **`observability.head_sampling_rate`**. Every message logs one line, each invocation",
+        "   another. The metric points stay exact whatever is sampled.",
+        "3. **The size of a message.** Every 64 KB begun is one more operation for a write, a read",
+        "   and a delete. Send ids, not records.",
         "",
         "`limits.cpu_ms` is no cost but a bound on one: what a runaway invocation can burn.",
-    )  # fmt: skip
+    )
 
 
 def main(arguments: list[str]) -> int:

@@ -11,7 +11,8 @@ from cli.output import Refusal
 from shared.errors import DatabaseError
 from shared.ports import Database
 
-LOCK_WAIT_MS = 1_000
+# Longer than deadlock_timeout, after which Postgres calls an autovacuum off that is in the way.
+LOCK_WAIT_MS = 1_500
 LOCK_TRIES = 60
 LOCK_PAUSE_S = 0.5
 # What a portion of a walk through a table reads: 2,000 pages are 16 MB, well under a second.
@@ -59,7 +60,7 @@ class Scene:
 
 
 def shortly(db: Database, *statements: str) -> int | None:
-    """Run the statements in one transaction that waits for locks a second at most, again and again.
+    """Run the statements in one transaction that waits for locks a moment at most, again and again.
 
     Whoever waits for a table's lock makes all others wait behind him: so do not wait, but return.
     """
@@ -74,7 +75,9 @@ def shortly(db: Database, *statements: str) -> int | None:
             if error.sqlstate not in (LOCK_NOT_AVAILABLE, DEADLOCK):
                 raise
             time.sleep(LOCK_PAUSE_S)
-    raise Refusal("A table stayed locked for a minute: end the long transaction, and apply again.")
+    raise Refusal(
+        "A table stayed locked for all the while: end the long transaction, then apply again."
+    )
 
 
 def at_length(db: Database, *statements: str) -> int | None:

@@ -78,6 +78,6 @@ on conflict (job_type, window_start, window_end, shard) do update set
     trigger = 'backfill',
     queued_at = excluded.queued_at,
     lease_until = excluded.lease_until
-where true
+where run.status = any(cast(:statuses as text[]))
     and not coalesce(run.status in ('queued', 'running', 'sharded', 'failed') and run.lease_until > :now, false)
 returning run.window_start

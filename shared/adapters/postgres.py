@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from typing import Any
 
 import pg8000.native
@@ -91,6 +92,7 @@ class Postgres:
         if self._connection is None and self._in_transaction:
             raise DatabaseUnreachable("the connection broke within the transaction")
         if self._connection is None:
+            _remember_statements()
             try:
                 self._connection = self._connect()
             except (InterfaceError, OSError) as error:
@@ -105,6 +107,15 @@ class Postgres:
                 self._connection.run("rollback")
         except (InterfaceError, ServerSaysNo, OSError):
             self.close()
+
+
+def _remember_statements() -> None:
+    """Have pg8000 look for the parameters of a statement once, and not at every run of it.
+
+    It goes through the text character by character: 6 ms in WebAssembly for our longest.
+    """
+    if not hasattr(pg8000.native.to_statement, "cache_info"):
+        pg8000.native.to_statement = lru_cache(maxsize=256)(pg8000.native.to_statement)
 
 
 @contextmanager

@@ -242,10 +242,23 @@ def test_however_often_it_breaks_every_letter_is_sent_and_marked(
     assert marked == set(outbox.sent) == numbers
 
 
+class SlowOutbox(Outbox):
+    """Sends only when the other operator is through, or has waited for us long enough."""
+
+    def __init__(self, other_is_through: threading.Event) -> None:
+        super().__init__()
+        self._other_is_through = other_is_through
+
+    def send(self, *arguments: Any) -> None:
+        self._other_is_through.wait(1)
+        super().send(*arguments)
+
+
 def test_two_operators_at_once_send_each_letter_once(db: Postgres, database: str) -> None:
     numbers = {bury(db, n) for n in range(60)}
     letters = records.dead_letters(db, Letters())
-    outboxes = [Outbox(), Outbox()]
+    through = threading.Event()
+    outboxes = [SlowOutbox(through), Outbox()]
 
     def work(outbox: Outbox) -> None:
         own = Postgres(lambda: connect(database))
@@ -256,10 +269,12 @@ def test_two_operators_at_once_send_each_letter_once(db: Postgres, database: str
         own.close()
 
     threads = [threading.Thread(target=work, args=(outbox,)) for outbox in outboxes]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    threads[0].start()
+    time.sleep(0.3)  # it has claimed its first portion by now
+    threads[1].start()
+    threads[1].join()
+    through.set()
+    threads[0].join()
     sent = outboxes[0].sent + outboxes[1].sent
     assert sorted(sent) == sorted(numbers)
 

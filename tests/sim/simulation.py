@@ -42,9 +42,9 @@ from tests.sim.faults import (
 )
 from tests.sim.history import ORGANIZATIONS, Event, History
 
-START = datetime(2026, 2, 22, tzinfo=UTC)  # so that the fortnight holds the end of a month
+MIDDLE = datetime(2026, 3, 1, tzinfo=UTC)  # the end of a month lies in every simulation
 DAYS = 14
-HEALING = timedelta(hours=30)  # dead letters wait up to 12 h for a Postgres that was away
+HEALING = timedelta(hours=14)  # dead letters wait up to 12 h for a Postgres that was away
 EVENTS_A_SHARD = 3
 
 NEVER, TWICE = 0.06, 0.06  # of the ticks
@@ -61,16 +61,16 @@ class Simulation:
     url: str
     days: int = DAYS
     workers: Sequence[Worker] = WORKERS
-    now: datetime = START
     events: list[dict[str, Any]] = field(default_factory=list)
     crashes: list[str] = field(default_factory=list)
     objects: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.rng = Random(self.seed)
-        self.end = START + timedelta(days=self.days)
-        self.history = History.draw(self.rng, START, self.days)
-        self.faults = Faults(self.rng, draw_outages(self.rng, START, self.days))
+        self.now = self.start = MIDDLE - timedelta(days=self.days // 2)
+        self.end = self.start + timedelta(days=self.days)
+        self.history = History.draw(self.rng, self.start, self.days)
+        self.faults = Faults(self.rng, draw_outages(self.rng, self.start, self.days))
         retries = {worker.queue.name: worker.queue.max_retries for worker in self.workers}
         self.broker = Broker(self.rng, retries | {f"{name}-dlq": 100 for name in retries})
         self.pool, self.own = Pool(self.url), Pool(self.url)
@@ -99,7 +99,7 @@ class Simulation:
             db.run(
                 "insert into delivery.sending_domains (organization_id, domain, status, created_at)"
                 " values (:org, :domain, :status, :at)",
-                org=ORGANIZATIONS[0], domain=domain, status=status, at=START,
+                org=ORGANIZATIONS[0], domain=domain, status=status, at=self.start,
             )  # fmt: skip
 
     def _plan(self, db: Any) -> None:
@@ -115,10 +115,10 @@ class Simulation:
                 self._plan_ticks(worker, cron)
 
     def _plan_ticks(self, worker: Worker, cron: str) -> None:
-        for planned in CronSim(cron, START):
+        for planned in CronSim(cron, self.start):
             if planned > self.end + HEALING:
                 return
-            is_calm = planned > self.end
+            is_calm = planned >= self.end
             fires = 1 if is_calm else self.rng.choices([0, 1, 2], [NEVER, 1 - NEVER - TWICE, TWICE])[0]
             for _ in range(fires):
                 at = planned + timedelta(seconds=self.rng.uniform(0, JITTER_S))
@@ -145,7 +145,7 @@ class Simulation:
 
     def _stall(self) -> None:
         """An invocation that stands still longer than its lease, while the world goes on."""
-        until = self.now + timedelta(minutes=self.rng.choice([3, 17, 25]))
+        until = self.now + timedelta(minutes=self.rng.choice([3, 17, 70, 70]))
         self.is_nested = True
         self._go_on_until(until)
         self.is_nested = False

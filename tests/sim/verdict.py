@@ -13,15 +13,16 @@ from local.database_url import connect
 from shared.adapters.postgres import Postgres
 from shared.ports import Row
 from shared.storable import storable
-from tests.sim.simulation import START, Simulation
+from tests.sim.simulation import Simulation
 
 SHOWN = 3
+ENQUEUED_MAX = 3  # a message a window, on average over all faults
 
 
 def problems(simulation: Simulation) -> list[str]:
     """Everything that is wrong after a run, in sentences."""
     with closing(Postgres(lambda: connect(simulation.url))) as db:
-        checks = (messages, crashes, ledger, probes, rollups, months, campaigns, counters)
+        checks = (messages, thrift, crashes, ledger, probes, rollups, months, campaigns, counters)
         return [problem for check in checks for problem in check(simulation, db)]
 
 
@@ -45,6 +46,14 @@ def mark(body: Any) -> str | None:
     text = json.dumps(body)
     start = text.find("poison-")
     return text[start : start + 10].split('"')[0].split(" ")[0] if start >= 0 else None
+
+
+def thrift(simulation: Simulation, db: Postgres) -> Iterator[str]:
+    """Windows are enqueued once, and again only where a fault makes nobody answer for them."""
+    windows = db.rows("select count(*) as n from ops.job_runs")[0]["n"]
+    fair = ENQUEUED_MAX * windows + len(simulation.history.letters)
+    if simulation.broker.sent > fair:
+        yield f"{simulation.broker.sent} messages were sent for {windows} windows and shards"
 
 
 def crashes(simulation: Simulation, db: Postgres) -> Iterator[str]:
@@ -102,7 +111,7 @@ def months(simulation: Simulation, db: Postgres) -> Iterator[str]:
     rows = db.rows(
         "select * from analytics.event_aggregates where event_type like 'monthly:%' and count > 0"
         " and date >= :first",
-        first=START.date().replace(day=1),
+        first=simulation.start.date().replace(day=1),
     )
     first, until = date(2026, 2, 1), date(2026, 3, 1)
     if simulation.end.date() <= until:

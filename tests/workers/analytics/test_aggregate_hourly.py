@@ -178,6 +178,43 @@ def test_types_of_the_reserved_form_are_reported_with_their_tenant_and_stop_nobo
     assert warehouse.rollups() == {(str(org(2)), "2026-03-10", "email_opened"): (1, 1)}
 
 
+def test_two_contacts_who_share_a_visitor_key_are_two(warehouse: Warehouse) -> None:
+    """The key has a hash of 32 bits: among 200,000 contacts some are bound to share one."""
+    [pair] = warehouse.db.rows(
+        "select array_agg(contact_id) as contacts"
+        " from (select n, cast(lpad(to_hex(n), 32, '0') as uuid) as contact_id"
+        " from generate_series(1, 200000) as n) as numbered"
+        " group by analytics.visitor_key(:at, contact_id)"
+        " having count(*) > 1 order by min(n) limit 1",
+        at=DAY,
+    )
+    one, other = (contact.int - 1000 for contact in pair["contacts"])
+    warehouse.add(1, one, "email_opened", at(9.5))
+    warehouse.add(1, other, "email_opened", at(10.5))
+    warehouse.add(1, one, "email_opened", at(11.5))
+    for hour in (9, 10, 11):
+        warehouse.run(hour_window(hour))
+    assert warehouse.rollups() == {(str(org(1)), "2026-03-10", "email_opened"): (3, 2)}
+
+
+def test_a_contact_of_two_organisations_is_one_of_each(warehouse: Warehouse) -> None:
+    warehouse.add(1, 1, "email_opened", at(9.5))
+    warehouse.add(2, 1, "email_opened", at(10.5))
+    warehouse.run(hour_window(9))
+    warehouse.run(hour_window(10))
+    assert warehouse.rollups() == warehouse.counted()
+
+
+def test_an_event_without_a_finite_time_is_let_in_and_counted_nowhere(warehouse: Warehouse) -> None:
+    warehouse.db.execute(
+        "insert into analytics.contact_activity"
+        " (organization_id, contact_id, event_type, occurred_at) values"
+        " (gen_random_uuid(), gen_random_uuid(), 'email_opened', 'infinity')"
+    )
+    warehouse.run(hour_window(9))
+    assert warehouse.rollups() == {}
+
+
 EVENTS = st.tuples(
     st.integers(1, 2),  # organisation
     st.integers(1, 4),  # contact

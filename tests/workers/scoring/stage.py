@@ -99,7 +99,8 @@ class Stage:
         self.events.setdefault(key, []).append(event)
         self.db.execute(
             "insert into analytics.contact_activity"
-            " (organization_id, contact_id, event_type, occurred_at) values (:org, :contact, :type, :at)",
+            " (organization_id, contact_id, event_type, occurred_at)"
+            " values (:org, :contact, :type, :at)",
             org=org(key[0]),
             contact=person(key[1]),
             type=event.type,
@@ -128,7 +129,8 @@ class Stage:
         self.known.setdefault(organization, Known()).factors[category, factor] = config
         self.db.execute(
             "insert into scoring.scoring_configs"
-            " values (:org, :category, :factor, :weight, :enabled) on conflict (organization_id, category, factor) do update"
+            " values (:org, :category, :factor, :weight, :enabled)"
+            " on conflict (organization_id, category, factor) do update"
             " set weight = excluded.weight, enabled = excluded.enabled",
             org=org(organization),
             category=category,

@@ -227,7 +227,7 @@ def explained(made: Score) -> dict[str, Any]:
     }
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     people=st.lists(PEOPLE, min_size=1, max_size=4),
     factors=FACTOR_CONFIGS,

@@ -62,7 +62,7 @@ def run(stage: Stage, kind: str, hour: int) -> store.Scored:
     return getattr(stage, kind)(NOON + hour * HOUR)  # type: ignore[no-any-return]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     steps=st.lists(CHANGES | RUNS, max_size=14),
     last=st.permutations(["batch", "decay", "batch", "decay"]),
@@ -82,7 +82,7 @@ def test_any_history_ends_as_the_facts_say(stage: Stage, steps: list[Any], last:
         assert stage.numbers() == stage.expected_numbers(NOON + 61 * HOUR)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     changes=st.lists(CHANGES, max_size=10),
     gaps=st.lists(st.integers(1, 200), min_size=1, max_size=6),
@@ -104,7 +104,7 @@ def test_decay_alone_keeps_every_score_right(
             assert stage.numbers() == stage.expected_numbers(t)
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     changes=st.lists(CHANGES, max_size=10),
     first=HOURS,
@@ -225,7 +225,8 @@ def test_the_time_of_a_late_run_is_that_of_the_newest_begun(stage: Stage) -> Non
     assert store.scoring_time(stage.db, NOON) == NOON
     stage.db.execute(
         "insert into ops.job_runs"
-        " (job_type, window_start, window_end, status, trigger, scheduled_for) values ('scoring.SignalDecay', :start, :until, 'running', 'cron', :until)",
+        " (job_type, window_start, window_end, status, trigger, scheduled_for)"
+        " values ('scoring.SignalDecay', :start, :until, 'running', 'cron', :until)",
         start=later - HOUR,
         until=later,
     )
@@ -279,3 +280,55 @@ def test_a_message_s_context_holds_for_its_calculation(stage: Stage) -> None:
     assert row["components"] == {"fit": 40, "engagement": 7, "DEMO_REQUEST": 15}
     stage.batch(NOON)  # his own are due again
     assert stage.numbers() == stage.expected_numbers(NOON)
+
+
+@pytest.mark.parametrize("age", [0, 83.5, 84, 125.5, 126, 167.5, 168])
+@pytest.mark.parametrize("model", ["linear", "exponential", "step"])
+def test_the_edges_of_decay(stage: Stage, model: str, age: float) -> None:
+    stage.add_contact((1, 1))
+    stage.add_signal((1, 1), Signal("DEMO_REQUEST", NOON - age * HOUR, decay_model=model))
+    stage.batch()
+    assert stage.numbers() == stage.expected_numbers(NOON)
+
+
+def test_decay_looks_again_when_a_step_comes_and_when_a_signal_expires(stage: Stage) -> None:
+    stage.add_contact((1, 1))
+    stage.add_contact((1, 2))
+    stage.add_signal((1, 1), Signal("DEMO_REQUEST", NOON, decay_model="step"))
+    stage.add_signal((1, 2), Signal("DEMO_REQUEST", NOON, expires_at=NOON + HOUR / 2))
+    stage.batch()
+    for hours in (1, 84, 126, 168):
+        stage.decay(NOON + hours * HOUR)
+        assert stage.numbers() == stage.expected_numbers(NOON + hours * HOUR)
+
+
+def test_activity_that_grows_old_counts_no_more(stage: Stage) -> None:
+    stage.add_contact((1, 1))
+    for hours in (1, 2, 3):
+        stage.add_event((1, 1), Event("email_opened", NOON - hours * HOUR))
+    stage.batch()
+    late = NOON + 717 * HOUR
+    assert stage.decay(late) == store.Scored(1, 0)  # the oldest is 30 days old and still counts
+    assert stage.decay(late + HOUR).rows_written == 1
+    assert stage.row((1, 1))["engagement_score"] == 0
+
+
+def test_the_same_score_of_other_parts_is_explained_anew(stage: Stage) -> None:
+    stage.add_contact((1, 1), email="a@b.example", phone="+49")
+    stage.batch()
+    stage.set_factor(1, "fit", "has_email", FactorConfig(15))
+    stage.set_factor(1, "fit", "has_phone", FactorConfig(10))
+    stage.batch()
+    row = stage.row((1, 1))
+    assert (row["components"]["has_email"], row["components"]["has_phone"]) == (15, 10)
+    assert row["total_score"] == 25
+
+
+def test_the_same_score_that_will_change_sooner_is_looked_at_sooner(stage: Stage) -> None:
+    stage.add_contact((1, 1))
+    stage.add_signal((1, 1), Signal("DEMO_REQUEST", NOON, decay_model="step"))
+    stage.batch()
+    stage.db.execute("update scoring.intent_signals set decay_model = 'linear'")
+    stage.batch()
+    stage.decay(NOON + 4 * HOUR)
+    assert stage.row((1, 1))["total_score"] == 29  # 30 · (1 − 4/168) = 29.3

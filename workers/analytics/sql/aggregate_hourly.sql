@@ -12,8 +12,7 @@ where date_trunc('hour', occurred_at at time zone 'UTC') < date_trunc('hour', cr
 union
 select booked.hour
 from (select cast(:start as timestamptz) - interval '1 hour' as hour) as booked
-where exists (select 1 from analytics.hourly_cells as cell where cell.hour = booked.hour)
-    and (
+where (
         select coalesce(sum(cell.count), 0) from analytics.hourly_cells as cell
         where cell.hour = booked.hour and cell.organization_id between :first_organization and :last_organization
     ) <> (
@@ -87,10 +86,11 @@ disturbed as materialized (
     join analytics.hourly_cells as later
         on later.date = (hours.hour at time zone 'UTC')::date and later.hour > hours.hour
         and later.organization_id between :first_organization and :last_organization
-    where (hours.hour, later.organization_id, later.event_type) in (
-        select hour, organization_id, event_type from fresh_visitors
-        offset 0 -- looked into only if there are later cells
-    )
+    where case when later.count is not null then -- no join: looked into only if there are later cells
+        (hours.hour, later.organization_id, later.event_type) in (
+            select distinct hour, organization_id, event_type from fresh_visitors
+        )
+    end
 ),
 visitors as materialized (
     select * from fresh_visitors

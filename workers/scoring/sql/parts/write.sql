@@ -16,14 +16,15 @@ changed as materialized (
     select claimed.*, top.contributors
     from claimed
     cross join lateral (
-        select coalesce(jsonb_agg(jsonb_build_object('factor', factor, 'points', points)), '[]') as contributors
-        from (
-            select key as factor, value as points
-            from jsonb_each(claimed.components)
-            where value > '0'
-            order by value::double precision desc, key collate "C"
-            limit 5
-        ) as largest
+        select coalesce(jsonb_path_query_array(
+            jsonb_agg(
+                jsonb_build_object('factor', key, 'points', value)
+                order by value::double precision desc, key collate "C"
+            ),
+            '$[0 to 4]'
+        ), '[]') as contributors
+        from jsonb_each(claimed.components)
+        where value > '0'
     ) as top
     where claimed.exists and (claimed.moved or claimed.t > :settled_until)
 ),

@@ -1,0 +1,38 @@
+"""The last hour of a day of 4 million events against the first of an empty day."""
+
+from __future__ import annotations
+
+from analytics.jobs.aggregate_hourly import AggregateHourly
+from bench.generate import Spread
+from bench.measure import Result, alternate
+from bench.world import DAY, HOUR, MONTH_START, Jobs, World, book_hours, forget_hour, jobs
+from shared.windows import Window
+
+RATIO_MAX = 1.25
+LAST = Window(MONTH_START + 23 * HOUR, MONTH_START + DAY)
+FIRST = Window(MONTH_START + 2 * DAY, MONTH_START + 2 * DAY + HOUR)
+
+
+def run(world: World) -> list[Result]:
+    """Equal numbers of events in both hours; the full day's other hours are booked."""
+    in_the_hour = world.events(100_000)
+    spreads = [
+        Spread(world.events(4_000_000) - in_the_hour, MONTH_START, 23 * HOUR),
+        Spread(in_the_hour, LAST.start, HOUR),
+        Spread(in_the_hour, FIRST.start, HOUR),
+    ]
+    url = world.database("flat", spreads)
+    book_hours(url, LAST.start, 23)
+    with jobs(url) as worker:
+        measured = alternate({
+            "first": lambda: hour_ms(worker, FIRST),
+            "last": lambda: hour_ms(worker, LAST),
+        })  # fmt: skip
+    name = "last hour of a full day / first of an empty one"
+    return [Result(name, measured["last"], measured["first"], RATIO_MAX)]
+
+
+def hour_ms(worker: Jobs, hour: Window) -> float:
+    """The hour as if it had just ended, in milliseconds."""
+    forget_hour(worker.db, hour)
+    return worker.run(AggregateHourly.model_validate({"scheduledFor": hour.end}))

@@ -1,0 +1,72 @@
+"""How the jobs grow with the data: 1, 2, 4 and 8 times."""
+
+from __future__ import annotations
+
+import statistics
+
+from bench import hourly, reports
+from bench.measure import RESULTS, Result, slope
+from bench.world import MONTH, World, book_hours, jobs, month_of
+
+TIMES = (1, 2, 4, 8)
+EVENTS = 625_000
+IN_THE_HOUR = 12_500
+ROUNDS = 5
+
+
+def run(world: World) -> list[Result]:
+    """Each job at each size; the slope is that of the logarithms, 1 is linear."""
+    measured: dict[str, list[list[float]]] = {"hourly": [], "daily report": [], "monthly usage": []}
+    for times in TIMES:
+        for name, durations_ms in _measure(world, times).items():
+            measured[name].append(durations_ms)
+    plot({name: [statistics.median(one) for one in sizes] for name, sizes in measured.items()})
+    return [result for name, sizes in measured.items() for result in _results(name, sizes)]
+
+
+def _measure(world: World, times: int) -> dict[str, list[float]]:
+    spreads = month_of(world.events(EVENTS * times), world.events(IN_THE_HOUR * times))
+    url = world.database(f"growth_{times}", spreads)
+    book_hours(url, MONTH.end, 31 * 24)
+    with jobs(url) as worker:
+        worker.run(hourly.message())
+        return {
+            "hourly": [hourly.first_run(worker) for _ in range(ROUNDS)],
+            "daily report": [reports.daily_ms(worker) for _ in range(ROUNDS)],
+            "monthly usage": [reports.monthly_ms(worker) for _ in range(ROUNDS)],
+        }
+
+
+def _results(name: str, sizes: list[list[float]]) -> list[Result]:
+    steepness = slope(TIMES, [statistics.median(one) for one in sizes])
+    return [
+        Result(
+            f"{name}, {times}×",
+            one,
+            sizes[0],
+            note=f"slope {steepness:.2f}" if times == TIMES[-1] else "",
+        )
+        for times, one in zip(TIMES, sizes, strict=True)
+    ]
+
+
+def plot(medians_ms: dict[str, list[float]]) -> None:
+    """`results/growth.png`: both axes logarithmic, so that a straight line is a power."""
+    from matplotlib.figure import Figure  # of the group `bench`, which nothing else needs
+
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    axes = figure.subplots()
+    for name, durations_ms in medians_ms.items():
+        axes.plot(
+            TIMES, durations_ms, marker="o", label=f"{name}: slope {slope(TIMES, durations_ms):.2f}"
+        )
+    axes.set(
+        xscale="log",
+        yscale="log",
+        xlabel=f"times {EVENTS:,} events a month",
+        ylabel="ms, message to ack",
+    )
+    axes.set_xticks(TIMES, [f"{times}×" for times in TIMES])
+    axes.legend()
+    RESULTS.mkdir(exist_ok=True)
+    figure.savefig(RESULTS / "growth.png", dpi=120)

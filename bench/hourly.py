@@ -1,0 +1,38 @@
+"""The hourly aggregation: against the plain statement, and against its own repetition."""
+
+from __future__ import annotations
+
+from analytics.jobs.aggregate_hourly import AggregateHourly
+from bench.measure import Result, alternate
+from bench.world import BUSY_HOUR, Jobs, World, book_hours, forget_hour, jobs, plain
+
+RATIO_MAX = 1.5
+REPLAY_MAX = 0.5
+
+
+def run(world: World) -> list[Result]:
+    """An hour of 100,000 events within 5 million; the hours before it are booked."""
+    url = world.month()
+    book_hours(url, BUSY_HOUR.start, BUSY_HOUR.start.hour)
+    with jobs(url) as worker:
+        measured = alternate({
+            "reference": lambda: plain(worker.db, "plain_hour", BUSY_HOUR, "event_aggregates"),
+            "first": lambda: first_run(worker),
+            "replay": lambda: worker.run(message()),
+        })  # fmt: skip
+        note = f"isolate: {worker.memory_mb()} MB"
+    return [
+        Result("hourly, message to ack", measured["first"], measured["reference"], RATIO_MAX, note),
+        Result("replay of it, unchanged", measured["replay"], measured["first"], REPLAY_MAX),
+    ]
+
+
+def message() -> AggregateHourly:
+    """What the tick that ends the busy hour sends."""
+    return AggregateHourly.model_validate({"scheduledFor": BUSY_HOUR.end})
+
+
+def first_run(worker: Jobs) -> float:
+    """The hour as if it had just ended, in milliseconds."""
+    forget_hour(worker.db, BUSY_HOUR)
+    return worker.run(message())

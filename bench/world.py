@@ -1,0 +1,209 @@
+"""What the benchmarks run on: one throw-away server, its databases, and the local runtime."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psutil
+from rich.console import Console
+
+from analytics import store
+from bench import generate
+from bench.generate import Spread
+from local.database_url import connect, with_database
+from local.migrations import migrate
+from local.postgres import Server, temporary_server
+from local.runtime import Control, LocalRuntime
+from shared.adapters.postgres import Postgres
+from shared.messages import Message
+from shared.metrics import BLOBS, DOUBLES
+from shared.sql_blocks import SqlBlocks
+from shared.windows import Window
+
+SQL = SqlBlocks(Path(__file__).parent / "sql")
+
+SETTINGS = {
+    "shared_buffers": "2GB",
+    "max_wal_size": "8GB",
+    "checkpoint_timeout": "1h",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "autovacuum": "off",  # it would run beside one of the two; what it does is done beforehand
+}
+QUEUE = "mauntic-analytics-jobs"
+RUN_TIMEOUT_S = 300
+
+MONTH_START = datetime(2026, 3, 1, tzinfo=UTC)
+MONTH = Window(MONTH_START, datetime(2026, 4, 1, tzinfo=UTC))
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+BUSY_DAY = Window(MONTH_START + 14 * DAY, MONTH_START + 15 * DAY)
+BUSY_HOUR = Window(BUSY_DAY.start + 14 * HOUR, BUSY_DAY.start + 15 * HOUR)
+
+
+@dataclass
+class World:
+    """A server to measure on. `scale` multiplies every number of events."""
+
+    server: Server
+    scale: float = 1.0
+    _month: str = field(default="", init=False)
+
+    def events(self, count: int) -> int:
+        return round(count * self.scale)
+
+    def month(self) -> str:
+        """The URL of 5 million events in 30 days, one hour of which has exactly 100,000."""
+        if not self._month:
+            spreads = month_of(self.events(5_000_000), self.events(100_000))
+            self._month = self.database("month", spreads)
+        return self._month
+
+    def database(self, name: str, spreads: Sequence[Spread]) -> str:
+        """The URL of a new database with the schema and these events."""
+        with closing(connect(with_database(self.server.url, "postgres"))) as admin:
+            admin.run(f"drop database if exists {name} with (force)")
+            admin.run(f"create database {name}")
+        url = with_database(self.server.url, name)
+        migrate(url)
+        started = time.monotonic()
+        if spreads:
+            generate.fill(url, spreads)
+        with closing(connect(url)) as db:
+            db.run("create schema if not exists bench")
+            db.run(SQL["copies"])
+        total = sum(spread.events for spread in spreads)
+        Console().print(
+            f"{name}: {total:,} events in {time.monotonic() - started:.0f} s", style="dim"
+        )
+        return url
+
+
+def month_of(events: int, in_the_hour: int) -> list[Spread]:
+    """30 days, whose busy hour is filled up to `in_the_hour`."""
+    first = Spread(events - in_the_hour, MONTH_START, 30 * DAY)
+    return [first, Spread(in_the_hour, BUSY_HOUR.start, HOUR, fills=True)]
+
+
+@contextmanager
+def world(scale: float) -> Iterator[World]:
+    """A server for as long as the benchmarks last."""
+    with temporary_server(SETTINGS) as server:
+        yield World(server, scale)
+
+
+class Jobs:
+    """The analytics worker on the local runtime, over one database."""
+
+    def __init__(self, control: Control, url: str) -> None:
+        self.control = control
+        self.db = connect(url)
+
+    def run(self, message: Message) -> float:
+        """From the first delivery to the last ack, in milliseconds, waits for the broker left out.
+
+        The points of the messages say how long each was in hand; a window that was split is as
+        many messages, and where several are in hand at once that time counts once.
+        """
+        since = datetime.now(UTC)
+        self.control.send(QUEUE, [message.body()])
+        if not self.control.wait_idle([QUEUE], timeout_s=RUN_TIMEOUT_S):
+            raise RuntimeError(f"{message.type} is not done after {RUN_TIMEOUT_S} s")
+        points = [_named(point) for point in self.control.metrics(since)]
+        wrong = [point for point in points if point["status"] != "ack"]
+        if wrong:
+            raise RuntimeError(f"{message.type} was not acked: {wrong}")
+        if sum(point["rows_read"] for point in points) == 0:
+            raise RuntimeError(f"{message.type} found nothing to do: {points}")
+        return _in_hand_ms([(point["at"] - point["duration_ms"], point["at"]) for point in points])
+
+    def memory_mb(self) -> dict[str, float]:
+        """WebAssembly memory of each worker; it never shrinks, so this is its peak."""
+        workers = self.control.memory()["workers"]
+        return {name: round(_bytes(value) / 1_048_576, 1) for name, value in workers.items()}
+
+
+@contextmanager
+def jobs(url: str) -> Iterator[Jobs]:
+    """The runtime up and warm."""
+    with LocalRuntime(url, envs=["analytics"]) as runtime:
+        found = Jobs(runtime.control, url)
+        with closing(found.db):
+            yield found
+
+
+def book_hours(url: str, until: datetime, hours: int) -> None:
+    """Have the hours before `until` booked, oldest first, as by their own ticks."""
+    with closing(Postgres(lambda: connect(url))) as db:
+        for back in range(hours, 0, -1):
+            with db.transaction():
+                store.book_hour(db, Window(until - back * HOUR, until - (back - 1) * HOUR))
+        db.execute("vacuum (analyze) analytics.hourly_cells")
+        db.execute("vacuum (analyze) analytics.event_aggregates")
+
+
+def forget_hour(db: Any, hour: Window) -> None:
+    """As if the hour had never been booked."""
+    db.run("delete from analytics.hourly_cells where hour = :hour", hour=hour.start)
+    db.run("delete from analytics.event_aggregates where date = :date", date=hour.start.date())
+
+
+def plain(db: Any, block: str, window: Window, table: str) -> float:
+    """The reference statement into an empty table, in milliseconds."""
+    db.run(f"truncate bench.{table}")
+    db.run("set timezone = 'UTC'; set work_mem = '64MB'; set jit = off")
+    started = time.perf_counter()
+    db.run(SQL[block], start=window.start, end=window.end)
+    return (time.perf_counter() - started) * 1_000
+
+
+def machine(server: Server) -> dict[str, Any]:
+    """What it ran on."""
+    with closing(connect(server.url)) as db:
+        [[version]] = db.run("show server_version")
+    return {
+        "processors": os.cpu_count(),
+        "processor": _processor(),
+        "memory_gb": round(psutil.virtual_memory().total / 2**30),
+        "system": platform.platform(terse=True),
+        "postgres": version,
+        "settings": SETTINGS,
+        "load": round(os.getloadavg()[0], 1),
+    }
+
+
+def _processor() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    return next(
+        (line.partition(": ")[2] for line in lines if line.startswith("model name")),
+        platform.processor(),
+    )
+
+
+def _named(point: dict[str, Any]) -> dict[str, Any]:
+    named = dict(zip(BLOBS, point["blobs"], strict=True)) | dict(
+        zip(DOUBLES, point["doubles"], strict=True)
+    )
+    return named | {"at": point["at"]}
+
+
+def _in_hand_ms(spans: list[tuple[float, float]]) -> float:
+    total, until = 0.0, 0.0
+    for start, end in sorted(spans):
+        total += max(0.0, end - max(start, until))
+        until = max(until, end)
+    return total
+
+
+def _bytes(value: Any) -> float:
+    """The size, wherever the runtime puts it."""
+    if isinstance(value, dict):
+        return max((_bytes(part) for part in value.values()), default=0.0)
+    return float(value) if isinstance(value, int | float) else 0.0

@@ -1,0 +1,130 @@
+"""The analytics worker on the local runtime, with a PostgreSQL server of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from analytics.worker import WORKER
+
+from local.database_url import connect
+from local.migrations import migrate
+from local.postgres import Server, temporary_server
+from local.runtime import Control, Event, LocalRuntime
+from shared.ports import Row
+from tests.shared.toy import rows_of
+
+QUEUE = WORKER.queue.name
+HOURLY = "0 * * * *"
+DAY = datetime(2026, 3, 10, tzinfo=UTC)
+ORGANIZATION = UUID(int=1)
+
+
+class System:
+    """The runtime, its database, and what its workers have logged."""
+
+    def __init__(self, server: Server, runtime: LocalRuntime, events: list[Event]) -> None:
+        self.server = server
+        self.runtime = runtime
+        self.events = events
+
+    @property
+    def control(self) -> Control:
+        return self.runtime.control
+
+    def rows(self, sql: str, **parameters: Any) -> list[Row]:
+        with rows_of(self.server.url) as look:
+            return look(sql, **parameters)
+
+    def run(self, sql: str) -> None:
+        """One or more statements without parameters."""
+        with closing(connect(self.server.url)) as connection:
+            connection.run(sql)
+
+    def send(self, *bodies: Any) -> None:
+        self.control.send(QUEUE, bodies)
+
+    def settle(self, timeout_s: float = 60) -> None:
+        """Wait until no queue holds anything."""
+        assert self.control.wait_idle(timeout_s=timeout_s), self.control.queues()
+
+    def tick(self, at: datetime, cron: str = HOURLY) -> None:
+        assert self.control.fire_cron(WORKER.name, cron, at) == {"outcome": "ok"}
+
+    def statuses(self) -> dict[str, str]:
+        """The hourly windows by the hour of their start, those of `DAY` alone."""
+        found = self.rows(
+            "select window_start, status from ops.job_runs where job_type = :job"
+            " and window_start >= :day and window_start < :until and shard = ''",
+            job="analytics.aggregate-hourly", day=DAY, until=DAY + timedelta(days=1),
+        )  # fmt: skip
+        return {f"{row['window_start']:%H}": row["status"] for row in found}
+
+    def counts(self) -> dict[str, tuple[int, int]]:
+        """The day's rollups by type."""
+        found = self.rows("select * from analytics.daily_aggregates where date = :d", d=DAY.date())
+        return {row["event_type"]: (row["count"], row["unique_count"]) for row in found}
+
+    def logged(self, name: str) -> list[dict[str, Any]]:
+        """The fields of the workers' events of that name."""
+        lines = [event.get("fields") or event for event in self.events]
+        return [line for line in lines if line.get("event") == name or line.get("name") == name]
+
+    def forget(self) -> None:
+        """Empty every table that a test may have written."""
+        self.settle()
+        self.run(
+            "truncate analytics.contact_activity, analytics.hourly_cells, analytics.locked_days,"
+            " analytics.event_aggregates, ops.job_runs, ops.dead_letters, ops.message_failures,"
+            " ops.schedules;"
+            " drop trigger if exists trouble on analytics.hourly_cells"
+        )
+        self.events.clear()
+
+    def add_events(self, *hours: float) -> None:
+        """An `email_opened` at each hour of the day, of contacts in turn."""
+        with closing(connect(self.server.url)) as connection:
+            for n, hour in enumerate(hours):
+                connection.run(
+                    "insert into analytics.contact_activity"
+                    " (organization_id, contact_id, event_type, occurred_at, created_at)"
+                    " values (:org, :contact, 'email_opened', :at, :at)",
+                    org=ORGANIZATION, contact=UUID(int=10 + n % 3), at=DAY + timedelta(hours=hour),
+                )  # fmt: skip
+
+    def trouble(self, sqlstate: str, hour: int | None = None) -> None:
+        """From now on booking (an hour) fails as Postgres would with that code."""
+        only = f"if extract(hour from new.hour) <> {hour} then return new; end if;" if hour else ""
+        self.run(
+            "create or replace function pg_temp_trouble() returns trigger language plpgsql as $$"
+            f" begin {only} raise exception 'trouble' using errcode = '{sqlstate}'; end $$;"
+            " create or replace trigger trouble before insert on analytics.hourly_cells"
+            " for each row execute function pg_temp_trouble()"
+        )
+
+    def calm(self) -> None:
+        self.run("drop trigger trouble on analytics.hourly_cells")
+
+
+@contextmanager
+def started(
+    config: Path | None = None, variables: dict[str, str] | None = None, metrics: Path | None = None
+) -> Iterator[System]:
+    """The system, up."""
+    events: list[Event] = []
+    with temporary_server() as server:
+        migrate(server.url)
+        options: dict[str, Any] = {"config": config} if config else {}
+        with LocalRuntime(
+            server.url,
+            envs=["analytics"],
+            variables=variables or {},
+            metrics_file=metrics,
+            on_event=events.append,
+            **options,
+        ) as runtime:
+            yield System(server, runtime, events)

@@ -1,0 +1,149 @@
+"""The way of a message on the real runtime, also where it is a hard one."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+import time
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.database_url import connect
+from local.runtime import ROOT
+from shared.points import checked_point
+from tests.e2e.system import DAY, QUEUE, System, started
+
+pytestmark = pytest.mark.e2e
+
+
+def hour(end: int, **fields: Any) -> dict[str, Any]:
+    """The message for the hour of the day that ends then."""
+    planned = DAY + timedelta(hours=end)
+    return {"type": "analytics.aggregate-hourly", "scheduledFor": planned.isoformat()} | fields
+
+
+def test_from_tick_to_rows(system: System) -> None:
+    system.add_events(9.1, 9.2, 9.3, 9.4)
+    system.tick(DAY + timedelta(hours=10))
+    system.settle()
+    assert system.counts() == {"email_opened": (4, 3)}
+    assert system.statuses() == {"09": "succeeded"}
+
+
+def test_a_message_that_comes_twice_changes_nothing(system: System) -> None:
+    system.add_events(9.1, 9.2, 9.3, 9.4)
+    system.send(hour(10), hour(10))
+    system.settle()
+    assert system.counts() == {"email_opened": (4, 3)}
+    assert system.statuses() == {"09": "succeeded"}
+
+
+def test_a_poisoned_batch_of_a_hundred(system: System) -> None:
+    system.add_events(*(n / 10 for n in range(240)))
+    system.trouble("P0001", hour=23)
+    good = [hour(n % 24 + 1) for n in range(98) if n % 24 != 23]
+    bad = [{"type": "analytics.nobody"}, hour(1, data={"x": 1}), hour(24)]
+    system.send(*good[:50], *bad, *good[50:])
+    system.settle()
+    letters = system.rows("select reason, error from ops.dead_letters order by reason")
+    assert [letter["reason"] for letter in letters] == ["failed", "invalid", "unknown_type"]
+    assert "P0001" in letters[0]["error"]
+    statuses = system.statuses()
+    assert statuses.pop("23") == "dead"
+    assert set(statuses.values()) == {"succeeded"}
+    assert system.counts() == {"email_opened": (230, 3)}
+
+
+def test_a_retry_waits_and_then_succeeds(system: System) -> None:
+    system.add_events(9.1)
+    system.trouble("40001")
+    system.send(hour(10))
+    until(lambda: system.statuses() == {"09": "failed"})
+    [failure] = system.rows("select * from ops.message_failures")
+    assert failure["error_class"] == "DatabaseError:40001"
+    system.calm()
+    system.settle()
+    assert system.counts() == {"email_opened": (1, 1)}
+    [run] = system.rows("select attempts, status from ops.job_runs")
+    assert (run["status"], run["attempts"] > 1) == ("succeeded", True)
+
+
+def test_postgres_stops_and_starts_and_nothing_is_lost(system: System) -> None:
+    system.add_events(9.1, 10.1)
+    system.server.stop()
+    system.tick(DAY + timedelta(hours=10))  # blind: its own windows alone
+    system.send(hour(11))
+    time.sleep(2)
+    system.server.start()
+    system.settle(90)
+    assert system.counts() == {"email_opened": (2, 2)}
+    assert system.statuses() == {"09": "succeeded", "10": "succeeded"}
+
+
+def test_a_connection_that_is_cut_in_the_middle_of_a_run(system: System) -> None:
+    """The run holds a lock's queue when its backend is ended: rolled back, and run again."""
+    system.add_events(9.1)
+    with closing(connect(system.server.url)) as blocker:
+        blocker.run("begin; lock table analytics.hourly_cells")
+        system.send(hour(10))
+        until(lambda: system.statuses() == {"09": "running"})
+        until(lambda: bool(waiting(system)))
+        system.rows("select pg_terminate_backend(:pid)", pid=waiting(system)[0]["pid"])
+        until(lambda: system.statuses() == {"09": "failed"})
+        blocker.run("rollback")
+    system.settle()
+    assert system.counts() == {"email_opened": (1, 1)}
+    assert system.statuses() == {"09": "succeeded"}
+
+
+def waiting(system: System) -> list[Any]:
+    return system.rows(
+        "select pid from pg_stat_activity where wait_event_type = 'Lock' and pid <> pg_backend_pid()"
+    )
+
+
+def test_every_line_is_an_event_and_every_point_is_valid(system: System) -> None:
+    system.send({"type": "analytics.nobody"}, hour(10))
+    system.settle()
+    points = [point for point in system.control.metrics() if "points" not in point]
+    assert points
+    for point in points[-2:]:
+        [index] = point["indexes"]
+        assert checked_point(index, point["blobs"], point["doubles"])
+        assert (index, point["blobs"][0]) == (QUEUE, "queue.metric")
+    lines = [event["text"] for event in system.events if event.get("level") and event.get("text")]
+    assert all(json.loads(line)["event"] for line in lines if line.startswith("{"))
+
+
+def test_what_the_platform_gives_up_arrives_raw_and_is_explained(tmp_path: Path) -> None:
+    """With no retry left to the queue, a failed message goes to the dead letters as it came."""
+    for name in ("shared", "workers"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "tools").mkdir()
+    shutil.copy(ROOT / "tools" / "bundle.py", tmp_path / "tools")
+    config = tmp_path / "wrangler.toml"
+    topology = (ROOT / "wrangler.toml").read_text()
+    config.write_text(topology.replace("max_retries = 5", "max_retries = 0"))
+    with started(config) as system:
+        system.add_events(9.1)
+        system.trouble("40001")
+        system.send(hour(10))
+        until(lambda: bool(system.rows("select 1 from ops.dead_letters")), timeout_s=20)
+        [letter] = system.rows("select * from ops.dead_letters")
+        assert letter["reason"] == "exhausted"
+        assert letter["error"] == "DatabaseError:40001: 40001: trouble"
+        assert letter["body"] == hour(10)
+        assert letter["job_type"] == "analytics.aggregate-hourly"
+
+
+def until(condition: Any, timeout_s: float = 15) -> None:
+    """Wait for something that comes soon."""
+    end = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < end, "it did not come to pass"
+        threading.Event().wait(0.05)

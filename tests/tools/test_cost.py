@@ -1,0 +1,49 @@
+"""What messages cost, against sums made by hand."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tools.cost import MEASURED, PAGE, Usage, amounts, costs_usd, page
+
+
+def test_a_million_small_messages_in_batches() -> None:
+    """3 operations each; 10,000 invocations; 1 ms, a line and a point each."""
+    costs = costs_usd(Usage("x", batch=100, cpu_ms=1))
+    assert costs["queue operations"] == pytest.approx(1.20)
+    assert costs["invocations"] == pytest.approx(0.003)
+    assert costs["CPU milliseconds"] == pytest.approx(0.02)
+    assert costs["log lines"] == pytest.approx(0.606)
+    assert costs["Analytics Engine points"] == pytest.approx(0.25)
+    assert costs["R2 class A (list)"] == 0
+
+
+def test_a_large_message_counts_by_chunks_of_64_kb() -> None:
+    usage = Usage("x", batch=1, cpu_ms=0, bytes=65_537)
+    assert amounts(usage, messages=1)["queue operations"] == 6
+
+
+def test_a_retry_is_read_again() -> None:
+    usage = Usage("x", batch=1, cpu_ms=0, retries=2)
+    assert amounts(usage, messages=1)["queue operations"] == 5
+
+
+@given(batch=st.integers(1, 100), cpu_ms=st.floats(0, 1_000), messages=st.integers(0, 10**9))
+def test_costs_grow_with_messages_and_never_with_the_batch(
+    batch: int, cpu_ms: float, messages: int
+) -> None:
+    usage = Usage("x", batch=batch, cpu_ms=cpu_ms)
+    total = sum(costs_usd(usage, messages).values())
+    assert sum(costs_usd(usage, messages + 1).values()) > total
+    alone = Usage("x", batch=1, cpu_ms=cpu_ms)
+    assert sum(costs_usd(alone, messages).values()) >= total
+
+
+def test_the_page_is_what_the_script_makes() -> None:
+    assert PAGE.read_text(encoding="utf-8") == page(), "run `make cost`"
+
+
+def test_every_measured_kind_has_a_measure() -> None:
+    assert all(usage.cpu_ms > 0 for usage in MEASURED)

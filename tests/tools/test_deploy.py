@@ -1,0 +1,62 @@
+"""What stands before a deployment, and the copy of wrangler.toml that it takes."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tools import deploy
+from tools.deploy import NO_HYPERDRIVE, CannotDeploy, hyperdrive_id, main, require, write_config
+
+ID = "0123456789abcdef0123456789abcdef"
+ALL = {"CLOUDFLARE_ACCOUNT_ID": "a", "CLOUDFLARE_API_TOKEN": "t", "DATABASE_URL": "u"}
+
+
+def test_the_copy_differs_in_the_hyperdrive_alone(tmp_path: Path) -> None:
+    config = tmp_path / "wrangler.toml"
+    config.write_text(deploy.CONFIG.read_text())
+    copy = write_config(ID, config)
+    assert copy.parent == config.parent
+    assert copy.read_text().replace(ID, NO_HYPERDRIVE) == config.read_text()
+    envs = tomllib.loads(copy.read_text())["env"]
+    assert {env["hyperdrive"][0]["id"] for env in envs.values()} == {ID}
+
+
+def test_an_id_cannot_bring_more_than_itself(tmp_path: Path) -> None:
+    with pytest.raises(CannotDeploy):
+        write_config('x"\nmain = "y', tmp_path / "wrangler.toml")
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_whatever_is_not_said_is_named(name: str) -> None:
+    require(ALL)
+    with pytest.raises(CannotDeploy, match=name):
+        require({key: value for key, value in ALL.items() if key != name})
+
+
+def test_the_environment_may_say_the_hyperdrive() -> None:
+    assert hyperdrive_id({"HYPERDRIVE_ID": ID}) == ID
+
+
+def test_an_env_that_is_not_there_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["elsewhere"]) == 1
+    assert "no env elsewhere" in capsys.readouterr().err
+
+
+def test_a_command_that_fails_ends_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in ALL.items():
+        monkeypatch.setenv(name, value)
+    ran: list[tuple[str, ...]] = []
+
+    def run(*command: str) -> None:
+        ran.append(command)
+        raise CannotDeploy("mauntic ended with 1")
+
+    monkeypatch.setattr(deploy, "run", run)
+    assert main(["analytics"]) == 1
+    assert ran == [("mauntic", "check", "--offline")]
+    assert "ended with 1" in capsys.readouterr().err
