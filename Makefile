@@ -4,10 +4,10 @@ PYTHON ?= python3
 RUN = PATH="$(CURDIR)/.venv/bin:$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint test sim demo dev bench schema clean dry-run weigh deploy audit cost
+.PHONY: help setup lint test sim demo dev bench schema catalogue new-job clean dry-run weigh deploy audit cost
 
 help: ## This table
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Fetch Python packages, Node, wrangler, PostgreSQL; costs nothing when all is there
 	@$(PYTHON) -m tools.setup $(if $(filter setup,$(MAKECMDGOALS)),,--quiet)
@@ -17,6 +17,7 @@ lint: setup ## Style and types
 	$(RUN) ruff format --check .
 	$(RUN) mypy
 	$(RUN) mypy --python-version 3.14 $$(find local/inside -name '*.py')
+	$(RUN) python -m tools.catalogue --check
 
 test: lint ## Everything that must hold: style, types, tests
 	$(RUN) pytest
@@ -36,6 +37,12 @@ bench: setup ## Measure, each thing against its reference
 schema: setup ## Write schema.sql anew from the migrations
 	@$(RUN) python -m local.migrations dump > .local/schema.sql
 	@mv .local/schema.sql schema.sql
+
+catalogue: setup ## Make what follows from the code: pages, schemas, crons and queues
+	@$(RUN) python -m tools.catalogue --write
+
+new-job: setup ## Begin a job: TYPE=analytics.count-events CRON="0 4 * * *"
+	@$(RUN) python -m tools.new_job "$(TYPE)" $(if $(CRON),--cron "$(CRON)")
 
 clean: ## Remove all that set-up and runs have made, the local database included
 	@$(PYTHON) -m tools.clean

@@ -20,7 +20,7 @@ def run(world: World) -> list[Result]:
             "first": lambda: first_run(worker),
             "replay": lambda: worker.run(message()),
         })  # fmt: skip
-        note = f"isolate: {worker.memory_mb()} MB"
+        note = f"isolate {worker.memory_mb():.0f} MB"
     return [
         Result("hourly, message to ack", measured["first"], measured["reference"], RATIO_MAX, note),
         Result("replay of it, unchanged", measured["replay"], measured["first"], REPLAY_MAX),

@@ -24,7 +24,7 @@ def run(world: World) -> list[Result]:
             "plain month": lambda: plain(worker.db, "plain_month", MONTH, "event_aggregates"),
             "month": lambda: monthly_ms(worker),
         }, rounds=5)  # fmt: skip
-        note = f"isolate: {worker.memory_mb()} MB"
+        note = f"isolate {worker.memory_mb():.0f} MB"
     return [
         Result("daily report", measured["days"], measured["plain days"], RATIO_MAX, note),
         Result("monthly usage", measured["month"], measured["plain month"], RATIO_MAX),

@@ -124,10 +124,10 @@ class Jobs:
             raise RuntimeError(f"{message.type} found nothing to do: {points}")
         return _in_hand_ms([(point["at"] - point["duration_ms"], point["at"]) for point in points])
 
-    def memory_mb(self) -> dict[str, float]:
-        """WebAssembly memory of each worker; it never shrinks, so this is its peak."""
-        workers = self.control.memory()["workers"]
-        return {name: round(_bytes(value) / 1_048_576, 1) for name, value in workers.items()}
+    def memory_mb(self) -> float:
+        """The worker's WebAssembly memory: it never shrinks, so this is its peak."""
+        [memory] = self.control.memory()["workers"].values()
+        return float(memory["wasmBytes"]) / 1_048_576
 
 
 @contextmanager
@@ -200,10 +200,3 @@ def _in_hand_ms(spans: list[tuple[float, float]]) -> float:
         total += max(0.0, end - max(start, until))
         until = max(until, end)
     return total
-
-
-def _bytes(value: Any) -> float:
-    """The size, wherever the runtime puts it."""
-    if isinstance(value, dict):
-        return max((_bytes(part) for part in value.values()), default=0.0)
-    return float(value) if isinstance(value, int | float) else 0.0

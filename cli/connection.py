@@ -20,7 +20,7 @@ STATE = HOME / "runtime.json"
 
 @contextmanager
 def open_database() -> Iterator[Postgres]:
-    """The database of `DATABASE_URL`, else the local one, which is started for the command if need be."""
+    """The database of `DATABASE_URL`, else the local one, started for the command if need be."""
     with open_server(os.environ) as server:
         if "DATABASE_URL" not in os.environ:
             migrate(server.url)
@@ -30,7 +30,7 @@ def open_database() -> Iterator[Postgres]:
 
 @contextmanager
 def open_control() -> Iterator[Control]:
-    """The control API of the running `mauntic dev`, or of the one that MAUNTIC_CONTROL_URL names."""
+    """The control API of the running `mauntic dev`, or that which MAUNTIC_CONTROL_URL names."""
     named = os.environ.get("MAUNTIC_CONTROL_URL")
     state = {"url": named} if named else read_state()
     if state is None:

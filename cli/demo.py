@@ -23,6 +23,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from analytics.worker import WORKER
 from cli.counted import counted_from_files
 from cli.demo_checks import check
+from cli.demo_scoring import map_customers, print_scores
 from cli.dev_log import DevLog
 from cli.importer import SAMPLE_ROWS, import_samples
 from cli.output import console, print_table
@@ -30,13 +31,14 @@ from local.database_url import connect, with_database
 from local.migrations import migrate
 from local.postgres import open_database
 from local.runtime import LocalRuntime, RuntimeFailed
+from scoring.worker import WORKER as SCORING
 from shared.adapters.postgres import Postgres
+from shared.jobs import Worker
 from shared.sql_blocks import SqlBlocks
 
 SQL = SqlBlocks(Path(__file__).parent / "sql")
 
 DATABASE = "mauntic_demo"
-QUEUES = (WORKER.queue.name, WORKER.queue.dead_letter_name)
 TICK_TIMEOUT_S = 60
 
 Seconds = dict[str, float]  # what took how long
@@ -62,12 +64,12 @@ def demo() -> None:
 
 @contextmanager
 def _started(took: Seconds) -> Iterator[tuple[LocalRuntime, str]]:
-    """The analytics worker, running on a database of its own; and that database's URL."""
+    """The workers, running on a database of their own; and that database's URL."""
     began = monotonic()
     with open_database(os.environ) as server:
         url = fresh_database(server.url)
-        with LocalRuntime(url, envs=[WORKER.env], on_event=_show_trouble) as runtime:
-            took["start database and worker"] = monotonic() - began
+        with LocalRuntime(url, on_event=_show_trouble) as runtime:
+            took["start database and workers"] = monotonic() - began
             yield runtime, url
 
 
@@ -86,10 +88,19 @@ def run(runtime: LocalRuntime, database_url: str, took: Seconds | None = None) -
                 bar(1)
         with _timed("count the files and compare", took):
             checks = check(database, counted_from_files())
-    for one in checks:
-        print_table(one.title, one.rows)
+        with _timed("score the retailer's customers", took):
+            score_customers(runtime, database, ticks[-1][0])
+        for one in checks:
+            print_table(one.title, one.rows)
+        print_scores(database)
     print_table("Time taken", [{"part": part, "seconds": round(s, 1)} for part, s in took.items()])
     return _verdict([one.title for one in checks if not one.is_right], sum(took.values()))
+
+
+def score_customers(runtime: LocalRuntime, database: Postgres, at: datetime) -> None:
+    """Map what the shop knows of its customers; a tick of the scoring worker does the rest."""
+    map_customers(database)
+    fire(runtime, SCORING, "0 * * * *", at)
 
 
 def _verdict(wrong: Sequence[str], total_s: float) -> bool:
@@ -130,12 +141,23 @@ def planned_ticks(crons: Sequence[str], first: datetime, last: datetime) -> list
 def run_tick(runtime: LocalRuntime, tick: Tick) -> None:
     """Fire the crons of a planned time, and wait until all that they enqueued is done."""
     at, crons = tick
-    for cron in crons:
-        answer = runtime.control.fire_cron(WORKER.name, cron, at)
-        if answer["outcome"] != "ok":
-            raise RuntimeFailed(f"The cron {cron} of {at} failed: {answer['error']}")
-    if not runtime.control.wait_idle(QUEUES, timeout_s=TICK_TIMEOUT_S, quiet_ms=0):
+    for cron in crons[1:]:
+        _fire_one(runtime, WORKER, cron, at)
+    fire(runtime, WORKER, crons[0], at)
+
+
+def fire(runtime: LocalRuntime, worker: Worker, cron: str, at: datetime) -> None:
+    """Fire one cron, and wait until all that it enqueued is done."""
+    _fire_one(runtime, worker, cron, at)
+    queues = [worker.queue.name, worker.queue.dead_letter_name]
+    if not runtime.control.wait_idle(queues, timeout_s=TICK_TIMEOUT_S, quiet_ms=0):
         raise RuntimeFailed(f"What {at} enqueued was not done within {TICK_TIMEOUT_S} seconds.")
+
+
+def _fire_one(runtime: LocalRuntime, worker: Worker, cron: str, at: datetime) -> None:
+    answer = runtime.control.fire_cron(worker.name, cron, at)
+    if answer["outcome"] != "ok":
+        raise RuntimeFailed(f"The cron {cron} of {at} failed: {answer['error']}")
 
 
 def _span(database: Postgres) -> tuple[datetime, datetime]:

@@ -88,7 +88,7 @@ def _serve(runtime: LocalRuntime, log: DevLog, crons: bool) -> None:
 
 
 def _reload_on_save(runtime: LocalRuntime, log: DevLog, stop: threading.Event) -> None:
-    """Saving a file stages and imports its worker anew; one that fails leaves the old one running."""
+    """Saving a file loads its worker anew; one that does not import leaves the old one running."""
     folders = [ROOT / name for name in WATCHED]
     for _changes in watch(
         *folders, stop_event=stop, watch_filter=_is_source, raise_interrupt=False

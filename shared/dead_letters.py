@@ -16,7 +16,7 @@ from pydantic.alias_generators import to_camel
 
 from shared import alerts, failures
 from shared.delivery import Batch, Delivery
-from shared.errors import DatabaseError, DatabaseUnreachable, error_class
+from shared.errors import DatabaseUnreachable, error_class
 from shared.failures import digest
 from shared.jobs import Job, Worker
 from shared.letters import error_text, job_meant, read
@@ -50,13 +50,37 @@ class Envelope(BaseModel):
     attempts: int = Field(ge=1, le=1_000)
     dead_at: AwareDatetime
 
+    def plain(self) -> dict[str, Any]:
+        """As JSON. The body is that already; in WebAssembly pydantic gives up on deep ones."""
+        known = self.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude={"body"})
+        return known | {"body": self.body}
+
 
 async def bury(
     delivery: Delivery, job: Job | None, dead: Dead, worker: Worker, ports: Ports
 ) -> Dead | RetryIn:
     """Send the message to the dead-letter queue with its reason; RetryIn where that fails."""
     job = job or job_meant(delivery.body, worker)
-    envelope = Envelope(
+    try:
+        letter: Any = {ENVELOPE: _envelope(delivery, job, dead, worker, ports).plain()}
+        if _json_bytes(letter) > ENVELOPE_BYTES_MAX:  # it goes as it came, its error is kept aside
+            failures.record(delivery, job, dead, worker.queue.name, ports)
+            letter = storable(delivery.body)
+        await ports.dead_letters.send([letter])
+    except Exception as error:  # whatever was raised, neither it nor its neighbours may be lost
+        ports.log(
+            "dead_letter.unsent", level="error", message_id=delivery.id, error=error_text(error)
+        )
+        return RetryIn(
+            delay_s(delivery.attempts, ports.random), error_class(error), error_text(error)
+        )
+    return dead
+
+
+def _envelope(
+    delivery: Delivery, job: Job | None, dead: Dead, worker: Worker, ports: Ports
+) -> Envelope:
+    return Envelope(
         queue=worker.queue.name,
         message_id=delivery.id,
         job_type=job.type if job else None,
@@ -66,20 +90,6 @@ async def bury(
         attempts=delivery.attempts,
         dead_at=ports.clock(),
     )
-    letter: Any = {ENVELOPE: envelope.model_dump(mode="json", by_alias=True)}
-    if _json_bytes(letter) > ENVELOPE_BYTES_MAX:  # it goes as it came, and the error is kept aside
-        failures.record(delivery, job, dead, worker.queue.name, ports)
-        letter = envelope.body
-    try:
-        await ports.dead_letters.send([letter])
-    except Exception as error:  # whatever the binding raised, the message must not be lost
-        ports.log(
-            "dead_letter.unsent", level="error", message_id=delivery.id, error=error_text(error)
-        )
-        return RetryIn(
-            delay_s(delivery.attempts, ports.random), error_class(error), error_text(error)
-        )
-    return dead
 
 
 def _json_bytes(value: object) -> int:
@@ -91,7 +101,7 @@ async def archive(batch: Batch, worker: Worker, ports: Ports) -> None:
     deliveries = list(batch)
     try:
         new = _insert(deliveries, worker, ports)
-    except (DatabaseError, DatabaseUnreachable) as error:
+    except Exception as error:  # one that cannot be archived must not keep the others
         await _wait_or_part(deliveries, error, worker, ports)
         return
     finally:
@@ -113,11 +123,13 @@ async def archive(batch: Batch, worker: Worker, ports: Ports) -> None:
 async def _wait_or_part(
     deliveries: list[Delivery], error: Exception, worker: Worker, ports: Ports
 ) -> None:
-    if len(deliveries) > 1 and isinstance(error, DatabaseError):
+    if len(deliveries) > 1 and not isinstance(error, DatabaseUnreachable):
         for delivery in deliveries:
             await archive(_Single(worker.queue.dead_letter_name, delivery), worker, ports)
         return
-    ports.log("dead_letter.unarchived", level="error", count=len(deliveries), error=str(error))
+    ports.log(
+        "dead_letter.unarchived", level="error", count=len(deliveries), error=error_text(error)
+    )
     for delivery in deliveries:
         delivery.retry(min(WAIT_MAX_S, 30 * 2 ** min(delivery.attempts - 1, 11)))
 
@@ -132,7 +144,7 @@ def _insert(deliveries: Sequence[Delivery], worker: Worker, ports: Ports) -> lis
 def _letter(delivery: Delivery, worker: Worker) -> dict[str, Any]:
     """The row to be: from our envelope, or from a message that the platform gave up."""
     envelope = _opened(delivery.body) or _envelope_of(delivery, worker)
-    known = envelope.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    known = envelope.plain()
     row: dict[str, Any] = storable(known | {"bodyDigest": digest(known["body"])}, DEPTH_MAX + 1)
     return row
 

@@ -14,7 +14,7 @@ from tests.fakes import World
 
 def run_job(job: Job, database: str, planned: datetime, world: World | None = None) -> Outcome:
     """Run the window of a planned time; each call is a message of its own."""
-    world = world or World(database)
+    world = world or World(database, now=planned)
     message = job.message.model_validate({"type": job.type, "scheduledFor": planned})
     assert isinstance(message, WindowMessage)
     ports = world.ports()
