@@ -1,0 +1,693 @@
+CREATE SCHEMA analytics;
+
+CREATE SCHEMA crm;
+
+CREATE SCHEMA delivery;
+
+CREATE SCHEMA ops;
+
+CREATE SCHEMA scoring;
+
+CREATE FUNCTION analytics.visitor_key(occurred_at timestamp with time zone, contact_id uuid) RETURNS bigint
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN isfinite(occurred_at) THEN ((((((occurred_at AT TIME ZONE 'UTC'::text))::date - '1970-01-01'::date))::bigint << 32) | ((uuid_hash(contact_id))::bigint & '4294967295'::bigint)) ELSE NULL::bigint END;
+
+COMMENT ON FUNCTION analytics.visitor_key(occurred_at timestamp with time zone, contact_id uuid) IS 'A contact on a day, in eight bytes: the day and a 32-bit hash. Two contacts may share one.';
+
+CREATE FUNCTION scoring.activity_changed() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog'
+    AS $$
+begin
+    insert into scoring.recompute_backlog as entry (organization_id, contact_id, reason)
+    select distinct organization_id, contact_id, 'activity'
+    from changed
+    where event_type in ('email_opened', 'email_clicked', 'form_submitted', 'page_visited', 'content_download')
+    order by organization_id, contact_id
+    on conflict (organization_id, contact_id) do update set version = excluded.version, reason = excluded.reason;
+    return null;
+end $$;
+
+CREATE FUNCTION scoring.alert_sla(priority text) RETURNS interval
+    LANGUAGE sql IMMUTABLE STRICT
+    AS $$
+    select case priority
+        when 'critical' then interval '1 hour'
+        when 'high' then interval '4 hours'
+        when 'medium' then interval '24 hours'
+        when 'low' then interval '72 hours'
+    end
+$$;
+
+COMMENT ON FUNCTION scoring.alert_sla(priority text) IS 'How long an alert may stay open.';
+
+CREATE FUNCTION scoring.contacts_changed() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog'
+    AS $$
+begin
+    insert into scoring.recompute_backlog as entry (organization_id, contact_id, reason)
+    select organization_id, id, 'contact' from changed order by organization_id, id
+    on conflict (organization_id, contact_id) do update set version = excluded.version, reason = excluded.reason;
+    return null;
+end $$;
+
+CREATE FUNCTION scoring.contacts_updated() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog'
+    AS $$
+begin
+    insert into scoring.recompute_backlog as entry (organization_id, contact_id, reason)
+    select organization_id, id, 'contact'
+    from (
+        select was.organization_id, was.id, was.email, was.phone, was.custom_fields from was
+        except all
+        select became.organization_id, became.id, became.email, became.phone, became.custom_fields from became
+    ) as lost
+    union
+    select organization_id, id, 'contact'
+    from (
+        select became.organization_id, became.id, became.email, became.phone, became.custom_fields from became
+        except all
+        select was.organization_id, was.id, was.email, was.phone, was.custom_fields from was
+    ) as gained
+    order by 1, 2
+    on conflict (organization_id, contact_id) do update set version = excluded.version, reason = excluded.reason;
+    return null;
+end $$;
+
+CREATE FUNCTION scoring.open_alert(organization_id uuid, contact_id uuid, signal_type text, priority text, opened_at timestamp with time zone DEFAULT now()) RETURNS uuid
+    LANGUAGE sql
+    AS $$
+    insert into scoring.signal_alerts (organization_id, contact_id, signal_type, priority, created_at)
+    values (
+        open_alert.organization_id, open_alert.contact_id, open_alert.signal_type, open_alert.priority,
+        open_alert.opened_at
+    )
+    on conflict (organization_id, contact_id, signal_type) where status = 'open' do nothing
+    returning id
+$$;
+
+COMMENT ON FUNCTION scoring.open_alert(organization_id uuid, contact_id uuid, signal_type text, priority text, opened_at timestamp with time zone) IS 'Opens an alert, unless one of this contact and type is open; null then.';
+
+CREATE FUNCTION scoring.request_recompute(organization_ids uuid[], contact_ids uuid[], reason text) RETURNS bigint
+    LANGUAGE sql
+    AS $$
+    with requested as (
+        insert into scoring.recompute_backlog as entry (organization_id, contact_id, reason)
+        select distinct organization_id, contact_id, request_recompute.reason
+        from unnest(organization_ids, contact_ids) as contact (organization_id, contact_id)
+        order by organization_id, contact_id
+        on conflict (organization_id, contact_id) do update set version = excluded.version, reason = excluded.reason
+        returning 1
+    )
+    select count(*) from requested
+$$;
+
+COMMENT ON FUNCTION scoring.request_recompute(organization_ids uuid[], contact_ids uuid[], reason text) IS 'Asks for contacts to be scored anew: for whoever changes what a score depends on behind the triggers'' back.';
+
+CREATE FUNCTION scoring.scoring_configs_changed() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog'
+    AS $$
+begin
+    insert into scoring.recompute_backlog as entry (organization_id, contact_id, reason)
+    select contact.organization_id, contact.id, 'config'
+    from (select distinct organization_id from changed) as organization
+    join crm.contacts as contact using (organization_id)
+    order by contact.organization_id, contact.id
+    on conflict (organization_id, contact_id) do update set version = excluded.version, reason = excluded.reason;
+    return null;
+end $$;
+
+CREATE FUNCTION scoring.set_alert_deadline() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+    new.deadline := new.created_at + scoring.alert_sla(new.priority);
+    return new;
+end $$;
+
+CREATE FUNCTION scoring.signal_configs_changed() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog'
+    AS $$
+begin
+    insert into scoring.recompute_backlog as entry (organization_id, contact_id, reason)
+    select distinct signal.organization_id, signal.contact_id, 'config'
+    from (select distinct organization_id, signal_type from changed) as kind
+    join scoring.intent_signals as signal using (organization_id, signal_type)
+    order by signal.organization_id, signal.contact_id
+    on conflict (organization_id, contact_id) do update set version = excluded.version, reason = excluded.reason;
+    return null;
+end $$;
+
+CREATE FUNCTION scoring.signals_alert() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog'
+    AS $$
+begin
+    insert into scoring.signal_alerts (organization_id, contact_id, signal_type, priority, created_at)
+    select organization_id, contact_id, signal_type, config.tier, min(signal.detected_at)
+    from changed as signal
+    join scoring.signal_configs as config using (organization_id, signal_type)
+    where config.enabled and config.tier is not null
+    group by organization_id, contact_id, signal_type, config.tier
+    order by organization_id, contact_id, signal_type
+    on conflict (organization_id, contact_id, signal_type) where status = 'open' do nothing;
+    return null;
+end $$;
+
+CREATE FUNCTION scoring.signals_changed() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog'
+    AS $$
+begin
+    insert into scoring.recompute_backlog as entry (organization_id, contact_id, reason)
+    select distinct organization_id, contact_id, 'signal' from changed order by organization_id, contact_id
+    on conflict (organization_id, contact_id) do update set version = excluded.version, reason = excluded.reason;
+    return null;
+end $$;
+
+CREATE TABLE analytics.campaign_daily_stats (
+    campaign_id uuid NOT NULL,
+    organization_id uuid NOT NULL,
+    date date NOT NULL,
+    sent bigint DEFAULT 0 NOT NULL,
+    delivered bigint DEFAULT 0 NOT NULL,
+    opened bigint DEFAULT 0 NOT NULL,
+    unique_opened bigint DEFAULT 0 NOT NULL,
+    clicked bigint DEFAULT 0 NOT NULL,
+    unique_clicked bigint DEFAULT 0 NOT NULL,
+    bounced bigint DEFAULT 0 NOT NULL,
+    complained bigint DEFAULT 0 NOT NULL,
+    unsubscribed bigint DEFAULT 0 NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE TABLE analytics.contact_activity (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    organization_id uuid NOT NULL,
+    contact_id uuid NOT NULL,
+    event_type character varying(100) NOT NULL,
+    event_source character varying(100),
+    event_data jsonb,
+    occurred_at timestamp with time zone NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    event_id text
+);
+
+COMMENT ON COLUMN analytics.contact_activity.created_at IS 'When the event was ingested.';
+
+COMMENT ON COLUMN analytics.contact_activity.event_id IS 'The producer''s own key, if it has one: a second delivery of the event is refused.';
+
+CREATE TABLE analytics.event_aggregates (
+    organization_id uuid NOT NULL,
+    date date NOT NULL,
+    event_type character varying(108) NOT NULL,
+    channel character varying(50),
+    count bigint NOT NULL,
+    unique_count bigint NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT event_aggregates_check CHECK (((unique_count >= 0) AND (unique_count <= count))),
+    CONSTRAINT event_aggregates_count_check CHECK ((count >= 0))
+);
+
+COMMENT ON COLUMN analytics.event_aggregates.event_type IS 'A type of event, or ''monthly:'' and a type (hence eight characters more than an event''s).';
+
+COMMENT ON COLUMN analytics.event_aggregates.unique_count IS 'Distinct contacts of the whole day (of the whole month in monthly rows).';
+
+CREATE VIEW analytics.daily_aggregates AS
+ SELECT organization_id,
+    date,
+    event_type,
+    channel,
+    count,
+    unique_count,
+    updated_at
+   FROM analytics.event_aggregates
+  WHERE ((event_type)::text !~~ 'monthly:%'::text);
+
+COMMENT ON VIEW analytics.daily_aggregates IS 'The daily rows alone: what a reader of daily figures should use.';
+
+CREATE TABLE analytics.hourly_cells (
+    organization_id uuid NOT NULL,
+    date date NOT NULL,
+    event_type character varying(100) NOT NULL,
+    hour timestamp with time zone NOT NULL,
+    count bigint NOT NULL,
+    first_seen bigint NOT NULL,
+    fingerprint bigint NOT NULL,
+    CONSTRAINT hourly_cells_check CHECK (((first_seen >= 0) AND (first_seen <= count))),
+    CONSTRAINT hourly_cells_check1 CHECK ((date = ((hour AT TIME ZONE 'UTC'::text))::date)),
+    CONSTRAINT hourly_cells_count_check CHECK ((count >= 0))
+);
+
+COMMENT ON TABLE analytics.hourly_cells IS 'The events of one hour of an organisation and type. A day''s row in event_aggregates is the sum of its cells.';
+
+COMMENT ON COLUMN analytics.hourly_cells.first_seen IS 'Contacts who have no event of this type earlier on the same day: summed over the day they are its distinct contacts.';
+
+COMMENT ON COLUMN analytics.hourly_cells.fingerprint IS 'Exclusive or over the hour''s events of a 64-bit hash of (id, contact): tells a changed hour without reading its day.';
+
+CREATE TABLE analytics.locked_days (
+    job_type text NOT NULL,
+    date date NOT NULL,
+    shared_by text
+);
+
+COMMENT ON TABLE analytics.locked_days IS 'One row a job and day, locked by whoever writes the rows of that day: runs of one day go one after the other.';
+
+COMMENT ON COLUMN analytics.locked_days.shared_by IS 'The window that was split last: its shards, which have no row in common, may write the day together.';
+
+CREATE TABLE crm.contacts (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    organization_id uuid NOT NULL,
+    email text,
+    first_name text,
+    last_name text,
+    phone text,
+    status text DEFAULT 'active'::text NOT NULL,
+    stage text,
+    custom_fields jsonb DEFAULT '{}'::jsonb NOT NULL,
+    last_activity_at timestamp with time zone,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT contacts_status_check CHECK ((status = ANY (ARRAY['active'::text, 'unsubscribed'::text, 'bounced'::text, 'do_not_contact'::text])))
+);
+
+CREATE TABLE delivery.sending_domains (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    organization_id uuid NOT NULL,
+    domain character varying(255) NOT NULL,
+    status text DEFAULT 'pending'::text NOT NULL,
+    dns_records jsonb,
+    verified_at timestamp with time zone,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT sending_domains_domain_check CHECK (((domain)::text = lower((domain)::text))),
+    CONSTRAINT sending_domains_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'verified'::text, 'failed'::text])))
+);
+
+CREATE TABLE ops.dead_letters (
+    id bigint NOT NULL,
+    queue text NOT NULL,
+    message_id text NOT NULL,
+    job_type text,
+    body jsonb,
+    reason text NOT NULL,
+    error text,
+    attempts integer NOT NULL,
+    dead_at timestamp with time zone NOT NULL,
+    status text DEFAULT 'dead'::text NOT NULL,
+    redriven_from bigint,
+    changed_by text,
+    changed_at timestamp with time zone,
+    note text,
+    CONSTRAINT dead_letters_status_check CHECK ((status = ANY (ARRAY['dead'::text, 'redriven'::text, 'discarded'::text])))
+);
+
+COMMENT ON COLUMN ops.dead_letters.redriven_from IS 'The dead letter of which this is the second death.';
+
+ALTER TABLE ops.dead_letters ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME ops.dead_letters_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE ops.job_runs (
+    job_type text NOT NULL,
+    window_start timestamp with time zone NOT NULL,
+    window_end timestamp with time zone NOT NULL,
+    shard text DEFAULT ''::text NOT NULL,
+    status text NOT NULL,
+    trigger text NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    message_id text,
+    scheduled_for timestamp with time zone NOT NULL,
+    queued_at timestamp with time zone,
+    lease_until timestamp with time zone,
+    fencing_token bigint DEFAULT 0 NOT NULL,
+    started_at timestamp with time zone,
+    finished_at timestamp with time zone,
+    rows_read bigint,
+    rows_written bigint,
+    error_class text,
+    error_text text,
+    retryable boolean,
+    overdue_at timestamp with time zone,
+    CONSTRAINT job_runs_check CHECK ((window_start < window_end)),
+    CONSTRAINT job_runs_status_check CHECK ((status = ANY (ARRAY['queued'::text, 'running'::text, 'sharded'::text, 'failed'::text, 'succeeded'::text, 'dead'::text, 'skipped'::text]))),
+    CONSTRAINT job_runs_trigger_check CHECK ((trigger = ANY (ARRAY['cron'::text, 'catch-up'::text, 'manual'::text, 'backfill'::text])))
+);
+
+COMMENT ON TABLE ops.job_runs IS 'The ledger: one row a window of a job, and one a shard where a window was split.';
+
+COMMENT ON COLUMN ops.job_runs.shard IS 'Empty for the window itself; else which part of it, for example ''2/4''.';
+
+COMMENT ON COLUMN ops.job_runs.lease_until IS 'Until then somebody answers for the row; afterwards the next tick may enqueue it again.';
+
+COMMENT ON COLUMN ops.job_runs.fencing_token IS 'Rises with every start: a run may only finish with the newest.';
+
+COMMENT ON COLUMN ops.job_runs.overdue_at IS 'When the window was reported as overdue: once.';
+
+CREATE TABLE ops.message_failures (
+    queue text NOT NULL,
+    message_id text NOT NULL,
+    attempt integer NOT NULL,
+    job_type text,
+    body_digest text NOT NULL,
+    error_class text NOT NULL,
+    error_text text NOT NULL,
+    failed_at timestamp with time zone NOT NULL
+);
+
+COMMENT ON TABLE ops.message_failures IS 'The error of each failed attempt, so that a dead letter can say why it died.';
+
+CREATE TABLE ops.schedules (
+    job_type text NOT NULL,
+    paused boolean DEFAULT false NOT NULL,
+    note text,
+    starts_at timestamp with time zone,
+    recorded_until timestamp with time zone,
+    changed_by text,
+    changed_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+COMMENT ON COLUMN ops.schedules.starts_at IS 'Start of the first window that a tick ever enqueued: nothing before it counts as missed.';
+
+COMMENT ON COLUMN ops.schedules.recorded_until IS 'The watermark: every window from starts_at up to here has its row in the ledger.';
+
+CREATE SEQUENCE scoring.backlog_version
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
+CREATE TABLE scoring.factors (
+    category text NOT NULL,
+    factor character varying(100) NOT NULL,
+    part_of character varying(100),
+    points integer,
+    CONSTRAINT factors_category_check CHECK ((category = ANY (ARRAY['fit'::text, 'engagement'::text, 'intent'::text])))
+);
+
+COMMENT ON TABLE scoring.factors IS 'Every factor that a score may have. In the category intent a factor is a type of signal, and its points are the weight of one.';
+
+COMMENT ON COLUMN scoring.factors.part_of IS 'The factor of which this is one level: an override of the whole counts for each level that has none of its own.';
+
+CREATE TABLE scoring.intent_signals (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    organization_id uuid NOT NULL,
+    contact_id uuid NOT NULL,
+    signal_type character varying(50) NOT NULL,
+    source character varying(100),
+    weight numeric(5,2),
+    detected_at timestamp with time zone DEFAULT now() NOT NULL,
+    decay_model text DEFAULT 'linear'::text NOT NULL,
+    decay_hours integer,
+    expires_at timestamp with time zone,
+    metadata jsonb,
+    CONSTRAINT intent_signals_decay_hours_check CHECK ((decay_hours > 0)),
+    CONSTRAINT intent_signals_decay_model_check CHECK ((decay_model = ANY (ARRAY['linear'::text, 'exponential'::text, 'step'::text]))),
+    CONSTRAINT intent_signals_detected_at_check CHECK (isfinite(detected_at)),
+    CONSTRAINT intent_signals_weight_check CHECK (((weight >= '-999.99'::numeric) AND (weight <= 999.99)))
+);
+
+COMMENT ON COLUMN scoring.intent_signals.weight IS 'Null takes the organisation''s weight for the type (signal_configs, then scoring_configs), then the usual one (factors).';
+
+COMMENT ON COLUMN scoring.intent_signals.decay_hours IS 'Null takes the organisation''s for the type (signal_configs), then 168.';
+
+COMMENT ON COLUMN scoring.intent_signals.expires_at IS 'An end before the decay''s own, if there is one.';
+
+CREATE TABLE scoring.lead_scores (
+    organization_id uuid NOT NULL,
+    contact_id uuid NOT NULL,
+    total_score integer NOT NULL,
+    grade character(1) NOT NULL,
+    engagement_score integer NOT NULL,
+    fit_score integer NOT NULL,
+    intent_score integer NOT NULL,
+    components jsonb DEFAULT '{}'::jsonb NOT NULL,
+    top_contributors jsonb DEFAULT '[]'::jsonb NOT NULL,
+    scored_at timestamp with time zone NOT NULL,
+    recheck_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT lead_scores_grade_check CHECK ((grade = ANY (ARRAY['A'::bpchar, 'B'::bpchar, 'C'::bpchar, 'D'::bpchar, 'F'::bpchar]))),
+    CONSTRAINT lead_scores_total_score_check CHECK (((total_score >= 0) AND (total_score <= 100)))
+);
+
+COMMENT ON COLUMN scoring.lead_scores.scored_at IS 'The time that the score is of; a score is never replaced by one of an earlier time.';
+
+COMMENT ON COLUMN scoring.lead_scores.recheck_at IS 'Before this moment the mere passing of time cannot change the score: SignalDecay need not look.';
+
+CREATE TABLE scoring.recompute_backlog (
+    organization_id uuid NOT NULL,
+    contact_id uuid NOT NULL,
+    reason text NOT NULL,
+    version bigint DEFAULT nextval('scoring.backlog_version'::regclass) NOT NULL,
+    requested_at timestamp with time zone DEFAULT now() NOT NULL
+)
+WITH (fillfactor='70');
+
+COMMENT ON TABLE scoring.recompute_backlog IS 'Contacts whose score is older than what it depends on. A row is locked by whoever writes that contact''s score.';
+
+COMMENT ON COLUMN scoring.recompute_backlog.version IS 'Moves with every change: a row is cleared only by a computation that has seen this very version.';
+
+COMMENT ON COLUMN scoring.recompute_backlog.requested_at IS 'The first change that has not been computed yet.';
+
+CREATE TABLE scoring.score_history (
+    organization_id uuid NOT NULL,
+    contact_id uuid NOT NULL,
+    date date NOT NULL,
+    total_score integer NOT NULL,
+    engagement_score integer NOT NULL,
+    fit_score integer NOT NULL,
+    intent_score integer NOT NULL
+);
+
+COMMENT ON TABLE scoring.score_history IS 'The last score of each day on which it was written. On other days it was what it had been: take the newest row up to the day.';
+
+CREATE TABLE scoring.scoring_configs (
+    organization_id uuid NOT NULL,
+    category text NOT NULL,
+    factor character varying(100) NOT NULL,
+    weight integer,
+    enabled boolean DEFAULT true NOT NULL,
+    CONSTRAINT scoring_configs_weight_check CHECK (((weight >= '-1000'::integer) AND (weight <= 1000)))
+);
+
+COMMENT ON TABLE scoring.scoring_configs IS 'An organisation''s own points for a factor; null keeps the usual ones. The foreign key refuses a factor that is not known.';
+
+CREATE TABLE scoring.signal_alerts (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    organization_id uuid NOT NULL,
+    contact_id uuid NOT NULL,
+    signal_type character varying(50) NOT NULL,
+    priority text NOT NULL,
+    deadline timestamp with time zone NOT NULL,
+    status text DEFAULT 'open'::text NOT NULL,
+    acknowledged_at timestamp with time zone,
+    acknowledged_by text,
+    expired_at timestamp with time zone,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT signal_alerts_check CHECK (((status = 'expired'::text) = (expired_at IS NOT NULL))),
+    CONSTRAINT signal_alerts_check1 CHECK (((status <> 'acknowledged'::text) OR (acknowledged_at IS NOT NULL))),
+    CONSTRAINT signal_alerts_priority_check CHECK ((priority = ANY (ARRAY['critical'::text, 'high'::text, 'medium'::text, 'low'::text]))),
+    CONSTRAINT signal_alerts_status_check CHECK ((status = ANY (ARRAY['open'::text, 'acknowledged'::text, 'expired'::text])))
+);
+
+COMMENT ON COLUMN scoring.signal_alerts.deadline IS 'created_at and what the priority allows (alert_sla), unless given.';
+
+CREATE TABLE scoring.signal_configs (
+    organization_id uuid NOT NULL,
+    signal_type character varying(50) NOT NULL,
+    weight numeric(5,2),
+    decay_hours integer,
+    tier text,
+    enabled boolean DEFAULT true NOT NULL,
+    CONSTRAINT signal_configs_decay_hours_check CHECK ((decay_hours > 0)),
+    CONSTRAINT signal_configs_tier_check CHECK ((tier = ANY (ARRAY['critical'::text, 'high'::text, 'medium'::text, 'low'::text]))),
+    CONSTRAINT signal_configs_weight_check CHECK (((weight >= '-999.99'::numeric) AND (weight <= 999.99)))
+);
+
+COMMENT ON TABLE scoring.signal_configs IS 'What a type of signal means to an organisation. A disabled type counts nothing and alerts nobody.';
+
+COMMENT ON COLUMN scoring.signal_configs.tier IS 'With a tier, a signal of this type opens an alert of that priority.';
+
+CREATE TABLE scoring.threshold_outbox (
+    id bigint NOT NULL,
+    event_id uuid DEFAULT gen_random_uuid() NOT NULL,
+    organization_id uuid NOT NULL,
+    contact_id uuid NOT NULL,
+    score integer NOT NULL,
+    previous_score integer NOT NULL,
+    scored_at timestamp with time zone NOT NULL
+);
+
+COMMENT ON TABLE scoring.threshold_outbox IS 'Scores that crossed a threshold, written with the score and removed once they are published.';
+
+ALTER TABLE scoring.threshold_outbox ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME scoring.threshold_outbox_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+ALTER TABLE ONLY analytics.campaign_daily_stats
+    ADD CONSTRAINT campaign_daily_stats_pkey PRIMARY KEY (campaign_id, organization_id, date);
+
+ALTER TABLE ONLY analytics.contact_activity
+    ADD CONSTRAINT contact_activity_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY analytics.event_aggregates
+    ADD CONSTRAINT event_aggregates_pkey PRIMARY KEY (organization_id, date, event_type);
+
+ALTER TABLE ONLY analytics.hourly_cells
+    ADD CONSTRAINT hourly_cells_pkey PRIMARY KEY (organization_id, date, event_type, hour);
+
+ALTER TABLE ONLY analytics.locked_days
+    ADD CONSTRAINT locked_days_pkey PRIMARY KEY (job_type, date);
+
+ALTER TABLE ONLY crm.contacts
+    ADD CONSTRAINT contacts_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY delivery.sending_domains
+    ADD CONSTRAINT sending_domains_organization_id_domain_key UNIQUE (organization_id, domain);
+
+ALTER TABLE ONLY delivery.sending_domains
+    ADD CONSTRAINT sending_domains_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY ops.dead_letters
+    ADD CONSTRAINT dead_letters_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY ops.dead_letters
+    ADD CONSTRAINT dead_letters_queue_message_id_dead_at_key UNIQUE (queue, message_id, dead_at);
+
+ALTER TABLE ONLY ops.job_runs
+    ADD CONSTRAINT job_runs_pkey PRIMARY KEY (job_type, window_start, window_end, shard);
+
+ALTER TABLE ONLY ops.message_failures
+    ADD CONSTRAINT message_failures_pkey PRIMARY KEY (queue, message_id, attempt);
+
+ALTER TABLE ONLY ops.schedules
+    ADD CONSTRAINT schedules_pkey PRIMARY KEY (job_type);
+
+ALTER TABLE ONLY scoring.factors
+    ADD CONSTRAINT factors_pkey PRIMARY KEY (category, factor);
+
+ALTER TABLE ONLY scoring.intent_signals
+    ADD CONSTRAINT intent_signals_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY scoring.lead_scores
+    ADD CONSTRAINT lead_scores_pkey PRIMARY KEY (organization_id, contact_id);
+
+ALTER TABLE ONLY scoring.recompute_backlog
+    ADD CONSTRAINT recompute_backlog_pkey PRIMARY KEY (organization_id, contact_id);
+
+ALTER TABLE ONLY scoring.score_history
+    ADD CONSTRAINT score_history_pkey PRIMARY KEY (organization_id, contact_id, date);
+
+ALTER TABLE ONLY scoring.scoring_configs
+    ADD CONSTRAINT scoring_configs_pkey PRIMARY KEY (organization_id, category, factor);
+
+ALTER TABLE ONLY scoring.signal_alerts
+    ADD CONSTRAINT signal_alerts_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY scoring.signal_configs
+    ADD CONSTRAINT signal_configs_pkey PRIMARY KEY (organization_id, signal_type);
+
+ALTER TABLE ONLY scoring.threshold_outbox
+    ADD CONSTRAINT threshold_outbox_pkey PRIMARY KEY (id);
+
+CREATE INDEX campaign_daily_stats_date ON analytics.campaign_daily_stats USING btree (date, organization_id);
+
+CREATE INDEX contact_activity_contact ON analytics.contact_activity USING btree (organization_id, contact_id, occurred_at) INCLUDE (event_type);
+
+CREATE UNIQUE INDEX contact_activity_event_id ON analytics.contact_activity USING btree (organization_id, event_id) WHERE (event_id IS NOT NULL);
+
+CREATE INDEX contact_activity_late ON analytics.contact_activity USING btree (created_at) WHERE (date_trunc('hour'::text, (occurred_at AT TIME ZONE 'UTC'::text)) < date_trunc('hour'::text, (created_at AT TIME ZONE 'UTC'::text)));
+
+CREATE INDEX contact_activity_occurred ON analytics.contact_activity USING btree (occurred_at);
+
+CREATE INDEX contact_activity_visitor ON analytics.contact_activity USING btree (analytics.visitor_key(occurred_at, contact_id), occurred_at);
+
+CREATE INDEX event_aggregates_date ON analytics.event_aggregates USING btree (date, organization_id);
+
+CREATE INDEX hourly_cells_hour ON analytics.hourly_cells USING btree (hour);
+
+CREATE INDEX contacts_organization ON crm.contacts USING btree (organization_id, id);
+
+CREATE INDEX dead_letters_open ON ops.dead_letters USING btree (queue, dead_at) WHERE (status = 'dead'::text);
+
+CREATE INDEX job_runs_newest ON ops.job_runs USING btree (job_type, window_end DESC) WHERE (shard = ''::text);
+
+CREATE INDEX job_runs_unfinished ON ops.job_runs USING btree (job_type, window_start, window_end) WHERE (status <> ALL (ARRAY['succeeded'::text, 'skipped'::text]));
+
+CREATE INDEX message_failures_age ON ops.message_failures USING btree (failed_at);
+
+CREATE INDEX message_failures_digest ON ops.message_failures USING btree (queue, body_digest, failed_at DESC);
+
+CREATE INDEX intent_signals_contact ON scoring.intent_signals USING btree (organization_id, contact_id);
+
+CREATE INDEX lead_scores_recheck ON scoring.lead_scores USING btree (recheck_at) WHERE (recheck_at < 'infinity'::timestamp with time zone);
+
+CREATE INDEX signal_alerts_due ON scoring.signal_alerts USING btree (deadline) WHERE (status = 'open'::text);
+
+CREATE UNIQUE INDEX signal_alerts_one_open ON scoring.signal_alerts USING btree (organization_id, contact_id, signal_type) WHERE (status = 'open'::text);
+
+CREATE TRIGGER scoring_delete AFTER DELETE ON analytics.contact_activity REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION scoring.activity_changed();
+
+CREATE TRIGGER scoring_insert AFTER INSERT ON analytics.contact_activity REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION scoring.activity_changed();
+
+CREATE TRIGGER scoring_update_from AFTER UPDATE ON analytics.contact_activity REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION scoring.activity_changed();
+
+CREATE TRIGGER scoring_update_to AFTER UPDATE ON analytics.contact_activity REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION scoring.activity_changed();
+
+CREATE TRIGGER scoring_delete AFTER DELETE ON crm.contacts REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION scoring.contacts_changed();
+
+CREATE TRIGGER scoring_insert AFTER INSERT ON crm.contacts REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION scoring.contacts_changed();
+
+CREATE TRIGGER scoring_update AFTER UPDATE ON crm.contacts REFERENCING OLD TABLE AS was NEW TABLE AS became FOR EACH STATEMENT EXECUTE FUNCTION scoring.contacts_updated();
+
+CREATE TRIGGER scoring_alerts AFTER INSERT ON scoring.intent_signals REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION scoring.signals_alert();
+
+CREATE TRIGGER scoring_deadline BEFORE INSERT ON scoring.signal_alerts FOR EACH ROW WHEN ((new.deadline IS NULL)) EXECUTE FUNCTION scoring.set_alert_deadline();
+
+CREATE TRIGGER scoring_delete AFTER DELETE ON scoring.intent_signals REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION scoring.signals_changed();
+
+CREATE TRIGGER scoring_delete AFTER DELETE ON scoring.scoring_configs REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION scoring.scoring_configs_changed();
+
+CREATE TRIGGER scoring_delete AFTER DELETE ON scoring.signal_configs REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION scoring.signal_configs_changed();
+
+CREATE TRIGGER scoring_insert AFTER INSERT ON scoring.intent_signals REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION scoring.signals_changed();
+
+CREATE TRIGGER scoring_insert AFTER INSERT ON scoring.scoring_configs REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION scoring.scoring_configs_changed();
+
+CREATE TRIGGER scoring_insert AFTER INSERT ON scoring.signal_configs REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION scoring.signal_configs_changed();
+
+CREATE TRIGGER scoring_update_from AFTER UPDATE ON scoring.intent_signals REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION scoring.signals_changed();
+
+CREATE TRIGGER scoring_update_from AFTER UPDATE ON scoring.scoring_configs REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION scoring.scoring_configs_changed();
+
+CREATE TRIGGER scoring_update_from AFTER UPDATE ON scoring.signal_configs REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION scoring.signal_configs_changed();
+
+CREATE TRIGGER scoring_update_to AFTER UPDATE ON scoring.intent_signals REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION scoring.signals_changed();
+
+CREATE TRIGGER scoring_update_to AFTER UPDATE ON scoring.scoring_configs REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION scoring.scoring_configs_changed();
+
+CREATE TRIGGER scoring_update_to AFTER UPDATE ON scoring.signal_configs REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION scoring.signal_configs_changed();
+
+ALTER TABLE ONLY ops.dead_letters
+    ADD CONSTRAINT dead_letters_redriven_from_fkey FOREIGN KEY (redriven_from) REFERENCES ops.dead_letters(id);
+
+ALTER TABLE ONLY scoring.factors
+    ADD CONSTRAINT factors_category_part_of_fkey FOREIGN KEY (category, part_of) REFERENCES scoring.factors(category, factor);
+
+ALTER TABLE ONLY scoring.scoring_configs
+    ADD CONSTRAINT scoring_configs_category_factor_fkey FOREIGN KEY (category, factor) REFERENCES scoring.factors(category, factor);
