@@ -31,8 +31,8 @@ demo: setup ## Run the whole system once, with sample data, and show what it did
 dev: setup ## Run the whole system locally until Ctrl-C
 	@$(RUN) mauntic dev
 
-bench: setup ## Measure, each thing against its reference
-	@$(RUN) python -m bench
+bench: setup ## Measure, each thing against its reference; ONLY=hourly for one
+	@$(RUN) .local/tools/bin/uv run --quiet --frozen --group bench python -m bench $(if $(ONLY),--only $(ONLY))
 
 schema: setup ## Write schema.sql anew from the migrations
 	@$(RUN) python -m local.migrations dump > .local/schema.sql

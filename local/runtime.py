@@ -225,7 +225,7 @@ class LocalRuntime:
 
 
 def _spawn() -> subprocess.Popen[str]:
-    """Node in a session of its own: Ctrl-C is ours to answer, and its end comes with its input's."""
+    """Node in a session of its own: Ctrl-C is ours to answer, and it ends with its input."""
     node = ROOT / ".venv" / "bin" / "node"
     if not node.exists() or not (ROOT / "node_modules").exists():
         raise RuntimeFailed("Node or its packages are missing: run `make setup`.")

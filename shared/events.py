@@ -20,6 +20,16 @@ EVENTS: tuple[Event, ...] = (
         "The bucket of warm-up counters holds keys of another form: the reset left them alone.",
         "Find out who writes them.",
     ),
+    Event(
+        "campaign.passed_over",
+        "An organisation has events whose source is no campaign's UUID: no report has them.",
+        "Tell the organisation, if they should be in one.",
+    ),
+    Event(
+        "usage.differs",
+        "A month's usage was summed from daily rollups that differ from the events.",
+        "`mauntic backfill analytics.aggregate-hourly` for the month, then the usage again.",
+    ),
     Event("queue.metric", "A message was settled: status is ack, retry or dead."),
     Event(
         "batch.unfinished",

@@ -11,7 +11,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from shared.storable import is_too_deep
+from shared.storable import is_json_too_deep, is_too_deep
 
 Trigger = Literal["cron", "catch-up", "manual", "backfill"]
 
@@ -99,10 +99,9 @@ class WindowMessage(Message):
 def decode(body: object) -> dict[str, Any]:
     """The body as an object; a body sent as JSON text is parsed. ValueError says what is wrong."""
     if isinstance(body, str):
-        try:
-            body = json.loads(body, parse_constant=_no_constants)
-        except RecursionError as error:
-            raise ValueError("the body is nested too deeply") from error
+        if is_json_too_deep(body):
+            raise ValueError("the body is nested too deeply")
+        body = json.loads(body, parse_constant=_no_constants)
     if not isinstance(body, dict):
         raise ValueError(f"the body is no JSON object but {type(body).__name__}")
     if is_too_deep(body):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from shared.log import printable
 
 DEPTH_MAX = 64  # json and jsonb recurse: Python's and Postgres's stacks end, ours ends first
+_STRINGS = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_BRACKETS = re.compile(r"[\[\]{}]")
 TOO_DEEP = "(nested too deeply to be kept)"
 
 
@@ -39,6 +42,23 @@ def is_too_deep(value: Any) -> bool:
         if not level:
             return False
     return True
+
+
+def is_json_too_deep(text: str) -> bool:
+    """The same of JSON text, before a parser meets it: in WebAssembly too deep a text is not an
+    exception but the end of the interpreter.
+
+    >>> is_json_too_deep('["[[["]' * 100), is_json_too_deep("[" * 100)
+    (False, True)
+    """
+    if text.count("[") + text.count("{") <= DEPTH_MAX:
+        return False
+    depth = 0
+    for bracket in _BRACKETS.findall(_STRINGS.sub("", text)):
+        depth += 1 if bracket in "[{" else -1
+        if depth > DEPTH_MAX:
+            return True
+    return False
 
 
 def _inside(value: Any) -> Any:

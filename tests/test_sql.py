@@ -1,4 +1,4 @@
-"""Every named statement of a worker is understood by Postgres, against the schema that the migrations make."""
+"""Every named statement of a worker is understood by Postgres, against the migrated schema."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from local.database_url import connect
 from local.postgres import Server, scratch_database
 from shared.sql_blocks import SqlBlocks

@@ -23,6 +23,7 @@ from shared.log import log
 from shared.points import checked_point
 from shared.ports import Ports
 from shared.settings import Settings
+from shared.storable import is_json_too_deep
 
 
 async def answer_tick(controller: Any, env: Any, worker: Worker) -> None:
@@ -111,25 +112,22 @@ class QueueDelivery:
 def _body(message: Any) -> object:
     """The message's body, by way of JSON text.
 
-    The SDK converts it by recursion in C, and a body that is nested a few hundred deep takes the
-    whole interpreter with it, and every batch that it is redelivered in. Python's own parser knows
-    where its stack ends: such a body stays text, which nobody takes for a message.
+    The SDK and every parser work by recursion, and a body that is nested a few hundred deep takes
+    the whole interpreter with it, and every batch that it is redelivered in. It stays text, which
+    nobody takes for a message.
     """
     from js import JSON
 
     text = JSON.stringify(message._binding.body)
     if not isinstance(text, str):
         return None
-    try:
-        return json.loads(text, parse_int=_number)
-    except RecursionError:
-        return text
+    return text if is_json_too_deep(text) else json.loads(text, parse_int=_number)
 
 
 def _number(digits: str) -> int | float:
     """As JavaScript has it: what is beyond 2^53 is a float, and can be sent on as one."""
     number = int(digits)
-    return number if abs(number) <= 2**53 else float(digits)
+    return number if abs(number) < 2**53 else float(digits)
 
 
 class FetchHttp:

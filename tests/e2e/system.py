@@ -10,7 +10,6 @@ from typing import Any
 from uuid import UUID
 
 from analytics.worker import WORKER
-
 from local.database_url import connect
 from local.migrations import migrate
 from local.postgres import Server, temporary_server

@@ -10,18 +10,38 @@ from typing import Any
 import pytest
 
 from analytics.worker import WORKER
-
 from tests.e2e.system import DAY, QUEUE, System
 
 pytestmark = pytest.mark.e2e
 
 BODIES = 10_000
 WAVE = 1_000
-TYPES = [*WORKER.by_type, "analytics.nobody", "", None, 7, [], {}, "ANALYTICS.AGGREGATE-HOURLY"]
-TEXTS = ["", "x" * 5_000, "\0", "\ud800", "é" * 50, "\N{PILE OF POO}", "\u202e", "null", "-1", "\x7f"]
+TYPES: list[Any] = [
+    *WORKER.by_type,
+    "analytics.nobody",
+    "",
+    None,
+    7,
+    [],
+    {},
+    "ANALYTICS.AGGREGATE-HOURLY",
+]
+TEXTS = [
+    "",
+    "x" * 5_000,
+    "\0",
+    "\ud800",
+    "é" * 50,
+    "\N{PILE OF POO}",
+    "\u202e",
+    "null",
+    "-1",
+    "\x7f",
+]
 NUMBERS = [0, -1, 2**53 + 1, -(2**63), 1e308, -0.0, 1e-320, 2**31, 3.5]
 TIMES = ["2026-03-10T11:00:00Z", "2026-03-10", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z",
-         "2026-13-01T00:00:00Z", "2026-03-10T11:00:00", "2026-03-10T11:00:00+14:00", 1773136800, True]  # fmt: skip
+         "2026-13-01T00:00:00Z", "2026-03-10T11:00:00", "2026-03-10T11:00:00+14:00",
+         1773136800, True]  # fmt: skip
 
 
 def value(rng: random.Random, depth: int = 3) -> Any:
@@ -70,7 +90,9 @@ def body(rng: random.Random) -> Any:
         case 8:
             return good | {"deep": nested(rng.choice([5, 63, 64, 65, 200, 900]))}
         case 9:
-            return rng.choice(['{"a": NaN}', "[" * 5_000, "1" * 5_000, '{"type": 1e999}', "{}", "[]"])
+            return rng.choice(
+                ['{"a": NaN}', "[" * 5_000, "1" * 5_000, '{"type": 1e999}', "{}", "[]"]
+            )
         case 10:
             return {"deadLetter": value(rng), "type": rng.choice(TYPES)}
         case _:

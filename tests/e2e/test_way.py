@@ -103,7 +103,8 @@ def test_a_connection_that_is_cut_in_the_middle_of_a_run(system: System) -> None
 
 def waiting(system: System) -> list[Any]:
     return system.rows(
-        "select pid from pg_stat_activity where wait_event_type = 'Lock' and pid <> pg_backend_pid()"
+        "select pid from pg_stat_activity"
+        " where wait_event_type = 'Lock' and pid <> pg_backend_pid()"
     )
 
 

@@ -311,13 +311,16 @@ def test_a_tick_costs_a_fixed_number_of_statements(
 def counted(ports: Ports, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Every statement that the ports' database is given from now on."""
     statements: list[str] = []
-    for name in ("rows", "execute"):
 
-        def noting(sql: str, _real: Any = getattr(ports.db, name), **parameters: Any) -> Any:
+    def noted(real: Any) -> Any:
+        def noting(sql: str, **parameters: Any) -> Any:
             statements.append(sql)
-            return _real(sql, **parameters)
+            return real(sql, **parameters)
 
-        monkeypatch.setattr(ports.db, name, noting)
+        return noting
+
+    for name in ("rows", "execute"):
+        monkeypatch.setattr(ports.db, name, noted(getattr(ports.db, name)))
     return statements
 
 

@@ -1,4 +1,4 @@
-"""The small pieces at the edge: SQL blocks, log, settings, points, metrics, alerts, failures, storage."""
+"""The small pieces at the edge: SQL blocks, log, settings, points, alerts, failures, storage."""
 
 from __future__ import annotations
 
@@ -27,7 +27,6 @@ from shared.storable import DEPTH_MAX, is_too_deep, storable
 from tests.fakes import FakeDelivery
 from tests.shared.test_messages import JSON, nested
 from tests.shared.toy import rows_of, world
-
 
 # SQL blocks
 
@@ -268,7 +267,7 @@ def test_postgres_takes_what_is_storable(database: str) -> None:
 
 def test_an_error_of_the_server_keeps_its_code(database: str) -> None:
     db = Postgres(lambda: connect(database))
-    with pytest.raises(DatabaseError, match="^42P01: ") as caught:
+    with pytest.raises(DatabaseError, match=r"^42P01: ") as caught:
         db.rows("select * from nowhere")
     assert caught.value.sqlstate == "42P01"
     assert db.rows("select 1 as one") == [{"one": 1}]

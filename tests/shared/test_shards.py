@@ -1,4 +1,4 @@
-"""Windows that are split: every shard in any order, and a window that is done when all of them are."""
+"""Windows that are split: shards in any order, and a window that is done when all of them are."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -102,7 +103,7 @@ def test_catching_up_is_bounded_ordered_and_without_holes(
     windows = schedule.catch_up(now)
     assert len(windows) <= CATCH_UP_WINDOWS_MAX
     assert all(now - window.end <= CATCH_UP_AGE_MAX for window in windows)
-    assert all(a.end == b.start for a, b in zip(windows, windows[1:], strict=False))
+    assert all(a.end == b.start for a, b in itertools.pairwise(windows))
     if windows:
         assert windows[-1] == schedule.newest_due(now)
         assert schedule.catch_up_start(now) == windows[0].start

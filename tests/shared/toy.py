@@ -7,6 +7,8 @@ from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
+from pydantic import Field
+
 from local.database_url import connect
 from shared.adapters.postgres import Postgres
 from shared.jobs import Job, Queue, Worker
@@ -36,12 +38,12 @@ class Daily(WindowMessage):
 
 class Single(Message):
     type: Literal["toy.single"] = "toy.single"
-    data: dict[str, int] = {}
+    data: dict[str, int] = Field(default_factory=dict)
 
 
 class Listed(Message):
     type: Literal["toy.listed"] = "toy.listed"
-    data: dict[str, int] = {}
+    data: dict[str, int] = Field(default_factory=dict)
 
 
 async def done(*_: object) -> Outcome:

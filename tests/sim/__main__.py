@@ -1,4 +1,4 @@
-"""`python -m tests.sim`: many seeds, on as many processes as there are cores; or one, to look at."""
+"""`python -m tests.sim`: many seeds, a process for each core; or one seed, to look at."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def main() -> int:
         with closing(connect(server.url)) as admin:
             admin.run(f"CREATE DATABASE {TEMPLATE}")
         migrate(with_database(server.url, TEMPLATE))
-        failed = [seed for seed in _report(seeds, server.url, arguments.days, arguments.processes)]
+        failed = list(_report(seeds, server.url, arguments.days, arguments.processes))
     return 1 if failed else 0
 
 

@@ -1,4 +1,4 @@
-"""Queues as the platform keeps them: at least once, in no order, a dead-letter queue behind each."""
+"""Queues as the platform keeps them: at least once, in no order, dead letters behind each."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ class Faults:
 
 
 class Prepared:
-    """A real connection that prepares each statement once: one way to the server in place of three."""
+    """A real connection that prepares each statement once: one way to the server, not three."""
 
     def __init__(self, url: str) -> None:
         self._connection = connect(url)
@@ -183,7 +183,7 @@ class FaultyBinding:
     def __init__(self, take: Callable[[Any, int], object], invocation: Invocation) -> None:
         self._take, self._invocation = take, invocation
 
-    async def sendBatch(self, messages: list[dict[str, Any]]) -> None:  # noqa: N802 (the platform's)
+    async def sendBatch(self, messages: list[dict[str, Any]]) -> None:
         kind = self._invocation.kind
         if self._invocation.is_dead:
             raise RuntimeError("nobody is there to send")
@@ -194,6 +194,9 @@ class FaultyBinding:
             self._take(message["body"], message.get("delaySeconds", 0))
         if kind in ("queue", "half a queue"):
             raise RuntimeError("Queue send failed")
+
+
+Keys = list[str]
 
 
 class FaultyBucket:
@@ -216,9 +219,7 @@ class FaultyBucket:
     ) -> str | None:
         raise NotImplementedError("no job writes")
 
-    async def list(
-        self, prefix: str, cursor: str | None = None
-    ) -> tuple[Sequence[str], str | None]:
+    async def list(self, prefix: str, cursor: str | None = None) -> tuple[Keys, str | None]:
         self._trouble()
         keys = sorted(key for key in self._held if key.startswith(prefix) and key > (cursor or ""))
         return keys[:3], keys[2] if len(keys) > 3 else None

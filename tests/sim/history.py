@@ -1,4 +1,4 @@
-"""What happens in the platform meanwhile, drawn from the seed; and the oracle: what must come of it.
+"""What happens in the platform, drawn from the seed; and the oracle: what must come of it.
 
 The oracle counts in plain Python over the drawn history. It knows nothing of the code under test.
 """
@@ -123,17 +123,20 @@ def _letters(rng: Random, start: datetime, days: int) -> Iterator[tuple[datetime
     for n in range(3 * days):
         at = start + timedelta(hours=rng.uniform(0, 24 * days))
         mark = {"mark": f"poison-{n}"}
-        yield at, rng.choice(
-            [
-                {"type": "analytics.nobody"} | mark,
-                {"type": None} | mark,
-                f"poison-{n} is no json {{",
-                [f"poison-{n}", "\0"],
-                {"type": "analytics.aggregate-hourly", "data": {"shards": 1}} | mark,
-                {"type": "analytics.aggregate-hourly", "scheduledFor": "9999-12-31T23:00:00Z"}
-                | mark,
-                {"type": "sim.probe", "scheduledFor": "2100-01-01T00:00:00Z"} | mark,
-            ]
+        yield (
+            at,
+            rng.choice(
+                [
+                    {"type": "analytics.nobody"} | mark,
+                    {"type": None} | mark,
+                    f"poison-{n} is no json {{",
+                    [f"poison-{n}", "\0"],
+                    {"type": "analytics.aggregate-hourly", "data": {"shards": 1}} | mark,
+                    {"type": "analytics.aggregate-hourly", "scheduledFor": "9999-12-31T23:00:00Z"}
+                    | mark,
+                    {"type": "sim.probe", "scheduledFor": "2100-01-01T00:00:00Z"} | mark,
+                ]
+            ),
         )
 
 

@@ -89,12 +89,14 @@ def probes(simulation: Simulation, db: Postgres) -> Iterator[str]:
         newest[key] = row["read_at"]
     splits = db.rows(
         "select window_start, fencing_token from ops.job_runs"
-        " where job_type = 'sim.probe' and shard = '' and extract(hour from window_start)::int % 5 = 0"
+        " where job_type = 'sim.probe' and shard = ''"
+        " and extract(hour from window_start)::int % 5 = 0"
     )
     for split in splits:
         parts = [
             row for row in rows
-            if row["window_start"] == split["window_start"] and row["split"] == split["fencing_token"]
+            if row["window_start"] == split["window_start"]
+            and row["split"] == split["fencing_token"]
         ]  # fmt: skip
         if not parts or len({row["part"] for row in parts}) != parts[0]["of"]:
             yield f"the split window {split['window_start']} is done without all its parts"
@@ -116,7 +118,9 @@ def months(simulation: Simulation, db: Postgres) -> Iterator[str]:
     first, until = date(2026, 2, 1), date(2026, 3, 1)
     if simulation.end.date() <= until:
         return
-    yield from _differences("monthly row", simulation.history.month_rows(first, until), _figures(rows))
+    yield from _differences(
+        "monthly row", simulation.history.month_rows(first, until), _figures(rows)
+    )
 
 
 def campaigns(simulation: Simulation, db: Postgres) -> Iterator[str]:
@@ -132,12 +136,17 @@ def campaigns(simulation: Simulation, db: Postgres) -> Iterator[str]:
 def counters(simulation: Simulation, db: Postgres) -> Iterator[str]:
     """The spent warm-up counters are gone, the others are not."""
     left = simulation.history.counters_left(simulation.now.date())
-    yield from _differences("warm-up counter", dict.fromkeys(left, 1), dict.fromkeys(simulation.objects, 1))
+    yield from _differences(
+        "warm-up counter", dict.fromkeys(left, 1), dict.fromkeys(simulation.objects, 1)
+    )
 
 
 def _figures(rows: list[Row]) -> dict[Any, tuple[int, int]]:
     return {
-        (row["organization_id"], row["date"], row["event_type"]): (row["count"], row["unique_count"])
+        (row["organization_id"], row["date"], row["event_type"]): (
+            row["count"],
+            row["unique_count"],
+        )
         for row in rows
     }
 
@@ -156,5 +165,3 @@ def _differences(what: str, expected: Mapping[Any, Any], found: Mapping[Any, Any
 def _some(what: str, found: list[Any]) -> Iterator[str]:
     if found:
         yield f"{len(found)}× {what}: {'; '.join(str(one)[-300:] for one in found[:SHOWN])}"
-
-

@@ -1,8 +1,9 @@
-"""The producer over a queue binding: lists of any length, within the platform's limits of a call."""
+"""The producer over a queue binding: lists of any length, within the limits of a call."""
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from typing import Any
 
@@ -30,7 +31,7 @@ def test_every_body_is_sent_once_and_in_order(bodies: list[dict[str, Any]], smal
 def test_parts_are_as_few_as_their_bytes_allow(bodies: list[dict[str, Any]]) -> None:
     sizes = [[len(json.dumps(body)) + 100 for body in part] for part in cut(bodies)]
     assert all(sum(part) <= BATCH_BYTES_MAX or len(part) == 1 for part in sizes)
-    for part, after in zip(sizes, sizes[1:], strict=False):
+    for part, after in itertools.pairwise(sizes):
         assert len(part) == BATCH_MESSAGES_MAX or sum(part) + after[0] > BATCH_BYTES_MAX
 
 

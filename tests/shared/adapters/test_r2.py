@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,7 +15,7 @@ from shared.errors import StorageError, is_retryable
 
 
 class Binding:
-    """R2 as a worker sees it: objects with attributes, errors with a code at the end of their text."""
+    """R2 as a worker sees it: objects with attributes, errors with a code at their end."""
 
     def __init__(self, trouble: str | None = None) -> None:
         self.held: dict[str, str] = {}
@@ -34,7 +35,7 @@ class Binding:
 
         return SimpleNamespace(text=text, etag=etag(self.held[key]))
 
-    async def put(self, key: str, text: str, onlyIf: Any = None) -> Any:  # noqa: N803 (the platform's name)
+    async def put(self, key: str, text: str, onlyIf: Any = None) -> Any:
         self._trouble()
         condition = onlyIf or {}
         known = self.held.get(key)
@@ -54,7 +55,7 @@ class Binding:
         more = len(keys) > limit
         return SimpleNamespace(objects=page, truncated=more, cursor=page[-1].key if more else None)
 
-    async def delete(self, keys: list[str]) -> None:
+    async def delete(self, keys: Sequence[str]) -> None:
         self._trouble()
         for key in keys:
             self.held.pop(key, None)

@@ -56,9 +56,13 @@ class Warehouse:
         created: datetime | None = None,
     ) -> UUID:
         event = (
-            UUID(int=self.rng.getrandbits(128)), org(organization), UUID(int=1000 + contact), kind, occurred,
+            UUID(int=self.rng.getrandbits(128)),
+            org(organization),
+            UUID(int=1000 + contact),
+            kind,
+            occurred,
             created or occurred,
-        )  # fmt: skip
+        )
         self.events[event[0]] = event
         self.db.execute(
             "insert into analytics.contact_activity"
