@@ -16,12 +16,18 @@ from shared.sql_blocks import SqlBlocks
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = [ROOT / "shared" / "sql", *sorted(ROOT.glob("workers/*/sql"))]
-BLOCKS = [
-    pytest.param(folder, name, id=f"{folder.parent.name}-{name}")
-    for folder in FOLDERS
-    for name in SqlBlocks(folder).blocks
-]
+# A command for the session has nothing to plan.
 SETTINGS = re.compile(r"^(--[^\n]*\n)*\s*(begin|commit|set)\b", re.IGNORECASE)
+
+
+def blocks(*, planned: bool) -> list[Any]:
+    """Every block by folder and name; those alone that can be planned."""
+    return [
+        pytest.param(folder, name, id=f"{folder.parent.name}-{name}")
+        for folder in FOLDERS
+        for name, text in SqlBlocks(folder).blocks.items()
+        if not (planned and SETTINGS.match(text))
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -30,16 +36,13 @@ def migrated_connection(postgres: Server, migrated: str) -> Iterator[Any]:
         yield connection
 
 
-@pytest.mark.parametrize(("folder", "name"), BLOCKS)
+@pytest.mark.parametrize(("folder", "name"), blocks(planned=True))
 def test_the_statement_is_understood(folder: Path, name: str, migrated_connection: Any) -> None:
     """Parsed and planned as a prepared statement: tables, columns and types of parameters."""
-    text = SqlBlocks(folder)[name]
-    if SETTINGS.match(text):
-        pytest.skip("a session command has nothing to plan")
-    migrated_connection.prepare(text).close()
+    migrated_connection.prepare(SqlBlocks(folder)[name]).close()
 
 
-@pytest.mark.parametrize(("folder", "name"), BLOCKS)
+@pytest.mark.parametrize(("folder", "name"), blocks(planned=False))
 def test_a_parameter_is_cast_in_a_way_that_can_be_read(folder: Path, name: str) -> None:
     assert not re.search(r":\w+::", SqlBlocks(folder)[name])
 
