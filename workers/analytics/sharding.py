@@ -15,9 +15,6 @@ SHARD_EVENTS_TARGET = 1_000_000
 # A window is not cut finer than this: the shards grow instead.
 SHARDS_MAX = 64
 
-FIRST_ID = UUID(int=0)
-LAST_ID = UUID(int=2**128 - 1)
-
 
 @dataclass(frozen=True)
 class Size:
@@ -63,13 +60,15 @@ def _cuts(sizes: Iterable[Size], target: int) -> list[UUID]:
     return cuts
 
 
-def bounds(shard: Shard | None) -> dict[str, UUID]:
-    """The first and the last organisation of a shard, both within it, as the statements take them.
+def bounds(shard: Shard | None) -> dict[str, UUID | None]:
+    """The first and the last organisation of a shard, both within it, as the statements take them;
+    None where it is open.
 
-    >>> bounds(None) == {"first_organization": FIRST_ID, "last_organization": LAST_ID}
-    True
+    >>> bounds(None)
+    {'first_organization': None, 'last_organization': None}
     """
-    first = shard.first_organization if shard else None
     until = shard.until_organization if shard else None
-    last = UUID(int=until.int - 1) if until else LAST_ID
-    return {"first_organization": first or FIRST_ID, "last_organization": last}
+    return {
+        "first_organization": shard.first_organization if shard else None,
+        "last_organization": UUID(int=until.int - 1) if until else None,
+    }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -18,8 +18,19 @@ from shared.windows import Window
 
 SQL = SqlBlocks(Path(__file__).parent / "sql")
 
-HOUR = timedelta(hours=1)
 HOURLY, DAILY = "analytics.aggregate-hourly", "analytics.generate-daily-reports"
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What a run of an hour has to do: `hours` to recount besides its own, `days` to write, whether
+    late events are to be booked, and how many events it reads, its own hour's and all."""
+
+    own_events: int
+    has_late: bool
+    hours: list[datetime]
+    days: list[date]
+    events: int
 
 
 @dataclass(frozen=True)
@@ -50,27 +61,61 @@ class WarmupCounter:
     day: date
 
 
-def book_hour(db: Database, window: Window, shard: Shard | None = None) -> Booked:
+def survey_hour(db: Database, window: Window, shard: Shard | None = None) -> Survey:
+    """What the run of an hour has to book."""
+    [row] = db.rows(
+        SQL["survey_hour"],
+        start=window.start,
+        until=window.end,
+        most=sharding.SHARD_EVENTS_TARGET,
+        **bounds(shard),
+    )
+    return Survey(**row)
+
+
+def hour_sizes(db: Database, window: Window, survey: Survey) -> list[Size]:
+    """The organisations' events of a surveyed hour; none at all where one run can take them."""
+    if survey.events <= sharding.SHARD_EVENTS_TARGET:
+        return []
+    hours = [*survey.hours, window.start]
+    return _sizes(db.rows(SQL["hour_sizes"], hours=hours, start=window.start, until=window.end))
+
+
+def book_hour(
+    db: Database, window: Window, survey: Survey | None = None, shard: Shard | None = None
+) -> Booked:
     """Book the events of an hour, and late ones, into their days. Any number of times."""
-    return book_hours(db, window, touched_hours(db, window, shard), shard)
+    survey = survey or survey_hour(db, window, shard)
+    lock_days(db, HOURLY, survey.days, window, shard)
+    hours, cells = list(survey.hours), 0
+    [fresh] = db.rows(SQL["is_fresh"], start=window.start, **bounds(shard))
+    if not fresh["is_fresh"]:
+        hours.append(window.start)
+    if hours or survey.has_late:
+        cells += _book_changes(db, window, hours, survey.days, shard)
+    if fresh["is_fresh"]:
+        cells += _book_fresh_hour(db, window, survey, shard)
+    [done] = db.rows(SQL["set_days"], start=window.start, days=survey.days, **bounds(shard))
+    return Booked(done["rows_read"], cells + done["rows_written"], _texts(done["refused"]))
 
 
-def touched_hours(db: Database, window: Window, shard: Shard | None = None) -> list[Window]:
-    """The hours that a run of `window` books, oldest first: its own and those of late events."""
-    rows = db.rows(SQL["touched_hours"], start=window.start, end=window.end, **bounds(shard))
-    return [Window(row["hour"], row["hour"] + HOUR) for row in rows]
+def _book_fresh_hour(db: Database, window: Window, survey: Survey, shard: Shard | None) -> int:
+    """How many cells were written. Events of the hour that came after its end are booked besides:
+    the run itself is late, then."""
+    bounded = {"start": window.start, "until": window.end, **bounds(shard)}
+    db.execute(SQL["prefer_hashing"])
+    [booked] = db.rows(SQL["book_fresh_hour"], **bounded)
+    cells: int = booked["cells"]
+    if booked["events"] < survey.own_events:
+        cells += _book_changes(db, window, [window.start], survey.days, shard)
+    return cells
 
 
-def book_hours(db: Database, window: Window, hours: list[Window], shard: Shard | None) -> Booked:
-    """Book the events of `hours` into their days, as part of the run of `window`."""
-    part, starts = bounds(shard), [hour.start for hour in hours]
-    lock_days(db, HOURLY, days_of(*hours), window, shard)
-    known = {row["hour"] for row in db.rows(SQL["known_hours"], hours=starts, **part)}
-    fresh = [hour for hour in starts if hour not in known]
-    cells = db.execute(SQL["book_cells"], known=sorted(known), fresh=fresh, **part)
-    days = db.execute(SQL["set_days"], hours=starts, **part)
-    [totals] = db.rows(SQL["hour_totals"], start=window.start, **part)
-    return Booked(int(totals["count"]), cells + days, _texts(totals["refused"]))
+def _book_changes(
+    db: Database, window: Window, hours: list[datetime], days: list[date], shard: Shard | None
+) -> int:
+    bounded = {"start": window.start, "until": window.end, **bounds(shard)}
+    return db.execute(SQL["book_changes"], hours=hours, days=days, **bounded)
 
 
 def report_days(db: Database, span: Window, window: Window, shard: Shard | None = None) -> Reported:

@@ -20,11 +20,11 @@ class AggregateHourly(WindowMessage):
 async def aggregate_hourly(run: Run) -> Done | Sharded:
     """Count the hour's events, and late ones, into the daily rollups of their days."""
     db = run.ports.db
-    hours = store.touched_hours(db, run.window, run.shard)
-    if run.shard is None and (shards := sharding.plan(store.event_sizes(db, hours))):
-        store.leave_days_to_shards(db, store.HOURLY, store.days_of(*hours), run.window)
+    survey = store.survey_hour(db, run.window, run.shard)
+    if run.shard is None and (shards := sharding.plan(store.hour_sizes(db, run.window, survey))):
+        store.leave_days_to_shards(db, store.HOURLY, survey.days, run.window)
         return Sharded(shards)
-    booked = store.book_hours(db, run.window, hours, run.shard)
+    booked = store.book_hour(db, run.window, survey, run.shard)
     for organization_id in booked.refused:
         run.ports.log(
             "event.refused",

@@ -1,183 +1,298 @@
--- name: touched_hours
--- The hours that a run of the window [:start, :end) books: its own; those of events that were
--- ingested in it but occurred earlier; and the hour before, if events of it were committed after
--- that hour's own run had looked.
-select cast(:start as timestamptz) as hour
-union
-select date_trunc('hour', occurred_at at time zone 'UTC') at time zone 'UTC'
-from analytics.contact_activity
-where date_trunc('hour', occurred_at at time zone 'UTC') < date_trunc('hour', created_at at time zone 'UTC')
-    and created_at >= :start and created_at < :end and occurred_at < :start
-    and organization_id between :first_organization and :last_organization
-union
-select booked.hour
-from (select cast(:start as timestamptz) - interval '1 hour' as hour) as booked
-where (
-        select coalesce(sum(cell.count), 0) from analytics.hourly_cells as cell
-        where cell.hour = booked.hour and cell.organization_id between :first_organization and :last_organization
-    ) <> (
+-- name: survey_hour
+-- What the run of the window [:start, :until) has to do beside its own hour: whether late events were
+-- ingested in it; `hours` to recount, of days that nobody has booked yet, and the hour before if
+-- events of it were committed after that hour's own run had looked; and how many events all that is,
+-- counted no further than :most. `days` are those that it writes.
+with own as (
+    select count(*) as count
+    from analytics.contact_activity
+    where occurred_at >= :start and occurred_at < :until and
+-- include: within_shard
+),
+late as (
+    select occurred_at
+    from analytics.contact_activity
+    where date_trunc('hour', occurred_at at time zone 'UTC') < date_trunc('hour', created_at at time zone 'UTC')
+        and created_at >= :start and created_at < :until and occurred_at < :start and isfinite(occurred_at) and
+-- include: within_shard
+),
+-- An hour that has cells, but not of all its events.
+moved as (
+    select cast(:start as timestamptz) - interval '1 hour' as hour
+    from (
+        select sum(count) as count
+        from analytics.hourly_cells
+        where hour = cast(:start as timestamptz) - interval '1 hour' and
+-- include: within_shard
+    ) as booked
+    where booked.count <> (
         select count(*) from analytics.contact_activity
-        where occurred_at >= cast(:start as timestamptz) - interval '1 hour' and occurred_at < :start
-            and organization_id between :first_organization and :last_organization
+        where occurred_at >= cast(:start as timestamptz) - interval '1 hour' and occurred_at < :start and
+-- include: within_shard
     )
-order by hour
-
--- name: known_hours
--- Which of the hours have cells already. To be asked once the days are locked.
-select hour
-from unnest(cast(:hours as timestamptz[])) as touched (hour)
-where exists (
-    select 1 from analytics.hourly_cells as cell
-    where cell.hour = touched.hour and cell.organization_id between :first_organization and :last_organization
+),
+days as materialized (
+    select distinct (hour at time zone 'UTC')::date as date
+    from (
+        select cast(:start as timestamptz) as hour
+        union all select hour from moved
+        union all select occurred_at from late
+    ) as touched
+),
+hours as materialized (
+    select hour from moved
+    union
+    select hour
+    from (select date::timestamp at time zone 'UTC' as midnight from days) as day
+    cross join generate_series(
+        midnight, least(midnight + interval '23 hours', cast(:start as timestamptz) - interval '1 hour'), interval '1 hour'
+    ) as hour
+    where not exists (
+        select 1 from analytics.hourly_cells
+        where hour >= midnight and hour < midnight + interval '1 day' and
+-- include: within_shard
+    )
 )
+select own.count as own_events,
+    exists (select 1 from late) as has_late,
+    array(select hour from hours order by hour) as hours,
+    array(select date from days order by date) as days,
+    own.count + (
+        select count(*)
+        from (
+            (select 1 from late limit cast(:most as bigint) + 1)
+            union all
+            (
+                select 1
+                from hours
+                join analytics.contact_activity as event
+                    on event.occurred_at >= hours.hour and event.occurred_at < hours.hour + interval '1 hour'
+                limit cast(:most as bigint) + 1
+            )
+        ) as beside
+    ) as events
+from own
 
--- name: book_cells
--- Book the hours: every cell of those that are fresh; of those that are known, the cells whose
--- events have changed, and the cells later on the same day, whose contacts may have been seen
--- earlier after all. A cell that lost its last event becomes 0.
-with known_hours as (
-    select hour, hour + interval '1 hour' as until
-    from unnest(cast(:known as timestamptz[])) as known (hour)
+-- name: hour_sizes
+-- How many events each organisation has in what the survey has found: in whole hours, and late ones.
+select organization_id, count(*) as count
+from (
+    select organization_id
+    from unnest(cast(:hours as timestamptz[])) as hour
+    join analytics.contact_activity on occurred_at >= hour and occurred_at < hour + interval '1 hour'
+    union all
+    select organization_id
+    from analytics.contact_activity
+    where date_trunc('hour', occurred_at at time zone 'UTC') < date_trunc('hour', created_at at time zone 'UTC')
+        and created_at >= :start and created_at < :until and occurred_at < :start
+        and analytics.hour_of(occurred_at) <> all(cast(:hours as timestamptz[]))
+) as event
+group by organization_id
+order by organization_id
+
+-- name: is_fresh
+-- Whether the hour has no cell yet, nor its day one that comes after it. To be asked once the days
+-- are locked.
+select not exists (
+        select 1 from analytics.hourly_cells
+        where hour = :start and
+-- include: within_shard
+    ) and not exists (
+        select 1 from analytics.hourly_cells
+        where hour >= date_trunc('day', cast(:start as timestamptz) at time zone 'UTC') at time zone 'UTC'
+            and hour < date_trunc('day', cast(:start as timestamptz) at time zone 'UTC') at time zone 'UTC' + interval '1 day'
+            and booked_in > :start and
+-- include: within_shard
+    ) as is_fresh
+
+-- name: prefer_hashing
+-- The planner takes an hour for a handful of visitors, and sorts them because that costs it next to
+-- nothing: of a hundred thousand, sorting costs a quarter of all.
+set local enable_sort = off
+
+-- name: book_fresh_hour
+-- Book the events of an hour that has no cells, and whose day has none that come after: those that
+-- were ingested by its end. Each contact counts as first seen unless the day knows him from earlier:
+-- that is asked of the index for all contacts in one pass over the day's part of it.
+with visitors as (
+    select organization_id, event_type, contact_id, count(fingerprint) as count,
+        bit_xor(fingerprint) as fingerprint, bool_or(fingerprint is null) as is_known
+    from (
+        select organization_id, event_type, contact_id,
+            uuid_hash_extended(id, uuid_hash_extended(contact_id, 0)) as fingerprint
+        from analytics.contact_activity
+        where occurred_at >= :start and occurred_at < :until and created_at < :until and
+-- include: within_shard
+        union all
+        select organization_id, event_type, contact_id, null
+        from analytics.contact_activity
+        where analytics.visitor_key(occurred_at, contact_id) = any(array(
+                select distinct analytics.visitor_key(:start, contact_id)
+                from analytics.contact_activity
+                where occurred_at >= :start and occurred_at < :until and
+-- include: within_shard
+                order by 1 -- in the index's own order: it would sort them anyway, slower
+            ))
+            and analytics.hour_of_day(occurred_at) < analytics.hour_of_day(:start) and created_at < :until and
+-- include: within_shard
+    ) as event
+    group by organization_id, event_type, contact_id
 ),
-recounted as (
-    select hours.hour, event.organization_id, event.event_type, count(*) as count,
-        bit_xor(uuid_hash_extended(event.id, uuid_hash_extended(event.contact_id, 0))) as fingerprint
-    from known_hours as hours
-    join analytics.contact_activity as event on event.occurred_at >= hours.hour and event.occurred_at < hours.until
-    where event.organization_id between :first_organization and :last_organization
-    group by hours.hour, event.organization_id, event.event_type
+booked as (
+    insert into analytics.hourly_cells (
+        organization_id, date, event_type, hour, booked_in, count, first_seen, fingerprint
+    )
+    select organization_id, (cast(:start as timestamptz) at time zone 'UTC')::date, event_type, :start, :start,
+        sum(count), count(*) filter (where not is_known), bit_xor(fingerprint)
+    from visitors
+    group by organization_id, event_type
+    having sum(count) > 0
+    returning count
+)
+select count(*) as cells, coalesce(cast(sum(count) as bigint), 0) as events from booked
+
+-- name: book_changes
+-- Recount the cells of :hours, and those of the late events that the window [:start, :until) books
+-- into other hours of :days; book those whose events have changed, and the cells that come after them
+-- on their day, whose contacts may have been seen earlier after all. A cell that lost its last event
+-- becomes 0.
+with recounted as (
+    select organization_id, event_type, hour, booked_in, count(*) as count,
+        bit_xor(uuid_hash_extended(id, uuid_hash_extended(contact_id, 0))) as fingerprint
+    from (
+        select organization_id, event_type, id, contact_id, hour,
+            case when created_at < hour + interval '1 hour' then hour else analytics.hour_of(created_at) end as booked_in
+        from unnest(cast(:hours as timestamptz[])) as hour
+        join analytics.contact_activity on occurred_at >= hour and occurred_at < hour + interval '1 hour'
+        where
+-- include: within_shard
+        union all
+        select organization_id, event_type, id, contact_id, analytics.hour_of(occurred_at), :start
+        from analytics.contact_activity
+        where date_trunc('hour', occurred_at at time zone 'UTC') < date_trunc('hour', created_at at time zone 'UTC')
+            and created_at >= :start and created_at < :until and occurred_at < :start
+            and (occurred_at at time zone 'UTC')::date = any(cast(:days as date[]))
+            and analytics.hour_of(occurred_at) <> all(cast(:hours as timestamptz[])) and
+-- include: within_shard
+    ) as event
+    group by organization_id, event_type, hour, booked_in
 ),
-changed as (
-    select organization_id, event_type, hour
+changed as materialized (
+    select organization_id, event_type, hour, booked_in
     from recounted
     full join (
-        select cell.*
-        from analytics.hourly_cells as cell
-        join known_hours using (hour)
-        where cell.organization_id between :first_organization and :last_organization
-    ) as cell
-        using (organization_id, event_type, hour)
-    where (recounted.count, recounted.fingerprint) is distinct from (cell.count, cell.fingerprint)
-        and (recounted.count is not null or cell.count > 0)
-),
-fresh_hours as (
-    select hour, hour + interval '1 hour' as until
-    from unnest(cast(:fresh as timestamptz[])) as fresh (hour)
-),
-fresh_visitors as materialized (
-    select hours.hour, event.organization_id, event.contact_id, event.event_type, count(*) as count,
-        bit_xor(uuid_hash_extended(event.id, uuid_hash_extended(event.contact_id, 0))) as fingerprint
-    from fresh_hours as hours
-    join analytics.contact_activity as event on event.occurred_at >= hours.hour and event.occurred_at < hours.until
-    where event.organization_id between :first_organization and :last_organization
-    group by hours.hour, event.organization_id, event.contact_id, event.event_type
+        select * from analytics.hourly_cells
+        where (hour = any(cast(:hours as timestamptz[])) or (booked_in = :start and booked_in > hour)) and
+-- include: within_shard
+    ) as known using (organization_id, event_type, hour, booked_in)
+    where (recounted.count, recounted.fingerprint) is distinct from (known.count, known.fingerprint)
+        and (recounted.count is not null or known.count > 0)
 ),
 disturbed as materialized (
-    select organization_id, event_type, hour from changed
+    select organization_id, (hour at time zone 'UTC')::date as date, event_type, hour, booked_in from changed
     union
-    select later.organization_id, later.event_type, later.hour
+    select later.organization_id, later.date, later.event_type, later.hour, later.booked_in
     from changed
     join analytics.hourly_cells as later
         on later.organization_id = changed.organization_id and later.event_type = changed.event_type
-        and later.date = (changed.hour at time zone 'UTC')::date and later.hour > changed.hour
-    union
-    select later.organization_id, later.event_type, later.hour
-    from fresh_hours as hours
-    join analytics.hourly_cells as later
-        on later.date = (hours.hour at time zone 'UTC')::date and later.hour > hours.hour
-        and later.organization_id between :first_organization and :last_organization
-    where case when later.count is not null then -- no join: looked into only if there are later cells
-        (hours.hour, later.organization_id, later.event_type) in (
-            select distinct hour, organization_id, event_type from fresh_visitors
-        )
-    end
+        and later.date = (changed.hour at time zone 'UTC')::date
+        and (later.booked_in, later.hour) > (changed.booked_in, changed.hour)
 ),
-visitors as materialized (
-    select * from fresh_visitors
-    union all
-    select cell.hour, event.organization_id, event.contact_id, event.event_type, count(*),
-        bit_xor(uuid_hash_extended(event.id, uuid_hash_extended(event.contact_id, 0)))
-    from (select distinct hour from disturbed) as hours
+-- The events of the disturbed cells: of the hours whole, of late cells by when they were ingested.
+events as materialized (
+    select cell.*, event.contact_id,
+        uuid_hash_extended(event.id, uuid_hash_extended(event.contact_id, 0)) as fingerprint
+    from (select distinct hour from disturbed where booked_in = hour) as hours
     cross join lateral (
         select * from analytics.contact_activity
         where occurred_at >= hours.hour and occurred_at < hours.hour + interval '1 hour'
+            and created_at < hours.hour + interval '1 hour'
         offset 0 -- the hours first, each by its index: else the planner sorts the whole table
     ) as event
     join disturbed as cell
-        on cell.hour = hours.hour and cell.organization_id = event.organization_id
-        and cell.event_type = event.event_type
-    group by cell.hour, event.organization_id, event.contact_id, event.event_type
-),
-booked_hours as (
-    select hour, date_trunc('day', hour at time zone 'UTC') at time zone 'UTC' as midnight
-    from (select hour from fresh_hours union select hour from disturbed) as hours
-),
--- One pass over the index in the order of its keys, for all visitors at once: a probe for each
--- would cost three times as much. Two contacts may share a key: their names decide below.
-seen_before as (
-    select hours.hour, event.organization_id, event.contact_id, event.event_type
-    from analytics.contact_activity as event
-    join booked_hours as hours on event.occurred_at < hours.hour and event.occurred_at >= hours.midnight
-    where analytics.visitor_key(event.occurred_at, event.contact_id)
-            = any(array(
-                select analytics.visitor_key(hour, contact_id)
-                from (select distinct hour, contact_id from visitors) as contacts
-            ))
-        and event.occurred_at < (select max(hour) from booked_hours)
-),
-counted as materialized (
-    select hour, organization_id, event_type,
-        sum(count) as count,
-        count(*) filter (
-            where (hour, organization_id, contact_id, event_type) not in (select * from seen_before)
-        ) as first_seen,
-        bit_xor(fingerprint) as fingerprint
-    from visitors
-    group by hour, organization_id, event_type
-),
-cells as (
-    select * from counted
+        on cell.booked_in = hours.hour and cell.hour = hours.hour
+        and cell.organization_id = event.organization_id and cell.event_type = event.event_type
     union all
-    select lost.hour, lost.organization_id, lost.event_type, 0, 0, 0
-    from disturbed as lost
-    left join counted using (hour, organization_id, event_type)
-    where counted.count is null
+    select cell.*, event.contact_id,
+        uuid_hash_extended(event.id, uuid_hash_extended(event.contact_id, 0))
+    from (select distinct booked_in from disturbed where booked_in > hour) as runs
+    cross join lateral (
+        select * from analytics.contact_activity
+        where date_trunc('hour', occurred_at at time zone 'UTC') < date_trunc('hour', created_at at time zone 'UTC')
+            and created_at >= runs.booked_in and created_at < runs.booked_in + interval '1 hour'
+        offset 0
+    ) as event
+    join disturbed as cell
+        on cell.booked_in = runs.booked_in and cell.hour = analytics.hour_of(event.occurred_at)
+        and cell.organization_id = event.organization_id and cell.event_type = event.event_type
+),
+-- In which cell each of their contacts was first seen that day.
+first_seen as (
+    select organization_id, event_type, hour, booked_in, count(*) as count
+    from (
+        select distinct on (organization_id, event_type, contact_id, day)
+            organization_id, event_type, hour, booked_in
+        from (
+            select organization_id, event_type, contact_id, (occurred_at at time zone 'UTC')::date as day,
+                analytics.hour_of(occurred_at) as hour,
+                greatest(analytics.hour_of(occurred_at), analytics.hour_of(created_at)) as booked_in
+            from analytics.contact_activity
+            where analytics.visitor_key(occurred_at, contact_id)
+                = any(array(select distinct analytics.visitor_key(hour, contact_id) from events))
+        ) as visit
+        order by organization_id, event_type, contact_id, day, booked_in, hour
+    ) as first_visit
+    group by organization_id, event_type, hour, booked_in
+),
+counted as (
+    select organization_id, event_type, hour, booked_in, count(*) as count, bit_xor(fingerprint) as fingerprint
+    from events
+    group by organization_id, event_type, hour, booked_in
 )
-insert into analytics.hourly_cells as booked (
-    organization_id, date, event_type, hour, count, first_seen, fingerprint
+insert into analytics.hourly_cells as known (
+    organization_id, date, event_type, hour, booked_in, count, first_seen, fingerprint
 )
-select organization_id, (hour at time zone 'UTC')::date, event_type, hour, count, first_seen, fingerprint
-from cells
-on conflict (organization_id, date, event_type, hour) do update set
+select organization_id, date, event_type, hour, booked_in, coalesce(counted.count, 0),
+    coalesce(first_seen.count, 0), coalesce(counted.fingerprint, 0)
+from disturbed
+left join counted using (organization_id, event_type, hour, booked_in)
+left join first_seen using (organization_id, event_type, hour, booked_in)
+on conflict (organization_id, date, event_type, hour, booked_in) do update set
     count = excluded.count,
     first_seen = excluded.first_seen,
     fingerprint = excluded.fingerprint
-where (booked.count, booked.first_seen, booked.fingerprint)
+where (known.count, known.first_seen, known.fingerprint)
     is distinct from (excluded.count, excluded.first_seen, excluded.fingerprint)
 
 -- name: set_days
--- A day's row is the sum of its cells: set, never added to. Rows that would not change are not written.
-insert into analytics.event_aggregates as known (
-    organization_id, date, event_type, count, unique_count, updated_at
+-- The rows of :days are the sums of their cells: set, never added to, and not written where they would
+-- not change. Also how many events the run's own cells hold, and which tenants send types in our
+-- reserved form.
+with sums as materialized (
+    select organization_id, cell.date, event_type, sum(count) as count, sum(first_seen) as first_seen,
+        sum(count) filter (where hour = :start or booked_in = :start) as own_count
+    from unnest(cast(:days as date[])) as day (date)
+    join analytics.hourly_cells as cell
+        on hour >= day.date::timestamp at time zone 'UTC' and hour < (day.date + 1)::timestamp at time zone 'UTC'
+    where
+-- include: within_shard
+    group by organization_id, cell.date, event_type
+),
+written as (
+    insert into analytics.event_aggregates as known (
+        organization_id, date, event_type, count, unique_count, updated_at
+    )
+    select organization_id, date, event_type, count, first_seen, now()
+    from sums
+    where event_type not like 'monthly:%'
+    on conflict (organization_id, date, event_type) do update set
+        count = excluded.count,
+        unique_count = excluded.unique_count,
+        updated_at = excluded.updated_at
+    where (known.count, known.unique_count) is distinct from (excluded.count, excluded.unique_count)
+    returning 1
 )
-select cell.organization_id, cell.date, cell.event_type, sum(cell.count), sum(cell.first_seen), now()
-from (
-    select distinct organization_id, date, event_type
-    from analytics.hourly_cells
-    where hour = any(cast(:hours as timestamptz[])) and event_type not like 'monthly:%'
-        and organization_id between :first_organization and :last_organization
-) as touched
-join analytics.hourly_cells as cell using (organization_id, date, event_type)
-group by cell.organization_id, cell.date, cell.event_type
-on conflict (organization_id, date, event_type) do update set
-    count = excluded.count,
-    unique_count = excluded.unique_count,
-    updated_at = excluded.updated_at
-where (known.count, known.unique_count) is distinct from (excluded.count, excluded.unique_count)
-
--- name: hour_totals
--- How many events the window's own hour holds, and which tenants send types in our reserved form.
-select coalesce(sum(count), 0) as count,
-    array_agg(distinct organization_id) filter (where event_type like 'monthly:%' and count > 0) as refused
-from analytics.hourly_cells
-where hour = :start and organization_id between :first_organization and :last_organization
+select (select count(*) from written) as rows_written,
+    coalesce(cast(sum(own_count) as bigint), 0) as rows_read,
+    array_agg(distinct organization_id) filter (where event_type like 'monthly:%' and own_count > 0) as refused
+from sums

@@ -10,8 +10,8 @@ with campaigns as materialized (
     from (
         select distinct event_source
         from analytics.contact_activity
-        where occurred_at >= :start and occurred_at < :end
-            and organization_id between :first_organization and :last_organization
+        where occurred_at >= :start and occurred_at < :end and
+-- include: within_shard
             and event_source is not null
     ) as source
 ),
@@ -23,8 +23,8 @@ visits as (
         count(*) as count
     from analytics.contact_activity as event
     join campaigns as campaign using (event_source)
-    where event.occurred_at >= :start and event.occurred_at < :end
-        and event.organization_id between :first_organization and :last_organization
+    where event.occurred_at >= :start and event.occurred_at < :end and
+-- include: within_shard
         and event.event_type in (
             'email_sent', 'email_delivered', 'email_opened', 'email_clicked',
             'email_bounced', 'email_complained', 'email_unsubscribed'
@@ -54,8 +54,8 @@ reports as (
     union all
     select known.campaign_id, known.organization_id, known.date, 0, 0, 0, 0, 0, 0, 0, 0, 0
     from analytics.campaign_daily_stats as known
-    where known.date = any(cast(:days as date[]))
-        and known.organization_id between :first_organization and :last_organization
+    where known.date = any(cast(:days as date[])) and
+-- include: within_shard
         and not exists (
             select 1 from counted
             where counted.campaign_id = known.campaign_id

@@ -12,8 +12,8 @@ where job_type = :job_type and shard = '' and window_start >= :start and window_
 with rollups as (
     select organization_id, event_type, sum(count) as count
     from analytics.event_aggregates
-    where date >= :first_day and date < :until_day and event_type not like 'monthly:%'
-        and organization_id between :first_organization and :last_organization
+    where date >= :first_day and date < :until_day and event_type not like 'monthly:%' and
+-- include: within_shard
     group by organization_id, event_type
     having sum(count) > 0
 ),
@@ -22,8 +22,8 @@ contacts as (
     from (
         select organization_id, event_type, contact_id, count(*) as count
         from analytics.contact_activity
-        where occurred_at >= :start and occurred_at < :end
-            and organization_id between :first_organization and :last_organization
+        where occurred_at >= :start and occurred_at < :end and
+-- include: within_shard
         group by organization_id, event_type, contact_id
     ) as contact
     where event_type not like 'monthly:%'
@@ -43,8 +43,8 @@ usage as (
     union all
     select known.organization_id, known.event_type, 0, 0
     from analytics.event_aggregates as known
-    where known.date = :first_day and known.event_type like 'monthly:%'
-        and known.organization_id between :first_organization and :last_organization
+    where known.date = :first_day and known.event_type like 'monthly:%' and
+-- include: within_shard
         and not exists (
             select 1 from rollups
             where rollups.organization_id = known.organization_id
