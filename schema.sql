@@ -8,6 +8,14 @@ CREATE SCHEMA ops;
 
 CREATE SCHEMA scoring;
 
+CREATE FUNCTION analytics.hour_of(moment timestamp with time zone) RETURNS timestamp with time zone
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (date_trunc('hour'::text, (moment AT TIME ZONE 'UTC'::text)) AT TIME ZONE 'UTC'::text);
+
+CREATE FUNCTION analytics.hour_of_day(moment timestamp with time zone) RETURNS smallint
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN isfinite(moment) THEN (date_part('hour'::text, (moment AT TIME ZONE 'UTC'::text)))::smallint ELSE NULL::smallint END;
+
 CREATE FUNCTION analytics.visitor_key(occurred_at timestamp with time zone, contact_id uuid) RETURNS bigint
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN CASE WHEN isfinite(occurred_at) THEN ((((((occurred_at AT TIME ZONE 'UTC'::text))::date - '1970-01-01'::date))::bigint << 32) | ((uuid_hash(contact_id))::bigint & '4294967295'::bigint)) ELSE NULL::bigint END;
@@ -238,16 +246,20 @@ CREATE TABLE analytics.hourly_cells (
     count bigint NOT NULL,
     first_seen bigint NOT NULL,
     fingerprint bigint NOT NULL,
+    booked_in timestamp with time zone NOT NULL,
     CONSTRAINT hourly_cells_check CHECK (((first_seen >= 0) AND (first_seen <= count))),
     CONSTRAINT hourly_cells_check1 CHECK ((date = ((hour AT TIME ZONE 'UTC'::text))::date)),
+    CONSTRAINT hourly_cells_check2 CHECK ((booked_in >= hour)),
     CONSTRAINT hourly_cells_count_check CHECK ((count >= 0))
 );
 
-COMMENT ON TABLE analytics.hourly_cells IS 'The events of one hour of an organisation and type. A day''s row in event_aggregates is the sum of its cells.';
+COMMENT ON TABLE analytics.hourly_cells IS 'The events of one hour of an organisation and type, as far as one run books them. A day''s row in event_aggregates is the sum of its cells.';
 
-COMMENT ON COLUMN analytics.hourly_cells.first_seen IS 'Contacts who have no event of this type earlier on the same day: summed over the day they are its distinct contacts.';
+COMMENT ON COLUMN analytics.hourly_cells.first_seen IS 'Contacts who have no event of this type in an earlier cell of the same day, in the order of (booked_in, hour): summed over the day they are its distinct contacts.';
 
 COMMENT ON COLUMN analytics.hourly_cells.fingerprint IS 'Exclusive or over the hour''s events of a 64-bit hash of (id, contact): tells a changed hour without reading its day.';
+
+COMMENT ON COLUMN analytics.hourly_cells.booked_in IS 'The hour whose run books the events: that of their ingestion, where it is later than their own.';
 
 CREATE TABLE analytics.locked_days (
     job_type text NOT NULL,
@@ -549,7 +561,7 @@ ALTER TABLE ONLY analytics.event_aggregates
     ADD CONSTRAINT event_aggregates_pkey PRIMARY KEY (organization_id, date, event_type);
 
 ALTER TABLE ONLY analytics.hourly_cells
-    ADD CONSTRAINT hourly_cells_pkey PRIMARY KEY (organization_id, date, event_type, hour);
+    ADD CONSTRAINT hourly_cells_pkey PRIMARY KEY (organization_id, date, event_type, hour, booked_in);
 
 ALTER TABLE ONLY analytics.locked_days
     ADD CONSTRAINT locked_days_pkey PRIMARY KEY (job_type, date);
@@ -615,11 +627,13 @@ CREATE INDEX contact_activity_late ON analytics.contact_activity USING btree (cr
 
 CREATE INDEX contact_activity_occurred ON analytics.contact_activity USING btree (occurred_at);
 
-CREATE INDEX contact_activity_visitor ON analytics.contact_activity USING btree (analytics.visitor_key(occurred_at, contact_id), occurred_at);
+CREATE INDEX contact_activity_visitor ON analytics.contact_activity USING btree (analytics.visitor_key(occurred_at, contact_id), analytics.hour_of_day(occurred_at));
 
 CREATE INDEX event_aggregates_date ON analytics.event_aggregates USING btree (date, organization_id);
 
 CREATE INDEX hourly_cells_hour ON analytics.hourly_cells USING btree (hour);
+
+CREATE INDEX hourly_cells_late ON analytics.hourly_cells USING btree (booked_in) WHERE (booked_in > hour);
 
 CREATE INDEX contacts_organization ON crm.contacts USING btree (organization_id, id);
 

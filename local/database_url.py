@@ -7,7 +7,8 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit, urlunsplit
 
 from pg8000.exceptions import DatabaseError, InterfaceError
-from pg8000.native import Connection
+
+from shared.adapters.connection import Connection
 
 CONNECT_TIMEOUT_S = 5
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -74,7 +75,7 @@ def with_database(url: str, database: str) -> str:
 
 
 def connect(url: str, *, timeout_s: float | None = None) -> Any:
-    """An open `pg8000.native.Connection`; the timeout holds for every answer waited for."""
+    """An open connection; the timeout holds for every answer waited for."""
     to = DatabaseUrl.parse(url)
     return Connection(
         user=to.user,

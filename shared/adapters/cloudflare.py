@@ -9,10 +9,9 @@ from datetime import UTC, datetime
 from http import HTTPMethod
 from typing import Any
 
-import pg8000.native
-
 from shared import dead_letters
 from shared.adapters import pbkdf2
+from shared.adapters.connection import Connection
 from shared.adapters.postgres import Postgres
 from shared.adapters.queue import BoundQueue
 from shared.adapters.r2 import BoundBucket
@@ -68,9 +67,9 @@ def ports(env: Any, worker: Worker) -> Ports:
     )
 
 
-def _connect(hyperdrive: Any) -> pg8000.native.Connection:
+def _connect(hyperdrive: Any) -> Connection:
     pbkdf2.install()
-    return pg8000.native.Connection(
+    return Connection(
         user=hyperdrive.user,
         password=hyperdrive.password,
         host=hyperdrive.host,
