@@ -130,6 +130,40 @@ def test_events_that_arrive_late_correct_their_day(warehouse: Warehouse) -> None
     assert warehouse.rollups() == warehouse.counted()
 
 
+def test_a_late_event_costs_a_cell_and_a_day_whatever_its_hour_holds(warehouse: Warehouse) -> None:
+    for contact in range(20):
+        warehouse.add(1, contact, "email_opened", at(9.5))
+        warehouse.add(2, contact, "email_opened", at(10.5))
+    for hour in (9, 10, 11):
+        warehouse.run(hour_window(hour))
+    warehouse.add(1, 3, "email_opened", at(9.6), created=at(12.1))  # seen before
+    warehouse.add(2, 77, "email_opened", at(9.6), created=at(12.1))  # new
+    booked = warehouse.run(hour_window(12))
+    assert (booked.rows_read, booked.rows_written) == (2, 4)
+    assert warehouse.rollups() == warehouse.counted()
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_day_that_nobody_has_booked_is_booked_whole(warehouse: Warehouse, late: bool) -> None:
+    """A worker's first hour, or a late event for a day before its time, sets no day to a part."""
+    for hour in (-21.5, -20.5, -3.5, 3.5, 8.5, 9.5):
+        warehouse.add(1, round(hour), "email_opened", at(hour))
+    if late:
+        warehouse.add(1, 9, "email_opened", at(-20.4), created=at(9.9))
+    warehouse.run(hour_window(9))
+    day, before = ((str(org(1)), f"2026-03-{n:02}", "email_opened") for n in (10, 9))
+    counted = warehouse.counted()
+    assert warehouse.rollups() == (counted if late else {day: counted[day]})
+    assert counted[before] == ((4, 4) if late else (3, 3))
+
+
+def test_the_hour_before_is_looked_at_again_only_if_it_was_booked(warehouse: Warehouse) -> None:
+    warehouse.add(1, 1, "email_opened", at(-0.5))
+    warehouse.add(1, 1, "email_opened", at(0.5))
+    warehouse.run(hour_window(0))
+    assert list(warehouse.rollups()) == [(str(org(1)), "2026-03-10", "email_opened")]
+
+
 def test_events_of_the_last_hour_that_were_only_just_ingested_count(warehouse: Warehouse) -> None:
     warehouse.add(1, 1, "email_opened", at(9.5), created=at(11.2))
     warehouse.run(hour_window(9))
