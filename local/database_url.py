@@ -75,7 +75,7 @@ def with_database(url: str, database: str) -> str:
 
 
 def connect(url: str, *, timeout_s: float | None = None) -> Any:
-    """An open connection; the timeout holds for every answer waited for."""
+    """An open connection, pg8000's; the timeout holds for every answer waited for."""
     to = DatabaseUrl.parse(url)
     return Connection(
         user=to.user,

@@ -1,38 +1,64 @@
-"""pg8000's connection, with one way to the server and back for a statement in place of three.
+"""A connection to Postgres that asks and is answered once a statement.
 
-pg8000 waits for the server's word after parsing, again after describing, and again after executing.
-Nothing of what it hears is needed to go on, so all is sent at once: the protocol allows it
-(https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-PIPELINING). It is also
-safer where connections are pooled by transaction: outside of one, each such wait ends a turn, and
-the next half of the statement may reach another server process.
+pg8000 sends a statement with parameters in a dozen small writes and waits three times: for it to be
+parsed, described and executed. Each wait is a way to the server and back, and in a worker a
+suspension of the interpreter.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pg8000.native
+from pg8000 import core
 from pg8000.converters import make_params
-from pg8000.core import NULL_BYTE, SYNC_MSG, Context
+
+_DESCRIBE_PORTAL = core.DESCRIBE + core.i_pack(6) + core.PORTAL + core.NULL_BYTE
+_NULL = core.i_pack(-1)
 
 
-class Connection(pg8000.native.Connection):  # type: ignore[misc]
-    """A connection to Postgres."""
+class Connection(pg8000.native.Connection):
+    """pg8000's, except that parse, bind, describe and execute go out together.
+
+    The server skips what follows a failure, up to the sync at the end: one answer either way.
+    """
 
     def execute_unnamed(
-        self, statement: str, vals: Sequence[Any] = (), oids: Sequence[int] = (), stream: Any = None
-    ) -> Any:
-        """Run a statement with its values. A COPY, which is a conversation, is left to pg8000."""
+        self, statement: str, vals: Iterable[Any] = (), oids: Sequence[int] = (), stream: Any = None
+    ) -> core.Context:
         if stream is not None:
             return super().execute_unnamed(statement, vals, oids, stream)
-        parameters = make_params(self.py_types, vals)
-        context = Context(statement)
-        self.send_PARSE(NULL_BYTE, statement, oids)
-        self.send_DESCRIBE_STATEMENT(NULL_BYTE)
-        self.send_BIND(NULL_BYTE, parameters)
-        self.send_EXECUTE()
-        self._sock.write(SYNC_MSG)
-        self._sock.flush()
+        context = core.Context(statement)
+        texts = make_params(self.py_types, vals)
+        parts = (
+            _message(core.PARSE, core.NULL_BYTE + _text(statement) + _oids(oids)),
+            _message(core.BIND, core.NULL_BYTE * 2 + _bound(texts)),
+            _DESCRIBE_PORTAL + core.EXECUTE_MSG + core.SYNC_MSG,
+        )
+        core._write(self._sock, b"".join(parts))
+        core._flush(self._sock)
         self.handle_messages(context)
         return context
+
+
+def _message(code: bytes, body: bytes) -> bytes:
+    return code + core.i_pack(len(body) + 4) + body
+
+
+def _text(statement: str) -> bytes:
+    return statement.encode() + core.NULL_BYTE
+
+
+def _oids(oids: Sequence[int]) -> bytes:
+    known = [0 if oid == -1 else oid for oid in oids]
+    return b"".join([core.H_pack(len(known)), *map(core.i_pack, known)])
+
+
+def _bound(texts: Sequence[str | None]) -> bytes:
+    """Every parameter and every result as text."""
+    parts = [core.H_pack(0), core.H_pack(len(texts))]
+    for text in texts:
+        value = None if text is None else text.encode()
+        parts += [_NULL] if value is None else [core.i_pack(len(value)), value]
+    return b"".join([*parts, core.H_pack(0)])
