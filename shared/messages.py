@@ -57,8 +57,9 @@ class Message(BaseModel):
 class Shard(Data):
     """A part of a window: the organisations from `first` up to, not including, `until`.
 
-    Where one organisation is too large for a shard, contacts say where in it a shard begins and
-    ends: the bounds are then (organisation, contact), and no contact means before all of them.
+    Where one organisation is too large for a shard, a second bound says where in it a shard begins
+    and ends: a contact, or a part, which is whatever the job's rows are told apart by within an
+    organisation (a type of event, a campaign). Without one it is before all of them.
     """
 
     index: int = Field(ge=1)
@@ -68,6 +69,8 @@ class Shard(Data):
     until_organization: UUID | None = None
     first_contact: UUID | None = None
     until_contact: UUID | None = None
+    first_part: str = Field(default="", max_length=100)
+    until_part: str = Field(default="", max_length=100)
 
     @property
     def key(self) -> str:

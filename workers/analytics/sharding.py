@@ -18,17 +18,18 @@ SHARDS_MAX = 64
 
 @dataclass(frozen=True)
 class Size:
-    """How many events an organisation has in a window."""
+    """How many events an organisation has in a window, or a part of it where it has too many."""
 
     organization_id: UUID
     count: int
+    part: str = ""
 
 
 def plan(sizes: Sequence[Size]) -> tuple[dict[str, Any], ...]:
     """The shards that hold about SHARD_EVENTS_TARGET events each, none where one run can do it all.
 
-    `sizes` are in order of organisation. The first shard is open below and the last above, so that
-    an organisation that appears only now has its shard as well. One organisation is never cut.
+    `sizes` are in order of organisation and part. The first shard is open below and the last above,
+    so that an organisation that appears only now has its shard as well. A part is never cut.
     """
     total = sum(size.count for size in sizes)
     if total <= SHARD_EVENTS_TARGET:
@@ -38,37 +39,40 @@ def plan(sizes: Sequence[Size]) -> tuple[dict[str, Any], ...]:
         cuts = _cuts(sizes, -(-2 * total // SHARDS_MAX))
     edges = [None, *cuts, None]
     shards = [
-        {
-            "index": index + 1,
-            "of": len(cuts) + 1,
-            "firstOrganization": first,
-            "untilOrganization": until,
-        }
-        for index, (first, until) in enumerate(pairwise(edges))
+        {"index": index, "of": len(cuts) + 1, **_edge("first", first), **_edge("until", until)}
+        for index, (first, until) in enumerate(pairwise(edges), 1)
     ]
     return tuple(shards) if cuts else ()
 
 
-def _cuts(sizes: Iterable[Size], target: int) -> list[UUID]:
-    """The organisations that begin a new shard because the last one would pass the target."""
+def _cuts(sizes: Iterable[Size], target: int) -> list[Size]:
+    """Those that begin a new shard because the last one would pass the target."""
     cuts, filled = [], 0
     for size in sizes:
         if filled and filled + size.count > target:
-            cuts.append(size.organization_id)
+            cuts.append(size)
             filled = 0
         filled += size.count
     return cuts
 
 
-def bounds(shard: Shard | None) -> dict[str, UUID | None]:
-    """The first and the last organisation of a shard, both within it, as the statements take them;
-    None where it is open.
+def _edge(side: str, size: Size | None) -> dict[str, Any]:
+    """Where a shard begins or ends; nothing where it is open."""
+    if size is None:
+        return {}
+    return {f"{side}Organization": size.organization_id, f"{side}Part": size.part}
 
-    >>> bounds(None)
-    {'first_organization': None, 'last_organization': None}
+
+def bounds(shard: Shard | None) -> dict[str, Any]:
+    """Where a shard begins, and where it has ended, as the statements take it.
+
+    >>> bounds(None)["first_organization"] is bounds(None)["until_organization"] is None
+    True
     """
-    until = shard.until_organization if shard else None
+    whole = shard or Shard(index=1, of=1)
     return {
-        "first_organization": shard.first_organization if shard else None,
-        "last_organization": UUID(int=until.int - 1) if until else None,
+        "first_organization": whole.first_organization,
+        "first_part": whole.first_part,
+        "until_organization": whole.until_organization,
+        "until_part": whole.until_part,
     }

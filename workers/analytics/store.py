@@ -78,7 +78,15 @@ def hour_sizes(db: Database, window: Window, survey: Survey) -> list[Size]:
     if survey.events <= sharding.SHARD_EVENTS_TARGET:
         return []
     hours = [*survey.hours, window.start]
-    return _sizes(db.rows(SQL["hour_sizes"], hours=hours, start=window.start, until=window.end))
+    return _sizes(
+        db.rows(
+            SQL["hour_sizes"],
+            hours=hours,
+            start=window.start,
+            until=window.end,
+            most=sharding.SHARD_EVENTS_TARGET,
+        )
+    )
 
 
 def book_hour(
@@ -158,19 +166,19 @@ def spent_counters(db: Database, counters: Sequence[WarmupCounter], warmup_days:
     return [row["key"] for row in rows]
 
 
-def event_sizes(db: Database, spans: Sequence[Window]) -> list[Size]:
-    """The organisations' events in spans of time; none at all where one run can take them."""
-    parameters = {"starts": [span.start for span in spans], "ends": [span.end for span in spans]}
-    [counted] = db.rows(SQL["events_beyond"], **parameters, most=sharding.SHARD_EVENTS_TARGET)
+def event_sizes(db: Database, span: Window) -> list[Size]:
+    """The organisations' events in a span of time; none at all where one run can take them."""
+    most = {"most": sharding.SHARD_EVENTS_TARGET}
+    [counted] = db.rows(SQL["events_beyond"], start=span.start, end=span.end, **most)
     if not counted["beyond"]:
         return []
-    return _sizes(db.rows(SQL["events_by_organization"], **parameters))
+    return _sizes(db.rows(SQL["event_sizes"], start=span.start, end=span.end, **most))
 
 
 def rollup_sizes(db: Database, window: Window) -> list[Size]:
     """The organisations' events of a span of days, as the daily rollups have them."""
     days = {"first_day": window.start.date(), "until_day": window.end.date()}
-    return _sizes(db.rows(SQL["rollups_by_organization"], **days))
+    return _sizes(db.rows(SQL["rollup_sizes"], **days, most=sharding.SHARD_EVENTS_TARGET))
 
 
 def lock_days(
@@ -210,7 +218,7 @@ def _share_days(db: Database, job_type: str, days: list[date], shared_by: str) -
 
 
 def _sizes(rows: Iterable[dict[str, Any]]) -> list[Size]:
-    return [Size(row["organization_id"], row["count"]) for row in rows]
+    return [Size(**row) for row in rows]
 
 
 def _texts(organizations: Iterable[UUID] | None) -> list[str]:

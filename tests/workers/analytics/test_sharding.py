@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -20,8 +21,9 @@ from shared.windows import Window
 from tests.fakes import World
 from tests.workers.analytics.history import DAY, History, deliver, deliver_shards, org
 
-SIZES = st.dictionaries(st.uuids(), st.integers(1, 2 * SHARD_EVENTS_TARGET), max_size=40).map(
-    lambda counts: [Size(key, counts[key]) for key in sorted(counts)]
+KEYS = st.tuples(st.uuids(), st.sampled_from(["", "", "a", "b"]))
+SIZES = st.dictionaries(KEYS, st.integers(1, 2 * SHARD_EVENTS_TARGET), max_size=40).map(
+    lambda counts: [Size(key[0], counts[key], key[1]) for key in sorted(counts)]
 )
 
 
@@ -30,13 +32,23 @@ def test_what_one_run_can_do_is_not_cut() -> None:
     assert plan([Size(org(1), SHARD_EVENTS_TARGET)]) == ()
 
 
-def test_one_organisation_is_never_cut() -> None:
+def test_a_part_is_never_cut() -> None:
     assert plan([Size(org(1), 5 * SHARD_EVENTS_TARGET)]) == ()
+
+
+def test_an_organisation_that_is_too_large_is_cut_between_its_parts() -> None:
+    sizes = [Size(org(1), 1_000), *(Size(org(2), SHARD_EVENTS_TARGET, part) for part in "abc")]
+    shards = [Shard.model_validate(shard) for shard in plan(sizes)]
+    firsts = [(shard.first_organization, shard.first_part) for shard in shards]
+    untils = [(shard.until_organization, shard.until_part) for shard in shards]
+    cuts = [(org(2), "a"), (org(2), "b"), (org(2), "c")]
+    assert (firsts, untils) == ([(None, ""), *cuts], [*cuts, (None, "")])
 
 
 def test_shards_follow_the_counted_rows() -> None:
     sizes = [Size(org(n), SHARD_EVENTS_TARGET // 2) for n in range(1, 6)]
-    cuts = [(shard["firstOrganization"], shard["untilOrganization"]) for shard in plan(sizes)]
+    shards = [Shard.model_validate(shard) for shard in plan(sizes)]
+    cuts = [(shard.first_organization, shard.until_organization) for shard in shards]
     assert cuts == [(None, org(3)), (org(3), org(5)), (org(5), None)]
 
 
@@ -48,14 +60,16 @@ def test_every_organisation_is_in_one_shard(sizes: list[Size], stranger: UUID) -
     assert [(shard.index, shard.of) for shard in shards] == [
         (n, len(shards)) for n in range(1, len(shards) + 1)
     ]
-    for one in [stranger, *(size.organization_id for size in sizes)]:
-        assert sum(_holds(bounds(shard), one) for shard in shards) == 1
+    keys = [(stranger, ""), (stranger, "z"), *((size.organization_id, size.part) for size in sizes)]
+    for key in keys:
+        assert sum(_holds(bounds(shard), key) for shard in shards) == 1
     assert all(a.until_organization == b.first_organization for a, b in pairwise(shards))
 
 
-def _holds(part: dict[str, UUID | None], one: UUID) -> bool:
-    first, last = part["first_organization"], part["last_organization"]
-    return (first is None or first <= one) and (last is None or one <= last)
+def _holds(shard: dict[str, Any], key: tuple[UUID, str]) -> bool:
+    first = (shard["first_organization"] or UUID(int=0), shard["first_part"])
+    until = (shard["until_organization"] or UUID(int=2**128 - 1), shard["until_part"] or "")
+    return first <= key and (shard["until_organization"] is None or key < until)
 
 
 @given(st.integers(65, 1_000))
@@ -120,3 +134,85 @@ def test_a_large_hour_is_split_and_its_shards_make_the_same_rows(
     asyncio.run(deliver(world, body, "message-2"))
     [row] = history.db.rows("select * from ops.job_runs where shard = ''")
     assert (row["status"], row["rows_written"]) == ("succeeded", 0)
+
+
+KINDS = ("email_clicked", "email_opened", "email_sent")
+CAMPAIGNS = tuple(UUID(int=7_000 + n) for n in range(3))
+
+
+def fill(history: History) -> None:
+    """One large organisation between two small ones: three kinds of events in three campaigns, and
+    some that are in none."""
+    for organization, contacts in ((1, 1), (2, 6), (3, 1)):
+        for contact in range(contacts):
+            for kind in KINDS:
+                for campaign in (*CAMPAIGNS, "website"):
+                    occurred = DAY + timedelta(hours=9, minutes=contact)
+                    history.add(organization, contact, kind, str(campaign), occurred)
+    occurred = DAY + timedelta(hours=9.9)
+    history.add(2, 0, "email_sent", str(CAMPAIGNS[0]).upper(), occurred)  # the same campaign
+
+
+def events_of(history: History, organization: UUID, kind: str, source: str | None) -> list[UUID]:
+    """The contacts of the events, as often as they have one."""
+    return [
+        event.contact_id
+        for event in history.events
+        if (event.organization_id, event.event_type) == (organization, kind)
+        and (source is None or (event.source or "").lower() == source)
+    ]
+
+
+async def split(world: World, job_type: str, message_id: str) -> int:
+    await deliver(world, {"type": job_type}, message_id)
+    return await deliver_shards(world)
+
+
+@pytest.mark.parametrize("rounds", [1, 2])
+def test_an_organisation_too_large_for_a_shard_is_split_by_every_job(
+    history: History, monkeypatch: pytest.MonkeyPatch, rounds: int
+) -> None:
+    fill(history)
+    monkeypatch.setattr(sharding, "SHARD_EVENTS_TARGET", 25)
+    for number in range(rounds):
+        world = World(history.url, now=datetime(2026, 3, 10, 10, 0, 5, tzinfo=UTC))
+        assert asyncio.run(split(world, "analytics.aggregate-hourly", f"m{number}")) > 2
+        world = World(history.url, now=datetime(2026, 3, 11, 2, 0, 5, tzinfo=UTC))
+        assert asyncio.run(split(world, "analytics.generate-daily-reports", f"m{number}")) > 2
+        world = World(history.url, now=datetime(2026, 4, 1, 3, 0, 5, tzinfo=UTC))
+        assert asyncio.run(split(world, "analytics.generate-monthly-usage", f"m{number}")) > 2
+        assert_rows_are_right(history)
+        runs = history.db.rows("select status, shard from ops.job_runs where shard = ''")
+        assert [run["status"] for run in runs] == ["succeeded"] * 3
+        history.delete(history.events[-1])
+
+
+def assert_rows_are_right(history: History) -> None:
+    """Every row of the day, the month and the campaigns, counted in plain Python."""
+    organizations = [org(n) for n in (1, 2, 3)]
+    usage = {
+        (organization, prefix + kind): (len(contacts), len(set(contacts)))
+        for organization in organizations
+        for kind in KINDS
+        for prefix in ("", "monthly:")
+        for contacts in [events_of(history, organization, kind, None)]
+    }
+    rows = history.all("analytics.event_aggregates")
+    assert usage == {
+        (r["organization_id"], r["event_type"]): (r["count"], r["unique_count"]) for r in rows
+    }
+    reports = {
+        (organization, campaign): (len(sent), len(opened), len(set(opened)), len(clicked))
+        for organization in organizations
+        for campaign in CAMPAIGNS
+        for clicked, opened, sent in [
+            [events_of(history, organization, kind, str(campaign)) for kind in KINDS]
+        ]
+    }
+    rows = history.all("analytics.campaign_daily_stats")
+    assert reports == {
+        (r["organization_id"], r["campaign_id"]): (
+            r["sent"], r["opened"], r["unique_opened"], r["clicked"]
+        )
+        for r in rows
+    }  # fmt: skip

@@ -24,7 +24,7 @@ async def generate_daily_reports(run: Run) -> Done | Sharded:
     """Set each campaign's figures of the day, and of the two days before for late events."""
     db = run.ports.db
     span = Window(run.window.start - RECOUNTED_BEFORE, run.window.end)
-    if run.shard is None and (shards := sharding.plan(store.event_sizes(db, [span]))):
+    if run.shard is None and (shards := sharding.plan(store.event_sizes(db, span))):
         store.leave_days_to_shards(db, store.DAILY, store.days_of(span), run.window)
         return Sharded(shards)
     reported = store.report_days(db, span, run.window, run.shard)

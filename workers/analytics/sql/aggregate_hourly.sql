@@ -75,20 +75,25 @@ from own
 
 -- name: hour_sizes
 -- How many events each organisation has in what the survey has found: in whole hours, and late ones.
-select organization_id, count(*) as count
+-- Each type of those with more than :most.
+select organization_id, case when total > :most then event_type else '' end as part, cast(sum(count) as bigint) as count
 from (
-    select organization_id
-    from unnest(cast(:hours as timestamptz[])) as hour
-    join analytics.contact_activity on occurred_at >= hour and occurred_at < hour + interval '1 hour'
-    union all
-    select organization_id
-    from analytics.contact_activity
-    where date_trunc('hour', occurred_at at time zone 'UTC') < date_trunc('hour', created_at at time zone 'UTC')
-        and created_at >= :start and created_at < :until and occurred_at < :start
-        and analytics.hour_of(occurred_at) <> all(cast(:hours as timestamptz[]))
-) as event
-group by organization_id
-order by organization_id
+    select organization_id, event_type, count(*) as count, sum(count(*)) over (partition by organization_id) as total
+    from (
+        select organization_id, event_type
+        from unnest(cast(:hours as timestamptz[])) as hour
+        join analytics.contact_activity on occurred_at >= hour and occurred_at < hour + interval '1 hour'
+        union all
+        select organization_id, event_type
+        from analytics.contact_activity
+        where date_trunc('hour', occurred_at at time zone 'UTC') < date_trunc('hour', created_at at time zone 'UTC')
+            and created_at >= :start and created_at < :until and occurred_at < :start
+            and analytics.hour_of(occurred_at) <> all(cast(:hours as timestamptz[]))
+    ) as event
+    group by organization_id, event_type
+) as sized
+group by 1, 2
+order by 1, 2
 
 -- name: is_fresh
 -- Whether the hour has no cell yet, nor its day one that comes after it. To be asked once the days

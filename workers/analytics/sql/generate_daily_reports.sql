@@ -1,31 +1,28 @@
 -- name: report_days
 -- Set the campaigns' rows of the days in [:start, :end). Spellings of one UUID are one campaign.
 -- The form of a source is looked at once a source and not once an event, for that costs more than
--- all the counting; and inside CASE, where no planner can move the cast before the look.
+-- all the counting.
 with campaigns as materialized (
     select event_source,
-        case when event_source ~ '^(([0-9A-Fa-f]{4}-?){7}[0-9A-Fa-f]{4}|\{([0-9A-Fa-f]{4}-?){7}[0-9A-Fa-f]{4}\})$'
-            then cast(event_source as uuid)
-        end as campaign_id
+-- include: campaign_of_source
     from (
         select distinct event_source
         from analytics.contact_activity
-        where occurred_at >= :start and occurred_at < :end and
--- include: within_shard
-            and event_source is not null
+        where occurred_at >= :start and occurred_at < :end and event_source is not null
+            and (cast(:first_organization as uuid) is null or organization_id >= :first_organization)
+            and (cast(:until_organization as uuid) is null or organization_id <= :until_organization)
     ) as source
 ),
 -- One row a campaign, day and type; of opens and clicks one a contact as well.
 visits as (
-    select campaign.campaign_id, event.organization_id, (event.occurred_at at time zone 'UTC')::date as date,
-        event.event_type,
-        case when event.event_type in ('email_opened', 'email_clicked') then event.contact_id end as contact_id,
+    select campaign_id, organization_id, (occurred_at at time zone 'UTC')::date as date, event_type,
+        case when event_type in ('email_opened', 'email_clicked') then contact_id end as contact_id,
         count(*) as count
-    from analytics.contact_activity as event
-    join campaigns as campaign using (event_source)
-    where event.occurred_at >= :start and event.occurred_at < :end and
--- include: within_shard
-        and event.event_type in (
+    from analytics.contact_activity
+    join campaigns using (event_source)
+    where occurred_at >= :start and occurred_at < :end and
+-- include: campaign_within_shard
+        and event_type in (
             'email_sent', 'email_delivered', 'email_opened', 'email_clicked',
             'email_bounced', 'email_complained', 'email_unsubscribed'
         )
@@ -55,7 +52,7 @@ reports as (
     select known.campaign_id, known.organization_id, known.date, 0, 0, 0, 0, 0, 0, 0, 0, 0
     from analytics.campaign_daily_stats as known
     where known.date = any(cast(:days as date[])) and
--- include: within_shard
+-- include: campaign_within_shard
         and not exists (
             select 1 from counted
             where counted.campaign_id = known.campaign_id

@@ -41,15 +41,16 @@ usage as (
     from compared
     where count is not null
     union all
-    select known.organization_id, known.event_type, 0, 0
-    from analytics.event_aggregates as known
-    where known.date = :first_day and known.event_type like 'monthly:%' and
+    select organization_id, 'monthly:' || event_type, 0, 0
+    from (
+        select organization_id, substr(event_type, length('monthly:') + 1) as event_type
+        from analytics.event_aggregates
+        where date = :first_day and event_type like 'monthly:%'
+        except
+        select organization_id, event_type from rollups
+    ) as lost
+    where
 -- include: within_shard
-        and not exists (
-            select 1 from rollups
-            where rollups.organization_id = known.organization_id
-                and 'monthly:' || rollups.event_type = known.event_type
-        )
 ),
 written as (
     insert into analytics.event_aggregates as known (

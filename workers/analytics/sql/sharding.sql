@@ -1,25 +1,39 @@
 -- name: events_beyond
--- Whether spans of time hold more than so many events. Counts no further than that.
+-- Whether a span of time holds more than so many events. Counts no further than that.
 select count(*) > :most as beyond
 from (
     select 1
-    from unnest(cast(:starts as timestamptz[]), cast(:ends as timestamptz[])) as span (start, until)
-    join analytics.contact_activity as event on event.occurred_at >= span.start and event.occurred_at < span.until
+    from analytics.contact_activity
+    where occurred_at >= :start and occurred_at < :end
     limit cast(:most as bigint) + 1
 ) as counted
 
--- name: events_by_organization
--- How many events each organisation has in spans of time that do not overlap.
-select event.organization_id, count(*) as count
-from unnest(cast(:starts as timestamptz[]), cast(:ends as timestamptz[])) as span (start, until)
-join analytics.contact_activity as event on event.occurred_at >= span.start and event.occurred_at < span.until
-group by event.organization_id
-order by event.organization_id
+-- name: event_sizes
+-- How many events each organisation has in a span of time; each campaign of those with more than :most.
+select organization_id, case when total > :most then coalesce(campaign_id::text, '') else '' end as part,
+    cast(sum(count) as bigint) as count
+from (
+    select organization_id, count, sum(count) over (partition by organization_id) as total,
+-- include: campaign_of_source
+    from (
+        select organization_id, event_source, count(*) as count
+        from analytics.contact_activity
+        where occurred_at >= :start and occurred_at < :end
+        group by organization_id, event_source
+    ) as source
+) as sized
+group by 1, 2
+order by 1, 2
 
--- name: rollups_by_organization
--- How many events each organisation has in a span of days, as its daily rollups know.
-select organization_id, cast(sum(count) as bigint) as count
-from analytics.event_aggregates
-where date >= :first_day and date < :until_day and event_type not like 'monthly:%'
-group by organization_id
-order by organization_id
+-- name: rollup_sizes
+-- How many events each organisation has in a span of days, as its daily rollups know; of each type
+-- where there are more than :most.
+select organization_id, part, cast(sum(count) as bigint) as count
+from (
+    select organization_id, count,
+        case when sum(count) over (partition by organization_id) > :most then event_type else '' end as part
+    from analytics.event_aggregates
+    where date >= :first_day and date < :until_day and event_type not like 'monthly:%'
+) as sized
+group by organization_id, part
+order by organization_id, part

@@ -1,3 +1,9 @@
-    -- Where a run is not split both are null, and the planner drops the conditions.
-    (cast(:first_organization as uuid) is null or organization_id >= :first_organization)
-    and (cast(:last_organization as uuid) is null or organization_id <= :last_organization)
+    -- Where a run is not split the organisations are null, and the planner drops the conditions.
+    (
+        cast(:first_organization as uuid) is null
+        or (organization_id, event_type) >= (cast(:first_organization as uuid), cast(:first_part as text))
+    )
+    and (
+        cast(:until_organization as uuid) is null
+        or (organization_id, event_type) < (cast(:until_organization as uuid), cast(:until_part as text))
+    )
