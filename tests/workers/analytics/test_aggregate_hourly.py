@@ -253,6 +253,22 @@ def test_an_event_without_a_finite_time_is_let_in_and_counted_nowhere(warehouse:
     assert warehouse.rollups() == {}
 
 
+@pytest.mark.parametrize("ingested", ["infinity", "-infinity", "2199-12-31"])
+def test_a_wrong_time_of_ingestion_keeps_no_event_from_its_hour(
+    warehouse: Warehouse, ingested: str
+) -> None:
+    warehouse.add(1, 1, "email_opened", at(9.5))
+    warehouse.add(1, 2, "email_opened", at(9.6))
+    warehouse.db.execute(
+        "update analytics.contact_activity set created_at = cast(:at as timestamptz)"
+        " where occurred_at = :occurred",
+        at=ingested, occurred=at(9.6),
+    )  # fmt: skip
+    for _ in range(2):
+        warehouse.run(hour_window(9))
+        assert warehouse.rollups() == warehouse.counted()
+
+
 EVENTS = st.tuples(
     st.integers(1, 2),  # organisation
     st.integers(1, 4),  # contact

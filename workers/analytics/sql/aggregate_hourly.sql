@@ -225,7 +225,8 @@ events as materialized (
     cross join lateral (
         select * from analytics.contact_activity
         where date_trunc('hour', occurred_at at time zone 'UTC') < date_trunc('hour', created_at at time zone 'UTC')
-            and created_at >= runs.booked_in and created_at < runs.booked_in + interval '1 hour'
+            and created_at >= runs.booked_in
+            and (created_at < runs.booked_in + interval '1 hour' or created_at = runs.booked_in) -- infinity
         offset 0
     ) as event
     join disturbed as cell
