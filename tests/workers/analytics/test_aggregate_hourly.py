@@ -170,6 +170,16 @@ def test_events_of_the_last_hour_that_were_only_just_ingested_count(warehouse: W
     assert warehouse.rollups() == warehouse.counted()
 
 
+def test_an_event_that_came_too_late_for_a_run_that_is_late_itself(warehouse: Warehouse) -> None:
+    """The run of 9:00 already sees an event that is the next run's: the contact is in one of them."""
+    warehouse.add(1, 1, "email_opened", at(9.5))
+    warehouse.run(hour_window(8))
+    warehouse.add(1, 1, "email_opened", at(8.5), created=at(10.2))
+    warehouse.run(hour_window(9))
+    warehouse.run(hour_window(10))
+    assert warehouse.rollups() == {(str(org(1)), "2026-03-10", "email_opened"): (2, 1)}
+
+
 def test_midnight_books_into_the_day_that_ended(warehouse: Warehouse) -> None:
     warehouse.add(1, 1, "email_opened", at(23.99))
     warehouse.add(1, 1, "email_opened", at(24))
