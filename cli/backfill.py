@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from cli.filling import Filling, Only, Plan, described, plan
 from cli.jobs import JobType
 from cli.moments import moment, schedule_of
 from cli.options import AsJson, DryRun, Remote
-from cli.output import Refusal, console, errors, print_json, print_table
+from cli.output import Refusal, console, errors, print_json, print_table, progress
 from cli.systems import System, open_records, open_system
 from cli.workers import find_job
 from shared.jobs import Job, Worker
@@ -23,6 +23,7 @@ from shared.windows import Schedule, Window
 POLL_S = 0.1
 STALLED_AFTER_S = 30
 SHOWN_MAX = 20
+WINDOWS_MAX = 100_000  # eleven years of hours
 
 Bounds = tuple[datetime, datetime]
 
@@ -37,10 +38,11 @@ def backfill(
     as_json: AsJson = False,
     remote: Remote = False,
 ) -> None:
-    """Run the windows of a past range. Ctrl-C is harmless: the same command again goes on.
+    """Run the windows of a past range. Ctrl-C is harmless: it says what command goes on.
 
     `missing` are those without success and without a verdict: never run, skipped, or abandoned.
     `failed` are those that died or whose retries stopped. A window that is running is left alone.
+    Exit code 1 if a window died or was not answered.
 
     Examples:
 
@@ -63,7 +65,12 @@ def _windows(schedule: Schedule, bounds: Bounds, now: datetime) -> list[Window]:
     start, end = bounds
     if start >= end:
         raise typer.BadParameter("--from must be before --to.")
-    windows = schedule.between(start, min(end, now))
+    end = min(end, now)
+    newest = schedule.newest_due(now)
+    count = (end - start) / (newest.end - newest.start)
+    if count > WINDOWS_MAX:
+        raise Refusal(f"These are {count:,.0f} windows, and {WINDOWS_MAX:,} at most: say a part.")
+    windows = schedule.between(start, end)
     if not windows:
         raise Refusal("No whole window that is over lies in this range.")
     return windows
@@ -95,23 +102,28 @@ def _fill(
         "windows": len(chosen.todo) + len(chosen.busy),
         **described(filling.summary),
         "in_flight": filling.in_flight,
+        "left_alone": dict(chosen.left),
         "seconds": round(time.monotonic() - began, 1),
     }
-    _tell(as_json, told, interrupted)
+    _tell(as_json, told | {"interrupted": interrupted})
     if interrupted:
+        errors.print(_goes_on(filling), highlight=False, soft_wrap=True)
         raise typer.Exit(130)
     if told["dead"] or told["unanswered"]:
         raise typer.Exit(1)
 
 
+def _goes_on(filling: Filling) -> str:
+    """With `all`, what was run again looks like what was not: the range has to say it."""
+    oldest = filling.oldest_open
+    again = "the same command"
+    if filling.only == "all" and oldest:
+        again = f"the same command with --from {oldest.start:%Y-%m-%dT%H:%MZ}"
+    return f"interrupted: what is in flight ends by itself; {again} goes on"
+
+
 def _until_done(filling: Filling, total: int) -> None:
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as bar:
+    with progress() as bar:
         task = bar.add_task(filling.job.type, total=total)
         moved_at = time.monotonic()
         while True:
@@ -130,21 +142,41 @@ def _until_done(filling: Filling, total: int) -> None:
 def _tell_plan(as_json: bool, job: Job, chosen: Plan) -> None:
     rows = [{"window": str(window), "now": now} for window, now in chosen.todo]
     if as_json:
-        print_json({"type": job.type, "would_run": rows, "busy": [str(w) for w in chosen.busy]})
+        busy = [str(window) for window in chosen.busy]
+        told = {"type": job.type, "would_run": rows, "busy": busy, "left_alone": dict(chosen.left)}
+        print_json(told)
         return
     print_table(f"{job.type}: would run", rows)
-    console.print(f"{len(rows):,} windows; {len(chosen.busy):,} are being run", highlight=False)
+    sentence = f"{len(rows):,} windows; {len(chosen.busy):,} are being run; {_left(chosen.left)}"
+    console.print(sentence, highlight=False)
 
 
-def _tell(as_json: bool, told: dict[str, Any], interrupted: bool) -> None:
+def _tell(as_json: bool, told: dict[str, Any]) -> None:
     if as_json:
-        print_json(told | {"interrupted": interrupted})
-    else:
-        counted = {k: len(v) if isinstance(v, list) else v for k, v in told.items()}
-        print_table("backfill", [counted])
-        for row in told["dead"][:SHOWN_MAX]:
-            console.print(f"dead {row['window']} {row['error']}", markup=False, highlight=False)
-        for window in told["unanswered"][:SHOWN_MAX]:
-            console.print(f"unanswered {window}", highlight=False)
-    if interrupted:
-        errors.print("interrupted: the same command with --only missing goes on")
+        print_json(told)
+        return
+    hidden = ("left_alone", "interrupted")
+    counted = {
+        name: len(value) if isinstance(value, list) else value
+        for name, value in told.items()
+        if name not in hidden
+    }
+    print_table("backfill", [counted])
+    _lines(f"changed {one['window']} {one['rows']:,} rows" for one in told["changed"])
+    _lines(f"dead {one['window']} {one['error']}" for one in told["dead"])
+    _lines(f"unanswered {window}" for window in told["unanswered"])
+    console.print(_left(told["left_alone"]), highlight=False)
+
+
+def _lines(texts: Iterable[str]) -> None:
+    """The first of them, and how many more there are."""
+    lines = list(texts)
+    for line in lines[:SHOWN_MAX]:
+        console.print(line, markup=False, highlight=False)
+    if len(lines) > SHOWN_MAX:
+        console.print(f"… and {len(lines) - SHOWN_MAX:,} more", highlight=False)
+
+
+def _left(counts: dict[str, int]) -> str:
+    told = ", ".join(f"{count:,} {status}" for status, count in sorted(counts.items()))
+    return f"left alone: {told or 'none'}"

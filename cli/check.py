@@ -87,7 +87,7 @@ def _midnight(at: datetime) -> datetime:
 def _database_problems() -> list[Problem]:
     """The schema of DATABASE_URL as it is; the local database is brought up to date first."""
     with open_database(os.environ) as server:
-        if "DATABASE_URL" not in os.environ:
+        if not os.environ.get("DATABASE_URL"):
             migrate(server.url)
         return list(schema.problems(server.url))
 

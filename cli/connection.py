@@ -22,7 +22,7 @@ STATE = HOME / "runtime.json"
 def open_database() -> Iterator[Postgres]:
     """The database of `DATABASE_URL`, else the local one, started for the command if need be."""
     with open_server(os.environ) as server:
-        if "DATABASE_URL" not in os.environ:
+        if not os.environ.get("DATABASE_URL"):
             migrate(server.url)
         with closing(Postgres(lambda: connect(server.url))) as database:
             yield database

@@ -6,6 +6,7 @@ was begun before an interruption is either queued or untouched, and the next bac
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -24,19 +25,21 @@ Only = Literal["missing", "failed", "all"]
 UNANSWERED = ("queued", "running", "sharded", "failed")
 # Which statuses are run again; a window without a row is missing.
 STATUSES: dict[Only, tuple[str, ...]] = {
-    "missing": (*UNANSWERED, "skipped"),
+    "missing": ("missing", *UNANSWERED, "skipped"),
     "failed": ("failed", "dead"),
-    "all": (*UNANSWERED, "skipped", "dead", "succeeded"),
+    "all": ("missing", *UNANSWERED, "skipped", "dead", "succeeded"),
 }
 CHUNK = 5_000  # windows asked for in one statement
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The windows to run, oldest first, each with its state now; and those that are being run."""
+    """The windows to run, oldest first, each with its state now; those that are being run; and how
+    many are left alone in which state."""
 
     todo: list[tuple[Window, str]]
     busy: list[Window]
+    left: Counter[str]
 
 
 @dataclass
@@ -44,6 +47,7 @@ class Summary:
     """What became of the windows so far."""
 
     succeeded: list[Window] = field(default_factory=list)
+    changed: list[tuple[Window, int]] = field(default_factory=list)
     dead: list[tuple[Window, str]] = field(default_factory=list)
     busy: list[Window] = field(default_factory=list)
     unanswered: list[Window] = field(default_factory=list)
@@ -60,17 +64,17 @@ def plan(db: Database, job: Job, windows: Sequence[Window], only: Only, now: dat
     known: dict[Window, Row] = {}
     for start in range(0, len(windows), CHUNK):
         known |= records.window_states(db, job.type, windows[start : start + CHUNK])
-    todo, busy = [], []
+    chosen = Plan([], [], Counter())
     for window in windows:
         row = known.get(window)
-        if row is None:
-            if only != "failed":
-                todo.append((window, "missing"))
-        elif is_held(row, now):
-            busy.append(window)
-        elif row["status"] in STATUSES[only]:
-            todo.append((window, row["status"]))
-    return Plan(todo, busy)
+        status = row["status"] if row else "missing"
+        if row and is_held(row, now):
+            chosen.busy.append(window)
+        elif status in STATUSES[only]:
+            chosen.todo.append((window, status))
+        else:
+            chosen.left[status] += 1
+    return chosen
 
 
 def is_held(row: Row, now: datetime) -> bool:
@@ -107,6 +111,11 @@ class Filling:
     @property
     def in_flight(self) -> int:
         return len(self._in_flight)
+
+    @property
+    def oldest_open(self) -> Window | None:
+        """The first window that has not ended; all before it have."""
+        return min((*self._in_flight, *self._waiting), default=None)
 
     def step(self) -> bool:
         """Look at what is in flight, send what there is room for. Whether a window ended."""
@@ -156,6 +165,8 @@ class Filling:
             self.summary.dead.append((window, f"{row['error_class']}: {row['error_text']}"))
             return
         self.summary.succeeded.append(window)
+        if row["rows_written"]:
+            self.summary.changed.append((window, row["rows_written"]))
         self.summary.rows_read += row["rows_read"] or 0
         self.summary.rows_written += row["rows_written"] or 0
 
@@ -164,6 +175,7 @@ def described(summary: Summary) -> dict[str, Any]:
     """The summary as plain values."""
     return {
         "succeeded": len(summary.succeeded),
+        "changed": [{"window": str(window), "rows": rows} for window, rows in summary.changed],
         "dead": [{"window": str(window), "error": error} for window, error in summary.dead],
         "busy": [str(window) for window in summary.busy],
         "unanswered": [str(window) for window in summary.unanswered],

@@ -12,7 +12,7 @@ import typer
 from cli import records
 from cli.moments import schedule_of, window_of
 from cli.options import AsJson, By, Note, Remote, who
-from cli.output import Refusal, console, errors, print_json, print_table
+from cli.output import Refusal, cell, console, errors, print_json, print_table
 from cli.systems import open_records, open_system
 from cli.workers import find_job, workers
 from shared.dispatch import Due
@@ -24,6 +24,8 @@ app = typer.Typer(no_args_is_help=True, help="Every job with its state; run, pau
 
 JobType = Annotated[str, typer.Argument(metavar="TYPE", help="The job, by its message type.")]
 POLL_S = 0.2
+STALLED_AFTER_S = 30
+STALLED = "it has not ended for a while: is its queue paused? see `mauntic queues status`"
 
 
 @app.command("list")
@@ -51,7 +53,7 @@ def list_(as_json: AsJson = False, remote: Remote = False) -> None:
     if as_json:
         print_json(rows)
     else:
-        print_table("jobs", [{name: row[name] for name in SHOWN} for row in rows])
+        print_table("jobs", [{name: _shown(row, name) for name in SHOWN} for row in rows])
 
 
 @app.command()
@@ -60,18 +62,20 @@ def run(
     window: Annotated[
         str | None, typer.Option(metavar="START[/END]", help="Which window; else the last one.")
     ] = None,
-    wait: Annotated[bool, typer.Option("--wait", help="Until it has succeeded or died.")] = False,
-    timeout: Annotated[int, typer.Option(min=1, metavar="SECONDS", help="Of --wait.")] = 900,
+    wait: Annotated[bool, typer.Option(help="Wait until it has succeeded or died.")] = True,
+    timeout: Annotated[int, typer.Option(min=1, metavar="SECONDS", help="Of the wait.")] = 900,
     as_json: AsJson = False,
     remote: Remote = False,
 ) -> None:
     """Run a window of a job now, also one that ran before: that leaves the same rows.
 
+    Tells what came of it; exit code 1 if it died. Whoever stops waiting, with Ctrl-C, stops nothing.
+
     Examples:
 
-      mauntic jobs run analytics.aggregate-hourly --wait
+      mauntic jobs run analytics.aggregate-hourly
 
-      mauntic jobs run analytics.aggregate-hourly --window 2026-03-10T10:00Z
+      mauntic jobs run analytics.aggregate-hourly --window 2026-03-10T10:00Z --no-wait
     """
     worker, job = find_job(kind)
     schedule = schedule_of(job)
@@ -140,9 +144,18 @@ def _described(worker: Worker, job: Job, row: Row | None, now: datetime) -> dict
         "overdue": bool(known.get("overdue")),
         "paused": bool(known.get("paused")),
         "state": state_of(schedule, known),
+        "changed_by": known.get("changed_by"),
+        "changed_at": known.get("changed_at"),
         "note": known.get("note"),
         "purpose": job.purpose,
     }
+
+
+def _shown(row: dict[str, Any], name: str) -> Any:
+    """Who paused a schedule stands before his reason."""
+    if name == "note" and row["paused"]:
+        return ": ".join(part for part in (row["changed_by"], row["note"]) if part)
+    return row[name]
 
 
 def state_of(schedule: Schedule | None, row: Row) -> str:
@@ -172,14 +185,27 @@ def _token(db: Database, job: Job, window: Window) -> int:
 
 def _await(db: Database, job: Job, window: Window, token: int, timeout_s: int) -> Row:
     """The window's row once a start after `token` has ended."""
-    end = time.monotonic() + timeout_s
-    with errors.status(f"waiting for {window}") if errors.is_terminal else nullcontext():
-        while time.monotonic() < end:
+    began = time.monotonic()
+    is_told = False
+    with errors.status("") if errors.is_terminal else nullcontext() as shown:
+        while (waited_s := time.monotonic() - began) < timeout_s:
             row = records.window_states(db, job.type, [window]).get(window)
             if row and row["fencing_token"] > token and row["status"] in ("succeeded", "dead"):
                 return row
+            if shown:
+                shown.update(f"{window} {_so_far(row, token)}, {waited_s:.0f} s")
+            if waited_s > STALLED_AFTER_S and not is_told:
+                is_told = True
+                errors.print(STALLED, highlight=False, soft_wrap=True)
             time.sleep(POLL_S)
     raise Refusal(f"{window} has not ended in {timeout_s} s: see `mauntic runs list`.")
+
+
+def _so_far(row: Row | None, token: int) -> str:
+    if row is None or (row["fencing_token"] <= token and row["status"] in ("succeeded", "dead")):
+        return "waits in its queue"
+    again = f" after {row['error_class']}" if row["error_class"] else ""
+    return f"{row['status']}, attempt {row['attempts']}{again}"
 
 
 def _tell_run(as_json: bool, job: Job, window: Window, row: Row) -> None:
@@ -187,23 +213,30 @@ def _tell_run(as_json: bool, job: Job, window: Window, row: Row) -> None:
     if as_json:
         print_json({name: value for name, value in told.items() if name != "lease_until"})
     else:
-        error = f": {row['error_class']}: {row['error_text']}" if row.get("error_class") else ""
-        console.print(f"{job.type} {window} {row['status']}{error}", markup=False, highlight=False)
+        line = f"{job.type} {window} {row['status']}{_what_happened(row)}"
+        console.print(line, markup=False, highlight=False)
     if row["status"] == "dead":
         raise typer.Exit(1)
+
+
+def _what_happened(row: Row) -> str:
+    if row.get("error_class"):
+        return f": {row['error_class']}: {row['error_text']}"
+    if row["status"] != "succeeded":
+        return ""
+    return f": {row['rows_read'] or 0:,} rows read, {row['rows_written'] or 0:,} changed"
 
 
 def _set_paused(
     kind: str, paused: bool, note: str | None, by: str, as_json: bool, remote: bool
 ) -> None:
     _, job = find_job(kind)
-    schedule_of(job)
+    schedule, now = schedule_of(job), datetime.now(UTC)
     with open_records(remote=remote) as db:
-        changed = records.set_paused(
-            db, job.type, paused, note=note, by=who(by), now=datetime.now(UTC)
-        )
+        changed = records.set_paused(db, job.type, paused, note=note, by=who(by), now=now)
     if as_json:
         print_json({"type": job.type, "paused": paused, "changed": changed})
-    else:
-        word = "paused" if paused else "resumed"
-        console.print(f"{job.type} {word}{'' if changed else ' already'}", highlight=False)
+        return
+    word = ("paused" if paused else "resumed") + ("" if changed else " already")
+    then = "" if paused else f": the tick of {cell(schedule.next_fire(now))} takes up what is due"
+    console.print(f"{job.type} {word}{then}", highlight=False)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import typer
 from typer.core import TyperCommand, TyperGroup
-from typer.main import get_command
+from typer.main import get_command, get_group
 
 from cli.output import Refusal, errors
 
@@ -64,10 +64,19 @@ def load(name: str) -> Any:
     """The command itself."""
     found = getattr(import_module(COMMANDS[name].module), COMMANDS[name].attribute)
     if isinstance(found, typer.Typer):
-        return get_command(found)
+        return _unwrapped(get_group(found))
     alone = typer.Typer(rich_markup_mode="rich", add_completion=False)
     alone.command(name)(found)
-    return get_command(alone)
+    return _unwrapped(get_command(alone))
+
+
+def _unwrapped(command: Any) -> Any:
+    """The command, with the lines of each paragraph of its help joined: the terminal breaks them."""
+    paragraphs = (command.help or "").split("\n\n")
+    command.help = "\n\n".join(" ".join(part.split()) for part in paragraphs)
+    for below in getattr(command, "commands", {}).values():
+        _unwrapped(below)
+    return command
 
 
 app = typer.Typer(
@@ -94,10 +103,16 @@ def main() -> None:
         if not is_expected(error):
             raise
         errors.print("[bold red]error[/]", end=" ")
-        errors.print(str(error), markup=False, highlight=False, soft_wrap=True)
+        errors.print(f"{error}{remedy(error)}", markup=False, highlight=False, soft_wrap=True)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def remedy(error: Exception) -> str:
+    """What to do about a database that lacks a table or column, which its own words do not say."""
+    lacks_schema = getattr(error, "sqlstate", None) in ("42P01", "42703", "3F000")
+    return ": the schema is not there: `mauntic db migrate`" if lacks_schema else ""
 
 
 def is_expected(error: Exception) -> bool:

@@ -13,6 +13,7 @@ from shared.windows import Schedule, Window
 
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+SPAN_MAX = timedelta(days=36_500)
 # No window of a schedule is longer: a month.
 WINDOW_MAX = timedelta(days=32)
 
@@ -37,9 +38,13 @@ def span(text: str) -> timedelta:
     True
     """
     match = _SPAN.fullmatch(text.strip())
-    if not match:
+    try:
+        found = timedelta(**{_UNITS[match[2]]: float(match[1])}) if match else timedelta(0)
+    except OverflowError:
+        found = SPAN_MAX
+    if not timedelta(0) < found < SPAN_MAX:
         raise typer.BadParameter(f"{text} is no length of time such as 30m, 2h or 7d.")
-    return timedelta(**{_UNITS[match[2]]: float(match[1])})
+    return found
 
 
 def schedule_of(job: Job) -> Schedule:

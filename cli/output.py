@@ -10,9 +10,11 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 PIPED_WIDTH = 250  # a file or another program wants whole values, however long the line
+NAMING = ("id", "redriven_from", "fencing_token")  # columns whose numbers are names
 
 console = Console() if sys.stdout.isatty() else Console(width=PIPED_WIDTH, soft_wrap=True)
 errors = Console(stderr=True)
@@ -30,30 +32,60 @@ def print_json(value: Any) -> None:
 
 
 def print_table(title: str, rows: Rows, *, empty: str = "nothing") -> None:
-    """The rows as a table whose columns are the first row's keys."""
+    """The rows as a table whose columns are the first row's keys; below one another where that is
+    too wide for the terminal. Nothing is cut off: what is shown may have to be typed again."""
     if not rows:
         console.print(f"{title}: {empty}", markup=False)
         return
+    table = _table(title, rows)
+    if table.__rich_measure__(console, console.options).minimum <= console.width:
+        console.print(table)
+        return
+    console.print(title, style="italic", markup=False)
+    for row in rows:
+        console.print(_record(row))
+
+
+def _table(title: str, rows: Rows) -> Table:
     table = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
     for name in rows[0]:
-        table.add_column(
-            name.replace("_", " "), justify="right" if _is_number(rows, name) else "left"
-        )
+        justify = "right" if _is_number(rows, name) else "left"
+        table.add_column(_words(name), justify=justify, overflow="fold")
     for row in rows:
-        table.add_row(*(escape(cell(value)) for value in row.values()))
-    console.print(table)
+        table.add_row(*(escape(cell(value, name)) for name, value in row.items()))
+    return table
 
 
-def cell(value: Any) -> str:
-    """The value as a person reads it; moments to the second, in UTC."""
-    if value is None:
+def _record(row: Mapping[str, Any]) -> Table:
+    """A row by itself: a line a column."""
+    table = Table.grid("", "", padding=(0, 2))
+    for name, value in row.items():
+        table.add_row(f"[bold]{_words(name)}[/]", escape(cell(value, name)))
+    table.add_row("", "")
+    return table
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def cell(value: Any, name: str = "") -> str:
+    """The value as a person reads it; moments to the second, in UTC. A number that names something
+    stays as it is typed.
+
+    >>> cell(2_435, "messages"), cell(2_435, "id"), cell(["a", "b"]), cell([]), cell(None)
+    ('2,435', '2435', 'a, b', '-', '-')
+    """
+    if value is None or value == []:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, datetime):
         return value.strftime("%Y-%m-%d %H:%M:%SZ" if value.second else "%Y-%m-%d %H:%MZ")
     if isinstance(value, int):
-        return f"{value:,}"
+        return str(value) if name in NAMING else f"{value:,}"
+    if isinstance(value, list) and all(isinstance(one, int | str) for one in value):
+        return ", ".join(str(one) for one in value)
     if isinstance(value, dict | list):
         return json.dumps(value, default=plain, ensure_ascii=False)
     return str(value)
@@ -64,8 +96,19 @@ def plain(value: Any) -> Any:
     return value.isoformat() if isinstance(value, datetime | date) else str(value)
 
 
+def progress() -> Progress:
+    """A bar on the terminal, gone when its work is done; without a terminal, nothing at all."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    return Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal)
+
+
 def _is_number(rows: Rows, name: str) -> bool:
-    return all(
-        isinstance(row[name], int | float | None) and not isinstance(row[name], bool)
-        for row in rows
+    known = [row[name] for row in rows if row[name] is not None]
+    return bool(known) and all(
+        isinstance(value, int | float) and not isinstance(value, bool) for value in known
     )

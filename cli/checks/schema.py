@@ -27,7 +27,7 @@ def problems(url: str) -> Iterator[Problem]:
         yield Problem(AREA, "migrations", str(error))
         return
     for name in pending:
-        yield Problem(AREA, name, "is not applied: run `python -m local.migrations up`")
+        yield Problem(AREA, name, "is not applied: run `mauntic db migrate`")
     yield from _unprepared(url)
 
 

@@ -1,7 +1,8 @@
 -- name: job_states
 -- The state of each schedule: its last success, and what became of the newest window that is past
 -- its grace. A window from before the schedule's first tick is nobody's fault.
-select job.job_type, coalesce(schedule.paused, false) as paused, schedule.note, schedule.starts_at,
+select job.job_type, coalesce(schedule.paused, false) as paused, schedule.note,
+    schedule.changed_by, schedule.changed_at, schedule.starts_at,
     success.window_end as succeeded_until, success.finished_at as last_success_at,
     success.window_start as succeeded_from, due.status as due_status,
     coalesce(schedule.starts_at <= job.due_start, false)
