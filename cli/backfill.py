@@ -13,7 +13,7 @@ from cli.filling import Filling, Only, Plan, described, plan
 from cli.jobs import JobType
 from cli.moments import moment, schedule_of
 from cli.options import AsJson, DryRun, Remote
-from cli.output import Refusal, console, errors, print_json, print_table, progress
+from cli.output import Refusal, busy, console, errors, print_json, print_table, progress
 from cli.systems import System, open_records, open_system
 from cli.workers import find_job
 from shared.jobs import Job, Worker
@@ -52,9 +52,11 @@ def backfill(
     """
     worker, job = find_job(kind)
     schedule = schedule_of(job)
-    windows = _windows(schedule, (moment(start), moment(end)), datetime.now(UTC))
+    now = datetime.now(UTC)
     with open_records(remote=remote) as db:
-        chosen = plan(db, job, windows, only, datetime.now(UTC))
+        with busy("looking at the ledger"):
+            windows = _windows(schedule, (moment(start), moment(end)), now)
+            chosen = plan(db, job, windows, only, now)
         if dry_run:
             return _tell_plan(as_json, job, chosen)
         with open_system(remote=remote) as system:

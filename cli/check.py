@@ -10,12 +10,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import typer
-from rich.progress import Progress
 
 from cli.checks import Problem, declarations, pages, rollups, schema, topology
 from cli.moments import moment
 from cli.options import AsJson
-from cli.output import console, errors, print_json, print_table
+from cli.output import console, print_json, print_table, progress
 from cli.workers import declared
 from local.database_url import DatabaseUnavailable, connect
 from local.migrations import MigrationFailed, migrate
@@ -96,10 +95,10 @@ def _differing(start: datetime, end: datetime) -> list[Row]:
     with (
         open_database(os.environ) as server,
         closing(Postgres(lambda: connect(server.url))) as db,
-        Progress(console=errors, transient=True, disable=not errors.is_terminal) as progress,
+        progress() as bar,
     ):
-        task = progress.add_task("days", total=(end - start).days)
-        return list(rollups.differences(db, start, end, lambda days: progress.advance(task, days)))
+        task = bar.add_task("days", total=(end - start).days)
+        return list(rollups.differences(db, start, end, lambda days: bar.advance(task, days)))
 
 
 def _rollup_problems(rows: list[Row]) -> list[Problem]:

@@ -67,7 +67,7 @@ def _count_open_bandit(counted: Counted) -> None:
 
 def _count_hillstrom(counted: Counted) -> None:
     for number, row in enumerate(rows_of("hillstrom.csv.gz")):
-        for kind, seconds in _customer(number, row):
+        for kind, seconds in events_of(number, row):
             day = MAILED_ON + timedelta(days=int(seconds // DAY_S))
             counted.contacts[RETAILER, day, kind][str(number)] += 1
         campaign = CAMPAIGNS.get(row["segment"])
@@ -76,7 +76,7 @@ def _count_hillstrom(counted: Counted) -> None:
             counted.clicked[campaign] += int(row["visit"])
 
 
-def _customer(number: int, row: dict[str, str]) -> Iterator[tuple[str, float]]:
+def events_of(number: int, row: dict[str, str]) -> Iterator[tuple[str, float]]:
     """A customer's events, each with the seconds since the day of the e-mails began."""
     mailed = row["segment"] != "No E-Mail"
     sent_s = number * SENDING_S / CUSTOMERS

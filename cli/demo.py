@@ -22,8 +22,9 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from analytics.worker import WORKER
 from cli.counted import counted_from_files
+from cli.counted_scores import scores_from_file
 from cli.demo_checks import check
-from cli.demo_scoring import map_customers, print_scores
+from cli.demo_scoring import best, check_scores, map_customers
 from cli.dev_log import DevLog
 from cli.importer import SAMPLE_ROWS, import_samples
 from cli.output import console, print_table
@@ -86,13 +87,15 @@ def run(runtime: LocalRuntime, database_url: str, took: Seconds | None = None) -
             for tick in ticks:
                 run_tick(runtime, tick)
                 bar(1)
+        scored_at = ticks[-1][0]
+        with _timed("score the retailer's customers", took):
+            score_customers(runtime, database, scored_at)
         with _timed("count the files and compare", took):
             checks = check(database, counted_from_files())
-        with _timed("score the retailer's customers", took):
-            score_customers(runtime, database, ticks[-1][0])
+            checks.append(check_scores(database, scores_from_file(scored_at)))
         for one in checks:
             print_table(one.title, one.rows)
-        print_scores(database)
+        print_table("The ten highest scores, and what contributes to them", best(database))
     print_table("Time taken", [{"part": part, "seconds": round(s, 1)} for part, s in took.items()])
     return _verdict([one.title for one in checks if not one.is_right], sum(took.values()))
 
@@ -100,7 +103,8 @@ def run(runtime: LocalRuntime, database_url: str, took: Seconds | None = None) -
 def score_customers(runtime: LocalRuntime, database: Postgres, at: datetime) -> None:
     """Map what the shop knows of its customers; a tick of the scoring worker does the rest."""
     map_customers(database)
-    fire(runtime, SCORING, "0 * * * *", at)
+    for cron in SCORING.crons:
+        fire(runtime, SCORING, cron, at)
 
 
 def _verdict(wrong: Sequence[str], total_s: float) -> bool:

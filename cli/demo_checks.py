@@ -86,16 +86,16 @@ def _totals_row(
     return {
         "organisation": ORGANIZATIONS.get(organization, str(organization)),
         "event_type": kind.removeprefix("monthly:"),
-        "events": _beside(sum(count for count, _ in got), sum(count for count, _ in counted)),
-        "contacts": _beside(sum(seen for _, seen in got), sum(seen for _, seen in counted)),
+        "events": beside(sum(count for count, _ in got), sum(count for count, _ in counted)),
+        "contacts": beside(sum(seen for _, seen in got), sum(seen for _, seen in counted)),
         "equal": got == counted,
     }
 
 
-def _beside(found: int, expected: int) -> str:
+def beside(found: int, expected: int) -> str:
     """What was found and what the files hold.
 
-    >>> _beside(30_000, 30_000), _beside(29_999, 30_000)
+    >>> beside(30_000, 30_000), beside(29_999, 30_000)
     ('30,000 = 30,000', '29,999 ≠ 30,000')
     """
     return f"{found:,} {'=' if found == expected else '≠'} {expected:,}"

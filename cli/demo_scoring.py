@@ -1,15 +1,20 @@
-"""The demo's scores: what the Hillstrom shop knows of its customers, as fit and as signals."""
+"""The demo's scores: what the Hillstrom shop knows of its customers, as fit and as signals.
+
+How much one spent in the year before stands for the size of a company, the channel for seniority,
+and whoever is no newcomer has a direct number. A visit is a WEBSITE_VISIT, a purchase is worth a
+DEMO_REQUEST.
+"""
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from uuid import UUID
 
+from cli.counted_scores import grade_of
+from cli.demo_checks import Check, beside
 from cli.importer import RETAILER
-from cli.output import print_table
-from scoring import store
-from scoring.parts import Part
 from shared.ports import Database, Row
 from shared.sql_blocks import SqlBlocks
 
@@ -32,20 +37,23 @@ def map_customers(db: Database, organization_id: UUID = RETAILER) -> int:
         )
 
 
-def score_customers(db: Database, t: datetime) -> int:
-    """What scoring.BatchRecompute does, without a queue: score whoever waits, at `t`; how many."""
-    scored = 0
-    while True:
-        with db.transaction():
-            done = store.recompute_backlog(db, Part(), t)
-        scored += done.rows_written
-        if done.rows_written == 0:
-            return scored
+def check_scores(db: Database, expected: Mapping[UUID, int]) -> Check:
+    """A row a grade: how many customers have it, and how many must; right where each one's score
+    is what it must be."""
+    found = {row["contact_id"]: row for row in db.rows(SQL["scores"], organization_id=RETAILER)}
+    has = Counter(row["grade"] for row in found.values())
+    must = Counter(grade_of(score) for score in expected.values())
+    rows = [
+        {"grade": grade, "customers": beside(has[grade], must[grade]), **_bounds(found, grade)}
+        for grade in sorted(has | must)
+    ]
+    is_right = {contact: row["score"] for contact, row in found.items()} == expected
+    return Check("Grades of the retailer's customers, and what the file says", rows, is_right)
 
 
-def grades(db: Database, organization_id: UUID = RETAILER) -> list[Row]:
-    """How many customers have which grade."""
-    return db.rows(SQL["grades"], organization_id=organization_id)
+def _bounds(found: Mapping[UUID, Row], grade: str) -> dict[str, int | None]:
+    scores = [row["score"] for row in found.values() if row["grade"] == grade]
+    return {"lowest": min(scores, default=None), "highest": max(scores, default=None)}
 
 
 def best(db: Database, organization_id: UUID = RETAILER, limit: int = 10) -> list[Row]:
@@ -60,12 +68,6 @@ def best(db: Database, organization_id: UUID = RETAILER, limit: int = 10) -> lis
         }
         for row in rows
     ]
-
-
-def print_scores(db: Database) -> None:
-    """The distribution of grades, and the top ten with their contributors."""
-    print_table("grades of Hillstrom's customers", grades(db))
-    print_table("the ten highest scores", best(db))
 
 
 def _listed(contributors: list[Row]) -> str:

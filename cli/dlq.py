@@ -6,19 +6,18 @@ import time
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
-from rich.progress import Progress
 
 from cli import records
 from cli.moments import span
 from cli.options import AsJson, By, DryRun, Note, Remote, Yes, confirm, who
-from cli.output import Refusal, Rows, console, errors, print_json, print_table
+from cli.output import Refusal, Rows, console, errors, print_json, print_table, progress
 from cli.records import Letters
 from cli.redrive import redrive_letters
 from cli.systems import open_records, open_system
-from cli.workers import find_job
+from cli.workers import instead, queue_names, workers
 from shared.ports import Database, Row
 
 app = typer.Typer(no_args_is_help=True, help="See dead letters, send them back, or discard them.")
@@ -26,10 +25,13 @@ app = typer.Typer(no_args_is_help=True, help="See dead letters, send them back, 
 Ids = Annotated[list[int] | None, typer.Argument(metavar="[ID]...", help="Their numbers.")]
 Queue = Annotated[str | None, typer.Option(help="Those of this queue.")]
 Type = Annotated[str | None, typer.Option("--type", help="Those of this job.")]
-Reason = Annotated[str | None, typer.Option(help="invalid, unknown_type, exhausted, failed, …")]
+REASONS = ("invalid", "unknown_type", "exhausted", "failed", "unknown_contact", "too_early")
+Reason = Annotated[str | None, typer.Option(help=f"One of {', '.join(REASONS)}.")]
 Older = Annotated[str | None, typer.Option(metavar="SPAN", help="Dead for longer: 30m, 2h, 7d.")]
 Newer = Annotated[str | None, typer.Option(metavar="SPAN", help="Dead for no longer than that.")]
 All = Annotated[bool, typer.Option("--all", help="Every one of them, without a filter.")]
+
+Status = Literal["dead", "redriven", "discarded", "all"]
 
 LISTED = (
     "id",
@@ -42,6 +44,7 @@ LISTED = (
     "status",
     "redriven_from",
 )
+AUDIT = ("changed_by", "changed_at", "note")
 SHOWN_MAX = 20
 
 
@@ -53,7 +56,7 @@ def list_(
     reason: Reason = None,
     older: Older = None,
     newer: Newer = None,
-    status: Annotated[str, typer.Option(help="dead, redriven, discarded or all.")] = "dead",
+    status: Annotated[Status, typer.Option(help="What was decided so far.")] = "dead",
     limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
     as_json: AsJson = False,
     remote: Remote = False,
@@ -65,12 +68,13 @@ def list_(
       mauntic dlq list
 
       mauntic dlq list --type scoring.CalculateScore --newer 2h --json
+
+      mauntic dlq list --status redriven
     """
-    if status not in ("dead", "redriven", "discarded", "all"):
-        raise typer.BadParameter("--status is dead, redriven, discarded or all.")
     which = _which(ids, queue, kind, reason, older, newer)
     which = replace(which, status=None if status == "all" else status)
     with open_records(remote=remote) as db:
+        _refuse_unknown(db, which)
         letters = records.dead_letters(db, which, limit)
     if as_json:
         print_json(letters)
@@ -133,8 +137,8 @@ def redrive(
         if dry_run or not letters:
             return _tell(as_json, "would be redriven", letters, "redriven", 0)
         _ask("redrive", which, letters, yes)
-        with open_system(remote=remote) as system, Progress(console=errors, transient=True) as bar:
-            task = bar.add_task("redriving", total=len(letters), visible=errors.is_terminal)
+        with open_system(remote=remote) as system, progress() as bar:
+            task = bar.add_task("redriving", total=len(letters))
             done = redrive_letters(
                 db, system, letters, rate=rate, by=who(by), note=note, sleep=time.sleep,
                 advance=lambda count: bar.advance(task, count),
@@ -191,11 +195,33 @@ def _which(
     return Letters(
         ids=ids or None,
         queue=queue,
-        job_type=find_job(kind)[1].type if kind else None,
+        job_type=_canonical(kind),
         reason=reason,
         dead_before=now - span(older) if older else None,
         dead_after=now - span(newer) if newer else None,
     )
+
+
+def _canonical(kind: str | None) -> str | None:
+    """The job of one of its spellings; a retired one stays as it is."""
+    jobs = (one.by_type[kind] for one in workers() if kind in one.by_type)
+    return next((job.type for job in jobs), kind)
+
+
+def _refuse_unknown(db: Database, which: Letters) -> None:
+    """A queue, type or reason that nothing has is a slip of the keyboard, and no empty list. What a
+    retired job left behind is known by its letters."""
+    names = records.dead_letter_names(db)
+    known = {
+        "queue": {*names["queues"], *queue_names()},
+        "job_type": {*names["job_types"], *(kind for one in workers() for kind in one.by_type)},
+        "reason": {*names["reasons"], *REASONS},
+    }
+    for field, values in known.items():
+        asked = getattr(which, field)
+        if asked and asked not in values:
+            what = field.replace("_", " ")
+            raise Refusal(f"No dead letter has the {what} {asked}{instead(asked, sorted(values))}")
 
 
 def _chosen(db: Database, which: Letters, everything: bool) -> list[Row]:
@@ -203,6 +229,7 @@ def _chosen(db: Database, which: Letters, everything: bool) -> list[Row]:
     longer dead is not: what was asked for has been done."""
     if not which.narrows and not everything:
         raise Refusal("Say which: numbers, a filter such as --queue or --older, or --all.")
+    _refuse_unknown(db, which)
     letters = records.dead_letters(db, which)
     if which.ids:
         known = records.dead_letters(db, Letters(ids=which.ids, status=None))
@@ -236,4 +263,7 @@ def _tell(as_json: bool, title: str, letters: list[Row], action: str, done: int)
 
 
 def _brief(letters: list[Row]) -> Rows:
-    return [{name: letter[name] for name in LISTED} for letter in letters]
+    """Who decided, when and why is shown where anybody has."""
+    is_decided = any(letter["changed_at"] for letter in letters)
+    names = (*LISTED, *AUDIT) if is_decided else LISTED
+    return [{name: letter[name] for name in names} for letter in letters]

@@ -12,7 +12,7 @@ import typer
 from cli import records
 from cli.moments import schedule_of, window_of
 from cli.options import AsJson, By, Note, Remote, who
-from cli.output import Refusal, cell, console, errors, print_json, print_table
+from cli.output import Refusal, busy, cell, console, errors, print_json, print_table
 from cli.systems import open_records, open_system
 from cli.workers import find_job, workers
 from shared.dispatch import Due
@@ -187,7 +187,7 @@ def _await(db: Database, job: Job, window: Window, token: int, timeout_s: int) -
     """The window's row once a start after `token` has ended."""
     began = time.monotonic()
     is_told = False
-    with errors.status("") if errors.is_terminal else nullcontext() as shown:
+    with busy("waiting") as shown:
         while (waited_s := time.monotonic() - began) < timeout_s:
             row = records.window_states(db, job.type, [window]).get(window)
             if row and row["fencing_token"] > token and row["status"] in ("succeeded", "dead"):

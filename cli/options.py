@@ -26,6 +26,7 @@ def confirm(question: str, *, yes: bool) -> None:
     try:
         agreed = typer.confirm(question, err=True)
     except typer.Abort:
+        typer.echo(err=True)  # ends the line of the question
         raise Refusal("Nobody answered: say --yes to go on without asking.") from None
     if not agreed:
         raise Refusal("Nothing was done.")

@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import date, datetime
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.status import Status
 from rich.table import Table
 
-PIPED_WIDTH = 250  # a file or another program wants whole values, however long the line
+PIPED_WIDTH = 10_000  # a file or another program wants whole values, however long the line
 NAMING = ("id", "redriven_from", "fencing_token")  # columns whose numbers are names
 
 console = Console() if sys.stdout.isatty() else Console(width=PIPED_WIDTH, soft_wrap=True)
@@ -105,6 +107,11 @@ def progress() -> Progress:
         TimeRemainingColumn(),
     )
     return Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal)
+
+
+def busy(text: str) -> AbstractContextManager[Status | None]:
+    """Says on the terminal what takes its time; None where there is no terminal."""
+    return errors.status(text) if errors.is_terminal else nullcontext()
 
 
 def _is_number(rows: Rows, name: str) -> bool:

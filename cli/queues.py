@@ -10,13 +10,14 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
-from rich.progress import Progress
 
 from cli import records
 from cli.bodies import bodies_of
+from cli.connection import open_control
 from cli.options import AsJson, Remote
-from cli.output import Refusal, console, errors, print_json, print_table
+from cli.output import Refusal, console, errors, print_json, print_table, progress
 from cli.systems import QueueState, open_records, open_system
+from cli.tailing import DEAD_LETTERS, answers_of
 from cli.workers import find_worker, known_queue, queue_names
 from local.database_url import DatabaseUnavailable
 from shared.errors import DatabaseError, DatabaseUnreachable
@@ -54,10 +55,9 @@ def enqueue(
     if raw:
         known_queue(queue)
     bodies = bodies_of(_texts(message), worker)
-    with open_system(remote=remote) as system, Progress(console=errors, transient=True) as progress:
-        show = len(bodies) >= PROGRESS_FROM and errors.is_terminal
-        task = progress.add_task("sending", total=len(bodies), visible=show)
-        system.send(queue, bodies, delay, lambda count: progress.advance(task, count))
+    with open_system(remote=remote) as system, progress() as bar:
+        task = bar.add_task("sending", total=len(bodies), visible=len(bodies) >= PROGRESS_FROM)
+        system.send(queue, bodies, delay, lambda count: bar.advance(task, count))
     _tell(as_json, {"queue": queue, "sent": len(bodies)}, f"{len(bodies)} sent to {queue}")
 
 
@@ -70,24 +70,29 @@ def tail(
     as_json: AsJson = False,
     remote: Remote = False,
 ) -> None:
-    """Follow a queue's messages as they are answered: ack, retry or exception.
+    """Follow a queue's messages as they are answered: ack, retry, exception or dead.
+
+    A message that dies is acked, because its letter has been written; that it died is said, with
+    its reason, as soon as the letter is taken from the dead-letter queue.
 
     Examples:
 
       mauntic tail mauntic-analytics-jobs
 
-      mauntic tail mauntic-analytics-jobs --json | jq 'select(.answer != "ack")'
+      mauntic tail mauntic-analytics-jobs --json | jq 'select(.answer == "dead")'
     """
-    worker = find_worker(known_queue(queue).removesuffix("-dlq"))
+    worker = find_worker(known_queue(queue).removesuffix(DEAD_LETTERS))
     if remote:
         raise Refusal(
             "The vendor offers no tail of a queue: follow its worker with "
             f"`wrangler tail {worker.name}`, which prints a `queue.metric` line a message."
         )
-    for number, answer in enumerate(_answers(queue), 1):
-        _show_answer(answer, as_json)
-        if number == limit:
-            break
+    with open_control() as control, answers_of(control, queue) as answers:
+        errors.print(f"following {queue}; Ctrl-C ends it", style="dim", highlight=False)
+        for number, answer in enumerate(answers, 1):
+            _show_answer(answer, as_json)
+            if number == limit:
+                break
 
 
 @app.command()
@@ -145,19 +150,6 @@ def _texts(message: str) -> Iterator[tuple[str, str]]:
             yield f"line {number}", line
 
 
-def _answers(queue: str) -> Iterator[dict[str, Any]]:
-    import httpx
-
-    from cli.connection import open_control
-
-    with open_control() as control, control.tail(queue) as answers:
-        errors.print(f"following {queue}; Ctrl-C ends it", style="dim", highlight=False)
-        try:
-            yield from answers
-        except httpx.TransportError:
-            raise Refusal("The local system has ended.") from None
-
-
 def _show_answer(answer: dict[str, Any], as_json: bool) -> None:
     at = datetime.fromtimestamp(answer["at"] / 1_000, UTC)
     if as_json:
@@ -169,7 +161,9 @@ def _show_answer(answer: dict[str, Any], as_json: bool) -> None:
     console.print(f"{at:%H:%M:%S}", style="dim", end=" ")
     console.print(f"{ending:<14}", style=style, end=" ")
     body = json.dumps(answer.get("body"), ensure_ascii=False)
-    console.print(f"attempt {answer['attempts']}  {body}", markup=False, soft_wrap=True)
+    why = f"  {answer['reason']}: {answer['error']}" if ending == "dead" else ""
+    line = f"attempt {answer['attempts']}  {body}{why}"
+    console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _dead_letters_waiting(remote: bool) -> dict[str, int] | None:

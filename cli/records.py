@@ -68,6 +68,12 @@ def dead_letter_counts(db: Database) -> dict[str, int]:
     return {row["queue"]: row["waiting"] for row in db.rows(SQL["count_dead_letters"])}
 
 
+def dead_letter_names(db: Database) -> Row:
+    """The queues, job types and reasons that dead letters have."""
+    [names] = db.rows(SQL["dead_letter_names"])
+    return names
+
+
 def job_states(db: Database, jobs: Sequence[tuple[Job, Schedule]], now: datetime) -> dict[str, Row]:
     """The state of each schedule, by job type."""
     due = [schedule.newest_due(now - schedule.grace) for _, schedule in jobs]

@@ -8,10 +8,11 @@ from uuid import UUID
 
 import typer
 
-from cli.connection import open_database
 from cli.explained import Explanation, explain, find_contact, request_recompute
-from cli.options import AsJson
-from cli.output import Refusal, cell, console, print_json, print_table
+from cli.moments import moment
+from cli.options import AsJson, Remote
+from cli.output import Refusal, busy, cell, console, print_json, print_table
+from cli.systems import open_records
 
 app = typer.Typer(no_args_is_help=True, help="Lead scores: explain one, recompute some.")
 
@@ -19,7 +20,11 @@ app = typer.Typer(no_args_is_help=True, help="Lead scores: explain one, recomput
 @app.command()
 def show(
     contact: Annotated[str, typer.Argument(metavar="CONTACT", help="Its id or e-mail address.")],
+    at: Annotated[
+        str | None, typer.Option(metavar="TIME", help="As it was then, by today's contact; else now.")
+    ] = None,
     as_json: AsJson = False,
+    remote: Remote = False,
 ) -> None:
     """Explain the score of a contact: factors, live signals, and what it was a week ago.
 
@@ -27,10 +32,11 @@ def show(
 
       mauntic scores show jane@example.com
 
-      mauntic scores show 018f3c2e-7d1a-7c55-9d0e-0f6f8f0a1b2c --json
+      mauntic scores show 018f3c2e-7d1a-7c55-9d0e-0f6f8f0a1b2c --at 2026-03-10T12:00Z --json
     """
-    with open_database() as db:
-        explanation = explain(db, find_contact(db, contact), datetime.now(UTC))
+    t = moment(at) if at else datetime.now(UTC)
+    with open_records(remote=remote) as db:
+        explanation = explain(db, find_contact(db, contact), t)
     if as_json:
         print_json(explanation.as_json())
     else:
@@ -47,6 +53,7 @@ def recompute(
     ] = None,
     everybody: Annotated[bool, typer.Option("--all", help="All contacts there are.")] = False,
     as_json: AsJson = False,
+    remote: Remote = False,
 ) -> None:
     """Put contacts into the recompute backlog, which scoring.BatchRecompute drains every hour.
 
@@ -58,15 +65,19 @@ def recompute(
     """
     if (organization is not None) + (contact is not None) + everybody != 1:
         raise Refusal("Say whose scores: one of --organization, --contact and --all.")
-    with open_database() as db:
+    with open_records(remote=remote) as db, busy("asking for it"):
         contact_id = find_contact(db, contact)["contact_id"] if contact else None
         count = request_recompute(db, organization, contact_id)
+    if organization and not count:
+        raise Refusal(f"No contact belongs to an organisation {organization}.")
     if as_json:
         print_json({"requested": count})
     else:
         console.print(
-            f"{count:,} contacts wait for the next scoring.BatchRecompute."
-            " At once: `mauntic jobs run scoring.BatchRecompute`."
+            f"{count:,} {'contact waits' if count == 1 else 'contacts wait'} for the next"
+            " scoring.BatchRecompute."
+            " At once: `mauntic jobs run scoring.BatchRecompute`.",
+            highlight=False,
         )
 
 
@@ -87,11 +98,14 @@ def _print(one: Explanation) -> None:
 def _stored(one: Explanation) -> str:
     if one.stored is None:
         return "Stored: no score yet; the next scoring.BatchRecompute computes one."
-    waits = "; a change since then waits to be computed" if one.stored["outdated"] else ""
     row = one.stored
-    return (
-        f"Stored: {row['total_score']}, grade {row['grade']}, of {cell(row['scored_at'])}{waits}."
-    )
+    if row["outdated"]:
+        then = "; a change since then waits for the next scoring.BatchRecompute"
+    elif row["total_score"] != one.score.total:
+        then = "; what time has changed since then waits for the next scoring.SignalDecay"
+    else:
+        then = ""
+    return f"Stored: {row['total_score']}, grade {row['grade']}, of {cell(row['scored_at'])}{then}."
 
 
 def _week_ago(one: Explanation) -> str:

@@ -50,7 +50,7 @@ def find_job(kind: str) -> tuple[Worker, Job]:
         if kind in worker.by_type:
             return worker, worker.by_type[kind]
     names = [job.type for worker in workers() for job in worker.jobs]
-    raise Refusal(f"There is no job {kind}{_instead(kind, names)}")
+    raise Refusal(f"There is no job {kind}{instead(kind, names)}")
 
 
 def find_worker(queue: str) -> Worker:
@@ -59,7 +59,7 @@ def find_worker(queue: str) -> Worker:
         if worker.queue.name == queue:
             return worker
     names = [worker.queue.name for worker in workers()]
-    raise Refusal(f"No worker takes jobs from a queue {queue}{_instead(queue, names)}")
+    raise Refusal(f"No worker takes jobs from a queue {queue}{instead(queue, names)}")
 
 
 def queue_names() -> list[str]:
@@ -71,10 +71,11 @@ def queue_names() -> list[str]:
 def known_queue(name: str) -> str:
     """The name, if it is that of a queue or dead-letter queue."""
     if name not in queue_names():
-        raise Refusal(f"There is no queue {name}{_instead(name, queue_names())}")
+        raise Refusal(f"There is no queue {name}{instead(name, queue_names())}")
     return name
 
 
-def _instead(wrong: str, names: list[str]) -> str:
+def instead(wrong: str, names: list[str]) -> str:
+    """The end of a sentence about a wrong name: the nearest right one, or all."""
     near = get_close_matches(wrong, names, n=1)
     return f": did you mean {near[0]}?" if near else f"; there are {', '.join(names)}."

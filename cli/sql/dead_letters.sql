@@ -60,3 +60,9 @@ select queue, count(*) as waiting
 from ops.dead_letters
 where status = 'dead'
 group by queue
+
+-- name: dead_letter_names
+-- The queues, job types and reasons that dead letters have.
+select array(select distinct queue from ops.dead_letters) as queues,
+    array(select distinct job_type from ops.dead_letters where job_type is not null) as job_types,
+    array(select distinct reason from ops.dead_letters) as reasons

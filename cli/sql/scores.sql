@@ -92,13 +92,11 @@ from analytics.contact_activity
 where organization_id = :organization_id and event_type in (:visit_type, :purchase_type)
 on conflict (id) do nothing
 
--- name: grades
--- How many contacts of an organisation have which grade, and their scores.
-select grade, count(*) as contacts, min(total_score) as lowest, max(total_score) as highest
+-- name: scores
+-- Every score of an organisation.
+select contact_id, total_score as score, grade
 from scoring.lead_scores
 where organization_id = :organization_id
-group by grade
-order by grade
 
 -- name: best_scores
 select contact_id, total_score as score, grade, top_contributors

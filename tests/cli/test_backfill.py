@@ -60,6 +60,8 @@ def test_a_range_is_run_whole_and_summed_up(cli: Cli, consumer: Consumer, db: Po
     told = answer.json
     assert (answer.code, told["windows"], told["succeeded"]) == (0, 5, 5)
     assert (told["rows_read"], told["dead"], told["in_flight"]) == (3, [], 0)
+    assert [one["window"] for one in told["changed"]] == [str(window) for window in windows(2)]
+    assert sum(one["rows"] for one in told["changed"]) == told["rows_written"] > 0
     assert statuses(db) == dict.fromkeys(range(5), ("succeeded", "backfill"))
     assert hours_of(consumer.bodies) == [0, 1, 2, 3, 4]
     assert consumer.most_at_once <= 2
@@ -67,6 +69,9 @@ def test_a_range_is_run_whole_and_summed_up(cli: Cli, consumer: Consumer, db: Po
     assert booked["count"] == 3
     again = fill(cli, 5)
     assert (again.code, again.json["windows"], len(consumer.bodies)) == (0, 0, 5)
+    assert again.json["left_alone"] == {"succeeded": 5}
+    once_more = fill(cli, 5, "--only", "all").json
+    assert (once_more["succeeded"], once_more["changed"]) == (5, [])  # nothing is new
 
 
 @pytest.fixture
@@ -97,6 +102,7 @@ def test_only_what_is_asked_for_and_never_what_is_running(
     ]
     assert [round((start - DAY) / HOUR) for start in starts] == expected
     assert (len(planned["busy"]), consumer.bodies, statuses(db)) == (4, [], before)
+    assert sum(planned["left_alone"].values()) == 11 - 4 - len(expected)
     answer = fill(cli, 11, "--only", only)
     assert (answer.code, answer.json["succeeded"], len(answer.json["busy"])) == (
         0,
@@ -116,6 +122,15 @@ def test_the_windows_in_flight_are_bounded(cli: Cli, vendor: Vendor, consumer: C
     threading.Timer(0.9, lambda: counted.append(len(vendor.sent))).start()
     assert fill(cli, 9, "--at-most", 3).code == 0
     assert counted == [3]
+
+
+def test_what_changed_is_told_window_by_window(cli: Cli, consumer: Consumer, db: Postgres) -> None:
+    add_event(db, 1.5)
+    said = cli("backfill", HOURLY, "--from", "2026-03-10", "--to", "2026-03-10T03:00Z", "--remote")
+    assert said.code == 0
+    assert "changed 2026-03-10T01:00Z/2026-03-10T02:00Z" in said.out
+    assert "changed 2026-03-10T00:00Z" not in said.out
+    assert said.out.endswith("left alone: none\n")
 
 
 def test_windows_that_die_are_told_and_fail_the_command(
@@ -140,6 +155,24 @@ def test_an_interruption_is_harmless(cli: Cli, consumer: Consumer, db: Postgres)
     rest = fill(cli, 6)
     assert (rest.code, rest.json["succeeded"]) == (0, 4)
     assert sorted(hours_of(consumer.bodies)) == list(range(6))
+
+
+def test_an_interrupted_backfill_of_all_says_from_where_it_goes_on(
+    cli: Cli, consumer: Consumer, db: Postgres
+) -> None:
+    """The ledger cannot tell what was run again from what was not: the range must."""
+    for hour in range(6):
+        add_run(db, DAY + hour * HOUR, "succeeded", fencing_token=1)
+    consumer.hold.clear()
+    threading.Timer(0.8, _thread.interrupt_main).start()
+    answer = fill(cli, 6, "--only", "all", "--at-most", 2)
+    assert (answer.code, answer.json["in_flight"]) == (130, 2)
+    assert "--from 2026-03-10T00:00Z goes on" in answer.err
+
+
+def test_a_range_without_end_is_refused_at_once(cli: Cli, consumer: Consumer) -> None:
+    answer = cli("backfill", HOURLY, "--from", "0001-01-01", "--to", "2026-03-10", "--dry-run")
+    assert (answer.code, "100,000 at most" in answer.err) == (1, True)
 
 
 def test_what_cannot_be_sent_is_not_claimed(cli: Cli, vendor: Vendor, db: Postgres) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any
 from uuid import UUID
 
@@ -16,11 +16,25 @@ from hypothesis import strategies as st
 from analytics.worker import WORKER
 from cli import demo
 from cli.counted import PUBLISHED, Counted, Key, Totals
+from cli.counted_scores import score_of
 from cli.demo_checks import check_campaigns, check_runs, check_totals
-from cli.importer import CAMPAIGNS, FASHION_SHOP, RETAILER, Event, load_events
+from cli.demo_scoring import best, check_scores, map_customers
+from cli.importer import (
+    CAMPAIGNS,
+    FASHION_SHOP,
+    RETAILER,
+    Event,
+    hillstrom_contacts,
+    hillstrom_events,
+    load_contacts,
+    load_events,
+    rows_of,
+)
 from local.database_url import connect, with_database
 from local.postgres import Server
 from local.runtime import LocalRuntime
+from scoring.parts import Part
+from scoring.store import recompute_backlog
 from shared.adapters.postgres import Postgres
 
 DAY = date(2019, 11, 16)
@@ -151,6 +165,72 @@ def test_campaigns_must_have_the_published_rates(db: Postgres) -> None:
 
 def _by_campaign(place: int) -> dict[UUID, Any]:
     return {CAMPAIGNS[name]: figures[place] for name, figures in PUBLISHED.items()}
+
+
+def row_of(**fields: str) -> dict[str, str]:
+    usual = {
+        "history_segment": "3) $200 - $350", "channel": "Web", "newbie": "1", "visit": "0",
+        "conversion": "0", "segment": "Womens E-Mail",
+    }  # fmt: skip
+    return usual | fields
+
+
+VISITED = {"visit": "1"}
+BOUGHT = {"visit": "1", "conversion": "1"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({}, 20),  # mid 10, director 10
+        ({"history_segment": "1) $0 - $100", "channel": "Phone"}, 10),
+        ({"history_segment": "7) $1,000 +", "channel": "Multichannel", "newbie": "0"}, 45),
+        (VISITED, 35),  # 10 for three events, and 5 for a visit of this very moment
+        (VISITED | {"segment": "No E-Mail"}, 25),  # one event alone
+        (BOUGHT, 65),  # a purchase ten minutes later, which has not happened yet, is no figure
+    ],
+)
+def test_a_customer_s_score_is_worked_out_from_the_file(
+    fields: dict[str, str], expected: int
+) -> None:
+    """Customer 0 visits as the day after the e-mails begins; ten minutes later, little has decayed."""
+    at = datetime(2019, 11, 17, tzinfo=UTC) + timedelta(seconds=620)
+    assert score_of(0, row_of(**fields), at) == expected
+
+
+def test_signals_fade_in_the_reference_too() -> None:
+    """Half a week later a visit is worth 2.5, and a purchase 30 / e^1.5 = 6.7."""
+    bought = datetime(2019, 11, 17, tzinfo=UTC) + timedelta(seconds=600)
+    assert score_of(0, row_of(**BOUGHT), bought + timedelta(hours=84)) == 20 + 10 + 9
+    assert score_of(0, row_of(**BOUGHT), bought + timedelta(hours=169)) == 30
+
+
+def test_the_customers_scores_are_compared_one_by_one(database: str, db: Postgres) -> None:
+    """The first rows of the file through the mapping and the workers' own SQL."""
+    count, t = 300, datetime(2019, 12, 1, 3, tzinfo=UTC)
+    contacts = list(islice(hillstrom_contacts(), count))
+    ids = {contact.contact_id for contact in contacts}
+    with closing(connect(database)) as connection:
+        load_contacts(connection, contacts)
+        events = islice(hillstrom_events(), 4_000)
+        load_events(connection, (one for one in events if one.contact_id in ids))
+    assert map_customers(db) > 0
+    assert map_customers(db) == 0  # the same signals again are none
+    recompute_backlog(db, Part(), t)
+    rows = enumerate(islice(rows_of("hillstrom.csv.gz"), count))
+    expected = {contacts[number].contact_id: score_of(number, row, t) for number, row in rows}
+    checked = check_scores(db, expected)
+    assert checked.is_right
+    assert sum(int(row["customers"].split()[0]) for row in checked.rows) == count
+    first = best(db, limit=1)[0]
+    assert first["score"] == max(expected.values())
+    assert "seniority" in first["contributors"]
+    # One point more for one and less for another leaves most distributions as they were.
+    db.execute(
+        "update scoring.lead_scores set total_score = total_score + 1 where contact_id = :one",
+        one=contacts[0].contact_id,
+    )
+    assert not check_scores(db, expected).is_right
 
 
 @pytest.mark.e2e

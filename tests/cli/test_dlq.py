@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cli import records
+from cli.dlq import REASONS
 from cli.records import Letters
 from cli.redrive import portions, redrive_letters
 from cli.remote.api import VendorRefused
@@ -24,6 +27,7 @@ from tests.cli.harness import HOURLY, QUEUE, Cli, Consumer
 from tests.cli.vendor import Vendor, failure
 
 OTHER = "mauntic-scoring-events"
+ROOT = Path(__file__).parent.parent.parent
 
 
 def bury(db: Postgres, number: int, **fields: Any) -> int:
@@ -81,6 +85,47 @@ def test_filters_narrow_together(
     assert all("body" not in row for row in listed)
 
 
+@pytest.mark.parametrize(
+    ("option", "wrong", "words"),
+    [
+        ("--reason", "unknown_typ", "did you mean unknown_type"),
+        ("--queue", "mauntic-analytics-job", f"did you mean {QUEUE}"),
+        ("--type", "analytics.agregate-hourly", f"did you mean {HOURLY}"),
+    ],
+)
+def test_a_slip_of_the_keyboard_is_no_empty_list(
+    cli: Cli, letters: dict[str, int], option: str, wrong: str, words: str
+) -> None:
+    for command in (["dlq", "list"], ["redrive", "--yes"], ["dlq", "discard", "--note", "x"]):
+        answer = cli(*command, option, wrong)
+        assert (answer.code, words in answer.err) == (1, True)
+
+
+def test_what_a_retired_job_left_behind_can_be_named(cli: Cli, db: Postgres) -> None:
+    number = bury(db, 1, job_type="analytics.retired", queue="retired-jobs", reason="odd")
+    for filters in (["--type", "analytics.retired"], ["--queue", "retired-jobs"]):
+        [row] = cli("dlq", "list", *filters, "--reason", "odd", "--json").json
+        assert row["id"] == number
+    old = bury(db, 2, job_type="analytics.reset-warmup-daily")
+    [row] = cli("dlq", "list", "--type", "analytics.warmup-daily-reset", "--json").json
+    assert row["id"] == old
+
+
+def test_the_reasons_of_the_help_are_those_that_the_workers_give() -> None:
+    given = re.compile(r'Dead\(\s*"([a-z_]+)"')
+    sources = [path for name in ("shared", "workers") for path in (ROOT / name).rglob("*.py")]
+    found = {reason for path in sources for reason in given.findall(path.read_text())}
+    assert found | {"failed"} == set(REASONS)  # that one is the end of every surprise
+
+
+def test_a_number_is_shown_as_it_is_typed(cli: Cli, db: Postgres) -> None:
+    db.execute("alter table ops.dead_letters alter column id restart with 2435")
+    number = bury(db, 1)
+    assert number == 2435
+    assert "2435" in cli("dlq", "list").out
+    assert cli("dlq", "show", "2435").code == 0
+
+
 def test_one_is_shown_whole_with_its_relatives(
     cli: Cli, db: Postgres, letters: dict[str, int]
 ) -> None:
@@ -108,6 +153,9 @@ def test_redriving_sends_the_body_back_once_and_says_who(
     ]
     again = cli(*call)
     assert (again.code, again.json["redriven"], len(vendor.sent)) == (0, 0, 1)
+    listed = cli("dlq", "list", "--status", "redriven").out
+    assert "ada" in listed
+    assert "fixed" in listed
     [row] = records.dead_letters(db, Letters(ids=[number], status=None))
     assert (row["status"], row["changed_by"], row["note"]) == ("redriven", "ada", "fixed")
     assert abs(row["changed_at"] - datetime.now(UTC)) < timedelta(minutes=1)

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import typer
 
 from analytics.worker import WORKER
 from cli.moments import moment, span, window_of
@@ -81,36 +82,56 @@ def test_pausing_says_who_and_why_and_twice_is_once(cli: Cli, db: Postgres) -> N
     call = ("jobs", "pause", HOURLY, "--note", "moving house", "--by", "ada", "--json")
     assert cli(*call).json == {"type": HOURLY, "paused": True, "changed": True}
     assert cli(*call).json["changed"] is False
-    assert (hourly(cli)["state"], hourly(cli)["note"]) == ("paused", "moving house")
+    row = hourly(cli)
+    assert (row["state"], row["note"], row["changed_by"]) == ("paused", "moving house", "ada")
+    assert "ada: moving house" in cli("jobs", "list").out
     [row] = db.rows("select changed_by, starts_at from ops.schedules")
     assert row == {"changed_by": "ada", "starts_at": None}  # the first tick begins its history
-    assert cli("jobs", "resume", HOURLY).code == 0
+    resumed = cli("jobs", "resume", HOURLY)
+    assert (resumed.code, f"the tick of {last_hour() + HOUR:%Y-%m-%d %H:%MZ}" in resumed.out) == (
+        0,
+        True,
+    )
     assert hourly(cli)["state"] == "no tick yet"
     assert cli("jobs", "pause", "analytics.nothing").code == 1
 
 
 def test_a_window_is_run_and_waited_for(cli: Cli, consumer: Consumer) -> None:
-    answer = cli(
-        "jobs", "run", HOURLY, "--window", "2026-03-10T10:00Z", "--wait", "--remote", "--json"
-    )
+    answer = cli("jobs", "run", HOURLY, "--window", "2026-03-10T10:00Z", "--remote", "--json")
     assert (answer.code, answer.json["status"], answer.json["attempts"]) == (0, "succeeded", 1)
     assert answer.json["window"] == "2026-03-10T10:00Z/2026-03-10T11:00Z"
     [body] = consumer.bodies
     assert (body["scheduledFor"], body["trigger"]) == ("2026-03-10T11:00:00Z", "manual")
-    again = cli("jobs", "run", HOURLY, "--window", "2026-03-10T10:00Z", "--wait", "--remote")
-    assert (again.code, len(consumer.bodies), "succeeded" in again.out) == (0, 2, True)
+    again = cli("jobs", "run", HOURLY, "--window", "2026-03-10T10:00Z", "--remote")
+    assert (again.code, len(consumer.bodies)) == (0, 2)
+    assert again.out.endswith("succeeded: 0 rows read, 0 changed\n")
+
+
+def test_a_run_tells_what_it_read_and_changed(cli: Cli, consumer: Consumer, db: Postgres) -> None:
+    """Two events of one kind: read, and booked into one cell and one day."""
+    for minute in (1, 2):
+        db.execute(
+            "insert into analytics.contact_activity"
+            " (organization_id, contact_id, event_type, occurred_at, created_at)"
+            " values (cast(:one as uuid), gen_random_uuid(), 'email_sent', :at, :at)",
+            one=f"{1:032x}", at=datetime(2026, 3, 10, 10, minute, tzinfo=UTC),
+        )  # fmt: skip
+    call = ("jobs", "run", HOURLY, "--window", "2026-03-10T10:00Z", "--remote")
+    told = cli(*call, "--json").json
+    assert (told["rows_read"], told["rows_written"] > 0) == (2, True)
+    assert cli(*call).out.endswith("succeeded: 2 rows read, 0 changed\n")
 
 
 def test_a_run_that_dies_is_a_failure_of_the_command(
     cli: Cli, consumer: Consumer, db: Postgres
 ) -> None:
     db.execute("drop table analytics.hourly_cells cascade")
-    answer = cli("jobs", "run", HOURLY, "--wait", "--remote")
+    answer = cli("jobs", "run", HOURLY, "--remote")
     assert (answer.code, "dead" in answer.out, "42P01" in answer.out) == (1, True, True)
 
 
 def test_without_a_window_the_last_complete_one_is_run(cli: Cli, vendor: Vendor) -> None:
-    answer = cli("jobs", "run", HOURLY, "--remote", "--json")
+    answer = cli("jobs", "run", HOURLY, "--no-wait", "--remote", "--json")
     expected = hour_before(datetime.now(UTC))
     assert (answer.json["window"], answer.json["status"]) == (str(expected), "sent")
     [body] = vendor.bodies(QUEUE)
@@ -118,7 +139,7 @@ def test_without_a_window_the_last_complete_one_is_run(cli: Cli, vendor: Vendor)
 
 
 def test_waiting_has_an_end(cli: Cli, vendor: Vendor) -> None:
-    answer = cli("jobs", "run", HOURLY, "--wait", "--timeout", "1", "--remote")
+    answer = cli("jobs", "run", HOURLY, "--timeout", "1", "--remote")
     assert (answer.code, "has not ended" in answer.err) == (1, True)
 
 
@@ -157,6 +178,12 @@ def test_windows_are_read_for_every_kind_of_schedule(
 def test_spans_are_read() -> None:
     texts = ["30s", "90m", "2h", "7d", "1w"]
     assert [span(text).total_seconds() for text in texts] == [30, 5_400, 7_200, 604_800, 604_800]
+
+
+@pytest.mark.parametrize("text", ["0s", "-1h", "99999999d", "1e9d", f"{10**400}w", "", "h"])
+def test_spans_that_are_none_are_refused(text: str) -> None:
+    with pytest.raises(typer.BadParameter):
+        span(text)
 
 
 def test_runs_are_listed_by_filter_and_shown_with_their_shards(cli: Cli, db: Postgres) -> None:

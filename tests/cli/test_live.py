@@ -65,6 +65,17 @@ def test_messages_are_sent_followed_and_measured(live: Cli, system: LocalRuntime
     assert (load["queue"], load["messages"] >= 2, load["retries"]) == (QUEUE, True, 0)
 
 
+def test_a_message_that_dies_is_followed_to_its_letter(live: Cli, system: LocalRuntime) -> None:
+    body = {"type": "analytics.nothing"}
+    sender = threading.Timer(1.0, lambda: system.control.send(QUEUE, [body]))
+    sender.start()
+    followed = live("tail", QUEUE, "--limit", 2, "--json")
+    acked, dead = (json.loads(line) for line in followed.out.splitlines())
+    assert (acked["answer"], dead["answer"], dead["id"]) == ("ack", "dead", acked["id"])
+    assert (dead["body"], dead["reason"], dead["attempts"]) == (body, "unknown_type", 1)
+    assert live("dlq", "discard", "--all", "--note", "a test", "--yes", "--json").code == 0
+
+
 def test_a_paused_queue_holds_what_is_sent(live: Cli, system: LocalRuntime) -> None:
     assert live("queues", "pause", QUEUE).code == 0
     assert live("enqueue", QUEUE, json.dumps({"type": HOURLY})).code == 0
@@ -91,7 +102,7 @@ def test_a_range_is_backfilled(live: Cli, db: Postgres) -> None:
     told = live(*call, "--at-most", 4)
     assert (told.code, told.json["succeeded"], told.json["rows_read"]) == (0, 12, 3)
     assert live(*call).json["windows"] == 0
-    run = live("jobs", "run", HOURLY, "--window", "2026-03-10T05:00Z", "--wait", "--json")
+    run = live("jobs", "run", HOURLY, "--window", "2026-03-10T05:00Z", "--json")
     assert (run.code, run.json["status"], run.json["rows_written"]) == (0, "succeeded", 0)
     deep = live("check", "--deep", "--from", "2026-03-10", "--to", "2026-03-11", "--json")
     assert deep.json["differences"] == []

@@ -82,6 +82,7 @@ def test_a_database_that_lacks_the_schema_is_one_sentence(
     monkeypatch.setenv("DATABASE_URL", postgres.url)
     answer = cli("jobs", "list")
     assert (answer.code, "Traceback" in answer.err, "42P01" in answer.err) == (1, False, True)
+    assert "`mauntic db migrate`" in answer.err
 
 
 def test_json_is_nothing_but_json(cli: Cli) -> None:
@@ -89,3 +90,24 @@ def test_json_is_nothing_but_json(cli: Cli) -> None:
         answer = cli(*words, "--json")
         assert (json.loads(answer.out) is not None, answer.code) == (True, 0)
     assert "\x1b[" not in cli("jobs", "list").out
+
+
+def test_help_of_a_group_offers_what_the_group_does_alone(cli: Cli) -> None:
+    """Completion is installed for the whole command."""
+    assert "completion" in cli("--help").out
+    assert "completion" not in cli("jobs", "--help").out
+
+
+def test_a_paragraph_of_help_is_broken_by_the_terminal_alone(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERMINAL_WIDTH", "400")
+    said = cli("backfill", "--help").out
+    assert "never run, skipped, or abandoned. `failed` are those that died" in said
+
+
+def test_without_a_terminal_nothing_but_the_answer_is_said(cli: Cli, vendor: Any) -> None:
+    """No bar, no blank line, no colour."""
+    body = json.dumps({"type": "analytics.aggregate-hourly"})
+    answer = cli("enqueue", "mauntic-analytics-jobs", body, "--remote")
+    assert (answer.out, answer.err) == ("1 sent to mauntic-analytics-jobs\n", "")

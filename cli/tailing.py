@@ -1,0 +1,76 @@
+"""The answers to a queue's messages, and what its dead letters say, as one stream.
+
+The runtime knows two answers, ack and retry: a message that dies is acked, after its letter was
+sent to the dead-letter queue. So that queue is followed too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from queue import SimpleQueue
+from threading import Thread
+from typing import TYPE_CHECKING, Any
+
+from cli.output import Refusal
+from shared.dead_letters import ENVELOPE
+
+if TYPE_CHECKING:
+    from local.runtime import Control
+
+DEAD_LETTERS = "-dlq"
+
+Answer = dict[str, Any]
+ENDED: Answer = {}
+
+
+@contextmanager
+def answers_of(control: Control, queue: str) -> Iterator[Iterator[Answer]]:
+    """The answers from now on; Refusal where the system ends."""
+    merged: SimpleQueue[Answer] = SimpleQueue()
+    with control.tail(queue) as answers:
+        _copy(answers, merged)
+        if queue.endswith(DEAD_LETTERS):
+            yield _until_ended(merged)
+            return
+        with control.tail(queue + DEAD_LETTERS) as letters:
+            _copy((death_of(one) for one in letters if is_letter(one)), merged)
+            yield _until_ended(merged)
+
+
+def is_letter(answer: Answer) -> bool:
+    """Whether this is a dead letter that consume wrote and that has been archived."""
+    body = answer.get("body")
+    return answer["answer"] == "ack" and isinstance(body, dict) and ENVELOPE in body
+
+
+def death_of(answer: Answer) -> Answer:
+    """The dead-letter queue's answer as one of the queue itself."""
+    letter = answer["body"][ENVELOPE]
+    return {
+        "at": answer["at"],
+        "attempts": letter["attempts"],
+        "answer": "dead",
+        "id": letter["messageId"],
+        "body": letter["body"],
+        "reason": letter["reason"],
+        "error": letter["error"],
+    }
+
+
+def _copy(answers: Iterator[Answer], merged: SimpleQueue[Answer]) -> None:
+    def work() -> None:
+        import httpx
+
+        with suppress(httpx.HTTPError, httpx.StreamError):
+            for answer in answers:
+                merged.put(answer)
+        merged.put(ENDED)
+
+    Thread(target=work, daemon=True).start()
+
+
+def _until_ended(merged: SimpleQueue[Answer]) -> Iterator[Answer]:
+    while answer := merged.get():
+        yield answer
+    raise Refusal("The local system has ended.")
