@@ -105,7 +105,8 @@ def _rollup_problems(rows: list[Row]) -> list[Problem]:
     if not rows:
         return []
     days = len({row["date"] for row in rows})
-    sentence = f"{len(rows):,} of {days} days differ from their events: {rollups.remedy(rows)}"
+    what = f"{len(rows):,} rollups of {days:,} days differ from their events"
+    sentence = f"{what}: {rollups.remedy(rows)}"
     return [Problem("rollups", "analytics.event_aggregates", sentence)]
 
 

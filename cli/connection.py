@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from cli.output import Refusal
-from local.database_url import connect
+import psutil
+
+from cli.output import Refusal, errors
+from local.database_url import DatabaseUrl, connect
 from local.migrations import migrate
 from local.postgres import open_database as open_server
 from local.runtime import HOME, Control, RuntimeFailed
@@ -19,13 +21,30 @@ STATE = HOME / "runtime.json"
 
 
 @contextmanager
-def open_database() -> Iterator[Postgres]:
-    """The database of `DATABASE_URL`, else the local one, started for the command if need be."""
+def open_database(*, beside_dev: bool = False) -> Iterator[Postgres]:
+    """The database of `DATABASE_URL`, else the local one, started for the command if need be.
+
+    With `beside_dev` it should be that of the running `mauntic dev`: a warning where it is not."""
     with open_server(os.environ) as server:
         if not os.environ.get("DATABASE_URL"):
             migrate(server.url)
+        if beside_dev:
+            _warn_of_another(server.url)
         with closing(Postgres(lambda: connect(server.url))) as database:
             yield database
+
+
+def _warn_of_another(url: str) -> None:
+    """Ledger and queues of two systems, side by side in one answer, would mislead."""
+    named = os.environ.get("MAUNTIC_CONTROL_URL")
+    state = {} if named else read_state() or {}
+    other, own = state.get("database"), DatabaseUrl.parse(url).address
+    if other and other != own and psutil.pid_exists(int(state["pid"])):
+        errors.print(
+            f"[yellow]warning[/] the running `mauntic dev` works on the database at {other}, this"
+            f" command on {own}: give both the same DATABASE_URL",
+            highlight=False, soft_wrap=True,
+        )  # fmt: skip
 
 
 @contextmanager

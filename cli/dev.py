@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from cli.connection import STATE
 from cli.dev_log import DevLog
 from cli.output import console
 from local.crons import CronClock
+from local.database_url import DatabaseUrl
 from local.migrations import migrate
 from local.postgres import open_database
 from local.runtime import HOME, ROOT, LocalRuntime
@@ -64,6 +66,8 @@ def dev(
 
 def _serve(runtime: LocalRuntime, log: DevLog, crons: bool) -> None:
     stop = threading.Event()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: nothing is left behind
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's & had it ignored
     try:
         with (
             runtime,
@@ -108,6 +112,7 @@ def _state_file(runtime: LocalRuntime) -> Iterator[None]:
     state = {
         "url": runtime.ready["url"],
         "pid": os.getpid(),
+        "database": DatabaseUrl.parse(runtime.database_url).address,
         "since": datetime.now(UTC).isoformat(),
     }
     STATE.write_text(json.dumps(state))

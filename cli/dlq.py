@@ -11,21 +11,19 @@ from typing import Annotated, Literal
 import typer
 
 from cli import records
-from cli.moments import span
+from cli.choosing import REASONS, chosen, refuse_unknown, which_letters
 from cli.options import AsJson, By, DryRun, Note, Remote, Yes, confirm, who
 from cli.output import Refusal, Rows, console, errors, print_json, print_table, progress
 from cli.records import Letters
 from cli.redrive import redrive_letters
 from cli.systems import open_records, open_system
-from cli.workers import instead, queue_names, workers
-from shared.ports import Database, Row
+from shared.ports import Row
 
 app = typer.Typer(no_args_is_help=True, help="See dead letters, send them back, or discard them.")
 
 Ids = Annotated[list[int] | None, typer.Argument(metavar="[ID]...", help="Their numbers.")]
 Queue = Annotated[str | None, typer.Option(help="Those of this queue.")]
 Type = Annotated[str | None, typer.Option("--type", help="Those of this job.")]
-REASONS = ("invalid", "unknown_type", "exhausted", "failed", "unknown_contact", "too_early")
 Reason = Annotated[str | None, typer.Option(help=f"One of {', '.join(REASONS)}.")]
 Older = Annotated[str | None, typer.Option(metavar="SPAN", help="Dead for longer: 30m, 2h, 7d.")]
 Newer = Annotated[str | None, typer.Option(metavar="SPAN", help="Dead for no longer than that.")]
@@ -44,6 +42,7 @@ LISTED = (
     "status",
     "redriven_from",
 )
+CHOSEN = ("id", "queue", "job_type", "reason", "error", "dead_at", "redriven_from")
 AUDIT = ("changed_by", "changed_at", "note")
 SHOWN_MAX = 20
 
@@ -71,10 +70,10 @@ def list_(
 
       mauntic dlq list --status redriven
     """
-    which = _which(ids, queue, kind, reason, older, newer)
+    which = which_letters(ids, queue, kind, reason, older, newer)
     which = replace(which, status=None if status == "all" else status)
     with open_records(remote=remote) as db:
-        _refuse_unknown(db, which)
+        refuse_unknown(db, which)
         letters = records.dead_letters(db, which, limit)
     if as_json:
         print_json(letters)
@@ -131,11 +130,11 @@ def redrive(
 
       mauntic redrive --queue mauntic-scoring-events --rate 5 --note "contacts are back"
     """
-    which = _which(ids, queue, kind, reason, older, newer)
+    which = which_letters(ids, queue, kind, reason, older, newer)
     with open_records(remote=remote) as db:
-        letters = _chosen(db, which, everything)
+        letters = chosen(db, which, everything)
         if dry_run or not letters:
-            return _tell(as_json, "would be redriven", letters, "redriven", 0)
+            return _tell(as_json, _would(dry_run, "redriven"), letters, "redriven", 0)
         _ask("redrive", which, letters, yes)
         with open_system(remote=remote) as system, progress() as bar:
             task = bar.add_task("redriving", total=len(letters))
@@ -170,73 +169,17 @@ def discard(
 
       mauntic dlq discard --reason unknown_type --older 30d --note "retired types"
     """
-    which = _which(ids, queue, kind, reason, older, newer)
+    which = which_letters(ids, queue, kind, reason, older, newer)
     with open_records(remote=remote) as db:
-        letters = _chosen(db, which, everything)
+        letters = chosen(db, which, everything)
         if dry_run or not letters:
-            return _tell(as_json, "would be discarded", letters, "discarded", 0)
+            return _tell(as_json, _would(dry_run, "discarded"), letters, "discarded", 0)
         _ask("discard", which, letters, yes)
         numbers = [letter["id"] for letter in letters]
         gone = records.discard_dead_letters(
             db, numbers, by=who(by), note=note, now=datetime.now(UTC)
         )
     _tell(as_json, "discarded", letters, "discarded", len(gone))
-
-
-def _which(
-    ids: list[int] | None,
-    queue: str | None,
-    kind: str | None,
-    reason: str | None,
-    older: str | None,
-    newer: str | None,
-) -> Letters:
-    now = datetime.now(UTC)
-    return Letters(
-        ids=ids or None,
-        queue=queue,
-        job_type=_canonical(kind),
-        reason=reason,
-        dead_before=now - span(older) if older else None,
-        dead_after=now - span(newer) if newer else None,
-    )
-
-
-def _canonical(kind: str | None) -> str | None:
-    """The job of one of its spellings; a retired one stays as it is."""
-    jobs = (one.by_type[kind] for one in workers() if kind in one.by_type)
-    return next((job.type for job in jobs), kind)
-
-
-def _refuse_unknown(db: Database, which: Letters) -> None:
-    """A queue, type or reason that nothing has is a slip of the keyboard, and no empty list. What a
-    retired job left behind is known by its letters."""
-    names = records.dead_letter_names(db)
-    known = {
-        "queue": {*names["queues"], *queue_names()},
-        "job_type": {*names["job_types"], *(kind for one in workers() for kind in one.by_type)},
-        "reason": {*names["reasons"], *REASONS},
-    }
-    for field, values in known.items():
-        asked = getattr(which, field)
-        if asked and asked not in values:
-            what = field.replace("_", " ")
-            raise Refusal(f"No dead letter has the {what} {asked}{instead(asked, sorted(values))}")
-
-
-def _chosen(db: Database, which: Letters, everything: bool) -> list[Row]:
-    """The letters that are meant. One that is named but does not exist is a mistake; one that is no
-    longer dead is not: what was asked for has been done."""
-    if not which.narrows and not everything:
-        raise Refusal("Say which: numbers, a filter such as --queue or --older, or --all.")
-    _refuse_unknown(db, which)
-    letters = records.dead_letters(db, which)
-    if which.ids:
-        known = records.dead_letters(db, Letters(ids=which.ids, status=None))
-        absent = set(which.ids) - {letter["id"] for letter in known}
-        if absent:
-            raise Refusal(f"There is no dead letter {', '.join(map(str, sorted(absent)))}.")
-    return letters
 
 
 def _ask(action: str, which: Letters, letters: list[Row], yes: bool) -> None:
@@ -251,12 +194,17 @@ def _ask(action: str, which: Letters, letters: list[Row], yes: bool) -> None:
     confirm(f"{action} {len(letters):,} dead letters?", yes=yes)
 
 
+def _would(dry_run: bool, done: str) -> str:
+    return f"would be {done}" if dry_run else done
+
+
 def _tell(as_json: bool, title: str, letters: list[Row], action: str, done: int) -> None:
     if as_json:
         numbers = [letter["id"] for letter in letters]
         print_json({"chosen": numbers, action: done, "passed_over": len(letters) - done})
         return
-    print_table(title, _brief(letters[:SHOWN_MAX]), empty="none of these is dead")
+    rows = [{name: letter[name] for name in CHOSEN} for letter in letters[:SHOWN_MAX]]
+    print_table(title, rows, empty="none of these is dead")
     if len(letters) > SHOWN_MAX:
         console.print(f"… and {len(letters) - SHOWN_MAX:,} more")
     console.print(f"{done:,} {action}", highlight=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -12,20 +11,18 @@ import typer
 from cli import records
 from cli.moments import schedule_of, window_of
 from cli.options import AsJson, By, Note, Remote, who
-from cli.output import Refusal, busy, cell, console, errors, print_json, print_table
+from cli.output import cell, console, print_json, print_table
 from cli.systems import open_records, open_system
+from cli.waiting import end_of, starts_so_far
 from cli.workers import find_job, workers
 from shared.dispatch import Due
 from shared.jobs import Job, Worker
-from shared.ports import Database, Row
+from shared.ports import Row
 from shared.windows import Schedule, Window
 
 app = typer.Typer(no_args_is_help=True, help="Every job with its state; run, pause, resume one.")
 
 JobType = Annotated[str, typer.Argument(metavar="TYPE", help="The job, by its message type.")]
-POLL_S = 0.2
-STALLED_AFTER_S = 30
-STALLED = "it has not ended for a while: is its queue paused? see `mauntic queues status`"
 
 
 @app.command("list")
@@ -69,7 +66,7 @@ def run(
 ) -> None:
     """Run a window of a job now, also one that ran before: that leaves the same rows.
 
-    Tells what came of it; exit code 1 if it died. Whoever stops waiting, with Ctrl-C, stops nothing.
+    Tells what came of it; exit code 1 if it died. Ctrl-C ends the waiting, and nothing else.
 
     Examples:
 
@@ -83,10 +80,10 @@ def run(
     wanted = window_of(schedule, window, now) if window else schedule.window_of(now)
     body = Due(job, schedule, wanted, "manual").body()
     with open_records(remote=remote) if wait else nullcontext() as db:
-        token = _token(db, job, wanted) if db else 0
+        token = starts_so_far(db, job, wanted) if db else 0
         with open_system(remote=remote) as system:
             system.send(worker.queue.name, [body])
-        row = _await(db, job, wanted, token, timeout) if db else {"status": "sent"}
+        row = end_of(db, job, wanted, token, timeout) if db else {"status": "sent"}
     _tell_run(as_json, job, wanted, row)
 
 
@@ -175,37 +172,6 @@ def _lag_s(
     if schedule is None or succeeded_until is None:
         return None
     return max(0, round((schedule.newest_due(now).end - succeeded_until).total_seconds()))
-
-
-def _token(db: Database, job: Job, window: Window) -> int:
-    """How often the window has been started so far."""
-    row = records.window_states(db, job.type, [window]).get(window)
-    return row["fencing_token"] if row else 0
-
-
-def _await(db: Database, job: Job, window: Window, token: int, timeout_s: int) -> Row:
-    """The window's row once a start after `token` has ended."""
-    began = time.monotonic()
-    is_told = False
-    with busy("waiting") as shown:
-        while (waited_s := time.monotonic() - began) < timeout_s:
-            row = records.window_states(db, job.type, [window]).get(window)
-            if row and row["fencing_token"] > token and row["status"] in ("succeeded", "dead"):
-                return row
-            if shown:
-                shown.update(f"{window} {_so_far(row, token)}, {waited_s:.0f} s")
-            if waited_s > STALLED_AFTER_S and not is_told:
-                is_told = True
-                errors.print(STALLED, highlight=False, soft_wrap=True)
-            time.sleep(POLL_S)
-    raise Refusal(f"{window} has not ended in {timeout_s} s: see `mauntic runs list`.")
-
-
-def _so_far(row: Row | None, token: int) -> str:
-    if row is None or (row["fencing_token"] <= token and row["status"] in ("succeeded", "dead")):
-        return "waits in its queue"
-    again = f" after {row['error_class']}" if row["error_class"] else ""
-    return f"{row['status']}, attempt {row['attempts']}{again}"
 
 
 def _tell_run(as_json: bool, job: Job, window: Window, row: Row) -> None:

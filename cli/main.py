@@ -71,7 +71,7 @@ def load(name: str) -> Any:
 
 
 def _unwrapped(command: Any) -> Any:
-    """The command, with the lines of each paragraph of its help joined: the terminal breaks them."""
+    """The command, with the lines of each paragraph of its help joined: terminals break them."""
     paragraphs = (command.help or "").split("\n\n")
     command.help = "\n\n".join(" ".join(part.split()) for part in paragraphs)
     for below in getattr(command, "commands", {}).values():

@@ -9,13 +9,15 @@ from contextlib import AbstractContextManager, nullcontext
 from datetime import date, datetime
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.status import Status
-from rich.table import Table
+from rich.table import Column, Table
 
 PIPED_WIDTH = 10_000  # a file or another program wants whole values, however long the line
+GAP = 2  # between two columns
+NAME_MAX = 25  # characters: a moment and a schedule have blanks too, and are names
 NAMING = ("id", "redriven_from", "fencing_token")  # columns whose numbers are names
 
 console = Console() if sys.stdout.isatty() else Console(width=PIPED_WIDTH, soft_wrap=True)
@@ -39,8 +41,17 @@ def print_table(title: str, rows: Rows, *, empty: str = "nothing") -> None:
     if not rows:
         console.print(f"{title}: {empty}", markup=False)
         return
-    table = _table(title, rows)
-    if table.__rich_measure__(console, console.options).minimum <= console.width:
+    table = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
+    least_width = -GAP
+    for name in rows[0]:
+        texts = [cell(row[name], name) for row in rows]
+        is_prose = any(" " in text and len(text) > NAME_MAX for text in texts)
+        justify: JustifyMethod = "right" if _is_number(rows, name) else "left"
+        table.add_column(_words(name), justify=justify, overflow="fold", no_wrap=not is_prose)
+        least_width += GAP + _least_width(_words(name), texts, is_prose=is_prose)
+    for row in rows:
+        table.add_row(*(escape(cell(value, name)) for name, value in row.items()))
+    if least_width <= console.width:
         console.print(table)
         return
     console.print(title, style="italic", markup=False)
@@ -48,19 +59,15 @@ def print_table(title: str, rows: Rows, *, empty: str = "nothing") -> None:
         console.print(_record(row))
 
 
-def _table(title: str, rows: Rows) -> Table:
-    table = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
-    for name in rows[0]:
-        justify = "right" if _is_number(rows, name) else "left"
-        table.add_column(_words(name), justify=justify, overflow="fold")
-    for row in rows:
-        table.add_row(*(escape(cell(value, name)) for name, value in row.items()))
-    return table
+def _least_width(head: str, texts: Sequence[str], *, is_prose: bool) -> int:
+    """Prose can be broken between its words; a name cannot, nor the head above it."""
+    pieces = [word for text in (head, *texts) for word in text.split()] if is_prose else texts
+    return max(map(len, (*pieces, *(head.split() if is_prose else [head]))))
 
 
 def _record(row: Mapping[str, Any]) -> Table:
     """A row by itself: a line a column."""
-    table = Table.grid("", "", padding=(0, 2))
+    table = Table.grid(Column(overflow="fold"), Column(overflow="fold"), padding=(0, 2, 0, 0))
     for name, value in row.items():
         table.add_row(f"[bold]{_words(name)}[/]", escape(cell(value, name)))
     table.add_row("", "")

@@ -21,7 +21,8 @@ app = typer.Typer(no_args_is_help=True, help="Lead scores: explain one, recomput
 def show(
     contact: Annotated[str, typer.Argument(metavar="CONTACT", help="Its id or e-mail address.")],
     at: Annotated[
-        str | None, typer.Option(metavar="TIME", help="As it was then, by today's contact; else now.")
+        str | None,
+        typer.Option(metavar="TIME", help="As it was then, by today's contact; else now."),
     ] = None,
     as_json: AsJson = False,
     remote: Remote = False,
@@ -102,7 +103,10 @@ def _stored(one: Explanation) -> str:
     if row["outdated"]:
         then = "; a change since then waits for the next scoring.BatchRecompute"
     elif row["total_score"] != one.score.total:
-        then = "; what time has changed since then waits for the next scoring.SignalDecay"
+        then = (
+            "; time has passed since then: the next scoring.SignalDecay sets what it changed, and"
+            f" `mauntic scores recompute --contact {one.contact_id}` anything else"
+        )
     else:
         then = ""
     return f"Stored: {row['total_score']}, grade {row['grade']}, of {cell(row['scored_at'])}{then}."

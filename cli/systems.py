@@ -145,5 +145,5 @@ def open_records(*, remote: bool) -> Iterator[Postgres]:
 
     if remote and not os.environ.get("DATABASE_URL"):
         raise Refusal("--remote needs the deployed database too: set DATABASE_URL.")
-    with open_database() as database:
+    with open_database(beside_dev=not remote) as database:
         yield database

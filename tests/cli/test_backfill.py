@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import _thread
 import threading
 import time
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from analytics.worker import WORKER
+from cli import backfill
 from cli.filling import Filling, plan
 from shared.adapters.postgres import Postgres
 from shared.windows import Window
@@ -144,9 +145,22 @@ def test_windows_that_die_are_told_and_fail_the_command(
     assert fill(cli, 2, "--only", "failed").json["windows"] == 2
 
 
+@pytest.fixture
+def ctrl_c(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C, as Python tells it to whoever sleeps: once, after the first windows were sent."""
+    signals = [KeyboardInterrupt()]
+
+    def sleep(seconds: float) -> None:
+        if signals:
+            raise signals.pop()
+        time.sleep(seconds)
+
+    monkeypatch.setattr(backfill, "time", SimpleNamespace(sleep=sleep, monotonic=time.monotonic))
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_an_interruption_is_harmless(cli: Cli, consumer: Consumer, db: Postgres) -> None:
     consumer.hold.clear()
-    threading.Timer(0.8, _thread.interrupt_main).start()
     answer = fill(cli, 6, "--at-most", 2)
     assert (answer.code, answer.json["interrupted"], answer.json["in_flight"]) == (130, True, 2)
     consumer.hold.set()
@@ -157,6 +171,7 @@ def test_an_interruption_is_harmless(cli: Cli, consumer: Consumer, db: Postgres)
     assert sorted(hours_of(consumer.bodies)) == list(range(6))
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_an_interrupted_backfill_of_all_says_from_where_it_goes_on(
     cli: Cli, consumer: Consumer, db: Postgres
 ) -> None:
@@ -164,7 +179,6 @@ def test_an_interrupted_backfill_of_all_says_from_where_it_goes_on(
     for hour in range(6):
         add_run(db, DAY + hour * HOUR, "succeeded", fencing_token=1)
     consumer.hold.clear()
-    threading.Timer(0.8, _thread.interrupt_main).start()
     answer = fill(cli, 6, "--only", "all", "--at-most", 2)
     assert (answer.code, answer.json["in_flight"]) == (130, 2)
     assert "--from 2026-03-10T00:00Z goes on" in answer.err

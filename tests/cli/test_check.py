@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, create_model
 
-from cli.checks import declarations, schema, topology
-from cli.workers import Declared
+from cli.checks import declarations, pages, schema, topology
+from cli.workers import Declared, workers
 from shared.adapters.postgres import Postgres
 from shared.jobs import Job, Queue, Worker
 from shared.messages import Message, WindowMessage
@@ -137,6 +137,10 @@ class LooseMessage(Message):
     data: Loose | None = None
 
 
+class Other(WindowMessage):
+    type: Literal["toy.other"] = "toy.other"
+
+
 class Untyped(WindowMessage):
     type: str = "toy.untyped"
 
@@ -155,6 +159,11 @@ def gappy(planned: datetime) -> Window:
     return Window(window.start + timedelta(minutes=1), window.end)
 
 
+def early(planned: datetime) -> Window:
+    """The hour before the last one: its planned time would be that of the last."""
+    return hour_before(planned - timedelta(hours=1))
+
+
 def scheduled(**fields: Any) -> Job:
     return replace(JOB, schedule=replace(SCHEDULE, **fields))
 
@@ -170,6 +179,7 @@ def scheduled(**fields: Any) -> Job:
         (scheduled(cron="0 0 0 * * *"), "five fields"),
         (scheduled(grace=timedelta(0)), "grace"),
         (scheduled(window_of=gappy), "gap"),
+        (scheduled(window_of=early), "means another window"),
     ],
 )
 def test_each_wrong_declaration_is_found(job: Job, words: str) -> None:
@@ -198,6 +208,45 @@ def test_a_schema_that_lags_behind_is_found(database: str, db: Postgres) -> None
     problems = [f"{one.subject}: {one.problem}" for one in schema.problems(database)]
     assert [p for p in problems if p.startswith("0001") and "not applied" in p]
     assert [p for p in problems if "ledger.sql: start_run" in p and "lease_until" in p]
+
+
+def other_purpose(run: Any) -> Done:
+    """Do something that no page knows of."""
+    return Done()
+
+
+def test_pages_that_lag_behind_the_code_are_found() -> None:
+    known = workers()
+    assert list(pages.problems(known)) == []
+    worker = known[0]
+    changed = replace(worker.jobs[0], handler=other_purpose)
+    problems = list(pages.problems([replace(worker, jobs=(changed, *worker.jobs[1:])), *known[1:]]))
+    assert "docs/jobs.md" in {one.subject for one in problems}
+    assert all("make catalogue" in one.problem for one in problems)
+
+
+def test_pages_that_cannot_be_made_are_one_problem() -> None:
+    [one] = pages.problems([toy(JOB)])  # wrangler.toml has no block of such a worker
+    assert (one.subject, "cannot be made" in one.problem) == ("catalogue", True)
+
+
+def test_a_worker_without_an_env_and_a_consumer_nobody_reads_are_found(tmp_path: Path) -> None:
+    problems = found(tmp_path, good(), toy(JOB), toy(replace(JOB, message=Other), env="other"))
+    assert "there is no [env.other] for other-worker" in problems
+
+
+def test_more_crons_than_an_account_may_have_are_found() -> None:
+    jobs = [
+        replace(scheduled(cron=f"{number % 60} {number // 60} * * *"), message=numbered(number))
+        for number in range(251)
+    ]
+    problems = [one.problem for one in declarations.problems(Declared((toy(*jobs),), {}))]
+    assert "an account may have 250, not 251" in problems
+
+
+def numbered(number: int) -> type[WindowMessage]:
+    kind = f"toy.job-{number}"
+    return create_model(f"Job{number}", __base__=WindowMessage, type=(Literal[kind], kind))
 
 
 def test_without_a_database_that_is_one_problem(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -193,7 +193,7 @@ BOUGHT = {"visit": "1", "conversion": "1"}
 def test_a_customer_s_score_is_worked_out_from_the_file(
     fields: dict[str, str], expected: int
 ) -> None:
-    """Customer 0 visits as the day after the e-mails begins; ten minutes later, little has decayed."""
+    """Customer 0 visits as the day after the e-mails begins; ten minutes on, little has decayed."""
     at = datetime(2019, 11, 17, tzinfo=UTC) + timedelta(seconds=620)
     assert score_of(0, row_of(**fields), at) == expected
 

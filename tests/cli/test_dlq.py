@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cli import records
-from cli.dlq import REASONS
+from cli.choosing import REASONS
 from cli.records import Letters
 from cli.redrive import portions, redrive_letters
 from cli.remote.api import VendorRefused

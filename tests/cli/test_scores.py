@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -146,7 +146,9 @@ def test_those_who_are_asked_for_are_scored_anew(
     stage.add_contact((1, 2))
     stage.add_contact((2, 3))
     stage.batch(NOON)
-    db.execute("update scoring.lead_scores set total_score = 1, scored_at = scored_at - interval '1 h'")
+    db.execute(
+        "update scoring.lead_scores set total_score = 1, scored_at = scored_at - interval '1 h'"
+    )
     assert backlog(db) == set()
     answer = cli("scores", "recompute", *whose, "--json")
     assert (answer.code, answer.json) == (0, {"requested": len(expected)})

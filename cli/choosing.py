@@ -1,0 +1,71 @@
+"""Which dead letters an operator means, and whether he can mean that."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from cli import records
+from cli.moments import span
+from cli.output import Refusal
+from cli.records import Letters
+from cli.workers import instead, queue_names, workers
+from shared.ports import Database, Row
+
+REASONS = ("invalid", "unknown_type", "exhausted", "failed", "unknown_contact", "too_early")
+
+
+def which_letters(
+    ids: list[int] | None,
+    queue: str | None,
+    kind: str | None,
+    reason: str | None,
+    older: str | None,
+    newer: str | None,
+) -> Letters:
+    """What the options say, none of which need be given."""
+    now = datetime.now(UTC)
+    return Letters(
+        ids=ids or None,
+        queue=queue,
+        job_type=_canonical(kind),
+        reason=reason,
+        dead_before=now - span(older) if older else None,
+        dead_after=now - span(newer) if newer else None,
+    )
+
+
+def _canonical(kind: str | None) -> str | None:
+    """The job of one of its spellings; a retired one stays as it is."""
+    jobs = (one.by_type[kind] for one in workers() if kind in one.by_type)
+    return next((job.type for job in jobs), kind)
+
+
+def refuse_unknown(db: Database, which: Letters) -> None:
+    """A queue, type or reason that nothing has is a slip of the keyboard, and no empty list. What a
+    retired job left behind is known by its letters."""
+    names = records.dead_letter_names(db)
+    known = {
+        "queue": {*names["queues"], *queue_names()},
+        "job_type": {*names["job_types"], *(kind for one in workers() for kind in one.by_type)},
+        "reason": {*names["reasons"], *REASONS},
+    }
+    for field, values in known.items():
+        asked = getattr(which, field)
+        if asked and asked not in values:
+            what = field.replace("_", " ")
+            raise Refusal(f"No dead letter has the {what} {asked}{instead(asked, sorted(values))}")
+
+
+def chosen(db: Database, which: Letters, everything: bool) -> list[Row]:
+    """The letters that are meant. One that is named but does not exist is a mistake; one that is no
+    longer dead is not: what was asked for has been done."""
+    if not which.narrows and not everything:
+        raise Refusal("Say which: numbers, a filter such as --queue or --older, or --all.")
+    refuse_unknown(db, which)
+    letters = records.dead_letters(db, which)
+    if which.ids:
+        known = records.dead_letters(db, Letters(ids=which.ids, status=None))
+        absent = set(which.ids) - {letter["id"] for letter in known}
+        if absent:
+            raise Refusal(f"There is no dead letter {', '.join(map(str, sorted(absent)))}.")
+    return letters
