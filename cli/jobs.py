@@ -196,13 +196,23 @@ def _what_happened(row: Row) -> str:
 def _set_paused(
     kind: str, paused: bool, note: str | None, by: str, as_json: bool, remote: bool
 ) -> None:
-    _, job = find_job(kind)
-    schedule, now = schedule_of(job), datetime.now(UTC)
+    worker, job = find_job(kind)
+    schedule_of(job)
+    now = datetime.now(UTC)
     with open_records(remote=remote) as db:
         changed = records.set_paused(db, job.type, paused, note=note, by=who(by), now=now)
     if as_json:
         print_json({"type": job.type, "paused": paused, "changed": changed})
         return
     word = ("paused" if paused else "resumed") + ("" if changed else " already")
-    then = "" if paused else f": the tick of {cell(schedule.next_fire(now))} takes up what is due"
+    then = (
+        ""
+        if paused or not changed
+        else f": the tick of {cell(_next_tick(worker, now))} takes up what is due"
+    )
     console.print(f"{job.type} {word}{then}", highlight=False)
+
+
+def _next_tick(worker: Worker, now: datetime) -> datetime:
+    """Whichever of its crons fires first looks at all of its jobs."""
+    return min(job.schedule.next_fire(now) for job in worker.jobs if job.schedule)

@@ -39,7 +39,9 @@ COMMANDS = {
     "cutover": Entry(
         "cli.cutover", "app", "From the old scheduler to this one, step by step, and back."
     ),
-    "scores": Entry("cli.scores", "app", "Lead scores: explain one, recompute some."),
+    "scores": Entry(
+        "cli.scores", "app", "Lead scores: explain one, see what waits, recompute some."
+    ),
     "enqueue": Entry("cli.queues", "enqueue", "Short for `queues enqueue`."),
     "tail": Entry("cli.queues", "tail", "Short for `queues tail`."),
     "redrive": Entry("cli.dlq", "redrive", "Short for `dlq redrive`."),

@@ -1,4 +1,4 @@
-"""`mauntic scores`: why a contact has his score, and asking for scores to be computed anew."""
+"""`mauntic scores`: why a contact has his score, what waits to be scored, and asking for it."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from uuid import UUID
 
 import typer
 
-from cli.explained import Explanation, explain, find_contact, request_recompute
+from cli.explained import SQL, Explanation, explain, find_contact, request_recompute
 from cli.moments import moment
 from cli.options import AsJson, Remote
 from cli.output import Refusal, busy, cell, console, print_json, print_table
 from cli.systems import open_records
 
-app = typer.Typer(no_args_is_help=True, help="Lead scores: explain one, recompute some.")
+app = typer.Typer(
+    no_args_is_help=True, help="Lead scores: explain one, see what waits, recompute some."
+)
+ORGANIZATIONS_MAX = 10
 
 
 @app.command()
@@ -42,6 +45,28 @@ def show(
         print_json(explanation.as_json())
     else:
         _print(explanation)
+
+
+@app.command()
+def status(as_json: AsJson = False, remote: Remote = False) -> None:
+    """What waits for the scoring jobs and since when, and whose contacts fill the backlog.
+
+    What is older than an hour, or an alert than 15 minutes, should not be: its job is late.
+
+    Examples:
+
+      mauntic scores status
+
+      mauntic scores status --json | jq '.waiting[] | select(.count > 0)'
+    """
+    with open_records(remote=remote) as db:
+        waiting = db.rows(SQL["scoring_work"], now=datetime.now(UTC))
+        backlog = db.rows(SQL["scoring_backlog"], limit=ORGANIZATIONS_MAX)
+    if as_json:
+        print_json({"waiting": waiting, "backlog": backlog})
+        return
+    print_table("waiting", waiting)
+    print_table("the largest backlogs", backlog, empty="none")
 
 
 @app.command()

@@ -58,6 +58,32 @@ where (cast(:organization_id as uuid) is null or organization_id = :organization
 order by organization_id, id
 on conflict (organization_id, contact_id) do update set version = excluded.version, reason = excluded.reason
 
+-- name: scoring_work
+-- What waits for each scoring job at :now, and since when.
+select 'changed contacts' as waiting, count(*) as count, min(requested_at) as oldest_at,
+    'scoring.BatchRecompute' as done_by
+from scoring.recompute_backlog
+union all
+select 'scores that time may change', count(*), min(recheck_at), 'scoring.SignalDecay'
+from scoring.lead_scores
+where recheck_at <= :now and recheck_at < 'infinity'
+union all
+select 'alerts past their deadline', count(*), min(deadline), 'scoring.AlertExpiry'
+from scoring.signal_alerts
+where status = 'open' and deadline <= :now
+union all
+select 'crossings to be published', count(*), min(scored_at), 'any scoring message'
+from scoring.threshold_outbox
+
+-- name: scoring_backlog
+-- The organisations with the most contacts in the backlog.
+select organization_id, count(*) as contacts, min(requested_at) as oldest_at,
+    string_agg(distinct reason, ', ' order by reason) as reasons
+from scoring.recompute_backlog
+group by organization_id
+order by contacts desc, organization_id
+limit :limit
+
 -- name: map_customers
 -- What the shop knows of its customers, under the names that scores look at: how much one spent in
 -- the year before as the size of a company, the channels that he bought through as seniority, and

@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
+from cli.choosing import REASONS
 from cli.main import COMMANDS, load
+from shared.events import EVENTS
 
 ROOT = Path(__file__).parent.parent.parent
 PAGES = [
@@ -102,6 +104,26 @@ def test_every_command_that_is_named_exists_with_those_options() -> None:
              if (why := refused(words, whole))]  # fmt: skip
     assert wrong == []
     assert sum(where == "docs/operations.md" for where, _, _ in everything) > 30
+
+
+def test_every_event_that_asks_for_something_is_in_the_runbook() -> None:
+    runbook = (ROOT / "docs/operations.md").read_text()
+    asked = {event.name for event in EVENTS if event.remedy}
+    assert {name for name in asked if f"`{name}`" not in runbook} == set()
+    assert {"job.overdue", "dead_letter.archived", "dispatch.blind"} <= asked
+
+
+def test_every_reason_of_a_dead_letter_is_in_the_runbook() -> None:
+    runbook = (ROOT / "docs/operations.md").read_text()
+    assert {reason for reason in REASONS if f"`{reason}`" not in runbook} == set()
+
+
+def test_the_sections_that_the_runbook_points_to_are_there() -> None:
+    runbook = (ROOT / "docs/operations.md").read_text()
+    heads = {
+        head.lower().replace(" ", "-") for head in re.findall("^#+ (.+)$", runbook, re.MULTILINE)
+    }
+    assert {target for target in re.findall(r"\(#([a-z-]+)\)", runbook)} <= heads
 
 
 @pytest.mark.parametrize(

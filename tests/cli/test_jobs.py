@@ -87,12 +87,14 @@ def test_pausing_says_who_and_why_and_twice_is_once(cli: Cli, db: Postgres) -> N
     assert "ada: moving house" in cli("jobs", "list").out
     [row] = db.rows("select changed_by, starts_at from ops.schedules")
     assert row == {"changed_by": "ada", "starts_at": None}  # the first tick begins its history
-    resumed = cli("jobs", "resume", HOURLY)
+    resumed = cli("jobs", "resume", HOURLY)  # its worker's first tick is that of every full hour
     assert (resumed.code, f"the tick of {last_hour() + HOUR:%Y-%m-%d %H:%MZ}" in resumed.out) == (
         0,
         True,
     )
     assert hourly(cli)["state"] == "no tick yet"
+    monthly = cli("jobs", "resume", "analytics.generate-monthly-usage")
+    assert f"the tick of {last_hour() + HOUR:%Y-%m-%d %H:%MZ}" in monthly.out
     assert cli("jobs", "pause", "analytics.nothing").code == 1
 
 

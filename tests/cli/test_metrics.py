@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -16,6 +18,8 @@ from shared.metrics import BLOBS, DOUBLES, EVENT
 from tests.cli.harness import HOURLY, QUEUE, Cli
 from tests.cli.vendor import Vendor
 from tests.fakes import World
+
+RUNBOOK = Path(__file__).parent.parent.parent / "docs/operations.md"
 
 
 def point(
@@ -62,6 +66,12 @@ def test_the_statement_reads_the_columns_that_the_workers_write() -> None:
     assert f"blob{BLOBS.index('type') + 1} as type" in text
     assert f"blob{BLOBS.index('status') + 1} = 'dead'" in text
     assert f"(double{DOUBLES.index('duration_ms') + 1}, _sample_interval) as p95_ms" in text
+
+
+def test_the_statement_for_dashboards_is_in_the_runbook() -> None:
+    [shown] = re.findall("```sql\n(.+?)\n```", RUNBOOK.read_text(), re.DOTALL)
+    lines = [line for line in SQL["queue_metrics"].splitlines() if not line.startswith("--")]
+    assert shown.splitlines() == [line for line in lines if line]
 
 
 def test_the_statement_gets_its_values() -> None:

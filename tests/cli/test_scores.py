@@ -126,6 +126,42 @@ def test_whom_nobody_or_several_are_is_refused(cli: Cli, stage: Stage) -> None:
     assert cli("scores", "show", str(person(2)), "--at", "soon").code == 2
 
 
+def test_what_waits_is_told_by_job_and_organisation(cli: Cli, stage: Stage, db: Postgres) -> None:
+    def waiting() -> dict[str, int]:
+        rows = cli("scores", "status", "--json").json["waiting"]
+        return {row["done_by"].removeprefix("scoring."): row["count"] for row in rows}
+
+    now = datetime.now(UTC)
+    stage.decay(now)
+    db.execute("delete from scoring.threshold_outbox")
+    assert set(waiting().values()) == {0}
+    stage.add_contact((2, 2))
+    stage.add_contact((2, 3))
+    stage.change_contact(JANE, "jane@example.org")
+    db.execute(
+        "insert into scoring.signal_alerts"
+        " (organization_id, contact_id, signal_type, priority, created_at) values"
+        " (:org, :one, 'DEMO_REQUEST', 'critical', :ago), (:org, :one, 'FREE_TRIAL', 'high', :ago)",
+        org=org(1), one=person(1), ago=now - 2 * HOUR,
+    )  # fmt: skip
+    db.execute("update scoring.lead_scores set recheck_at = :ago", ago=now - HOUR)
+    db.execute(
+        "insert into scoring.threshold_outbox"
+        " (organization_id, contact_id, score, previous_score, scored_at)"
+        " values (:org, :one, 45, 35, :ago), (:org, :one, 35, 45, :ago)",
+        org=org(1), one=person(1), ago=now,
+    )  # fmt: skip
+    assert waiting() == {
+        "BatchRecompute": 3, "SignalDecay": 1, "AlertExpiry": 1, "any scoring message": 2,
+    }  # fmt: skip
+    largest = cli("scores", "status", "--json").json["backlog"]
+    assert [(row["organization_id"], row["contacts"]) for row in largest] == [
+        (str(org(2)), 2),
+        (str(org(1)), 1),
+    ]
+    assert "changed contacts" in cli("scores", "status").out
+
+
 def backlog(db: Postgres) -> set[tuple[int, int]]:
     rows = db.rows("select organization_id, contact_id from scoring.recompute_backlog")
     return {(row["organization_id"].int, row["contact_id"].int - 1_000) for row in rows}
