@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -39,7 +40,7 @@ def _warn_of_another(url: str) -> None:
     named = os.environ.get("MAUNTIC_CONTROL_URL")
     state = {} if named else read_state() or {}
     other, own = state.get("database"), DatabaseUrl.parse(url).address
-    if other and other != own and psutil.pid_exists(int(state["pid"])):
+    if other and other != own and psutil.pid_exists(state["pid"]):
         errors.print(
             f"[yellow]warning[/] the running `mauntic dev` works on the database at {other}, this"
             f" command on {own}: give both the same DATABASE_URL",
@@ -64,10 +65,10 @@ def open_control() -> Iterator[Control]:
         yield control
 
 
-def read_state(path: Path = STATE) -> dict[str, str] | None:
+def read_state(path: Path = STATE) -> dict[str, Any] | None:
     """What the running `mauntic dev` left for other commands, or None."""
     try:
-        state: dict[str, str] = json.loads(path.read_text())
+        state: dict[str, Any] = json.loads(path.read_text())
     except (FileNotFoundError, ValueError):
         return None
     return state

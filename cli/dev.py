@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 from watchfiles import watch
 
-from cli.connection import STATE
+from cli.connection import STATE, read_state
 from cli.dev_log import DevLog
 from cli.output import console
 from local.crons import CronClock
@@ -119,7 +119,10 @@ def _state_file(runtime: LocalRuntime) -> Iterator[None]:
     try:
         yield
     finally:
-        STATE.unlink(missing_ok=True)
+        if (read_state(STATE) or {}).get(
+            "pid"
+        ) == os.getpid():  # else another one has begun meanwhile
+            STATE.unlink(missing_ok=True)
 
 
 @contextmanager

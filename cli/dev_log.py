@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.text import Text
 
-from cli.output import console, print_json
+from cli.output import console, print_json_line
 
 STYLES = {"info": "", "warning": "yellow", "warn": "yellow", "error": "bold red"}
 # What the line's start says already.
@@ -56,7 +56,7 @@ class DevLog:
     def _print(self, worker: str, level: str, event: str, fields: dict[str, Any]) -> None:
         now = datetime.now(UTC)
         if self.as_json:
-            print_json({"at": now, "worker": worker, "level": level, "event": event, **fields})
+            print_json_line({"at": now, "worker": worker, "level": level, "event": event, **fields})
             return
         traceback = fields.get("traceback")
         shown = {k: v for k, v in fields.items() if k not in SHOWN_BEFORE and k != "traceback"}

@@ -35,6 +35,12 @@ def print_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, default=plain, ensure_ascii=False, indent=2) + "\n")
 
 
+def print_json_line(value: Any) -> None:
+    """The value as one line of JSON, at once: for what follows a stream."""
+    sys.stdout.write(json.dumps(value, default=plain, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
 def print_table(title: str, rows: Rows, *, empty: str = "nothing") -> None:
     """The rows as a table whose columns are the first row's keys; below one another where that is
     too wide for the terminal. Nothing is cut off: what is shown may have to be typed again."""

@@ -15,7 +15,15 @@ from cli import records
 from cli.bodies import bodies_of
 from cli.connection import open_control
 from cli.options import AsJson, Remote
-from cli.output import Refusal, console, errors, print_json, print_table, progress
+from cli.output import (
+    Refusal,
+    console,
+    errors,
+    print_json,
+    print_json_line,
+    print_table,
+    progress,
+)
 from cli.systems import QueueState, open_records, open_system
 from cli.tailing import DEAD_LETTERS, answers_of
 from cli.workers import find_worker, known_queue, queue_names
@@ -153,7 +161,7 @@ def _texts(message: str) -> Iterator[tuple[str, str]]:
 def _show_answer(answer: dict[str, Any], as_json: bool) -> None:
     at = datetime.fromtimestamp(answer["at"] / 1_000, UTC)
     if as_json:
-        typer.echo(json.dumps({**answer, "at": at.isoformat()}, ensure_ascii=False))
+        print_json_line({**answer, "at": at})
         return
     delay = answer.get("delaySeconds")
     ending = answer["answer"] if delay is None else f"{answer['answer']} in {delay} s"

@@ -129,7 +129,8 @@ class VendorApi:
                 "The vendor's API did not answer in time; what was asked may have been done."
             ) from None
         except httpx.TransportError as error:
-            raise VendorRefused(f"The vendor's API cannot be reached: {error}.") from None
+            cause = str(error).rstrip(".")
+            raise VendorRefused(f"The vendor's API cannot be reached: {cause}.") from None
 
     def _envelope(self, answer: httpx.Response) -> dict[str, Any]:
         envelope = _json(answer)

@@ -27,10 +27,18 @@ def open_remote(environment: Mapping[str, str]) -> Iterator[RemoteSystem]:
     missing = [name for name in names if not environment.get(name)]
     if missing:
         raise Refusal(f"--remote needs {' and '.join(missing)} in the environment.")
-    account, token = (environment[name] for name in names)
+    account, token = (environment[name].strip() for name in names)
+    odd = [name for name, value in zip(names, (account, token), strict=True) if not _is_word(value)]
+    if odd:
+        raise Refusal(f"{' and '.join(odd)} cannot be right: letters, digits, - and _ alone.")
     base_url = environment.get("CLOUDFLARE_API_BASE_URL") or BASE_URL
     with closing(VendorApi(account, token, base_url)) as api:
         yield RemoteSystem(api)
+
+
+def _is_word(value: str) -> bool:
+    """Whether it may go into a URL and into a header; an error about that would show the secret."""
+    return re.fullmatch(r"[A-Za-z0-9_-]+", value) is not None
 
 
 class RemoteSystem:

@@ -210,7 +210,7 @@ def test_a_schema_that_lags_behind_is_found(database: str, db: Postgres) -> None
     assert [p for p in problems if "ledger.sql: start_run" in p and "lease_until" in p]
 
 
-def other_purpose(run: Any) -> Done:
+async def other_purpose(run: Any) -> Done:
     """Do something that no page knows of."""
     return Done()
 
@@ -246,7 +246,8 @@ def test_more_crons_than_an_account_may_have_are_found() -> None:
 
 def numbered(number: int) -> type[WindowMessage]:
     kind = f"toy.job-{number}"
-    return create_model(f"Job{number}", __base__=WindowMessage, type=(Literal[kind], kind))
+    its_type: Any = (Literal[kind], kind)
+    return create_model(f"Job{number}", __base__=WindowMessage, type=its_type)
 
 
 def test_without_a_database_that_is_one_problem(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -123,7 +123,7 @@ def test_the_sections_that_the_runbook_points_to_are_there() -> None:
     heads = {
         head.lower().replace(" ", "-") for head in re.findall("^#+ (.+)$", runbook, re.MULTILINE)
     }
-    assert {target for target in re.findall(r"\(#([a-z-]+)\)", runbook)} <= heads
+    assert set(re.findall(r"\(#([a-z-]+)\)", runbook)) <= heads
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,25 @@ def test_a_wrong_token_is_refused_in_a_sentence(
     assert (answer.code, "401" in answer.err, "another" in answer.err) == (1, True, False)
 
 
+@pytest.mark.parametrize("odd", ["two words", "two\nlines", "é", "a/b"])
+@pytest.mark.parametrize("name", ["CLOUDFLARE_API_TOKEN", "CLOUDFLARE_ACCOUNT_ID"])
+def test_what_cannot_be_a_token_is_refused_and_never_shown(
+    cli: Cli, vendor: Vendor, monkeypatch: pytest.MonkeyPatch, name: str, odd: str
+) -> None:
+    monkeypatch.setenv(name, f"secret{odd}")
+    answer = cli("queues", "status", "--remote")
+    assert (answer.code, name in answer.err, vendor.requests) == (1, True, [])
+    assert "secret" not in answer.out + answer.err
+
+
+def test_a_blank_at_a_token_s_end_is_no_matter(
+    cli: Cli, vendor: Vendor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a file that was read into the environment leaves it."""
+    monkeypatch.setenv("CLOUDFLARE_API_TOKEN", f"{TOKEN}\n")
+    assert cli("queues", "status", "--remote").code == 0
+
+
 def test_a_plea_for_patience_is_obeyed(api: VendorApi, vendor: Vendor, naps: list[float]) -> None:
     vendor.failures = [failure(429, 10013, "slow down", retry_after="7")] * 2
     assert len(list(api.pages("/queues"))) == 2

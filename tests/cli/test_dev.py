@@ -1,0 +1,115 @@
+"""`mauntic dev`: starts, tells others where it is, says what happens, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from analytics.worker import WORKER
+from cli.dev_log import DevLog
+from local.database_url import DatabaseUrl
+from local.runtime import Control
+from tests.cli.harness import HOURLY, QUEUE
+
+ROOT = Path(__file__).parent.parent.parent
+# Its own folder, for the developer's own `mauntic dev` may be running.
+START = """
+import sys
+from pathlib import Path
+import cli.dev
+cli.dev.HOME = Path(sys.argv.pop(1))
+cli.dev.STATE = cli.dev.HOME / "runtime.json"
+from cli.main import main
+main()
+"""
+
+
+@contextmanager
+def started(database: str, home: Path) -> Iterator[subprocess.Popen[str]]:
+    words = ["dev", "--port", "0", "--env", WORKER.env, "--no-crons", "--json"]
+    with subprocess.Popen(
+        [sys.executable, "-c", START, home, *words],
+        cwd=ROOT,
+        env={**os.environ, "DATABASE_URL": database},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def lines_until(process: subprocess.Popen[str], event: str) -> list[dict[str, Any]]:
+    assert process.stdout is not None
+    seen = []
+    for line in process.stdout:
+        seen.append(json.loads(line))
+        if seen[-1]["event"] == event:
+            return seen
+    raise AssertionError(f"{event} was not said, only {seen}")
+
+
+@pytest.mark.e2e
+def test_it_starts_says_what_happens_and_ends_cleanly(database: str, tmp_path: Path) -> None:
+    with started(database, tmp_path) as process:
+        ready = lines_until(process, "dev.ready")[-1]
+        state = json.loads((tmp_path / "runtime.json").read_text())
+        assert (ready["workers"], ready["url"]) == ([WORKER.name], state["url"])
+        assert (state["pid"], state["database"]) == (
+            process.pid,
+            DatabaseUrl.parse(database).address,
+        )
+        with closing(Control(state["url"])) as control:
+            control.send(QUEUE, [{"type": HOURLY}])
+            said = lines_until(process, "queue.metric")[-1]
+        assert (said["worker"], said["type"], said["status"]) == (WORKER.name, HOURLY, "ack")
+        process.send_signal(signal.SIGTERM)
+        lines_until(process, "dev.stopping")
+        assert process.wait(30) == 0
+    assert not (tmp_path / "runtime.json").exists()
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{state['url']}/health")
+
+
+def shown(capsys: pytest.CaptureFixture[str], event: dict[str, Any], *, as_json: bool) -> str:
+    DevLog(as_json=as_json).show(event)
+    return capsys.readouterr().out
+
+
+def test_a_line_of_a_worker_is_shown_for_people_and_for_programs(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    text = json.dumps({"event": "job.crashed", "level": "error", "type": HOURLY, "error": "a b"})
+    event = {"event": "log", "worker": "one", "level": "info", "text": text}
+    line = json.loads(shown(capsys, event, as_json=True))
+    assert (line["worker"], line["event"], line["level"], line["error"]) == (
+        "one",
+        "job.crashed",
+        "error",
+        "a b",
+    )
+    said = shown(capsys, event, as_json=False)
+    assert f'one                      job.crashed  type={HOURLY} error="a b"' in said
+
+
+def test_what_is_no_event_is_shown_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    """What a library prints; and a traceback, which is for reading, below its line."""
+    event = {"event": "log", "worker": "one", "text": "[1] plain"}
+    assert "[1] plain" in shown(capsys, event, as_json=False)
+    failed = {"one": {"error": "SyntaxError", "traceback": "line 1\n  line 2"}}
+    said = shown(capsys, {"event": "reloaded", "workers": failed}, as_json=False)
+    assert "reload.failed" in said
+    assert said.endswith("line 1\n  line 2\n")
+    done = shown(capsys, {"event": "reloaded", "workers": {"one": {"bootMs": 9}}}, as_json=False)
+    assert "reload.done  boot_ms=9" in done
