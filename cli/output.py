@@ -53,7 +53,7 @@ def print_table(title: str, rows: Rows, *, empty: str = "nothing") -> None:
         texts = [cell(row[name], name) for row in rows]
         is_prose = any(" " in text and len(text) > NAME_MAX for text in texts)
         justify: JustifyMethod = "right" if _is_number(rows, name) else "left"
-        table.add_column(_words(name), justify=justify, overflow="fold", no_wrap=not is_prose)
+        table.add_column(_words(name), justify=justify, no_wrap=not is_prose)
         least_width += GAP + _least_width(_words(name), texts, is_prose=is_prose)
     for row in rows:
         table.add_row(*(escape(cell(value, name)) for name, value in row.items()))

@@ -140,6 +140,15 @@ def test_without_a_window_the_last_complete_one_is_run(cli: Cli, vendor: Vendor)
     assert moment(body["scheduledFor"]) == expected.end
 
 
+def test_an_earlier_end_of_the_window_is_not_taken_for_the_new_one(
+    cli: Cli, vendor: Vendor, db: Postgres
+) -> None:
+    add_run(db, datetime(2026, 3, 10, 10, tzinfo=UTC), "succeeded", fencing_token=3)
+    call = ("jobs", "run", HOURLY, "--window", "2026-03-10T10:00Z", "--timeout", "1", "--remote")
+    answer = cli(*call)
+    assert (answer.code, "has not ended" in answer.err) == (1, True)
+
+
 def test_waiting_has_an_end(cli: Cli, vendor: Vendor) -> None:
     answer = cli("jobs", "run", HOURLY, "--timeout", "1", "--remote")
     assert (answer.code, "has not ended" in answer.err) == (1, True)
