@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from analytics.worker import WORKER
+from cli.output import errors
 from local.database_url import connect
 from local.postgres import Server, scratch_database
 from local.runtime import LocalRuntime
@@ -51,9 +51,28 @@ def db(system: LocalRuntime) -> Iterator[Postgres]:
         yield opened
 
 
-def test_messages_are_sent_followed_and_measured(live: Cli, system: LocalRuntime) -> None:
-    sender = threading.Timer(1.0, lambda: system.control.send(QUEUE, [{"type": HOURLY}]))
-    sender.start()
+@pytest.fixture
+def once_followed(
+    monkeypatch: pytest.MonkeyPatch, system: LocalRuntime
+) -> Callable[[dict[str, str]], None]:
+    """Send a message as soon as `tail` says that it follows."""
+
+    def arrange(body: dict[str, str]) -> None:
+        unsent = [body]
+
+        def said(*_words: object, **_style: object) -> None:
+            if unsent:
+                system.control.send(QUEUE, [unsent.pop()])
+
+        monkeypatch.setattr(errors, "print", said)
+
+    return arrange
+
+
+def test_messages_are_sent_followed_and_measured(
+    live: Cli, system: LocalRuntime, once_followed: Callable[[dict[str, str]], None]
+) -> None:
+    once_followed({"type": HOURLY})
     followed = live("tail", QUEUE, "--limit", 1, "--json")
     assert followed.code == 0
     answer = json.loads(followed.out)
@@ -65,10 +84,11 @@ def test_messages_are_sent_followed_and_measured(live: Cli, system: LocalRuntime
     assert (load["queue"], load["messages"] >= 2, load["retries"]) == (QUEUE, True, 0)
 
 
-def test_a_message_that_dies_is_followed_to_its_letter(live: Cli, system: LocalRuntime) -> None:
+def test_a_message_that_dies_is_followed_to_its_letter(
+    live: Cli, once_followed: Callable[[dict[str, str]], None]
+) -> None:
     body = {"type": "analytics.nothing"}
-    sender = threading.Timer(1.0, lambda: system.control.send(QUEUE, [body]))
-    sender.start()
+    once_followed(body)
     followed = live("tail", QUEUE, "--limit", 2, "--json")
     acked, dead = (json.loads(line) for line in followed.out.splitlines())
     assert (acked["answer"], dead["answer"], dead["id"]) == ("ack", "dead", acked["id"])
