@@ -113,8 +113,7 @@ select not exists (
 -- For the next statement, whose hour the planner takes for a handful of visitors. A hundred thousand
 -- are not to be sorted, that costs a quarter of all; and those who were seen before are not to be
 -- fetched one by one, but in the order in which they lie.
-set local enable_sort = off;
-set local enable_indexscan = off
+select set_config('enable_sort', 'off', true), set_config('enable_indexscan', 'off', true)
 
 -- name: book_fresh_hour
 -- Book the events of an hour that has no cells, and whose day has none that come after: those that
