@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from itertools import islice, takewhile
 
 from cronsim import CronSim
@@ -96,11 +97,11 @@ class Schedule:
     def last_fire(self, now: datetime) -> datetime:
         """The newest planned time that is not after `now`."""
         just_after = now.astimezone(UTC).replace(second=0, microsecond=0) + timedelta(minutes=1)
-        return next(CronSim(self.cron, just_after, reverse=True))
+        return _last_fire(self.cron, just_after)
 
     def next_fire(self, now: datetime) -> datetime:
         """The first planned time after `now`."""
-        return next(CronSim(self.cron, now.astimezone(UTC)))
+        return _next_fire(self.cron, now.astimezone(UTC))
 
     def planned_for(self, window: Window) -> datetime:
         """The planned time of a window: the first fire at or after its end."""
@@ -151,6 +152,17 @@ class Schedule:
             windows.append(window)
             window = self.window_of(window.start)
         return windows[::-1]
+
+
+# Every tick asks for the planned times of the same windows as the tick before, each several times.
+@lru_cache(maxsize=1_024)
+def _next_fire(cron: str, now: datetime) -> datetime:
+    return next(CronSim(cron, now))
+
+
+@lru_cache(maxsize=64)
+def _last_fire(cron: str, before: datetime) -> datetime:
+    return next(CronSim(cron, before, reverse=True))
 
 
 def _iso(moment: datetime) -> str:

@@ -78,7 +78,7 @@ class Broker:
     max_retries: dict[str, int]
     waiting: list[Message] = field(default_factory=list)
     sent: int = 0
-    acked: set[str] = field(default_factory=set)
+    acked: dict[str, datetime] = field(default_factory=dict)  # id -> when last
     given_up: dict[str, Any] = field(default_factory=dict)  # id -> body, into a dead-letter queue
     lost: list[Message] = field(default_factory=list)
     is_calm: bool = False
@@ -120,7 +120,7 @@ class Broker:
             if unheard or delivered.answer is None:
                 self._again(delivered.message, now, self.rng.uniform(0, 30))
             elif delivered.answer == "ack":
-                self.acked.add(delivered.id)
+                self.acked[delivered.id] = now
             else:
                 self._again(delivered.message, now, delivered.delay_s)
 

@@ -16,6 +16,7 @@ from shared.errors import StorageError
 
 FAULTY = 0.15  # the part of the invocations that meet a fault
 STATEMENTS = 16  # within so many statements
+IDLE = b"I"  # a connection outside of a transaction
 KINDS = (
     "die before", "die after", "break before", "break after", "break after", "stall", "stall",
     "queue", "half a queue", "storage", "time used up",
@@ -39,6 +40,7 @@ class Invocation:
     stall: Callable[[], None]
     statements: int = 0
     is_dead: bool = False
+    met_trouble: bool = False  # something did go wrong
 
     def before(self, connection: FaultyConnection) -> None:
         if self.is_dead:
@@ -53,6 +55,7 @@ class Invocation:
         if self.kind == "stall":
             self.stall()
         if self.kind == "time used up":
+            self.met_trouble = True
             raise CpuLimitExceeded
 
     def after(self, connection: FaultyConnection, sql: str) -> None:
@@ -65,7 +68,7 @@ class Invocation:
             connection.break_off()
 
     def die(self) -> None:
-        self.is_dead = True
+        self.is_dead = self.met_trouble = True
         raise Died
 
 
@@ -99,7 +102,11 @@ class Prepared:
         self._statements: dict[str, Any] = {}
         self._last: Any = None
         # Invocations that overlap run on one thread here: none may wait long for another's lock.
-        self._connection.run("set lock_timeout = '20ms'; set deadlock_timeout = '10ms'")
+        # Over a handful of rows planning would cost more than running.
+        self._connection.run(
+            "set lock_timeout = '20ms'; set deadlock_timeout = '10ms';"
+            " set plan_cache_mode = force_generic_plan"
+        )
 
     def run(self, sql: str, **parameters: Any) -> Any:
         if not parameters:
@@ -117,6 +124,10 @@ class Prepared:
     @property
     def row_count(self) -> int:
         return int(self._last._context.row_count)
+
+    def roll_back(self) -> None:
+        if self._connection._transaction_status != IDLE:
+            self._connection.run("rollback")
 
     def close(self) -> None:
         self._connection.close()
@@ -167,12 +178,13 @@ class FaultyConnection:
 
     def break_off(self) -> None:
         """The network is gone; the server rolls back what was not committed."""
+        self._invocation.met_trouble = True
         self.close()
         raise InterfaceError("network error")
 
     def close(self) -> None:
         if self._real is not None:
-            self._real.run("rollback")
+            self._real.roll_back()
             self._pool.idle.append(self._real)
             self._real = None
 
@@ -188,7 +200,7 @@ class FaultyBinding:
         if self._invocation.is_dead:
             raise RuntimeError("nobody is there to send")
         if kind in ("queue", "half a queue"):
-            self._invocation.kind = None
+            self._invocation.kind, self._invocation.met_trouble = None, True
             messages = messages[: len(messages) // 2] if kind == "half a queue" else []
         for message in messages:
             self._take(message["body"], message.get("delaySeconds", 0))

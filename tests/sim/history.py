@@ -13,7 +13,10 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
-TYPES = ("email_sent", "email_delivered", "email_opened", "email_clicked", "page_visited")
+TYPES = (
+    "email_sent", "email_delivered", "email_opened", "email_clicked", "page_visited",
+    "content_download",
+)  # fmt: skip
 COUNTED = {
     "email_sent": "sent", "email_delivered": "delivered", "email_opened": "opened",
     "email_clicked": "clicked",
@@ -22,6 +25,7 @@ ORGANIZATIONS = [UUID(int=n << 120) for n in (1, 90, 200)]
 CONTACTS = [UUID(int=1_000 + n) for n in range(6)]
 SOURCES = [str(UUID(int=7)), str(UUID(int=8)).upper(), "not a campaign", None]
 EVENTS_A_DAY = 14
+EARLIER = 25
 LATE, LATE_MAX_H = 0.3, 30
 
 
@@ -46,6 +50,7 @@ class History:
     start: datetime
     end: datetime
     events: list[Event] = field(default_factory=list)
+    earlier: list[Event] = field(default_factory=list)  # before the first window
     letters: list[tuple[datetime, Any]] = field(default_factory=list)
     counters: list[tuple[datetime, str]] = field(default_factory=list)
 
@@ -53,6 +58,7 @@ class History:
     def draw(cls, rng: Random, start: datetime, days: int) -> History:
         history = cls(start, start + timedelta(days=days))
         history.events = [_event(rng, history) for _ in range(EVENTS_A_DAY * days)]
+        history.earlier = [_earlier(rng, start) for _ in range(EARLIER)]
         history.letters = list(_letters(rng, start, days))
         history.counters = list(_counters(rng, start, days))
         return history
@@ -115,6 +121,20 @@ def _event(rng: Random, history: History) -> Event:
         occurred,
         created,
         visible,
+    )
+
+
+def _earlier(rng: Random, start: datetime) -> Event:
+    """Activity of the month before, of which some grows too old to count while we look."""
+    oldest, newest = start - timedelta(days=30), start.replace(day=1)
+    at = oldest + rng.random() * (newest - oldest)
+    return Event(
+        UUID(int=rng.getrandbits(128)),
+        rng.choice(ORGANIZATIONS),
+        rng.choice(CONTACTS),
+        rng.choice(TYPES),
+        None,
+        *(at, at, start),
     )
 
 

@@ -1,0 +1,33 @@
+"""Tables and triggers of the simulator's own that note what was written, and from what.
+
+A score's row says which changes of the world its transaction had seen, so that the oracle can be
+asked for exactly those. What is rolled back is not noted.
+"""
+
+from __future__ import annotations
+
+SCHEMA = """
+create table sim.changes (number bigint primary key);
+create table sim.scores (
+    id bigint generated always as identity primary key,
+    changes bigint not null,
+    organization_id uuid not null,
+    contact_id uuid not null,
+    score jsonb
+);
+create function sim.note_score() returns trigger language plpgsql as $$
+begin
+    insert into sim.scores (changes, organization_id, contact_id, score)
+    values (
+        (select coalesce(max(number), 0) from sim.changes),
+        coalesce(new.organization_id, old.organization_id),
+        coalesce(new.contact_id, old.contact_id),
+        to_jsonb(new)
+    );
+    return null;
+end $$;
+create trigger sim_note after insert or update or delete on scoring.lead_scores
+for each row execute function sim.note_score();
+"""
+
+NOTE = "with noted as (insert into sim.changes values (:number)) "

@@ -1,0 +1,252 @@
+"""What must hold of scores, alerts and threshold events. Each check gives sentences, none good."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from shared.adapters.postgres import Postgres
+from tests.sim.people import STRANGER, Ask
+from tests.sim.saying import differences, some
+from tests.sim.scores import SLA_HOURS, Key, Known, Score, grade, score
+from tests.sim.simulation import Simulation
+
+NAMES = ("fit_score", "engagement_score", "intent_score")
+SAID = {"demographic": "fit", "engagement": "engagement", "intent": "intent"}
+THRESHOLDS = (20, 40, 60, 80)
+POINTS_OFF_MAX = 0.0051  # components are kept to the hundredth
+
+
+@dataclass(frozen=True)
+class Written:
+    """A score as it was committed, and how many changes of the world it had seen."""
+
+    key: Key
+    changes: int
+    row: dict[str, Any] | None  # None: removed
+
+    @property
+    def numbers(self) -> dict[str, int]:
+        assert self.row is not None
+        return {name: self.row[name] for name in NAMES}
+
+    @property
+    def t(self) -> datetime:
+        assert self.row is not None
+        return datetime.fromisoformat(self.row["scored_at"])
+
+    @property
+    def replaced(self) -> dict[str, float]:
+        """Categories that a message's context had replaced."""
+        assert self.row is not None
+        components = self.row["components"]
+        return {name: components[name] for name in SAID.values() if name in components}
+
+    def __str__(self) -> str:
+        return f"score of {self.key[1].int} at {self.t:%m-%d %H:%M:%S}"
+
+
+def written(db: Postgres) -> list[Written]:
+    """Every score that was ever committed, in order."""
+    return [
+        Written((row["organization_id"], row["contact_id"]), row["changes"], row["score"])
+        for row in db.rows("select * from sim.scores order by id")
+    ]
+
+
+def computations(simulation: Simulation, db: Postgres) -> Iterator[str]:
+    """Whatever was written was right, of its moment and of what was known; time never went back."""
+    known, seen = Known(), 0
+    newest: dict[Key, datetime] = {}
+    wrong: list[str] = []
+    for one in written(db):
+        for _, change in simulation.world.applied[seen : max(seen, one.changes)]:
+            change.effect(known)
+        seen = max(seen, one.changes)
+        if one.row is None:
+            newest.pop(one.key, None)
+            continue
+        if one.t < newest.get(one.key, one.t):
+            wrong.append(f"the {one} was taken back from {newest[one.key]}")
+        newest[one.key] = one.t
+        wrong += _wrong(one, known)
+    yield from some("was wrong when it was written", wrong)
+
+
+def _wrong(one: Written, known: Known) -> Iterator[str]:
+    """What differs from the oracle's account of a row."""
+    assert one.row is not None
+    if one.key not in known.contacts:
+        yield f"the {one} is nobody's"
+        return
+    expected = score(known, one.key, one.t)
+    parts = expected.parts | {f"{name}_score": n for name, n in one.replaced.items()}
+    if one.numbers != parts:
+        yield f"the {one} is {one.numbers} and not {parts}"
+    total = max(0, min(100, sum(one.numbers.values())))
+    if (one.row["total_score"], one.row["grade"]) != (total, grade(total)):
+        yield f"the {one} is {one.row['total_score']} {one.row['grade']} and not {total}"
+    yield from _wrong_components(one, expected)
+
+
+def _wrong_components(one: Written, expected: Score) -> Iterator[str]:
+    assert one.row is not None
+    points: dict[str, float] = {}
+    for name in SAID.values():
+        said = {name: one.replaced[name]} if name in one.replaced else getattr(expected, name)
+        points |= said
+    found = one.row["components"]
+    if found.keys() != points.keys() or any(
+        abs(found[name] - points[name]) > POINTS_OFF_MAX for name in points
+    ):
+        yield f"the components of the {one} are {found} and not {points}"
+    top = sorted(
+        ((name, n) for name, n in found.items() if n > 0), key=lambda pair: (-pair[1], pair[0])
+    )[:5]
+    if [(gain["factor"], gain["points"]) for gain in one.row["top_contributors"]] != top:
+        yield f"the top contributors of the {one} are {one.row['top_contributors']}"
+
+
+def final_scores(simulation: Simulation, db: Postgres) -> Iterator[str]:
+    """At the end every contact's score is that of the last window, and nobody waits for his."""
+    [last] = db.rows(
+        "select max(window_end) as t from ops.job_runs"
+        " where job_type = 'scoring.SignalDecay' and status = 'succeeded'"
+    )
+    known = simulation.world.known
+    rows = {
+        (row["organization_id"], row["contact_id"]): row
+        for row in db.rows("select * from scoring.lead_scores")
+    }
+    expected = {
+        key: score(known, key, max(last["t"], rows[key]["scored_at"] if key in rows else last["t"]))
+        for key in known.contacts
+    }
+    found = {key: {name: row[name] for name in NAMES} for key, row in rows.items()}
+    yield from differences("score", {k: one.parts for k, one in expected.items()}, found)
+    waiting = db.rows("select * from scoring.recompute_backlog")
+    yield from some("still waits in the backlog", waiting)
+
+
+def history(simulation: Simulation, db: Postgres) -> Iterator[str]:
+    """A row a contact and day: the day's last score."""
+    expected: dict[Key, dict[date, dict[str, int]]] = defaultdict(dict)
+    for one in written(db):
+        if one.row is None:
+            expected.pop(one.key, None)
+        else:
+            day = (one.t - timedelta(microseconds=1)).date()  # midnight ends a day
+            expected[one.key][day] = one.numbers | {"total_score": one.row["total_score"]}
+    found: dict[Key, dict[date, dict[str, int]]] = defaultdict(dict)
+    for row in db.rows("select * from scoring.score_history"):
+        key = (row.pop("organization_id"), row.pop("contact_id"))
+        found[key][row.pop("date")] = row
+    yield from differences("history", expected, found)
+
+
+def crossings(simulation: Simulation, db: Postgres) -> Iterator[str]:
+    """Each crossing was published once; twice, with the same id, only where something failed."""
+    expected: Counter[tuple[Any, ...]] = Counter()
+    totals: dict[Key, int] = defaultdict(int)
+    for one in written(db):
+        if one.row is None:
+            totals.pop(one.key, None)
+            continue
+        was, became = totals[one.key], one.row["total_score"]
+        totals[one.key] = became
+        for threshold in THRESHOLDS:
+            if (was >= threshold) != (became >= threshold):
+                direction = "up" if became > was else "down"
+                expected[*one.key, became, was, threshold, direction, one.t] += 1
+    sent: dict[str, list[Any]] = defaultdict(list)
+    for body, invocation in simulation.crossings:
+        sent[body["eventId"]].append((_crossed(body), invocation))
+    yield from some("crossing has two contents", [s for s in sent.values() if len(dict(s)) > 1])
+    found = Counter(copies[0][0] for copies in sent.values())
+    yield from differences("crossing", expected, found)
+    again = [
+        crossed
+        for copies in sent.values()
+        for crossed, invocation in copies[:-1]
+        if not invocation.met_trouble
+    ]
+    yield from some("was published again though nothing had failed", again)
+    yield from some("is still unpublished", db.rows("select * from scoring.threshold_outbox"))
+
+
+def _crossed(body: dict[str, Any]) -> tuple[Any, ...]:
+    data = body["data"]
+    return (
+        UUID(data["organizationId"]), UUID(data["contactId"]), data["score"],
+        data["previousScore"], data["threshold"], data["direction"],
+        datetime.fromisoformat(body["occurredAt"]),
+    )  # fmt: skip
+
+
+def alerts(simulation: Simulation, db: Postgres) -> Iterator[str]:
+    """Each signal with a tier opened one unless one was open; those past their time expired."""
+    [last] = db.rows(
+        "select max(window_end) as t from ops.job_runs"
+        " where job_type = 'scoring.AlertExpiry' and status = 'succeeded'"
+    )
+    expected = {}
+    for alert, tier in simulation.world.alerts.items():
+        deadline = alert.created_at + timedelta(hours=SLA_HOURS[tier])
+        status = "expired" if deadline <= last["t"] else "open"
+        if alert in simulation.world.acknowledged:
+            status = "acknowledged"
+        expired_at = deadline if status == "expired" else None
+        expected[*vars(alert).values()] = (tier, deadline, status, expired_at)
+    rows = db.rows("select * from scoring.signal_alerts")
+    found = {
+        tuple(row[name] for name in ("organization_id", "contact_id", "signal_type", "created_at")):
+        (row["priority"], row["deadline"], row["status"], row["expired_at"])
+        for row in rows
+    }  # fmt: skip
+    yield from differences("alert", expected, found)
+    if len(found) != len(rows):
+        yield f"{len(rows)} alerts were opened for {len(found)} signals"
+    yield from some("was seen", simulation.world.wrongs)
+
+
+def answers(simulation: Simulation, db: Postgres) -> Iterator[str]:
+    """Who asked for a score got one of that time, or a dead letter that says why not."""
+    letters: dict[str, list[str]] = defaultdict(list)
+    for row in db.rows("select body, reason from ops.dead_letters"):
+        body = row["body"]
+        if isinstance(body, dict) and str(body.get("correlationId", "")).startswith("ask-"):
+            letters[body["correlationId"]].append(row["reason"])
+    scored: dict[Key, list[Written]] = defaultdict(list)
+    for one in written(db):
+        if one.row is not None:
+            scored[one.key].append(one)
+    for ask, message in simulation.asked:
+        answered_at = simulation.broker.acked.get(message.id)
+        if message.id in simulation.broker.given_up:
+            continue  # the platform buried it: the check of messages looks for its row
+        if answered_at is None:
+            yield f"{ask.name} was never answered"
+            continue
+        within = [one for one in scored[ask.key] if message.sent_at <= one.t <= answered_at]
+        yield from _answer(ask, within, letters[ask.name])
+
+
+def _answer(ask: Ask, within: list[Written], reasons: list[str]) -> Iterator[str]:
+    if len(reasons) > 1 or not {*reasons} <= {"unknown_contact", "exhausted"}:
+        yield f"{ask.name} died of {reasons}"
+    if not within and not reasons:
+        yield f"{ask.name} was acked and nobody scored"
+    if ask.key == STRANGER and not reasons:
+        yield f"{ask.name} asks for a stranger and did not die"
+    if ask.context and within and not reasons:
+        said = {SAID[name]: math.floor(points + 0.5) for name, points in ask.context.items()}
+        if not any(one.replaced == said for one in within):
+            yield f"{ask.name} says {said}, which no score heeded"
+
+
+CHECKS = (computations, final_scores, history, crossings, alerts, answers)
