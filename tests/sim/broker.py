@@ -86,7 +86,9 @@ class Broker:
     def send(self, queue: str, body: Any, now: datetime, delay_s: float = 0) -> Message:
         """Take a message; now and then it will be delivered twice."""
         self.sent += 1
-        visible = now + timedelta(seconds=delay_s + self.rng.uniform(0.5, 5))
+        # What is sent together mostly comes together.
+        on_its_way_s = self.rng.choice([1, 1, 1, self.rng.uniform(0.5, 5)])
+        visible = now + timedelta(seconds=delay_s + on_its_way_s)
         message = Message(f"m{self.sent}", queue, body, now, visible)
         self.waiting.append(message)
         if not self.is_calm and self.rng.random() < DUPLICATED:

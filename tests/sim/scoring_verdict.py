@@ -135,18 +135,18 @@ def final_scores(simulation: Simulation, db: Postgres) -> Iterator[str]:
 
 def history(simulation: Simulation, db: Postgres) -> Iterator[str]:
     """A row a contact and day: the day's last score."""
-    expected: dict[Key, dict[date, dict[str, int]]] = defaultdict(dict)
+    expected: dict[tuple[Key, date], dict[str, int]] = {}
     for one in written(db):
         if one.row is None:
-            expected.pop(one.key, None)
+            expected = {known: row for known, row in expected.items() if known[0] != one.key}
         else:
             day = (one.t - timedelta(microseconds=1)).date()  # midnight ends a day
-            expected[one.key][day] = one.numbers | {"total_score": one.row["total_score"]}
-    found: dict[Key, dict[date, dict[str, int]]] = defaultdict(dict)
+            expected[one.key, day] = one.numbers | {"total_score": one.row["total_score"]}
+    found = {}
     for row in db.rows("select * from scoring.score_history"):
-        key = (row.pop("organization_id"), row.pop("contact_id"))
-        found[key][row.pop("date")] = row
-    yield from differences("history", expected, found)
+        key = ((row.pop("organization_id"), row.pop("contact_id")), row.pop("date"))
+        found[key] = row
+    yield from differences("day's score", expected, found)
 
 
 def crossings(simulation: Simulation, db: Postgres) -> Iterator[str]:

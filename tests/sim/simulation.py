@@ -7,14 +7,13 @@ from collections.abc import Callable, Coroutine, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache, partial
+from functools import partial
 from itertools import count
 from random import Random
 from typing import Any
 from unittest.mock import patch
 
 from cronsim import CronSim
-from pg8000 import converters
 
 from analytics import sharding
 from analytics.worker import WORKER as ANALYTICS
@@ -266,16 +265,11 @@ class Simulation:
     def _small_shards(self) -> Any:
         """Every second seed splits its windows, as a large platform would."""
         with ExitStack() as patches:
-            patches.enter_context(patch("pg8000.converters.array_string_escape", escaped))
             if self.seed % 2:
                 patches.enter_context(patch.object(sharding, "SHARD_EVENTS_TARGET", EVENTS_A_SHARD))
                 for place, value in SMALL_SHARDS.items():
                     patches.enter_context(patch(place, value))
             yield
-
-
-# Ticks send the same times over and over; escaping them took a sixth of a simulation.
-escaped = lru_cache(maxsize=10_000)(converters.array_string_escape)
 
 
 def run(work: Coroutine[Any, Any, Any]) -> Any:
