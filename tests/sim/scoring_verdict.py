@@ -225,25 +225,50 @@ def answers(simulation: Simulation, db: Postgres) -> Iterator[str]:
     for one in written(db):
         if one.row is not None:
             scored[one.key].append(one)
-    for ask, message in simulation.asked:
-        answered_at = simulation.broker.acked.get(message.id)
-        if message.id in simulation.broker.given_up:
-            continue  # the platform buried it: the check of messages looks for its row
-        if answered_at is None:
-            yield f"{ask.name} was never answered"
-            continue
-        within = [one for one in scored[ask.key] if message.sent_at <= one.t <= answered_at]
-        yield from _answer(ask, within, letters[ask.name])
+    spans = [
+        Span(ask, message.sent_at, simulation.broker.acked.get(message.id))
+        for ask, message in simulation.asked
+        # what the platform gave up is looked for by the check of messages
+        if message.id not in simulation.broker.given_up
+    ]
+    for span in spans:
+        yield from _answer(span, scored[span.ask.key], letters[span.ask.name], spans)
 
 
-def _answer(ask: Ask, within: list[Written], reasons: list[str]) -> Iterator[str]:
+@dataclass(frozen=True)
+class Span:
+    """From when a message was sent until it was acked for the last time."""
+
+    ask: Ask
+    sent_at: datetime
+    acked_at: datetime | None
+
+    def has(self, moment: datetime) -> bool:
+        return self.acked_at is not None and self.sent_at <= moment <= self.acked_at
+
+    def is_alone(self, others: list[Span]) -> bool:
+        """Of two contexts in a batch the last holds: which one that is, only the batch knows."""
+        return not any(
+            other is not self
+            and other.ask.key == self.ask.key
+            and (self.has(other.sent_at) or other.has(self.sent_at))
+            for other in others
+        )
+
+
+def _answer(
+    span: Span, scored: list[Written], reasons: list[str], spans: list[Span]
+) -> Iterator[str]:
+    ask, within = span.ask, [one for one in scored if span.has(one.t)]
+    if span.acked_at is None:
+        yield f"{ask.name} was never answered"
     if len(reasons) > 1 or not {*reasons} <= {"unknown_contact", "exhausted"}:
         yield f"{ask.name} died of {reasons}"
     if not within and not reasons:
         yield f"{ask.name} was acked and nobody scored"
     if ask.key == STRANGER and not reasons:
         yield f"{ask.name} asks for a stranger and did not die"
-    if ask.context and within and not reasons:
+    if ask.context and within and not reasons and span.is_alone(spans):
         said = {SAID[name]: math.floor(points + 0.5) for name, points in ask.context.items()}
         if not any(one.replaced == said for one in within):
             yield f"{ask.name} says {said}, which no score heeded"
