@@ -38,7 +38,13 @@ where job_type = :job_type and window_start = :window_start and window_end = :wi
     and shard = '' and status in ('sharded', 'dead') and fencing_token = :run
 
 -- name: finish_run
--- Success counts only with the newest token.
+-- Success counts only with the newest token. A window that was run whole leaves no shards of an
+-- earlier split behind: nobody will ever run them.
+with void as (
+    delete from ops.job_runs
+    where job_type = :job_type and window_start = :window_start and window_end = :window_end
+        and shard <> '' and cast(:shard as text) = ''
+)
 update ops.job_runs set
     status = 'succeeded',
     finished_at = :now,

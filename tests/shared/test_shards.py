@@ -101,6 +101,20 @@ def test_a_window_that_is_split_anew_voids_its_old_shards(database: str) -> None
     assert set(runs(database).values()) == {"succeeded"}
 
 
+def test_a_window_that_is_run_whole_leaves_no_shards_behind(database: str) -> None:
+    """They would stay queued for ever, under a window that has succeeded."""
+
+    async def whole(run: Run) -> Outcome:
+        return Done()
+
+    outside = world(database)
+    old = split(outside, id="one")
+    deliver(outside, hour_message(), handler=whole, id="two")
+    assert runs(database) == {WINDOW: "succeeded"}
+    assert deliver(outside, old[0], id="late").answer == "ack"
+    assert runs(database) == {WINDOW: "succeeded"}
+
+
 def test_a_shard_of_an_old_split_cannot_stand_for_one_of_the_new(database: str) -> None:
     """Both are called 1/3 and both hold token 1, but they may cover different organisations."""
     outside = world(database)

@@ -23,7 +23,9 @@ ENQUEUED_MAX = 3  # a message a window, on average over all faults
 def problems(simulation: Simulation) -> list[str]:
     """Everything that is wrong after a run, in sentences."""
     with closing(Postgres(lambda: connect(simulation.url))) as db:
-        checks = (messages, thrift, crashes, ledger, probes, rollups, months, campaigns, counters)
+        checks = (
+            messages, thrift, crashes, ledger, shards, probes, rollups, months, campaigns, counters,
+        )  # fmt: skip
         every = checks + scoring_verdict.CHECKS
         return [problem for check in every for problem in check(simulation, db)]
 
@@ -80,6 +82,17 @@ def ledger(simulation: Simulation, db: Postgres) -> Iterator[str]:
                 continue
             if row["status"] != "succeeded":
                 yield f"{job.type} {window} is {row['status']}"
+
+
+def shards(simulation: Simulation, db: Postgres) -> Iterator[str]:
+    """Under a window that has succeeded nothing waits for ever."""
+    unfinished = db.rows(
+        "select run.job_type, run.window_start, run.shard, run.status from ops.job_runs as run"
+        " join ops.job_runs as whole using (job_type, window_start, window_end)"
+        " where run.shard <> '' and whole.shard = '' and whole.status = 'succeeded'"
+        " and run.status <> 'succeeded'"
+    )
+    yield from some("is left of a split", unfinished)
 
 
 def _may_skip(simulation: Simulation, row: Row) -> bool:
