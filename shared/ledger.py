@@ -71,11 +71,11 @@ def start(
     now: datetime,
 ) -> Lease | Busy | Obsolete:
     """Take the lease of a run, unless another has it or the message is obsolete."""
-    if key.shard and not db.rows(SQL["split_stands"], **key.parameters(), run=key.shard.run):
-        return Obsolete()
+    split = key.shard.run if key.shard else 0
     claimed = db.rows(
         SQL["start_run"],
         **key.parameters(),
+        split=split,
         trigger=trigger,
         message_id=message_id,
         scheduled_for=planned,
@@ -84,7 +84,7 @@ def start(
     )
     if claimed:
         return Lease(key, claimed[0]["fencing_token"])
-    found = db.rows(SQL["run_state"], **key.parameters())
+    found = db.rows(SQL["run_state"], **key.parameters(), split=split)
     if not found or found[0]["status"] == "succeeded":
         return Obsolete()
     [row] = found

@@ -1,13 +1,18 @@
 -- name: start_run
 -- Take a window's lease: a new row, or one that nobody holds. No row comes back where somebody
--- does, or where this very message has succeeded before.
+-- does, where this very message has succeeded before, or for a shard whose split does not stand.
+-- One that a sibling's death took with it stands: its shards go on, and redriving the dead one
+-- completes it.
 insert into ops.job_runs as run (
     job_type, window_start, window_end, shard, status, trigger, attempts, message_id,
     scheduled_for, lease_until, fencing_token, started_at
 )
-values (
-    :job_type, :window_start, :window_end, :shard, 'running', :trigger, 1, :message_id,
-    :scheduled_for, :lease_until, 1, :now
+select :job_type, :window_start, :window_end, :shard, 'running', :trigger, 1, :message_id,
+    cast(:scheduled_for as timestamptz), cast(:lease_until as timestamptz), 1, cast(:now as timestamptz)
+where cast(:shard as text) = '' or exists (
+    select 1 from ops.job_runs as whole
+    where whole.job_type = :job_type and whole.window_start = :window_start and whole.window_end = :window_end
+        and whole.shard = '' and whole.status in ('sharded', 'dead') and whole.fencing_token = :split
 )
 on conflict (job_type, window_start, window_end, shard) do update set
     status = 'running',
@@ -24,18 +29,15 @@ where not (run.status = 'running' and run.lease_until > :now)
 returning run.fencing_token
 
 -- name: run_state
--- Why a lease was refused.
+-- Why a lease was refused; no row where a shard's split does not stand.
 select status, lease_until
 from ops.job_runs
 where job_type = :job_type and window_start = :window_start and window_end = :window_end and shard = :shard
-
--- name: split_stands
--- Whether the run that made a shard is still the newest of its window. One that a sibling's death
--- took with it stands: its shards go on, and redriving the dead one completes it.
-select 1
-from ops.job_runs
-where job_type = :job_type and window_start = :window_start and window_end = :window_end
-    and shard = '' and status in ('sharded', 'dead') and fencing_token = :run
+    and (cast(:shard as text) = '' or exists (
+        select 1 from ops.job_runs as whole
+        where whole.job_type = :job_type and whole.window_start = :window_start and whole.window_end = :window_end
+            and whole.shard = '' and whole.status in ('sharded', 'dead') and whole.fencing_token = :split
+    ))
 
 -- name: finish_run
 -- Success counts only with the newest token. A window that was run whole leaves no shards of an

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -113,6 +115,37 @@ def test_a_window_that_is_run_whole_leaves_no_shards_behind(database: str) -> No
     assert runs(database) == {WINDOW: "succeeded"}
     assert deliver(outside, old[0], id="late").answer == "ack"
     assert runs(database) == {WINDOW: "succeeded"}
+
+
+def test_a_shard_that_stalls_before_it_begins_takes_nothing_from_a_newer_split(
+    database: str,
+) -> None:
+    """Its namesake has succeeded meanwhile, and would be left running for ever."""
+    outside = world(database)
+    old = split(outside, id="one")
+
+    class Stalling(Postgres):
+        """After the first statement all else happens."""
+
+        is_first = True
+
+        def meanwhile(self) -> None:
+            for n, body in enumerate(split(outside, id="two")):
+                deliver(outside, body, id=f"new{n}")
+
+        def rows(self, sql: str, **parameters: Any) -> list[Any]:
+            found = super().rows(sql, **parameters)
+            if self.is_first:
+                self.is_first = False
+                thread = Thread(target=self.meanwhile)
+                thread.start()
+                thread.join()
+            return found
+
+    ports = replace(outside.ports(), db=Stalling(lambda: connect(database)))
+    stalled = FakeDelivery(old[0], id="stalled")
+    asyncio.run(consume(batch(stalled), toy(hourly=splitting), ports))
+    assert set(runs(database).values()) == {"succeeded"}
 
 
 def test_a_shard_of_an_old_split_cannot_stand_for_one_of_the_new(database: str) -> None:
