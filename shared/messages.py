@@ -69,8 +69,8 @@ class Shard(Data):
     until_organization: UUID | None = None
     first_contact: UUID | None = None
     until_contact: UUID | None = None
-    first_part: str = Field(default="", max_length=100)
-    until_part: str = Field(default="", max_length=100)
+    first_part: str | None = Field(default=None, max_length=100)
+    until_part: str | None = Field(default=None, max_length=100)
 
     @property
     def key(self) -> str:

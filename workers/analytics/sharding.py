@@ -60,7 +60,8 @@ def _edge(side: str, size: Size | None) -> dict[str, Any]:
     """Where a shard begins or ends; nothing where it is open."""
     if size is None:
         return {}
-    return {f"{side}Organization": size.organization_id, f"{side}Part": size.part}
+    part = {f"{side}Part": size.part} if size.part else {}
+    return {f"{side}Organization": size.organization_id} | part
 
 
 def bounds(shard: Shard | None) -> dict[str, Any]:
@@ -72,7 +73,7 @@ def bounds(shard: Shard | None) -> dict[str, Any]:
     whole = shard or Shard(index=1, of=1)
     return {
         "first_organization": whole.first_organization,
-        "first_part": whole.first_part,
+        "first_part": whole.first_part or "",
         "until_organization": whole.until_organization,
-        "until_part": whole.until_part,
+        "until_part": whole.until_part or "",
     }

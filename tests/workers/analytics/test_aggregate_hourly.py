@@ -171,7 +171,7 @@ def test_events_of_the_last_hour_that_were_only_just_ingested_count(warehouse: W
 
 
 def test_an_event_that_came_too_late_for_a_run_that_is_late_itself(warehouse: Warehouse) -> None:
-    """The run of 9:00 already sees an event that is the next run's: the contact is in one of them."""
+    """The run of 9:00 already sees an event that is the next run's to book."""
     warehouse.add(1, 1, "email_opened", at(9.5))
     warehouse.run(hour_window(8))
     warehouse.add(1, 1, "email_opened", at(8.5), created=at(10.2))

@@ -42,7 +42,7 @@ def test_an_organisation_that_is_too_large_is_cut_between_its_parts() -> None:
     firsts = [(shard.first_organization, shard.first_part) for shard in shards]
     untils = [(shard.until_organization, shard.until_part) for shard in shards]
     cuts = [(org(2), "a"), (org(2), "b"), (org(2), "c")]
-    assert (firsts, untils) == ([(None, ""), *cuts], [*cuts, (None, "")])
+    assert (firsts, untils) == ([(None, None), *cuts], [*cuts, (None, None)])
 
 
 def test_shards_follow_the_counted_rows() -> None:
