@@ -18,9 +18,11 @@ SABOTEUR = Path(__file__).parent / "saboteur" / "entry.py"
 
 
 def sabotaged_project(folder: Path) -> Path:
-    """A copy of the project whose analytics worker has the saboteur for its entry."""
+    """A copy of the project whose analytics worker has the saboteur for its entry, and batches as
+    large as the platform allows, for which nobody waits."""
     config = copied_project(folder)
-    config.write_text(config.read_text().replace("max_batch_timeout = 5", "max_batch_timeout = 0"))
+    topology = config.read_text().replace("max_batch_timeout = 5", "max_batch_timeout = 0")
+    config.write_text(topology.replace("max_batch_size = 10\n", "max_batch_size = 100\n"))
     worker = folder / "workers" / "analytics"
     (worker / "entry.py").rename(worker / "own_entry.py")
     shutil.copy(SABOTEUR, worker)
