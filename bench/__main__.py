@@ -10,7 +10,7 @@ import typer
 from bench.measure import report
 from bench.world import machine, world
 
-BENCHMARKS = ("hourly", "flatness", "reports", "dispatch", "growth")
+BENCHMARKS = ("hourly", "flatness", "reports", "dispatch", "growth", "load")
 
 
 def main(

@@ -4,10 +4,17 @@ import { emit } from "./events.mjs";
 
 const SETTLED = /^QUEUE (\S+) (\d+)\/(\d+)/;
 
-/** `onFailedBatch(queue, n)`: the broker has settled n of the queue's batches, the last with failures. */
+/**
+ * `onFailedBatch(queue, n)`: the broker has settled n of the queue's batches, the last with failures.
+ * `startAnew()` is for a broker that has: it counts from nothing.
+ */
 export function brokerLog(Log, LogLevel, onFailedBatch) {
   const settled = new Map(); // queue -> batches
   return new (class extends Log {
+    startAnew() {
+      settled.clear();
+    }
+
     logWithLevel(level, message) {
       const text = stripVTControlCharacters(message);
       const [, queue, acked, total] = text.match(SETTLED) ?? [];

@@ -15,8 +15,33 @@ async function load() {
   const response = await ownEnv.LOCAL_SERVER.fetch("http://local/site");
   const interpreter = await boot(worker, await response.arrayBuffer(), publicEnv(new Points()));
   interpreter.bootMs = Math.round(performance.now() - started);
+  expectCrash(interpreter);
   if (response.headers.get("bytecode") === "wanted") await keepBytecode(interpreter);
   return interpreter;
+}
+
+/**
+ * An interpreter that has crashed answers nothing more. Production ends its isolate with every event
+ * in it, and starts another for the next one.
+ */
+function expectCrash(interpreter) {
+  interpreter.endings = new Set(); // one an event
+  interpreter.pyodide._api.on_fatal = async (error) => {
+    interpreter.hasCrashed = true;
+    for (const end of interpreter.endings) end(new Error(`the interpreter has crashed: ${error}`));
+    if ((await current) === interpreter) current = undefined;
+  };
+}
+
+/** Settles as `running` does, or rejects when the interpreter crashes. */
+async function unlessCrashed(interpreter, running) {
+  const { promise: crash, reject: end } = Promise.withResolvers();
+  interpreter.endings.add(end);
+  try {
+    return await Promise.race([running, crash]);
+  } finally {
+    interpreter.endings.delete(end);
+  }
 }
 
 async function keepBytecode({ pyodide }) {
@@ -47,9 +72,9 @@ export default class extends WorkerEntrypoint {
       const interpreter = await (current ??= load());
       const instance = interpreter.Default(this.ctx, publicEnv(points));
       try {
-        return await run(interpreter, instance);
+        return await unlessCrashed(interpreter, run(interpreter, instance));
       } finally {
-        instance.destroy?.();
+        if (!interpreter.hasCrashed) instance.destroy?.();
       }
     } catch (error) {
       const traceback = tracebackOf(error);

@@ -92,7 +92,7 @@ export function ledgerWorker(queues, hosts, compatibilityDate) {
 }
 
 /** What all workers share. The ledger is the first worker: miniflare sends it our own requests. */
-export function miniflareOptions({ workers, persist, log, onLine }) {
+export function miniflareOptions({ workers, persist, log, onLine, onRestart }) {
   return {
     workers,
     host: "127.0.0.1",
@@ -100,6 +100,7 @@ export function miniflareOptions({ workers, persist, log, onLine }) {
     log,
     cf: false,
     handleStructuredLogs: onLine,
+    unsafeHandleRuntimeRestart: onRestart,
     ...(persist && { resourcePersistencePath: persist }),
     telemetry: { enabled: false },
   };

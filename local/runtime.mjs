@@ -16,6 +16,7 @@ export class Runtime {
   #shared; // the files that every worker gets: vendored packages and our own
   #watchdog;
   #bytecode; // of the shared files
+  #log;
   #staged = new Map(); // worker -> its own files
 
   constructor(config) {
@@ -33,17 +34,31 @@ export class Runtime {
     await Promise.all(this.workers.map((worker) => this.#stage(worker)));
     const hosts = this.isNative ? [] : this.workers.map((worker) => worker.name);
     const ledger = ledgerWorker(this.queues, hosts, this.workers[0].options.compatibilityDate);
+    this.#log = brokerLog(Log, LogLevel, (...failed) => this.#onFailedBatch(...failed));
     const options = miniflareOptions({
       workers: [ledger, ...this.#workerOptions()],
       persist: this.config.persist,
-      log: brokerLog(Log, LogLevel, (...failed) => this.#onFailedBatch(...failed)),
+      log: this.#log,
       onLine: onRuntimeLine,
+      onRestart: () => this.#onRestart(),
     });
     this.#miniflare = new Miniflare(convertV4MiniflareOptions(options));
     await this.#miniflare.ready.catch((error) => {
       throw startFailure(error, this.isNative);
     });
+    this.#watchProcesses();
+  }
+
+  #watchProcesses() {
+    this.#watchdog?.kill();
     this.#watchdog = watchOver(this.processes().map(({ pid }) => pid));
+  }
+
+  /** workerd was ended from without, and miniflare has started another: its broker is empty. */
+  #onRestart() {
+    this.#log.startAnew();
+    this.#watchProcesses();
+    emit("restarted", { pids: this.processes().map(({ pid }) => pid) });
   }
 
   processes() {

@@ -2,6 +2,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.e2e.sabotage import Sabotaged, sabotaged_project
 from tests.e2e.system import System, started
 
 
@@ -17,3 +18,18 @@ def system(running_system: System) -> System:
     """The one system of all tests, with nothing in it."""
     running_system.forget()
     return running_system
+
+
+@pytest.fixture(scope="session")
+def running_saboteur(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sabotaged]:
+    folder = tmp_path_factory.mktemp("saboteur")
+    with started(sabotaged_project(folder), metrics=folder / "metrics.jsonl") as system:
+        yield Sabotaged(system)
+
+
+@pytest.fixture
+def sabotaged(running_saboteur: Sabotaged) -> Sabotaged:
+    """The one system in which things go wrong: nothing in it, and nothing planned."""
+    running_saboteur.plan()
+    running_saboteur.system.forget()
+    return running_saboteur

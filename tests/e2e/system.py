@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,21 +16,40 @@ from analytics.worker import WORKER
 from local.database_url import connect
 from local.migrations import migrate
 from local.postgres import Server, temporary_server
-from local.runtime import Control, Event, LocalRuntime
+from local.runtime import ROOT, Control, Event, LocalRuntime
 from shared.ports import Row
+from tests.e2e.wire import Wire
 from tests.shared.toy import rows_of
 
 QUEUE = WORKER.queue.name
 HOURLY = "0 * * * *"
 DAY = datetime(2026, 3, 10, tzinfo=UTC)
 ORGANIZATION = UUID(int=1)
+BUCKET = "mauntic-warmup-counters"
+
+
+def hour(end: int, **fields: Any) -> dict[str, Any]:
+    """The message for the hour of the day that ends then."""
+    planned = DAY + timedelta(hours=end)
+    return {"type": "analytics.aggregate-hourly", "scheduledFor": planned.isoformat()} | fields
+
+
+def until(condition: Callable[[], bool], timeout_s: float = 15) -> None:
+    """Wait for something that comes soon."""
+    end = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < end, "it did not come to pass"
+        time.sleep(0.05)
 
 
 class System:
     """The runtime, its database, and what its workers have logged."""
 
-    def __init__(self, server: Server, runtime: LocalRuntime, events: list[Event]) -> None:
+    def __init__(
+        self, server: Server, wire: Wire, runtime: LocalRuntime, events: list[Event]
+    ) -> None:
         self.server = server
+        self.wire = wire
         self.runtime = runtime
         self.events = events
 
@@ -70,18 +92,29 @@ class System:
 
     def logged(self, name: str) -> list[dict[str, Any]]:
         """The fields of the workers' events of that name."""
-        lines = [event.get("fields") or event for event in self.events]
-        return [line for line in lines if line.get("event") == name or line.get("name") == name]
+        texts = [event["text"] for event in self.events if event.get("worker")]
+        lines = [json.loads(text) for text in texts if text.startswith("{")]
+        return [line for line in lines if line["event"] == name]
+
+    def put(self, *keys: str) -> None:
+        """Objects in the bucket of warm-up counters."""
+        for key in keys:
+            self.control.http.put(f"/r2/{BUCKET}/{key}", content=b"{}").raise_for_status()
+
+    def keys(self) -> list[str]:
+        return [found["key"] for found in self.control.objects(BUCKET)]
 
     def forget(self) -> None:
         """Empty every table that a test may have written."""
         self.settle()
         self.run(
             "truncate analytics.contact_activity, analytics.hourly_cells, analytics.locked_days,"
-            " analytics.event_aggregates, ops.job_runs, ops.dead_letters, ops.message_failures,"
-            " ops.schedules;"
+            " analytics.event_aggregates, analytics.campaign_daily_stats, ops.job_runs,"
+            " ops.dead_letters, ops.message_failures, ops.schedules;"
             " drop trigger if exists trouble on analytics.hourly_cells"
         )
+        for key in self.keys():
+            self.control.http.delete(f"/r2/{BUCKET}/{key}").raise_for_status()
         self.events.clear()
 
     def add_events(self, *hours: float) -> None:
@@ -109,21 +142,30 @@ class System:
         self.run("drop trigger trouble on analytics.hourly_cells")
 
 
+def copied_project(folder: Path) -> Path:
+    """A copy of all that workers are built from, to be changed; its wrangler.toml."""
+    for name in ("shared", "workers"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "tools").mkdir()
+    shutil.copy(ROOT / "tools" / "bundle.py", folder / "tools")
+    return Path(shutil.copy(ROOT / "wrangler.toml", folder))
+
+
 @contextmanager
 def started(
     config: Path | None = None, variables: dict[str, str] | None = None, metrics: Path | None = None
 ) -> Iterator[System]:
     """The system, up."""
     events: list[Event] = []
-    with temporary_server() as server:
+    options: dict[str, Any] = {"config": config} if config else {}
+    with temporary_server() as server, Wire(server.url) as wire:
         migrate(server.url)
-        options: dict[str, Any] = {"config": config} if config else {}
         with LocalRuntime(
-            server.url,
+            wire.url,
             envs=["analytics"],
             variables=variables or {},
             metrics_file=metrics,
             on_event=events.append,
             **options,
         ) as runtime:
-            yield System(server, runtime, events)
+            yield System(server, wire, runtime, events)

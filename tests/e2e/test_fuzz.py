@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from analytics.worker import WORKER
+from tests.e2e.sabotage import Sabotaged
 from tests.e2e.system import DAY, QUEUE, System
 
 pytestmark = pytest.mark.e2e
@@ -26,6 +27,8 @@ TYPES: list[Any] = [
     {},
     "ANALYTICS.AGGREGATE-HOURLY",
 ]
+# What is right is run: mostly a job that costs little.
+GOOD_TYPES = ["analytics.aggregate-hourly", *["analytics.reset-warmup-daily"] * 5]
 TEXTS = [
     "",
     "x" * 5_000,
@@ -69,7 +72,7 @@ def nested(depth: int, opening: str = "[", closing: str = "]") -> Any:
 def body(rng: random.Random) -> Any:
     """A body: nonsense, a message with something wrong in it, or one that is nearly right."""
     hour = (DAY + timedelta(hours=rng.randrange(1, 25))).isoformat()
-    good = {"type": "analytics.aggregate-hourly", "scheduledFor": hour}
+    good = {"type": rng.choice(GOOD_TYPES), "scheduledFor": hour}
     match rng.randrange(12):
         case 0:
             return value(rng)
@@ -106,8 +109,10 @@ def send(system: System, bodies: list[Any]) -> None:
     assert answer.json() == {"sent": len(bodies)}
 
 
-@pytest.mark.timeout(180)
-def test_ten_thousand_bodies_are_each_answered(system: System) -> None:
+@pytest.mark.timeout(300)
+def test_ten_thousand_bodies_are_each_answered(sabotaged: Sabotaged) -> None:
+    """In the largest batches that there are. (Nothing is sabotaged.)"""
+    system = sabotaged.system
     rng = random.Random(20260310)
     started = len(system.control.metrics())
     for _ in range(BODIES // WAVE):
@@ -123,4 +128,5 @@ def test_ten_thousand_bodies_are_each_answered(system: System) -> None:
     assert reasons <= {"invalid", "unknown_type", "too_early"}
     crashed = [event for event in system.events if "job.crashed" in str(event)]
     assert crashed == []
-    assert set(system.statuses().values()) == {"succeeded"}
+    statuses = {row["status"] for row in system.rows("select distinct status from ops.job_runs")}
+    assert statuses == {"succeeded"}

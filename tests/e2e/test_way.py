@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import threading
 import time
 from contextlib import closing
 from datetime import timedelta
@@ -14,17 +12,10 @@ from typing import Any
 import pytest
 
 from local.database_url import connect
-from local.runtime import ROOT
 from shared.points import checked_point
-from tests.e2e.system import DAY, QUEUE, System, started
+from tests.e2e.system import DAY, QUEUE, System, copied_project, hour, started, until
 
 pytestmark = pytest.mark.e2e
-
-
-def hour(end: int, **fields: Any) -> dict[str, Any]:
-    """The message for the hour of the day that ends then."""
-    planned = DAY + timedelta(hours=end)
-    return {"type": "analytics.aggregate-hourly", "scheduledFor": planned.isoformat()} | fields
 
 
 def test_from_tick_to_rows(system: System) -> None:
@@ -123,13 +114,8 @@ def test_every_line_is_an_event_and_every_point_is_valid(system: System) -> None
 
 def test_what_the_platform_gives_up_arrives_raw_and_is_explained(tmp_path: Path) -> None:
     """With no retry left to the queue, a failed message goes to the dead letters as it came."""
-    for name in ("shared", "workers"):
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-    (tmp_path / "tools").mkdir()
-    shutil.copy(ROOT / "tools" / "bundle.py", tmp_path / "tools")
-    config = tmp_path / "wrangler.toml"
-    topology = (ROOT / "wrangler.toml").read_text()
-    config.write_text(topology.replace("max_retries = 5", "max_retries = 0"))
+    config = copied_project(tmp_path)
+    config.write_text(config.read_text().replace("max_retries = 5", "max_retries = 0"))
     with started(config) as system:
         system.add_events(9.1)
         system.trouble("40001")
@@ -140,11 +126,3 @@ def test_what_the_platform_gives_up_arrives_raw_and_is_explained(tmp_path: Path)
         assert letter["error"] == "DatabaseError:40001: 40001: trouble"
         assert letter["body"] == hour(10)
         assert letter["job_type"] == "analytics.aggregate-hourly"
-
-
-def until(condition: Any, timeout_s: float = 15) -> None:
-    """Wait for something that comes soon."""
-    end = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < end, "it did not come to pass"
-        threading.Event().wait(0.05)

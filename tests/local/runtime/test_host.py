@@ -90,6 +90,18 @@ def test_a_hanging_handler_is_ended_by_the_runtime(server: Server) -> None:
     assert server.ask("/seen")["instances"]  # and the worker lives on
 
 
+def test_a_crashed_interpreter_is_followed_by_another(server: Server) -> None:
+    """As production ends the isolate: what it has in hand fails, the next event is answered."""
+    with ThreadPoolExecutor() as pool:
+        other = pool.submit(server.fetch, "/slow?seconds=60")
+        while len(server.ask("/seen")["instances"]) < 2:  # the other's and this one
+            pass
+        answers = [server.fetch("/crash"), other.result()]
+    assert [answer["status"] for answer in answers] == [500, 500]
+    assert "the interpreter has crashed" in answers[0]["body"]
+    assert server.ask("/seen")["instances"] == ["new"]
+
+
 def test_hyperdrive_leads_to_the_database(server: Server) -> None:
     outcome = server.ask("/database")
     assert outcome["rows"] == [[42]]

@@ -85,6 +85,12 @@ def test_a_cancelled_batch_is_not_in_flight_for_ever(server: Server) -> None:
     assert deliveries(server) == [[1], [2], [3]]
 
 
+def test_a_batch_in_which_the_interpreter_crashes_is_delivered_again(server: Server) -> None:
+    server.send("work", {"do": "crash-once"}, {"do": "ack"})
+    assert server.wait_idle(timeout_ms=60_000)["idle"]
+    assert deliveries(server) == [[2, 2]]  # the first went with the interpreter's memory
+
+
 def test_a_delayed_message_is_counted_as_such(server: Server) -> None:
     server.send("work", {"do": "ack"}, delaySeconds=1)
     assert not server.wait_idle(timeout_ms=200)["idle"]

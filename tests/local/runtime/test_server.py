@@ -91,3 +91,18 @@ def test_nothing_is_left_running(beta_alone: Server, how: Any) -> None:
         how, (0,)
     )
     assert wait_gone(pids)
+
+
+def test_a_killed_workerd_is_followed_by_another_that_is_watched_too(beta_alone: Server) -> None:
+    beta_alone.api.base_url = beta_alone.wait_event("ready")["url"]
+    [before] = [process["pid"] for process in beta_alone.get("/memory")["processes"]]
+    os.kill(before, signal.SIGKILL)
+    pids = beta_alone.wait_event("restarted")["pids"]
+    assert before not in pids
+    beta_alone.send("work-dlq", {"n": 1})
+    assert beta_alone.wait_idle(timeout_ms=60_000)["idle"]
+    assert beta_alone.ask("/", "toy-beta") == [{"bodies": [{"n": 1}]}]
+    beta_alone.process.kill()
+    beta_alone.process.wait(timeout=20)
+    beta_alone.close()
+    assert wait_gone(pids)

@@ -1,13 +1,12 @@
 """The caps of warm-up, and the counters that hold senders to them, with R2 at its worst.
 
-The checks take any Bucket and clock: what holds on the fake must hold on the real one.
+What many senders at once are granted holds on the real R2 too: tests/e2e/test_faults.py.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
@@ -18,8 +17,8 @@ from hypothesis import strategies as st
 from analytics import warmup
 from analytics.warmup import CAPS, WarmingDomain, WarmupCounters, cap, slices
 from shared.errors import StorageError
-from shared.ports import Bucket
 from tests.fake_r2 import FakeR2, Fault, run_virtually, virtual_clock
+from tests.workers.analytics.reservations import booked, granted_to_many
 
 TODAY = date(2026, 3, 10)
 
@@ -61,38 +60,6 @@ def test_slices_sum_to_the_cap_and_take_a_batch(warmup_day: int) -> None:
     assert sum(parts) == most
     assert max(parts) - min(parts) <= 1
     assert min(parts) >= min(most, 100)
-
-
-# --- the checks, for any bucket ---------------------------------------------------------------
-
-
-async def granted_to_many(
-    bucket: Bucket,
-    clock: Callable[[], datetime],
-    domain: WarmingDomain,
-    sizes: list[int],
-    patience_s: float = 30,
-) -> list[int]:
-    """What so many reservations at the same moment are granted; -1 where one gave up."""
-
-    async def reserve(n: int) -> int:
-        counters = WarmupCounters(bucket, clock, random.random, patience_s=patience_s)
-        try:
-            return await counters.reserve(domain, clock().date(), n)
-        except StorageError:
-            return -1
-
-    return list(await asyncio.gather(*(reserve(n) for n in sizes)))
-
-
-async def booked(bucket: Bucket, clock: Callable[[], datetime], domain: WarmingDomain) -> int:
-    """What the counters say; asked again where R2 fails."""
-    counters = WarmupCounters(bucket, clock, random.random)
-    while True:
-        try:
-            return await counters.sent_today(domain, clock().date())
-        except StorageError:
-            await asyncio.sleep(0.1)
 
 
 # --- on the fake ------------------------------------------------------------------------------

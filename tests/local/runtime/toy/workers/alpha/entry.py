@@ -1,6 +1,7 @@
 """A worker that does what its messages and addresses say."""
 
 import asyncio
+import ctypes
 import json
 import sys
 import time
@@ -57,7 +58,7 @@ class Default(WorkerEntrypoint):
 
     async def do_slow(self, request, query, more):
         started = time.monotonic()
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(float(query.get("seconds", 0.3)))
         return Response.json([started, time.monotonic()])
 
     async def do_handler_time(self, request, query, more):
@@ -87,6 +88,9 @@ class Default(WorkerEntrypoint):
         for point in json.loads(query["points"]) * int(query.get("times", 1)):
             self.env.METRICS.writeDataPoint(point)
         return Response.json(None)
+
+    async def do_crash(self, request, query, more):
+        crash()
 
     async def do_hang(self, request, query, more):
         await asyncio.get_running_loop().create_future()
@@ -143,6 +147,8 @@ class Default(WorkerEntrypoint):
             elif do == "both":
                 message.ack()
                 message.retry()
+            elif do == "crash-once":
+                crash() if message.attempts == 1 else message.ack()
             elif do == "sleep":
                 await asyncio.sleep(message.body["seconds"])
         whole = bodies[0].get("whole")
@@ -152,3 +158,8 @@ class Default(WorkerEntrypoint):
             await asyncio.get_running_loop().create_future()
         if whole == "retry-all":
             batch.retryAll()
+
+
+def crash():
+    """Read beyond the interpreter's memory: there is no way back from that."""
+    ctypes.string_at(2**32 - 8, 64)

@@ -1,0 +1,41 @@
+"""Many senders at the counters of one domain: for any Bucket, on the host and in a worker."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from datetime import datetime
+
+from analytics.warmup import WarmingDomain, WarmupCounters
+from shared.errors import StorageError
+from shared.ports import Bucket
+
+
+async def granted_to_many(
+    bucket: Bucket,
+    clock: Callable[[], datetime],
+    domain: WarmingDomain,
+    sizes: list[int],
+    patience_s: float = 30,
+) -> list[int]:
+    """What so many reservations at the same moment are granted; -1 where one gave up."""
+
+    async def reserve(n: int) -> int:
+        counters = WarmupCounters(bucket, clock, random.random, patience_s=patience_s)
+        try:
+            return await counters.reserve(domain, clock().date(), n)
+        except StorageError:
+            return -1
+
+    return list(await asyncio.gather(*(reserve(n) for n in sizes)))
+
+
+async def booked(bucket: Bucket, clock: Callable[[], datetime], domain: WarmingDomain) -> int:
+    """What the counters say; asked again where R2 fails."""
+    counters = WarmupCounters(bucket, clock, random.random)
+    while True:
+        try:
+            return await counters.sent_today(domain, clock().date())
+        except StorageError:
+            await asyncio.sleep(0.1)
