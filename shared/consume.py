@@ -9,12 +9,12 @@ nothing is ever raised out of here: the platform would deliver the whole batch a
 from __future__ import annotations
 
 import asyncio
-import traceback
 from collections.abc import Iterable
 from datetime import datetime
 
 from shared import dead_letters, failures, metrics
 from shared.delivery import Batch, Delivery
+from shared.discreet import said, told, traced
 from shared.errors import LeaseLost, ServerBusy, Unanswerable, error_class, is_retryable
 from shared.jobs import Job, Worker
 from shared.letters import Letter, error_text, read
@@ -52,8 +52,8 @@ async def _follow_up(worker: Worker, ports: Ports) -> None:
     try:
         await worker.after_batch(ports)
     except Exception as error:
-        text = error_text(error)
-        ports.log("batch.unfinished", level="error", error_class=error_class(error), error=text)
+        name = error_class(error)
+        ports.log("batch.unfinished", level="error", error_class=name, error=told(error))
 
 
 def _groups(letters: Iterable[Letter]) -> list[list[Letter]]:
@@ -131,7 +131,7 @@ def _verdict(error: BaseException, letter: Letter, worker: Worker, ports: Ports)
         reason = error.reason if isinstance(error, Unanswerable) else "failed"
         outcome = Dead(reason, error_class(error), text)
         if reason == "failed":
-            lines = "".join(traceback.format_exception(error))
+            lines = traced(error)
             ports.log("job.crashed", level="error", type=letter.job.type, traceback=lines)
     if not isinstance(error, LeaseLost):  # the row belongs to the run that took it over
         _record(letter, outcome, retryable, ports)
@@ -203,7 +203,8 @@ def _measure(
         trigger=letter.message.trigger if letter else "",
     )
     correlation_id = letter.message.correlation_id if letter else None
-    metrics.write(metric, ports, delivery.id, correlation_id, wrong.error_text if wrong else None)
+    text = said(wrong.error_class, wrong.error_text) if wrong else None
+    metrics.write(metric, ports, delivery.id, correlation_id, text)
 
 
 def _status(outcome: Outcome) -> str:

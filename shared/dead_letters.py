@@ -16,6 +16,7 @@ from pydantic.alias_generators import to_camel
 
 from shared import alerts, failures
 from shared.delivery import Batch, Delivery
+from shared.discreet import told
 from shared.errors import DatabaseUnreachable, error_class
 from shared.failures import digest
 from shared.jobs import Job, Worker
@@ -68,9 +69,7 @@ async def bury(
             letter = storable(delivery.body)
         await ports.dead_letters.send([letter])
     except Exception as error:  # whatever was raised, neither it nor its neighbours may be lost
-        ports.log(
-            "dead_letter.unsent", level="error", message_id=delivery.id, error=error_text(error)
-        )
+        ports.log("dead_letter.unsent", level="error", message_id=delivery.id, error=told(error))
         return RetryIn(
             delay_s(delivery.attempts, ports.random), error_class(error), error_text(error)
         )
@@ -127,9 +126,7 @@ async def _wait_or_part(
         for delivery in deliveries:
             await archive(_Single(worker.queue.dead_letter_name, delivery), worker, ports)
         return
-    ports.log(
-        "dead_letter.unarchived", level="error", count=len(deliveries), error=error_text(error)
-    )
+    ports.log("dead_letter.unarchived", level="error", count=len(deliveries), error=told(error))
     for delivery in deliveries:
         delivery.retry(min(WAIT_MAX_S, 30 * 2 ** min(delivery.attempts - 1, 11)))
 

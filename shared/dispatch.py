@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from shared import alerts
+from shared.discreet import said
 from shared.errors import DatabaseError, DatabaseUnreachable, error_class
 from shared.jobs import Job, Worker
 from shared.ledger import LEASE
@@ -193,7 +194,8 @@ async def _report_overdue(late: list[Row], tick: datetime, ports: Ports) -> None
             window=str(Window(row["window_start"], row["window_end"])),
             status=row["status"],
             overdue_s=round((tick - row["scheduled_for"]).total_seconds()),
-            error=row["error_text"],
+            error_class=row["error_class"],
+            error=said(row["error_class"] or "", row["error_text"] or ""),
         )
 
 

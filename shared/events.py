@@ -65,7 +65,7 @@ EVENTS: tuple[Event, ...] = (
     Event(
         "job.crashed",
         "A handler raised an error that no retry can mend.",
-        "Mend the code, then `mauntic redrive`.",
+        "`mauntic dlq show` has what it said; mend the code, then `mauntic redrive`.",
     ),
     Event(
         "dead_letter.archived",

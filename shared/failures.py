@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from shared.delivery import Delivery
+from shared.discreet import told
 from shared.errors import error_class
 from shared.jobs import Job
-from shared.letters import error_text
 from shared.outcome import Dead, RetryIn
 from shared.ports import Ports
 from shared.sql_blocks import SqlBlocks
@@ -50,7 +50,7 @@ def tolerated(ports: Ports) -> Iterator[None]:
             "failure.unrecorded",
             level="warning",
             error_class=error_class(error),
-            error=error_text(error),
+            error=told(error),
         )
 
 

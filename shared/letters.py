@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from pydantic import ValidationError
@@ -13,6 +14,7 @@ from shared.messages import Message, decode
 from shared.outcome import Dead
 
 ERROR_TEXT_MAX = 2_000
+_NAME = re.compile(r"\w{1,40}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -52,12 +54,20 @@ def job_meant(body: object, worker: Worker) -> Job | None:
 def describe(error: ValidationError) -> str:
     """Which fields are wrong and why, without the values: those may be personal data."""
     problems = [
-        f"{'.'.join(map(str, e['loc'])) or 'body'}: {e['msg']}"
+        f"{'.'.join(map(_named, e['loc'])) or 'body'}: {e['msg']}"
         for e in error.errors(include_input=False, include_url=False)
     ]
     return printable("; ".join(problems))[:ERROR_TEXT_MAX]
 
 
+def _named(part: int | str) -> str:
+    """A field as its sender calls it, unless that is no name: keys may be personal data too."""
+    return str(part) if _NAME.fullmatch(str(part)) else "…"
+
+
 def error_text(error: BaseException) -> str:
-    """What an error says, fit for a log line and for a column; its name where it says nothing."""
+    """What an error says, fit for a column; its name where it says nothing. For a log line see
+    shared/discreet.py."""
+    if isinstance(error, ValidationError):
+        return describe(error)
     return printable(str(error))[:ERROR_TEXT_MAX] or type(error).__name__

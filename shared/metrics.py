@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from shared.discreet import told
 from shared.ports import Ports
 
 EVENT = "queue.metric"
@@ -45,7 +46,7 @@ def write(
             "metric.unwritten",
             level="warning",
             queue=metric.queue,
-            error=f"{type(lost).__name__}: {lost}",
+            error=told(lost),
         )
     level = {"ack": "info", "retry": "warning", "dead": "error"}[metric.status]
     fields = {name: value for name, value in vars(metric).items() if value != ""}

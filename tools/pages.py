@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from shared.discreet import SAYABLE
 from shared.events import EVENTS
 from shared.jobs import Job, Worker
 from shared.log import FIELDS
@@ -72,6 +73,7 @@ def events_page() -> str:
     """docs/events.md: what the workers log and measure."""
     events = "\n".join(f"| `{e.name}` | {e.meaning} | {e.remedy or '—'} |" for e in EVENTS)
     fields = ", ".join(f"`{name}`" for name in sorted(FIELDS))
+    sayable = ", ".join(f"`{name}`" for name in sorted(SAYABLE))
     columns = "\n".join(
         [f"| `blob{n}` | {name} |" for n, name in enumerate(BLOBS, 1)]
         + [f"| `double{n}` | {name} |" for n, name in enumerate(DOUBLES, 1)]
@@ -79,6 +81,8 @@ def events_page() -> str:
     return (
         f"# Events and metrics\n\n{NOTE}\n\nOne JSON object a line. Fields are from this"
         f" list alone, which is what keeps personal data out: {fields}.\n\n"
+        f"`error` and `traceback` have the texts of these classes of error alone: {sayable}."
+        " Of any other they have the class; its text is in `ops.job_runs` or `ops.dead_letters`.\n\n"
         f"| event | meaning | what to do |\n|---|---|---|\n{events}\n\n"
         "## The metric point\n\nOne Analytics Engine point a message, indexed by queue.\n\n"
         f"| column | holds |\n|---|---|\n{columns}\n"

@@ -5,6 +5,7 @@ Hyperdrive pools by transaction: no session state outlives one, so the limits ar
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
@@ -26,6 +27,9 @@ _BEGIN = (
     f"begin; set local statement_timeout = '{STATEMENT_TIMEOUT_S}s'; "
     f"set local work_mem = '{WORK_MEM_MB}MB'; set local jit = off; set local timezone = 'UTC'"
 )
+
+# A value in the message of a data exception, in whatever quotes the server's language has.
+_QUOTED = re.compile(r"[\"'«»„“”‹›「].*[\"'«»„“”‹›」]", re.DOTALL)
 
 Connect = Callable[[], pg8000.native.Connection]
 
@@ -118,12 +122,22 @@ def _remember_statements() -> None:
         pg8000.native.to_statement = lru_cache(maxsize=256)(pg8000.native.to_statement)
 
 
+def _message(answer: dict[str, str]) -> str:
+    """What Postgres says, without values: they may be personal data. Names of columns, tables and
+    constraints stay."""
+    state, text = answer.get("C", ""), answer.get("M", "no message")
+    if state.startswith("P0"):  # `raise` in a function: anything may be in it
+        return "a function or trigger of the database refused it, in words of its own"
+    return _QUOTED.sub("…", text) if state.startswith("22") else text
+
+
 @contextmanager
 def _translated() -> Iterator[None]:
     try:
         yield
     except ServerSaysNo as error:
         answer = error.args[0] if error.args and isinstance(error.args[0], dict) else {}
-        raise DatabaseError(answer.get("C", "XX000"), answer.get("M", str(error))) from error
+        # Not `from error`: its other fields hold the row that was refused.
+        raise DatabaseError(answer.get("C", "XX000"), _message(answer)) from None
     except (InterfaceError, OSError) as error:
         raise DatabaseUnreachable(str(error)) from error

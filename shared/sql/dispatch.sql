@@ -66,4 +66,5 @@ from unnest(
 ) as due (job_type, window_start, window_end, planned, trigger)
 where run.job_type = due.job_type and run.window_start = due.window_start and run.window_end = due.window_end
     and run.shard = '' and run.status not in ('succeeded', 'skipped') and run.overdue_at is null
-returning run.job_type, run.window_start, run.window_end, run.status, run.scheduled_for, run.error_text
+returning run.job_type, run.window_start, run.window_end, run.status, run.scheduled_for, run.error_class,
+    run.error_text

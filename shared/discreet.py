@@ -1,0 +1,60 @@
+"""What a log line may say of an error: nothing that a message or a row could have put into it.
+
+Of an error that is not on the list the log has the class and the way it took through the code. Its
+text stays in Postgres, with the run or the dead letter, where the message's body is too.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator
+
+from shared.errors import error_class
+from shared.letters import error_text
+
+SAYABLE = frozenset({
+    # ours: sentences of our own, with ids at most
+    "DatabaseError", "DatabaseUnreachable", "StorageError", "QueueUnavailable", "ServerBusy",
+    "LeaseLost", "NotYet", "Unanswerable",
+    "InvalidBody", "UnknownType", "ValidationError", "UnknownContact", "Busy", "TooEarly",
+    # the system's: addresses and limits
+    "OSError", "ConnectionError", "ConnectionRefusedError", "ConnectionResetError",
+    "BrokenPipeError", "TimeoutError", "InterfaceError", "MemoryError", "CpuLimitExceeded",
+    # of the code's own names and types
+    "AttributeError", "ImportError", "ModuleNotFoundError", "NameError", "NotImplementedError",
+    "RecursionError", "TypeError",
+})  # fmt: skip
+
+
+def said(kind: str, text: str) -> str | None:
+    """The text of an error of that class, if the log may have it.
+
+    >>> said("DatabaseError:40P01", "deadlock detected"), said("KeyError", "'eve@example.org'")
+    ('deadlock detected', None)
+    """
+    return text if kind.partition(":")[0] in SAYABLE else None
+
+
+def told(error: BaseException) -> str:
+    """The error as the log may have it: its class, and its text if that is allowed."""
+    kind = error_class(error)
+    text = said(kind, error_text(error))
+    return f"{kind}: {text}" if text else kind
+
+
+def traced(error: BaseException) -> str:
+    """A traceback, earliest error first, without the texts that the log may not have."""
+    return "\n".join(
+        f"Traceback (most recent call last):\n{''.join(traceback.format_tb(one.__traceback__))}"
+        f"{told(one)}\n"
+        for one in reversed(list(_chain(error)))
+    )
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """The error, and what it was raised for."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
