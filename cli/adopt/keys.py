@@ -107,12 +107,26 @@ def _take_check(scene: Scene, words: dict[str, str], is_there: bool) -> None:
 def complete(scene: Scene) -> Iterator[Step]:
     """Every statement of the target's that the database lacks, in the target's order."""
     now = scene.now()
-    known = set(statements(dump_schema(scene.url)))
-    for statement in scene.statements:
+    for statement in _missing(scene):
         created = CREATE_TABLE.match(statement)
-        if statement in known or (created and created.group(1) in now.columns):
-            continue
+        if not (created and created.group(1) in now.columns) and not _is_link(statement):
+            yield _complete(scene, statement)
+
+
+def link(scene: Scene) -> Iterator[Step]:
+    """Foreign keys, now that what they lean on is there and filled."""
+    for statement in filter(_is_link, _missing(scene)):
         yield _complete(scene, statement)
+
+
+def _missing(scene: Scene) -> list[str]:
+    known = set(statements(dump_schema(scene.url)))
+    return [statement for statement in scene.statements if statement not in known]
+
+
+def _is_link(statement: str) -> bool:
+    match = CONSTRAINT.match(statement)
+    return match is not None and match.group(3) == "FOREIGN KEY"
 
 
 def statements(dump: str) -> list[str]:

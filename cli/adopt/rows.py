@@ -9,9 +9,16 @@ from functools import partial
 
 from cli.adopt.catalogue import TEMPLATES, Catalogue, Index, rule, template
 from cli.adopt.steps import Scene, Step, at_length
+from shared.ports import Database
 
 ACTIVITY = "analytics.contact_activity"
+SAME_ROW = "the same row twice"
 NEWEST_FIRST = ("updated_at", "created_at")
+
+
+FOREIGN_KEY = re.compile(
+    r"ALTER TABLE ONLY (\S+)\n.* FOREIGN KEY \(([^)]+)\) REFERENCES ([^(]+)\(([^)]+)\)"
+)
 
 
 @dataclass(frozen=True)
@@ -43,19 +50,32 @@ class Merge:
     @property
     def unlike_null(self) -> bool:
         """A key takes no two missing values for equal; whole rows are compared with them."""
-        return self.reason != "the same row twice"
+        return self.reason != SAME_ROW
 
 
 def merge(scene: Scene) -> Iterator[Step]:
     """Whatever stands twice under one of the target's keys."""
     now = scene.now()
     for table in scene.shared_tables(now):
+        yield from _mixed(scene, now, table)
         for one in merges_of(scene.target, now, table):
             yield from _merge(scene, now, one)
 
 
+def _mixed(scene: Scene, now: Catalogue, table: str) -> Iterator[Step]:
+    """Rows of one id that are neither one thing nor free to get other ids: others refer to them."""
+    other = rule("other", table)
+    if other is None or not now.has(table, ["id", other]):
+        return
+    if found := scene.count("count_mixed", table=table, key="id", other=other):
+        blocked = f"{found} ids are of several: give all but one of each an id of its own"
+        yield Step("rows", table, f"one {other} an id", lambda: None, found, blocked)
+
+
 def _merge(scene: Scene, now: Catalogue, one: Merge) -> Iterator[Step]:
-    is_countable = all(_is_usable(scene, now, one.table, text) for text in (one.key, one.keep))
+    is_countable = all(
+        _is_usable(scene, now, one.table, text) for text in (one.key, one.keep, one.predicate)
+    )
     found = scene.count("count_duplicates", **one.words()) if is_countable else 0
     if found:
         action = f"change to {one.change}" if one.change else "set aside"
@@ -69,42 +89,33 @@ def take_merge(scene: Scene, one: Merge) -> int | None:
 
 
 def merges_of(target: Catalogue, now: Catalogue, table: str) -> list[Merge]:
-    """What has to be merged before the keys of a table can hold, in order."""
+    """What has to be merged before the keys of a table can hold, in order: what is one thing
+    becomes one, and only what then still shares an id with something else gets another."""
     keep = rule("keep", table) or _newest_first(now, table)
-    if table == ACTIVITY:
-        return _merges_of_activity(keep)
-    return [
-        Merge(
-            table,
-            _key(table, key),
-            keep,
-            f"the same {', '.join(key.keys)}",
-            key.predicate or "true",
-        )
-        for key in target.unique_keys(table)
-        if now.has(table, key.columns)
-    ]
+    keys = [key for key in target.unique_keys(table) if now.has(table, key.columns)]
+    same = rule("same", table)
+    by_id = [key for key in keys if key.keys == ("id",) and same]
+    merges = _merges_of_events(keep) if table == ACTIVITY else []
+    if not merges:
+        merges = [_merge_of(table, key, keep) for key in keys if key not in by_id]
+    if by_id and same:
+        changed = Merge(table, "id", keep, "the same id", change=_plain("new_id"))
+        merges = [*merges, Merge(table, same, keep, SAME_ROW), changed]
+    return merges
 
 
-def _merges_of_activity(keep: str) -> list[Merge]:
-    """Events are never lost: only what is one event stored twice becomes one."""
-    words = {
-        name: _plain(f"activity__{name}")
-        for name in ("same_row", "same_event", "new_id", "no_event_id")
-    }
-    known = "event_id is not null"
+def _merge_of(table: str, key: Index, keep: str) -> Merge:
+    among = rule("among", f"{table.partition('.')[0]}.{key.name}") or key.predicate or "true"
+    return Merge(table, _key(table, key), keep, f"the same {', '.join(key.keys)}", among)
+
+
+def _merges_of_events(keep: str) -> list[Merge]:
+    """Events are never lost: only what is one event delivered twice becomes one."""
+    same, changed = (_plain(f"activity__{name}") for name in ("same_event", "no_event_id"))
+    known, key = "event_id is not null", "organization_id, event_id"
     return [
-        Merge(ACTIVITY, words["same_row"], keep, "the same row twice"),
-        Merge(ACTIVITY, "id", keep, "the same id", change=words["new_id"]),
-        Merge(ACTIVITY, words["same_event"], keep, "the same event twice", known),
-        Merge(
-            ACTIVITY,
-            "organization_id, event_id",
-            keep,
-            "the same event_id",
-            known,
-            words["no_event_id"],
-        ),
+        Merge(ACTIVITY, same, keep, "the same event twice", known),
+        Merge(ACTIVITY, key, keep, "the same event_id", known, changed),
     ]
 
 
@@ -118,8 +129,12 @@ def _key(table: str, key: Index) -> str:
 
 
 def _newest_first(now: Catalogue, table: str) -> str:
-    known = [f"{name} desc nulls last" for name in NEWEST_FIRST if name in now.columns[table]]
-    return ", ".join(known) or "ctid desc"
+    """By the time that rows carry, else by the number that they were given."""
+    columns = now.columns[table]
+    known = [name for name in NEWEST_FIRST if name in columns]
+    if "id" in columns and columns["id"].type in ("integer", "bigint"):
+        known.append("id")
+    return ", ".join(f"{name} desc nulls last" for name in known) or "ctid desc"
 
 
 def _is_usable(scene: Scene, now: Catalogue, table: str, text: str) -> bool:
@@ -132,17 +147,65 @@ def tidy(scene: Scene) -> Iterator[Step]:
     """Values that mean the right thing and are written wrongly."""
     now = scene.now()
     for table in scene.shared_tables(now):
-        untidy, change = rule("untidy", table), rule("tidy", table)
-        if untidy is None or change is None or not _is_usable(scene, now, table, change):
+        tidied = _tidied(scene, now, table)
+        if not tidied:
             continue
+        untidy = " or ".join(f"{name} is distinct from {text}" for name, text in tidied.items())
+        change = ", ".join(f"{name} = {text}" for name, text in tidied.items())
         words = {"table": table, "untidy": untidy, "change": change}
         if found := scene.count("count_untidy", **words):
             take = partial(at_length, scene.db, template("tidy", **words))
-            yield Step("rows", table, f"set {' '.join(change.split())}", take, found)
+            yield Step("rows", table, f"tidy {', '.join(tidied)}", take, found)
+
+
+def _tidied(scene: Scene, now: Catalogue, table: str) -> dict[str, str]:
+    """What the columns shall hold that have a rule, as far as it can be said yet."""
+    rules = {name: rule("tidy", table, name) for name in now.columns[table]}
+    return {
+        name: f"({text})"
+        for name, text in rules.items()
+        if text and _is_usable(scene, now, table, text)
+    }
 
 
 def offenders(scene: Scene, table: str, condition: str) -> int:
     """Rows that break a check and that no rule will mend."""
-    untidy = rule("untidy", table)
-    condition = f"({condition} or coalesce({untidy}, false))" if untidy else condition
-    return scene.count("count_offenders", table=table, condition=condition)
+    now = scene.now()
+    tidied = _tidied(scene, now, table)
+    values = ", ".join(
+        f"{tidied[name]} as {name}" if name in tidied else name for name in now.columns[table]
+    )
+    return scene.count("count_offenders", table=table, condition=condition, values=values)
+
+
+def orphans(scene: Scene) -> Iterator[Step]:
+    """Rows that speak of something that is not on one of our lists: they can do nothing."""
+    now = scene.now()
+    for table, columns, parent, keys in _references(scene):
+        if not now.has(table, columns):
+            continue
+        known = _keys_of(scene.target_db, parent, keys)
+        if now.has(parent, keys):
+            known += _keys_of(scene.db, parent, keys)
+        words = {"table": table, "columns": ", ".join(columns)}
+        reason = f"{' and '.join(columns)} that {parent} does not have"
+        found = scene.db.rows(template("count_orphans", **words), parents=known)[0]["found"]
+        if found:
+            take = template("set_aside_orphans", **words, reason=reason)
+            yield Step(
+                "rows", table, f"{reason}: set aside",
+                partial(scene.db.execute, take, parents=known), found,
+            )  # fmt: skip
+
+
+def _references(scene: Scene) -> Iterator[tuple[str, list[str], str, list[str]]]:
+    """The foreign keys to tables that the migrations fill, but for those within one table."""
+    for statement in scene.statements:
+        if match := FOREIGN_KEY.search(statement):
+            table, columns, parent, keys = match.groups()
+            if table != parent and _keys_of(scene.target_db, parent, keys.split(", ")):
+                yield table, columns.split(", "), parent, keys.split(", ")
+
+
+def _keys_of(db: Database, table: str, keys: list[str]) -> list[str]:
+    return [row["key"] for row in db.rows(template("keyed_rows", table=table, key=", ".join(keys)))]

@@ -77,6 +77,8 @@ PHASES: tuple[Callable[[Scene], Iterator[Step]], ...] = (
     keys.complete,
     keys.allow_nulls,
     seed,
+    rows.orphans,
+    keys.link,
     ask_for_scores,
     shape.restore_indexes,
     know_migrations,
@@ -103,8 +105,16 @@ def open_scene(url: str, target_url: str) -> Iterator[Scene]:
 
 
 def plan(scene: Scene) -> list[Step]:
-    """Every step as things stand. Counts read whole tables; nothing is written."""
-    return [step for phase in PHASES for step in phase(scene)]
+    """Every step as things stand. Counts read whole tables; nothing is written.
+
+    Where a type refuses a value nothing that comes after can be counted.
+    """
+    steps: list[Step] = []
+    for phase in PHASES:
+        steps += phase(scene)
+        if phase is shape.retype and any(step.blocked for step in steps):
+            break
+    return steps
 
 
 def apply(scene: Scene, tell: Callable[[Step, int | None], None]) -> int:

@@ -15,6 +15,8 @@ from cli.output import Refusal
 
 VARYING = re.compile(r"character varying(?:\((\d+)\))?$")
 UNBOUNDED = 10**9
+# Types whose values another type may refuse.
+FREE = ("text", "character", "json", "numeric", "double")
 
 
 def add_columns(scene: Scene) -> Iterator[Step]:
@@ -115,17 +117,22 @@ def _retype_in_place(scene: Scene, table: str, pairs: list[tuple[Column, Column]
 
 
 def _retype_beside(scene: Scene, old: Column, new: Column) -> Step:
+    is_code = new.type.startswith("character(")
     words = {
         "table": old.table_name,
         "column": old.name,
         "type": new.type,
         "beside": f"adopted_{old.name.strip(chr(34))}",
+        # A code of fixed length is cut, as a cast does; anything else that is too long is refused.
+        "value": f"cast(new.{old.name} as {new.type})" if is_code else f"new.{old.name}",
         "function": re.sub(r"\W", "_", f"keep_{old.table_name}_{old.name}"),
     }
     return Step(
         "types", old.table_name, f"{old.name} to {new.type}, by a column beside it",
         partial(_copy_and_swap, scene, words),
-        blocked=_in_the_way(_views(scene, old)) or _too_long(scene, old, new),
+        blocked=_in_the_way(_views(scene, old))
+        or _too_long(scene, old, new)
+        or _unreadable(scene, old, new),
     )  # fmt: skip
 
 
@@ -155,6 +162,20 @@ def _too_long(scene: Scene, old: Column, new: Column) -> str | None:
     words = {"table": old.table_name, "column": old.name, "length": limit.group(1)}
     rows = scene.count("count_too_long", **words)
     return f"{rows} rows are longer: shorten them first" if rows else None
+
+
+def _unreadable(scene: Scene, old: Column, new: Column) -> str | None:
+    """Values that the new type refuses: a number may be too large, a text anything at all."""
+    is_open = old.type.startswith(FREE) and (
+        not old.type.startswith("numeric") or new.type.startswith("numeric")
+    )
+    if not is_open or VARYING.match(new.type) or new.type.startswith("character("):
+        return None
+    if not scene.db.rows(SQL["adopt_can_try"])[0]["can_try"]:
+        return None
+    words = {"table": old.table_name, "column": old.name, "type": new.type}
+    rows = scene.count("count_unreadable", **words)
+    return f"{rows} rows cannot be read as {new.type}: correct them first" if rows else None
 
 
 def fill_nulls(scene: Scene) -> Iterator[Step]:

@@ -75,5 +75,9 @@ where dependence.refobjid = cast(:table_name as regclass) and format('%I', col.a
 -- How many pages a table has now: what a walk in portions goes through.
 select pg_relation_size(cast(:table_name as regclass)) / current_setting('block_size')::bigint as pages
 
+-- name: adopt_can_try
+-- Whether this Postgres can say of a value that a type will refuse it: from 16 on.
+select to_regproc('pg_input_is_valid') is not null as can_try
+
 -- name: adopt_has_table
 select to_regclass(:table_name) is not null as is_there

@@ -69,3 +69,82 @@ create table crm.contacts (
     updated_at timestamp,
     owner_id uuid
 );
+
+create schema scoring;
+
+create table scoring.lead_scores (
+    id serial primary key,
+    organization_id uuid,
+    contact_id uuid,
+    total_score numeric(6, 2),
+    grade varchar(2),
+    engagement_score integer,
+    fit_score integer,
+    intent_score integer,
+    components json,
+    top_contributors json,
+    scored_at timestamp,
+    created_at timestamp default now(),
+    updated_at timestamp,
+    model_version text not null default 'v1'
+);
+create index lead_scores_contact on scoring.lead_scores (contact_id);
+
+create table scoring.score_history (
+    id serial,
+    organization_id uuid,
+    contact_id uuid,
+    date timestamp,
+    total_score integer,
+    engagement_score integer,
+    fit_score integer,
+    intent_score integer,
+    created_at timestamp default now()
+);
+
+create table scoring.intent_signals (
+    id uuid,
+    organization_id uuid,
+    contact_id uuid,
+    signal_type text,
+    source varchar(100),
+    weight numeric(10, 4),
+    detected_at timestamp,
+    decay_model varchar(20),
+    decay_hours integer,
+    expires_at timestamp,
+    metadata json
+);
+
+create table scoring.signal_configs (
+    organization_id uuid,
+    signal_type varchar(100),
+    weight double precision,
+    decay_hours integer,
+    tier varchar(20),
+    enabled boolean,
+    updated_at timestamp
+);
+
+create table scoring.scoring_configs (
+    id serial primary key,
+    organization_id uuid,
+    category varchar(50),
+    factor varchar(100),
+    weight numeric(6, 2),
+    enabled boolean
+);
+
+create table scoring.signal_alerts (
+    id uuid,
+    organization_id uuid,
+    contact_id uuid,
+    signal_type varchar(50),
+    priority varchar(20),
+    deadline timestamp,
+    status varchar(20),
+    acknowledged_at timestamp,
+    acknowledged_by uuid,
+    expired_at timestamp,
+    created_at timestamp default now()
+);

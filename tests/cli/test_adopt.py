@@ -150,6 +150,67 @@ def dirty(platform: Platform) -> None:
         {"id": uid(1), "organization_id": uid(1), "email": "new", "updated_at": DAY + timedelta(1)},
         {"id": uid(2), "organization_id": uid(1), "status": None, "created_at": DAY},
     )
+    dirty_scoring(platform)
+
+
+def dirty_scoring(platform: Platform) -> None:
+    """The same for what the scores were made of, and the scores themselves."""
+    person = {"organization_id": uid(1), "contact_id": uid(1)}
+    score = person | {"total_score": 61.4, "grade": "B", "scored_at": DAY}
+    platform.insert(
+        "scoring.lead_scores",
+        score,
+        score | {"total_score": 85, "grade": "B+", "scored_at": DAY + timedelta(1)},  # newer
+        score | {"contact_id": uid(2), "total_score": 130, "grade": None, "scored_at": None},
+        score | {"contact_id": uid(3), "total_score": -5, "scored_at": datetime(2199, 1, 1)},
+        score | {"contact_id": uid(4), "total_score": None},
+        score | {"contact_id": None},
+    )
+    day = person | {"date": DAY, "total_score": 10, "engagement_score": 10, "created_at": DAY}
+    platform.insert(
+        "scoring.score_history",
+        day | {"total_score": 20, "created_at": DAY + timedelta(hours=5)},
+        day,
+        day | {"date": DAY + timedelta(1), "engagement_score": None},
+    )
+    signal = person | {"signal_type": "DEMO_REQUEST", "weight": 30, "detected_at": DAY}
+    platform.insert(
+        "scoring.intent_signals",
+        signal | {"id": uid(1), "metadata": '{"a": 1}'},
+        signal | {"id": uid(1), "metadata": '{"a":  1}'},  # the same row
+        signal | {"id": uid(1), "signal_type": "FREE_TRIAL"},  # another signal under the same id
+        signal | {"id": uid(2), "decay_model": "Step", "decay_hours": 0, "weight": 12.3456},
+        signal | {"id": None},
+        signal | {"id": uid(3), "detected_at": None},
+    )
+    kind = {"organization_id": uid(1), "signal_type": "DEMO_REQUEST", "decay_hours": 24}
+    platform.insert(
+        "scoring.signal_configs",
+        kind | {"weight": 1, "tier": "High", "updated_at": DAY},
+        kind | {"weight": 2.5, "tier": "LOW ", "updated_at": DAY + timedelta(1), "enabled": True},
+    )
+    factor = {"organization_id": uid(1), "category": "fit", "factor": "has_email", "weight": 5}
+    platform.insert(
+        "scoring.scoring_configs",
+        factor,
+        factor | {"category": "FIT", "weight": 7, "enabled": False},  # the later one
+        factor | {"factor": "likes_cats"},
+        factor | {"factor": "has_phone", "weight": 12.5},
+    )
+    alert = person | {"signal_type": "DEMO_REQUEST", "priority": "high", "status": "open"}
+    later, soon = DAY + timedelta(hours=9), DAY + timedelta(hours=4)
+    seen = {"acknowledged_at": DAY, "acknowledged_by": uid(9), "expired_at": soon}
+    platform.insert(
+        "scoring.signal_alerts",
+        alert | {"id": uid(1), "deadline": later},
+        alert | {"id": uid(2), "deadline": soon, "status": "Open"},  # the more urgent
+        alert | {"id": uid(3), "deadline": soon, "expired_at": later},  # not open any more
+        alert | {"id": uid(4), "deadline": soon, "status": "EXPIRED"},
+        alert | {"id": uid(5), "deadline": later, "status": "acknowledged"} | seen,
+        alert | {"id": uid(5), "contact_id": uid(2), "deadline": None, "created_at": DAY},
+        alert | {"id": uid(6), "contact_id": uid(3), "deadline": soon, "status": None},
+        alert | {"id": uid(7), "contact_id": None},
+    )
 
 
 def test_ends_with_the_schema_that_the_migrations_make(adopted: Platform) -> None:
@@ -181,10 +242,15 @@ def test_the_plan_writes_nothing_and_says_what_it_found(platform: Platform) -> N
     before = migrations.dump_schema(platform.url)
     steps = run.plan(platform.scene)
     assert migrations.dump_schema(platform.url) == before
-    found = Counter({step.table: step.found or 0 for step in steps if "first by" in step.what})
+    found: Counter[str] = Counter()
+    for step in steps:
+        found[step.table] += (step.found or 0) * ("first by" in step.what)
     assert found["delivery.sending_domains"] == 1
     assert found["crm.contacts"] == 1
     assert found["analytics.campaign_daily_stats"] == 1
+    assert found["scoring.signal_alerts"] == 2, "one open alert too many, and an id that two have"
+    aside = [step.what for step in steps if step.table == "scoring.scoring_configs" and step.found]
+    assert "category and factor that scoring.factors does not have: set aside" in aside
 
 
 def test_no_event_is_lost_that_is_one(adopted: Platform) -> None:
@@ -220,6 +286,17 @@ def test_what_is_taken_out_is_kept(adopted: Platform) -> None:
         ("analytics.event_aggregates", "the same organization_id, date, event_type", 1),
         ("crm.contacts", "the same id", 1),
         ("delivery.sending_domains", "the same organization_id, domain", 1),
+        ("scoring.intent_signals", "no detected_at", 1),
+        ("scoring.intent_signals", "the same row twice", 1),
+        ("scoring.lead_scores", "no contact_id", 1),
+        ("scoring.lead_scores", "no total_score", 1),
+        ("scoring.lead_scores", "the same organization_id, contact_id", 1),
+        ("scoring.score_history", "the same organization_id, contact_id, date", 1),
+        ("scoring.scoring_configs", "category and factor that scoring.factors does not have", 1),
+        ("scoring.scoring_configs", "the same organization_id, category, factor", 1),
+        ("scoring.signal_alerts", "no contact_id", 1),
+        ("scoring.signal_alerts", "the same organization_id, contact_id, signal_type", 1),
+        ("scoring.signal_configs", "the same organization_id, signal_type", 1),
     ]
     days = {
         row["table_name"]: (row["first_date"], row["days"])
@@ -250,6 +327,70 @@ def test_doubles_are_merged_by_the_stated_rules(adopted: Platform) -> None:
         ("new", "active", {}),
         (None, "active", {}),
     ]
+
+
+def test_scores_are_as_they_can_be_and_all_are_asked_for_or_looked_at(adopted: Platform) -> None:
+    scores = adopted.rows(
+        "select contact_id, total_score, grade, fit_score, scored_at, recheck_at = '-infinity'"
+        " from scoring.lead_scores order by contact_id"
+    )
+    tomorrow = (DAY + timedelta(1)).replace(tzinfo=UTC)
+    assert [row[:4] for row in scores] == [
+        (uid(1), 85, "A", 0),
+        (uid(2), 100, "A", 0),
+        (uid(3), 0, "F", 0),
+    ]
+    assert scores[0][4] == tomorrow
+    assert all(abs(row[4] - datetime.now(UTC)) < timedelta(minutes=9) for row in scores[1:])
+    assert all(row[5] for row in scores), "SignalDecay looks at each at its next tick"
+    history = adopted.rows(
+        "select date::text, total_score, engagement_score from scoring.score_history order by 1"
+    )
+    assert history == [("2026-03-10", 20, 10), ("2026-03-11", 10, 0)]
+
+
+def test_no_signal_is_lost_whose_age_is_known(adopted: Platform) -> None:
+    signals = adopted.rows(
+        "select signal_type, weight, decay_model, decay_hours, detected_at"
+        " from scoring.intent_signals order by signal_type, weight desc, metadata"
+    )
+    nine = DAY.replace(tzinfo=UTC)
+    assert [(kind, float(weight), *rest) for kind, weight, *rest in signals] == [
+        ("DEMO_REQUEST", 30, "linear", None, nine),
+        ("DEMO_REQUEST", 30, "linear", None, nine),
+        ("DEMO_REQUEST", 12.35, "step", 1, nine),
+        ("FREE_TRIAL", 30, "linear", None, nine),
+    ]
+    [[distinct]] = adopted.rows("select count(distinct id) from scoring.intent_signals")
+    assert distinct == 4
+
+
+def test_an_organisations_settings_are_the_last_ones(adopted: Platform) -> None:
+    kinds = adopted.rows("select weight, tier, enabled from scoring.signal_configs")
+    assert [(float(weight), *rest) for weight, *rest in kinds] == [(2.5, "low", True)]
+    assert adopted.rows(
+        "select category, factor, weight, enabled from scoring.scoring_configs order by 2"
+    ) == [("fit", "has_email", 7, False), ("fit", "has_phone", 13, True)]
+
+
+def test_one_open_alert_stays_the_most_urgent_and_closed_ones_are_history(
+    adopted: Platform,
+) -> None:
+    four, nine = (DAY.replace(tzinfo=UTC) + timedelta(hours=hours) for hours in (4, 9))
+    alerts = adopted.rows(
+        "select contact_id, status, deadline, expired_at, acknowledged_by"
+        " from scoring.signal_alerts order by contact_id, status, expired_at"
+    )
+    assert alerts == [
+        (uid(1), "acknowledged", nine, None, str(uid(9))),
+        (uid(1), "expired", four, four, None),
+        (uid(1), "expired", four, nine, None),
+        (uid(1), "open", four, None, None),
+        (uid(2), "open", four, None, None),  # high: four hours
+        (uid(3), "open", four, None, None),
+    ]
+    [[distinct]] = adopted.rows("select count(distinct id) from scoring.signal_alerts")
+    assert distinct == 6
 
 
 def test_what_the_platform_had_beside_ours_stays(adopted: Platform) -> None:
@@ -334,7 +475,7 @@ def test_an_interrupted_adoption_is_taken_up_again(platform: Platform) -> None:
             continue
     assert run.plan(platform.scene) == []
     assert platform.rows("select count(*) from analytics.contact_activity") == [(8,)]
-    assert platform.rows("select count(*) from adoption.set_aside") == [(7,)]
+    assert platform.rows("select count(*) from adoption.set_aside") == [(18,)]
     assert "activity_of_yesterday" in {index.name for index in platform.scene.now().all_indexes()}
 
 
@@ -411,6 +552,51 @@ def test_a_row_that_no_rule_mends_stops_it_before_anything_is_done(platform: Pla
     assert blocked == "1 rows break it: correct them first"
     before = migrations.dump_schema(platform.url)
     with pytest.raises(Refusal, match=r"crm\.contacts"):
+        platform.adopt()
+    assert migrations.dump_schema(platform.url) == before
+
+
+def test_a_status_that_tidying_does_not_make_lawful_stops_it_too(platform: Platform) -> None:
+    platform.insert("crm.contacts", {"id": uid(1), "organization_id": uid(1), "status": "Asleep"})
+    [blocked] = [step.blocked for step in run.plan(platform.scene) if step.blocked]
+    assert blocked == "1 rows break it: correct them first"
+
+
+def test_two_peoples_one_id_is_for_a_person_to_decide(platform: Platform) -> None:
+    """Their events speak of the id: to merge them loses one, to part them his history."""
+    for organization in (1, 2):
+        person = {"id": uid(1), "organization_id": uid(organization), "status": "active"}
+        platform.insert("crm.contacts", person)
+    with pytest.raises(Refusal, match=r"crm\.contacts: one organization_id an id: 1 ids are of se"):
+        platform.adopt()
+    assert platform.rows("select count(*) from crm.contacts") == [(2,)]
+
+
+def test_domains_of_one_id_are_two_domains(platform: Platform) -> None:
+    platform.db.execute("alter table delivery.sending_domains drop constraint domains_key")
+    domain = {"id": uid(1), "organization_id": uid(1), "status": "verified"}
+    platform.insert("delivery.sending_domains", domain | {"domain": "a.example"})
+    platform.insert("delivery.sending_domains", domain | {"domain": "b.example"})
+    platform.adopt()
+    [[ids, domains]] = platform.rows(
+        "select count(distinct id), array_agg(domain order by domain) from delivery.sending_domains"
+    )
+    assert (ids, domains) == (2, ["a.example", "b.example"])
+
+
+@pytest.mark.parametrize(
+    ("table", "row", "said"),
+    [
+        (ACTIVITY, event(1, event_data=r'{"a": "\u0000"}'), "1 rows cannot be read as jsonb"),
+        ("scoring.intent_signals", {"weight": 12_345}, r"1 rows cannot be read as numeric\(5,2\)"),
+    ],
+)
+def test_a_value_that_the_new_type_refuses_stops_it_before_anything_is_done(
+    platform: Platform, table: str, row: dict[str, Any], said: str
+) -> None:
+    platform.insert(table, row)
+    before = migrations.dump_schema(platform.url)
+    with pytest.raises(Refusal, match=said):
         platform.adopt()
     assert migrations.dump_schema(platform.url) == before
 

@@ -42,8 +42,8 @@ def quoting(kind: str, ports: Ports) -> None:
                 run(CONTACT, id=ID.replace("1", str(number)), eve=EVE)
         case "the row that a check refuses":
             run("update crm.contacts set status = email")
-            run("insert into crm.contacts (organization_id, email, status) values (:id, :eve, :eve)",
-                id=ID, eve=EVE)  # fmt: skip
+            row = "insert into crm.contacts (organization_id, status) values (:id, :eve)"
+            run(row, id=ID, eve=EVE)
         case "a value of another type":
             run("select cast(cast(:eve as text) as uuid)", eve=EVE)
         case "a date that is none":
@@ -62,9 +62,9 @@ def quoting(kind: str, ports: Ports) -> None:
             except ValueError as error:
                 raise LookupError(f"nobody is {EVE}") from error
         case "a note":
-            error = TypeError("no such type")
-            error.add_note(EVE)
-            raise error
+            noted = TypeError("no such type")
+            noted.add_note(EVE)
+            raise noted
 
 
 KINDS = [

@@ -1,6 +1,9 @@
 -- What adoption decides about rows. `keep` orders equals: the first one stays. `key` says by what
--- they are equal where the key's columns alone do not. `fill` is for a column that may not be empty.
--- A table without a rule keeps its newest row by updated_at, then created_at.
+-- they are equal where the key's columns alone do not, `among` which rows at all. `same` says what
+-- makes two rows under one id the same row; others of that id get ids of their own. `other` is what
+-- rows under one id must share, lest a person has to decide. `fill` is for a column that may not be
+-- empty, `tidy` what a column shall hold whose value means the right thing and is written wrongly.
+-- A table without a rule keeps its newest row by updated_at, created_at, a numeric id.
 
 -- name: keep__analytics__event_aggregates
 -- The old scheduler added on every retry, so neither row is to be trusted: the newest stays as a
@@ -48,26 +51,136 @@ coalesce(updated_at, now())
 -- name: fill__crm__contacts__updated_at
 coalesce(created_at, now())
 
--- name: untidy__delivery__sending_domains
-domain is distinct from lower(btrim(domain)) or status is distinct from lower(btrim(status::text))
+-- name: same__delivery__sending_domains
+id, organization_id, domain
 
--- name: tidy__delivery__sending_domains
-domain = lower(btrim(domain)), status = lower(btrim(status::text))
+-- name: other__crm__contacts
+-- Two versions of a contact are of one organisation; people of two organisations are two.
+organization_id
 
--- name: untidy__crm__contacts
-status is distinct from lower(btrim(status::text))
+-- name: keep__scoring__lead_scores
+-- Scores are computed anew in any case.
+scored_at desc nulls last, updated_at desc nulls last
 
--- name: tidy__crm__contacts
-status = lower(btrim(status::text))
+-- name: keep__scoring__signal_alerts
+-- Of two open alerts the most urgent.
+deadline nulls last, created_at nulls last
 
--- name: untidy__analytics__event_aggregates
--- More distinct contacts than events cannot be; nor fewer than no events.
-count < 0 or unique_count < 0 or unique_count > greatest(count, 0)
+-- name: among__scoring__signal_alerts_one_open
+lower(btrim(status::text)) = 'open' and expired_at is null
 
--- name: tidy__analytics__event_aggregates
-count = greatest(count, 0), unique_count = greatest(least(unique_count, count), 0)
+-- name: same__scoring__signal_alerts
+id, organization_id, contact_id, signal_type, priority, deadline, status, acknowledged_at, expired_at
 
--- name: activity__same_row
+-- name: same__scoring__intent_signals
+id, organization_id, contact_id, signal_type, source, weight, detected_at, decay_model, decay_hours, expires_at, metadata::jsonb
+
+-- name: key__scoring__scoring_configs__category
+lower(btrim(category))
+
+-- name: fill__scoring__lead_scores__grade
+-- Set from the total below.
+'F'
+
+-- name: fill__scoring__lead_scores__engagement_score
+0
+
+-- name: fill__scoring__lead_scores__fit_score
+0
+
+-- name: fill__scoring__lead_scores__intent_score
+0
+
+-- name: fill__scoring__lead_scores__scored_at
+coalesce(updated_at, created_at, now())
+
+-- name: fill__scoring__score_history__engagement_score
+0
+
+-- name: fill__scoring__score_history__fit_score
+0
+
+-- name: fill__scoring__score_history__intent_score
+0
+
+-- name: fill__scoring__intent_signals__detected_at
+-- Nobody knows how far it has decayed: such a signal is set aside, not taken for new.
+null
+
+-- name: fill__scoring__signal_alerts__priority
+'medium'
+
+-- name: fill__scoring__signal_alerts__deadline
+coalesce(created_at, now()) + case lower(btrim(priority::text))
+when 'critical' then interval '1 hour' when 'high' then interval '4 hours' when 'low' then interval '72 hours'
+else interval '24 hours' end
+
+-- name: fill__scoring__signal_alerts__status
+case when acknowledged_at is not null then 'acknowledged' when expired_at is not null then 'expired' else 'open' end
+
+-- name: fill__scoring__signal_alerts__created_at
+least(deadline, acknowledged_at, expired_at, now())
+
+-- name: tidy__delivery__sending_domains__domain
+lower(btrim(domain))
+
+-- name: tidy__delivery__sending_domains__status
+lower(btrim(status::text))
+
+-- name: tidy__crm__contacts__status
+lower(btrim(status::text))
+
+-- name: tidy__analytics__event_aggregates__count
+greatest(count, 0)
+
+-- name: tidy__analytics__event_aggregates__unique_count
+-- More distinct contacts than events cannot be; nor fewer than none.
+greatest(least(unique_count, count), 0)
+
+-- name: tidy__scoring__lead_scores__total_score
+greatest(least(total_score, 100), 0)
+
+-- name: tidy__scoring__lead_scores__scored_at
+-- A score of the future would never be replaced.
+least(scored_at, now())
+
+-- name: tidy__scoring__lead_scores__grade
+case
+    when total_score >= 80 then 'A' when total_score >= 60 then 'B' when total_score >= 40 then 'C'
+    when total_score >= 20 then 'D' else 'F'
+end
+
+-- name: tidy__scoring__intent_signals__decay_model
+lower(btrim(decay_model))
+
+-- name: tidy__scoring__intent_signals__decay_hours
+-- A signal that decays in no time counts for as short as one can.
+case when decay_hours <= 0 then 1 else decay_hours end
+
+-- name: tidy__scoring__signal_configs__tier
+lower(btrim(tier))
+
+-- name: tidy__scoring__signal_configs__decay_hours
+case when decay_hours <= 0 then 1 else decay_hours end
+
+-- name: tidy__scoring__scoring_configs__category
+lower(btrim(category))
+
+-- name: tidy__scoring__signal_alerts__priority
+lower(btrim(priority::text))
+
+-- name: tidy__scoring__signal_alerts__status
+-- An open alert that has expired is expired.
+case when lower(btrim(status::text)) = 'open' and expired_at is not null then 'expired' else lower(btrim(status::text)) end
+
+-- name: tidy__scoring__signal_alerts__expired_at
+-- At its deadline, if nobody knows better; one that was acknowledged has not, whatever came later.
+case lower(btrim(status::text)) when 'acknowledged' then null when 'expired' then coalesce(expired_at, deadline) else expired_at end
+
+-- name: tidy__scoring__signal_alerts__acknowledged_at
+case lower(btrim(status::text)) when 'acknowledged' then coalesce(acknowledged_at, created_at) else acknowledged_at end
+
+-- name: same__analytics__contact_activity
 -- Equal in everything but the time of ingestion: one event that was stored twice.
 id, organization_id, contact_id, event_type, event_source, event_data::jsonb, occurred_at, event_id
 
@@ -75,8 +188,8 @@ id, organization_id, contact_id, event_type, event_source, event_data::jsonb, oc
 -- Equal in the producer's key and in who, what and when: one event that was delivered twice.
 organization_id, event_id, contact_id, event_type, occurred_at
 
--- name: activity__new_id
--- Different events under one id: all stay, the later ones under ids of their own.
+-- name: new_id
+-- Different rows under one id: all stay, the later ones under ids of their own.
 id = gen_random_uuid()
 
 -- name: activity__no_event_id

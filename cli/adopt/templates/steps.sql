@@ -55,7 +55,7 @@ alter column {column} type {type}
 alter table {table} add column if not exists {beside} {type};
 create or replace function adoption.{function}() returns trigger language plpgsql as $$
 begin
-    new.{beside} := new.{column};
+    new.{beside} := {value};
     return new;
 end $$;
 create or replace trigger {beside} before insert or update on {table}
@@ -77,6 +77,29 @@ alter table {table} rename column {beside} to {column}
 
 -- name: count_too_long
 select count(*) as found from {table} where length({column}::text) > {length}
+
+-- name: count_unreadable
+-- Values that the type will refuse.
+select count(*) as found from {table} where not pg_input_is_valid({column}::text, '{type}')
+
+-- name: count_mixed
+-- Keys under which rows differ in what they must share.
+select count(*) as found
+from (select 1 from {table} group by {key} having count(distinct {other}) > 1) as mixed
+
+-- name: count_orphans
+select count(*) as found
+from {table} as child
+where not (jsonb_build_array({columns})::text = any(cast(:parents as text[])))
+
+-- name: set_aside_orphans
+with gone as (
+    delete from {table} as child
+    where not (jsonb_build_array({columns})::text = any(cast(:parents as text[])))
+    returning to_jsonb(child) as content
+)
+insert into adoption.set_aside (table_name, reason, content)
+select '{table}', '{reason}', content from gone
 
 -- name: count_null
 select count(*) as found from {table} where {column} is null
@@ -131,7 +154,8 @@ select count(*) as found from {table} where {untidy}
 update {table} set {change} where {untidy}
 
 -- name: count_offenders
-select count(*) as found from {table} where not {condition}
+-- Rows that break a check even when they are tidied.
+select count(*) as found from (select {values} from {table}) as tidied where not {condition}
 
 -- name: add_check
 -- New rows are held to it at once; old ones are read afterwards, while others go on writing.
