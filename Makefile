@@ -56,9 +56,8 @@ weigh: setup ## What a deployment uploads, what takes the room, how long a worke
 deploy: setup ## Check, migrate and deploy: all workers, or ENV=analytics
 	@$(RUN) python -m tools.deploy $(ENV)
 
-audit: setup ## Known holes in what is pinned, Python's and Node's
-	PATH="$(CURDIR)/.local/tools/bin:$$PATH" uv audit --frozen --preview-features audit-command
-	$(RUN) npm audit
+audit: setup ## Known holes in what is pinned; fails if nobody could be asked
+	@$(RUN) python -m tools.audit $(if $(PYTHON_URL),--python $(PYTHON_URL)) $(if $(NODE_URL),--node $(NODE_URL))
 
 cost: setup ## Write docs/cost.md anew
 	@$(RUN) python -m tools.cost > .local/cost.md

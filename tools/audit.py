@@ -1,0 +1,98 @@
+"""Known holes in what is pinned: `make audit` asks the public advisory services.
+
+Ends with 0 if there are none, with 1 if there are some, and with 3 where a service could not be
+asked, since that says nothing. For services of your own (a mirror of them, say): --python, --node.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.causes import explain
+from tools.setup import TOOLS, trusted_certificates
+
+ROOT = Path(__file__).resolve().parent.parent
+NONE, SOME, UNASKED = 0, 1, 3
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came of asking about one lock file."""
+
+    code: int
+    said: str
+
+
+def main(arguments: list[str]) -> int:
+    """Ask about both locks, say what came of it; the worst of the two as exit code."""
+    parser = argparse.ArgumentParser(prog="make audit", description=__doc__)
+    parser.add_argument("--python", metavar="URL", help="an OSV service")
+    parser.add_argument("--node", metavar="URL", help="an npm registry with advisories")
+    given = parser.parse_args(arguments)
+    answers = {"uv.lock": of_python(given.python), "package-lock.json": of_node(given.node)}
+    for lock, answer in answers.items():
+        print(f"{lock}: {answer.said}", file=sys.stderr if answer.code else sys.stdout)
+    codes = {answer.code for answer in answers.values()}
+    return SOME if SOME in codes else max(codes)
+
+
+def of_python(service: str | None) -> Answer:
+    """uv ends with 1 for holes and with 2 for everything else."""
+    command = [str(TOOLS / "bin" / "uv"), "audit", "--frozen"]
+    command += ["--preview-features", "audit-command"]
+    command += ["--service-url", service] if service else []
+    return asked(command, lambda done: {0: NONE, 1: SOME}.get(done.returncode, UNASKED))
+
+
+def of_node(registry: str | None) -> Answer:
+    """npm ends with 1 for holes and for a service that it cannot reach: only its report tells."""
+    command = [str(ROOT / ".venv" / "bin" / "npm"), "audit", "--json"]
+    command += ["--registry", registry] if registry else []
+
+    def code(done: subprocess.CompletedProcess[str]) -> int:
+        report = json.loads(done.stdout or "{}")
+        if "auditReportVersion" not in report:
+            return UNASKED
+        return SOME if report["vulnerabilities"] else NONE
+
+    return asked(command, code)
+
+
+def asked(
+    command: Sequence[str], code_of: Callable[[subprocess.CompletedProcess[str]], int]
+) -> Answer:
+    """Run it; where it did not get an answer, say why and what helps."""
+    path = os.pathsep.join([str(ROOT / ".venv" / "bin"), os.environ.get("PATH", os.defpath)])
+    settings = {**os.environ, **trusted_certificates(), "PATH": path}
+    done = subprocess.run(command, cwd=ROOT, env=settings, capture_output=True, text=True)
+    code = code_of(done)
+    said = f"{done.stdout}{done.stderr}".strip()
+    if code == NONE:
+        return Answer(code, "no known holes")
+    if code == SOME:
+        return Answer(code, f"has known holes\n{said}")
+    return Answer(code, f"could not be asked about, which says nothing about holes\n{why(said)}")
+
+
+def why(said: str) -> str:
+    """The cause and the remedy for what a command printed, which follows."""
+    if "405 " in said or "404 " in said:  # a mirror for packages alone
+        cause = "the registry in use does not answer questions about holes"
+        remedy = "name one that does: make audit NODE_URL=https://…"
+    else:
+        cause, remedy = explain(said)
+        cause = cause.replace("PyPI or npm", "the advisory service")
+        remedy = remedy.partition(", then `make setup`")[0] + ", then `make audit` again"
+    lines = "\n".join(f"    | {line}" for line in said.splitlines()[:12])
+    return f"  cause:   {cause}\n  remedy:  {remedy}\n{lines}"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
