@@ -125,9 +125,9 @@ export class Runtime extends WorkerEntrypoint {
   async load() {
     const next = load();
     try {
-      const { bootMs } = await next;
+      const { bootMs, importMs } = await next;
       current = next; // the old interpreter becomes garbage when its last event has ended
-      return { bootMs };
+      return { bootMs, importMs };
     } catch (error) {
       return { error: tracebackOf(error) };
     }

@@ -166,6 +166,7 @@ function importWorker(pyodide, guard) {
   const holdsInterpreter = () => pyodide._module._PyGILState_Check() === 1;
   guard.onEntropy = () => (holdsInterpreter() ? importGuard.on_entropy() : 0);
   guard.onClock = () => holdsInterpreter() && importGuard.on_clock();
+  const started = performance.now();
   let entry;
   try {
     entry = pyodide.pyimport("entry");
@@ -174,5 +175,6 @@ function importWorker(pyodide, guard) {
     guard.onClock = () => {};
   }
   importGuard.finish();
-  return { pyodide, dispatch, Default: dispatch.entrypoint_class(entry) };
+  const importMs = Math.round(performance.now() - started);
+  return { pyodide, dispatch, importMs, Default: dispatch.entrypoint_class(entry) };
 }

@@ -75,7 +75,7 @@ export class Runtime {
     this.#staged.set(worker.name, await stage(worker));
   }
 
-  /** Imports every worker; {worker: {bootMs}}. */
+  /** Imports every worker; {worker: {bootMs, importMs}}: all of it, and its modules alone. */
   async load() {
     const entries = this.workers.map(async (worker) => [worker.name, await this.#loadOne(worker)]);
     return Object.fromEntries(await Promise.all(entries));
@@ -85,7 +85,7 @@ export class Runtime {
     if (this.isNative) return {};
     const outcome = await this.#askHost("load", name);
     if (outcome.error) throw new ImportFailure(name, outcome.error);
-    return { bootMs: outcome.bootMs };
+    return { bootMs: outcome.bootMs, importMs: outcome.importMs };
   }
 
   /** Stages and imports anew; a worker that does not import leaves its old version running. */

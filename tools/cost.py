@@ -1,74 +1,54 @@
 """What a million messages cost, by part: `python -m tools.cost` prints docs/cost.md.
 
-Prices are the vendor's list prices beyond what the paid plan includes; the figures per message were
-measured with `python -m tools.cost --measure`, which runs a worker in the local runtime.
+The figures per message are measured: `python -m tools.cost --measure` runs the workers in the local
+runtime and writes them to bench/results/cost.json. Prices: tools/prices.py.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
+
+from cronsim import CronSim
+
+from cli.workers import workers
+from tools.prices import (
+    MILLION,
+    PRICES,
+    QUEUE_CHUNK_BYTES,
+    QUEUE_METADATA_BYTES,
+    READ_ON,
+    WEEK_OF_MONTH,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "cost.md"
-
-MILLION = 1_000_000
-QUEUE_CHUNK_BYTES = 65_536
-
-
-@dataclass(frozen=True)
-class Price:
-    """US dollars a million units, where the price is published, and what the plan includes."""
-
-    usd: float
-    included: str
-    source: str
-
-
-WORKERS = "https://developers.cloudflare.com/workers/platform/pricing/"
-QUEUES = "https://developers.cloudflare.com/queues/platform/pricing/"
-PRICES = {
-    "queue operations": Price(
-        0.40, "1 M", "https://developers.cloudflare.com/queues/platform/pricing/"
-    ),
-    "invocations": Price(0.30, "10 M", WORKERS),
-    "CPU milliseconds": Price(0.02, "30 M", WORKERS),
-    "log lines": Price(0.60, "20 M", WORKERS),
-    "Analytics Engine points": Price(
-        0.25, "10 M", "https://developers.cloudflare.com/analytics/analytics-engine/pricing/"
-    ),
-    "R2 class A (list)": Price(4.50, "1 M", "https://developers.cloudflare.com/r2/pricing/"),
-}
+FIGURES = ROOT / "bench" / "results" / "cost.json"
 
 
 @dataclass(frozen=True)
 class Usage:
-    """A kind of message as measured. `batch` is how many arrive together, `cpu_ms` is one's share.
+    """A kind of message as measured, each figure a message's share of its batch.
 
-    `lists` counts R2's list calls a message: deleting is free.
+    `batch` is how many share an invocation. `lists` counts R2's list calls: deleting is free.
     """
 
     name: str
     batch: float
     cpu_ms: float
     log_lines: float = 1
+    log_bytes: float = 400
+    message_bytes: int = 200
     lists: float = 0
-    bytes: int = 400
     retries: float = 0.0
 
 
-# Measured on a shared 2-core machine: the processor time of workerd, the local broker's share
-# included, so rather too much than too little. A single message pays for its own connection.
-MEASURED = (
-    Usage("CalculateScore, 100 at once", batch=100, cpu_ms=1.17),
-    Usage("CalculateScore, one at a time", batch=1, cpu_ms=57.5),
-    Usage("aggregate-hourly, 10 at once", batch=10, cpu_ms=15.9),
-)
-
-
-def amounts(usage: Usage, messages: int = MILLION) -> dict[str, float]:
+def amounts(usage: Usage, messages: int = int(MILLION)) -> dict[str, float]:
     """How many units of each price so many messages take.
 
     A message is written, read and deleted; every retry reads it again.
@@ -76,67 +56,143 @@ def amounts(usage: Usage, messages: int = MILLION) -> dict[str, float]:
     >>> amounts(Usage("x", batch=100, cpu_ms=1, retries=0.5))["queue operations"]
     3500000.0
     """
-    chunks = -(-usage.bytes // QUEUE_CHUNK_BYTES)
+    chunks = -(-(usage.message_bytes + QUEUE_METADATA_BYTES) // QUEUE_CHUNK_BYTES)
     deliveries = 1 + usage.retries
+    log_gb = messages * deliveries * usage.log_bytes / 1e9
     return {
         "queue operations": messages * (2 + deliveries) * chunks,
         "invocations": messages * deliveries / usage.batch,
         "CPU milliseconds": messages * deliveries * usage.cpu_ms,
-        "log lines": messages * deliveries * (usage.log_lines + 1 / usage.batch),
+        "logs, taken in": log_gb,
+        "logs, kept seven days": log_gb * WEEK_OF_MONTH,
         "Analytics Engine points": messages * deliveries,
         "R2 class A (list)": messages * usage.lists,
     }
 
 
-def costs_usd(usage: Usage, messages: int = MILLION) -> dict[str, float]:
+def costs_usd(usage: Usage, messages: int = int(MILLION)) -> dict[str, float]:
     """Dollars by part, as if nothing were included."""
     return {
-        part: amount / MILLION * PRICES[part].usd
+        part: amount / PRICES[part].per * PRICES[part].usd
         for part, amount in amounts(usage, messages).items()
     }
 
 
+def scheduled_messages() -> int:
+    """What all crons enqueue in the thirty days of a June."""
+    start = datetime(2026, 6, 1)
+    month_end = start + timedelta(days=30)
+    schedules = [job.schedule for worker in workers() for job in worker.jobs if job.schedule]
+    return sum(
+        sum(1 for _ in _until(CronSim(schedule.cron, start - timedelta(minutes=1)), month_end))
+        for schedule in schedules
+    )
+
+
+def _until(moments: Iterator[datetime], end: datetime) -> Iterator[datetime]:
+    for moment in moments:
+        if moment >= end:
+            return
+        yield moment
+
+
+def measured() -> tuple[dict[str, Any], list[Usage]]:
+    """When and where it was measured, and the figures."""
+    known = json.loads(FIGURES.read_text(encoding="utf-8"))
+    return known, [Usage(**one) for one in known["usages"]]
+
+
 def page() -> str:
     """docs/cost.md, whole."""
-    return "\n".join([*_beginning(), *_costs(), *_prices(), *_settings()]) + "\n"
+    known, usages = measured()
+    parts = [_beginning(known), _costs(usages), _figures(usages), _rest(), _prices(), _settings()]
+    return "\n".join(line for part in parts for line in part) + "\n"
 
 
-def _beginning() -> Iterator[str]:
+def _beginning(known: dict[str, Any]) -> Iterator[str]:
     yield from (
         "# What it costs",
         "",
-        "Made by `make cost` from measured figures (`python -m tools.cost --measure` takes them",
-        "anew) and the vendor's list prices. Nothing that the plan includes is deducted, so the",
-        "first million costs less: the paid plan itself is $5 a month.",
+        "Made by `make cost` from measured figures and the vendor's list prices. Measured on"
+        f" {known['measured_on']}",
+        f"({known['processors']} processors, {known['processor']}, load {known['load']:.1f}) by"
+        " `python -m tools.cost --measure`, which",
+        "runs the workers in the local runtime and writes"
+        " [cost.json](../bench/results/cost.json). Nothing that the plan includes",
+        "is deducted, so the first million costs less: the paid plan itself is $5 a month.",
         "",
         "## A million messages, in US dollars",
         "",
     )
 
 
-def _costs() -> Iterator[str]:
-    yield "| part | " + " | ".join(usage.name for usage in MEASURED) + " |"
-    yield "|---|" + "---:|" * len(MEASURED)
-    columns = [costs_usd(usage) for usage in MEASURED]
+def _costs(usages: list[Usage]) -> Iterator[str]:
+    yield "| part | " + " | ".join(usage.name for usage in usages) + " |"
+    yield "|---|" + "---:|" * len(usages)
+    columns = [costs_usd(usage) for usage in usages]
     for part in PRICES:
         yield f"| {part} | " + " | ".join(f"{column[part]:.2f}" for column in columns) + " |"
     yield "| **together** | " + " | ".join(f"**{sum(c.values()):.2f}**" for c in columns) + " |"
     yield ""
-    measured = ", ".join(f"{usage.cpu_ms:.2f} ms ({usage.name})" for usage in MEASURED)
-    yield f"CPU time a message, measured: {measured}."
-    yield ""
-    yield "The crons alone are some 5,100 messages a month: a cent or two. R2 is next to nothing:"
-    yield "the daily reset lists a thousand counters a call, so a million counters a day are $0.14"
-    yield "a month, and deleting is free. What grows with the platform is what producers send to"
-    yield " `mauntic-scoring-events`. Postgres is not in this table: it is yours already."
-    yield ""
+
+
+def _figures(usages: list[Usage]) -> Iterator[str]:
+    yield from ("What was measured, a message:", "")
+    yield "| | CPU ms | messages an invocation | log lines | log bytes | bytes of its body |"
+    yield "|---|---:|---:|---:|---:|---:|"
+    for one in usages:
+        yield (
+            f"| {one.name} | {one.cpu_ms:.2f} | {one.batch:.0f} | {one.log_lines:.2f}"
+            f" | {one.log_bytes:.0f} | {one.message_bytes} |"
+        )
+    yield from (
+        "",
+        "CPU is the processor time of workerd with the local broker's share in it, so rather too"
+        " much than too little. Not in",
+        "the log bytes: what the vendor adds to every line, and its own line an invocation; its"
+        " *Billable Usage* shows them.",
+        "",
+    )
+
+
+def _rest() -> Iterator[str]:
+    thousand_lists_usd = 1_000 * 30 * PRICES["R2 class A (list)"].usd / MILLION
+    yield from (
+        f"The crons alone are {scheduled_messages():,} messages in a month of thirty days: a cent"
+        " or two. R2 is next to nothing: the",
+        "daily reset lists a thousand counters a call, so a million counters a day are"
+        f" ${thousand_lists_usd:.2f} a month, and deleting",
+        "is free. A dead letter is a message more: written to its queue, read and deleted. What"
+        " grows with the platform is",
+        "what producers send to `mauntic-scoring-events`. Postgres is not in this table: it is"
+        " yours already.",
+        "",
+    )
 
 
 def _prices() -> Iterator[str]:
-    yield from ("## Prices", "", "| a million | $ | included a month |", "|---|---:|---|")
+    yield from (
+        "## Prices",
+        "",
+        f"Read on {READ_ON} in the vendor's documentation, at the commits that are linked.",
+        "",
+        "| | $ | for | included a month | as read |",
+        "|---|---:|---|---|---|",
+    )
     for part, price in PRICES.items():
-        yield f"| [{part}]({price.source}) | {price.usd:.2f} | {price.included} |"
-    yield ""
+        yield (
+            f"| [{part}]({price.source}) | {price.usd:.2f} | {price.unit} | {price.included}"
+            f" | [text]({price.read}) |"
+        )
+    yield from (
+        "",
+        "Logs are priced by their bytes from 1 December 2026 on; until then a million lines beyond"
+        " 20 million cost $0.60",
+        "([Workers Logs](https://developers.cloudflare.com/workers/observability/logs/workers-logs/))."
+        " Points are not billed yet: the",
+        "price is announced.",
+        "",
+    )
 
 
 def _settings() -> Iterator[str]:
@@ -158,10 +214,12 @@ def _settings() -> Iterator[str]:
 def main(arguments: list[str]) -> int:
     """Print the page, or measure."""
     if arguments == ["--measure"]:
-        from tools.cost_measured import measure
+        from tools.cost_measured import conditions, measure
 
-        for name, cpu_ms in measure():
-            print(f"{name}: {cpu_ms:.2f} ms of CPU a message")
+        usages = [asdict(usage) for usage in measure()]
+        known = {**conditions(), "usages": usages}
+        FIGURES.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+        print(f"wrote {FIGURES.relative_to(ROOT)}; now `make cost`")
         return 0
     sys.stdout.write(page())
     return 0

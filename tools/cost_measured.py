@@ -1,10 +1,13 @@
-"""The processor time that a message takes, measured on the workers in the local runtime."""
+"""What a message takes (processor time, log lines, bytes), measured in the local runtime."""
 
 from __future__ import annotations
 
+import json
 import os
+import platform
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,36 +20,99 @@ from local.postgres import temporary_server
 from local.runtime import LocalRuntime
 from shared.adapters.postgres import Postgres
 from shared.sql_blocks import SqlBlocks
+from tools.cost import Usage
 
 SQL = SqlBlocks(Path(__file__).parent / "sql")
 
 CONTACTS = 2_000
+ALONE = 20
 WINDOWS = 100
 SCORING, ANALYTICS = "mauntic-scoring-events", "mauntic-analytics-jobs"
 FIRST_HOUR = datetime(2026, 3, 1, tzinfo=UTC)
 
+Body = dict[str, Any]
 
-def measure() -> Iterator[tuple[str, float]]:
-    """Kind of message and milliseconds of CPU each takes, the local broker's included."""
+
+def conditions() -> dict[str, Any]:
+    """When and where this is."""
+    return {
+        "measured_on": datetime.now(UTC).date().isoformat(),
+        "processors": os.cpu_count(),
+        "processor": processor(),
+        "load": round(os.getloadavg()[0], 1),
+    }
+
+
+def processor() -> str:
+    """Its name, where the system tells."""
+    table = Path("/proc/cpuinfo")
+    known = table.read_text(encoding="utf-8") if table.exists() else ""
+    names = [line.partition(": ")[2] for line in known.splitlines() if "model name" in line]
+    return names[0] if names else platform.processor()
+
+
+@dataclass
+class Lines:
+    """What the workers log."""
+
+    texts: list[str] = field(default_factory=list)
+
+    def __call__(self, event: dict[str, Any]) -> None:
+        if event["event"] == "log" and event.get("worker"):
+            self.texts += str(event["text"]).splitlines()
+
+
+def measure() -> Iterator[Usage]:
+    """Each kind of message."""
     with temporary_server() as server:
         migrate(server.url)
         with closing(Postgres(lambda: connect(server.url))) as db:
             db.execute(SQL["make_contacts"], contacts=CONTACTS)
             contacts = db.rows(SQL["contacts"])
-        with LocalRuntime(server.url) as runtime:
+        lines = Lines()
+        with LocalRuntime(server.url, on_event=lines) as runtime:
             scores = [_score(row) for row in contacts]
-            _spend(runtime, SCORING, scores[:200])  # the first ones warm it up
-            yield "scoring.CalculateScore, batches of 100", _spend(runtime, SCORING, scores)
-            yield "scoring.CalculateScore, one at a time", _one_by_one(runtime, scores[:20])
-            yield "analytics.aggregate-hourly", _spend(runtime, ANALYTICS, _windows())
+            meter = Meter(runtime, lines)
+            meter.take("", SCORING, scores[:200], batch=100)  # the first ones warm it up
+            yield meter.take("CalculateScore, 100 at once", SCORING, scores, batch=100)
+            yield meter.take("CalculateScore, one at a time", SCORING, scores[:ALONE], batch=1)
+            yield meter.take("aggregate-hourly, 10 at once", ANALYTICS, _windows(), batch=10)
 
 
-def _score(row: dict[str, Any]) -> dict[str, Any]:
+@dataclass
+class Meter:
+    """Sends messages and reads what they took."""
+
+    runtime: LocalRuntime
+    lines: Lines
+
+    def take(self, name: str, queue: str, bodies: list[Body], batch: int) -> Usage:
+        """A message's share of what they took, sent `batch` at once."""
+        self.lines.texts.clear()
+        before_s = _cpu_s()
+        step = len(bodies) if batch > 1 else 1
+        for first in range(0, len(bodies), step):
+            self.runtime.control.send(queue, bodies[first : first + step])
+            if not self.runtime.control.wait_idle([queue], timeout_s=300):
+                raise TimeoutError(f"{queue} did not end")
+        count = len(bodies)
+        texts = self.lines.texts
+        return Usage(
+            name,
+            batch=batch,
+            cpu_ms=round((_cpu_s() - before_s) * 1_000 / count, 2),
+            log_lines=round(len(texts) / count, 2),
+            log_bytes=round(sum(len(text.encode()) for text in texts) / count),
+            message_bytes=round(sum(len(json.dumps(body)) for body in bodies) / count),
+        )
+
+
+def _score(row: dict[str, Any]) -> Body:
     data = {"organizationId": str(row["organization_id"]), "contactId": str(row["id"])}
     return {"type": "scoring.CalculateScore", "data": data}
 
 
-def _windows() -> list[dict[str, Any]]:
+def _windows() -> list[Body]:
     return [
         {
             "type": "analytics.aggregate-hourly",
@@ -54,18 +120,6 @@ def _windows() -> list[dict[str, Any]]:
         }
         for number in range(WINDOWS)
     ]
-
-
-def _spend(runtime: LocalRuntime, queue: str, bodies: list[dict[str, Any]]) -> float:
-    before = _cpu_s()
-    runtime.control.send(queue, bodies)
-    if not runtime.control.wait_idle([queue], timeout_s=300):
-        raise TimeoutError(f"{queue} did not end")
-    return (_cpu_s() - before) * 1_000 / len(bodies)
-
-
-def _one_by_one(runtime: LocalRuntime, bodies: list[dict[str, Any]]) -> float:
-    return sum(_spend(runtime, SCORING, [body]) for body in bodies) / len(bodies)
 
 
 def _cpu_s() -> float:

@@ -6,23 +6,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tools.cost import MEASURED, PAGE, Usage, amounts, costs_usd, page
+from tools.cost import PAGE, Usage, amounts, costs_usd, measured, page, scheduled_messages
 
 
 def test_a_million_small_messages_in_batches() -> None:
-    """3 operations each; 10,000 invocations; 1 ms, a line and a point each."""
-    costs = costs_usd(Usage("x", batch=100, cpu_ms=1))
+    """3 operations each; 10,000 invocations; 1 ms, 400 bytes of log and a point each."""
+    costs = costs_usd(Usage("x", batch=100, cpu_ms=1, log_bytes=400))
     assert costs["queue operations"] == pytest.approx(1.20)
     assert costs["invocations"] == pytest.approx(0.003)
     assert costs["CPU milliseconds"] == pytest.approx(0.02)
-    assert costs["log lines"] == pytest.approx(0.606)
+    assert costs["logs, taken in"] == pytest.approx(0.10)  # 0.4 GB
+    assert costs["logs, kept seven days"] == pytest.approx(0.4 * 0.10 * 7 / 30)
     assert costs["Analytics Engine points"] == pytest.approx(0.25)
     assert costs["R2 class A (list)"] == 0
 
 
 def test_a_large_message_counts_by_chunks_of_64_kb() -> None:
-    usage = Usage("x", batch=1, cpu_ms=0, bytes=65_537)
-    assert amounts(usage, messages=1)["queue operations"] == 6
+    """Of 64,000 bytes, a hundred of them the queue's own."""
+    for size, operations in ((63_900, 3), (63_901, 6), (127_901, 9)):
+        usage = Usage("x", batch=1, cpu_ms=0, message_bytes=size)
+        assert amounts(usage, messages=1)["queue operations"] == operations
 
 
 def test_a_retry_is_read_again() -> None:
@@ -45,5 +48,12 @@ def test_the_page_is_what_the_script_makes() -> None:
     assert PAGE.read_text(encoding="utf-8") == page(), "run `make cost`"
 
 
-def test_every_measured_kind_has_a_measure() -> None:
-    assert all(usage.cpu_ms > 0 for usage in MEASURED)
+def test_every_kind_was_measured() -> None:
+    known, usages = measured()
+    assert known["measured_on"] >= "2026-11-24"
+    assert all(one.cpu_ms > 0 and one.log_bytes > 0 and one.message_bytes > 0 for one in usages)
+
+
+def test_what_the_crons_enqueue_in_thirty_days() -> None:
+    """Three jobs an hour, one a quarter of an hour, two a day, one a month."""
+    assert scheduled_messages() == 3 * 720 + 2_880 + 2 * 30 + 1
