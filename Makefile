@@ -4,7 +4,7 @@ PYTHON ?= python3
 RUN = PATH="$(CURDIR)/.venv/bin:$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint test sim demo dev bench schema catalogue new-job clean dry-run weigh deploy audit cost
+.PHONY: help setup lint test sim demo dev bench schema catalogue new-job clean dry-run weigh deploy audit cost pictures
 
 help: ## This table
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ deploy: setup ## Check, migrate and deploy: all workers, or ENV=analytics
 
 audit: setup ## Known holes in what is pinned; fails if nobody could be asked
 	@$(RUN) python -m tools.audit $(if $(PYTHON_URL),--python $(PYTHON_URL)) $(if $(NODE_URL),--node $(NODE_URL))
+
+pictures: setup ## Draw the README's pictures anew, from the commands themselves
+	@$(RUN) python -m tools.pictures
 
 cost: setup ## Write docs/cost.md anew
 	@$(RUN) python -m tools.cost > .local/cost.md

@@ -1,0 +1,65 @@
+"""The pictures: small, self-contained, of commands that ran, and shown in the README."""
+
+from __future__ import annotations
+
+import re
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from tools.pictures import PICTURES, CommandFailed, drawn, fires, settled, shown
+
+README = Path(__file__).resolve().parents[2] / "README.md"
+DRAWN = sorted(PICTURES.glob("*.svg"))
+WORDS = "{http://www.w3.org/2000/svg}text"
+
+
+def words(svg: str) -> str:
+    """What can be read on it."""
+    lines = [element.text or "" for element in ElementTree.fromstring(svg).iter(WORDS)]
+    return " ".join(lines).replace("\N{NO-BREAK SPACE}", " ")
+
+
+@pytest.mark.parametrize("picture", DRAWN, ids=lambda path: path.stem)
+def test_a_picture_is_small_and_calls_nobody(picture: Path) -> None:
+    svg = picture.read_text()
+    assert len(svg) < 300_000
+    assert "url(http" not in svg
+    assert f"docs/pictures/{picture.name}" in README.read_text()
+
+
+def test_they_show_what_the_commands_say() -> None:
+    demo, jobs = (words((PICTURES / f"{name}.svg").read_text()) for name in ("demo", "jobs-list"))
+    assert "make demo" in demo
+    assert re.search(r"all equal\s+to what the files hold", demo)
+    assert "scoring.AlertExpiry" in jobs
+    assert "bucket moves today" in jobs
+
+
+def test_a_command_is_drawn_with_its_colours_and_without_what_it_took_back() -> None:
+    said = r"print('\x1b[31mred\x1b[0m\n50 %\r\x1b[2K\x1b[1A\x1b[2Kdone')"
+    text = shown([sys.executable, "-c", said])
+    assert text == "done"
+    red = drawn("colours", shown([sys.executable, "-c", r"print('\x1b[31mred\x1b[0m')"]))
+    assert "colours" in words(red)
+    assert re.search(r"fill: #cc555a", red), "the theme's red"
+
+
+def test_a_command_that_fails_is_not_drawn() -> None:
+    with pytest.raises(CommandFailed, match=r"ended with 3:\nno"):
+        shown([sys.executable, "-c", "print('no'); raise SystemExit(3)"])
+
+
+def test_what_was_written_twice_in_a_line_is_there_once() -> None:
+    assert settled("1 %\r\x1b[2K2 %\r\x1b[2Kend\r\n\x1b[?25h") == "end"
+
+
+def test_a_day_of_ticks_is_in_order() -> None:
+    found = fires(datetime(2026, 3, 10, 12, 30, tzinfo=UTC))
+    moments = [at for at, _, _ in found]
+    assert moments == sorted(moments)
+    hourly = [at for at, worker, cron in found if (worker.env, cron) == ("analytics", "0 * * * *")]
+    assert (len(hourly), hourly[-1]) == (24, datetime(2026, 3, 10, 12, tzinfo=UTC))
