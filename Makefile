@@ -20,7 +20,7 @@ lint: setup ## Style and types
 	$(RUN) python -m tools.catalogue --check
 
 test: lint ## Everything that must hold: style, types, tests
-	$(RUN) pytest
+	$(RUN) pytest --numprocesses 2 --dist loadgroup
 
 sim: setup ## Simulate two weeks with faults: SEEDS=1000, or SEED=123 to replay one
 	$(RUN) python -m tests.sim --seeds $(or $(SEEDS),100) $(if $(SEED),--seed $(SEED)) $(if $(DAYS),--days $(DAYS))

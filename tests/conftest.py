@@ -11,6 +11,22 @@ from local.postgres import Server, scratch_database, temporary_server
 
 TEMPLATE = "migrated"
 
+# These use what there is one of: the project's own folders, the local runtime that all share.
+ALONE = (
+    "tests/e2e/",
+    "tests/local/",
+    "tests/tools/",
+    "tests/cli/test_dev.py",
+    "tests/cli/test_demo.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where tests run side by side, those that would be in each other's way run in one process."""
+    for item in items:
+        if item.nodeid.startswith(ALONE):
+            item.add_marker(pytest.mark.xdist_group("alone"))
+
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Server]:
