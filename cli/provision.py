@@ -193,11 +193,13 @@ def _hyperdrive(account: Account) -> Iterator[Command]:
             f'wrangler hyperdrive create {HYPERDRIVE} --connection-string "$DATABASE_URL"'
             f" --caching-disabled --origin-connection-limit {ORIGIN_CONNECTIONS}",
         )
-    elif not (known.get("caching") or {}).get("disabled"):
-        yield Command(
-            f"no caching in Hyperdrive {HYPERDRIVE}",
-            f"wrangler hyperdrive update {known['id']} --caching-disabled",
-        )
+        return
+    update = f"wrangler hyperdrive update {known['id']}"
+    if not (known.get("caching") or {}).get("disabled"):
+        yield Command(f"no caching in Hyperdrive {HYPERDRIVE}", f"{update} --caching-disabled")
+    if (known.get("origin_connection_limit") or ORIGIN_CONNECTIONS) < ORIGIN_CONNECTIONS:
+        why = f"{ORIGIN_CONNECTIONS} connections of Hyperdrive {HYPERDRIVE}"
+        yield Command(why, f"{update} --origin-connection-limit {ORIGIN_CONNECTIONS}")
 
 
 def _secret_commands(

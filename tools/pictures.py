@@ -36,7 +36,7 @@ from shared.jobs import Worker
 ROOT = Path(__file__).resolve().parent.parent
 PICTURES = ROOT / "docs" / "pictures"
 MAUNTIC = str(ROOT / ".venv" / "bin" / "mauntic")
-ROWS, COLUMNS = 60, 140
+ROWS, COLUMNS = 60, 144
 
 MOVES = re.compile(r"\x1b\[(?P<count>\d*)(?P<move>[AKlh])|\x1b\[\?25[lh]")
 # Rich's drawings ask a server for their font; ours are content with one that is there.
@@ -149,9 +149,9 @@ def drawn(command: str, text: str) -> str:
     )
     console.print(Text.assemble(("$ ", "bold green"), (command, "bold")))
     console.print(Text.from_ansi(text), no_wrap=True, overflow="crop")
-    return console.export_svg(
-        title=command, code_format=FONTS.sub("", CONSOLE_SVG_FORMAT), unique_id=command.split()[-1]
-    )
+    form = FONTS.sub("", CONSOLE_SVG_FORMAT)
+    svg = console.export_svg(title=command, code_format=form, unique_id=command.split()[-1])
+    return svg.replace("<text ", '<text xml:space="preserve" ')  # some viewers drop spaces else
 
 
 if __name__ == "__main__":

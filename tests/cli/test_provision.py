@@ -57,6 +57,8 @@ class Account:
             case ["hyperdrive", "create", name, *options]:
                 caching = {"disabled": "--caching-disabled" in options}
                 self.hyperdrives[name] = {"id": "a1b2", "name": name, "caching": caching}
+            case ["hyperdrive", "update", _, "--origin-connection-limit", limit]:
+                self.hyperdrives["mauntic"]["origin_connection_limit"] = int(limit)
             case ["hyperdrive", "update", _, "--caching-disabled"]:
                 self.hyperdrives["mauntic"]["caching"]["disabled"] = True
             case ["secret", "put", name, "--env", env]:
@@ -108,15 +110,19 @@ def test_what_is_applied_once_is_not_missing_again(cli: Cli, account: Account) -
     assert "HYPERDRIVE_ID=a1b2" in answer.out
 
 
-def test_short_retention_and_caching_are_mended(cli: Cli, account: Account) -> None:
+def test_short_retention_caching_and_too_few_connections_are_mended(
+    cli: Cli, account: Account
+) -> None:
     cli("provision", "--apply", "--env", "analytics")
     account.vendor.queues[DLQ]["settings"]["message_retention_period"] = WEEK_S
     account.hyperdrives["mauntic"]["caching"]["disabled"] = False
+    account.hyperdrives["mauntic"]["origin_connection_limit"] = 20  # the consumers open 22
     account.lines.clear()
     assert cli("provision", "--apply", "--env", "analytics").code == 0
     assert account.lines == [
         f"wrangler queues update {DLQ} --message-retention-period-secs 1209600",
         "wrangler hyperdrive update a1b2 --caching-disabled",
+        "wrangler hyperdrive update a1b2 --origin-connection-limit 60",
     ]
 
 
