@@ -10,13 +10,9 @@ import json
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from cronsim import CronSim
-
-from cli.workers import workers
 from tools.prices import (
     MILLION,
     PRICES,
@@ -76,24 +72,6 @@ def costs_usd(usage: Usage, messages: int = int(MILLION)) -> dict[str, float]:
         part: amount / PRICES[part].per * PRICES[part].usd
         for part, amount in amounts(usage, messages).items()
     }
-
-
-def scheduled_messages() -> int:
-    """What all crons enqueue in the thirty days of a June."""
-    start = datetime(2026, 6, 1)
-    month_end = start + timedelta(days=30)
-    schedules = [job.schedule for worker in workers() for job in worker.jobs if job.schedule]
-    return sum(
-        sum(1 for _ in _until(CronSim(schedule.cron, start - timedelta(minutes=1)), month_end))
-        for schedule in schedules
-    )
-
-
-def _until(moments: Iterator[datetime], end: datetime) -> Iterator[datetime]:
-    for moment in moments:
-        if moment >= end:
-            return
-        yield moment
 
 
 def measured() -> tuple[dict[str, Any], list[Usage]]:
@@ -158,8 +136,8 @@ def _figures(usages: list[Usage]) -> Iterator[str]:
 def _rest() -> Iterator[str]:
     thousand_lists_usd = 1_000 * 30 * PRICES["R2 class A (list)"].usd / MILLION
     yield from (
-        f"The crons alone are {scheduled_messages():,} messages in a month of thirty days: a cent"
-        " or two. R2 is next to nothing: the",
+        "The crons alone are some five thousand messages a month: a cent or two. R2 is next to"
+        " nothing: the",
         "daily reset lists a thousand counters a call, so a million counters a day are"
         f" ${thousand_lists_usd:.2f} a month, and deleting",
         "is free. A dead letter is a message more: written to its queue, read and deleted. What"

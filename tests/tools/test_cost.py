@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tools.cost import PAGE, Usage, amounts, costs_usd, measured, page, scheduled_messages
+from tools.cost import PAGE, Usage, amounts, costs_usd, measured, page
 
 
 def test_a_million_small_messages_in_batches() -> None:
@@ -52,8 +52,3 @@ def test_every_kind_was_measured() -> None:
     known, usages = measured()
     assert known["measured_on"] >= "2026-11-24"
     assert all(one.cpu_ms > 0 and one.log_bytes > 0 and one.message_bytes > 0 for one in usages)
-
-
-def test_what_the_crons_enqueue_in_thirty_days() -> None:
-    """Three jobs an hour, one a quarter of an hour, two a day, one a month."""
-    assert scheduled_messages() == 3 * 720 + 2_880 + 2 * 30 + 1
