@@ -136,10 +136,13 @@ def test_the_spine_knows_no_worker(path: Path) -> None:
     } == set()
 
 
-@pytest.mark.parametrize("path", sources(*IN_BUNDLES), ids=name)
+@pytest.mark.parametrize("path", sources(*IN_BUNDLES, "cli", "tools"), ids=name)
 def test_sql_is_in_sql_files(path: Path) -> None:
     """A statement in a `.sql` file is prepared against the schema by a test, and read as SQL."""
-    statement = re.compile(r"^\s*(select|insert into|update|delete from|with)\s", re.IGNORECASE)
+    statement = re.compile(
+        r"^\s*(select\s|insert into\s|update\s\S+\sset\s|delete from\s|with\s\S+\sas\s)",
+        re.IGNORECASE,
+    )
     texts = [
         n.value
         for n in ast.walk(tree(path))
@@ -150,7 +153,26 @@ def test_sql_is_in_sql_files(path: Path) -> None:
         for n in ast.walk(tree(path))
         if isinstance(n, _DOCUMENTED)
     }
-    assert [t for t in texts if t not in docstrings and statement.match(t) and "\n" in t] == []
+    assert [t for t in texts if t not in docstrings and statement.match(t)] == []
+
+
+# Tests of several files at once, or of the whole: what they are named after is no file.
+ACROSS = {
+    "tests/cli/test_live.py", "tests/shared/test_edges.py", "tests/shared/test_shards.py",
+    "tests/workers/scoring/test_formulas.py", "tests/workers/scoring/test_runs.py",
+    "tests/test_doctests.py", "tests/test_tidy.py",
+}  # fmt: skip
+ACROSS_FOLDERS = ("tests/e2e/", "tests/sim/", "tests/local/runtime/")
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "tests").rglob("test_*.py")), ids=name)
+def test_a_test_lies_where_what_it_tests_does(path: Path) -> None:
+    """Whoever changes a file finds its tests by its name."""
+    if name(path) in ACROSS or name(path).startswith(ACROSS_FOLDERS):
+        return
+    folder = ROOT / path.parent.relative_to(ROOT / "tests")
+    tested = path.stem.removeprefix("test_")
+    assert (folder / tested).is_dir() or any(folder.rglob(f"{tested}.py")), tested
 
 
 @pytest.mark.parametrize("path", sources(*IN_BUNDLES), ids=name)
