@@ -195,12 +195,12 @@ def _fill(scene: Scene, column: Column, rows: int | None) -> Step:
     table = column.table_name
     words = {"table": table, "column": column.name}
     expression = rule("fill", table, column.name) or column.default_value
-    if expression is None:
+    if expression in (None, "null"):
         what = f"set rows without {column.name} aside"
         return Step("rows", table, what, partial(_set_aside, scene, words), rows)
     return Step(
         "rows", table, f"fill {column.name} with {expression}",
-        partial(_fill_or_set_aside, scene, words, expression), rows,
+        partial(_fill_or_set_aside, scene, words, str(expression)), rows,
     )  # fmt: skip
 
 
