@@ -13,6 +13,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from tools.setup import STATE
 from tools.weigh import envs, weigh
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -33,6 +34,7 @@ def main(names: list[str]) -> int:
         if strangers:
             raise CannotDeploy(f"wrangler.toml has no env {', '.join(sorted(strangers))}")
         require(os.environ)
+        vendor_anew()
         run("mauntic", "check", "--offline")
         for env in chosen:
             if not (weight := weigh(env)).is_light:
@@ -55,6 +57,12 @@ def require(environment: Mapping[str, str]) -> None:
         raise CannotDeploy(
             f"set {', '.join(absent)}: which account, by which token, which database"
         )
+
+
+def vendor_anew() -> None:
+    """The workers' packages as the lock has them, whatever another tool has put in their place."""
+    (STATE / "worker-packages.stamp").unlink(missing_ok=True)
+    run("python", "-m", "tools.setup", "--quiet")
 
 
 def hyperdrive_id(environment: Mapping[str, str]) -> str:

@@ -46,17 +46,22 @@ def test_an_env_that_is_not_there_is_refused(capsys: pytest.CaptureFixture[str])
 
 
 def test_a_command_that_fails_ends_it(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     for name, value in ALL.items():
         monkeypatch.setenv(name, value)
     ran: list[tuple[str, ...]] = []
+    stamp = tmp_path / "worker-packages.stamp"
+    stamp.touch()
 
     def run(*command: str) -> None:
         ran.append(command)
-        raise CannotDeploy("mauntic ended with 1")
+        if command[0] == "mauntic":
+            raise CannotDeploy("mauntic ended with 1")
 
     monkeypatch.setattr(deploy, "run", run)
+    monkeypatch.setattr(deploy, "STATE", tmp_path)
     assert main(["analytics"]) == 1
-    assert ran == [("mauntic", "check", "--offline")]
+    assert ran == [("python", "-m", "tools.setup", "--quiet"), ("mauntic", "check", "--offline")]
+    assert not stamp.exists(), "the set-up vendors the packages again"
     assert "ended with 1" in capsys.readouterr().err
