@@ -4,7 +4,7 @@ PYTHON ?= python3
 RUN = PATH="$(CURDIR)/.venv/bin:$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint test sim demo dev bench schema catalogue new-job clean dry-run weigh deploy audit cost pictures
+.PHONY: help setup lint test sim demo dev bench schema catalogue new-job clean dry-run weigh deploy audit pictures cost
 
 help: ## This table
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
