@@ -158,7 +158,8 @@ def test_sql_is_in_sql_files(path: Path) -> None:
 
 # Tests of several files at once, or of the whole: what they are named after is no file.
 ACROSS = {
-    "tests/cli/test_live.py", "tests/cli/test_documented.py", "tests/shared/test_edges.py", "tests/shared/test_shards.py",
+    "tests/cli/test_live.py", "tests/cli/test_documented.py",
+    "tests/shared/test_edges.py", "tests/shared/test_shards.py",
     "tests/workers/scoring/test_formulas.py", "tests/workers/scoring/test_runs.py",
     "tests/test_doctests.py", "tests/test_tidy.py",
 }  # fmt: skip
