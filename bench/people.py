@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bench.generate import SALTS, SEED, WRITERS, at_once, bare, inlined, prepare
 from local.database_url import connect
 
+# A day ago, since messages are scored at the time of the clock; the draws do not depend on it.
+END = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(days=1)
 SIGNALS_A_CONTACT = 3
-SIGNALS_SPAN_H = 120 * 24
+SIGNALS_SPAN_H = 85 * 24
 VISITS_SPAN_H = 45 * 24
 TABLES = {
     "contacts": "crm.contacts",

@@ -5,96 +5,9 @@ insert into bench.lead_scores as known (
     organization_id, contact_id, total_score, grade, engagement_score, fit_score, intent_score, components,
     top_contributors, scored_at
 )
-with points as (
-    select organization.organization_id, factor.category, factor.factor,
-        case when coalesce(own.enabled, true) and coalesce(whole.enabled, true)
-            then coalesce(own.weight, whole.weight, factor.points) else 0 end as points
-    from (select distinct organization_id from crm.contacts) as organization
-    cross join scoring.factors as factor
-    left join scoring.scoring_configs as own
-        on own.organization_id = organization.organization_id
-        and own.category = factor.category and own.factor = factor.factor
-    left join scoring.scoring_configs as whole
-        on whole.organization_id = organization.organization_id
-        and whole.category = factor.category and whole.factor = factor.part_of
-),
-worth as (
-    select organization_id, jsonb_object_agg(factor, points) filter (where points is not null) as points
-    from points
-    where category <> 'intent'
-    group by organization_id
-),
-live as (
-    select signal.organization_id, signal.contact_id, signal.signal_type,
-        coalesce(signal.weight, config.weight, points.points, 0)::double precision as weight,
-        signal.decay_model, date_part('epoch', :t - signal.detected_at) / 3600 as age,
-        coalesce(signal.decay_hours, config.decay_hours, 168)::double precision as hours
-    from scoring.intent_signals as signal
-    left join scoring.signal_configs as config using (organization_id, signal_type)
-    left join points
-        on points.category = 'intent' and points.organization_id = signal.organization_id
-        and points.factor = signal.signal_type
-    where signal.detected_at <= :t and (signal.expires_at is null or signal.expires_at > :t)
-        and coalesce(config.enabled, true)
-),
-by_type as (
-    select organization_id, contact_id, signal_type, sum(weight * case decay_model
-        when 'linear' then 1 - age / hours
-        when 'exponential' then exp(-3 * age / hours)
-        else case when age < 0.5 * hours then 1 when age < 0.75 * hours then 0.5 else 0.25 end
-    end) as points
-    from live
-    where age < hours
-    group by organization_id, contact_id, signal_type
-),
-interest as (
-    select organization_id, contact_id, floor(sum(points) + 0.5 + 1e-9)::integer as intent,
-        jsonb_object_agg(signal_type, floor(points * 100 + 0.5 + 1e-6) / 100) as by_type
-    from by_type
-    where points <> 0
-    group by organization_id, contact_id
-),
-activity as (
-    select organization_id, contact_id,
-        count(*) filter (where event_type <> 'content_download') as visits,
-        bool_or(event_type = 'content_download') as downloaded
-    from analytics.contact_activity
-    where occurred_at >= :t - interval '720 hours' and occurred_at < :t
-        and event_type in ('email_opened', 'email_clicked', 'form_submitted', 'page_visited', 'content_download')
-    group by organization_id, contact_id
-),
-factors as (
-    select contact.organization_id, contact.id as contact_id, coalesce(interest.intent, 0) as intent,
-        coalesce(interest.by_type, '{}') as by_type,
-        case when btrim(contact.email) <> '' then worth.points -> 'has_email' else '0' end as has_email,
-        case when btrim(contact.phone) <> '' then worth.points -> 'has_phone' else '0' end as has_phone,
-        case when btrim(contact.custom_fields ->> 'direct_phone') <> '' then worth.points -> 'has_direct_phone' else '0' end
-            as has_direct_phone,
-        coalesce(worth.points -> ('company_size_' || (contact.custom_fields ->> 'company_size')), '0') as company_size,
-        coalesce(worth.points -> ('seniority_' || (contact.custom_fields ->> 'seniority')), '0') as seniority,
-        case when activity.visits >= 10 then worth.points -> 'recent_activity_high'
-            when activity.visits >= 3 then worth.points -> 'recent_activity_some' else '0' end as recent_activity,
-        case when activity.downloaded then worth.points -> 'content_download' else '0' end as content_download
-    from crm.contacts as contact
-    join worth using (organization_id)
-    left join interest on interest.organization_id = contact.organization_id and interest.contact_id = contact.id
-    left join activity on activity.organization_id = contact.organization_id and activity.contact_id = contact.id
-),
-categories as (
-    select organization_id, contact_id, intent,
-        has_email::integer + has_phone::integer + has_direct_phone::integer + company_size::integer
-            + seniority::integer as fit,
-        recent_activity::integer + content_download::integer as engagement,
-        by_type || jsonb_build_object(
-            'has_email', has_email, 'has_phone', has_phone, 'has_direct_phone', has_direct_phone,
-            'company_size', company_size, 'seniority', seniority,
-            'recent_activity', recent_activity, 'content_download', content_download
-        ) as components
-    from factors
-),
-scores as (
-    select *, greatest(0, least(100, fit + engagement + intent)) as total from categories
-)
+
+-- include: plain
+
 select organization_id, contact_id, total,
     case when total >= 80 then 'A' when total >= 60 then 'B' when total >= 40 then 'C' when total >= 20 then 'D'
         else 'F' end,
@@ -110,3 +23,29 @@ on conflict (organization_id, contact_id) do update set
     total_score = excluded.total_score, grade = excluded.grade, engagement_score = excluded.engagement_score,
     fit_score = excluded.fit_score, intent_score = excluded.intent_score, components = excluded.components,
     top_contributors = excluded.top_contributors, scored_at = excluded.scored_at, updated_at = now()
+
+-- name: plain_decay
+-- Everybody's score at a later time, and of those that came out different the row: found and written.
+update bench.lead_scores as known set
+    total_score = fresh.total, grade = fresh.grade, engagement_score = fresh.engagement, fit_score = fresh.fit,
+    intent_score = fresh.intent, components = fresh.components, top_contributors = fresh.contributors,
+    scored_at = :t, updated_at = now()
+from (
+-- include: plain
+
+    select scores.*, coalesce(top.contributors, '[]') as contributors,
+        case when total >= 80 then 'A' when total >= 60 then 'B' when total >= 40 then 'C' when total >= 20 then 'D'
+            else 'F' end as grade
+    from scores
+    join bench.lead_scores as was using (organization_id, contact_id)
+    cross join lateral (
+        select jsonb_agg(jsonb_build_object('factor', key, 'points', value) order by value desc, key) as contributors
+        from (
+            select key, value from jsonb_each(scores.components) where value > '0'
+            order by value desc, key collate "C" limit 5
+        ) as largest
+    ) as top
+    where (was.total_score, was.fit_score, was.engagement_score, was.intent_score)
+        is distinct from (scores.total, scores.fit, scores.engagement, scores.intent)
+) as fresh
+where known.organization_id = fresh.organization_id and known.contact_id = fresh.contact_id
