@@ -37,6 +37,7 @@ def fill_people(url: str, contacts: int, end: datetime) -> None:
 def fill_alerts(url: str, alerts: int, due: int, end: datetime) -> None:
     """So many alerts, of which `due` are open and due by `end`."""
     with closing(connect(url)) as db:
+        prepare(db, alerts, SEED)
         _fill(db, url, "alerts", alerts, due=due, end=end)
 
 
