@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bench import people
-from bench.measure import Result, alternate, stopwatch
+from bench.measure import RESULTS, Result, alternate, stopwatch
 from bench.people import END
 from bench.world import SQL, Jobs, World, jobs, told
 from scoring import store
@@ -27,7 +27,8 @@ def run(world: World) -> list[Result]:
             "plain": lambda: plain_ms(worker.db),
             "job": lambda: job_ms(worker),
         })  # fmt: skip
-        note = _plan(worker.db)
+        (RESULTS / "expiry_plan.txt").write_text(_plan(worker.db), encoding="utf-8")
+        note = "its plan: results/expiry_plan.txt"
     return [Result(f"{due:,} due of {alerts:,}", measured["job"], measured["plain"], note=note)]
 
 
@@ -46,6 +47,7 @@ def job_ms(worker: Jobs) -> float:
 def _plan(db: Any) -> str:
     """How the job's statement goes about it."""
     db.run(SQL["open_again"])
-    explained = f"explain (analyze, costs off, summary off) {store.SQL['expire_alerts']}"
+    options = "analyze, costs off, timing off, summary off, buffers off"
+    explained = f"explain ({options}) {store.SQL['expire_alerts']}"
     rows = db.run(explained, t=END, alerts_max=store.ALERTS_MAX)
-    return "\n".join(line for [line] in rows)
+    return "\n".join(line for [line] in rows) + "\n"

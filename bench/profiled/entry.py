@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import worker_entry  # type: ignore[import-not-found]  # it is there in the bundle alone
+
 from scoring import store
 from shared import consume
 from shared.adapters import cloudflare

@@ -54,7 +54,8 @@ def test_a_name_that_stands_twice_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_event_is_one_line_of_json() -> None:
-    output = line("toy.happened", level="warning", count=2, error="two\nlines \ud800\0", reason=None)
+    said = "two\nlines \ud800\0"
+    output = line("toy.happened", level="warning", count=2, error=said, reason=None)
     assert "\n" not in output
     assert json.loads(output) == {
         "event": "toy.happened",
