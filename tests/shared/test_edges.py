@@ -23,7 +23,7 @@ from shared.outcome import RetryIn
 from shared.points import checked_point
 from shared.settings import Gate, Settings
 from shared.sql_blocks import SqlBlocks
-from shared.storable import DEPTH_MAX, is_too_deep, storable
+from shared.storable import DEPTH_MAX, is_json_too_deep, is_too_deep, storable
 from tests.fakes import FakeDelivery
 from tests.shared.test_messages import JSON, nested
 from tests.shared.toy import rows_of, world
@@ -252,6 +252,17 @@ def test_nesting_ends() -> None:
     assert not is_too_deep(nested(DEPTH_MAX - 1))
     assert is_too_deep(nested(DEPTH_MAX + 1))
     assert "too deeply" in json.dumps(storable(nested(5_000)))
+
+
+@pytest.mark.parametrize("levels", [["[", "]"], ['{"a":', "}"], ['[{"[{\\"[": ', "}]"]])
+def test_the_depth_of_json_text_is_that_of_its_brackets(levels: list[str]) -> None:
+    """Brackets within strings do not count; both kinds do, and many side by side are not deep."""
+    opening, closing = levels
+    each = 2 if opening.startswith("[{") else 1
+    deepest = opening * (DEPTH_MAX // each) + "0" + closing * (DEPTH_MAX // each)
+    assert not is_json_too_deep(deepest)
+    assert not is_json_too_deep(f"{deepest}, " * 50 + deepest)
+    assert is_json_too_deep(f"[{deepest}]")
 
 
 def test_postgres_takes_what_is_storable(database: str) -> None:
