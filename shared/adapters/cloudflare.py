@@ -35,7 +35,7 @@ async def answer_tick(controller: Any, env: Any, worker: Worker) -> None:
 
 async def answer_batch(batch: Any, env: Any, worker: Worker) -> None:
     """`queue`: consume the worker's own queue, archive what arrives in its dead-letter queue."""
-    deliveries = QueueBatch(batch)
+    deliveries = QueueBatch(batch, _stringify)
     handle = dead_letters.archive if deliveries.queue == worker.queue.dead_letter_name else consume
     outside = ports(env, worker)
     try:
@@ -55,7 +55,7 @@ def ports(env: Any, worker: Worker) -> Ports:
         value = getattr(env, name, None)
         return None if value is None else str(value)
 
-    telemetry = Telemetry(lambda: env.METRICS._binding)
+    telemetry = Telemetry(lambda: env.METRICS._binding, _parse)
     return Ports(
         db=Postgres(lambda: _connect(env.DB)),
         queue=BoundQueue(getattr(env, worker.queue.binding)),
@@ -82,6 +82,22 @@ def _connect(hyperdrive: Any) -> Connection:
         database=hyperdrive.database,
         ssl_context=False,  # Hyperdrive itself encrypts what leaves the machine
     )
+
+
+def _stringify(value: Any) -> str | None:
+    from js import JSON
+
+    try:
+        text = JSON.stringify(value)
+    except Exception:  # a JsException, whose class the host does not have: a BigInt, for example
+        return None
+    return text if isinstance(text, str) else None
+
+
+def _parse(text: str) -> Any:
+    from js import JSON
+
+    return JSON.parse(text)
 
 
 class FetchHttp:

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 from shared.storable import DEPTH_MAX, TOO_DEEP, is_json_too_deep
 
+Stringify = Callable[[Any], str | None]  # JavaScript's own; None for what has no JSON
+
 
 class QueueBatch:
     """A Batch over the platform's."""
 
-    def __init__(self, batch: Any) -> None:
+    def __init__(self, batch: Any, stringify: Stringify) -> None:
         self.queue = str(batch.queue)
         messages = batch._binding.messages  # JavaScript's own: the SDK would wrap each of them
         self._deliveries = [
             QueueDelivery(message, known)
-            for message, known in zip(messages, _read(messages), strict=True)
+            for message, known in zip(messages, _read(messages, stringify), strict=True)
         ]
 
     def __iter__(self) -> Iterator[QueueDelivery]:
@@ -42,22 +44,22 @@ class QueueDelivery:
         self._message.retry(delaySeconds=delay_s)
 
 
-def _read(messages: Any) -> list[dict[str, Any]]:
+def _read(messages: Any, stringify: Stringify) -> list[dict[str, Any]]:
     """Id, attempts, timestamp and body of each message.
 
     The SDK and every parser work by recursion, and a body that is nested a few hundred deep takes
     the whole interpreter with it, and every batch that it is redelivered in. Where there is such a
     one, or one that is no JSON, each message is read alone.
     """
-    text = _stringified(messages)
+    text = stringify(messages)
     if text is None or is_json_too_deep(text, DEPTH_MAX + 2):
-        return [_read_alone(message) for message in messages]
+        return [_read_alone(message, stringify) for message in messages]
     known: list[dict[str, Any]] = json.loads(text, parse_int=_number)
     return known
 
 
-def _read_alone(message: Any) -> dict[str, Any]:
-    text = _stringified(message)
+def _read_alone(message: Any, stringify: Stringify) -> dict[str, Any]:
+    text = stringify(message)
     if text is not None and not is_json_too_deep(text, DEPTH_MAX + 1):
         known: dict[str, Any] = json.loads(text, parse_int=_number)
         return known
@@ -65,18 +67,8 @@ def _read_alone(message: Any) -> dict[str, Any]:
         "id": str(message.id),
         "attempts": int(message.attempts),
         "timestamp": str(message.timestamp.toISOString()),
-        "body": _stringified(message.body) or TOO_DEEP,  # text, which nobody takes for a message
+        "body": stringify(message.body) or TOO_DEEP,  # text, which nobody takes for a message
     }
-
-
-def _stringified(value: Any) -> str | None:
-    """As JSON; None for what has no such form (a number of JavaScript's BigInt, for example)."""
-    from js import JSON
-
-    try:
-        return str(JSON.stringify(value))
-    except Exception:  # a JsException, whose class the host does not have
-        return None
 
 
 def _number(digits: str) -> int | float:

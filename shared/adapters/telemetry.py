@@ -13,10 +13,13 @@ from shared.points import checked_point
 
 
 class Telemetry:
-    """What one invocation says and measures. A warning or an error goes out at once."""
+    """What one invocation says and measures. A warning or an error goes out at once.
 
-    def __init__(self, dataset: Callable[[], Any]) -> None:
-        self._dataset = dataset
+    `parse` is JavaScript's own JSON.parse.
+    """
+
+    def __init__(self, dataset: Callable[[], Any], parse: Callable[[str], Any]) -> None:
+        self._dataset, self._parse = dataset, parse
         self._lines: list[str] = []
         self._points: list[dict[str, Any]] = []
 
@@ -37,12 +40,10 @@ class Telemetry:
         self._print()
 
     def _write_points(self) -> None:
-        from js import JSON
-
         points, self._points = self._points, []
         if points:
             dataset = self._dataset()
-            JSON.parse(json.dumps(points)).forEach(dataset.writeDataPoint, dataset)
+            self._parse(json.dumps(points)).forEach(dataset.writeDataPoint, dataset)
 
     def _print(self) -> None:
         lines, self._lines = self._lines, []
