@@ -51,6 +51,7 @@ def _score_everybody(worker: Jobs) -> None:
     worker.db.run("insert into bench.lead_scores select * from scoring.lead_scores")
     worker.db.run("vacuum (analyze) bench.lead_scores")
     worker.db.run(SQL["vacuum_scores"])
+    worker.db.run("drop table if exists bench.due, bench.due_history")
     worker.db.run(SQL["keep_due"], t=T)
     worker.db.run(SQL["keep_due_history"])
 

@@ -3,8 +3,8 @@
 create table bench.lead_scores (like scoring.lead_scores including all)
 
 -- name: nobody_scored
--- As before the first run: everybody waits.
-truncate scoring.lead_scores, scoring.score_history, scoring.threshold_outbox, scoring.recompute_backlog;
+-- As before the first run: everybody waits, and the ledger knows of no later hour to score at.
+truncate scoring.lead_scores, scoring.score_history, scoring.threshold_outbox, scoring.recompute_backlog, ops.job_runs;
 insert into scoring.recompute_backlog (organization_id, contact_id, reason)
 select organization_id, id, 'contact' from crm.contacts order by organization_id, id;
 analyze scoring.recompute_backlog
