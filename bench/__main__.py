@@ -10,7 +10,10 @@ import typer
 from bench.measure import report
 from bench.world import machine, world
 
-BENCHMARKS = ("hourly", "flatness", "reports", "dispatch", "growth", "load")
+BENCHMARKS = (
+    "hourly", "flatness", "reports", "dispatch", "growth", "load",
+    "recompute", "decay", "calculate", "expiry",
+)  # fmt: skip
 
 
 def main(

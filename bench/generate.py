@@ -59,13 +59,13 @@ def fill(url: str, spreads: Sequence[Spread], seed: int = SEED) -> None:
     """Load the spreads into an empty, migrated database, and leave it as a vacuum would."""
     parts = [half for spread in spreads for half in spread.halves()]
     with closing(connect(url)) as db:
-        _prepare(db, _contacts(spreads), seed)
-        with _bare(db, url):
+        prepare(db, _contacts(spreads), seed)
+        with bare(db, url, TABLE):
             numbered = [(part, number) for number, part in enumerate(parts)]
-            _at_once(url, [_events(*one, seed) for one in numbered if not one[0].fills])
+            at_once(url, [_events(*one, seed) for one in numbered if not one[0].fills])
             for part, number in numbered:
                 if part.fills:
-                    _run(url, _events(_missing(db, part), number, seed))
+                    run(url, _events(_missing(db, part), number, seed))
         db.run(f"vacuum (analyze) {TABLE}")
 
 
@@ -84,11 +84,11 @@ def _contacts(spreads: Sequence[Spread]) -> int:
     return round(busiest.sessions / (busiest.length / timedelta(days=7)))
 
 
-def _prepare(db: Any, contacts: int, seed: int) -> None:
+def prepare(db: Any, contacts: int, seed: int) -> None:
     db.run("drop schema if exists bench cascade")
     db.run(SQL["prepare"])
     values = {"organizations": ORGANIZATIONS, "contacts": contacts, "salt": seed * SALTS}
-    db.run(_inlined("fill_slots", **values))
+    db.run(inlined("fill_slots", **values))
     db.run(SQL["fill_steps"])
     db.run(SQL["fill_hours"])
     for table in ("slots", "steps", "hours"):
@@ -96,31 +96,29 @@ def _prepare(db: Any, contacts: int, seed: int) -> None:
 
 
 @contextmanager
-def _bare(db: Any, url: str) -> Iterator[None]:
+def bare(db: Any, url: str, table: str) -> Iterator[None]:
     """Five million rows go faster into a heap alone; the indexes are built once, side by side.
 
     The triggers that ask for scores rest meanwhile: what they would write is not measured here.
     """
-    db.run(f"alter table {TABLE} disable trigger user")
+    key = f"{table.partition('.')[2]}_pkey"
+    db.run(f"alter table {table} disable trigger user")
     indexes = db.run(
         "select indexrelid::regclass::text, pg_get_indexdef(indexrelid) from pg_index"
-        f" where indrelid = '{TABLE}'::regclass and not indisprimary"
+        f" where indrelid = '{table}'::regclass and not indisprimary"
     )
-    db.run(f"alter table {TABLE} drop constraint contact_activity_pkey")
+    db.run(f"alter table {table} drop constraint {key}")
     for name, _ in indexes:
         db.run(f"drop index {name}")
     yield
-    db.run(f"analyze {TABLE}")
-    _at_once(
-        url,
-        [f"create unique index contact_activity_pkey on {TABLE} (id)", *(t for _, t in indexes)],
-    )
-    db.run(f"alter table {TABLE} add primary key using index contact_activity_pkey")
-    db.run(f"alter table {TABLE} enable trigger user")
+    db.run(f"analyze {table}")
+    at_once(url, [f"create unique index {key} on {table} (id)", *(t for _, t in indexes)])
+    db.run(f"alter table {table} add primary key using index {key}")
+    db.run(f"alter table {table} enable trigger user")
 
 
 def _events(part: Spread, number: int, seed: int) -> str:
-    return _inlined(
+    return inlined(
         "add_events",
         salt=seed * SALTS + (number + 1) * 20,
         world=seed * SALTS,
@@ -132,20 +130,20 @@ def _events(part: Spread, number: int, seed: int) -> str:
     )
 
 
-def _at_once(url: str, statements: Sequence[str]) -> None:
+def at_once(url: str, statements: Sequence[str]) -> None:
     with ThreadPoolExecutor(WRITERS) as writers:
-        for done in [writers.submit(_run, url, statement) for statement in statements]:
+        for done in [writers.submit(run, url, statement) for statement in statements]:
             done.result()
 
 
-def _run(url: str, statement: str) -> None:
+def run(url: str, statement: str) -> None:
     with closing(connect(url)) as db:
         db.run("set max_parallel_workers_per_gather = 0; set jit = off; set work_mem = '1GB'")
         db.run("set max_parallel_maintenance_workers = 0; set maintenance_work_mem = '1GB'")
         db.run(statement)
 
 
-def _inlined(name: str, **values: object) -> str:
+def inlined(name: str, **values: object) -> str:
     """The block with its parameters as constants: the planner folds them into every draw."""
     statement = SQL[name]
     for key in sorted(values, key=len, reverse=True):

@@ -16,13 +16,15 @@ import psutil
 from rich.console import Console
 
 from analytics import store
-from bench import generate
+from analytics.worker import WORKER as ANALYTICS
+from bench import generate, people
 from bench.generate import Spread
 from local.database_url import connect, with_database
 from local.migrations import migrate
 from local.postgres import Server, temporary_server
 from local.runtime import Control, LocalRuntime
 from shared.adapters.postgres import Postgres
+from shared.jobs import Worker
 from shared.messages import Message
 from shared.metrics import BLOBS, DOUBLES
 from shared.sql_blocks import SqlBlocks
@@ -38,8 +40,7 @@ SETTINGS = {
     "max_wal_senders": "0",
     "autovacuum": "off",  # it would run beside one of the two; what it does is done beforehand
 }
-QUEUE = "mauntic-analytics-jobs"
-RUN_TIMEOUT_S = 300
+RUN_TIMEOUT_S = 900  # a busy machine takes its time
 
 MONTH_START = datetime(2026, 3, 1, tzinfo=UTC)
 MONTH = Window(MONTH_START, datetime(2026, 4, 1, tzinfo=UTC))
@@ -55,6 +56,7 @@ class World:
     server: Server
     scale: float = 1.0
     _month: str = field(default="", init=False)
+    _people: str = field(default="", init=False)
 
     def events(self, count: int) -> int:
         return round(count * self.scale)
@@ -68,22 +70,33 @@ class World:
 
     def database(self, name: str, spreads: Sequence[Spread]) -> str:
         """The URL of a new database with the schema and these events."""
+        url = self.empty(name)
+        total = sum(spread.events for spread in spreads)
+        with told(f"{name}: {total:,} events"):
+            if spreads:
+                generate.fill(url, spreads)
+        with closing(connect(url)) as db:
+            db.run("create schema if not exists bench")
+            db.run(SQL["copies"])
+        return url
+
+    def empty(self, name: str) -> str:
+        """The URL of a new database with the schema and nothing in it."""
         with closing(connect(with_database(self.server.url, "postgres"))) as admin:
             admin.run(f"drop database if exists {name} with (force)")
             admin.run(f"create database {name}")
         url = with_database(self.server.url, name)
         migrate(url)
-        started = time.monotonic()
-        if spreads:
-            generate.fill(url, spreads)
-        with closing(connect(url)) as db:
-            db.run("create schema if not exists bench")
-            db.run(SQL["copies"])
-        total = sum(spread.events for spread in spreads)
-        Console().print(
-            f"{name}: {total:,} events in {time.monotonic() - started:.0f} s", style="dim"
-        )
         return url
+
+    def people(self) -> str:
+        """The URL of a million contacts, three million signals and a million visits."""
+        if not self._people:
+            self._people = self.empty("people")
+            contacts = self.events(1_000_000)
+            with told(f"people: {contacts:,} contacts"):
+                people.fill_people(self._people, contacts, people.END)
+        return self._people
 
 
 def month_of(events: int, in_the_hour: int) -> list[Spread]:
@@ -99,11 +112,20 @@ def world(scale: float) -> Iterator[World]:
         yield World(server, scale)
 
 
-class Jobs:
-    """The analytics worker on the local runtime, over one database."""
+@contextmanager
+def told(what: str) -> Iterator[None]:
+    """Say how long it took."""
+    started = time.monotonic()
+    yield
+    Console().print(f"{what} in {time.monotonic() - started:.0f} s", style="dim")
 
-    def __init__(self, control: Control, url: str) -> None:
+
+class Jobs:
+    """A worker on the local runtime, over one database."""
+
+    def __init__(self, control: Control, url: str, worker: Worker) -> None:
         self.control = control
+        self.queue = worker.queue.name
         self.db = connect(url)
 
     def run(self, message: Message) -> float:
@@ -112,17 +134,26 @@ class Jobs:
         The points of the messages say how long each was in hand; a window that was split is as
         many messages, and where several are in hand at once that time counts once.
         """
-        since = datetime.now(UTC)
-        self.control.send(QUEUE, [message.body()])
-        if not self.control.wait_idle([QUEUE], timeout_s=RUN_TIMEOUT_S):
-            raise RuntimeError(f"{message.type} is not done after {RUN_TIMEOUT_S} s")
-        points = [_named(point) for point in self.control.metrics(since)]
-        wrong = [point for point in points if point["status"] != "ack"]
-        if wrong:
-            raise RuntimeError(f"{message.type} was not acked: {wrong}")
+        points = self.settled([message])
         if sum(point["rows_read"] for point in points) == 0:
             raise RuntimeError(f"{message.type} found nothing to do: {points}")
         return _in_hand_ms([(point["at"] - point["duration_ms"], point["at"]) for point in points])
+
+    def settled(self, messages: Sequence[Message]) -> list[dict[str, Any]]:
+        """The metric points of the messages, and of those that they were split into: all acked."""
+        since = datetime.now(UTC)
+        self.control.send(self.queue, [message.body() for message in messages])
+        return self.points_since(since)
+
+    def points_since(self, since: datetime) -> list[dict[str, Any]]:
+        """Wait until the queue is done; every point since then must be an ack."""
+        if not self.control.wait_idle([self.queue], timeout_s=RUN_TIMEOUT_S):
+            raise RuntimeError(f"{self.queue} is not done after {RUN_TIMEOUT_S} s")
+        points = [_named(point) for point in self.control.metrics(since)]
+        wrong = [point for point in points if point["status"] != "ack"]
+        if wrong:
+            raise RuntimeError(f"not everything was acked: {wrong[:3]}")
+        return points
 
     def memory_mb(self) -> float:
         """The worker's WebAssembly memory: it never shrinks, so this is its peak."""
@@ -131,10 +162,10 @@ class Jobs:
 
 
 @contextmanager
-def jobs(url: str) -> Iterator[Jobs]:
+def jobs(url: str, worker: Worker = ANALYTICS) -> Iterator[Jobs]:
     """The runtime up and warm."""
-    with LocalRuntime(url, envs=["analytics"]) as runtime:
-        found = Jobs(runtime.control, url)
+    with LocalRuntime(url, envs=[worker.env]) as runtime:
+        found = Jobs(runtime.control, url, worker)
         with closing(found.db):
             yield found
 

@@ -30,12 +30,13 @@ export class Stream {
 
   write(bytes) {
     this.#line += this.#decoder.decode(bytes, { stream: true });
-    if (this.#line.endsWith("\n")) this.#take(this.#line.slice(0, -1));
+    const lines = this.#line.split("\n");
+    this.#line = lines.pop();
+    for (const line of lines) this.#take(line);
     return bytes.length;
   }
 
   #take(text) {
-    this.#line = "";
     if (this.#traceback.length === 0 && !text.startsWith(TRACEBACK)) {
       if (text !== "") say(this.worker, this.level, text);
       return;
@@ -46,7 +47,9 @@ export class Stream {
   }
 
   flush() {
-    if (this.#line !== "") this.#take(this.#line);
+    const rest = this.#line;
+    this.#line = "";
+    if (rest !== "") this.#take(rest);
     const text = this.#traceback.join("\n").trimEnd();
     this.#traceback = [];
     if (text !== "") say(this.worker, this.level, text);

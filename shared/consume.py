@@ -89,6 +89,7 @@ async def _answer(
         outcomes = [_verdict(error, letter, worker, ports) for letter in group]
     for letter, outcome in zip(group, outcomes, strict=True):
         await settle(letter.delivery, letter, outcome, started, worker, ports)
+    ports.flush()
     return spent
 
 

@@ -22,14 +22,16 @@ TEXT_MAX = 2_000
 TRACEBACK_TEXT_MAX = 8_000
 
 
-def log(event: str, *, level: Level = "info", **fields: Any) -> None:
-    """Print the event. A text is cut to 2,000 characters, a traceback to its last 8,000."""
+_ENCODER = json.JSONEncoder(default=str, ensure_ascii=False)
+
+
+def line(event: str, *, level: Level = "info", **fields: Any) -> str:
+    """The event as JSON. A text is cut to 2,000 characters, a traceback to its last 8,000."""
     strangers = fields.keys() - FIELDS
     if strangers:
         raise ValueError(f"{event} logs fields that are not on the list: {sorted(strangers)}")
     known = {name: _plain(name, value) for name, value in fields.items() if value is not None}
-    line = {"event": event, "level": level, **known}
-    print(json.dumps(line, default=str, ensure_ascii=False), flush=True)
+    return _ENCODER.encode({"event": event, "level": level, **known})
 
 
 def printable(text: str) -> str:
@@ -38,7 +40,9 @@ def printable(text: str) -> str:
     >>> printable("a\\0b")
     'a\ufffdb'
     """
-    return text.encode("utf-8", "replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
+    if not text.isascii():
+        text = text.encode("utf-8", "replace").decode()
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def _plain(name: str, value: Any) -> Any:

@@ -63,9 +63,16 @@ class Http(Protocol):
         """The answer's status."""
 
 
+def _given_out_already() -> None:
+    pass
+
+
 @dataclass(frozen=True)
 class Ports:
-    """Everything outside, handed in. `random` gives numbers in [0, 1)."""
+    """Everything outside, handed in. `random` gives numbers in [0, 1).
+
+    `flush` gives out what `log` and `write_point` may have gathered.
+    """
 
     db: Database
     queue: Producer
@@ -78,3 +85,4 @@ class Ports:
     write_point: Callable[[str, list[str], list[float]], None]
     bucket: Callable[[str], Bucket]
     producer: Callable[[str], Producer | None]
+    flush: Callable[[], None] = _given_out_already

@@ -8,8 +8,9 @@ from typing import Any
 from shared.log import printable
 
 DEPTH_MAX = 64  # json and jsonb recurse: Python's and Postgres's stacks end, ours ends first
-_STRINGS = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
-_BRACKETS = re.compile(r"[\[\]{}]")
+_STRINGS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_NO_BRACKETS = re.compile(r"[^\[\]{}]+")
+_INNERMOST = re.compile(r"\[\]|\{\}")
 TOO_DEEP = "(nested too deeply to be kept)"
 
 
@@ -44,21 +45,19 @@ def is_too_deep(value: Any) -> bool:
     return True
 
 
-def is_json_too_deep(text: str) -> bool:
+def is_json_too_deep(text: str, depth_max: int = DEPTH_MAX) -> bool:
     """The same of JSON text, before a parser meets it: in WebAssembly too deep a text is not an
     exception but the end of the interpreter.
 
     >>> is_json_too_deep('["[[["]' * 100), is_json_too_deep("[" * 100)
     (False, True)
     """
-    if text.count("[") + text.count("{") <= DEPTH_MAX:
+    if text.count("[") + text.count("{") <= depth_max:
         return False
-    depth = 0
-    for bracket in _BRACKETS.findall(_STRINGS.sub("", text)):
-        depth += 1 if bracket in "[{" else -1
-        if depth > DEPTH_MAX:
-            return True
-    return False
+    brackets = _NO_BRACKETS.sub("", _STRINGS.sub("", text))
+    for _ in range(depth_max):
+        brackets = _INNERMOST.sub("", brackets)
+    return "[" in brackets or "{" in brackets
 
 
 def _inside(value: Any) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from http import HTTPMethod
 from typing import Any
@@ -12,30 +11,37 @@ from typing import Any
 from shared import dead_letters
 from shared.adapters import pbkdf2
 from shared.adapters.connection import Connection
+from shared.adapters.deliveries import QueueBatch
 from shared.adapters.postgres import Postgres
 from shared.adapters.queue import BoundQueue
 from shared.adapters.r2 import BoundBucket
+from shared.adapters.telemetry import Telemetry
 from shared.consume import consume
 from shared.dispatch import dispatch
 from shared.jobs import Worker
-from shared.log import log
-from shared.points import checked_point
 from shared.ports import Ports
 from shared.settings import Settings
-from shared.storable import is_json_too_deep
 
 
 async def answer_tick(controller: Any, env: Any, worker: Worker) -> None:
     """`scheduled`: enqueue what is due at the planned time, not at the time it fired."""
     tick = datetime.fromtimestamp(controller.scheduledTime / 1_000, UTC)
-    await dispatch(worker, str(controller.cron), tick, ports(env, worker))
+    outside = ports(env, worker)
+    try:
+        await dispatch(worker, str(controller.cron), tick, outside)
+    finally:
+        outside.flush()
 
 
 async def answer_batch(batch: Any, env: Any, worker: Worker) -> None:
     """`queue`: consume the worker's own queue, archive what arrives in its dead-letter queue."""
-    deliveries = QueueBatch(batch)
+    deliveries = QueueBatch(batch, _stringify)
     handle = dead_letters.archive if deliveries.queue == worker.queue.dead_letter_name else consume
-    await handle(deliveries, worker, ports(env, worker))
+    outside = ports(env, worker)
+    try:
+        await handle(deliveries, worker, outside)
+    finally:
+        outside.flush()
 
 
 def ports(env: Any, worker: Worker) -> Ports:
@@ -49,9 +55,7 @@ def ports(env: Any, worker: Worker) -> Ports:
         value = getattr(env, name, None)
         return None if value is None else str(value)
 
-    def write_point(index: str, blobs: list[str], doubles: list[float]) -> None:
-        env.METRICS.writeDataPoint(checked_point(index, blobs, doubles))
-
+    telemetry = Telemetry(lambda: env.METRICS._binding, _parse)
     return Ports(
         db=Postgres(lambda: _connect(env.DB)),
         queue=BoundQueue(getattr(env, worker.queue.binding)),
@@ -60,10 +64,11 @@ def ports(env: Any, worker: Worker) -> Ports:
         settings=Settings(setting),
         clock=lambda: datetime.now(UTC),
         random=random.random,
-        log=log,
-        write_point=write_point,
+        log=telemetry.log,
+        write_point=telemetry.write_point,
         bucket=lambda binding: BoundBucket(getattr(env, binding)),
         producer=producer,
+        flush=telemetry.flush,
     )
 
 
@@ -79,54 +84,20 @@ def _connect(hyperdrive: Any) -> Connection:
     )
 
 
-class QueueBatch:
-    """A Batch over the platform's."""
-
-    def __init__(self, batch: Any) -> None:
-        self.queue = str(batch.queue)
-        self._deliveries = [QueueDelivery(message) for message in batch.messages]
-
-    def __iter__(self) -> Iterator[QueueDelivery]:
-        return iter(self._deliveries)
-
-
-class QueueDelivery:
-    """A Delivery over the platform's message, whose timestamp is UTC without saying so."""
-
-    def __init__(self, message: Any) -> None:
-        self._message = message
-        self.id = str(message.id)
-        self.attempts = int(message.attempts)
-        self.body = _body(message)
-        stamp: datetime = message.timestamp
-        self.sent_at = stamp.replace(tzinfo=UTC) if stamp.tzinfo is None else stamp
-
-    def ack(self) -> None:
-        self._message.ack()
-
-    def retry(self, delay_s: int) -> None:
-        self._message.retry(delaySeconds=delay_s)
-
-
-def _body(message: Any) -> object:
-    """The message's body, by way of JSON text.
-
-    The SDK and every parser work by recursion, and a body that is nested a few hundred deep takes
-    the whole interpreter with it, and every batch that it is redelivered in. It stays text, which
-    nobody takes for a message.
-    """
+def _stringify(value: Any) -> str | None:
     from js import JSON
 
-    text = JSON.stringify(message._binding.body)
-    if not isinstance(text, str):
+    try:
+        text = JSON.stringify(value)
+    except Exception:  # a JsException, whose class the host does not have: a BigInt, for example
         return None
-    return text if is_json_too_deep(text) else json.loads(text, parse_int=_number)
+    return text if isinstance(text, str) else None
 
 
-def _number(digits: str) -> int | float:
-    """As JavaScript has it: what is beyond 2^53 is a float, and can be sent on as one."""
-    number = int(digits)
-    return number if abs(number) < 2**53 else float(digits)
+def _parse(text: str) -> Any:
+    from js import JSON
+
+    return JSON.parse(text)
 
 
 class FetchHttp:

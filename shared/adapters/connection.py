@@ -8,17 +8,20 @@ suspension of the interpreter.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from struct import Struct
 from typing import Any
 
 import pg8000.native
 from pg8000 import core
 from pg8000.converters import make_params
 
-_DESCRIBE_PORTAL = core.DESCRIBE + core.i_pack(6) + core.PORTAL + core.NULL_BYTE
-_NULL = core.i_pack(-1)
+_int32 = Struct("!i").pack
+_int16 = Struct("!H").pack
+_DESCRIBE_PORTAL: bytes = core.DESCRIBE + _int32(6) + core.PORTAL + core.NULL_BYTE
+_NULL = _int32(-1)
 
 
-class Connection(pg8000.native.Connection):
+class Connection(pg8000.native.Connection):  # type: ignore[misc]  # pg8000 tells no types
     """pg8000's, except that parse, bind, describe and execute go out together.
 
     The server skips what follows a failure, up to the sync at the end: one answer either way.
@@ -43,22 +46,22 @@ class Connection(pg8000.native.Connection):
 
 
 def _message(code: bytes, body: bytes) -> bytes:
-    return code + core.i_pack(len(body) + 4) + body
+    return code + _int32(len(body) + 4) + body
 
 
 def _text(statement: str) -> bytes:
-    return statement.encode() + core.NULL_BYTE
+    return statement.encode() + b"\0"
 
 
 def _oids(oids: Sequence[int]) -> bytes:
     known = [0 if oid == -1 else oid for oid in oids]
-    return b"".join([core.H_pack(len(known)), *map(core.i_pack, known)])
+    return b"".join([_int16(len(known)), *map(_int32, known)])
 
 
 def _bound(texts: Sequence[str | None]) -> bytes:
     """Every parameter and every result as text."""
-    parts = [core.H_pack(0), core.H_pack(len(texts))]
+    parts = [_int16(0), _int16(len(texts))]
     for text in texts:
         value = None if text is None else text.encode()
-        parts += [_NULL] if value is None else [core.i_pack(len(value)), value]
-    return b"".join([*parts, core.H_pack(0)])
+        parts += [_NULL] if value is None else [_int32(len(value)), value]
+    return b"".join([*parts, _int16(0)])

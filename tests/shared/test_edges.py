@@ -17,13 +17,13 @@ from shared import alerts, failures, metrics
 from shared.adapters.postgres import Postgres
 from shared.errors import DatabaseError
 from shared.events import EVENTS
-from shared.log import log, printable
+from shared.log import line, printable
 from shared.metrics import Metric
 from shared.outcome import RetryIn
 from shared.points import checked_point
 from shared.settings import Gate, Settings
 from shared.sql_blocks import SqlBlocks
-from shared.storable import DEPTH_MAX, is_too_deep, storable
+from shared.storable import DEPTH_MAX, is_json_too_deep, is_too_deep, storable
 from tests.fakes import FakeDelivery
 from tests.shared.test_messages import JSON, nested
 from tests.shared.toy import rows_of, world
@@ -53,10 +53,10 @@ def test_a_name_that_stands_twice_is_refused(tmp_path: Path) -> None:
 # Log
 
 
-def test_an_event_is_one_line_of_json(capsys: pytest.CaptureFixture[str]) -> None:
-    log("toy.happened", level="warning", count=2, error="two\nlines \ud800\0", reason=None)
-    output = capsys.readouterr().out
-    assert output.count("\n") == 1
+def test_an_event_is_one_line_of_json() -> None:
+    said = "two\nlines \ud800\0"
+    output = line("toy.happened", level="warning", count=2, error=said, reason=None)
+    assert "\n" not in output
     assert json.loads(output) == {
         "event": "toy.happened",
         "level": "warning",
@@ -67,12 +67,11 @@ def test_an_event_is_one_line_of_json(capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_a_field_that_is_not_on_the_list_is_a_programming_error() -> None:
     with pytest.raises(ValueError, match=r"\['email'\]"):
-        log("toy.happened", email="eve@example.org")
+        line("toy.happened", email="eve@example.org")
 
 
-def test_a_long_text_is_cut(capsys: pytest.CaptureFixture[str]) -> None:
-    log("toy.happened", error="x" * 100_000)
-    assert len(capsys.readouterr().out) < 2_100
+def test_a_long_text_is_cut() -> None:
+    assert len(line("toy.happened", error="x" * 100_000)) < 2_100
 
 
 def test_every_event_of_the_code_is_in_the_catalogue() -> None:
@@ -253,6 +252,17 @@ def test_nesting_ends() -> None:
     assert not is_too_deep(nested(DEPTH_MAX - 1))
     assert is_too_deep(nested(DEPTH_MAX + 1))
     assert "too deeply" in json.dumps(storable(nested(5_000)))
+
+
+@pytest.mark.parametrize("levels", [["[", "]"], ['{"a":', "}"], ['[{"[{\\"[": ', "}]"]])
+def test_the_depth_of_json_text_is_that_of_its_brackets(levels: list[str]) -> None:
+    """Brackets within strings do not count; both kinds do, and many side by side are not deep."""
+    opening, closing = levels
+    each = 2 if opening.startswith("[{") else 1
+    deepest = opening * (DEPTH_MAX // each) + "0" + closing * (DEPTH_MAX // each)
+    assert not is_json_too_deep(deepest)
+    assert not is_json_too_deep(f"{deepest}, " * 50 + deepest)
+    assert is_json_too_deep(f"[{deepest}]")
 
 
 def test_postgres_takes_what_is_storable(database: str) -> None:

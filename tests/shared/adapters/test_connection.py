@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from io import BytesIO
 from typing import Any
+from uuid import UUID
 
 import pytest
 from pg8000.exceptions import DatabaseError
@@ -62,3 +63,21 @@ def test_a_copy_is_still_a_conversation(connection: Any) -> None:
     connection.run("create temporary table numbers (n integer)")
     connection.run("copy numbers from stdin", stream=BytesIO(b"1\n2\n"))
     assert connection.run("select sum(n) from numbers") == [[3]]
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("text", ""),
+        ("text", "ünï 🙂"),
+        ("text", "x" * 1_000_000),
+        ("bigint", 2**62),
+        ("float8", 1.5),
+        ("bool", True),
+        ("uuid", UUID(int=7)),
+    ],
+)
+def test_values_come_back_as_they_went(connection: Any, kind: str, value: object) -> None:
+    sql = f"select cast(:one as {kind}), cast(:none as {kind}), cast(:list as {kind}[])"
+    back = connection.run(sql, one=value, none=None, list=[value, None])
+    assert back == [[value, None, [value, None]]]

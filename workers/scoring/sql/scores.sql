@@ -12,7 +12,7 @@ where job_type in ('scoring.BatchRecompute', 'scoring.SignalDecay')
 -- entries of that reason. The series tells the planner how many there are: of a table that fills
 -- and empties every hour its statistics know nothing, and a plan for one row takes hours for many.
 with target as materialized (
-    select entry.organization_id, entry.contact_id, entry.version, cast(:t as timestamptz) as t,
+    select number, entry.organization_id, entry.contact_id, entry.version, cast(:t as timestamptz) as t,
         null::integer as as_fit, null::integer as as_engagement, null::integer as as_intent
     from generate_series(1, cast(:rows as integer)) as place (number)
     left join (
@@ -37,7 +37,7 @@ with target as materialized (
 -- Of the :rows contacts of a part whom SignalDecay has to look at, ask for those whose score has
 -- changed by t through the passing of time alone.
 with target as materialized (
-    select known.organization_id, known.contact_id, 0 as version, cast(:t as timestamptz) as t,
+    select number, known.organization_id, known.contact_id, 0 as version, cast(:t as timestamptz) as t,
         null::integer as as_fit, null::integer as as_engagement, null::integer as as_intent
     from generate_series(1, cast(:rows as integer)) as place (number)
     left join (
@@ -78,11 +78,12 @@ returning organization_id, contact_id, version
 -- name: score_contacts
 -- Score these contacts, whose entries are held at these versions.
 with target as materialized (
-    select organization_id, contact_id, version, cast(:t as timestamptz) as t, as_fit, as_engagement, as_intent
+    select number, organization_id, contact_id, version, cast(:t as timestamptz) as t, as_fit, as_engagement,
+        as_intent
     from unnest(
         cast(:organization_ids as uuid[]), cast(:contact_ids as uuid[]), cast(:versions as bigint[]),
         cast(:as_fit as integer[]), cast(:as_engagement as integer[]), cast(:as_intent as integer[])
-    ) as asked (organization_id, contact_id, version, as_fit, as_engagement, as_intent)
+    ) with ordinality as asked (organization_id, contact_id, version, as_fit, as_engagement, as_intent, number)
 ),
 
 -- include: score

@@ -1,17 +1,30 @@
 -- The score of each row of `target` at its time t: all formulas, once. Python's account of the same
--- is workers/scoring/domain/; tests hold the two equal. `target` brings organization_id, contact_id,
+-- is workers/scoring/domain/; tests hold the two equal. `target` brings number (each row its own: sums
+-- go by it, since a small number is cheaper to compare than two keys), organization_id, contact_id,
 -- version, t, and what a message says in place of a category: as_fit, as_engagement, as_intent
 -- (null: nothing). Points are rounded half up, with a billionth to spare, so that the order in
 -- which a sum is added up cannot tip a half.
 
+-- Whose settings an organisation goes by: its own, or nobody's, which all the others share.
+tenant as materialized (
+    select organization_id,
+        case when exists (
+            select from scoring.scoring_configs as config where config.organization_id = organization.organization_id
+        ) or exists (
+            select from scoring.signal_configs as config where config.organization_id = organization.organization_id
+        ) then organization_id else '00000000-0000-0000-0000-000000000000' end as settings_of
+    from (select distinct organization_id from target where contact_id is not null) as organization
+),
+
 subject as materialized (
-    select target.organization_id, target.contact_id, target.version, target.as_fit, target.as_engagement,
-        target.as_intent,
+    select target.number, target.organization_id, target.contact_id, target.version, target.as_fit, target.as_engagement,
+        target.as_intent, tenant.settings_of,
         greatest(target.t, known.scored_at) as t, -- a score is never taken back in time
         known.total_score as known_total, known.fit_score as known_fit,
         known.engagement_score as known_engagement, known.intent_score as known_intent,
         known.components as known_components, known.recheck_at as known_recheck_at
     from target
+    join tenant using (organization_id)
     left join scoring.lead_scores as known using (organization_id, contact_id)
     where target.contact_id is not null
 ),
@@ -19,22 +32,22 @@ subject as materialized (
 -- What a factor is worth to an organisation: its own points for it, or for the whole of which it is
 -- a level, else the usual ones; nothing where either is disabled.
 worth as materialized (
-    select organization.organization_id, factor.category, factor.factor,
+    select settings.settings_of, factor.category, factor.factor,
         coalesce(own.enabled, true) and coalesce(whole.enabled, true) as enabled,
         case when coalesce(own.enabled, true) and coalesce(whole.enabled, true)
             then coalesce(own.weight, whole.weight, factor.points) else 0 end as points
-    from (select distinct organization_id from subject) as organization
+    from (select distinct settings_of from tenant) as settings
     cross join scoring.factors as factor
     left join scoring.scoring_configs as own
-        on own.organization_id = organization.organization_id
+        on own.organization_id = settings.settings_of
         and own.category = factor.category and own.factor = factor.factor
     left join scoring.scoring_configs as whole
-        on whole.organization_id = organization.organization_id
+        on whole.organization_id = settings.settings_of
         and whole.category = factor.category and whole.factor = factor.part_of
 ),
 
 points_of as materialized (
-    select organization_id,
+    select settings_of,
         max(points) filter (where factor = 'has_email') as has_email,
         max(points) filter (where factor = 'has_phone') as has_phone,
         max(points) filter (where factor = 'has_direct_phone') as has_direct_phone,
@@ -50,12 +63,12 @@ points_of as materialized (
         max(points) filter (where factor = 'content_download') as content_download
     from worth
     where category <> 'intent'
-    group by organization_id
+    group by settings_of
 ),
 
 -- What a type of signal means to an organisation.
 kind as materialized (
-    select coalesce(usual.organization_id, config.organization_id) as organization_id,
+    select coalesce(usual.settings_of, config.organization_id) as settings_of,
         coalesce(usual.factor, config.signal_type) as signal_type,
         coalesce(config.weight, usual.points)::double precision as weight,
         config.decay_hours,
@@ -63,22 +76,26 @@ kind as materialized (
     from (select * from worth where category = 'intent') as usual
     full join (
         select * from scoring.signal_configs
-        where organization_id in (select organization_id from worth)
+        where organization_id in (select settings_of from tenant)
     ) as config
-        on config.organization_id = usual.organization_id and config.signal_type = usual.factor
+        on config.organization_id = usual.settings_of and config.signal_type = usual.factor
 ),
 
 -- Each signal with its age, and how long until it expires, in hours.
 aged as (
-    select subject.organization_id, subject.contact_id, signal.signal_type, signal.decay_model,
+    select subject.number, signal.signal_type, signal.decay_model,
         case when kind.enabled is false then 0
             else coalesce(signal.weight::double precision, kind.weight, 0) end as weight,
         coalesce(signal.decay_hours, kind.decay_hours, 168)::double precision as hours,
         date_part('epoch', subject.t - signal.detected_at) / 3600 as age,
         date_part('epoch', signal.expires_at - subject.t) / 3600 as expiry
     from subject
-    join scoring.intent_signals as signal using (organization_id, contact_id)
-    left join kind on kind.organization_id = signal.organization_id and kind.signal_type = signal.signal_type
+    cross join lateral (
+        select * from scoring.intent_signals as signal
+        where signal.organization_id = subject.organization_id and signal.contact_id = subject.contact_id
+        offset 0 -- through the index, contact by contact: a plan that would read everybody's has no way in
+    ) as signal
+    left join kind on kind.settings_of = subject.settings_of and kind.signal_type = signal.signal_type
     offset 0 -- computed once, not wherever it is named below
 ),
 
@@ -100,7 +117,7 @@ decayed as (
 -- `slope` is how many points an hour a signal loses at most from now on, `jump` the hours until it
 -- next loses some at once.
 by_type as (
-    select organization_id, contact_id, signal_type, sum(weight * decay) as points, bool_or(age < 0) as awaited,
+    select number, signal_type, sum(weight * decay) as points, bool_or(age < 0) as awaited,
         sum(slope) filter (where slope > 0) as falling,
         sum(-slope) filter (where slope < 0) as rising,
         min(jump) filter (where decay > 0) as jump
@@ -119,21 +136,21 @@ by_type as (
             end - age) as jump
         from decayed
     ) as moving
-    group by organization_id, contact_id, signal_type
+    group by number, signal_type
 ),
 
 interest as (
-    select organization_id, contact_id, sum(points) as points, bool_or(awaited) as awaited,
+    select number, sum(points) as points, bool_or(awaited) as awaited,
         sum(falling) as falling, sum(rising) as rising, min(jump) as jump,
         sum(points) + 0.5 + 1e-9 - floor(sum(points) + 0.5 + 1e-9) as above_step,
         jsonb_object_agg(signal_type, floor(points * 100 + 0.5 + 1e-6) / 100) filter (where points <> 0) as by_type
     from by_type
-    group by organization_id, contact_id
+    group by number
 ),
 
 -- What the contact did in the 30 days before t, and whether something is dated t or later.
 activity as (
-    select subject.organization_id, subject.contact_id,
+    select subject.number,
         count(*) filter (where event.occurred_at < subject.t and event.event_type <> 'content_download') as visits,
         count(*) filter (where event.occurred_at < subject.t and event.event_type = 'content_download') as downloads,
         min(event.occurred_at) filter (where event.occurred_at < subject.t) as oldest_at,
@@ -142,7 +159,7 @@ activity as (
     join analytics.contact_activity as event using (organization_id, contact_id)
     where event.occurred_at >= subject.t - interval '720 hours'
         and event.event_type in ('email_opened', 'email_clicked', 'form_submitted', 'page_visited', 'content_download')
-    group by subject.organization_id, subject.contact_id
+    group by subject.number
 ),
 
 -- The points of every factor. Whatever a tenant keeps in custom_fields, only text counts.
@@ -172,13 +189,14 @@ factors as (
             interest.jump, above_step / nullif(falling, 0), (1 - above_step) / nullif(rising, 0), 100000
         ) - 2) end as intent_until
     from subject
-    join points_of as worth using (organization_id)
-    left join crm.contacts as contact
-        on contact.id = subject.contact_id and contact.organization_id = subject.organization_id
-    left join activity
-        on activity.organization_id = subject.organization_id and activity.contact_id = subject.contact_id
-    left join interest
-        on interest.organization_id = subject.organization_id and interest.contact_id = subject.contact_id
+    join points_of as worth using (settings_of)
+    left join lateral (
+        select * from crm.contacts as contact
+        where contact.organization_id = subject.organization_id and contact.id = subject.contact_id
+        offset 0
+    ) as contact on true
+    left join activity using (number)
+    left join interest using (number)
     offset 0
 ),
 

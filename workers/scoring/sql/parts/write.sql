@@ -6,9 +6,12 @@
 claimed as materialized (
     select scored.*
     from scored
-    join scoring.recompute_backlog as entry using (organization_id, contact_id)
-    where entry.version = scored.version
-    for update of entry skip locked
+    cross join lateral (
+        select from scoring.recompute_backlog as entry
+        where entry.organization_id = scored.organization_id and entry.contact_id = scored.contact_id
+            and entry.version = scored.version
+        for update skip locked
+    ) as held
 ),
 
 -- A row that would not change is not written, unless its t lies beyond what the ledger remembers.

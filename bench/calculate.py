@@ -1,0 +1,113 @@
+"""CalculateScore: messages a second through the runtime's queue, and where a batch's time goes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime
+from itertools import count
+from statistics import mean
+from typing import Any
+
+from bench.dispatch import Counted
+from bench.measure import Result
+from bench.profiled import Parts, profiled
+from bench.world import SQL, Jobs, World, jobs
+from local.database_url import connect
+from scoring.jobs.calculate_score import CalculateScore
+from scoring.worker import WORKER
+from shared.consume import consume
+from shared.messages import Message
+from shared.ports import Ports
+from tests import fakes
+
+MESSAGES = 10_000
+BATCH = 100
+ROUNDS = 5
+# Not measured here: the same messages and the same upsert on such a machine, messages a second.
+REFERENCES = {"Celery": 640, "BullMQ, ten at once": 3_600, "pg-boss, batches of 100": 10_000}
+
+
+def run(world: World) -> list[Result]:
+    """Every round scores other contacts, for the first time; so does the round that warms up."""
+    url = world.people()
+    with closing(connect(url)) as db:
+        db.run("truncate scoring.lead_scores, scoring.score_history, scoring.recompute_backlog")
+        rounds = [_messages(db, world.events(MESSAGES), number) for number in range(ROUNDS + 2)]
+    with jobs(url, WORKER) as worker:
+        measured = [_first_to_last_ms(worker, messages) for messages in rounds[:-1]][1:]
+    parts = _where_it_goes(url, rounds[-1])
+    notes = (_rates(measured, len(rounds[0])), _statements(url, rounds[0]), _told(parts))
+    return [
+        Result(f"{len(rounds[0]):,} messages", measured, note="\n".join(notes)),
+        *(
+            Result(f"against {name} (given)", measured, [len(rounds[0]) * 1_000 / rate])
+            for name, rate in REFERENCES.items()
+        ),
+    ]
+
+
+def _messages(db: Any, size: int, number: int) -> list[Message]:
+    found = db.run(SQL["some_contacts"], count=size, skip=size * number)
+    return [
+        CalculateScore.model_validate(
+            {"data": {"organizationId": organization_id, "contactId": contact_id}}
+        )
+        for organization_id, contact_id, *_ in found
+    ]
+
+
+def _first_to_last_ms(worker: Jobs, messages: Sequence[Message]) -> float:
+    """From the first delivery, for which all of them lie ready, to the last row."""
+    queue = f"/queues/{worker.queue}"
+    worker.control.ask("POST", f"{queue}/pause")
+    worker.control.send(worker.queue, [message.body() for message in messages])
+    since = datetime.now(UTC)
+    worker.control.ask("POST", f"{queue}/resume")
+    points = worker.points_since(since)
+    if len(points) != len(messages):
+        raise RuntimeError(f"{len(messages)} messages gave {len(points)} points")
+    last: float = max(point["at"] for point in points)
+    return last - since.timestamp() * 1_000
+
+
+def _rates(measured_ms: Sequence[float], messages: int) -> str:
+    rates = sorted(messages * 1_000 / ms for ms in measured_ms)
+    return f"{rates[len(rates) // 2]:,.0f} a second ({rates[0]:,.0f} to {rates[-1]:,.0f})"
+
+
+def _where_it_goes(url: str, messages: Sequence[Message]) -> Parts:
+    """Milliseconds a batch of each part, in a run of its own: the stopwatch takes time too."""
+    taken: list[Parts] = []
+    with profiled(url, WORKER, taken.append) as runtime:
+        worker = Jobs(runtime.control, url, WORKER)
+        with closing(worker.db):
+            whole_ms = _first_to_last_ms(worker, messages)
+    warm = taken[1:] or taken
+    parts = {name: mean(one.get(name, 0) for one in warm) for name in warm[0]}
+    return parts | {"outside the worker": whole_ms * BATCH / len(messages) - parts["all"]}
+
+
+def _told(parts: Parts) -> str:
+    known = {name: ms for name, ms in parts.items() if name != "all"}
+    known["the rest"] = parts["all"] + parts["outside the worker"] - sum(known.values())
+    ordered = sorted(known.items(), key=lambda part: -part[1])
+    return "ms a batch: " + ", ".join(f"{name} {ms:.1f}" for name, ms in ordered)
+
+
+def _statements(url: str, messages: Sequence[Message]) -> str:
+    """What a batch of one and a batch of a hundred ask of Postgres."""
+    asked = [_asked(url, messages[:size]) for size in (1, BATCH)]
+    return f"{asked[1]} statements a batch of {BATCH}, {asked[0]} a batch of 1"
+
+
+def _asked(url: str, messages: Sequence[Message]) -> int:
+    world = fakes.World(url, now=datetime.now(UTC))
+    counted = Counted(lambda: connect(url))
+    ports: Ports = replace(world.ports(), db=counted)
+    numbers = count()
+    deliveries = [fakes.FakeDelivery(one.body(), id=str(next(numbers))) for one in messages]
+    asyncio.run(consume(fakes.FakeBatch(WORKER.queue.name, deliveries), WORKER, ports))
+    return counted.statements

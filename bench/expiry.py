@@ -1,0 +1,53 @@
+"""AlertExpiry with ten million alerts, of which a thousand are due."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bench import people
+from bench.measure import RESULTS, Result, alternate, stopwatch
+from bench.people import END
+from bench.world import SQL, Jobs, World, jobs, told
+from scoring import store
+from scoring.jobs.alert_expiry import AlertExpiry
+from scoring.worker import WORKER
+
+ALERTS, DUE = 10_000_000, 1_000
+
+
+def run(world: World) -> list[Result]:
+    """Twenty times as many are open and not yet due; all others were closed long ago."""
+    url = world.empty("alerts")
+    alerts, due = world.events(ALERTS), world.events(DUE)
+    with told(f"{alerts:,} alerts"):
+        people.fill_alerts(url, alerts, due, END)
+    with jobs(url, WORKER) as worker:
+        worker.db.run(SQL["keep_open"], t=END)
+        measured = alternate({
+            "plain": lambda: plain_ms(worker.db),
+            "job": lambda: job_ms(worker),
+        })  # fmt: skip
+        (RESULTS / "expiry_plan.txt").write_text(_plan(worker.db), encoding="utf-8")
+        note = "its plan: results/expiry_plan.txt"
+    return [Result(f"{due:,} due of {alerts:,}", measured["job"], measured["plain"], note=note)]
+
+
+def plain_ms(db: Any) -> float:
+    """The update alone, in milliseconds."""
+    db.run(SQL["open_again"])
+    return stopwatch(lambda: db.run(SQL["plain_expiry"], t=END))
+
+
+def job_ms(worker: Jobs) -> float:
+    """The quarter hour's message, in milliseconds."""
+    worker.db.run(SQL["open_again"])
+    return worker.run(AlertExpiry.model_validate({"scheduledFor": END}))
+
+
+def _plan(db: Any) -> str:
+    """How the job's statement goes about it."""
+    db.run(SQL["open_again"])
+    options = "analyze, costs off, timing off, summary off, buffers off"
+    explained = f"explain ({options}) {store.SQL['expire_alerts']}"
+    rows = db.run(explained, t=END, alerts_max=store.ALERTS_MAX)
+    return "\n".join(line for [line] in rows) + "\n"

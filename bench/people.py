@@ -1,0 +1,61 @@
+"""Contacts, signals, visits and alerts from a seed: what scores and alerts are computed from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from bench.generate import SALTS, SEED, WRITERS, at_once, bare, inlined, prepare
+from local.database_url import connect
+
+# A day ago, since messages are scored at the time of the clock; the draws do not depend on it.
+END = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(days=1)
+SIGNALS_A_CONTACT = 3
+SIGNALS_SPAN_H = 85 * 24
+VISITS_SPAN_H = 45 * 24
+TABLES = {
+    "contacts": "crm.contacts",
+    "signals": "scoring.intent_signals",
+    "visits": "analytics.contact_activity",
+    "alerts": "scoring.signal_alerts",
+}
+
+
+def fill_people(url: str, contacts: int, end: datetime) -> None:
+    """So many contacts with three signals and one visit each, on average, before `end`."""
+    with closing(connect(url)) as db:
+        prepare(db, contacts, SEED)
+        common = {"contacts": contacts, "end": end}
+        _fill(db, url, "contacts", contacts)
+        signals = contacts * SIGNALS_A_CONTACT
+        _fill(db, url, "signals", signals, **common, span_h=SIGNALS_SPAN_H)
+        _fill(db, url, "visits", contacts, **common, span_h=VISITS_SPAN_H)
+
+
+def fill_alerts(url: str, alerts: int, due: int, end: datetime) -> None:
+    """So many alerts, of which `due` are open and due by `end`."""
+    with closing(connect(url)) as db:
+        prepare(db, alerts, SEED)
+        _fill(db, url, "alerts", alerts, due=due, end=end)
+
+
+def _fill(db: Any, url: str, what: str, count: int, **values: Any) -> None:
+    with bare(db, url, TABLES[what]):
+        at_once(url, list(_halves(what, count, values)))
+    db.run(f"vacuum (analyze) {TABLES[what]}")
+
+
+def _halves(what: str, count: int, values: dict[str, Any]) -> Iterator[str]:
+    """A statement for each writer."""
+    salts = SEED * SALTS
+    known = {key: _constant(value) for key, value in values.items()}
+    for writer in range(WRITERS):
+        bounds = {"first": count * writer // WRITERS, "until": count * (writer + 1) // WRITERS}
+        own_salt = salts + 100 * (1 + list(TABLES).index(what))
+        yield inlined(f"add_{what}", salt=own_salt, world=salts, **bounds, **known)
+
+
+def _constant(value: Any) -> str:
+    return f"'{value.isoformat()}'" if isinstance(value, datetime) else str(value)

@@ -1,0 +1,79 @@
+"""The scoring worker with a stopwatch at its borders: where the time of a batch goes.
+
+`bench/profiled/__init__.py` bundles it in place of the worker's own entry, which lies beside it as
+`worker_entry`. Every so many batches it prints what each part took, in milliseconds a batch.
+"""
+
+import json
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import worker_entry  # type: ignore[import-not-found]  # it is there in the bundle alone
+
+from scoring import store
+from shared import consume
+from shared.adapters import cloudflare
+from shared.adapters.deliveries import QueueDelivery
+from shared.adapters.postgres import Postgres
+from shared.adapters.telemetry import Telemetry
+
+BATCHES = 10
+
+_spent_s: Counter[str] = Counter()
+_open: list[str] = []  # the parts that are under way, the innermost last
+
+
+def _part_of(name: str, owner: Any, attribute: str) -> None:
+    """Book the time of a function on `name`, without that of parts within it."""
+    function: Callable[..., Any] = getattr(owner, attribute)
+
+    def timed(*args: Any, **kwargs: Any) -> Any:
+        started = time.perf_counter()
+        _open.append(name)
+        try:
+            return function(*args, **kwargs)
+        finally:
+            _open.pop()
+            spent_s = time.perf_counter() - started
+            _spent_s[name] += spent_s
+            if _open:
+                _spent_s[_open[-1]] -= spent_s
+
+    setattr(owner, attribute, timed)
+
+
+for name, owner, attribute in (
+    ("reading the batch", cloudflare, "QueueBatch"),
+    ("parsing and validating", consume, "read"),
+    ("connecting", cloudflare, "_connect"),
+    ("connecting", Postgres, "close"),
+    ("SQL: begin, commit", Postgres, "execute"),
+    ("SQL: asking", store, "request_contacts"),
+    ("SQL: scoring", store, "score_contacts"),
+    ("SQL: crossings", store, "take_crossings"),
+    ("answering the queue", QueueDelivery, "ack"),
+    ("points and lines", consume, "_measure"),
+    ("points and lines", Telemetry, "flush"),
+):
+    _part_of(name, owner, attribute)
+
+
+class Default(worker_entry.Default):  # type: ignore[misc]
+    """The worker's own, timed."""
+
+    async def queue(self, batch: Any, env: None = None, ctx: None = None) -> None:
+        started = time.perf_counter()
+        await super().queue(batch, env, ctx)
+        _spent_s["all"] += time.perf_counter() - started
+        _spent_s["batches"] += 1
+        if _spent_s["batches"] == BATCHES:
+            _tell()
+
+
+def _tell() -> None:
+    parts = {name: spent_s * 1_000 / BATCHES for name, spent_s in _spent_s.items()}
+    del parts["batches"]
+    _spent_s.clear()
+    print(json.dumps({"event": "bench.parts", "parts": parts}), flush=True)

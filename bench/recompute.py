@@ -1,0 +1,88 @@
+"""BatchRecompute of everybody: against one plain statement, and against Python row by row."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from typing import Any
+
+from bench.measure import Result, alternate, stopwatch
+from bench.people import END
+from bench.world import SQL, Jobs, World, jobs
+from cli.explained import explain
+from local.database_url import connect
+from scoring.jobs.batch_recompute import BatchRecompute
+from scoring.worker import WORKER
+from shared.adapters.postgres import Postgres
+from shared.ports import Database, Row
+
+RATIO_MAX = 1.5
+ROUNDS = 3  # one takes a minute and more
+SAMPLE = 500
+
+
+def run(world: World) -> list[Result]:
+    """A million contacts who have no score yet, with three million signals."""
+    url = world.people()
+    with jobs(url, WORKER) as worker:
+        worker.db.run("drop table if exists bench.lead_scores")
+        worker.db.run(SQL["scores_copy"])
+        before = worker.memory_mb()
+        measured = alternate({
+            "plain": lambda: plain_ms(worker.db),
+            "job": lambda: job_ms(worker),
+        }, rounds=ROUNDS)  # fmt: skip
+        note = f"isolate {before:.0f} MB before, {worker.memory_mb():.0f} MB after"
+        [[different]] = worker.db.run(SQL["scores_that_differ"])
+        if different:
+            raise RuntimeError(f"{different} scores differ from the reference's")
+    one_by_one = [_one_by_one_ms(url) * world.events(1_000_000) / SAMPLE]
+    return [
+        Result("recompute of everybody", measured["job"], measured["plain"], RATIO_MAX, note),
+        Result(
+            "the same against Python, row by row",
+            measured["job"],
+            one_by_one,
+            note=f"Python: {SAMPLE} contacts, extrapolated",
+        ),
+    ]
+
+
+def plain_ms(db: Any) -> float:
+    """The reference into an empty table, in milliseconds."""
+    db.run("truncate bench.lead_scores")
+    db.run("set timezone = 'UTC'; set work_mem = '64MB'; set jit = off")
+    return stopwatch(lambda: db.run(SQL["plain_scores"], t=END))
+
+
+def job_ms(worker: Jobs) -> float:
+    """The window's message and its shards, in milliseconds."""
+    worker.db.run(SQL["nobody_scored"])
+    worker.db.run(SQL["vacuum_scores"])
+    return worker.run(BatchRecompute.model_validate({"scheduledFor": END}))
+
+
+def _one_by_one_ms(url: str) -> float:
+    """A sample read, scored by `domain/` and written, contact by contact, in milliseconds."""
+    with closing(Postgres(lambda: connect(url))) as db:
+        contacts = db.rows(SQL["some_contacts"], count=SAMPLE, skip=0)
+        return stopwatch(lambda: [_score_one(db, contact) for contact in contacts])
+
+
+def _score_one(db: Database, contact: Row) -> None:
+    found = explain(db, contact, END)
+    made = found.score
+    top = [{"factor": factor, "points": points} for factor, points in made.top_contributors]
+    db.execute(
+        SQL["store_one"],
+        organization_id=found.organization_id,
+        contact_id=found.contact_id,
+        total=made.total,
+        grade=made.grade,
+        engagement=made.engagement,
+        fit=made.fit,
+        intent=made.intent,
+        components=json.dumps(dict(made.components)),
+        contributors=json.dumps(top),
+        t=END,
+    )

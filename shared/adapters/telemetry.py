@@ -1,0 +1,52 @@
+"""Log lines and metric points on their way out, gathered: each crossing to JavaScript costs more
+than the line that it carries."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from shared.log import Level, line
+from shared.points import checked_point
+
+
+class Telemetry:
+    """What one invocation says and measures. A warning or an error goes out at once.
+
+    `parse` is JavaScript's own JSON.parse.
+    """
+
+    def __init__(self, dataset: Callable[[], Any], parse: Callable[[str], Any]) -> None:
+        self._dataset, self._parse = dataset, parse
+        self._lines: list[str] = []
+        self._points: list[dict[str, Any]] = []
+
+    def log(self, event: str, *, level: Level = "info", **fields: Any) -> None:
+        self._lines.append(line(event, level=level, **fields))
+        if level != "info":
+            self._print()
+
+    def write_point(self, index: str, blobs: list[str], doubles: list[float]) -> None:
+        self._points.append(checked_point(index, blobs, doubles))
+
+    def flush(self) -> None:
+        """Give out what was gathered, in its order."""
+        try:
+            self._write_points()
+        except Exception as lost:  # measuring must not decide over messages that are settled
+            self.log("metric.unwritten", level="warning", error=f"{type(lost).__name__}: {lost}")
+        self._print()
+
+    def _write_points(self) -> None:
+        points, self._points = self._points, []
+        if points:
+            dataset = self._dataset()
+            self._parse(json.dumps(points)).forEach(dataset.writeDataPoint, dataset)
+
+    def _print(self) -> None:
+        lines, self._lines = self._lines, []
+        if lines:
+            sys.stdout.write("\n".join([*lines, ""]))
+            sys.stdout.flush()

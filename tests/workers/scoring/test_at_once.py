@@ -1,0 +1,169 @@
+"""BatchRecompute and SignalDecay at the same time, each on a connection of its own."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from datetime import datetime, timedelta
+from time import monotonic, sleep
+
+import pytest
+
+from local.database_url import connect
+from scoring import store
+from scoring.domain.score import Contact, Event, Signal
+from scoring.parts import Part
+from shared.adapters.postgres import Postgres
+from shared.ports import Database
+from tests.workers.scoring.stage import HOUR, NOON, Stage, person
+
+PEOPLE = [(organization, organization * 100 + n) for organization in (1, 2) for n in range(12)]
+WAIT_S = 60
+RUNS: dict[str, Callable[[Database, Part, datetime], store.Scored]] = {
+    "batch": store.recompute_backlog,
+    "decay": store.recompute_due,
+}
+
+
+def populate(stage: Stage) -> None:
+    """Everybody scored at noon; since then a third has changed, and time goes on for all."""
+    for number, key in enumerate(PEOPLE):
+        stage.add_contact(key, email="a@b.example")
+        model = ("linear", "exponential", "step")[number % 3]
+        stage.add_signal(key, Signal("DEMO_REQUEST", NOON - number * 7 * HOUR, decay_model=model))
+    stage.batch(NOON)
+    for key in PEOPLE[::3]:
+        stage.add_signal(key, Signal("PRICING_PAGE", NOON + HOUR))
+        for minutes in (1, 2, 3):
+            stage.add_event(key, Event("email_opened", NOON + timedelta(minutes=minutes)))
+
+
+def at_once(stage: Stage, first: tuple[str, datetime], second: tuple[str, datetime]) -> None:
+    """The second begins while the first has written and not committed, and goes on from there."""
+    failures: list[BaseException] = []
+
+    def follow() -> None:
+        try:
+            run(second)
+        except BaseException as error:
+            failures.append(error)
+
+    def run(which: tuple[str, datetime], then: Callable[[], None] = lambda: None) -> None:
+        kind, t = which
+        with closing(Postgres(lambda: connect(stage.url))) as db, db.transaction():
+            RUNS[kind](db, Part(), t)
+            then()
+
+    thread = threading.Thread(target=follow)
+
+    def meet() -> None:
+        thread.start()
+        until(lambda: not thread.is_alive() or is_somebody_waiting(stage))
+
+    run(first, then=meet)
+    thread.join(WAIT_S)
+    assert not thread.is_alive()
+    assert failures == []
+
+
+def is_somebody_waiting(stage: Stage) -> bool:
+    return bool(
+        stage.db.rows(
+            "select 1 from pg_stat_activity"
+            " where datname = current_database() and wait_event_type = 'Lock'"
+        )
+    )
+
+
+def until(holds: Callable[[], bool]) -> None:
+    end = monotonic() + WAIT_S
+    while not holds():
+        assert monotonic() < end, "nobody came to meet"
+        sleep(0.002)
+
+
+LATER = NOON + 6 * HOUR
+LATEST = NOON + 7 * HOUR
+
+
+@pytest.mark.parametrize("batch_at", [LATER, LATEST])
+def test_at_once_in_either_order_and_twice_the_scores_are_the_same(
+    stage: Stage, batch_at: datetime
+) -> None:
+    """A batch of an earlier hour, too, takes no score of the later one back."""
+    batch, decay = ("batch", batch_at), ("decay", LATEST)
+    ends = []
+    populate(stage)
+    keep(stage)
+    for orders in itertools.product([(batch, decay), (decay, batch)], repeat=2):
+        put_back(stage)
+        for first, second in orders:
+            at_once(stage, first, second)
+        assert stage.numbers() == stage.expected_numbers(LATEST)
+        assert stage.waiting() == []
+        ends.append([tuple(row.values()) for row in stage.rows("score_history")])
+    assert all(end == ends[0] for end in ends)
+
+
+def keep(stage: Stage) -> None:
+    for table in ("lead_scores", "score_history", "recompute_backlog"):
+        stage.db.execute(f"create table public.{table} as table scoring.{table}")
+
+
+def put_back(stage: Stage) -> None:
+    for table in ("lead_scores", "score_history", "recompute_backlog"):
+        stage.db.execute(f"truncate scoring.{table}")
+        stage.db.execute(f"insert into scoring.{table} table public.{table}")
+
+
+@pytest.mark.parametrize("kind", RUNS)
+def test_a_change_between_reading_and_writing_is_left_to_the_next_run(
+    stage: Stage, kind: str
+) -> None:
+    """What was computed without it is not written, and its entry stays."""
+    populate(stage)
+    changed = PEOPLE[0]
+    runner = threading.Thread(target=run_once, args=(stage, kind))
+    with closed_gate(stage):
+        runner.start()
+        until(lambda: is_somebody_waiting(stage))
+        change(stage, changed, phone="+49")
+    runner.join(WAIT_S)
+    if kind == "batch":  # the other asks anew before it writes
+        assert stage.waiting() == [changed]
+        assert stage.row(changed)["scored_at"] == NOON
+    stage.batch(LATEST)
+    stage.decay(LATEST)
+    assert stage.numbers() == stage.expected_numbers(LATEST)
+    assert stage.row(changed)["components"]["has_phone"] == 15
+
+
+def run_once(stage: Stage, kind: str) -> None:
+    with closing(Postgres(lambda: connect(stage.url))) as db, db.transaction():
+        RUNS[kind](db, Part(), LATEST)
+
+
+@contextmanager
+def closed_gate(stage: Stage) -> Iterator[None]:
+    """Whoever reads contacts has taken his snapshot, and waits for the end of this."""
+    stage.db.execute("alter table crm.contacts rename to contacts_behind")
+    stage.db.execute(
+        "create function crm.pass() returns boolean language plpgsql as $$ begin"
+        " perform pg_advisory_xact_lock_shared(1); return true; end $$;"
+        "create view crm.contacts as select * from crm.contacts_behind where crm.pass()"
+    )
+    stage.db.execute("select pg_advisory_lock(1)")
+    yield
+    stage.db.execute("select pg_advisory_unlock(1)")
+
+
+def change(stage: Stage, key: tuple[int, int], phone: str) -> None:
+    contact = stage.contacts[key]
+    stage.contacts[key] = Contact(contact.email, phone, contact.custom_fields)
+    stage.db.execute(
+        "update crm.contacts_behind set phone = :phone where id = :id",
+        phone=phone,
+        id=person(key[1]),
+    )
