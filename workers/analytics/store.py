@@ -65,6 +65,7 @@ def survey_hour(db: Database, window: Window, shard: Shard | None = None) -> Sur
     """What the run of an hour has to book."""
     [row] = db.rows(
         SQL["survey_hour"],
+        job_type=HOURLY,
         start=window.start,
         until=window.end,
         most=sharding.SHARD_EVENTS_TARGET,

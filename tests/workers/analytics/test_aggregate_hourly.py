@@ -217,6 +217,27 @@ def test_events_committed_after_their_hour_was_counted_are_found_by_the_next_run
     assert warehouse.rollups() == warehouse.counted()
 
 
+@pytest.mark.parametrize("alone", [False, True])
+def test_also_where_the_hour_or_its_whole_day_had_no_event(
+    warehouse: Warehouse, alone: bool
+) -> None:
+    """At midnight nothing but the ledger tells a day without events from one that nobody booked."""
+    if not alone:
+        warehouse.add(1, 1, "email_opened", at(13))
+        warehouse.run(hour_window(13))
+    for hour in (22, 23):
+        warehouse.run(hour_window(hour))
+    warehouse.db.execute(
+        "insert into ops.job_runs"
+        " (job_type, window_start, window_end, status, trigger, scheduled_for)"
+        " values ('analytics.aggregate-hourly', :start, :end, 'succeeded', 'cron', :end)",
+        start=at(23), end=at(24),
+    )  # fmt: skip
+    warehouse.add(1, 2, "email_opened", at(23.99))  # visible only now
+    warehouse.run(hour_window(24))
+    assert warehouse.rollups() == warehouse.counted()
+
+
 def test_types_of_the_reserved_form_are_reported_with_their_tenant_and_stop_nobody(
     warehouse: Warehouse,
 ) -> None:

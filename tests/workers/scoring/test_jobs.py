@@ -271,6 +271,19 @@ def test_a_large_backlog_is_cut_into_shards_of_which_each_can_be_retried(
     assert run == {"status": "succeeded", "rows_written": 10}
 
 
+@pytest.mark.parametrize(
+    ("kind", "counted"), [("BatchRecompute", "backlog"), ("SignalDecay", "due")]
+)
+def test_work_that_another_run_has_done_since_it_was_counted_is_no_split(
+    stage: Stage, world: World, monkeypatch: pytest.MonkeyPatch, kind: str, counted: str
+) -> None:
+    monkeypatch.setattr(f"scoring.store.{counted}_rows", lambda *_: 10**6)
+    [delivery] = deliver(world, window(kind))
+    assert (delivery.answer, world.queue.sent) == ("ack", [])
+    [run] = stage.db.rows("select status from ops.job_runs")
+    assert run["status"] == "succeeded"
+
+
 @given(
     counts=st.lists(st.integers(1, 25), max_size=12),
     rows_max=st.integers(1, 10),

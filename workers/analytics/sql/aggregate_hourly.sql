@@ -16,20 +16,31 @@ late as (
         and created_at >= :start and created_at < :until and occurred_at < :start and isfinite(occurred_at) and
 -- include: within_shard
 ),
--- An hour that has cells, but not of all its events.
+-- The hour before, where its cells do not have all of its events. If its day has no cell at all, the
+-- ledger knows whether it was booked, and had none, or never was.
 moved as (
-    select cast(:start as timestamptz) - interval '1 hour' as hour
-    from (
-        select sum(count) as count
-        from analytics.hourly_cells
-        where hour = cast(:start as timestamptz) - interval '1 hour' and
+    select hour
+    from (select cast(:start as timestamptz) - interval '1 hour' as hour) as before
+    where (
+            select coalesce(sum(count), 0) from analytics.hourly_cells
+            where hour = before.hour and
 -- include: within_shard
-    ) as booked
-    where booked.count <> (
-        select count(*) from analytics.contact_activity
-        where occurred_at >= cast(:start as timestamptz) - interval '1 hour' and occurred_at < :start and
+        ) <> (
+            select count(*) from analytics.contact_activity
+            where occurred_at >= cast(:start as timestamptz) - interval '1 hour' and occurred_at < :start and
 -- include: within_shard
-    )
+        )
+        and (
+            exists (
+                select 1 from analytics.hourly_cells as cell
+                where cell.hour >= date_trunc('day', before.hour at time zone 'UTC') at time zone 'UTC'
+                    and cell.hour <= before.hour
+            )
+            or exists (
+                select 1 from ops.job_runs
+                where job_type = :job_type and shard = '' and window_start = before.hour and status = 'succeeded'
+            )
+        )
 ),
 days as materialized (
     select distinct (hour at time zone 'UTC')::date as date

@@ -23,8 +23,9 @@ async def batch_recompute(run: Run) -> Done | Sharded:
     db = run.ports.db
     part = Part.of(run.shard)
     if run.shard is None and store.backlog_rows(db, part) > SHARD_ROWS:
-        loads = store.backlog_loads(db)
-        return Sharded(shards(cut(loads, lambda one: store.backlog_cuts(db, one))))
+        parts = cut(store.backlog_loads(db), lambda one: store.backlog_cuts(db, one))
+        if parts:  # else another run has just emptied the backlog
+            return Sharded(shards(parts))
     t = store.scoring_time(db, run.window.end)
     scored = store.recompute_backlog(db, part, t)
     return Done(scored.rows_read, scored.rows_written)

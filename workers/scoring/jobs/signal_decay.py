@@ -24,8 +24,9 @@ async def signal_decay(run: Run) -> Done | Sharded:
     t = store.scoring_time(db, run.window.end)
     part = Part.of(run.shard)
     if run.shard is None and store.due_rows(db, part, t) > SHARD_ROWS:
-        loads = store.due_loads(db, t)
-        return Sharded(shards(cut(loads, lambda one: store.due_cuts(db, one, t))))
+        parts = cut(store.due_loads(db, t), lambda one: store.due_cuts(db, one, t))
+        if parts:  # else another run has just scored them
+            return Sharded(shards(parts))
     scored = store.recompute_due(db, part, t)
     return Done(scored.rows_read, scored.rows_written)
 
