@@ -4,14 +4,17 @@ import { createInterface } from "node:readline";
 import { listen } from "./control.mjs";
 import { emit } from "./events.mjs";
 import { Failure } from "./failure.mjs";
+import { openHyperdrive } from "./hyperdrive.mjs";
 import { Runtime } from "./runtime.mjs";
 
 let runtime;
+let hyperdrive;
 let ending;
 
 function end(code) {
   ending ??= Promise.resolve(runtime?.stop())
     .catch(() => {})
+    .then(() => hyperdrive?.close())
     .then(() => process.exit(code));
   return ending;
 }
@@ -39,13 +42,14 @@ function parseConfig(line) {
 async function main() {
   const started = performance.now();
   const config = parseConfig(await readConfig());
-  runtime = new Runtime(config);
+  hyperdrive = await openHyperdrive(config.databaseUrl);
+  runtime = new Runtime({ ...config, databaseUrl: hyperdrive.url });
   const url = await listen(runtime, config.port ?? 0, () => end(0));
   await runtime.start();
   const workers = await runtime.load();
   const startMs = Math.round(performance.now() - started);
   const pids = runtime.processes().map(({ pid }) => pid);
-  emit("ready", { url, startMs, workers, pids });
+  emit("ready", { url, databaseUrl: hyperdrive.url, startMs, workers, pids });
 }
 
 function refuse(error) {

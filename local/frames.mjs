@@ -1,0 +1,105 @@
+// PostgreSQL's wire protocol: frames of a type, a length and a body, cut anywhere by the network.
+const HEAD_BYTES = 5; // the type, and a length that counts itself
+
+export function frame(type, ...parts) {
+  const body = Buffer.concat(parts.map((part) => (typeof part === "string" ? Buffer.from(part) : part)));
+  return Buffer.concat([Buffer.from(type), int32(body.length + 4), body]);
+}
+
+export function int32(...values) {
+  const bytes = Buffer.alloc(4 * values.length);
+  values.forEach((value, index) => bytes.writeInt32BE(value, 4 * index));
+  return bytes;
+}
+
+/** Follows the frames of a stream without holding them back: no body is kept, however large. */
+export class Frames {
+  #ends; // the types that matter
+  #head = Buffer.alloc(HEAD_BYTES);
+  #headBytes = 0;
+  #bodyBytes = 0; // still to come
+
+  constructor(ends) {
+    this.#ends = ends;
+  }
+
+  /** A chunk in pieces: each ends with a frame that matters and has its type, but for a last one. */
+  *cut(chunk) {
+    let start = 0;
+    let at = 0;
+    while (at < chunk.length) {
+      at = this.#advance(chunk, at);
+      const type = this.#isWhole() ? this.#next() : "";
+      if (!type || !this.#ends.includes(type)) continue;
+      yield { type, bytes: chunk.subarray(start, at) };
+      start = at;
+    }
+    if (start < at) yield { type: null, bytes: chunk.subarray(start) };
+  }
+
+  #advance(chunk, at) {
+    if (this.#headBytes === HEAD_BYTES) {
+      const taken = Math.min(this.#bodyBytes, chunk.length - at);
+      this.#bodyBytes -= taken;
+      return at + taken;
+    }
+    const taken = chunk.copy(this.#head, this.#headBytes, at, at + HEAD_BYTES - this.#headBytes);
+    this.#headBytes += taken;
+    if (this.#headBytes === HEAD_BYTES) this.#bodyBytes = bodyBytes(this.#head);
+    return at + taken;
+  }
+
+  #isWhole() {
+    return this.#headBytes === HEAD_BYTES && this.#bodyBytes === 0;
+  }
+
+  #next() {
+    this.#headBytes = 0;
+    return String.fromCharCode(this.#head[0]);
+  }
+}
+
+/** Takes what is awaited from a stream; the rest goes on as chunks. */
+export class Reader {
+  #chunks;
+  #rest = Buffer.alloc(0);
+
+  constructor(stream) {
+    this.#chunks = stream.iterator({ destroyOnReturn: false }); // a last word may be left to say
+  }
+
+  async take(count) {
+    while (this.#rest.length < count) {
+      const { value, done } = await this.#chunks.next();
+      if (done) throw new Error("the connection was closed");
+      this.#rest = Buffer.concat([this.#rest, value]);
+    }
+    const taken = this.#rest.subarray(0, count);
+    this.#rest = this.#rest.subarray(count);
+    return taken;
+  }
+
+  async frame() {
+    const head = await this.take(HEAD_BYTES);
+    const body = await this.take(bodyBytes(head));
+    return { type: String.fromCharCode(head[0]), body, bytes: Buffer.concat([head, body]) };
+  }
+
+  async *chunks() {
+    if (this.#rest.length) yield this.#rest;
+    yield* { [Symbol.asyncIterator]: () => this.#chunks };
+  }
+}
+
+/** Settles when the bytes have left, or never can: so whoever writes waits for a slow reader. */
+export function written(socket, bytes) {
+  return new Promise((resolve) => socket.write(bytes, resolve));
+}
+
+const BODY_MAX_BYTES = 1 << 30; // PostgreSQL's own limit of a message
+
+function bodyBytes(head) {
+  const count = head.readInt32BE(1) - 4;
+  if (count < 0 || count > BODY_MAX_BYTES) throw new Error("that is not PostgreSQL's protocol");
+  return count;
+}

@@ -1,0 +1,94 @@
+// Logging in to a PostgreSQL server, by whatever way it asks for (SCRAM as a rule).
+import { createHash, createHmac, pbkdf2Sync, randomBytes, timingSafeEqual } from "node:crypto";
+import { frame, int32 } from "./frames.mjs";
+
+const PROTOCOL = 3 << 16;
+const SCRAM = "SCRAM-SHA-256";
+
+/** What the server refused us with: a frame that its client shall read too. */
+export class Refused extends Error {
+  constructor({ body, bytes }) {
+    super(body.toString().split("\0").find((field) => field.startsWith("M"))?.slice(1));
+    this.bytes = bytes;
+  }
+}
+
+/** The server's settings as it reports them: frames for whoever shares this connection. */
+export async function logIn(reader, socket, { user, password, database }) {
+  const fields = ["user", user, "database", database, ""].map((text) => `${text}\0`).join("");
+  socket.write(Buffer.concat([int32(8 + Buffer.byteLength(fields), PROTOCOL), Buffer.from(fields)]));
+  const prove = prover(user, password);
+  const settings = [];
+  for (;;) {
+    const { type, body, bytes } = await reader.frame();
+    if (type === "E") throw new Refused({ body, bytes });
+    if (type === "Z") return Buffer.concat(settings);
+    if (type === "S") settings.push(bytes);
+    if (type !== "R") continue;
+    const answer = prove(body.readInt32BE(0), body.subarray(4));
+    if (answer) socket.write(frame("p", ...answer));
+  }
+}
+
+/** Answers each of the server's requests to authenticate; none needs an answer when it is satisfied. */
+function prover(user, password) {
+  let scram;
+  const answers = {
+    0: () => null,
+    3: () => [`${password}\0`],
+    5: (salt) => [`md5${md5(md5(password + user), salt)}\0`],
+    10: () => (scram = new Scram(password)).first(),
+    11: (said) => scram.final(said.toString()),
+    12: (said) => scram.verify(said.toString()),
+  };
+  return (code, said) => {
+    if (!answers[code]) throw new Error(`the database asks to authenticate in an unknown way (${code})`);
+    return answers[code](said);
+  };
+}
+
+function md5(...parts) {
+  return parts.reduce((hash, part) => hash.update(part), createHash("md5")).digest("hex");
+}
+
+const hmac = (key, text) => createHmac("sha256", key).update(text).digest();
+
+/** RFC 7677, without binding to a channel. */
+class Scram {
+  #password;
+  #first = `n=,r=${randomBytes(18).toString("base64")}`;
+  #signature;
+
+  constructor(password) {
+    this.#password = password.normalize("NFKC");
+  }
+
+  first() {
+    const message = `n,,${this.#first}`;
+    return [`${SCRAM}\0`, int32(Buffer.byteLength(message)), message];
+  }
+
+  final(said) {
+    const { r: nonce, s: salt, i: rounds } = fieldsOf(said);
+    if (!nonce.startsWith(this.#first.slice("n=,r=".length))) throw new Error("the database's nonce is not ours");
+    const salted = pbkdf2Sync(this.#password, Buffer.from(salt, "base64"), Number(rounds), 32, "sha256");
+    const key = hmac(salted, "Client Key");
+    const bare = `c=biws,r=${nonce}`;
+    const whole = `${this.#first},${said},${bare}`;
+    const mask = hmac(createHash("sha256").update(key).digest(), whole);
+    this.#signature = hmac(hmac(salted, "Server Key"), whole);
+    return [`${bare},p=${Buffer.from(key.map((byte, index) => byte ^ mask[index])).toString("base64")}`];
+  }
+
+  /** That the server knows the password too. */
+  verify(said) {
+    const signature = Buffer.from(fieldsOf(said).v ?? "", "base64");
+    const isRight = signature.length === this.#signature.length && timingSafeEqual(signature, this.#signature);
+    if (!isRight) throw new Error("the database does not know the password");
+    return null;
+  }
+}
+
+function fieldsOf(said) {
+  return Object.fromEntries(said.split(",").map((field) => [field[0], field.slice(2)]));
+}
