@@ -1,14 +1,13 @@
-"""The pool between workers and database: what it shares, what it keeps apart, and what it survives."""
+"""The pool between workers and database: what it shares, keeps apart, and survives."""
 
 from __future__ import annotations
 
 import json
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager, suppress
 from struct import pack
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,7 +17,8 @@ from pg8000.exceptions import DatabaseError, InterfaceError
 
 from local.database_url import connect
 from local.postgres import Server as PostgresServer
-from local.postgres import temporary_server
+from local.postgres import scratch_database, temporary_server
+from tests.e2e.system import until
 from tests.local.runtime.harness import NODE, ROOT, Server
 from tests.local.runtime.hyperdrive import byte_by_byte, hyperdrive, late, relayed
 
@@ -26,6 +26,11 @@ pytestmark = pytest.mark.e2e
 
 POOL_SIZE = 60  # as `mauntic provision` has it
 PID = "select pg_backend_pid()"
+OTHERS = (
+    "select count(*) from pg_stat_activity"
+    " where datname = current_database() and pid <> pg_backend_pid()"
+)
+WAITING = f"{OTHERS} and wait_event_type = 'Lock'"
 
 
 @pytest.fixture(scope="module")
@@ -40,15 +45,15 @@ def ask(url: str, sql: str) -> Any:
         return client.run(sql)[0][0]
 
 
-def backends(postgres: PostgresServer, doing: str = "%") -> int:
-    """The server's connections, ours left out, whose last statement is like that."""
-    with closing(connect(postgres.url)) as observer:
-        [[count]] = observer.run(
-            "select count(*) from pg_stat_activity where backend_type = 'client backend'"
-            " and pid <> pg_backend_pid() and query like :doing",
-            doing=doing,
-        )
-    return int(count)
+@contextmanager
+def doomed(url: str) -> Iterator[Any]:
+    """A client whose connection will be broken."""
+    client = connect(url)
+    try:
+        yield client
+    finally:
+        with suppress(InterfaceError, OSError):
+            client.close()
 
 
 # --- who comes in -----------------------------------------------------------------------------
@@ -128,20 +133,23 @@ def test_whoever_comes_while_a_session_is_emptied_gets_answers_of_its_own(
         assert [ask(url, f"select {n}") for n in range(5)] == [0, 1, 2, 3, 4]
 
 
-def test_more_clients_than_connections_wait_for_their_turn(
-    postgres: PostgresServer, pooled: str
-) -> None:
-    with closing(connect(postgres.url)) as gate, ThreadPoolExecutor(POOL_SIZE + 5) as clients:
+def test_more_clients_than_connections_wait_for_their_turn(postgres: PostgresServer) -> None:
+    """All that there are wait in the database, and the rest for one of them."""
+    numbers = range(POOL_SIZE + 5)
+    question = "select pg_advisory_xact_lock_shared(9), cast('{}' as text)"
+    with (
+        scratch_database(postgres) as database,
+        closing(connect(database)) as gate,
+        hyperdrive(database) as url,
+        ThreadPoolExecutor(len(numbers)) as clients,
+    ):
         gate.run("select pg_advisory_lock(9)")
-        waiting = "select pg_advisory_xact_lock_shared(9), cast('{}' as text)"
-        answers = [clients.submit(last, pooled, waiting.format(n)) for n in range(POOL_SIZE + 5)]
-        end = time.monotonic() + 30
-        while backends(postgres, "%lock_shared(9)%") < POOL_SIZE:
-            assert time.monotonic() < end
+        answers = [clients.submit(last, url, question.format(n)) for n in numbers]
+        until(lambda: gate.run(WAITING) == [[POOL_SIZE]], 30)
         assert not any(answer.done() for answer in answers)
         gate.run("select pg_advisory_unlock(9)")
-        assert [answer.result() for answer in answers] == [str(n) for n in range(POOL_SIZE + 5)]
-    assert backends(postgres) <= POOL_SIZE
+        assert [answer.result() for answer in answers] == [str(n) for n in numbers]
+        assert gate.run(OTHERS) == [[POOL_SIZE]]
 
 
 def last(url: str, sql: str) -> Any:
@@ -231,9 +239,8 @@ def test_frames_end_where_they_end_wherever_they_are_cut() -> None:
 
 
 def test_a_client_that_is_cut_leaves_nothing_behind(postgres: PostgresServer, pooled: str) -> None:
-    with closing(connect(postgres.url)) as observer:
+    with closing(connect(postgres.url)) as observer, doomed(pooled) as client:
         observer.run("create table cut (n int)")
-        client = connect(pooled)
         client.run("begin; insert into cut values (1)")
         client._usock.shutdown(socket.SHUT_RDWR)
         assert ask(pooled, "select count(*) from cut") == 0
@@ -243,8 +250,11 @@ def test_a_client_that_is_cut_leaves_nothing_behind(postgres: PostgresServer, po
 def test_a_backend_that_is_ended_takes_its_client_along_and_nobody_else(
     postgres: PostgresServer, pooled: str
 ) -> None:
-    with closing(connect(postgres.url)) as admin, closing(connect(pooled)) as other:
-        client = connect(pooled)
+    with (
+        closing(connect(postgres.url)) as admin,
+        closing(connect(pooled)) as other,
+        doomed(pooled) as client,
+    ):
         client.run("begin")
         [[pid]] = client.run(PID)
         admin.run("select pg_terminate_backend(:pid)", pid=pid)
@@ -258,7 +268,7 @@ def test_a_backend_that_is_ended_takes_its_client_along_and_nobody_else(
 
 def test_a_database_that_stops_and_starts() -> None:
     with temporary_server() as server, hyperdrive(server.url) as url:
-        with closing(connect(url)) as lasting:
+        with doomed(url) as lasting:
             assert lasting.run("select 1") == [[1]]
             server.stop()
             with pytest.raises((InterfaceError, OSError)):
