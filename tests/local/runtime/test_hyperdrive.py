@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from pg8000.core import Context
 from pg8000.exceptions import DatabaseError, InterfaceError
 
 from local.database_url import connect
@@ -139,9 +140,9 @@ def test_more_clients_than_connections_wait_for_their_turn(postgres: PostgresSer
     question = "select pg_advisory_xact_lock_shared(9), cast('{}' as text)"
     with (
         scratch_database(postgres) as database,
-        closing(connect(database)) as gate,
         hyperdrive(database) as url,
         ThreadPoolExecutor(len(numbers)) as clients,
+        closing(connect(database)) as gate,  # opens first, also where this fails
     ):
         gate.run("select pg_advisory_lock(9)")
         answers = [clients.submit(last, url, question.format(n)) for n in numbers]
@@ -171,6 +172,32 @@ def test_a_large_result_comes_whole(pooled: str) -> None:
 def test_a_large_question_goes_whole(pooled: str) -> None:
     with closing(connect(pooled)) as client:
         assert client.run("select length(:text)", text="x" * 5_000_000) == [[5_000_000]]
+
+
+def test_questions_may_be_sent_at_once_and_in_parts(pooled: str) -> None:
+    """A connection is not given back while something is unanswered, or half asked."""
+    with closing(connect(pooled)) as client:
+        parse = message(b"P", b"\0select 3\0\0\0")
+        tell(client, message(b"Q", b"select 1\0"), message(b"Q", b"select 2\0"), parse)
+        assert [heard(client), heard(client)] == [[["1"]], [["2"]]]
+        bind = message(b"B", b"\0\0" + bytes(6))
+        tell(client, bind, message(b"D", b"P\0"), message(b"E", bytes(5)), message(b"S", b""))
+        assert heard(client) == [["3"]]
+
+
+def message(code: bytes, body: bytes) -> bytes:
+    return code + pack("!i", len(body) + 4) + body
+
+
+def tell(client: Any, *messages: bytes) -> None:
+    client._usock.sendall(b"".join(messages))
+
+
+def heard(client: Any) -> list[list[str]]:
+    """The rows of the next answer, as text."""
+    context = Context("")
+    client.handle_messages(context)
+    return [[str(value) for value in row] for row in context.rows]
 
 
 def test_however_the_bytes_are_cut(postgres: PostgresServer) -> None:
@@ -245,6 +272,13 @@ def test_a_client_that_is_cut_leaves_nothing_behind(postgres: PostgresServer, po
         client._usock.shutdown(socket.SHUT_RDWR)
         assert ask(pooled, "select count(*) from cut") == 0
         observer.run("drop table cut")  # waits until the transaction has ended
+
+
+def test_a_client_that_does_not_wait_for_its_answer_leaves_it_to_nobody(pooled: str) -> None:
+    with doomed(pooled) as client:
+        tell(client, message(b"Q", b"select 1, pg_sleep(0.2)\0"))
+        client._usock.shutdown(socket.SHUT_RDWR)
+    assert [ask(pooled, f"select {n}") for n in (2, 3)] == [2, 3]
 
 
 def test_a_backend_that_is_ended_takes_its_client_along_and_nobody_else(
