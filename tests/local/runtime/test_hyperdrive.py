@@ -177,9 +177,11 @@ def test_a_large_question_goes_whole(pooled: str) -> None:
 def test_questions_may_be_sent_at_once_and_in_parts(pooled: str) -> None:
     """A connection is not given back while something is unanswered, or half asked."""
     with closing(connect(pooled)) as client:
-        parse = message(b"P", b"\0select 3\0\0\0")
-        tell(client, message(b"Q", b"select 1\0"), message(b"Q", b"select 2\0"), parse)
+        questions = [message(b"Q", b"select %d\0" % n) for n in (1, 2)]
+        tell(client, *questions)
         assert [heard(client), heard(client)] == [[["1"]], [["2"]]]
+        tell(client, questions[0], message(b"P", b"\0select 3\0\0\0"))
+        assert heard(client) == [["1"]]
         bind = message(b"B", b"\0\0" + bytes(6))
         tell(client, bind, message(b"D", b"P\0"), message(b"E", bytes(5)), message(b"S", b""))
         assert heard(client) == [["3"]]
