@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from typing import Any
+
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from shared.messages import Shard
 from tests.workers.analytics.warehouse import Warehouse, at, hour_window, org
@@ -119,3 +124,45 @@ def test_a_backfill_trusts_no_cell(warehouse: Warehouse) -> None:
     warehouse.delete(gone)
     run(warehouse, 4, 5, 6, 7, anew=True)
     assert warehouse.rollups() == warehouse.counted()
+
+
+ARRIVALS = st.tuples(
+    st.integers(1, 3),  # organisation
+    st.integers(1, 3),  # contact
+    st.sampled_from(["email_opened", "monthly:email_opened"]),
+    st.sampled_from([0, 0, 2, 30, 61, 200, 1500, 3000]),  # minutes from its time to its ingestion
+    st.booleans(),  # committed in time for the run
+)
+
+
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    hours=st.lists(st.tuples(st.lists(ARRIVALS, max_size=3), st.booleans()), max_size=14),
+    first=st.integers(-14, 0),
+)
+def test_one_tick_an_hour_keeps_every_day_right(
+    warehouse: Warehouse, hours: list[tuple[list[Any], bool]], first: int
+) -> None:
+    """No run is ever repeated: late events, late commits and days before the first run are all in."""
+    for table in ("contact_activity", "hourly_cells", "event_aggregates"):
+        warehouse.db.execute(f"delete from analytics.{table}")
+    warehouse.events.clear()
+    warehouse.add(3, 1, "email_opened", at(first - 0.1))
+    run(warehouse, first - 1)
+    for hour, (arrivals, is_split) in enumerate([*hours, ([], False)], first):
+        ingested = at(hour + 0.9)
+        for is_late in (False, True):
+            for organization, contact, kind, lag, in_time in arrivals:
+                if in_time is is_late:
+                    continue
+                occurred = ingested - timedelta(minutes=lag)
+                warehouse.add(organization, contact, kind, occurred, ingested)
+            if not is_late:
+                for shard in HALVES if is_split else (None,):
+                    warehouse.run(hour_window(hour), shard)
+    counted = {
+        key: figures for key, figures in warehouse.counted().items() if "monthly:" not in key[2]
+    }
+    assert warehouse.rollups() == counted

@@ -127,31 +127,39 @@ disturbed as materialized (
 ),
 -- The events of the disturbed cells: of the hours whole, of late cells by when they were ingested.
 events as materialized (
-    select cell.*, event.contact_id,
-        uuid_hash_extended(event.id, uuid_hash_extended(event.contact_id, 0)) as fingerprint
-    from (select distinct hour from disturbed where booked_in = hour) as hours
-    cross join lateral (
-        select * from analytics.contact_activity
-        where occurred_at >= hours.hour and occurred_at < hours.hour + interval '1 hour'
-            and created_at < hours.hour + interval '1 hour'
-        offset 0 -- the hours first, each by its index: else the planner sorts the whole table
+    select cell.*, contact_id, uuid_hash_extended(id, uuid_hash_extended(contact_id, 0)) as fingerprint
+    from (
+        select hours.hour as of_hour, event.*
+        from (select distinct hour from disturbed where booked_in = hour) as hours
+        cross join lateral (
+            select organization_id, event_type, contact_id, id
+            from analytics.contact_activity
+            where occurred_at >= hours.hour and occurred_at < hours.hour + interval '1 hour'
+                and created_at < hours.hour + interval '1 hour'
+            offset 0 -- the hours first, each by its index: else the planner sorts the whole table
+        ) as event
+        offset 0 -- and each once: else the planner reads it again for every cell
     ) as event
     join disturbed as cell
-        on cell.booked_in = hours.hour and cell.hour = hours.hour
+        on cell.booked_in = of_hour and cell.hour = of_hour
         and cell.organization_id = event.organization_id and cell.event_type = event.event_type
     union all
-    select cell.*, event.contact_id,
-        uuid_hash_extended(event.id, uuid_hash_extended(event.contact_id, 0))
-    from (select distinct booked_in from disturbed where booked_in > hour) as runs
-    cross join lateral (
-        select * from analytics.contact_activity
-        where date_trunc('hour', occurred_at at time zone 'UTC') < date_trunc('hour', created_at at time zone 'UTC')
-            and created_at >= runs.booked_in
-            and (created_at < runs.booked_in + interval '1 hour' or created_at = runs.booked_in) -- infinity
+    select cell.*, contact_id, uuid_hash_extended(id, uuid_hash_extended(contact_id, 0))
+    from (
+        select runs.booked_in as of_run, event.*
+        from (select distinct booked_in from disturbed where booked_in > hour) as runs
+        cross join lateral (
+            select organization_id, event_type, contact_id, id, analytics.hour_of(occurred_at) as of_hour
+            from analytics.contact_activity
+            where date_trunc('hour', occurred_at at time zone 'UTC') < date_trunc('hour', created_at at time zone 'UTC')
+                and created_at >= runs.booked_in
+                and (created_at < runs.booked_in + interval '1 hour' or created_at = runs.booked_in) -- infinity
+            offset 0
+        ) as event
         offset 0
     ) as event
     join disturbed as cell
-        on cell.booked_in = runs.booked_in and cell.hour = analytics.hour_of(event.occurred_at)
+        on cell.booked_in = of_run and cell.hour = of_hour
         and cell.organization_id = event.organization_id and cell.event_type = event.event_type
 ),
 -- In which cell each of their contacts was first seen that day.

@@ -92,10 +92,11 @@ hours as materialized (
     select hour
     from unbegun
     cross join generate_series(midnight, midnight + interval '23 hours', interval '1 hour') as hour
-    where hour <> :start and (hour < :start or exists (
-        select 1 from analytics.event_aggregates
+    where hour <> :start and (hour < :start or (
+        select true from analytics.event_aggregates
         where event_aggregates.date = unbegun.date and event_type not like 'monthly:%' and
 -- include: within_shard
+        limit 1 -- by its index: `exists` has the planner hash the whole table
     ))
 ),
 days as materialized (
