@@ -10,7 +10,7 @@ from typing import Any
 from shared import ledger
 from shared.jobs import Job
 from shared.ledger import Busy, Lease, Obsolete, RunKey
-from shared.messages import Shard, WindowMessage
+from shared.messages import Shard, Trigger, WindowMessage
 from shared.outcome import Dead, Done, Outcome, RetryIn, Sharded
 from shared.ports import Ports
 from shared.windows import Window
@@ -26,6 +26,7 @@ class Run:
     planned: datetime
     shard: Shard | None
     ports: Ports
+    trigger: Trigger
 
 
 async def run_window(
@@ -52,7 +53,9 @@ async def run_window(
         case Obsolete():
             return Done()
         case Lease() as lease:
-            return await _work(job, Run(key.window, planned, key.shard, ports), lease, message)
+            return await _work(
+                job, Run(key.window, planned, key.shard, ports, message.trigger), lease, message
+            )
 
 
 def _too_early(window: Window, early_s: float) -> Outcome:

@@ -91,9 +91,16 @@ def hour_sizes(db: Database, window: Window, survey: Survey) -> list[Size]:
 
 
 def book_hour(
-    db: Database, window: Window, survey: Survey | None = None, shard: Shard | None = None
+    db: Database,
+    window: Window,
+    survey: Survey | None = None,
+    shard: Shard | None = None,
+    anew: bool = False,
 ) -> Booked:
-    """Book the events of an hour, and late ones, into their days. Any number of times."""
+    """Book the events of an hour, and late ones, into their days. Any number of times.
+
+    `anew` trusts no cell of the hour, not even where its events are the ones that were booked.
+    """
     survey = survey or survey_hour(db, window, shard)
     lock_days(db, HOURLY, survey.days, window, shard)
     hours, cells = list(survey.hours), 0
@@ -101,7 +108,7 @@ def book_hour(
     if not fresh["is_fresh"]:
         hours.append(window.start)
     if hours or survey.has_late:
-        cells += _book_changes(db, window, hours, survey.days, shard)
+        cells += _book_changes(db, window, hours, survey.days, shard, anew)
     if fresh["is_fresh"]:
         cells += _book_fresh_hour(db, window, survey, shard)
     [done] = db.rows(SQL["set_days"], start=window.start, days=survey.days, **bounds(shard))
@@ -121,10 +128,15 @@ def _book_fresh_hour(db: Database, window: Window, survey: Survey, shard: Shard 
 
 
 def _book_changes(
-    db: Database, window: Window, hours: list[datetime], days: list[date], shard: Shard | None
+    db: Database,
+    window: Window,
+    hours: list[datetime],
+    days: list[date],
+    shard: Shard | None,
+    anew: bool = False,
 ) -> int:
     bounded = {"start": window.start, "until": window.end, **bounds(shard)}
-    return db.execute(SQL["book_changes"], hours=hours, days=days, **bounded)
+    return db.execute(SQL["book_changes"], hours=hours, days=days, anew=anew, **bounded)
 
 
 def report_days(db: Database, span: Window, window: Window, shard: Shard | None = None) -> Reported:

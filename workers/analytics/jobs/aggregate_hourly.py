@@ -24,7 +24,8 @@ async def aggregate_hourly(run: Run) -> Done | Sharded:
     if run.shard is None and (shards := sharding.plan(store.hour_sizes(db, run.window, survey))):
         store.leave_days_to_shards(db, store.HOURLY, survey.days, run.window)
         return Sharded(shards)
-    booked = store.book_hour(db, run.window, survey, run.shard)
+    anew = run.trigger == "backfill"  # somebody has seen a difference
+    booked = store.book_hour(db, run.window, survey, run.shard, anew)
     for organization_id in booked.refused:
         run.ports.log(
             "event.refused",

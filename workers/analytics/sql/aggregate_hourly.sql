@@ -1,111 +1,3 @@
--- name: survey_hour
--- What the run of the window [:start, :until) has to do beside its own hour: whether late events were
--- ingested in it; `hours` to recount, of days that nobody has booked yet, and the hour before if
--- events of it were committed after that hour's own run had looked; and how many events all that is,
--- counted no further than :most. `days` are those that it writes.
-with own as (
-    select count(*) as count
-    from analytics.contact_activity
-    where occurred_at >= :start and occurred_at < :until and
--- include: within_shard
-),
-late as (
-    select occurred_at
-    from analytics.contact_activity
-    where date_trunc('hour', occurred_at at time zone 'UTC') < date_trunc('hour', created_at at time zone 'UTC')
-        and created_at >= :start and created_at < :until and occurred_at < :start and isfinite(occurred_at) and
--- include: within_shard
-),
--- The hour before, where its cells do not have all of its events. If its day has no cell at all, the
--- ledger knows whether it was booked, and had none, or never was.
-moved as (
-    select hour
-    from (select cast(:start as timestamptz) - interval '1 hour' as hour) as before
-    where (
-            select coalesce(sum(count), 0) from analytics.hourly_cells
-            where hour = before.hour and
--- include: within_shard
-        ) <> (
-            select count(*) from analytics.contact_activity
-            where occurred_at >= cast(:start as timestamptz) - interval '1 hour' and occurred_at < :start and
--- include: within_shard
-        )
-        and (
-            exists (
-                select 1 from analytics.hourly_cells as cell
-                where cell.hour >= date_trunc('day', before.hour at time zone 'UTC') at time zone 'UTC'
-                    and cell.hour <= before.hour
-            )
-            or exists (
-                select 1 from ops.job_runs
-                where job_type = :job_type and shard = '' and window_start = before.hour and status = 'succeeded'
-            )
-        )
-),
-days as materialized (
-    select distinct (hour at time zone 'UTC')::date as date
-    from (
-        select cast(:start as timestamptz) as hour
-        union all select hour from moved
-        union all select occurred_at from late
-    ) as touched
-),
-hours as materialized (
-    select hour from moved
-    union
-    select hour
-    from (select date::timestamp at time zone 'UTC' as midnight from days) as day
-    cross join generate_series(
-        midnight, least(midnight + interval '23 hours', cast(:start as timestamptz) - interval '1 hour'), interval '1 hour'
-    ) as hour
-    where not exists (
-        select 1 from analytics.hourly_cells
-        where hour >= midnight and hour < midnight + interval '1 day' and
--- include: within_shard
-    )
-)
-select own.count as own_events,
-    exists (select 1 from late) as has_late,
-    array(select hour from hours order by hour) as hours,
-    array(select date from days order by date) as days,
-    own.count + (
-        select count(*)
-        from (
-            (select 1 from late limit cast(:most as bigint) + 1)
-            union all
-            (
-                select 1
-                from hours
-                join analytics.contact_activity as event
-                    on event.occurred_at >= hours.hour and event.occurred_at < hours.hour + interval '1 hour'
-                limit cast(:most as bigint) + 1
-            )
-        ) as beside
-    ) as events
-from own
-
--- name: hour_sizes
--- How many events each organisation has in what the survey has found: in whole hours, and late ones.
--- Each type of those with more than :most.
-select organization_id, case when total > :most then event_type else '' end as part, cast(sum(count) as bigint) as count
-from (
-    select organization_id, event_type, count(*) as count, sum(count(*)) over (partition by organization_id) as total
-    from (
-        select organization_id, event_type
-        from unnest(cast(:hours as timestamptz[])) as hour
-        join analytics.contact_activity on occurred_at >= hour and occurred_at < hour + interval '1 hour'
-        union all
-        select organization_id, event_type
-        from analytics.contact_activity
-        where date_trunc('hour', occurred_at at time zone 'UTC') < date_trunc('hour', created_at at time zone 'UTC')
-            and created_at >= :start and created_at < :until and occurred_at < :start
-            and analytics.hour_of(occurred_at) <> all(cast(:hours as timestamptz[]))
-    ) as event
-    group by organization_id, event_type
-) as sized
-group by 1, 2
-order by 1, 2
-
 -- name: is_fresh
 -- Whether the hour has no cell yet, nor its day one that comes after it. To be asked once the days
 -- are locked.
@@ -171,7 +63,7 @@ select count(*) as cells, coalesce(cast(sum(count) as bigint), 0) as events from
 -- Recount the cells of :hours, and those of the late events that the window [:start, :until) books
 -- into other hours of :days; book those whose events have changed, and the cells that come after them
 -- on their day, whose contacts may have been seen earlier after all. A cell that lost its last event
--- becomes 0.
+-- becomes 0. With :anew those of the hour itself are booked whether or not their events have changed.
 with recounted as (
     select organization_id, event_type, hour, booked_in, count(*) as count,
         bit_xor(uuid_hash_extended(id, uuid_hash_extended(contact_id, 0))) as fingerprint
@@ -203,6 +95,21 @@ changed as materialized (
     ) as known using (organization_id, event_type, hour, booked_in)
     where (recounted.count, recounted.fingerprint) is distinct from (known.count, known.fingerprint)
         and (recounted.count is not null or known.count > 0)
+    union
+    -- An hour that is booked only now, after others: they may know contacts of it from events that
+    -- are gone by now.
+    select organization_id, event_type, cast(:start as timestamptz), cast(:start as timestamptz)
+    from analytics.hourly_cells
+    where cast(:start as timestamptz) = any(cast(:hours as timestamptz[]))
+        and hour >= date_trunc('day', cast(:start as timestamptz) at time zone 'UTC') at time zone 'UTC'
+        and hour < date_trunc('day', cast(:start as timestamptz) at time zone 'UTC') at time zone 'UTC' + interval '1 day'
+        and booked_in > :start and
+-- include: within_shard
+        and not exists (
+            select 1 from analytics.hourly_cells
+            where hour = :start and booked_in = :start and
+-- include: within_shard
+        )
 ),
 disturbed as materialized (
     select organization_id, (hour at time zone 'UTC')::date as date, event_type, hour, booked_in from changed
@@ -213,34 +120,46 @@ disturbed as materialized (
         on later.organization_id = changed.organization_id and later.event_type = changed.event_type
         and later.date = (changed.hour at time zone 'UTC')::date
         and (later.booked_in, later.hour) > (changed.booked_in, changed.hour)
+    union
+    select organization_id, (hour at time zone 'UTC')::date, event_type, hour, booked_in
+    from recounted
+    where cast(:anew as boolean) and hour = :start
 ),
 -- The events of the disturbed cells: of the hours whole, of late cells by when they were ingested.
 events as materialized (
-    select cell.*, event.contact_id,
-        uuid_hash_extended(event.id, uuid_hash_extended(event.contact_id, 0)) as fingerprint
-    from (select distinct hour from disturbed where booked_in = hour) as hours
-    cross join lateral (
-        select * from analytics.contact_activity
-        where occurred_at >= hours.hour and occurred_at < hours.hour + interval '1 hour'
-            and created_at < hours.hour + interval '1 hour'
-        offset 0 -- the hours first, each by its index: else the planner sorts the whole table
+    select cell.*, contact_id, uuid_hash_extended(id, uuid_hash_extended(contact_id, 0)) as fingerprint
+    from (
+        select hours.hour as of_hour, event.*
+        from (select distinct hour from disturbed where booked_in = hour) as hours
+        cross join lateral (
+            select organization_id, event_type, contact_id, id
+            from analytics.contact_activity
+            where occurred_at >= hours.hour and occurred_at < hours.hour + interval '1 hour'
+                and created_at < hours.hour + interval '1 hour'
+            offset 0 -- the hours first, each by its index: else the planner sorts the whole table
+        ) as event
+        offset 0 -- and each once: else the planner reads it again for every cell
     ) as event
     join disturbed as cell
-        on cell.booked_in = hours.hour and cell.hour = hours.hour
+        on cell.booked_in = of_hour and cell.hour = of_hour
         and cell.organization_id = event.organization_id and cell.event_type = event.event_type
     union all
-    select cell.*, event.contact_id,
-        uuid_hash_extended(event.id, uuid_hash_extended(event.contact_id, 0))
-    from (select distinct booked_in from disturbed where booked_in > hour) as runs
-    cross join lateral (
-        select * from analytics.contact_activity
-        where date_trunc('hour', occurred_at at time zone 'UTC') < date_trunc('hour', created_at at time zone 'UTC')
-            and created_at >= runs.booked_in
-            and (created_at < runs.booked_in + interval '1 hour' or created_at = runs.booked_in) -- infinity
+    select cell.*, contact_id, uuid_hash_extended(id, uuid_hash_extended(contact_id, 0))
+    from (
+        select runs.booked_in as of_run, event.*
+        from (select distinct booked_in from disturbed where booked_in > hour) as runs
+        cross join lateral (
+            select organization_id, event_type, contact_id, id, analytics.hour_of(occurred_at) as of_hour
+            from analytics.contact_activity
+            where date_trunc('hour', occurred_at at time zone 'UTC') < date_trunc('hour', created_at at time zone 'UTC')
+                and created_at >= runs.booked_in
+                and (created_at < runs.booked_in + interval '1 hour' or created_at = runs.booked_in) -- infinity
+            offset 0
+        ) as event
         offset 0
     ) as event
     join disturbed as cell
-        on cell.booked_in = runs.booked_in and cell.hour = analytics.hour_of(event.occurred_at)
+        on cell.booked_in = of_run and cell.hour = of_hour
         and cell.organization_id = event.organization_id and cell.event_type = event.event_type
 ),
 -- In which cell each of their contacts was first seen that day.

@@ -1,0 +1,151 @@
+-- name: survey_hour
+-- What the run of the window [:start, :until) has to do beside its own hour: whether late events were
+-- ingested in it, or have cells of it; `hours` to recount, of days that nobody has booked yet, and
+-- those with events that were committed after the run of the hour before, whose they were, had looked;
+-- and how many events all that is, counted no further than :most. `days` are those that it writes.
+with own as (
+    select count(*) as count
+    from analytics.contact_activity
+    where occurred_at >= :start and occurred_at < :until and
+-- include: within_shard
+),
+late as (
+    select occurred_at
+    from analytics.contact_activity
+    where date_trunc('hour', occurred_at at time zone 'UTC') < date_trunc('hour', created_at at time zone 'UTC')
+        and created_at >= :start and created_at < :until and occurred_at < :start and isfinite(occurred_at) and
+-- include: within_shard
+),
+known_late as (
+    select hour
+    from analytics.hourly_cells
+    where booked_in = :start and booked_in > hour and count > 0 and
+-- include: within_shard
+),
+-- What the run of the hour before should have booked, less what it has: its own hour and the late
+-- events of others. Those of its hour that are late for it are ours to book. Where there was
+-- no cell in a day, the ledger knows whether it was booked, and had none, or never was.
+moved as (
+    select hour
+    from (
+        select cast(:start as timestamptz) - interval '1 hour' as hour, count(*) as count
+        from analytics.contact_activity
+        where occurred_at >= cast(:start as timestamptz) - interval '1 hour' and occurred_at < :start and
+-- include: within_shard
+        union all
+        select analytics.hour_of(occurred_at), case when created_at < :start then 1 else -1 end
+        from analytics.contact_activity
+        where date_trunc('hour', occurred_at at time zone 'UTC') < date_trunc('hour', created_at at time zone 'UTC')
+            and created_at >= cast(:start as timestamptz) - interval '1 hour' and created_at < :until
+            and occurred_at < :start and isfinite(occurred_at)
+            and (created_at < :start or occurred_at >= cast(:start as timestamptz) - interval '1 hour') and
+-- include: within_shard
+        union all
+        select hour, -count
+        from analytics.hourly_cells
+        where hour = cast(:start as timestamptz) - interval '1 hour' and booked_in <> :start and
+-- include: within_shard
+        union all
+        select hour, -count
+        from analytics.hourly_cells
+        where booked_in = cast(:start as timestamptz) - interval '1 hour' and booked_in > hour and
+-- include: within_shard
+    ) as balance
+    where exists (
+            select 1 from analytics.hourly_cells
+            where hour >= cast(:start as timestamptz) - interval '1 day' and hour < :start
+        )
+        or exists (
+            select 1 from ops.job_runs
+            where job_type = :job_type and shard = '' and status = 'succeeded'
+                and window_start = cast(:start as timestamptz) - interval '1 hour'
+        )
+    group by hour
+    having sum(count) <> 0
+),
+-- Days without any cell: ours, or of late events, whosever. All shards book such a day at once, lest
+-- it count as begun with what one of them has of it.
+unbegun as materialized (
+    select date, midnight
+    from (
+        select date, date::timestamp at time zone 'UTC' as midnight
+        from (
+            select (cast(:start as timestamptz) at time zone 'UTC')::date as date
+            union
+            select (occurred_at at time zone 'UTC')::date
+            from analytics.contact_activity
+            where date_trunc('hour', occurred_at at time zone 'UTC') < date_trunc('hour', created_at at time zone 'UTC')
+                and created_at >= cast(:start as timestamptz) - interval '1 hour' and created_at < :until
+                and occurred_at < :start and isfinite(occurred_at)
+        ) as touched
+    ) as day
+    where not exists (
+        select 1 from analytics.hourly_cells
+        where hour >= midnight and hour < midnight + interval '1 day' and
+-- include: within_shard
+    )
+),
+hours as materialized (
+    select hour from moved
+    union
+    -- Of a day that was counted before there were cells, also the hours to come.
+    select hour
+    from unbegun
+    cross join generate_series(midnight, midnight + interval '23 hours', interval '1 hour') as hour
+    where hour <> :start and (hour < :start or (
+        select true from analytics.event_aggregates
+        where event_aggregates.date = unbegun.date and event_type not like 'monthly:%' and
+-- include: within_shard
+        limit 1 -- by its index: `exists` has the planner hash the whole table
+    ))
+),
+days as materialized (
+    select distinct (hour at time zone 'UTC')::date as date
+    from (
+        select cast(:start as timestamptz) as hour
+        union all select hour from hours
+        union all select hour from known_late
+        union all select occurred_at from late
+    ) as touched
+)
+select own.count as own_events,
+    exists (select 1 from late) or exists (select 1 from known_late) as has_late,
+    array(select hour from hours order by hour) as hours,
+    array(select date from days order by date) as days,
+    own.count + (
+        select count(*)
+        from (
+            (select 1 from late limit cast(:most as bigint) + 1)
+            union all
+            (
+                select 1
+                from hours
+                join analytics.contact_activity as event
+                    on event.occurred_at >= hours.hour and event.occurred_at < hours.hour + interval '1 hour'
+                limit cast(:most as bigint) + 1
+            )
+        ) as beside
+    ) as events
+from own
+
+-- name: hour_sizes
+-- How many events each organisation has in what the survey has found: in whole hours, and late ones.
+-- Each type of those with more than :most.
+select organization_id, case when total > :most then event_type else '' end as part, cast(sum(count) as bigint) as count
+from (
+    select organization_id, event_type, count(*) as count, sum(count(*)) over (partition by organization_id) as total
+    from (
+        select organization_id, event_type
+        from unnest(cast(:hours as timestamptz[])) as hour
+        join analytics.contact_activity on occurred_at >= hour and occurred_at < hour + interval '1 hour'
+        union all
+        select organization_id, event_type
+        from analytics.contact_activity
+        where date_trunc('hour', occurred_at at time zone 'UTC') < date_trunc('hour', created_at at time zone 'UTC')
+            and created_at >= :start and created_at < :until and occurred_at < :start
+            and analytics.hour_of(occurred_at) <> all(cast(:hours as timestamptz[]))
+    ) as event
+    group by organization_id, event_type
+) as sized
+group by 1, 2
+order by 1, 2
