@@ -104,9 +104,8 @@ class Dice:
 def changes(rng: Random, start: datetime, days: int) -> list[Change]:
     """Everything that a simulation does to contacts, signals and configurations."""
     dice = Dice(rng, start, days)
-    return [
-        *_contacts(dice), *_signals(dice), *_factors(dice), *_kinds(dice),
-    ]  # fmt: skip
+    drawn = [*_contacts(dice), *_signals(dice), *_factors(dice), *_kinds(dice)]
+    return [change for change in drawn if change.at < start + timedelta(days=days)]
 
 
 def asks(rng: Random, start: datetime, days: int) -> list[Ask]:
