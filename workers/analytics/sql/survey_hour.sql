@@ -9,11 +9,18 @@ with own as (
     where occurred_at >= :start and occurred_at < :until and
 -- include: within_shard
 ),
-late as (
-    select occurred_at
+-- The late events of two runs, ours and the one before: read once, by their own index.
+lately as materialized (
+    select organization_id, event_type, occurred_at, created_at
     from analytics.contact_activity
     where date_trunc('hour', occurred_at at time zone 'UTC') < date_trunc('hour', created_at at time zone 'UTC')
-        and created_at >= :start and created_at < :until and occurred_at < :start and isfinite(occurred_at) and
+        and created_at >= cast(:start as timestamptz) - interval '1 hour' and created_at < :until
+        and occurred_at < :start and isfinite(occurred_at)
+),
+late as (
+    select occurred_at
+    from lately
+    where created_at >= :start and
 -- include: within_shard
 ),
 known_late as (
@@ -34,11 +41,8 @@ moved as (
 -- include: within_shard
         union all
         select analytics.hour_of(occurred_at), case when created_at < :start then 1 else -1 end
-        from analytics.contact_activity
-        where date_trunc('hour', occurred_at at time zone 'UTC') < date_trunc('hour', created_at at time zone 'UTC')
-            and created_at >= cast(:start as timestamptz) - interval '1 hour' and created_at < :until
-            and occurred_at < :start and isfinite(occurred_at)
-            and (created_at < :start or occurred_at >= cast(:start as timestamptz) - interval '1 hour') and
+        from lately
+        where (created_at < :start or occurred_at >= cast(:start as timestamptz) - interval '1 hour') and
 -- include: within_shard
         union all
         select hour, -count
@@ -72,11 +76,7 @@ unbegun as materialized (
         from (
             select (cast(:start as timestamptz) at time zone 'UTC')::date as date
             union
-            select (occurred_at at time zone 'UTC')::date
-            from analytics.contact_activity
-            where date_trunc('hour', occurred_at at time zone 'UTC') < date_trunc('hour', created_at at time zone 'UTC')
-                and created_at >= cast(:start as timestamptz) - interval '1 hour' and created_at < :until
-                and occurred_at < :start and isfinite(occurred_at)
+            select (occurred_at at time zone 'UTC')::date from lately
         ) as touched
     ) as day
     where not exists (
@@ -87,7 +87,7 @@ unbegun as materialized (
 ),
 hours as materialized (
     select hour from moved
-    union
+    union all -- an hour may be there twice
     -- Of a day that was counted before there were cells, also the hours to come.
     select hour
     from unbegun
@@ -110,7 +110,7 @@ days as materialized (
 )
 select own.count as own_events,
     exists (select 1 from late) or exists (select 1 from known_late) as has_late,
-    array(select hour from hours order by hour) as hours,
+    array(select distinct hour from hours order by hour) as hours,
     array(select date from days order by date) as days,
     own.count + (
         select count(*)
