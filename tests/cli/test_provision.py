@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterator
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from analytics.worker import WORKER
 from cli import provision
 from cli.output import Refusal
+from local.runtime import ROOT
 from tests.cli import vendor as vendors
 from tests.cli.harness import DLQ, QUEUE, Cli
 from tests.cli.vendor import Answer, Vendor, failure, success
@@ -160,3 +162,10 @@ def test_all_consumers_together_stay_below_the_connections_that_hyperdrive_may_o
     envs = tomllib.loads(provision.CONFIG.read_text())["env"].values()
     consumers = [one for env in envs for one in env.get("queues", {}).get("consumers", [])]
     assert sum(one["max_concurrency"] for one in consumers) < provision.ORIGIN_CONNECTIONS
+
+
+def test_the_local_pool_is_as_large_as_the_one_that_is_asked_for() -> None:
+    [size] = re.findall(
+        r"^const ORIGIN_CONNECTIONS = (\d+);", (ROOT / "local" / "hyperdrive.mjs").read_text(), re.M
+    )
+    assert int(size) == provision.ORIGIN_CONNECTIONS
