@@ -4,10 +4,10 @@
 -- never waits for an entry while it holds others. An entry also stays, with a new version, where
 -- the score is not the last word (`awaited`): events or signals of the contact are dated after t.
 claimed as materialized (
-    select scored.*
+    select scored.*, held.entry
     from scored
     cross join lateral (
-        select from scoring.recompute_backlog as entry
+        select entry.ctid as entry from scoring.recompute_backlog as entry
         where entry.organization_id = scored.organization_id and entry.contact_id = scored.contact_id
             and entry.version = scored.version
         for update skip locked
@@ -83,31 +83,42 @@ crossed as (
 
 -- A contact who is gone takes his score along.
 gone as (
-    delete from scoring.lead_scores as known
-    using claimed
-    where not claimed.exists
-        and known.organization_id = claimed.organization_id and known.contact_id = claimed.contact_id
+    delete from scoring.lead_scores
+    where ctid = any(array(
+        select known.ctid
+        from claimed
+        cross join lateral (
+            select ctid from scoring.lead_scores
+            where organization_id = claimed.organization_id and contact_id = claimed.contact_id
+            offset 0
+        ) as known
+        where not claimed.exists
+    ))
 ),
 
 forgotten as (
-    delete from scoring.score_history as known
-    using claimed
-    where not claimed.exists
-        and known.organization_id = claimed.organization_id and known.contact_id = claimed.contact_id
+    delete from scoring.score_history
+    where ctid = any(array(
+        select known.ctid
+        from claimed
+        cross join lateral (
+            select ctid from scoring.score_history
+            where organization_id = claimed.organization_id and contact_id = claimed.contact_id
+            offset 0
+        ) as known
+        where not claimed.exists
+    ))
 ),
 
+-- The entries are found where they were locked.
 cleared as (
-    delete from scoring.recompute_backlog as entry
-    using claimed
-    where not (claimed.awaited and claimed.exists)
-        and entry.organization_id = claimed.organization_id and entry.contact_id = claimed.contact_id
+    delete from scoring.recompute_backlog
+    where ctid = any(array(select entry from claimed where not (awaited and claimed.exists)))
 ),
 
 kept as (
-    update scoring.recompute_backlog as entry set version = nextval('scoring.backlog_version')
-    from claimed
-    where claimed.awaited and claimed.exists
-        and entry.organization_id = claimed.organization_id and entry.contact_id = claimed.contact_id
+    update scoring.recompute_backlog set version = nextval('scoring.backlog_version')
+    where ctid = any(array(select entry from claimed where awaited and claimed.exists))
 )
 
 select (select count(*) from claimed) as rows_read, (select count(*) from changed) as rows_written
