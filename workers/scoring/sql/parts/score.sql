@@ -25,11 +25,7 @@ subject as materialized (
         known.components as known_components, known.recheck_at as known_recheck_at
     from target
     join tenant using (organization_id)
-    left join lateral (
-        select * from scoring.lead_scores
-        where organization_id = target.organization_id and contact_id = target.contact_id
-        offset 0 -- by the key: else every shard reads everybody's
-    ) as known on true
+    left join scoring.lead_scores as known using (organization_id, contact_id)
     where target.contact_id is not null
 ),
 
