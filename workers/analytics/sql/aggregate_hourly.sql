@@ -77,7 +77,8 @@ with recounted as (
         union all
         select organization_id, event_type, id, contact_id, analytics.hour_of(occurred_at), :start
         from analytics.contact_activity
-        where date_trunc('hour', occurred_at at time zone 'UTC') < date_trunc('hour', created_at at time zone 'UTC')
+        where
+-- include: is_late
             and created_at >= :start and created_at < :until and occurred_at < :start
             and (occurred_at at time zone 'UTC')::date = any(cast(:days as date[]))
             and analytics.hour_of(occurred_at) <> all(cast(:hours as timestamptz[])) and
@@ -151,7 +152,8 @@ events as materialized (
         cross join lateral (
             select organization_id, event_type, contact_id, id, analytics.hour_of(occurred_at) as of_hour
             from analytics.contact_activity
-            where date_trunc('hour', occurred_at at time zone 'UTC') < date_trunc('hour', created_at at time zone 'UTC')
+            where
+-- include: is_late
                 and created_at >= runs.booked_in
                 and (created_at < runs.booked_in + interval '1 hour' or created_at = runs.booked_in) -- infinity
             offset 0

@@ -13,7 +13,8 @@ with own as (
 lately as materialized (
     select organization_id, event_type, occurred_at, created_at
     from analytics.contact_activity
-    where date_trunc('hour', occurred_at at time zone 'UTC') < date_trunc('hour', created_at at time zone 'UTC')
+    where
+-- include: is_late
         and created_at >= cast(:start as timestamptz) - interval '1 hour' and created_at < :until
         and occurred_at < :start and isfinite(occurred_at)
 ),
@@ -141,7 +142,8 @@ from (
         union all
         select organization_id, event_type
         from analytics.contact_activity
-        where date_trunc('hour', occurred_at at time zone 'UTC') < date_trunc('hour', created_at at time zone 'UTC')
+        where
+-- include: is_late
             and created_at >= :start and created_at < :until and occurred_at < :start
             and analytics.hour_of(occurred_at) <> all(cast(:hours as timestamptz[]))
     ) as event
