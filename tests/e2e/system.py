@@ -105,13 +105,13 @@ class System:
         return [found["key"] for found in self.control.objects(BUCKET)]
 
     def forget(self) -> None:
-        """Empty every table that a test may have written."""
+        """Empty every table that a test may have written, a failed one included."""
+        self.calm()
         self.settle()
         self.run(
             "truncate analytics.contact_activity, analytics.hourly_cells, analytics.locked_days,"
             " analytics.event_aggregates, analytics.campaign_daily_stats, ops.job_runs,"
-            " ops.dead_letters, ops.message_failures, ops.schedules;"
-            " drop trigger if exists trouble on analytics.hourly_cells"
+            " ops.dead_letters, ops.message_failures, ops.schedules"
         )
         for key in self.keys():
             self.control.http.delete(f"/r2/{BUCKET}/{key}").raise_for_status()
@@ -139,7 +139,7 @@ class System:
         )
 
     def calm(self) -> None:
-        self.run("drop trigger trouble on analytics.hourly_cells")
+        self.run("drop trigger if exists trouble on analytics.hourly_cells")
 
 
 def copied_project(folder: Path) -> Path:

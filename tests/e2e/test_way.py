@@ -54,7 +54,8 @@ def test_a_retry_waits_and_then_succeeds(system: System) -> None:
     system.add_events(9.1)
     system.trouble("40001")
     system.send(hour(10))
-    until(lambda: system.statuses() == {"09": "failed"})
+    until(lambda: bool(system.rows("select 1 from ops.message_failures")))  # after the ledger's row
+    assert system.statuses() == {"09": "failed"}
     [failure] = system.rows("select * from ops.message_failures")
     assert failure["error_class"] == "DatabaseError:40001"
     system.calm()
