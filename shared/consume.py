@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 
 from shared import dead_letters, failures, metrics
@@ -17,6 +18,7 @@ from shared.delivery import Batch, Delivery
 from shared.discreet import said, told, traced
 from shared.errors import LeaseLost, ServerBusy, Unanswerable, error_class, is_retryable
 from shared.jobs import Job, Worker
+from shared.lanes import side_by_side
 from shared.letters import Letter, error_text, read
 from shared.messages import WindowMessage
 from shared.metrics import Metric
@@ -26,8 +28,18 @@ from shared.retry import delay_s
 from shared.run import record_failure, run_window
 
 
+@dataclass
+class Budget:
+    """What the platform grants an invocation. `spent` is its error once it is used up."""
+
+    spent: BaseException | None = None
+
+
 async def consume(batch: Batch, worker: Worker, ports: Ports) -> None:
-    """Answer every delivery of the batch. The database is opened once at most, and closed."""
+    """Answer every delivery of the batch, in its order; shards, which share nothing, side by side.
+
+    The database is opened at most once a lane, and closed.
+    """
     try:
         letters = []
         for delivery in batch:
@@ -36,10 +48,15 @@ async def consume(batch: Batch, worker: Worker, ports: Ports) -> None:
                 letters.append(letter)
             else:
                 await settle(delivery, None, letter, ports.clock(), worker, ports)
-        spent: BaseException | None = None
-        for group in _groups(letters):
-            spent = await _answer(group, worker, ports, spent)
-        if letters and not spent:
+        budget = Budget()
+        for group in _groups(letter for letter in letters if not _is_shard(letter)):
+            await _answer(group, worker, ports, budget)
+        await side_by_side(
+            [[letter] for letter in letters if _is_shard(letter)],
+            lambda shard, own: _answer(shard, worker, own, budget),
+            ports,
+        )
+        if letters and not budget.spent:
             await _follow_up(worker, ports)
     finally:
         ports.db.close()
@@ -64,33 +81,34 @@ def _groups(letters: Iterable[Letter]) -> list[list[Letter]]:
     return list(groups.values())
 
 
-async def _answer(
-    group: list[Letter], worker: Worker, ports: Ports, spent: BaseException | None
-) -> BaseException | None:
+def _is_shard(letter: Letter) -> bool:
+    return isinstance(letter.message, WindowMessage) and letter.message.shard is not None
+
+
+async def _answer(group: list[Letter], worker: Worker, ports: Ports, budget: Budget) -> None:
     """Handle and settle a group; one that fails as a whole is tried one by one.
 
-    The platform's CpuLimitExceeded is no Exception: it is returned, and whatever is handed in as
-    `spent` is the verdict on all that follow, who are not begun.
+    The platform's CpuLimitExceeded is no Exception. It spends the budget: it is the verdict on all
+    that follow, who are not begun.
     """
     started = ports.clock()
     try:
-        if spent:
-            raise spent
+        if budget.spent:
+            raise budget.spent
         outcomes = await _handle(group, ports)
     except (asyncio.CancelledError, KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
     except BaseException as error:
         if not isinstance(error, Exception):
-            spent = error
+            budget.spent = error
         elif len(group) > 1:
             for letter in group:
-                spent = await _answer([letter], worker, ports, spent)
-            return spent
+                await _answer([letter], worker, ports, budget)
+            return
         outcomes = [_verdict(error, letter, worker, ports) for letter in group]
     for letter, outcome in zip(group, outcomes, strict=True):
         await settle(letter.delivery, letter, outcome, started, worker, ports)
     ports.flush()
-    return spent
 
 
 async def _handle(group: list[Letter], ports: Ports) -> list[Outcome]:

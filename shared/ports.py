@@ -71,7 +71,8 @@ def _given_out_already() -> None:
 class Ports:
     """Everything outside, handed in. `random` gives numbers in [0, 1).
 
-    `flush` gives out what `log` and `write_point` may have gathered.
+    `flush` gives out what `log` and `write_point` may have gathered; `connect`, where there is one,
+    gives a further connection, which whoever asked for it closes.
     """
 
     db: Database
@@ -86,3 +87,4 @@ class Ports:
     bucket: Callable[[str], Bucket]
     producer: Callable[[str], Producer | None]
     flush: Callable[[], None] = _given_out_already
+    connect: Callable[[], Database] | None = None

@@ -124,8 +124,11 @@ class World:
         def producer(binding: str) -> BoundQueue | None:
             return BoundQueue(self.producers[binding]) if binding in self.producers else None
 
+        def database() -> Postgres:
+            return Postgres(self._connect)
+
         return Ports(
-            db=Postgres(self._connect),
+            db=database(),
             queue=BoundQueue(self.queue),
             dead_letters=BoundQueue(self.dlq),
             http=self.http,
@@ -136,6 +139,7 @@ class World:
             write_point=write_point,
             bucket=self.buckets.__getitem__,
             producer=producer,
+            connect=database,
         )
 
     def _connect(self) -> Any:

@@ -55,9 +55,12 @@ def ports(env: Any, worker: Worker) -> Ports:
         value = getattr(env, name, None)
         return None if value is None else str(value)
 
+    def database() -> Postgres:
+        return Postgres(lambda: _connect(env.DB))
+
     telemetry = Telemetry(lambda: env.METRICS._binding, _parse)
     return Ports(
-        db=Postgres(lambda: _connect(env.DB)),
+        db=database(),
         queue=BoundQueue(getattr(env, worker.queue.binding)),
         dead_letters=BoundQueue(getattr(env, worker.queue.dead_letter_binding)),
         http=FetchHttp(),
@@ -69,6 +72,7 @@ def ports(env: Any, worker: Worker) -> Ports:
         bucket=lambda binding: BoundBucket(getattr(env, binding)),
         producer=producer,
         flush=telemetry.flush,
+        connect=database,
     )
 
 

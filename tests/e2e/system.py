@@ -117,7 +117,7 @@ class System:
             self.control.http.delete(f"/r2/{BUCKET}/{key}").raise_for_status()
         self.events.clear()
 
-    def add_events(self, *hours: float) -> None:
+    def add_events(self, *hours: float, organization: UUID = ORGANIZATION) -> None:
         """An `email_opened` at each hour of the day, of contacts in turn."""
         with closing(connect(self.server.url)) as connection:
             for n, hour in enumerate(hours):
@@ -125,7 +125,7 @@ class System:
                     "insert into analytics.contact_activity"
                     " (organization_id, contact_id, event_type, occurred_at, created_at)"
                     " values (:org, :contact, 'email_opened', :at, :at)",
-                    org=ORGANIZATION, contact=UUID(int=10 + n % 3), at=DAY + timedelta(hours=hour),
+                    org=organization, contact=UUID(int=10 + n % 3), at=DAY + timedelta(hours=hour),
                 )  # fmt: skip
 
     def trouble(self, sqlstate: str, hour: int | None = None) -> None:

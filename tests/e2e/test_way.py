@@ -8,6 +8,7 @@ from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -91,6 +92,28 @@ def test_a_connection_that_is_cut_in_the_middle_of_a_run(system: System) -> None
     system.settle()
     assert system.counts() == {"email_opened": (1, 1)}
     assert system.statuses() == {"09": "succeeded"}
+
+
+def test_shards_are_run_side_by_side(tmp_path: Path) -> None:
+    """Three at once wait for the rows that somebody holds; the fourth has not begun."""
+    config = copied_project(tmp_path)
+    sharding = tmp_path / "workers" / "analytics" / "sharding.py"
+    target = "SHARD_EVENTS_TARGET = "
+    sharding.write_text(sharding.read_text().replace(f"{target}1_000_000", f"{target}2"))
+    with started(config) as system, closing(connect(system.server.url)) as blocker:
+        for number in range(1, 5):
+            system.add_events(9.1, 9.2, organization=UUID(int=number))
+        blocker.run("begin; lock table analytics.event_aggregates in exclusive mode")
+        system.send(hour(10))
+        until(lambda: len(waiting(system)) == 3)
+        shards = "select shard, status from ops.job_runs where shard <> '' order by shard"
+        statuses = [row["status"] for row in system.rows(shards)]
+        assert statuses == ["running"] * 3 + ["queued"]
+        blocker.run("rollback")
+        system.settle()
+        assert {row["status"] for row in system.rows(shards)} == {"succeeded"}
+        found = system.rows("select count, unique_count from analytics.daily_aggregates")
+        assert found == [{"count": 2, "unique_count": 2}] * 4
 
 
 def waiting(system: System) -> list[Any]:

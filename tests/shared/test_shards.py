@@ -24,7 +24,7 @@ from shared.outcome import Done, Outcome, Sharded
 from shared.run import Run
 from shared.windows import hour_before
 from tests.fakes import FakeDelivery, World
-from tests.shared.toy import NOON, batch, hour_message, rows_of, runs, toy, world
+from tests.shared.toy import NOON, CpuLimitExceeded, batch, hour_message, rows_of, runs, toy, world
 
 WINDOW = "toy.hourly 03-10T11"
 
@@ -146,6 +146,80 @@ def test_a_shard_that_stalls_before_it_begins_takes_nothing_from_a_newer_split(
     stalled = FakeDelivery(old[0], id="stalled")
     asyncio.run(consume(batch(stalled), toy(hourly=splitting), ports))
     assert set(runs(database).values()) == {"succeeded"}
+
+
+class Together:
+    """A handler that notes how many were at work; the first `at_once` wait for each other."""
+
+    def __init__(self, at_once: int, failing: dict[int, BaseException] | None = None) -> None:
+        self.meeting, self.failing = asyncio.Barrier(at_once), failing or {}
+        self.begun: list[int] = []
+        self.at_work = self.at_work_max = 0
+
+    async def __call__(self, run: Run) -> Outcome:
+        if run.shard is None:
+            return Sharded(tuple({"index": n, "of": 5} for n in range(1, 6)))
+        self.begun.append(run.shard.index)
+        self.at_work += 1
+        self.at_work_max = max(self.at_work_max, self.at_work)
+        if run.shard.index <= self.meeting.parties:
+            async with asyncio.timeout(5):
+                await self.meeting.wait()
+        self.at_work -= 1
+        if run.shard.index in self.failing:
+            raise self.failing[run.shard.index]
+        run.ports.db.execute("select 1")
+        return Done()
+
+    def deliver_at_once(self, outside: World) -> list[FakeDelivery]:
+        """All five shards of a window in one batch."""
+        deliver(outside, hour_message(), handler=self)
+        deliveries = [FakeDelivery(body, id=f"s{n}") for n, body in enumerate(outside.queue.sent)]
+        asyncio.run(consume(batch(*deliveries), toy(hourly=self), outside.ports()))
+        return deliveries
+
+
+def test_the_shards_of_a_batch_are_run_side_by_side(database: str) -> None:
+    """No more than three at once, each on a connection of its own: what one does is its own."""
+    outside, together = world(database), Together(3)
+    deliveries = together.deliver_at_once(outside)
+    assert [delivery.answer for delivery in deliveries] == ["ack"] * 5
+    assert set(runs(database).values()) == {"succeeded"}
+    assert (together.at_work_max, outside.connects) == (3, 1 + 3)  # one for the split
+    assert sorted(together.begun) == [1, 2, 3, 4, 5]
+
+
+def test_a_shard_that_fails_beside_others_costs_itself_alone(database: str) -> None:
+    outside, together = world(database), Together(3, {2: KeyError("x")})
+    together.deliver_at_once(outside)
+    dead = {WINDOW: "dead", f"{WINDOW} 2/5": "dead"}
+    others = {f"{WINDOW} {n}/5": "succeeded" for n in (1, 3, 4, 5)}
+    assert runs(database) == dead | others
+
+
+def test_processor_time_that_one_shard_uses_up_is_gone_for_all_that_were_not_begun(
+    database: str,
+) -> None:
+    outside, together = world(database), Together(3, {3: CpuLimitExceeded()})
+    deliveries = together.deliver_at_once(outside)
+    assert together.begun == [1, 2, 3]
+    assert [delivery.answer for delivery in deliveries] == ["ack", "ack", "retry", "retry", "retry"]
+
+
+def test_windows_are_run_one_after_the_other(database: str) -> None:
+    """In their order, each seeing what the one before has done: that is cheaper than any other."""
+    order = []
+
+    async def waiting(run: Run) -> Outcome:
+        order.append(("begins", run.window.start.hour))
+        await asyncio.sleep(0.01)
+        order.append(("ends", run.window.start.hour))
+        return Done()
+
+    ends = [NOON - timedelta(hours=hours) for hours in (4, 3)]
+    deliveries = [FakeDelivery(hour_message(end), id=f"m{end.hour}") for end in ends]
+    asyncio.run(consume(batch(*deliveries), toy(hourly=waiting), world(database).ports()))
+    assert order == [("begins", 7), ("ends", 7), ("begins", 8), ("ends", 8)]
 
 
 def test_a_shard_of_an_old_split_cannot_stand_for_one_of_the_new(database: str) -> None:

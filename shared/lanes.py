@@ -1,0 +1,48 @@
+"""Several things at once in one invocation, each on a connection of its own.
+
+What waits in one lane, for its database, lets the others go on: the runtime suspends a blocked
+socket, and not the interpreter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import closing
+from dataclasses import replace
+from typing import TypeVar
+
+from shared.ports import Database, Ports
+
+# An invocation may hold six connections open, and all of them share the database's hundred.
+# https://developers.cloudflare.com/workers/platform/limits/#simultaneous-open-connections
+LANES_MAX = 3
+
+T = TypeVar("T")
+
+
+async def side_by_side(
+    work: Iterable[T], do: Callable[[T, Ports], Awaitable[None]], ports: Ports
+) -> None:
+    """`do` all of the work, begun in its order; one after the other where `ports` cannot connect
+    anew. An error ends the other lanes too."""
+    waiting = deque(work)
+    further = min(len(waiting), LANES_MAX) - 1
+
+    async def lane(own: Ports) -> None:
+        while waiting:
+            await do(waiting.popleft(), own)
+
+    if ports.connect is None or further < 1:
+        await lane(ports)
+        return
+
+    async def own_lane(connect: Callable[[], Database]) -> None:
+        with closing(connect()) as db:
+            await lane(replace(ports, db=db))
+
+    async with asyncio.TaskGroup() as lanes:
+        lanes.create_task(lane(ports))
+        for _ in range(further):
+            lanes.create_task(own_lane(ports.connect))
