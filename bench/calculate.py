@@ -92,7 +92,8 @@ def _where_it_goes(url: str, messages: Sequence[Message]) -> Parts:
 
 def _told(parts: Parts) -> str:
     known = {name: ms for name, ms in parts.items() if name != "all"}
-    known["the rest"] = parts["all"] + parts["outside the worker"] - sum(known.values())
+    waited_for = sum(ms for name, ms in known.items() if not name.startswith("afterwards"))
+    known["the rest"] = parts["all"] + parts["outside the worker"] - waited_for
     ordered = sorted(known.items(), key=lambda part: -part[1])
     return "ms a batch: " + ", ".join(f"{name} {ms:.1f}" for name, ms in ordered)
 

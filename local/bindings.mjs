@@ -98,7 +98,7 @@ function checkedPoint({ indexes = [], blobs = [], doubles = [] }) {
   refuseIf(more.length > 0, `${indexes.length} indexes, at most ${INDEXES_MAX} (it would be lost)`);
   refuseIf(bytes(index) > INDEX_BYTES_MAX, `an index of more than ${INDEX_BYTES_MAX} bytes`);
   refuseIf(blobs.length > BLOBS_MAX, `${blobs.length} blobs, at most ${BLOBS_MAX}`);
-  const blobBytes = blobs.reduce((sum, blob) => sum + bytes(blob), 0);
+  const blobBytes = bytes(blobs.map(text).join(""));
   refuseIf(blobBytes > BLOBS_BYTES_MAX, `${blobBytes} bytes of blobs, at most ${BLOBS_BYTES_MAX}`);
   refuseIf(doubles.length > DOUBLES_MAX, `${doubles.length} doubles, at most ${DOUBLES_MAX}`);
   refuseIf(!doubles.every((number) => typeof number === "number"), "a double that is no number");
@@ -109,8 +109,10 @@ function refuseIf(wrong, what) {
   if (wrong) throw new TypeError(`writeDataPoint: ${what}`);
 }
 
+const encoder = new TextEncoder();
+
 function bytes(value) {
-  return value == null ? 0 : new TextEncoder().encode(text(value)).length;
+  return value == null ? 0 : encoder.encode(text(value)).length;
 }
 
 function text(blob) {

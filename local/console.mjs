@@ -4,8 +4,9 @@ export const MARK = "\u0001mauntic:";
 
 const print = console.log.bind(console);
 
-export function say(worker, level, text) {
-  print(MARK + ascii(JSON.stringify({ worker, level, text })));
+/** Each text is an event; what is said at once costs one line. */
+export function say(worker, level, ...texts) {
+  if (texts.length > 0) print(MARK + ascii(JSON.stringify({ worker, level, texts })));
 }
 
 /** The pipe is read in pieces that may end inside a character. */
@@ -32,15 +33,25 @@ export class Stream {
     this.#line += this.#decoder.decode(bytes, { stream: true });
     const lines = this.#line.split("\n");
     this.#line = lines.pop();
-    for (const line of lines) this.#take(line);
+    this.#take(lines);
     return bytes.length;
   }
 
-  #take(text) {
-    if (this.#traceback.length === 0 && !text.startsWith(TRACEBACK)) {
-      if (text !== "") say(this.worker, this.level, text);
-      return;
+  #take(lines) {
+    let plain = [];
+    for (const line of lines) {
+      if (this.#traceback.length === 0 && !line.startsWith(TRACEBACK)) {
+        if (line !== "") plain.push(line);
+        continue;
+      }
+      say(this.worker, this.level, ...plain);
+      plain = [];
+      this.#gather(line);
     }
+    say(this.worker, this.level, ...plain);
+  }
+
+  #gather(text) {
     this.#traceback.push(text);
     const goesOn = text === "" || /^\s/.test(text) || text.endsWith(TRACEBACK) || CHAINED.test(text);
     if (!goesOn) queueMicrotask(() => this.flush());
@@ -49,7 +60,7 @@ export class Stream {
   flush() {
     const rest = this.#line;
     this.#line = "";
-    if (rest !== "") this.#take(rest);
+    if (rest !== "") this.#take([rest]);
     const text = this.#traceback.join("\n").trimEnd();
     this.#traceback = [];
     if (text !== "") say(this.worker, this.level, text);

@@ -11,6 +11,10 @@ const TOLD = /^(Uncaught|workerd\/io\/|.*jsg\.Error: )/;
 
 /** A line of a worker carries its name; others are workerd's own. */
 export function onRuntimeLine({ level, message }) {
-  if (message.startsWith(MARK)) emit("log", JSON.parse(message.slice(MARK.length)));
+  if (message.startsWith(MARK)) emitTexts(JSON.parse(message.slice(MARK.length)));
   else if (!TOLD.test(message)) emit("log", { worker: null, level: LEVELS[level] ?? "info", text: message });
+}
+
+function emitTexts({ texts, ...said }) {
+  for (const text of texts) emit("log", { ...said, text });
 }

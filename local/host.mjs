@@ -3,6 +3,7 @@
 import { WorkerEntrypoint, env as ownEnv } from "cloudflare:workers";
 import { boot, compiled } from "./interpreter.mjs";
 import { Points, publicEnv } from "./bindings.mjs";
+import { Afterwards } from "./afterwards.mjs";
 import { say } from "./console.mjs";
 import { pack } from "./pack.mjs";
 import { watch } from "./batch.mjs";
@@ -65,12 +66,16 @@ function tracebackOf(error) {
 }
 
 export default class extends WorkerEntrypoint {
+  #points = new Points();
+  #afterwards = new Afterwards(this.ctx);
+  #interpreter;
+
   /** Runs one event in a new instance of the worker's class, and reports how it failed. */
   async #run(describe, run) {
-    const points = new Points();
     try {
       const interpreter = await (current ??= load());
-      const instance = interpreter.Default(this.ctx, publicEnv(points));
+      this.#interpreter = interpreter;
+      const instance = interpreter.Default(this.ctx, publicEnv(this.#points));
       try {
         return await unlessCrashed(interpreter, run(interpreter, instance));
       } finally {
@@ -81,8 +86,15 @@ export default class extends WorkerEntrypoint {
       say(worker, "error", `${describe} raised\n${traceback}`);
       throw new Error(traceback.split("\n").at(-1), { cause: traceback });
     } finally {
-      await points.flush();
+      await this.#points.flush();
     }
+  }
+
+  /** What the batch left to be done afterwards is done, and its points are kept. */
+  async #over(queue, ticket) {
+    await unlessCrashed(this.#interpreter, this.#afterwards.done()).catch(() => {});
+    await this.#points.flush();
+    await ownEnv.LOCAL_LEDGER.left(queue, ticket);
   }
 
   async fetch(request) {
@@ -115,7 +127,9 @@ export default class extends WorkerEntrypoint {
       raised = true;
       throw error;
     } finally {
-      await ownEnv.LOCAL_LEDGER.end(batch.queue, ticket, answers.settled(raised, tailed));
+      const lingers = !this.#afterwards.isEmpty;
+      await ownEnv.LOCAL_LEDGER.end(batch.queue, ticket, answers.settled(raised, tailed), lingers);
+      if (lingers) this.#afterwards.outlast(() => this.#over(batch.queue, ticket));
     }
   }
 }

@@ -35,8 +35,12 @@ export class Ledger extends WorkerEntrypoint {
     return { ticket: tallies.get(queue).begin(attempts), tailed: tails.has(queue) };
   }
 
-  end(queue, ticket, answers) {
-    settle(queue, ticket, answers);
+  end(queue, ticket, answers, lingers) {
+    settle(queue, ticket, answers, lingers);
+  }
+
+  left(queue, ticket) {
+    tallies.get(queue).left(ticket);
   }
 
   cronFailed(worker, cron, scheduledTime, error) {
@@ -44,8 +48,8 @@ export class Ledger extends WorkerEntrypoint {
   }
 }
 
-function settle(queue, ticket, answers) {
-  const dead = tallies.get(queue).end(ticket, answers);
+function settle(queue, ticket, answers, lingers) {
+  const dead = tallies.get(queue).end(ticket, answers, lingers);
   tallies.get(settings[queue].deadLetterQueue)?.arrived(dead);
   tails.add(queue, answers);
 }

@@ -6,6 +6,7 @@ import { fromHere, resolve } from "./packages.mjs";
 
 const HOST = [
   "host.mjs", // the main module comes first
+  "afterwards.mjs",
   "batch.mjs",
   "bindings.mjs",
   "console.mjs",

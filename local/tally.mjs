@@ -1,5 +1,7 @@
 // The messages of one queue, counted. Plain arithmetic: the clock is an argument, nothing waits.
 
+const LINGER_MAX_MS = 30_000; // the platform ends what is done afterwards
+
 /** Without a running consumer the broker drops what is sent: such a queue stays empty. */
 export class Tally {
   #settings;
@@ -7,6 +9,7 @@ export class Tally {
   #dueTimes = []; // of delayed messages
   #open = new Map(); // ticket -> attempts of a batch being handled; the broker may deliver several
   #begun = 0;
+  #lingering = new Map(); // ticket -> since when a batch is answered, and not all done
 
   constructor(settings) {
     this.#settings = settings;
@@ -39,8 +42,9 @@ export class Tally {
   }
 
   /** Returns how many messages go to the dead letter queue. */
-  end(ticket, answers, now = Date.now()) {
+  end(ticket, answers, lingers = false, now = Date.now()) {
     if (!this.#open.delete(ticket)) return 0;
+    if (lingers) this.#lingering.set(ticket, now);
     const failed = answers.filter((answer) => answer.answer !== "ack");
     const retried = failed.filter((answer) => answer.attempts <= this.#settings.maxRetries);
     const delays = retried.map((answer) => answer.delaySeconds ?? this.#settings.retryDelay ?? 0);
@@ -55,8 +59,13 @@ export class Tally {
     return open.slice(0, Math.max(0, settledBatches - ended));
   }
 
-  isEmpty() {
-    return this.#undelivered <= 0 && this.#open.size === 0;
+  left(ticket) {
+    this.#lingering.delete(ticket);
+  }
+
+  isEmpty(now = Date.now()) {
+    const lingers = [...this.#lingering.values()].some((since) => now - since < LINGER_MAX_MS);
+    return this.#undelivered <= 0 && this.#open.size === 0 && !lingers;
   }
 
   counts(now = Date.now()) {

@@ -9,9 +9,10 @@ nothing is ever raised out of here: the platform would deliver the whole batch a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
 from shared import dead_letters, failures, metrics
 from shared.delivery import Batch, Delivery
@@ -29,48 +30,61 @@ from shared.run import record_failure, run_window
 
 
 @dataclass
-class Budget:
-    """What the platform grants an invocation. `spent` is its error once it is used up."""
+class Invocation:
+    """What there is to know of a batch under way. `spent` is the platform's error once the time
+    that it grants is used up; `unmeasured` are the successes that are not reported yet."""
 
     spent: BaseException | None = None
+    unmeasured: list[Callable[[], None]] = field(default_factory=list)
+
+    def report(self, ports: Ports) -> None:
+        """Write what was done since the last time; nobody has to wait for it."""
+        done, self.unmeasured = self.unmeasured, []
+        for measure in done:
+            measure()
+        ports.flush()
 
 
 async def consume(batch: Batch, worker: Worker, ports: Ports) -> None:
     """Answer every delivery of the batch, in its order; shards, which share nothing, side by side.
 
-    The database is opened at most once a lane, and closed.
+    The database is opened at most once a lane, and closed. What nobody waits for comes afterwards.
     """
+    invocation, letters, follow_up = Invocation(), [], None
     try:
-        letters = []
         for delivery in batch:
             letter = read(delivery, worker)
             if isinstance(letter, Letter):
                 letters.append(letter)
             else:
-                await settle(delivery, None, letter, ports.clock(), worker, ports)
-        budget = Budget()
+                await settle(delivery, None, letter, ports.clock(), worker, ports, invocation)
         for group in _groups(letter for letter in letters if not _is_shard(letter)):
-            await _answer(group, worker, ports, budget)
+            await _answer(group, worker, ports, invocation)
         await side_by_side(
             [[letter] for letter in letters if _is_shard(letter)],
-            lambda shard, own: _answer(shard, worker, own, budget),
+            lambda shard, own: _answer(shard, worker, own, invocation),
             ports,
         )
-        if letters and not budget.spent:
-            await _follow_up(worker, ports)
+        if letters and not invocation.spent:
+            follow_up = worker.after_batch
     finally:
-        ports.db.close()
+        await ports.afterwards(_wind_up(follow_up, ports, invocation))
 
 
-async def _follow_up(worker: Worker, ports: Ports) -> None:
+async def _wind_up(
+    follow_up: Callable[[Ports], Awaitable[None]] | None, ports: Ports, invocation: Invocation
+) -> None:
     """What the worker does after a batch. Every message is settled: a failure is an event."""
-    if worker.after_batch is None:
-        return
     try:
-        await worker.after_batch(ports)
+        invocation.report(ports)
+        if follow_up:
+            await follow_up(ports)
     except Exception as error:
         name = error_class(error)
         ports.log("batch.unfinished", level="error", error_class=name, error=told(error))
+    finally:
+        ports.db.close()
+        ports.flush()
 
 
 def _groups(letters: Iterable[Letter]) -> list[list[Letter]]:
@@ -85,30 +99,32 @@ def _is_shard(letter: Letter) -> bool:
     return isinstance(letter.message, WindowMessage) and letter.message.shard is not None
 
 
-async def _answer(group: list[Letter], worker: Worker, ports: Ports, budget: Budget) -> None:
+async def _answer(
+    group: list[Letter], worker: Worker, ports: Ports, invocation: Invocation
+) -> None:
     """Handle and settle a group; one that fails as a whole is tried one by one.
 
     The platform's CpuLimitExceeded is no Exception. It spends the budget: it is the verdict on all
     that follow, who are not begun.
     """
+    invocation.report(ports)
     started = ports.clock()
     try:
-        if budget.spent:
-            raise budget.spent
+        if invocation.spent:
+            raise invocation.spent
         outcomes = await _handle(group, ports)
     except (asyncio.CancelledError, KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
     except BaseException as error:
         if not isinstance(error, Exception):
-            budget.spent = error
+            invocation.spent = error
         elif len(group) > 1:
             for letter in group:
-                await _answer([letter], worker, ports, budget)
+                await _answer([letter], worker, ports, invocation)
             return
         outcomes = [_verdict(error, letter, worker, ports) for letter in group]
     for letter, outcome in zip(group, outcomes, strict=True):
-        await settle(letter.delivery, letter, outcome, started, worker, ports)
-    ports.flush()
+        await settle(letter.delivery, letter, outcome, started, worker, ports, invocation)
 
 
 async def _handle(group: list[Letter], ports: Ports) -> list[Outcome]:
@@ -180,8 +196,10 @@ async def settle(
     started: datetime,
     worker: Worker,
     ports: Ports,
+    invocation: Invocation,
 ) -> None:
-    """The one place where a message is acked, retried or buried, and measured."""
+    """The one place where a message is acked, retried or buried, and measured: what went well when
+    there is time for it."""
     if isinstance(outcome, RetryIn):
         outcome = _unless_last(outcome, delivery, worker)
     if isinstance(outcome, Dead):
@@ -193,18 +211,22 @@ async def settle(
         delivery.retry(outcome.delay_s)
     else:
         delivery.ack()
-    _measure(delivery, letter, outcome, started, worker, ports)
+    measure = partial(_measure, delivery, letter, outcome, (started, ports.clock()), worker, ports)
+    if isinstance(outcome, RetryIn | Dead):
+        measure()
+    else:
+        invocation.unmeasured.append(measure)
 
 
 def _measure(
     delivery: Delivery,
     letter: Letter | None,
     outcome: Outcome,
-    started: datetime,
+    span: tuple[datetime, datetime],
     worker: Worker,
     ports: Ports,
 ) -> None:
-    now = ports.clock()
+    started, ended = span
     done = outcome if isinstance(outcome, Done) else Done()
     wrong = outcome if isinstance(outcome, RetryIn | Dead) else None
     metric = Metric(
@@ -213,7 +235,7 @@ def _measure(
         type=letter.job.type if letter else "unknown",
         status=_status(outcome),
         attempts=delivery.attempts,
-        duration_ms=round((now - started).total_seconds() * 1_000),
+        duration_ms=round((ended - started).total_seconds() * 1_000),
         lag_ms=round((started - delivery.sent_at).total_seconds() * 1_000),
         rows_read=done.rows_read,
         rows_written=done.rows_written,

@@ -7,6 +7,7 @@ error, and bodies, addresses and names are not in it.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any, Literal
 
 Level = Literal["info", "warning", "error"]
@@ -25,13 +26,22 @@ TRACEBACK_TEXT_MAX = 8_000
 _ENCODER = json.JSONEncoder(default=str, ensure_ascii=False)
 
 
+def check(event: str, fields: Mapping[str, Any]) -> None:
+    """ValueError names the fields that are not on the list."""
+    if not fields.keys() <= FIELDS:
+        strangers = sorted(fields.keys() - FIELDS)
+        raise ValueError(f"{event} logs fields that are not on the list: {strangers}")
+
+
 def line(event: str, *, level: Level = "info", **fields: Any) -> str:
     """The event as JSON. A text is cut to 2,000 characters, a traceback to its last 8,000."""
-    strangers = fields.keys() - FIELDS
-    if strangers:
-        raise ValueError(f"{event} logs fields that are not on the list: {sorted(strangers)}")
-    known = {name: _plain(name, value) for name, value in fields.items() if value is not None}
-    return _ENCODER.encode({"event": event, "level": level, **known})
+    check(event, fields)
+    known = {"event": event, "level": level}
+    known |= {name: value for name, value in fields.items() if value is not None}
+    text = _ENCODER.encode(known)
+    if len(text) <= TEXT_MAX and text.isprintable() and "\\" not in text:
+        return text  # as nearly all are: nothing in it to be cut or replaced
+    return _ENCODER.encode({name: _plain(name, value) for name, value in known.items()})
 
 
 def printable(text: str) -> str:

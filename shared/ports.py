@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -63,8 +63,15 @@ class Http(Protocol):
         """The answer's status."""
 
 
+Work = Coroutine[Any, Any, None]
+
+
 def _given_out_already() -> None:
     pass
+
+
+def _at_once(work: Work) -> Awaitable[None]:
+    return work
 
 
 @dataclass(frozen=True)
@@ -72,7 +79,8 @@ class Ports:
     """Everything outside, handed in. `random` gives numbers in [0, 1).
 
     `flush` gives out what `log` and `write_point` may have gathered; `connect`, where there is one,
-    gives a further connection, which whoever asked for it closes.
+    gives a further connection, which whoever asked for it closes. `afterwards` takes what is to be
+    done once the invocation has answered.
     """
 
     db: Database
@@ -88,3 +96,4 @@ class Ports:
     producer: Callable[[str], Producer | None]
     flush: Callable[[], None] = _given_out_already
     connect: Callable[[], Database] | None = None
+    afterwards: Callable[[Work], Awaitable[None]] = _at_once

@@ -8,6 +8,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any
 
 import worker_entry  # type: ignore[import-not-found]  # it is there in the bundle alone
@@ -17,29 +18,32 @@ from shared import consume
 from shared.adapters import cloudflare
 from shared.adapters.deliveries import QueueDelivery
 from shared.adapters.postgres import Postgres
-from shared.adapters.telemetry import Telemetry
 
 BATCHES = 10
 
 _spent_s: Counter[str] = Counter()
-_open: list[str] = []  # the parts that are under way, the innermost last
+# The parts that are under way in this task, the innermost last.
+_open: ContextVar[tuple[str, ...]] = ContextVar("open", default=())
 
 
 def _part_of(name: str, owner: Any, attribute: str) -> None:
-    """Book the time of a function on `name`, without that of parts within it."""
+    """Book the time of a function on `name`, without that of parts within it.
+
+    Where it waits for Postgres, another batch's afterwards may be done meanwhile.
+    """
     function: Callable[..., Any] = getattr(owner, attribute)
 
     def timed(*args: Any, **kwargs: Any) -> Any:
         started = time.perf_counter()
-        _open.append(name)
+        token = _open.set((*_open.get(), name))
         try:
             return function(*args, **kwargs)
         finally:
-            _open.pop()
+            _open.reset(token)
             spent_s = time.perf_counter() - started
             _spent_s[name] += spent_s
-            if _open:
-                _spent_s[_open[-1]] -= spent_s
+            if around := _open.get():
+                _spent_s[around[-1]] -= spent_s
 
     setattr(owner, attribute, timed)
 
@@ -48,14 +52,13 @@ for name, owner, attribute in (
     ("reading the batch", cloudflare, "QueueBatch"),
     ("parsing and validating", consume, "read"),
     ("connecting", cloudflare, "_connect"),
-    ("connecting", Postgres, "close"),
     ("SQL: begin, commit", Postgres, "execute"),
     ("SQL: asking", store, "request_contacts"),
     ("SQL: scoring", store, "score_contacts"),
-    ("SQL: crossings", store, "take_crossings"),
     ("answering the queue", QueueDelivery, "ack"),
-    ("points and lines", consume, "_measure"),
-    ("points and lines", Telemetry, "flush"),
+    ("afterwards: crossings", store, "count_crossings"),
+    ("afterwards: points and lines", consume.Invocation, "report"),
+    ("afterwards: closing", Postgres, "close"),
 ):
     _part_of(name, owner, attribute)
 

@@ -10,15 +10,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from struct import Struct
 from typing import Any
+from uuid import UUID
 
 import pg8000.native
 from pg8000 import core
-from pg8000.converters import make_params
+from pg8000.converters import array_out, make_params
 
 _int32 = Struct("!i").pack
 _int16 = Struct("!H").pack
 _DESCRIBE_PORTAL: bytes = core.DESCRIBE + _int32(6) + core.PORTAL + core.NULL_BYTE
 _NULL = _int32(-1)
+_PLAIN = {UUID, int, type(None)}  # nothing in their text needs a quote
 
 
 class Connection(pg8000.native.Connection):  # type: ignore[misc]  # pg8000 tells no types
@@ -26,6 +28,10 @@ class Connection(pg8000.native.Connection):  # type: ignore[misc]  # pg8000 tell
 
     The server skips what follows a failure, up to the sync at the end: one answer either way.
     """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.py_types: dict[type, Any] = self.py_types | {list: _array}
 
     def execute_unnamed(
         self, statement: str, vals: Iterable[Any] = (), oids: Sequence[int] = (), stream: Any = None
@@ -56,6 +62,13 @@ def _text(statement: str) -> bytes:
 def _oids(oids: Sequence[int]) -> bytes:
     known = [0 if oid == -1 else oid for oid in oids]
     return b"".join([_int16(len(known)), *map(_int32, known)])
+
+
+def _array(values: list[Any]) -> str:
+    """As pg8000 writes it, which looks at every element through three functions."""
+    if not _PLAIN.issuperset(map(type, values)):
+        return str(array_out(values))
+    return "{" + ",".join(["NULL" if value is None else str(value) for value in values]) + "}"
 
 
 def _bound(texts: Sequence[str | None]) -> bytes:

@@ -1,14 +1,15 @@
 """Log lines and metric points on their way out, gathered: each crossing to JavaScript costs more
-than the line that it carries."""
+than the line that it carries, and what nobody waits for is put into words when there is time."""
 
 from __future__ import annotations
 
 import json
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from shared.log import Level, line
+from shared.log import Level, check, line
 from shared.points import checked_point
 
 
@@ -20,11 +21,12 @@ class Telemetry:
 
     def __init__(self, dataset: Callable[[], Any], parse: Callable[[str], Any]) -> None:
         self._dataset, self._parse = dataset, parse
-        self._lines: list[str] = []
+        self._lines: list[Callable[[], str]] = []
         self._points: list[dict[str, Any]] = []
 
     def log(self, event: str, *, level: Level = "info", **fields: Any) -> None:
-        self._lines.append(line(event, level=level, **fields))
+        check(event, fields)
+        self._lines.append(partial(line, event, level=level, **fields))
         if level != "info":
             self._print()
 
@@ -48,5 +50,5 @@ class Telemetry:
     def _print(self) -> None:
         lines, self._lines = self._lines, []
         if lines:
-            sys.stdout.write("\n".join([*lines, ""]))
+            sys.stdout.write("\n".join([*(text() for text in lines), ""]))
             sys.stdout.flush()

@@ -133,7 +133,9 @@ def test_by_hand(system: System, history: History) -> None:
     hours = windows(system, AGGREGATE)
     assert now - HOUR < hours[-1][1] <= datetime.now(UTC)
     assert rollups(system) == oracle.rollups(
-        one for start, end in hours for one in between(history.events, start, end)
+        one
+        for start, end in hours  # each the first of its day, which is booked from its midnight
+        for one in between(history.events, start.replace(hour=0), end)
     )
     [(_, day_end)] = windows(system, REPORT)
     assert reports(system) == oracle.reports(between(history.events, day_end - 3 * DAY, day_end))

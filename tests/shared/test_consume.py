@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -237,6 +238,44 @@ def test_each_failed_attempt_is_kept(database: str) -> None:
         (1, "TimeoutError", "toy.single"),
         (2, "TimeoutError", "toy.single"),
     ]
+
+
+def test_the_answer_comes_first_and_all_else_afterwards(database: str) -> None:
+    """Who only has to measure or to publish keeps no message waiting; what went wrong is said."""
+    order: list[str] = []
+    later: list[Any] = []
+
+    async def afterwards(work: Any) -> None:
+        later.append(work)
+
+    async def publish(ports: Ports) -> None:
+        order.append("published")
+
+    outside = world(database)
+    worker = replace(toy(), after_batch=publish)
+    ports = replace(outside.ports(), afterwards=afterwards)
+    deliveries = [*singles(1), FakeDelivery({"type": "toy.nobody"}, id="nobody")]
+    asyncio.run(consume(batch(*deliveries), worker, ports))
+    assert [delivery.answer for delivery in deliveries] == ["ack"] * 2
+    assert [one["status"] for one in outside.named("queue.metric")] == ["dead"]
+    assert order == []
+    [work] = later
+    asyncio.run(work)
+    assert [one["status"] for one in outside.named("queue.metric")] == ["dead", "ack"]
+    assert len(outside.points) == 2
+    assert order == ["published"]
+
+
+def test_a_long_batch_is_reported_message_by_message(database: str) -> None:
+    told: list[int] = []
+
+    async def handler(message: Single, ports: Ports) -> Outcome:
+        told.append(len(outside.named("queue.metric")))
+        return Done()
+
+    outside = world(database)
+    deliver(outside, toy(single=handler), *singles(3))
+    assert told == [0, 1, 2]
 
 
 # The world breaks

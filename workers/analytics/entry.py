@@ -8,10 +8,10 @@ from workers import WorkerEntrypoint
 
 
 class Default(WorkerEntrypoint):
-    """The runtime passes None for `env` and `ctx`; the bindings are in `self.env`."""
+    """The runtime passes None for `env` and `ctx`; they are in `self.env` and `self.ctx`."""
 
     async def scheduled(self, controller: Any, env: None = None, ctx: None = None) -> None:
         await answer_tick(controller, self.env, WORKER)
 
     async def queue(self, batch: Any, env: None = None, ctx: None = None) -> None:
-        await answer_batch(batch, self.env, WORKER)
+        await answer_batch(batch, self.env, self.ctx, WORKER)

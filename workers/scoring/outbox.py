@@ -7,8 +7,7 @@ same `eventId`, by which a consumer can tell.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -20,6 +19,7 @@ BINDING = "THRESHOLD_EVENTS"
 THRESHOLDS = (20, 40, 60, 80)
 ROWS_A_TRANSACTION = 1_000
 ROUNDS_MAX = 10  # an invocation's: what is left is published after the next batch
+LOGGED_ROWS_MAX = 100_000
 
 
 @dataclass(frozen=True)
@@ -57,10 +57,14 @@ class Crossing:
 
 async def publish(ports: Ports) -> None:
     """Publish what earlier transactions have written down, on the queue that is bound, if any."""
+    queue = ports.producer(BINDING)
+    if queue is None:
+        _log(ports)
+        return
     for _ in range(ROUNDS_MAX):
         with ports.db.transaction():
             rows = store.take_crossings(ports.db, ROWS_A_TRANSACTION)
-            await _send([crossing for row in rows for crossing in crossings(row)], ports)
+            await queue.send([crossing.body() for row in rows for crossing in crossings(row)])
         if len(rows) < ROWS_A_TRANSACTION:
             return
 
@@ -82,22 +86,7 @@ def crossings(row: Row) -> Iterator[Crossing]:
             )
 
 
-async def _send(crossed: list[Crossing], ports: Ports) -> None:
-    queue = ports.producer(BINDING)
-    if queue is not None:
-        await queue.send([one.body() for one in crossed])
-    else:
-        _log(crossed, ports)
-
-
-def _log(crossed: Iterable[Crossing], ports: Ports) -> None:
+def _log(ports: Ports) -> None:
     """A line an organisation, threshold and direction: a first import crosses a million times."""
-    counted = Counter((one.organization_id, one.threshold, one.direction) for one in crossed)
-    for (organization_id, threshold, direction), count in counted.items():
-        ports.log(
-            "score.threshold_crossed",
-            organization_id=str(organization_id),
-            threshold=threshold,
-            direction=direction,
-            count=count,
-        )
+    for counted in store.count_crossings(ports.db, THRESHOLDS, LOGGED_ROWS_MAX):
+        ports.log("score.threshold_crossed", **counted)

@@ -112,12 +112,12 @@ def _recompute(
 
 def request_contacts(db: Database, keys: Sequence[Key]) -> dict[Key, int]:
     """Put contacts into the backlog and hold their entries: the versions of those that exist."""
-    rows = db.rows(
+    [row] = db.rows(
         SQL["request_contacts"],
         organization_ids=[organization_id for organization_id, _ in keys],
         contact_ids=[contact_id for _, contact_id in keys],
     )
-    return {(row["organization_id"], row["contact_id"]): row["version"] for row in rows}
+    return {keys[place - 1]: version for place, version in row["held"]}
 
 
 def score_contacts(
@@ -152,6 +152,13 @@ def expire_alerts(db: Database, t: datetime) -> int:
 def take_crossings(db: Database, rows_max: int) -> list[Row]:
     """Remove the oldest scores that crossed a threshold and that nobody else is publishing."""
     return db.rows(SQL["take_crossings"], rows_max=rows_max)
+
+
+def count_crossings(db: Database, thresholds: Sequence[int], rows_max: int) -> list[Row]:
+    """Remove them too; how many there were of each organisation, threshold and direction."""
+    [row] = db.rows(SQL["count_crossings"], thresholds=list(thresholds), rows_max=rows_max)
+    crossings: list[Row] = row["crossings"]
+    return crossings
 
 
 def _loads(rows: Sequence[Row]) -> list[Load]:

@@ -91,6 +91,29 @@ def test_a_batch_in_which_the_interpreter_crashes_is_delivered_again(server: Ser
     assert deliveries(server) == [[2, 2]]  # the first went with the interpreter's memory
 
 
+def test_what_is_done_after_the_answer_keeps_nobody_waiting_but_counts(server: Server) -> None:
+    """The next batch comes meanwhile; idle is who has nothing left to do, and points are kept."""
+    server.send("work", {"do": "linger", "n": 1, "seconds": 1, "then": "raise"})
+    assert not server.wait_idle(timeout_ms=500)["idle"]
+    assert counts(server, "work") == EMPTY
+    server.send("work", {"do": "linger", "n": 2, "seconds": 0.1})
+    assert server.wait_idle()["idle"]
+    seen = [batch.get("lingered", batch["attempts"]) for batch in server.ask("/seen")["batches"]]
+    assert seen == [[1], [1], 2, 1]
+    indexes = [index for point in server.get("/metrics") for index in point["indexes"]]
+    assert [index for index in indexes if index.startswith("lingered")] == [
+        "lingered 2",
+        "lingered 1",
+    ]
+
+
+def test_an_interpreter_that_crashes_has_nothing_left_to_do(server: Server) -> None:
+    server.send("work", {"do": "linger", "n": 1, "seconds": 60})
+    assert not server.wait_idle(timeout_ms=300)["idle"]
+    assert server.fetch("/crash")["status"] == 500
+    assert server.wait_idle(timeout_ms=5_000)["idle"]
+
+
 def test_a_delayed_message_is_counted_as_such(server: Server) -> None:
     server.send("work", {"do": "ack"}, delaySeconds=1)
     assert not server.wait_idle(timeout_ms=200)["idle"]

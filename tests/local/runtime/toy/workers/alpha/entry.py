@@ -151,6 +151,8 @@ class Default(WorkerEntrypoint):
                 crash() if message.attempts == 1 else message.ack()
             elif do == "sleep":
                 await asyncio.sleep(message.body["seconds"])
+            elif do == "linger":
+                self.ctx.waitUntil(self.linger(message.body))
         whole = bodies[0].get("whole")
         if whole == "raise":
             raise ValueError("the batch failed")
@@ -158,6 +160,13 @@ class Default(WorkerEntrypoint):
             await asyncio.get_running_loop().create_future()
         if whole == "retry-all":
             batch.retryAll()
+
+    async def linger(self, body):
+        await asyncio.sleep(body["seconds"])
+        seen.batches.append({"lingered": body["n"], "attempts": []})
+        self.env.METRICS.writeDataPoint({"indexes": [f"lingered {body['n']}"]})
+        if body.get("then") == "raise":
+            raise ValueError("too late to matter")
 
 
 def crash():

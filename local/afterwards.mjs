@@ -1,0 +1,27 @@
+// What an event leaves to be done when it has been answered: the promises given to ctx.waitUntil.
+export class Afterwards {
+  #promises = [];
+  #waitUntil;
+
+  constructor(ctx) {
+    this.#waitUntil = ctx.waitUntil.bind(ctx);
+    ctx.waitUntil = (promise) => {
+      this.#promises.push(promise);
+      this.#waitUntil(promise);
+    };
+  }
+
+  get isEmpty() {
+    return this.#promises.length === 0;
+  }
+
+  /** When all of them are settled, also those that came meanwhile. */
+  async done() {
+    for (const promise of this.#promises) await Promise.allSettled([promise]);
+  }
+
+  /** The event lasts until this is done too, which may wait for `done`. */
+  outlast(work) {
+    this.#waitUntil(work());
+  }
+}
