@@ -23,7 +23,8 @@ CONFIG = ROOT / "wrangler.toml"
 # The longest that the vendor keeps a message: a dead letter outlasts a fortnight without Postgres.
 DEAD_LETTER_RETENTION_S = 1_209_600
 HYPERDRIVE = "mauntic"
-# Above what all consumers together open (their max_concurrency), below what Postgres has to give.
+# Above what all consumers together hold in transactions (max_concurrency, twice where they run
+# shards), below what Postgres has to give.
 ORIGIN_CONNECTIONS = 60
 ALERT_SECRET = "ALERT_WEBHOOK_URL"
 

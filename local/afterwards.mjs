@@ -15,9 +15,9 @@ export class Afterwards {
     return this.#promises.length === 0;
   }
 
-  /** When all of them are settled, also those that came meanwhile. */
-  async done() {
-    for (const promise of this.#promises) await Promise.allSettled([promise]);
+  /** When all of them are settled, also those that came meanwhile; `onError` hears of each failure. */
+  async done(onError) {
+    for (const promise of this.#promises) await Promise.resolve(promise).catch(onError);
   }
 
   /** The event lasts until this is done too, which may wait for `done`. */

@@ -36,6 +36,7 @@ function expectCrash(interpreter) {
 
 /** Settles as `running` does, or rejects when the interpreter crashes. */
 async function unlessCrashed(interpreter, running) {
+  if (interpreter.hasCrashed) throw new Error("the interpreter has crashed");
   const { promise: crash, reject: end } = Promise.withResolvers();
   interpreter.endings.add(end);
   try {
@@ -92,7 +93,8 @@ export default class extends WorkerEntrypoint {
 
   /** What the batch left to be done afterwards is done, and its points are kept. */
   async #over(queue, ticket) {
-    await unlessCrashed(this.#interpreter, this.#afterwards.done()).catch(() => {});
+    const tell = (error) => say(worker, "error", `queue ${queue}, afterwards, raised\n${tracebackOf(error)}`);
+    await unlessCrashed(this.#interpreter, this.#afterwards.done(tell)).catch(tell);
     await this.#points.flush();
     await ownEnv.LOCAL_LEDGER.left(queue, ticket);
   }

@@ -21,7 +21,7 @@ from shared.errors import LeaseLost, ServerBusy, Unanswerable, error_class, is_r
 from shared.jobs import Job, Worker
 from shared.lanes import side_by_side
 from shared.letters import Letter, error_text, read
-from shared.messages import WindowMessage
+from shared.messages import Shard, WindowMessage
 from shared.metrics import Metric
 from shared.outcome import Dead, Done, Outcome, RetryIn, Sharded
 from shared.ports import Ports
@@ -46,9 +46,9 @@ class Invocation:
 
 
 async def consume(batch: Batch, worker: Worker, ports: Ports) -> None:
-    """Answer every delivery of the batch, in its order; shards, which share nothing, side by side.
-
-    The database is opened at most once a lane, and closed. What nobody waits for comes afterwards.
+    """Answer every delivery of the batch, in its order; a window's shards, which share nothing,
+    side by side. The database is opened at most once a lane, and closed. What nobody waits for
+    comes afterwards.
     """
     invocation, letters, follow_up = Invocation(), [], None
     try:
@@ -58,13 +58,11 @@ async def consume(batch: Batch, worker: Worker, ports: Ports) -> None:
                 letters.append(letter)
             else:
                 await settle(delivery, None, letter, ports.clock(), worker, ports, invocation)
-        for group in _groups(letter for letter in letters if not _is_shard(letter)):
-            await _answer(group, worker, ports, invocation)
-        await side_by_side(
-            [[letter] for letter in letters if _is_shard(letter)],
-            lambda shard, own: _answer(shard, worker, own, invocation),
-            ports,
-        )
+        for group in _groups(letters):
+            if _shard(group[0]):
+                await _answer_shards(group, worker, ports, invocation)
+            else:
+                await _answer(group, worker, ports, invocation)
         if letters and not invocation.spent:
             follow_up = worker.after_batch
     finally:
@@ -88,15 +86,40 @@ async def _wind_up(
 
 
 def _groups(letters: Iterable[Letter]) -> list[list[Letter]]:
-    """The letters of a job that takes lists together, all others alone."""
+    """The letters of a job that takes lists together, and the shards of a window; others alone."""
+
+    def company(letter: Letter) -> object:
+        if letter.job.batch:
+            return letter.job.type
+        if _shard(letter):
+            return letter.job.type, letter.message.scheduled_for
+        return id(letter)
+
+    return _grouped(letters, company)
+
+
+def _grouped(letters: Iterable[Letter], key: Callable[[Letter], object]) -> list[list[Letter]]:
     groups: dict[object, list[Letter]] = {}
     for letter in letters:
-        groups.setdefault(letter.job.type if letter.job.batch else id(letter), []).append(letter)
+        groups.setdefault(key(letter), []).append(letter)
     return list(groups.values())
 
 
-def _is_shard(letter: Letter) -> bool:
-    return isinstance(letter.message, WindowMessage) and letter.message.shard is not None
+def _shard(letter: Letter) -> Shard | None:
+    return letter.message.shard if isinstance(letter.message, WindowMessage) else None
+
+
+async def _answer_shards(
+    group: list[Letter], worker: Worker, ports: Ports, invocation: Invocation
+) -> None:
+    """Each shard in a lane; one that came twice in the same one, where its second is obsolete."""
+
+    async def answer(same: list[Letter], own: Ports) -> None:
+        for letter in same:
+            await _answer([letter], worker, own, invocation)
+            invocation.report(own)  # others may take their time
+
+    await side_by_side(_grouped(group, lambda one: getattr(_shard(one), "key", "")), answer, ports)
 
 
 async def _answer(

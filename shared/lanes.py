@@ -13,11 +13,13 @@ from contextlib import closing
 from dataclasses import replace
 from typing import TypeVar
 
+from shared.errors import DatabaseUnreachable
 from shared.ports import Database, Ports
 
-# An invocation may hold six connections open, and all of them share the database's hundred.
+# An invocation may hold six connections open, but all of them share the database's hundred:
+# see ORIGIN_CONNECTIONS in cli/provision.py.
 # https://developers.cloudflare.com/workers/platform/limits/#simultaneous-open-connections
-LANES_MAX = 3
+LANES_MAX = 2
 
 T = TypeVar("T")
 
@@ -26,7 +28,7 @@ async def side_by_side(
     work: Iterable[T], do: Callable[[T, Ports], Awaitable[None]], ports: Ports
 ) -> None:
     """`do` all of the work, begun in its order; one after the other where `ports` cannot connect
-    anew. An error ends the other lanes too."""
+    anew, or the database takes nobody else. An error ends the other lanes too."""
     waiting = deque(work)
     further = min(len(waiting), LANES_MAX) - 1
 
@@ -38,11 +40,16 @@ async def side_by_side(
         await lane(ports)
         return
 
-    async def own_lane(connect: Callable[[], Database]) -> None:
+    async def further_lane(connect: Callable[[], Database]) -> None:
         with closing(connect()) as db:
+            try:
+                db.open()
+            except DatabaseUnreachable:
+                return  # before it takes any work: that is the first lane's, then
             await lane(replace(ports, db=db))
 
     async with asyncio.TaskGroup() as lanes:
-        lanes.create_task(lane(ports))
-        for _ in range(further):
-            lanes.create_task(own_lane(ports.connect))
+        tasks = [lanes.create_task(lane(ports))]
+        tasks += [lanes.create_task(further_lane(ports.connect)) for _ in range(further)]
+    for task in tasks:
+        task.result()  # raises where one was cancelled, which its group takes for an end

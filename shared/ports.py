@@ -28,6 +28,9 @@ class Database(Protocol):
     def transaction(self) -> AbstractContextManager[None]:
         """Commits at its end, rolls back on an exception. Statements in it end after 55 s."""
 
+    def open(self) -> None:
+        """Connects, if it has not yet."""
+
     def close(self) -> None:
         """Gives the connection back; harmless if none was opened."""
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from cli.checks import Problem
 from shared.jobs import Worker
+from shared.lanes import LANES_MAX
 
 ROOT = Path(__file__).parent.parent.parent
 AREA = "wrangler.toml"
@@ -144,12 +145,13 @@ def _of_queues(envs: Table) -> Iterator[Problem]:
     """What no env sees alone: a queue of two consumers, messages that nobody takes, connections."""
     takers: dict[str, list[str]] = {}
     senders: dict[str, str] = {}
-    concurrency = 0
+    connections = 0
     for env, table in envs.items():
         queues = table.get("queues", {})
         for consumer in queues.get("consumers", []):
             takers.setdefault(consumer["queue"], []).append(env)
-            concurrency += consumer.get("max_concurrency", 0)
+            lanes = LANES_MAX if consumer.get("dead_letter_queue") else 1
+            connections += consumer.get("max_concurrency", 0) * lanes
             if consumer.get("dead_letter_queue"):
                 senders.setdefault(consumer["dead_letter_queue"], env)
         senders.update({p["queue"]: env for p in queues.get("producers", [])})
@@ -158,10 +160,9 @@ def _of_queues(envs: Table) -> Iterator[Problem]:
             yield Problem(AREA, queue, f"a queue has one consumer, this one {' and '.join(owners)}")
     for queue in sorted(senders.keys() - takers.keys()):
         yield Problem(AREA, queue, f"{senders[queue]} sends to it, and nobody consumes it")
-    if concurrency > CONNECTIONS_MAX:
-        yield Problem(
-            AREA, "max_concurrency", f"{concurrency} consumers at once would exhaust Hyperdrive"
-        )
+    if connections > CONNECTIONS_MAX:
+        sentence = f"consumers at work would hold {connections} connections and exhaust Hyperdrive"
+        yield Problem(AREA, "max_concurrency", sentence)
 
 
 def _mentions(folder: Path, word: str) -> bool:

@@ -69,6 +69,9 @@ class Postgres:
             raise
         self._in_transaction = False
 
+    def open(self) -> None:
+        self._open()
+
     def close(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:

@@ -163,7 +163,7 @@ class Together:
         self.at_work += 1
         self.at_work_max = max(self.at_work_max, self.at_work)
         if run.shard.index <= self.meeting.parties:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(10):
                 await self.meeting.wait()
         self.at_work -= 1
         if run.shard.index in self.failing:
@@ -180,17 +180,20 @@ class Together:
 
 
 def test_the_shards_of_a_batch_are_run_side_by_side(database: str) -> None:
-    """No more than three at once, each on a connection of its own: what one does is its own."""
-    outside, together = world(database), Together(3)
+    """Two at once, each on a connection of its own, which is closed again."""
+    outside, together = world(database), Together(2)
     deliveries = together.deliver_at_once(outside)
     assert [delivery.answer for delivery in deliveries] == ["ack"] * 5
     assert set(runs(database).values()) == {"succeeded"}
-    assert (together.at_work_max, outside.connects) == (3, 1 + 3)  # one for the split
+    assert (together.at_work_max, outside.connects) == (2, 1 + 2)  # one for the split
     assert sorted(together.begun) == [1, 2, 3, 4, 5]
+    with rows_of(database) as look:
+        [left] = look("select count(*) from pg_stat_activity where datname = current_database()")
+    assert left["count"] == 1  # this one
 
 
 def test_a_shard_that_fails_beside_others_costs_itself_alone(database: str) -> None:
-    outside, together = world(database), Together(3, {2: KeyError("x")})
+    outside, together = world(database), Together(2, {2: KeyError("x")})
     together.deliver_at_once(outside)
     dead = {WINDOW: "dead", f"{WINDOW} 2/5": "dead"}
     others = {f"{WINDOW} {n}/5": "succeeded" for n in (1, 3, 4, 5)}
@@ -200,10 +203,63 @@ def test_a_shard_that_fails_beside_others_costs_itself_alone(database: str) -> N
 def test_processor_time_that_one_shard_uses_up_is_gone_for_all_that_were_not_begun(
     database: str,
 ) -> None:
-    outside, together = world(database), Together(3, {3: CpuLimitExceeded()})
+    outside, together = world(database), Together(2, {2: CpuLimitExceeded()})
     deliveries = together.deliver_at_once(outside)
-    assert together.begun == [1, 2, 3]
-    assert [delivery.answer for delivery in deliveries] == ["ack", "ack", "retry", "retry", "retry"]
+    assert together.begun == [1, 2]
+    assert [delivery.answer for delivery in deliveries] == ["ack", *["retry"] * 4]
+
+
+def test_a_lane_that_is_cancelled_costs_the_batch(database: str) -> None:
+    """What was not answered must be delivered again, and not be taken for done."""
+    outside, together = world(database), Together(2, {2: asyncio.CancelledError()})
+    with pytest.raises(asyncio.CancelledError):
+        together.deliver_at_once(outside)
+
+
+def test_a_shard_that_comes_twice_in_a_batch_is_run_once(database: str) -> None:
+    """Even at its last delivery the second is obsolete, and no dead letter."""
+    outside = world(database)
+    bodies = split(outside)
+    deliveries = [
+        FakeDelivery(body, id=f"s{n}", attempts=4) for n, body in enumerate(bodies) for _ in "ab"
+    ]
+    asyncio.run(consume(batch(*deliveries), toy(hourly=splitting), outside.ports()))
+    assert [delivery.answer for delivery in deliveries] == ["ack"] * 6
+    assert outside.dlq.sent == []
+    assert set(runs(database).values()) == {"succeeded"}
+
+
+def test_a_database_that_takes_no_second_connection_has_the_first_do_it_all(database: str) -> None:
+    def refused() -> Any:
+        raise OSError("too many")
+
+    outside = world(database)
+    bodies = split(outside)
+    ports = replace(outside.ports(), connect=lambda: Postgres(refused))
+    deliveries = [FakeDelivery(body, id=f"s{n}") for n, body in enumerate(bodies)]
+    asyncio.run(consume(batch(*deliveries), toy(hourly=splitting), ports))
+    assert [delivery.answer for delivery in deliveries] == ["ack"] * 3
+
+
+def test_each_shard_is_reported_when_it_is_done(database: str) -> None:
+    """Its neighbour may take a while."""
+    outside = world(database)
+    told: list[int] = []
+
+    async def handler(run: Run) -> Outcome:
+        if run.shard is None or run.shard.index == 1:
+            return await splitting(run)
+        if run.shard.index == 2:
+            for _ in range(1_000):
+                await asyncio.sleep(0.001)
+        told.append(len(outside.named("queue.metric")))
+        return await splitting(run)
+
+    deliver(outside, hour_message(), handler=handler)
+    deliveries = [FakeDelivery(body, id=f"s{n}") for n, body in enumerate(outside.queue.sent)]
+    outside.events.clear()
+    asyncio.run(consume(batch(*deliveries), toy(hourly=handler), outside.ports()))
+    assert told == [1, 2]
 
 
 def test_windows_are_run_one_after_the_other(database: str) -> None:

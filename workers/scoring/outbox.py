@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -18,7 +19,9 @@ from shared.ports import Ports, Row
 BINDING = "THRESHOLD_EVENTS"
 THRESHOLDS = (20, 40, 60, 80)
 ROWS_A_TRANSACTION = 1_000
-ROUNDS_MAX = 10  # an invocation's: what is left is published after the next batch
+# An invocation's, half of what it may take after its answer: the rest is left to the next one.
+# https://developers.cloudflare.com/workers/runtime-apis/context/#waituntil
+PUBLISHING_MAX = timedelta(seconds=15)
 LOGGED_ROWS_MAX = 100_000
 
 
@@ -61,7 +64,8 @@ async def publish(ports: Ports) -> None:
     if queue is None:
         _log(ports)
         return
-    for _ in range(ROUNDS_MAX):
+    end = ports.clock() + PUBLISHING_MAX
+    while ports.clock() < end:
         with ports.db.transaction():
             rows = store.take_crossings(ports.db, ROWS_A_TRANSACTION)
             await queue.send([crossing.body() for row in rows for crossing in crossings(row)])

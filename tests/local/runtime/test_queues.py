@@ -1,6 +1,8 @@
 """The counts agree with the broker on every way that a message can take."""
 
 import json
+import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -8,6 +10,14 @@ import pytest
 from tests.local.runtime.harness import Server
 
 pytestmark = pytest.mark.e2e
+
+
+def until(condition: Callable[[], bool], timeout_s: float = 10) -> None:
+    end = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < end, "it did not come to pass"
+        time.sleep(0.02)
+
 
 EMPTY = {"waiting": 0, "delayed": 0, "inFlight": 0}
 
@@ -93,25 +103,29 @@ def test_a_batch_in_which_the_interpreter_crashes_is_delivered_again(server: Ser
 
 def test_what_is_done_after_the_answer_keeps_nobody_waiting_but_counts(server: Server) -> None:
     """The next batch comes meanwhile; idle is who has nothing left to do, and points are kept."""
-    server.send("work", {"do": "linger", "n": 1, "seconds": 1, "then": "raise"})
-    assert not server.wait_idle(timeout_ms=500)["idle"]
-    assert counts(server, "work") == EMPTY
+    server.send("work", {"do": "linger", "n": 1, "seconds": 3, "then": "raise"})
+    until(lambda: deliveries(server) == [[1]] and counts(server, "work") == EMPTY)
+    assert not server.wait_idle(timeout_ms=100)["idle"]
     server.send("work", {"do": "linger", "n": 2, "seconds": 0.1})
     assert server.wait_idle()["idle"]
     seen = [batch.get("lingered", batch["attempts"]) for batch in server.ask("/seen")["batches"]]
     assert seen == [[1], [1], 2, 1]
     indexes = [index for point in server.get("/metrics") for index in point["indexes"]]
-    assert [index for index in indexes if index.startswith("lingered")] == [
-        "lingered 2",
-        "lingered 1",
-    ]
+    lingered = [index for index in indexes if index.startswith("lingered")]
+    assert lingered == ["lingered 2", "lingered 1"]
+    told = server.wait_event("log", worker="toy-alpha", level="error", timeout_s=5)["text"]
+    assert told.startswith("queue work, afterwards, raised\n")
+    assert told.endswith("ValueError: too late to matter")
 
 
-def test_an_interpreter_that_crashes_has_nothing_left_to_do(server: Server) -> None:
+def test_an_interpreter_that_crashed_has_nothing_left_to_do(server: Server) -> None:
+    """Whether it crashes afterwards, or in the batch that leaves something to be done."""
     server.send("work", {"do": "linger", "n": 1, "seconds": 60})
     assert not server.wait_idle(timeout_ms=300)["idle"]
     assert server.fetch("/crash")["status"] == 500
-    assert server.wait_idle(timeout_ms=5_000)["idle"]
+    assert server.wait_idle(timeout_ms=10_000)["idle"]
+    server.send("work", {"do": "linger", "n": 2, "seconds": 0.5}, {"do": "crash-once"})
+    assert server.wait_idle(timeout_ms=15_000)["idle"]
 
 
 def test_a_delayed_message_is_counted_as_such(server: Server) -> None:

@@ -187,6 +187,29 @@ def test_an_event_that_could_not_be_sent_is_sent_after_the_next_batch(
     assert stage.rows("threshold_outbox") == []
 
 
+def test_publishing_that_takes_long_is_left_to_the_next_batch(stage: Stage, world: World) -> None:
+    """The platform would end it; what is published is published once."""
+
+    class Slow(QueueBinding):
+        async def sendBatch(self, messages: list[dict[str, Any]]) -> None:
+            await super().sendBatch(messages)
+            world.advance(seconds=1)  # a hundred events
+
+    events = world.producers[BINDING] = Slow()
+    stage.db.execute(
+        "insert into scoring.threshold_outbox"
+        " (organization_id, contact_id, score, previous_score, scored_at)"
+        " select :o, gen_random_uuid(), 20, 0, :t from generate_series(1, 2500)",
+        o=org(1),
+        t=NOON,
+    )
+    deliver(world, window("AlertExpiry"))
+    assert len(events.sent) == 2_000
+    deliver(world, window("SignalDecay"))
+    assert len({event["eventId"] for event in events.sent}) == len(events.sent) == 2_500
+    assert stage.rows("threshold_outbox") == []
+
+
 def test_without_a_queue_crossings_are_logged(stage: Stage, world: World) -> None:
     for contact in (1, 2):
         stage.add_contact((1, contact))
