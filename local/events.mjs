@@ -2,8 +2,10 @@
 import { MARK } from "./console.mjs";
 
 export function emit(event, fields = {}) {
-  process.stdout.write(`${JSON.stringify({ event, ...fields })}\n`);
+  process.stdout.write(lineOf(event, fields));
 }
+
+const lineOf = (event, fields) => `${JSON.stringify({ event, ...fields })}\n`;
 
 const LEVELS = { debug: "info", log: "info", info: "info", warn: "warn", error: "error" };
 // workerd's complaint about an exception that its host has told already, with the traceback.
@@ -16,5 +18,5 @@ export function onRuntimeLine({ level, message }) {
 }
 
 function emitTexts({ texts, ...said }) {
-  for (const text of texts) emit("log", { ...said, text });
+  process.stdout.write(texts.map((text) => lineOf("log", { ...said, text })).join(""));
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from shared.discreet import told
 from shared.ports import Ports
@@ -14,8 +14,7 @@ BLOBS = ("event", "worker", "type", "status", "error_class", "organization_id", 
 DOUBLES = ("attempts", "duration_ms", "lag_ms", "rows_read", "rows_written")
 
 
-@dataclass(frozen=True)
-class Metric:
+class Metric(NamedTuple):
     """What is known of one message when it is settled. `status` is ack, retry or dead."""
 
     queue: str
@@ -36,7 +35,8 @@ def write(
     metric: Metric, ports: Ports, message_id: str, correlation_id: str | None, error: str | None
 ) -> None:
     """Write the point, indexed by queue, and the line."""
-    known = {"event": EVENT, **vars(metric)}
+    facts = metric._asdict()
+    known = {"event": EVENT, **facts}
     try:
         ports.write_point(
             metric.queue, [known[name] for name in BLOBS], [float(known[name]) for name in DOUBLES]
@@ -49,7 +49,7 @@ def write(
             error=told(lost),
         )
     level = {"ack": "info", "retry": "warning", "dead": "error"}[metric.status]
-    fields = {name: value for name, value in vars(metric).items() if value != ""}
+    fields = {name: value for name, value in facts.items() if value != ""}
     ports.log(
         EVENT,
         level=level,

@@ -25,7 +25,7 @@ from shared.ports import Ports, Work
 from shared.settings import Settings
 
 # By then the next batch, if there is one, waits for its database: time for what nobody waits for.
-BREATH_S = 0.015
+BREATH_S = 0.012
 
 
 async def answer_tick(controller: Any, env: Any, worker: Worker) -> None:

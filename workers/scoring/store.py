@@ -124,7 +124,8 @@ def score_contacts(
     db: Database, versions: Mapping[Key, int], replacements: Mapping[Key, Replacement], t: datetime
 ) -> Scored:
     """Score contacts whose entries are held. Their rows are written even if nothing changed."""
-    said = [replacements.get(key, Replacement()) for key in versions]
+    nothing = Replacement()
+    said = [replacements.get(key, nothing) for key in versions]
     [row] = db.rows(
         SQL["score_contacts"],
         organization_ids=[organization_id for organization_id, _ in versions],

@@ -54,23 +54,24 @@ class CalculateScore(Message):
 
 async def calculate_score(messages: Sequence[CalculateScore], ports: Ports) -> list[Done | Dead]:
     """Score the contacts of a batch, in two statements; of two contexts the last holds."""
-    contexts = {message.data.key: message.data.context or Context() for message in messages}
+    contexts = {message.data.key: message.data.context for message in messages}
     versions = store.request_contacts(ports.db, list(contexts))
-    replacements = {key: contexts[key].replacement() for key in versions}
+    replacements = {key: said.replacement() for key, said in contexts.items() if said is not None}
     store.score_contacts(ports.db, versions, replacements, ports.clock())
     return _outcomes(messages, versions)
 
 
 def _outcomes(messages: Sequence[CalculateScore], known: dict[Key, int]) -> list[Done | Dead]:
-    counted: set[Key] = set()
+    uncounted = dict.fromkeys(known, 1)
     outcomes: list[Done | Dead] = []
     for contact in (message.data for message in messages):
-        if contact.key not in known:
+        key = contact.key
+        rows = uncounted.get(key)
+        if rows is None:
             text = f"organisation {contact.organization_id} has no contact {contact.contact_id}"
             outcomes.append(Dead("unknown_contact", "UnknownContact", text))
             continue
-        rows = 0 if contact.key in counted else 1
-        counted.add(contact.key)
+        uncounted[key] = 0
         outcomes.append(Done(rows, rows, str(contact.organization_id)))
     return outcomes
 
