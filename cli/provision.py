@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
+from cli.checks.topology import ORIGIN_CONNECTIONS
 from cli.output import Refusal, console, print_json
 from cli.remote.api import BASE_URL, VendorApi, VendorRefused
 from cli.workers import workers
@@ -23,9 +24,6 @@ CONFIG = ROOT / "wrangler.toml"
 # The longest that the vendor keeps a message: a dead letter outlasts a fortnight without Postgres.
 DEAD_LETTER_RETENTION_S = 1_209_600
 HYPERDRIVE = "mauntic"
-# Above what all consumers together hold in transactions (max_concurrency, twice where they run
-# shards), below what Postgres has to give.
-ORIGIN_CONNECTIONS = 60
 ALERT_SECRET = "ALERT_WEBHOOK_URL"
 
 

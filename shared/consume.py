@@ -21,7 +21,7 @@ from shared.errors import LeaseLost, ServerBusy, Unanswerable, error_class, is_r
 from shared.jobs import Job, Worker
 from shared.lanes import side_by_side
 from shared.letters import Letter, error_text, read
-from shared.messages import Shard, WindowMessage
+from shared.messages import WindowMessage
 from shared.metrics import Metric
 from shared.outcome import Dead, Done, Outcome, RetryIn, Sharded
 from shared.ports import Ports
@@ -58,8 +58,8 @@ async def consume(batch: Batch, worker: Worker, ports: Ports) -> None:
                 letters.append(letter)
             else:
                 await settle(delivery, None, letter, ports.clock(), worker, ports, invocation)
-        for group in _groups(letters):
-            if _shard(group[0]):
+        for group in _grouped(letters, _company):
+            if _shard_key(group[0]):
                 await _answer_shards(group, worker, ports, invocation)
             else:
                 await _answer(group, worker, ports, invocation)
@@ -85,17 +85,13 @@ async def _wind_up(
         ports.flush()
 
 
-def _groups(letters: Iterable[Letter]) -> list[list[Letter]]:
-    """The letters of a job that takes lists together, and the shards of a window; others alone."""
-
-    def company(letter: Letter) -> object:
-        if letter.job.batch:
-            return letter.job.type
-        if _shard(letter):
-            return letter.job.type, letter.message.scheduled_for
-        return id(letter)
-
-    return _grouped(letters, company)
+def _company(letter: Letter) -> object:
+    """A job that takes lists has its letters together, a window its shards; others are alone."""
+    if letter.job.batch:
+        return letter.job.type
+    if _shard_key(letter):
+        return letter.job.type, letter.message.scheduled_for
+    return id(letter)
 
 
 def _grouped(letters: Iterable[Letter], key: Callable[[Letter], object]) -> list[list[Letter]]:
@@ -105,8 +101,10 @@ def _grouped(letters: Iterable[Letter], key: Callable[[Letter], object]) -> list
     return list(groups.values())
 
 
-def _shard(letter: Letter) -> Shard | None:
-    return letter.message.shard if isinstance(letter.message, WindowMessage) else None
+def _shard_key(letter: Letter) -> str:
+    """Its shard's name in the ledger, for example `2/4`; empty for what is no shard."""
+    shard = letter.message.shard if isinstance(letter.message, WindowMessage) else None
+    return shard.key if shard else ""
 
 
 async def _answer_shards(
@@ -119,7 +117,7 @@ async def _answer_shards(
             await _answer([letter], worker, own, invocation)
             invocation.report(own)  # others may take their time
 
-    await side_by_side(_grouped(group, lambda one: getattr(_shard(one), "key", "")), answer, ports)
+    await side_by_side(_grouped(group, _shard_key), answer, ports)
 
 
 async def _answer(

@@ -13,11 +13,11 @@ from contextlib import closing
 from dataclasses import replace
 from typing import TypeVar
 
-from shared.errors import DatabaseUnreachable
+from shared.errors import DatabaseError, DatabaseUnreachable
 from shared.ports import Database, Ports
 
 # An invocation may hold six connections open, but all of them share the database's hundred:
-# see ORIGIN_CONNECTIONS in cli/provision.py.
+# see ORIGIN_CONNECTIONS in cli/checks/topology.py.
 # https://developers.cloudflare.com/workers/platform/limits/#simultaneous-open-connections
 LANES_MAX = 2
 
@@ -44,7 +44,7 @@ async def side_by_side(
         with closing(connect()) as db:
             try:
                 db.open()
-            except DatabaseUnreachable:
+            except (DatabaseUnreachable, DatabaseError):
                 return  # before it takes any work: that is the first lane's, then
             await lane(replace(ports, db=db))
 

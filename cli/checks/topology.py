@@ -25,8 +25,9 @@ CONSUMER_LIMITS = {
     "max_concurrency": (1, 250),
 }
 CPU_MS_MAX = 300_000
-# Hyperdrive keeps about a hundred connections to the database; every consumer at work holds one.
-CONNECTIONS_MAX = 60
+# What Hyperdrive may open to the database: above what all consumers together hold in transactions
+# (max_concurrency, twice where they run shards), below what Postgres has to give.
+ORIGIN_CONNECTIONS = 60
 DATASET = "mauntic_queue_metrics"
 BUCKETS = {"WARMUP_R2": "mauntic-warmup-counters"}
 SECRETS = ("ALERT_WEBHOOK_URL",)
@@ -160,7 +161,7 @@ def _of_queues(envs: Table) -> Iterator[Problem]:
             yield Problem(AREA, queue, f"a queue has one consumer, this one {' and '.join(owners)}")
     for queue in sorted(senders.keys() - takers.keys()):
         yield Problem(AREA, queue, f"{senders[queue]} sends to it, and nobody consumes it")
-    if connections > CONNECTIONS_MAX:
+    if connections > ORIGIN_CONNECTIONS:
         sentence = f"consumers at work would hold {connections} connections and exhaust Hyperdrive"
         yield Problem(AREA, "max_concurrency", sentence)
 

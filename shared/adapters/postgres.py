@@ -70,7 +70,8 @@ class Postgres:
         self._in_transaction = False
 
     def open(self) -> None:
-        self._open()
+        with _translated():
+            self._open()
 
     def close(self) -> None:
         connection, self._connection = self._connection, None

@@ -11,6 +11,7 @@ import pytest
 
 from analytics.worker import WORKER
 from cli import provision
+from cli.checks.topology import ORIGIN_CONNECTIONS
 from cli.output import Refusal
 from local.runtime import ROOT
 from tests.cli import vendor as vendors
@@ -166,11 +167,11 @@ def test_all_consumers_together_stay_below_the_connections_that_hyperdrive_may_o
         one["max_concurrency"] * (shards_at_once if "dead_letter_queue" in one else 1)
         for one in consumers
     ]
-    assert sum(most) == 42 < provision.ORIGIN_CONNECTIONS
+    assert sum(most) == 42 < ORIGIN_CONNECTIONS
 
 
 def test_the_local_pool_is_as_large_as_the_one_that_is_asked_for() -> None:
     [size] = re.findall(
         r"^const ORIGIN_CONNECTIONS = (\d+);", (ROOT / "local" / "hyperdrive.mjs").read_text(), re.M
     )
-    assert int(size) == provision.ORIGIN_CONNECTIONS
+    assert int(size) == ORIGIN_CONNECTIONS

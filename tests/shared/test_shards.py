@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pg8000.exceptions import DatabaseError as ServerSaysNo
 
 from local.database_url import connect
 from shared import ledger
@@ -229,9 +230,14 @@ def test_a_shard_that_comes_twice_in_a_batch_is_run_once(database: str) -> None:
     assert set(runs(database).values()) == {"succeeded"}
 
 
-def test_a_database_that_takes_no_second_connection_has_the_first_do_it_all(database: str) -> None:
+@pytest.mark.parametrize(
+    "refusal", [OSError("too many"), ServerSaysNo({"C": "53300", "M": "too many clients already"})]
+)
+def test_a_database_that_takes_no_second_connection_has_the_first_do_it_all(
+    database: str, refusal: Exception
+) -> None:
     def refused() -> Any:
-        raise OSError("too many")
+        raise refusal
 
     outside = world(database)
     bodies = split(outside)

@@ -1,22 +1,14 @@
 """The counts agree with the broker on every way that a message can take."""
 
 import json
-import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from tests.e2e.system import until
 from tests.local.runtime.harness import Server
 
 pytestmark = pytest.mark.e2e
-
-
-def until(condition: Callable[[], bool], timeout_s: float = 10) -> None:
-    end = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < end, "it did not come to pass"
-        time.sleep(0.02)
 
 
 EMPTY = {"waiting": 0, "delayed": 0, "inFlight": 0}
