@@ -23,13 +23,15 @@ HOURLY, DAILY = "analytics.aggregate-hourly", "analytics.generate-daily-reports"
 
 @dataclass(frozen=True)
 class Survey:
-    """What a run of an hour has to do: `hours` to recount besides its own, `days` to write, whether
-    late events are to be booked, and how many events it reads, its own hour's and all."""
+    """What a run of an hour has to do: `hours` to recount besides its own, `days` to write and which
+    of them nobody has booked, whether late events are to be booked, and how many events it reads,
+    its own hour's and all."""
 
     own_events: int
     has_late: bool
     hours: list[datetime]
     days: list[date]
+    unbegun: list[date]
     events: int
 
 
@@ -99,7 +101,8 @@ def book_hour(
 ) -> Booked:
     """Book the events of an hour, and late ones, into their days. Any number of times.
 
-    `anew` trusts no cell of the hour, not even where its events are the ones that were booked.
+    `anew` trusts nothing that is there: no cell of the hour, not even where its events are the ones
+    that were booked, and no row of a day that has no cell.
     """
     survey = survey or survey_hour(db, window, shard)
     lock_days(db, HOURLY, survey.days, window, shard)
@@ -111,7 +114,8 @@ def book_hour(
         cells += _book_changes(db, window, hours, survey.days, shard, anew)
     if fresh["is_fresh"]:
         cells += _book_fresh_hour(db, window, survey, shard)
-    [done] = db.rows(SQL["set_days"], start=window.start, days=survey.days, **bounds(shard))
+    days = {"days": survey.days, "cleared": survey.days if anew else survey.unbegun}
+    [done] = db.rows(SQL["set_days"], start=window.start, **days, **bounds(shard))
     return Booked(done["rows_read"], cells + done["rows_written"], _texts(done["refused"]))
 
 
@@ -203,12 +207,16 @@ def lock_days(
     The shards of one window share its days; where another window has cut in they too go one by one.
     """
     if shard is None or not _share_days(db, job_type, days, str(window)):
-        db.execute(SQL["take_days"], job_type=job_type, days=days, shared_by=None)
+        _take_days(db, job_type, days, is_shard=shard is not None)
 
 
-def leave_days_to_shards(db: Database, job_type: str, days: list[date], window: Window) -> None:
-    """Have the days locked once more by the window, for all of its shards."""
-    db.execute(SQL["take_days"], job_type=job_type, days=days, shared_by=str(window))
+def leave_days_to_shards(
+    db: Database, job_type: str, days: list[date], window: Window, unbegun: Sequence[date] = ()
+) -> None:
+    """Have the days locked once more by the window, for all of its shards. Until those are done,
+    `unbegun` count as unbooked for every run."""
+    split = {"shared_by": str(window), "begun_by": window.start, "unbegun": list(unbegun)}
+    _take_days(db, job_type, days, **split)
 
 
 def days_of(*spans: Window) -> list[date]:
@@ -218,6 +226,11 @@ def days_of(*spans: Window) -> list[date]:
         first, last = span.start.date(), (span.end - timedelta(microseconds=1)).date()
         days.update(first + timedelta(days=n) for n in range((last - first).days + 1))
     return sorted(days)
+
+
+def _take_days(db: Database, job_type: str, days: list[date], **split: Any) -> None:
+    whole = {"is_shard": False, "shared_by": None, "begun_by": None, "unbegun": []}
+    db.execute(SQL["take_days"], job_type=job_type, days=days, **(whole | split))
 
 
 def _share_days(db: Database, job_type: str, days: list[date], shared_by: str) -> bool:

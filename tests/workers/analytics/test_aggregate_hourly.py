@@ -103,6 +103,34 @@ def test_a_bucket_that_lost_its_last_event_becomes_zero(warehouse: Warehouse) ->
     assert (row["count"], row["unique_count"]) == (0, 0)
 
 
+@pytest.mark.parametrize("anew", [False, True])
+def test_a_row_from_before_that_no_event_bears_out_becomes_zero(
+    warehouse: Warehouse, anew: bool
+) -> None:
+    """As soon as its day is booked for the first time, else by a backfill; a month's row stays."""
+
+    def adopt() -> None:
+        for kind, day in (("email_sent", "2026-03-10"), ("monthly:email_sent", "2026-03-10")):
+            warehouse.db.execute(
+                "insert into analytics.event_aggregates"
+                " (organization_id, date, event_type, count, unique_count)"
+                " values (:organization, :day, :kind, 5, 4)",
+                organization=org(1), day=day, kind=kind,
+            )  # fmt: skip
+
+    if not anew:
+        adopt()
+    warehouse.add(1, 1, "email_opened", at(9.5))
+    warehouse.run(hour_window(9))
+    if anew:
+        adopt()
+        warehouse.run(hour_window(9))
+        assert (str(org(1)), "2026-03-10", "email_sent") in warehouse.rollups()
+        warehouse.run(hour_window(9), anew=True)
+    month = {(str(org(1)), "2026-03-10", "monthly:email_sent"): (5, 4)}
+    assert warehouse.rollups() == warehouse.counted() | month
+
+
 def test_a_deleted_first_visit_moves_to_the_later_hour(warehouse: Warehouse) -> None:
     gone = warehouse.add(1, 1, "email_opened", at(9.5))
     warehouse.add(1, 2, "email_opened", at(9.6))

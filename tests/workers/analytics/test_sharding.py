@@ -8,10 +8,11 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
+from unittest import mock
 from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from analytics import sharding, store
@@ -216,3 +217,36 @@ def assert_rows_are_right(history: History) -> None:
         )
         for r in rows
     }  # fmt: skip
+
+
+@settings(
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(targets=st.lists(st.sampled_from([3, 6, 10**6]), min_size=3, max_size=3), data=st.data())
+def test_an_unbooked_day_is_booked_whole_by_shards_and_windows_in_any_order(
+    history: History, targets: list[int], data: st.DataObject
+) -> None:
+    """Another hour comes between the shards that book a day for the first time."""
+    history.clear("hourly_cells", "event_aggregates", "locked_days")
+    history.db.execute("delete from ops.job_runs")
+    for organization in range(1, 5):
+        for contact, hour in ((1, 1.5), (2, 6.5), (1, 7.5), (3, 8.5), (1, 9.5)):
+            history.add(organization, contact, "email_opened", None, DAY + timedelta(hours=hour))
+    world = World(history.url, now=datetime(2026, 3, 10, 10, 0, 5, tzinfo=UTC))
+    waiting: list[dict[str, Any]] = [
+        {"type": "analytics.aggregate-hourly", "scheduledFor": f"2026-03-10T{hour:02}:00:00Z"}
+        for hour in (8, 9, 10)
+    ]
+    count = 0
+    while waiting:
+        body = waiting.pop(data.draw(st.integers(0, len(waiting) - 1)))
+        target = targets[count % 3]
+        with mock.patch.object(sharding, "SHARD_EVENTS_TARGET", target):
+            answer = asyncio.run(deliver(world, body, f"m{count}")).answer
+        assert answer == "ack"
+        waiting += world.queue.sent
+        world.queue.sent = []
+        count += 1
+    rows = history.all("analytics.event_aggregates")
+    found = {row["organization_id"].int: (row["count"], row["unique_count"]) for row in rows}
+    assert found == {organization: (5, 3) for organization in range(1, 5)}

@@ -70,9 +70,11 @@ class Warehouse:
         del self.events[event_id]
         self.db.execute("delete from analytics.contact_activity where id = :id", id=event_id)
 
-    def run(self, window: Window, shard: Shard | None = None) -> store.Booked:
+    def run(
+        self, window: Window, shard: Shard | None = None, anew: bool = False
+    ) -> store.Booked:
         with self.db.transaction():
-            return store.book_hour(self.db, window, shard=shard)
+            return store.book_hour(self.db, window, shard=shard, anew=anew)
 
     def rollups(self) -> Rollups:
         rows = self.db.rows("select * from analytics.event_aggregates where count > 0")

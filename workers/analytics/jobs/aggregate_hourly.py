@@ -22,7 +22,7 @@ async def aggregate_hourly(run: Run) -> Done | Sharded:
     db = run.ports.db
     survey = store.survey_hour(db, run.window, run.shard)
     if run.shard is None and (shards := sharding.plan(store.hour_sizes(db, run.window, survey))):
-        store.leave_days_to_shards(db, store.HOURLY, survey.days, run.window)
+        store.leave_days_to_shards(db, store.HOURLY, survey.days, run.window, survey.unbegun)
         return Sharded(shards)
     anew = run.trigger == "backfill"  # somebody has seen a difference
     booked = store.book_hour(db, run.window, survey, run.shard, anew)

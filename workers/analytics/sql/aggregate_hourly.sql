@@ -204,8 +204,8 @@ where (known.count, known.first_seen, known.fingerprint)
 
 -- name: set_days
 -- The rows of :days are the sums of their cells: set, never added to, and not written where they would
--- not change. Also how many events the run's own cells hold, and which tenants send types in our
--- reserved form.
+-- not change. Those of :cleared that have no cell, from before there were cells, are 0. Also how many
+-- events the run's own cells hold, and which tenants send types in our reserved form.
 with sums as materialized (
     select organization_id, cell.date, event_type, sum(count) as count, sum(first_seen) as first_seen,
         sum(count) filter (where hour = :start or booked_in = :start) as own_count
@@ -216,12 +216,24 @@ with sums as materialized (
 -- include: within_shard
     group by organization_id, cell.date, event_type
 ),
+orphans as (
+    select organization_id, date, event_type
+    from analytics.event_aggregates
+    where date = any(cast(:cleared as date[])) and
+-- include: within_shard
+    except
+    select organization_id, date, event_type from sums
+),
 written as (
     insert into analytics.event_aggregates as known (
         organization_id, date, event_type, count, unique_count, updated_at
     )
     select organization_id, date, event_type, count, first_seen, now()
-    from sums
+    from (
+        select organization_id, date, event_type, count, first_seen from sums
+        union all
+        select organization_id, date, event_type, 0, 0 from orphans
+    ) as day
     where event_type not like 'monthly:%'
     on conflict (organization_id, date, event_type) do update set
         count = excluded.count,

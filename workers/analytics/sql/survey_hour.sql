@@ -2,7 +2,8 @@
 -- What the run of the window [:start, :until) has to do beside its own hour: whether late events were
 -- ingested in it, or have cells of it; `hours` to recount, of days that nobody has booked yet, and
 -- those with events that were committed after the run of the hour before, whose they were, had looked;
--- and how many events all that is, counted no further than :most. `days` are those that it writes.
+-- and how many events all that is, counted no further than :most. `days` are those that it writes,
+-- `unbegun` those of them that nobody has booked.
 with own as (
     select count(*) as count
     from analytics.contact_activity
@@ -68,8 +69,8 @@ moved as (
     group by hour
     having sum(count) <> 0
 ),
--- Days without any cell: ours, or of late events, whosever. All shards book such a day at once, lest
--- it count as begun with what one of them has of it.
+-- Days that are not booked: ours, or of late events, whosever. They have no cell, or a split window
+-- begins them and is not done. All shards book such a day at once.
 unbegun as materialized (
     select date, midnight
     from (
@@ -84,6 +85,12 @@ unbegun as materialized (
         select 1 from analytics.hourly_cells
         where hour >= midnight and hour < midnight + interval '1 day' and
 -- include: within_shard
+    ) or exists (
+        select 1
+        from analytics.locked_days
+        join ops.job_runs using (job_type)
+        where job_type = :job_type and locked_days.date = day.date
+            and window_start = begun_by and shard = '' and status <> 'succeeded'
     )
 ),
 hours as materialized (
@@ -113,6 +120,7 @@ select own.count as own_events,
     exists (select 1 from late) or exists (select 1 from known_late) as has_late,
     array(select distinct hour from hours order by hour) as hours,
     array(select date from days order by date) as days,
+    array(select date from unbegun) as unbegun,
     own.count + (
         select count(*)
         from (
