@@ -27,11 +27,12 @@ SOURCES = [str(UUID(int=7)), str(UUID(int=8)).upper(), "not a campaign", None]
 EVENTS_A_DAY = 14
 EARLIER = 25
 LATE, LATE_MAX_H = 0.3, 30
+OPEN, OPEN_MAX_H = 0.05, 20  # transactions that stay open: the run a day later looks once more
 
 
 @dataclass(frozen=True)
 class Event:
-    """`visible_at` is when its insertion commits: a moment after it says it was ingested."""
+    """`visible_at` is when its insertion commits: mostly a moment after it says it was ingested."""
 
     id: UUID
     organization_id: UUID
@@ -101,17 +102,19 @@ class History:
 def _event(rng: Random, history: History) -> Event:
     span = (history.end - history.start).total_seconds()
     occurred = history.start + timedelta(seconds=rng.uniform(0, span))
+    # Ingested, and found, within the month it belongs to: the month's row is set on its 1st day.
+    next_month = (occurred.replace(day=1) + timedelta(days=32)).replace(
+        day=1, hour=0, minute=0, second=0, microsecond=0
+    )
     if rng.random() < LATE:
-        # Ingested within the month it belongs to: the month's row is set on its 1st day.
-        next_month = (occurred.replace(day=1) + timedelta(days=32)).replace(
-            day=1, hour=0, minute=0, second=0, microsecond=0
-        )
         latest = min(occurred + timedelta(hours=LATE_MAX_H), history.end, next_month)
         created = occurred + rng.random() * (latest - occurred) * 0.999
         visible = created
     else:
         created = occurred
         visible = occurred + timedelta(seconds=rng.choice([0, 0, 1, 20, 90]))
+    if rng.random() < OPEN and created + timedelta(hours=25) < min(next_month, history.end):
+        visible = created + timedelta(hours=rng.uniform(0, OPEN_MAX_H))
     return Event(
         UUID(int=rng.getrandbits(128)),
         rng.choice(ORGANIZATIONS),

@@ -162,14 +162,29 @@ def test_also_where_the_hour_or_its_whole_day_had_no_event(
         warehouse.run(hour_window(13))
     for hour in (22, 23):
         warehouse.run(hour_window(hour))
-    warehouse.db.execute(
-        "insert into ops.job_runs"
-        " (job_type, window_start, window_end, status, trigger, scheduled_for)"
-        " values ('analytics.aggregate-hourly', :start, :end, 'succeeded', 'cron', :end)",
-        start=at(23), end=at(24),
-    )  # fmt: skip
+    warehouse.note(hour_window(23))
     warehouse.add(1, 2, "email_opened", at(23.99))  # visible only now
     warehouse.run(hour_window(24))
+    assert warehouse.rollups() == warehouse.counted()
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_events_committed_within_a_day_of_their_ingestion_are_found(
+    warehouse: Warehouse, late: bool
+) -> None:
+    """A transaction that was open for hours: the run a day after theirs looks once more."""
+    warehouse.add(1, 1, "email_opened", at(9.1))
+    warehouse.add(1, 1, "email_opened", at(-20))
+    for hour in range(-24, 33):
+        warehouse.run(hour_window(hour))
+        warehouse.note(hour_window(hour))
+    created = at(9.9)  # by its own clock, visible only now
+    warehouse.add(1, 2, "email_opened", at(-20) if late else at(9.5), created)
+    gone = warehouse.add(1, 3, "email_opened", at(9.6))
+    warehouse.run(hour_window(33))
+    assert warehouse.rollups() == warehouse.counted()
+    warehouse.delete(gone)
+    warehouse.run(hour_window(33))
     assert warehouse.rollups() == warehouse.counted()
 
 

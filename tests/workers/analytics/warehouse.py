@@ -76,6 +76,15 @@ class Warehouse:
         with self.db.transaction():
             return store.book_hour(self.db, window, shard=shard, anew=anew)
 
+    def note(self, window: Window) -> None:
+        """In the ledger: the window has been run."""
+        self.db.execute(
+            "insert into ops.job_runs"
+            " (job_type, window_start, window_end, status, trigger, scheduled_for)"
+            " values (:job_type, :start, :end, 'succeeded', 'cron', :end)",
+            job_type=store.HOURLY, start=window.start, end=window.end,
+        )  # fmt: skip
+
     def rollups(self) -> Rollups:
         rows = self.db.rows("select * from analytics.event_aggregates where count > 0")
         return {

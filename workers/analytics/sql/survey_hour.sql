@@ -1,7 +1,8 @@
 -- name: survey_hour
 -- What the run of the window [:start, :until) has to do beside its own hour: whether late events were
 -- ingested in it, or have cells of it; `hours` to recount, of days that nobody has booked yet, and
--- those with events that were committed after the run of the hour before, whose they were, had looked;
+-- those with events that were committed after the runs of the hour before and of a day ago, whose they
+-- were, had looked;
 -- and how many events all that is, counted no further than :most. `days` are those that it writes,
 -- `unbegun` those of them that nobody has booked.
 with own as (
@@ -10,14 +11,37 @@ with own as (
     where occurred_at >= :start and occurred_at < :until and
 -- include: within_shard
 ),
--- The late events of two runs, ours and the one before: read once, by their own index.
+-- Runs to look at again, for what was committed after they had looked: that of the hour before and
+-- that of a day ago, if they are done. Where there was no cell in a day, only the ledger tells an
+-- hour that was booked and had no event from one that nobody booked.
+checked as materialized (
+    select run
+    from (
+        select cast(:start as timestamptz) - interval '1 hour' as run, exists (
+                select 1 from analytics.hourly_cells
+                where hour >= cast(:start as timestamptz) - interval '1 day' and hour < :start
+            ) as is_booked
+        union all
+        select cast(:start as timestamptz) - interval '1 day', false
+    ) as earlier
+    where is_booked or exists (
+        select 1 from ops.job_runs
+        where job_type = :job_type and shard = '' and status = 'succeeded' and window_start = run
+    )
+),
+-- The late events of those runs and of ours: read once, by their own index.
 lately as materialized (
     select organization_id, event_type, occurred_at, created_at
-    from analytics.contact_activity
-    where
+    from (select run from checked union all select :start) as runs
+    cross join lateral (
+        select organization_id, event_type, occurred_at, created_at
+        from analytics.contact_activity
+        where
 -- include: is_late
-        and created_at >= cast(:start as timestamptz) - interval '1 hour' and created_at < :until
-        and occurred_at < :start and isfinite(occurred_at)
+            and created_at >= run and created_at < run + interval '1 hour'
+            and occurred_at < :start and isfinite(occurred_at)
+        offset 0
+    ) as event
 ),
 late as (
     select occurred_at
@@ -31,41 +55,35 @@ known_late as (
     where booked_in = :start and booked_in > hour and count > 0 and
 -- include: within_shard
 ),
--- What the run of the hour before should have booked, less what it has: its own hour and the late
--- events of others. Those of its hour that are late for it are ours to book. Where there was
--- no cell in a day, the ledger knows whether it was booked, and had none, or never was.
+-- What those runs should have booked, less what they have: their own hours and the late events of
+-- others. Those of their hours that are late for them and come in ours are ours to book.
 moved as (
     select hour
     from (
-        select cast(:start as timestamptz) - interval '1 hour' as hour, count(*) as count
-        from analytics.contact_activity
-        where occurred_at >= cast(:start as timestamptz) - interval '1 hour' and occurred_at < :start and
+        select run as hour, own.count
+        from checked
+        cross join lateral (
+            select count(*) as count
+            from analytics.contact_activity
+            where occurred_at >= run and occurred_at < run + interval '1 hour' and
 -- include: within_shard
+        ) as own
         union all
         select analytics.hour_of(occurred_at), case when created_at < :start then 1 else -1 end
         from lately
-        where (created_at < :start or occurred_at >= cast(:start as timestamptz) - interval '1 hour') and
+        where (created_at < :start or analytics.hour_of(occurred_at) in (select run from checked)) and
 -- include: within_shard
         union all
         select hour, -count
         from analytics.hourly_cells
-        where hour = cast(:start as timestamptz) - interval '1 hour' and booked_in <> :start and
+        where hour = any(array(select run from checked)) and booked_in <> :start and
 -- include: within_shard
         union all
         select hour, -count
         from analytics.hourly_cells
-        where booked_in = cast(:start as timestamptz) - interval '1 hour' and booked_in > hour and
+        where booked_in = any(array(select run from checked)) and booked_in > hour and
 -- include: within_shard
     ) as balance
-    where exists (
-            select 1 from analytics.hourly_cells
-            where hour >= cast(:start as timestamptz) - interval '1 day' and hour < :start
-        )
-        or exists (
-            select 1 from ops.job_runs
-            where job_type = :job_type and shard = '' and status = 'succeeded'
-                and window_start = cast(:start as timestamptz) - interval '1 hour'
-        )
     group by hour
     having sum(count) <> 0
 ),
