@@ -10,8 +10,8 @@ from uuid import UUID
 
 from cli.output import Refusal
 from scoring.domain.score import (
+    CATEGORY_OF,
     ENGAGEMENT_SPAN,
-    FACTORS,
     Contact,
     Event,
     FactorConfig,
@@ -41,13 +41,11 @@ class Explanation:
 
     def factors(self) -> list[Row]:
         """Each factor of fit and engagement with its points."""
-        components = self.score.components
-        fit = [name for name in components if _category(name) == "fit"]
-        engagement = [name for name in components if _category(name) == "engagement"]
-        named = [("fit", name) for name in fit] + [("engagement", name) for name in engagement]
+        points = self.score.components
         return [
-            {"category": category, "factor": name, "points": components[name]}
-            for category, name in named
+            {"category": category, "factor": name, "points": points[name]}
+            for name, category in CATEGORY_OF.items()
+            if name in points
         ]
 
     def signals(self) -> list[Row]:
@@ -157,14 +155,6 @@ def _settings(db: Database, organization_id: UUID) -> Settings:
             for row in signals
         },
     )
-
-
-def _category(component: str) -> str | None:
-    """The category of a component; a component may be a level's whole."""
-    for category in ("fit", "engagement"):
-        if any(name == component or name.startswith(f"{component}_") for name in FACTORS[category]):
-            return category
-    return None
 
 
 def _number(value: Any) -> float | None:

@@ -23,9 +23,9 @@ HOURLY, DAILY = "analytics.aggregate-hourly", "analytics.generate-daily-reports"
 
 @dataclass(frozen=True)
 class Survey:
-    """What a run of an hour has to do: `hours` to recount besides its own, `days` to write and which
-    of them nobody has booked, whether late events are to be booked, and how many events it reads,
-    its own hour's and all."""
+    """What a run of an hour has to do: `hours` to recount besides its own, `days` to write, those
+    of them that nobody has booked, whether late events are to be booked, and how many events it
+    reads, its own hour's and all."""
 
     own_events: int
     has_late: bool
@@ -229,7 +229,7 @@ def days_of(*spans: Window) -> list[date]:
 
 
 def _take_days(db: Database, job_type: str, days: list[date], **split: Any) -> None:
-    whole = {"is_shard": False, "shared_by": None, "begun_by": None, "unbegun": []}
+    whole: dict[str, Any] = {"is_shard": False, "shared_by": None, "begun_by": None, "unbegun": []}
     db.execute(SQL["take_days"], job_type=job_type, days=days, **(whole | split))
 
 

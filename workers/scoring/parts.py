@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
@@ -76,8 +75,9 @@ def cut(
             shared.append(Part(first, start))
             first, rows = start, 0
         if noisy:
-            first = _after(load.organization_id)
-            own += _own_parts(load.organization_id, cuts_of(load.organization_id), first)
+            end = _after(load.organization_id)
+            own += _own_parts(load.organization_id, cuts_of(load.organization_id), end)
+            first = end or start
         else:
             rows += load.count
     if rows:
@@ -85,14 +85,16 @@ def cut(
     return shared + own
 
 
-def _own_parts(organization_id: UUID, cuts: Sequence[UUID], end: Key) -> list[Part]:
-    keys = [(organization_id, NOBODY), *((organization_id, contact) for contact in cuts[1:]), end]
-    return [Part(first, until) for first, until in pairwise(keys)]
+def _own_parts(organization_id: UUID, cuts: Sequence[UUID], end: Key | None) -> list[Part]:
+    firsts = [(organization_id, NOBODY), *((organization_id, contact) for contact in cuts[1:])]
+    return [Part(first, until) for first, until in zip(firsts, [*firsts[1:], end], strict=True)]
 
 
-def _after(organization_id: UUID) -> Key:
-    """The first key behind an organisation; behind the last of all there is nothing."""
-    return (UUID(int=min(organization_id.int + 1, 2**128 - 1)), NOBODY)
+def _after(organization_id: UUID) -> Key | None:
+    """The first key behind an organisation; None behind the last of all."""
+    return (
+        None if organization_id.int == 2**128 - 1 else (UUID(int=organization_id.int + 1), NOBODY)
+    )
 
 
 def shards(parts: Sequence[Part]) -> tuple[dict[str, Any], ...]:

@@ -17,6 +17,9 @@ SQL = SqlBlocks(Path(__file__).parent / "sql")
 # A shard may have grown since it was counted; what is beyond this waits for the next run.
 ROWS_MAX = 2 * SHARD_ROWS
 ALERTS_MAX = 100_000  # a statement's
+# Whoever waits for a contact's entry while he holds others gives way to the platform's transactions
+# before the server's deadlock detector (1 s) looks for somebody to kill. The message comes again.
+PATIENCE = "800ms"
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,7 @@ def recompute_due(db: Database, part: Part, t: datetime) -> Scored:
     due = min(due_rows(db, part, t), ROWS_MAX)
     if due == 0:
         return Scored(0, 0)
+    db.execute(SQL["have_patience"], patience=PATIENCE)
     changed = db.execute(SQL["request_due"], **part.bounds(), t=t, rows=due)
     return Scored(due, _recompute(db, part, t, changed, reason="decay").rows_written)
 
@@ -114,6 +118,7 @@ def request_contacts(db: Database, keys: Sequence[Key]) -> dict[Key, int]:
     """Put contacts into the backlog and hold their entries: the versions of those that exist."""
     [row] = db.rows(
         SQL["request_contacts"],
+        patience=PATIENCE if len(keys) > 1 else "0",
         organization_ids=[organization_id for organization_id, _ in keys],
         contact_ids=[contact_id for _, contact_id in keys],
     )

@@ -249,4 +249,4 @@ def test_an_unbooked_day_is_booked_whole_by_shards_and_windows_in_any_order(
         count += 1
     rows = history.all("analytics.event_aggregates")
     found = {row["organization_id"].int: (row["count"], row["unique_count"]) for row in rows}
-    assert found == {organization: (5, 3) for organization in range(1, 5)}
+    assert found == dict.fromkeys(range(1, 5), (5, 3))

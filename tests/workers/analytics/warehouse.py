@@ -70,9 +70,7 @@ class Warehouse:
         del self.events[event_id]
         self.db.execute("delete from analytics.contact_activity where id = :id", id=event_id)
 
-    def run(
-        self, window: Window, shard: Shard | None = None, anew: bool = False
-    ) -> store.Booked:
+    def run(self, window: Window, shard: Shard | None = None, anew: bool = False) -> store.Booked:
         with self.db.transaction():
             return store.book_hour(self.db, window, shard=shard, anew=anew)
 

@@ -27,6 +27,12 @@ RUNS: dict[str, Callable[[Database, Part, datetime], store.Scored]] = {
 }
 
 
+@pytest.fixture(autouse=True)
+def all_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow machine may take its time until the first of two commits."""
+    monkeypatch.setattr(store, "PATIENCE", f"{WAIT_S}s")
+
+
 def populate(stage: Stage) -> None:
     """Everybody scored at noon; since then a third has changed, and time goes on for all."""
     for number, key in enumerate(PEOPLE):

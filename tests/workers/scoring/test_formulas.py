@@ -105,6 +105,25 @@ def test_the_five_largest_contribute() -> None:
     assert made.top_contributors == [("d", 9.5), ("b", 5.0), ("c", 5.0), ("g", 3.0), ("f", 2.0)]
 
 
+def test_a_signal_that_is_called_as_a_factor_is_told_beside_it(stage: Stage) -> None:
+    stage.add_contact((1, 1), email="a@b.example")
+    stage.add_signal((1, 1), Signal("has_email", NOON, 40, "step"))
+    stage.batch()
+    assert stage.row((1, 1))["top_contributors"] == [
+        {"factor": "intent:has_email", "points": 40},
+        {"factor": "has_email", "points": 10},
+    ]
+
+
+def test_settings_of_nobody_count_for_nobody_else(stage: Stage) -> None:
+    stage.set_factor(0, "fit", "has_email", FactorConfig(77))
+    stage.set_signal(0, "DEMO_REQUEST", SignalConfig(weight=99))
+    stage.add_contact((1, 1), email="a@b.example")
+    stage.add_signal((1, 1), Signal("DEMO_REQUEST", NOON, decay_model="step"))
+    stage.batch()
+    assert stage.row((1, 1))["total_score"] == 40
+
+
 def test_the_usual_points_are_those_of_the_table(stage: Stage) -> None:
     rows = stage.db.rows("select * from scoring.factors where points is not null")
     table = {(row["category"], row["factor"]): row["points"] for row in rows}
@@ -152,7 +171,9 @@ CUSTOM = (
     | ANYTHING
 )
 TEXT = st.sampled_from([None, "", " ", "a@b.example"])
-KINDS = st.sampled_from(["PRICING_PAGE", "DEMO_REQUEST", "EMAIL_OPEN", "HOMEMADE", "has_email"])
+KINDS = st.sampled_from(
+    ["PRICING_PAGE", "DEMO_REQUEST", "EMAIL_OPEN", "HOMEMADE", "has_email", "content_download"]
+)
 # Quarters of an hour hit the edges of decay; odd microseconds hit everything between.
 MOMENTS = st.builds(
     lambda quarters, odd: NOON - timedelta(minutes=15 * quarters, microseconds=odd),

@@ -329,6 +329,15 @@ def test_the_parts_hold_every_contact_once_and_the_quiet_come_first(
     assert noisy == sorted(noisy)
 
 
+def test_the_last_organisation_of_all_is_cut_like_any_other() -> None:
+    last, contacts = UUID(int=2**128 - 1), [UUID(int=n) for n in (1, 4, 7)]
+    assert cut([Load(last, 7)], lambda _: contacts, 3) == [
+        Part((last, NOBODY), (last, contacts[1])),
+        Part((last, contacts[1]), (last, contacts[2])),
+        Part((last, contacts[2]), None),
+    ]
+
+
 def test_a_part_survives_its_message() -> None:
     part = Part((org(1), person(1)), (org(2), NOBODY))
     [shard] = shards([part])

@@ -15,6 +15,7 @@ from scoring import store
 from scoring.domain.score import Event, FactorConfig, Signal, SignalConfig
 from scoring.store import Replacement
 from shared.adapters.postgres import Postgres
+from shared.errors import DatabaseError, is_retryable
 from tests.workers.scoring.stage import HOUR, NOON, Stage, org, person
 from tests.workers.scoring.test_formulas import EVENTS, SIGNALS
 
@@ -332,3 +333,78 @@ def test_the_same_score_that_will_change_sooner_is_looked_at_sooner(stage: Stage
     stage.batch()
     stage.decay(NOON + 4 * HOUR)
     assert stage.row((1, 1))["total_score"] == 29  # 30 · (1 − 4/168) = 29.3
+
+
+def test_the_same_score_of_other_signals_is_explained_anew(stage: Stage) -> None:
+    """Another signal, or the contact's own in place of what a message said, worth just as much."""
+    for contact in (1, 2):
+        stage.add_contact((1, contact))
+        kind = ("PRICING_PAGE", "DEMO_REQUEST")[contact - 1]
+        stage.add_signal((1, contact), Signal(kind, NOON, decay_model="step"))
+    key = (org(1), person(2))
+    versions = store.request_contacts(stage.db, [key])
+    store.score_contacts(stage.db, versions, {key: Replacement(intent=30)}, NOON)
+    stage.batch()
+    stage.db.execute(
+        "update scoring.intent_signals set signal_type = 'CONTACT_REQUEST' where contact_id = :id",
+        id=person(1),
+    )
+    stage.batch(NOON + HOUR)
+    said = [stage.row((1, contact))["top_contributors"] for contact in (1, 2)]
+    assert said == [
+        [{"factor": "CONTACT_REQUEST", "points": 20}],
+        [{"factor": "DEMO_REQUEST", "points": 30}],
+    ]
+
+
+@pytest.mark.parametrize("order", [("decay", "batch"), ("batch", "decay")])
+def test_contacts_dated_ahead_do_not_crowd_out_those_who_decay(
+    stage: Stage, order: tuple[str, str]
+) -> None:
+    """Who waits in the backlog for something dated tomorrow is not of SignalDecay's number."""
+    for contact in range(1, 6):
+        stage.add_contact((1, contact))
+        early = NOON - 49.5 * HOUR
+        stage.add_signal((1, contact), Signal("DEMO_REQUEST", early, None, "step", 100))
+        stage.add_event((1, contact), Event("email_opened", NOON + 24 * HOUR))
+        stage.add_contact((2, 100 + contact))
+        stage.add_signal((2, 100 + contact), Signal("DEMO_REQUEST", NOON, decay_hours=24))
+    stage.batch()
+    for hours in range(1, 6):
+        for kind in ("decay", "batch") if hours == 1 else order:
+            run(stage, kind, hours)
+        assert stage.numbers() == stage.expected_numbers(NOON + hours * HOUR)
+
+
+def test_whoever_was_looked_at_in_vain_is_not_looked_at_every_hour(stage: Stage) -> None:
+    """Activity grows old hour by hour, and enough of it remains."""
+    for contact in range(10):
+        stage.add_contact((1, contact))
+        for hours in range(60):
+            event = Event("email_opened", NOON - (715 - 12 * hours - contact) * HOUR)
+            stage.add_event((1, contact), event)
+    stage.batch()
+    looked_at = [stage.decay(NOON + hours * HOUR).rows_read for hours in range(1, 49)]
+    assert sum(looked_at[-24:]) <= 2 * 10 * 2  # each contact's oldest event leaves twice a day
+    assert stage.numbers() == stage.expected_numbers(NOON + 48 * HOUR)
+
+
+def test_a_run_that_holds_contacts_waits_for_no_transaction_of_the_platform(stage: Stage) -> None:
+    """It gives way before Postgres has to choose whom to kill; alone, a contact may wait."""
+    for contact in (1, 2):
+        stage.add_contact((1, contact))
+        stage.add_signal((1, contact), Signal("DEMO_REQUEST", NOON, decay_hours=24))
+    stage.batch()
+    both = [(org(1), person(1)), (org(1), person(2))]
+    writer = Postgres(lambda: connect(stage.url))
+    with closing(writer), writer.transaction():
+        writer.execute("update crm.contacts set email = 'a@b.example' where id = :id", id=person(2))
+        for attempt in (
+            lambda: stage.decay(NOON + 3 * HOUR),
+            lambda: store.request_contacts(stage.db, both),
+        ):
+            with pytest.raises(DatabaseError) as refused, stage.db.transaction():
+                attempt()
+            assert (refused.value.sqlstate, is_retryable(refused.value)) == ("55P03", True)
+        assert len(store.request_contacts(stage.db, both[:1])) == 1
+    assert stage.decay(NOON + 3 * HOUR).rows_written == 2

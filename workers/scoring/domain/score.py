@@ -48,6 +48,17 @@ FACTORS: Mapping[str, Mapping[str, int]] = {
     },
 }
 WHOLES = ("company_size", "seniority", "recent_activity")  # factors that have levels
+CATEGORY_OF = {
+    "fit": "fit",
+    "has_email": "fit",
+    "has_phone": "fit",
+    "has_direct_phone": "fit",
+    "company_size": "fit",
+    "seniority": "fit",
+    "engagement": "engagement",
+    "recent_activity": "engagement",
+    "content_download": "engagement",
+}  # of components that are no signal; the categories stand there where a message replaced them
 
 VISITS = frozenset({"email_opened", "email_clicked", "form_submitted", "page_visited"})
 DOWNLOAD = "content_download"
@@ -232,7 +243,11 @@ def _by_type(live: Iterable[Live]) -> dict[str, float]:
     sums: dict[str, float] = {}
     for one in live:
         sums[one.signal.type] = sums.get(one.signal.type, 0) + one.points
-    return {kind: floor(points * 100 + 0.5 + 1e-6) / 100 for kind, points in sums.items() if points}
+    return {
+        f"intent:{kind}" if kind in CATEGORY_OF else kind: floor(points * 100 + 0.5 + 1e-6) / 100
+        for kind, points in sums.items()
+        if points
+    }
 
 
 def _if(condition: bool, category: str, factor: str, settings: Settings) -> int:

@@ -33,9 +33,14 @@ with target as materialized (
 
 -- include: write
 
+-- name: have_patience
+-- How long to wait for a lock, until the end of the transaction.
+select set_config('lock_timeout', :patience, true)
+
 -- name: request_due
 -- Of the :rows contacts of a part whom SignalDecay has to look at, ask for those whose score has
--- changed by t through the passing of time alone.
+-- changed by t through the passing of time alone. The others need not be looked at again before their
+-- new moment; whose row is being written, or has been since, gets his from there.
 with target as materialized (
     select number, known.organization_id, known.contact_id, 0 as version, cast(:t as timestamptz) as t,
         null::integer as as_fit, null::integer as as_engagement, null::integer as as_intent
@@ -53,6 +58,23 @@ with target as materialized (
 ),
 
 -- include: score
+,
+
+postponed as (
+    update scoring.lead_scores as known set recheck_at = unmoved.recheck_at
+    from (
+        select scored.organization_id, scored.contact_id, scored.recheck_at
+        from scored
+        cross join lateral (
+            select from scoring.lead_scores as known
+            where known.organization_id = scored.organization_id and known.contact_id = scored.contact_id
+                and known.recheck_at = scored.known_recheck_at and known.scored_at <= scored.t
+            for update skip locked
+        ) as held
+        where not moved and scored.recheck_at > scored.known_recheck_at
+    ) as unmoved
+    where known.organization_id = unmoved.organization_id and known.contact_id = unmoved.contact_id
+)
 
 insert into scoring.recompute_backlog (organization_id, contact_id, reason)
 select organization_id, contact_id, 'decay'
@@ -63,10 +85,12 @@ on conflict (organization_id, contact_id) do update set version = excluded.versi
 
 -- name: request_contacts
 -- Ask for these contacts, as far as there are such, and hold their entries: pairs of a contact's place
--- in the list and its version. One value is read faster than a hundred rows.
+-- in the list and its version. One value is read faster than a hundred rows. :patience is set before
+-- the first entry is asked for: `order by` below has all contacts found by then.
 with asked as (
     select place, contact.organization_id, contact.id as contact_id
-    from unnest(cast(:organization_ids as uuid[]), cast(:contact_ids as uuid[]))
+    from (select set_config('lock_timeout', :patience, true)) as patience
+    cross join unnest(cast(:organization_ids as uuid[]), cast(:contact_ids as uuid[]))
         with ordinality as asked (organization_id, contact_id, place)
     join crm.contacts as contact on contact.id = asked.contact_id and contact.organization_id = asked.organization_id
 ),

@@ -5,7 +5,8 @@
 -- (null: nothing). Points are rounded half up, with a billionth to spare, so that the order in
 -- which a sum is added up cannot tip a half.
 
--- Whose settings an organisation goes by: its own, or nobody's, which all the others share.
+-- Whose settings an organisation goes by: its own, or nobody's, which all the others share. Nobody is
+-- the nil UUID; settings under that name count for no one.
 tenant as materialized (
     select organization_id,
         case when exists (
@@ -39,10 +40,10 @@ worth as materialized (
     from (select distinct settings_of from tenant) as settings
     cross join scoring.factors as factor
     left join scoring.scoring_configs as own
-        on own.organization_id = settings.settings_of
+        on own.organization_id = settings.settings_of and own.organization_id <> '00000000-0000-0000-0000-000000000000'
         and own.category = factor.category and own.factor = factor.factor
     left join scoring.scoring_configs as whole
-        on whole.organization_id = settings.settings_of
+        on whole.organization_id = settings.settings_of and whole.organization_id <> '00000000-0000-0000-0000-000000000000'
         and whole.category = factor.category and whole.factor = factor.part_of
 ),
 
@@ -77,6 +78,7 @@ kind as materialized (
     full join (
         select * from scoring.signal_configs
         where organization_id in (select settings_of from tenant)
+            and organization_id <> '00000000-0000-0000-0000-000000000000'
     ) as config
         on config.organization_id = usual.settings_of and config.signal_type = usual.factor
 ),
@@ -143,7 +145,13 @@ interest as (
     select number, sum(points) as points, bool_or(awaited) as awaited,
         sum(falling) as falling, sum(rising) as rising, min(jump) as jump,
         sum(points) + 0.5 + 1e-9 - floor(sum(points) + 0.5 + 1e-9) as above_step,
-        jsonb_object_agg(signal_type, floor(points * 100 + 0.5 + 1e-6) / 100) filter (where points <> 0) as by_type
+        jsonb_object_agg(
+            case when signal_type in (
+                'fit', 'has_email', 'has_phone', 'has_direct_phone', 'company_size', 'seniority',
+                'engagement', 'recent_activity', 'content_download'
+            ) then 'intent:' || signal_type else signal_type end, -- what is called as a factor is
+            floor(points * 100 + 0.5 + 1e-6) / 100
+        ) filter (where points <> 0) as by_type
     from by_type
     group by number
 ),
@@ -231,14 +239,17 @@ categories as (
     offset 0
 ),
 
--- `moved`: the stored row says something else, or would be looked at again too late.
+-- `moved`: the stored row says something else, or would be looked at again too late. `restated`: it
+-- says that the same points come from something else.
 scored as materialized (
     select organization_id, contact_id, version, t, exists, awaited, known_total, fit, engagement, intent,
         greatest(0, least(100, fit + engagement + intent)) as total, signals || facts as components, recheck_at,
+        known_recheck_at,
         known_total is null
         or (known_total, known_fit, known_engagement, known_intent)
         is distinct from (greatest(0, least(100, fit + engagement + intent)), fit, engagement, intent)
         or not known_components @> facts
-        or recheck_at < known_recheck_at - interval '1 second' as moved
+        or recheck_at < known_recheck_at - interval '1 second' as moved,
+        known_components is distinct from signals || facts as restated
     from categories
 )

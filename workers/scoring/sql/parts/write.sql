@@ -29,7 +29,7 @@ changed as materialized (
         from jsonb_each(claimed.components)
         where value > '0'
     ) as top
-    where claimed.exists and (claimed.moved or claimed.t > :settled_until)
+    where claimed.exists and (claimed.moved or claimed.restated or claimed.t > :settled_until)
 ),
 
 stored as (
@@ -117,7 +117,7 @@ cleared as (
 ),
 
 kept as (
-    update scoring.recompute_backlog set version = nextval('scoring.backlog_version')
+    update scoring.recompute_backlog set version = nextval('scoring.backlog_version'), reason = 'awaited'
     where ctid = any(array(select entry from claimed where awaited and claimed.exists))
 )
 
