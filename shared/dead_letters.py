@@ -132,10 +132,10 @@ async def _wait_or_part(
 
 
 def _insert(deliveries: Sequence[Delivery], worker: Worker, ports: Ports) -> list[Row]:
-    letters = [_letter(delivery, worker) for delivery in deliveries]
-    return ports.db.rows(
-        SQL["archive_dead_letters"], letters=json.dumps(letters), now=ports.clock()
-    )
+    letters = json.dumps([_letter(delivery, worker) for delivery in deliveries])
+    with ports.db.transaction():
+        ports.db.rows(SQL["archive_alone"], queue=worker.queue.dead_letter_name)
+        return ports.db.rows(SQL["archive_dead_letters"], letters=letters, now=ports.clock())
 
 
 def _letter(delivery: Delivery, worker: Worker) -> dict[str, Any]:

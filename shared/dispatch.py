@@ -21,7 +21,7 @@ from shared.messages import Trigger
 from shared.ports import Ports, Row
 from shared.settings import Gate
 from shared.sql_blocks import SqlBlocks
-from shared.windows import Schedule, Window
+from shared.windows import CATCH_UP_WINDOWS_MAX, Schedule, Window
 
 SQL = SqlBlocks(Path(__file__).parent / "sql")
 
@@ -120,14 +120,20 @@ def _claim(worker: Worker, tick: datetime, ports: Ports) -> tuple[list[Due], lis
             due for row in running for due in _candidates(*jobs[row["job_type"]], row, tick)
         ]
         claimed = ports.db.rows(
-            SQL["claim_windows"], **_columns(candidates), now=now, lease_until=now + LEASE
+            SQL["claim_windows"],
+            **_columns(candidates),
+            running=[row["job_type"] for row in running],
+            now=now,
+            lease_until=now + LEASE,
+            most=CATCH_UP_WINDOWS_MAX,
         )
         _record_skipped(running, jobs, candidates, tick, ports)
         late = ports.db.rows(
             SQL["mark_overdue"], **_columns(_past_grace(candidates, tick)), now=tick
         )
-    keys = {(row["job_type"], row["window_start"]) for row in claimed}
-    return [due for due in candidates if (due.job.type, due.window.start) in keys], late
+    order = {(due.job.type, due.window): place for place, due in enumerate(candidates)}
+    due = [Due(*jobs[row["job_type"]], _window(row), row["trigger"]) for row in claimed]
+    return sorted(due, key=lambda one: order.get((one.job.type, one.window), len(order))), late
 
 
 def _candidates(job: Job, schedule: Schedule, row: Row, tick: datetime) -> list[Due]:
@@ -155,15 +161,16 @@ def _record_skipped(
         skipped += [
             Due(job, schedule, w, "catch-up") for w in unrecorded if (job.type, w) not in within
         ]
-    if skipped:
-        ports.db.execute(SQL["record_skipped"], **_columns(skipped), now=tick)
+    recorded = (
+        ports.db.rows(SQL["record_skipped"], **_columns(skipped), now=tick) if skipped else []
+    )
     types, schedules = (
         [row["job_type"] for row in running],
         [jobs[row["job_type"]][1] for row in running],
     )
     bounds = [schedule.catch_up_start(tick) for schedule in schedules]
     abandoned = ports.db.rows(SQL["abandon_windows"], job_types=types, bounds=bounds, now=tick)
-    _report_skipped([(due.job.type, due.window) for due in skipped], abandoned, ports)
+    _report_skipped(recorded + abandoned, ports)
     ports.db.execute(
         SQL["advance_watermarks"],
         job_types=types,
@@ -171,12 +178,9 @@ def _record_skipped(
     )
 
 
-def _report_skipped(skipped: list[tuple[str, Window]], abandoned: list[Row], ports: Ports) -> None:
-    skipped += [
-        (row["job_type"], Window(row["window_start"], row["window_end"])) for row in abandoned
-    ]
-    for job_type in sorted({job_type for job_type, _ in skipped}):
-        windows = [window for its_type, window in skipped if its_type == job_type]
+def _report_skipped(skipped: list[Row], ports: Ports) -> None:
+    for job_type in sorted({row["job_type"] for row in skipped}):
+        windows = [_window(row) for row in skipped if row["job_type"] == job_type]
         span = f"{min(windows).start.isoformat()} to {max(windows).end.isoformat()}"
         ports.log("dispatch.skipped", level="error", type=job_type, count=len(windows), window=span)
 
@@ -191,12 +195,16 @@ async def _report_overdue(late: list[Row], tick: datetime, ports: Ports) -> None
             "job.overdue",
             ports,
             type=row["job_type"],
-            window=str(Window(row["window_start"], row["window_end"])),
+            window=str(_window(row)),
             status=row["status"],
             overdue_s=round((tick - row["scheduled_for"]).total_seconds()),
             error_class=row["error_class"],
             error=said(row["error_class"] or "", row["error_text"] or ""),
         )
+
+
+def _window(row: Row) -> Window:
+    return Window(row["window_start"], row["window_end"])
 
 
 def _columns(due: Iterable[Due]) -> dict[str, list[Any]]:

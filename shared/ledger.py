@@ -147,6 +147,7 @@ def fail(
     db.execute(
         SQL["fail_run"],
         **key.parameters(),
+        split=key.shard.run if key.shard else None,
         message_id=message_id,
         status="dead" if dead else "failed",
         retryable=retryable,

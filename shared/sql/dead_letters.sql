@@ -9,6 +9,10 @@ on conflict (queue, message_id, attempt) do update set
     error_text = excluded.error_text,
     failed_at = excluded.failed_at
 
+-- name: archive_alone
+-- Two archives of a queue go one after the other: the second sees the rows of the first.
+select pg_advisory_xact_lock(hashtextextended(:queue, 0))
+
 -- name: archive_dead_letters
 -- A row a dead letter. One that is delivered twice is one row; one that died after a redrive points
 -- to the letter that was redriven. An error that the letter does not carry is that of its last attempt.

@@ -11,23 +11,37 @@ on conflict (job_type) do update set
 returning job_type, paused, starts_at, recorded_until
 
 -- name: claim_windows
--- Queue the windows that are missing, and those whose last holder has not been heard of in time.
+-- Queue the windows that are missing, and those whose last holder has not been heard of in time. Also,
+-- however old, what an operator asked for and nobody answers for: at most :most of it.
+with due as (
+    select *
+    from unnest(
+        cast(:job_types as text[]), cast(:starts as timestamptz[]), cast(:ends as timestamptz[]),
+        cast(:planned as timestamptz[]), cast(:triggers as text[])
+    ) as due (job_type, window_start, window_end, planned, trigger)
+),
+lost as (
+    select job_type, window_start, window_end, scheduled_for as planned, trigger
+    from ops.job_runs as run
+    where job_type = any(cast(:running as text[])) and shard = '' and trigger in ('backfill', 'manual')
+        and status in ('queued', 'running', 'sharded', 'failed') and lease_until <= :now
+        and not exists (select 1 from due where due.job_type = run.job_type and due.window_start = run.window_start)
+    order by window_start
+    limit :most
+)
 insert into ops.job_runs as run (
     job_type, window_start, window_end, status, trigger, scheduled_for, queued_at, lease_until
 )
-select due.job_type, due.window_start, due.window_end, 'queued', due.trigger, due.planned, :now, :lease_until
-from unnest(
-    cast(:job_types as text[]), cast(:starts as timestamptz[]), cast(:ends as timestamptz[]),
-    cast(:planned as timestamptz[]), cast(:triggers as text[])
-) as due (job_type, window_start, window_end, planned, trigger)
+select job_type, window_start, window_end, 'queued', trigger, planned, :now, :lease_until
+from (select * from due union all select * from lost) as wanted
 on conflict (job_type, window_start, window_end, shard) do update set
     status = 'queued',
-    trigger = 'catch-up',
+    trigger = case when run.trigger in ('backfill', 'manual') then run.trigger else 'catch-up' end,
     queued_at = excluded.queued_at,
     lease_until = excluded.lease_until
 where run.lease_until <= :now
     and (run.status in ('queued', 'running', 'sharded', 'failed') or (run.status = 'dead' and run.retryable))
-returning run.job_type, run.window_start
+returning run.job_type, run.window_start, run.window_end, run.trigger
 
 -- name: record_skipped
 -- Windows that are too many or too old to be caught up are not forgotten in silence.
@@ -38,6 +52,7 @@ from unnest(
     cast(:planned as timestamptz[]), cast(:triggers as text[])
 ) as due (job_type, window_start, window_end, planned, trigger)
 on conflict (job_type, window_start, window_end, shard) do nothing
+returning job_type, window_start, window_end
 
 -- name: abandon_windows
 -- Windows that were queued once but never done, and are by now too many or too old to be caught up.

@@ -86,9 +86,16 @@ where run.job_type = :job_type and run.window_start = :window_start
     and run.window_end = :window_end and run.shard = :shard
 
 -- name: hold_split
--- A shard ends: its window is alive for another lease. Shards that end at the same moment go one
--- after the other from here; those of an earlier split find nothing.
-update ops.job_runs set lease_until = :lease_until
+-- A shard ends: its window is alive for another lease, and no longer dead where this was the shard
+-- that had died. Shards that end at the same moment go one after the other from here; those of an
+-- earlier split find nothing.
+update ops.job_runs set
+    lease_until = :lease_until,
+    status = case when exists (
+            select 1 from ops.job_runs as sibling
+            where sibling.job_type = :job_type and sibling.window_start = :window_start
+                and sibling.window_end = :window_end and sibling.shard not in ('', :shard) and sibling.status = 'dead'
+        ) then status else 'sharded' end
 where job_type = :job_type and window_start = :window_start and window_end = :window_end
     and shard = '' and cast(:shard as text) <> '' and status in ('sharded', 'dead') and fencing_token = :run
 
@@ -113,7 +120,7 @@ where run.job_type = :job_type and run.window_start = :window_start and run.wind
     and run.shard = '' and run.status in ('sharded', 'dead') and part.complete
 
 -- name: fail_run
--- Why a run failed. A shard that died takes its window with it.
+-- Why a run failed. A shard that died takes its window with it, if its split still stands.
 update ops.job_runs set
     status = :status,
     lease_until = :lease_until,
@@ -123,5 +130,5 @@ update ops.job_runs set
 where job_type = :job_type and window_start = :window_start and window_end = :window_end
     and (
         (shard = :shard and message_id = :message_id and status in ('running', 'sharded'))
-        or (shard = '' and status = 'sharded' and cast(:status as text) = 'dead')
+        or (shard = '' and status = 'sharded' and cast(:status as text) = 'dead' and fencing_token = :split)
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -69,6 +70,20 @@ def test_a_letter_that_arrives_twice_is_one_row_and_one_alert(database: str) -> 
         assert {one.answer for one in bring(outside, *bodies)} == {"ack"}
     assert len(letters(database)) == 1
     assert len(outside.named("dead_letter.archived")) == 1
+
+
+def test_a_letter_that_arrives_twice_at_once_is_one_row(database: str) -> None:
+    """Each envelope says when the message died, and not the same moment."""
+    outside = world(database)
+    first = bury(outside, {"type": "?"})
+    outside.advance(seconds=3)
+    second = bury(outside, {"type": "?"})
+    threads = [Thread(target=bring, args=(outside, letter)) for letter in (first, second) * 3]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(letters(database)) == 1
 
 
 def test_a_hundred_letters_cost_one_statement_and_one_connection(database: str) -> None:

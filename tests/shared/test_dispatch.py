@@ -217,12 +217,33 @@ def test_windows_that_wait_in_vain_are_given_up_with_a_report(database: str) -> 
     assert sum(report["count"] for report in reports) == 12
 
 
-def test_what_an_operator_asked_for_is_not_given_up(database: str) -> None:
+def test_what_an_operator_asked_for_is_not_given_up_but_sent_again(database: str) -> None:
+    """However old it is, and as what it was asked for; not while somebody answers for it."""
     outside = world(database)
     tick(outside, NOON)
-    mark(database, "queued", trigger="backfill", lease_until=NOON)
+    sent(outside)
+    mark(database, "queued", trigger="backfill", lease_until=NOON + timedelta(days=30))
+    tick(outside, NOON + timedelta(days=30) - HOUR)
+    assert ("toy.hourly", "03-10T12", "backfill") not in sent(outside)
     tick(outside, NOON + timedelta(days=30))
+    assert sent(outside)[-1] == ("toy.hourly", "03-10T12", "backfill")
     assert runs(database)["toy.hourly 03-10T11"] == "queued"
+
+
+def test_what_was_done_by_hand_in_the_meantime_is_not_reported_as_skipped(database: str) -> None:
+    outside = world(database)
+    tick(outside, NOON)
+    with rows_of(database) as look:
+        look(
+            "insert into ops.job_runs"
+            " (job_type, window_start, window_end, status, trigger, scheduled_for)"
+            " select 'toy.hourly', hour, hour + interval '1 hour', 'succeeded', 'manual', hour"
+            " from generate_series(cast(:noon as timestamptz), :end, interval '1 hour') as hour",
+            noon=NOON, end=NOON + 51 * HOUR,
+        )  # fmt: skip
+    mark(database, "succeeded", lease_until=None)
+    tick(outside, NOON + 60 * HOUR)
+    assert [one["type"] for one in outside.named("dispatch.skipped")] == []
 
 
 def test_without_postgres_the_own_windows_of_a_tick_are_sent(database: str) -> None:

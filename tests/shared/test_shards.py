@@ -332,6 +332,52 @@ def test_a_dead_shard_takes_its_window_with_it_and_redriving_it_completes_both(
     assert row == {"error_class": None, "retryable": None}
 
 
+def later_ticks(outside: World) -> None:
+    """Hours go by: ticks, and whatever they enqueue of the window is delivered, with its shards."""
+    for hours in range(1, 4):
+        outside.now = NOON + timedelta(hours=hours, seconds=5)
+        asyncio.run(dispatch(toy(), "0 * * * *", NOON + timedelta(hours=hours), outside.ports()))
+        while outside.queue.sent:
+            body = outside.queue.sent.pop(0)
+            if body["scheduledFor"].startswith("2026-03-10T12"):
+                deliver(outside, body, id=f"again-{outside.now}-{len(outside.queue.sent)}")
+
+
+def test_the_lost_sibling_of_a_shard_that_died_is_made_good_once_that_is_redriven(
+    database: str,
+) -> None:
+    outside = world(database)
+    asyncio.run(dispatch(toy(), "0 * * * *", NOON, outside.ports()))
+    first, second, _lost = split(outside)
+    deliver(outside, first, id="s0")
+    deliver(outside, second, id="s1", handler=dying(2, KeyError("x")))
+    outside.queue.sent.clear()
+    deliver(outside, second, id="redriven")
+    assert runs(database)[WINDOW] == "sharded"
+    later_ticks(outside)
+    assert runs(database)[WINDOW] == "succeeded"
+
+
+def test_a_shard_whose_split_is_void_takes_no_newer_one_with_it(database: str) -> None:
+    """It was at work while its window was split anew, and dies only then."""
+    outside = world(database)
+    asyncio.run(dispatch(toy(), "0 * * * *", NOON, outside.ports()))
+    old, *_ = split(outside, id="one")
+    new: list[dict[str, Any]] = []
+
+    async def slow(run: Run) -> Outcome:
+        meanwhile = Thread(target=lambda: new.extend(split(outside, id="two")))
+        meanwhile.start()
+        meanwhile.join()
+        raise KeyError("x")
+
+    deliver(outside, old, handler=slow, id="old0")
+    assert runs(database)[WINDOW] == "sharded"
+    for n, body in enumerate(new):
+        deliver(outside, body, id=f"new{n}")
+    assert runs(database)[WINDOW] == "succeeded"
+
+
 def test_a_shard_that_an_outage_killed_is_made_good_by_a_later_tick(database: str) -> None:
     outside = world(database)
     asyncio.run(dispatch(toy(), "0 * * * *", NOON, outside.ports()))

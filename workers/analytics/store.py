@@ -151,9 +151,16 @@ def report_days(db: Database, span: Window, window: Window, shard: Shard | None 
     return Reported(done["rows_read"], done["rows_written"], _texts(done["passed_over"]))
 
 
-def unbooked_hours(db: Database, window: Window) -> int:
-    """How many hours of the window are queued, being run or to be tried again."""
-    [row] = db.rows(SQL["unbooked_hours"], job_type=HOURLY, start=window.start, end=window.end)
+def unbooked_hours(db: Database, window: Window, caught_up_from: datetime) -> int:
+    """How many hours of the window are still to be booked: queued, being run, to be tried again, or
+    unknown so far. Ticks take up again what begins at `caught_up_from` or later."""
+    [row] = db.rows(
+        SQL["unbooked_hours"],
+        job_type=HOURLY,
+        start=window.start,
+        end=window.end,
+        caught_up_from=caught_up_from,
+    )
     return int(row["count"])
 
 

@@ -23,10 +23,10 @@ from shared.ports import Bucket
 PREFIX = "warmup/daily/"
 _UUID = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 COUNTER_KEY = re.compile(
-    rf"{PREFIX}(?P<day>[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}})/(?P<organization>{_UUID})/(?P<domain>[^/]+)(?:/.*)?",
+    rf"{PREFIX}(?P<day>[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}})/(?P<organization>{_UUID})/(?P<domain>[^/\0]+)(?:/.*)?",
     re.DOTALL,
 )
-UNDATED_KEY = re.compile(rf"{PREFIX}(?P<organization>{_UUID})/(?P<domain>[^/]+)")
+UNDATED_KEY = re.compile(rf"{PREFIX}(?P<organization>{_UUID})/(?P<domain>[^/\0]+)")
 
 WARMUP_DAYS = 30
 # Day of warm-up (1 is the day on which the domain was created) and messages of that day; straight
@@ -127,6 +127,13 @@ class Slot:
         self.settle()
         return amount
 
+    def doubtful(self) -> int:
+        """The same for what nobody could be asked about: another slot must not give it again."""
+        amount = sum(self.unanswered.values())
+        self.closed = self.closed or amount > 0
+        self.settle()
+        return amount
+
     def settle(self) -> None:
         """Nothing is open any more."""
         self.unanswered.clear()
@@ -216,6 +223,8 @@ class WarmupCounters:
                     if error.status < 500 and error.status != 429:
                         raise
                     failure = error
+                if wanted < 0:
+                    done += slot.doubtful()
                 if done >= abs(wanted):
                     return abs(wanted)
             if all(slot.closed for slot in slots):
@@ -248,6 +257,8 @@ class WarmupCounters:
             return recognised
         if giving and (given := slot.given_up()):
             return given
+        if not slot.lost:  # refused, and not there: never done
+            slot.settle()
         room = content.used if giving else slot.limit - content.used
         slot.closed = room <= 0 or day < self._clock().astimezone(UTC).date()
         if slot.closed or 0 <= self._now() - content.written_at < WRITE_INTERVAL_S:

@@ -79,9 +79,11 @@ class History:
         return self.db.rows(f"select * from {table}")
 
 
-async def deliver(world: World, body: dict[str, Any], message_id: str) -> FakeDelivery:
+async def deliver(
+    world: World, body: dict[str, Any], message_id: str, attempts: int = 1
+) -> FakeDelivery:
     """One message through the whole way of a message."""
-    delivery = FakeDelivery(body, id=message_id, sent_at=world.now)
+    delivery = FakeDelivery(body, id=message_id, sent_at=world.now, attempts=attempts)
     await consume(FakeBatch(WORKER.queue.name, [delivery]), WORKER, world.ports())
     return delivery
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from analytics import store
 from tests.workers.analytics.warehouse import DAY, Warehouse, at, hour_window, org
 
 
@@ -185,6 +187,48 @@ def test_events_committed_within_a_day_of_their_ingestion_are_found(
     assert warehouse.rollups() == warehouse.counted()
     warehouse.delete(gone)
     warehouse.run(hour_window(33))
+    assert warehouse.rollups() == warehouse.counted()
+
+
+@pytest.mark.parametrize("hour", [9.2, 3.2, -20.8])
+def test_as_many_gone_as_committed_late_are_told_apart_a_day_later(
+    warehouse: Warehouse, hour: float
+) -> None:
+    """One tenant's deletion does not hide another's event for good: by number nothing has moved."""
+    for tenant in (1, 2):
+        warehouse.add(tenant, 1, "email_opened", at(1.5))
+    gone = warehouse.add(1, 2, "email_opened", at(hour), created=at(9.3))
+    told_apart_in = 27 if hour == 3.2 else 33  # a day after its hour, or its ingestion
+    for n in range(1, told_apart_in):
+        warehouse.run(hour_window(n))
+        warehouse.note(hour_window(n))
+        if n == 9:
+            warehouse.delete(gone)
+            warehouse.add(2, 5, "email_opened", at(hour), created=at(9.99))
+    assert warehouse.rollups() != warehouse.counted()
+    warehouse.run(hour_window(told_apart_in))
+    assert warehouse.rollups() == warehouse.counted()
+
+
+def test_a_run_that_surveyed_long_ago_touches_no_day_that_it_does_not_set(
+    warehouse: Warehouse,
+) -> None:
+    """Between its survey and its booking another run has booked a late event that is gone again."""
+    for hour in (-20.5, 3.5):
+        warehouse.add(1, 1, "email_opened", at(hour))
+    for hour in (-21, -1, 3, 8, 9):
+        warehouse.run(hour_window(hour))
+    warehouse.add(1, 1, "email_opened", at(9.5), created=at(10.1))
+    other = Warehouse(warehouse.url)
+    with closing(other.db), warehouse.db.transaction():
+        survey = store.survey_hour(warehouse.db, hour_window(10))
+        other.rng.seed(99)
+        late = other.add(1, 9, "email_opened", at(-20.4), created=at(10.9))
+        other.run(hour_window(11))
+        other.delete(late)
+        store.book_hour(warehouse.db, hour_window(10), survey)
+    for hour in (10, 11, 12):
+        warehouse.run(hour_window(hour))
     assert warehouse.rollups() == warehouse.counted()
 
 

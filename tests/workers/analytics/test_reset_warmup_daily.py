@@ -119,11 +119,12 @@ def test_what_is_no_counter_is_left_and_reported(setting: Setting) -> None:
         f"warmup/daily/2026-02-31/{org(1)}/a/0",
         "warmup/daily/not-an-id/a.example",
         f"warmup/other/{org(1)}/a.example",
+        f"warmup/daily/2026-03-01/{org(1)}/a\0b/0",  # no text for a database
     ]
     setting.put(*strange)
     asyncio.run(setting.run())
     assert setting.left() == sorted(strange)
-    assert [event["count"] for event in setting.world.named("warmup.strange_keys")] == [4]
+    assert [event["count"] for event in setting.world.named("warmup.strange_keys")] == [5]
 
 
 def test_thousands_of_keys_go_a_thousand_a_call(setting: Setting) -> None:

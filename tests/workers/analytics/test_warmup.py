@@ -196,6 +196,36 @@ def test_what_may_have_been_given_back_is_not_given_back_twice() -> None:
     run_virtually(check())
 
 
+@pytest.mark.parametrize("fault", ["lost", "none"])
+@pytest.mark.parametrize("silence", ["429", "500"])
+def test_what_was_given_back_unanswered_is_not_given_by_another_slice(
+    fault: Fault, silence: Fault
+) -> None:
+    """The write is done, its answer is lost, and so is the answer to the question for it."""
+
+    async def check() -> None:
+        clock = virtual_clock()
+        faults: list[Fault] = []
+        has_begun = False
+
+        def fail(called: str, _: str) -> Fault | None:
+            nonlocal has_begun
+            has_begun = has_begun or called == "put"
+            return faults.pop(0) if faults and has_begun else None
+
+        bucket = FakeR2(clock, fail)
+        counters = WarmupCounters(bucket, clock, lambda: 0.0)
+        domain = domain_on_day(3)
+        assert await counters.reserve(domain, TODAY, 250) == 250
+        await asyncio.sleep(5)
+        faults, has_begun = [fault, silence], False
+        assert await counters.release(domain, TODAY, 50) == 50
+        await asyncio.sleep(5)
+        assert await counters.sent_today(domain, TODAY) == 200
+
+    run_virtually(check())
+
+
 def test_slow_senders_do_not_overwrite_each_other() -> None:
     """More than the second in which R2 would refuse passes between reading and writing."""
 

@@ -37,6 +37,7 @@ class Warehouse:
     """A database with events, and what plain Python counts in them."""
 
     def __init__(self, url: str) -> None:
+        self.url = url
         self.db = Postgres(lambda: connect(url))
         self.events: dict[UUID, Event] = {}
         self.rng = random.Random(7)

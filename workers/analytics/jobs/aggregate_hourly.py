@@ -36,8 +36,5 @@ async def aggregate_hourly(run: Run) -> Done | Sharded:
     return Done(booked.rows_read, booked.rows_written)
 
 
-JOB = Job(
-    message=AggregateHourly,
-    handler=aggregate_hourly,
-    schedule=Schedule("0 * * * *", window_of=hour_before, grace=timedelta(minutes=30)),
-)
+SCHEDULE = Schedule("0 * * * *", window_of=hour_before, grace=timedelta(minutes=30))
+JOB = Job(message=AggregateHourly, handler=aggregate_hourly, schedule=SCHEDULE)

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Literal
 
 from analytics import sharding, store
+from analytics.jobs.aggregate_hourly import SCHEDULE as HOURS
 from shared.errors import NotYet
 from shared.jobs import Job
 from shared.messages import WindowMessage
@@ -21,13 +22,14 @@ class GenerateMonthlyUsage(WindowMessage):
 async def generate_monthly_usage(run: Run) -> Done | Sharded:
     """Sum the month's daily rollups, and count its distinct contacts, by organisation and type.
 
-    The rollups are summed once they are closed: while the ledger knows of hours of the month that
-    are under way, the run is put off (NotYet). Distinct contacts do not add up from day to day, so
-    they come from the events; an event that the rollups do not know yet counts in neither figure's
-    favour: there are never more contacts than events in a row.
+    The rollups are summed once they are closed: while hours of the month are under way, or will be
+    taken up by a tick, the run is put off (NotYet). Distinct contacts do not add up from day to
+    day, so they come from the events; an event that the rollups do not know yet counts in neither
+    figure's favour: there are never more contacts than events in a row.
     """
     db = run.ports.db
-    if unbooked := store.unbooked_hours(db, run.window):
+    caught_up_from = HOURS.catch_up_start(run.ports.clock())
+    if unbooked := store.unbooked_hours(db, run.window, caught_up_from):
         raise NotYet(f"{unbooked} hours of the month are still to be booked")
     if run.shard is None and (shards := sharding.plan(store.rollup_sizes(db, run.window))):
         return Sharded(shards)

@@ -91,7 +91,10 @@ changed as materialized (
     from recounted
     full join (
         select * from analytics.hourly_cells
-        where (hour = any(cast(:hours as timestamptz[])) or (booked_in = :start and booked_in > hour)) and
+        where (
+                hour = any(cast(:hours as timestamptz[]))
+                or (booked_in = :start and booked_in > hour and date = any(cast(:days as date[])))
+            ) and
 -- include: within_shard
     ) as known using (organization_id, event_type, hour, booked_in)
     where (recounted.count, recounted.fingerprint) is distinct from (known.count, known.fingerprint)

@@ -1,9 +1,25 @@
 -- name: unbooked_hours
--- Hours of a span that the ledger knows to be under way: the rollups of their days are not closed.
-select count(*) as count
-from ops.job_runs
-where job_type = :job_type and shard = '' and window_start >= :start and window_end <= :end
-    and status in ('queued', 'running', 'sharded', 'failed')
+-- Hours of a span whose rollups are not closed, and will be: under way, dead until the next tick takes
+-- them up again (which it does not with those before :caught_up_from), or not yet in the ledger.
+select (
+        select count(*)
+        from ops.job_runs
+        where job_type = :job_type and shard = '' and window_start >= :start and window_end <= :end
+            and (
+                status in ('queued', 'running', 'sharded', 'failed')
+                or (status = 'dead' and retryable and window_start >= :caught_up_from)
+            )
+    ) + (
+        select count(*)
+        from ops.schedules
+        cross join generate_series(
+            greatest(recorded_until, :start), cast(:end as timestamptz) - interval '1 hour', interval '1 hour'
+        ) as hour
+        where job_type = :job_type and recorded_until is not null and not exists (
+                select 1 from ops.job_runs as run
+                where run.job_type = :job_type and run.shard = '' and run.window_start = hour
+            )
+    ) as count
 
 -- name: set_monthly_usage
 -- Set the month's rows: the events are the sum of the daily rollups; the distinct contacts, which

@@ -9,8 +9,9 @@ from (
 ) as counted
 
 -- name: event_sizes
--- How many events each organisation has in a span of time; each campaign of those with more than :most.
-select organization_id, case when total > :most then coalesce(campaign_id::text, '') else '' end as part,
+-- How many events each organisation has in a span of time; each campaign of those with more than :most,
+-- in the order of their ids, whatever the language of the database.
+select organization_id, case when total > :most then coalesce(campaign_id::text, '') else '' end collate "C" as part,
     cast(sum(count) as bigint) as count
 from (
     select organization_id, count, sum(count) over (partition by organization_id) as total,

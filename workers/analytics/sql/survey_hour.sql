@@ -11,18 +11,18 @@ with own as (
     where occurred_at >= :start and occurred_at < :until and
 -- include: within_shard
 ),
--- Runs to look at again, for what was committed after they had looked: that of the hour before and
--- that of a day ago, if they are done. Where there was no cell in a day, only the ledger tells an
--- hour that was booked and had no event from one that nobody booked.
+-- Runs to look at again, for what was committed after they had looked: that of the hour before and,
+-- for the last time and event by event, that of a day ago, if they are done. Where there was no cell in
+-- a day, only the ledger tells an hour that was booked and had no event from one that nobody booked.
 checked as materialized (
-    select run
+    select run, is_final
     from (
-        select cast(:start as timestamptz) - interval '1 hour' as run, exists (
+        select cast(:start as timestamptz) - interval '1 hour' as run, false as is_final, exists (
                 select 1 from analytics.hourly_cells
                 where hour >= cast(:start as timestamptz) - interval '1 day' and hour < :start
             ) as is_booked
         union all
-        select cast(:start as timestamptz) - interval '1 day', false
+        select cast(:start as timestamptz) - interval '1 day', true, false
     ) as earlier
     where is_booked or exists (
         select 1 from ops.job_runs
@@ -31,10 +31,11 @@ checked as materialized (
 ),
 -- The late events of those runs and of ours: read once, by their own index.
 lately as materialized (
-    select organization_id, event_type, occurred_at, created_at
+    select run, event.*
     from (select run from checked union all select :start) as runs
     cross join lateral (
-        select organization_id, event_type, occurred_at, created_at
+        select organization_id, event_type, occurred_at, created_at, analytics.hour_of(occurred_at) as hour,
+            uuid_hash_extended(id, uuid_hash_extended(contact_id, 0)) as fingerprint
         from analytics.contact_activity
         where
 -- include: is_late
@@ -46,7 +47,7 @@ lately as materialized (
 late as (
     select occurred_at
     from lately
-    where created_at >= :start and
+    where run = :start and
 -- include: within_shard
 ),
 known_late as (
@@ -56,11 +57,12 @@ known_late as (
 -- include: within_shard
 ),
 -- What those runs should have booked, less what they have: their own hours and the late events of
--- others. Those of their hours that are late for them and come in ours are ours to book.
+-- others. Those of their hours that are late for them and come in ours are ours to book. A number tells
+-- that something is missing; where as much has gone, only the fingerprint does, and it costs more.
 moved as (
     select hour
     from (
-        select run as hour, own.count
+        select run as hour, own.count, 0 as fingerprint
         from checked
         cross join lateral (
             select count(*) as count
@@ -68,24 +70,50 @@ moved as (
             where occurred_at >= run and occurred_at < run + interval '1 hour' and
 -- include: within_shard
         ) as own
+        where not is_final
         union all
-        select analytics.hour_of(occurred_at), case when created_at < :start then 1 else -1 end
+        select run, own.count, own.fingerprint
+        from checked
+        cross join lateral (
+            select count(*) as count, bit_xor(uuid_hash_extended(id, uuid_hash_extended(contact_id, 0))) as fingerprint
+            from analytics.contact_activity
+            where occurred_at >= run and occurred_at < run + interval '1 hour' and
+-- include: within_shard
+        ) as own
+        where is_final
+        union all
+        select hour, 1, case when is_final then fingerprint else 0 end
         from lately
-        where (created_at < :start or analytics.hour_of(occurred_at) in (select run from checked)) and
+        join checked using (run)
+        where
 -- include: within_shard
         union all
-        select hour, -count
-        from analytics.hourly_cells
-        where hour = any(array(select run from checked)) and booked_in <> :start and
+        select lately.hour, -1, case when is_final then fingerprint else 0 end
+        from lately
+        join checked on checked.run = lately.hour
+        where lately.run = :start and
 -- include: within_shard
         union all
-        select hour, -count
-        from analytics.hourly_cells
-        where booked_in = any(array(select run from checked)) and booked_in > hour and
+        select run, -cell.count, case when is_final then fingerprint else 0 end
+        from checked
+        cross join lateral (
+            select count, fingerprint from analytics.hourly_cells
+            where hour = run and booked_in <> :start and
 -- include: within_shard
+            offset 0
+        ) as cell
+        union all
+        select cell.hour, -cell.count, case when is_final then fingerprint else 0 end
+        from checked
+        cross join lateral (
+            select hour, count, fingerprint from analytics.hourly_cells
+            where booked_in = run and booked_in > hour and
+-- include: within_shard
+            offset 0
+        ) as cell
     ) as balance
     group by hour
-    having sum(count) <> 0
+    having sum(count) <> 0 or bit_xor(fingerprint) <> 0
 ),
 -- Days that are not booked: ours, or of late events, whosever. They have no cell, or a split window
 -- begins them and is not done. All shards book such a day at once.
