@@ -17,6 +17,7 @@ from cli import records
 from cli.bodies import MESSAGE_BYTES_MAX, body_bytes
 from cli.systems import Advance, System
 from shared.adapters.queue import BATCH_MESSAGES_MAX
+from shared.messages import object_meant
 from shared.ports import Database, Row
 
 MARK = "redrivenFrom"
@@ -61,9 +62,10 @@ def body_again(letter: Row) -> Any:
     """The body with the letter that it comes from, and with the time that it meant when it was sent
     first: without that, it would mean another window now. What is no object is sent as it is."""
     body = letter["body"]
-    if not isinstance(body, dict):
+    meant = object_meant(body)
+    if meant is None:
         return body
-    marked = {**body, MARK: letter["id"]}
-    if letter["planned"] is not None and not body.get("scheduledFor"):
+    marked = {**meant, MARK: letter["id"]}
+    if letter["planned"] is not None and not meant.get("scheduledFor"):
         marked["scheduledFor"] = letter["planned"].isoformat()
     return marked if body_bytes(marked) <= MESSAGE_BYTES_MAX else body

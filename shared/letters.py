@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from shared.delivery import Delivery
 from shared.jobs import Job, Worker
 from shared.log import printable
-from shared.messages import Message, decode
+from shared.messages import Message, decode, object_meant
 from shared.outcome import Dead
 
 ERROR_TEXT_MAX = 2_000
@@ -48,7 +48,8 @@ def job_named(name: object, worker: Worker) -> Job | None:
 
 def job_meant(body: object, worker: Worker) -> Job | None:
     """The job that a body names, however wrong the rest of it is."""
-    return job_named(body.get("type"), worker) if isinstance(body, dict) else None
+    meant = object_meant(body)
+    return job_named(meant.get("type"), worker) if meant else None
 
 
 def describe(error: ValidationError) -> str:

@@ -101,15 +101,33 @@ class WindowMessage(Message):
 
 def decode(body: object) -> dict[str, Any]:
     """The body as an object; a body sent as JSON text is parsed. ValueError says what is wrong."""
-    if isinstance(body, str):
-        if is_json_too_deep(body):
-            raise ValueError("the body is nested too deeply")
-        body = json.loads(body, parse_constant=_no_constants)
+    body = _parsed(body)
     if not isinstance(body, dict):
         raise ValueError(f"the body is no JSON object but {type(body).__name__}")
     if is_too_deep(body):
         raise ValueError("the body is nested too deeply")
     return body
+
+
+def object_meant(body: object) -> dict[str, Any] | None:
+    """The object that a body is, or is the JSON text of, however deep; None where there is none.
+
+    >>> object_meant('{"type": "a"}'), object_meant({"type": "a"}), object_meant("a")
+    ({'type': 'a'}, {'type': 'a'}, None)
+    """
+    try:
+        body = _parsed(body)
+    except ValueError:
+        return None
+    return body if isinstance(body, dict) else None
+
+
+def _parsed(body: object) -> object:
+    if not isinstance(body, str):
+        return body
+    if is_json_too_deep(body):
+        raise ValueError("the body is nested too deeply")
+    return json.loads(body, parse_constant=_no_constants)
 
 
 def _no_constants(name: str) -> float:

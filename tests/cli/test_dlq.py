@@ -199,10 +199,12 @@ def test_bodies_that_are_no_objects_are_sent_as_they_are(
     assert vendor.bodies(QUEUE) == bodies
 
 
+@pytest.mark.parametrize("body", [{"type": HOURLY}, json.dumps({"type": HOURLY})])
 def test_a_message_without_a_time_keeps_the_window_that_it_meant(
-    cli: Cli, vendor: Vendor, db: Postgres
+    cli: Cli, vendor: Vendor, db: Postgres, body: object
 ) -> None:
-    number = bury(db, 1, body={"type": HOURLY})
+    """One that its sender wrote as JSON text too: it would be taken for a new one."""
+    number = bury(db, 1, body=body)
     db.execute(
         "insert into ops.job_runs"
         " (job_type, window_start, window_end, status, trigger, message_id, scheduled_for)"
@@ -211,8 +213,9 @@ def test_a_message_without_a_time_keeps_the_window_that_it_meant(
         type=HOURLY,
     )
     assert cli("redrive", number, "--remote").code == 0
-    [body] = vendor.bodies(QUEUE)
-    assert body["scheduledFor"] == "2026-03-10T11:07:00+00:00"
+    assert vendor.bodies(QUEUE) == [
+        {"type": HOURLY, "scheduledFor": "2026-03-10T11:07:00+00:00", "redrivenFrom": number}
+    ]
 
 
 def test_what_could_not_be_sent_is_still_dead(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from datetime import UTC, datetime
 from threading import Thread
 from typing import Any
@@ -132,6 +133,17 @@ def test_raw_letters_have_the_reason_that_their_body_shows(
     bring(world(database), body)
     [row] = letters(database)
     assert (row["reason"], row["body"]) == (reason, body)
+
+
+@pytest.mark.parametrize("data", [1, None], ids=["invalid", "exhausted"])
+def test_a_body_that_was_sent_as_text_names_its_job_too(database: str, data: Any) -> None:
+    """By its job and its message the window is found that it meant."""
+    outside = world(database)
+    body = json.dumps({"type": "toy.by-hour", "data": data})
+    bring(outside, body)
+    if data:
+        bring(outside, bury(outside, body, id="m1"))
+    assert {(row["job_type"], row["body"]) for row in letters(database)} == {("toy.hourly", body)}
 
 
 FORGED = [
