@@ -11,6 +11,9 @@ from pg8000.exceptions import DatabaseError, InterfaceError
 from shared.adapters.connection import Connection
 
 CONNECT_TIMEOUT_S = 5
+# Whatever the database is set to: pg8000 reads dates in one form alone, and times are shown in UTC.
+# PgBouncer lets both through: https://www.pgbouncer.org/config.html#ignore_startup_parameters
+SESSION = {"TimeZone": "UTC", "DateStyle": "ISO"}
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -75,7 +78,7 @@ def with_database(url: str, database: str) -> str:
 
 
 def connect(url: str, *, timeout_s: float | None = None) -> Any:
-    """An open connection, pg8000's; the timeout holds for every answer waited for."""
+    """An open connection, pg8000's, at UTC; the timeout holds for every answer waited for."""
     to = DatabaseUrl.parse(url)
     return Connection(
         user=to.user,
@@ -85,6 +88,7 @@ def connect(url: str, *, timeout_s: float | None = None) -> Any:
         database=to.database,
         ssl_context=to.ssl_context(),
         timeout=timeout_s,
+        startup_params=SESSION,
     )
 
 

@@ -222,6 +222,24 @@ def test_runs_are_listed_by_filter_and_shown_with_their_shards(cli: Cli, db: Pos
     assert cli("runs", "show", HOURLY, "2026-03-10T05:00Z").code == 1
 
 
+@pytest.mark.parametrize(
+    "setting", ["timezone = 'Asia/Kolkata'", "datestyle = 'German'", "datestyle = 'SQL, DMY'"]
+)
+def test_times_are_told_in_utc_whatever_the_database_is_set_to(
+    cli: Cli, db: Postgres, setting: str
+) -> None:
+    start = datetime(2026, 3, 10, 11, tzinfo=UTC)
+    add_run(db, start, "succeeded", started_at=start + HOUR)
+    [name] = db.rows("select current_database() as it")
+    db.execute(f'alter database "{name["it"]}" set {setting}')
+    said = cli("runs", "list").out
+    assert "2026-03-10T11:00Z/2026-03-10T12:00Z" in said
+    assert "2026-03-10 12:00Z" in said
+    assert cli("runs", "show", HOURLY, "2026-03-10T11:00Z").code == 0
+    [row] = cli("runs", "list", "--json").json
+    assert row["started_at"] == "2026-03-10T12:00:00+00:00"
+
+
 def test_windows_are_what_a_schedule_says() -> None:
     """The search around a moment finds every window of a schedule, whatever its length."""
     for cron, of, days in (("0 * * * *", hour_before, 1), ("0 3 1 * *", month_before, 70)):

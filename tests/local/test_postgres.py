@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from local import postgres_pidfile
-from local.database_url import DatabaseUnavailable, connect, with_database
+from local.database_url import DatabaseUnavailable, DatabaseUrl, connect, with_database
 from local.postgres import (
     GivenDatabase,
     Server,
@@ -23,6 +23,7 @@ from local.postgres import (
     temporary_server,
 )
 from local.postgres_account import BINARIES, account_for, temporary_directory
+from shared.adapters.connection import Connection
 
 
 @pytest.fixture
@@ -49,6 +50,14 @@ def ask(url: str, sql: str) -> object:
         return connection.run(sql)[0][0]
 
 
+def as_a_worker_connects(url: str) -> Connection:
+    """Without settings of its own: what the server is set to holds."""
+    to = DatabaseUrl.parse(url)
+    return Connection(
+        user=to.user, password=to.password, host=to.host, port=to.port, database=to.database
+    )
+
+
 def write_a_row(url: str) -> None:
     with closing(connect(url)) as connection:
         connection.run("DROP TABLE IF EXISTS kept")
@@ -57,7 +66,8 @@ def write_a_row(url: str) -> None:
 
 def test_speaks_utf8_in_utc_and_sorts_by_code_point(postgres: Server) -> None:
     assert ask(postgres.url, "SHOW server_encoding") == "UTF8"
-    assert ask(postgres.url, "SHOW timezone") == "UTC"
+    with closing(as_a_worker_connects(postgres.url)) as connection:
+        assert connection.run("SHOW timezone") == [["UTC"]]
     assert ask(postgres.url, "SELECT 'a' > 'B' COLLATE pg_catalog.default") is True
     assert ask(postgres.url, "SELECT lower('Ä')") == "ä"
 
