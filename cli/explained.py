@@ -134,7 +134,7 @@ def _signals(db: Database, key: dict[str, UUID], t: datetime) -> list[Signal]:
             weight=_number(row["weight"]),
             decay_model=row["decay_model"],
             decay_hours=row["decay_hours"],
-            expires_at=row["expires_at"],
+            expires_at=t if row["expired"] else None,
         )
         for row in db.rows(SQL["contact_signals"], **key, t=t)
     ]

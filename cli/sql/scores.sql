@@ -15,7 +15,10 @@ where organization_id = :organization_id and contact_id = :contact_id
     and event_type in ('email_opened', 'email_clicked', 'form_submitted', 'page_visited', 'content_download')
 
 -- name: contact_signals
-select signal_type, source, detected_at, weight, decay_model, decay_hours, expires_at
+-- The signals up to a moment. It is said here which of them have expired by then: Postgres knows
+-- infinity and years that Python does not. What is older than Python's first year has long decayed.
+select signal_type, greatest(detected_at, '0001-01-01T00:00Z') as detected_at, weight, decay_model, decay_hours,
+    coalesce(expires_at <= :t, false) as expired
 from scoring.intent_signals
 where organization_id = :organization_id and contact_id = :contact_id and detected_at <= :t
 order by detected_at desc

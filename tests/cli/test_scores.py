@@ -73,6 +73,26 @@ def test_each_live_signal_has_its_decay_and_the_others_are_not_shown(
     }
 
 
+@pytest.mark.parametrize(
+    ("times", "intent"),
+    [
+        ("expires_at = 'infinity'", 29),
+        ("expires_at = '20000-01-01'", 29),
+        ("expires_at = '-infinity'", 0),
+        ("expires_at = '0044-03-15 BC'", 0),
+        ("detected_at = '0044-03-15 BC'", 0),
+    ],
+)
+def test_times_that_python_does_not_know_count_as_the_worker_counts_them(
+    cli: Cli, stage: Stage, db: Postgres, times: str, intent: int
+) -> None:
+    live = "signal_type in ('DEMO_REQUEST', 'PRICING_PAGE', 'EMAIL_CLICK')"
+    db.execute(f"update scoring.intent_signals set {times} where {live}")
+    stage.batch(NOON)
+    told = explained(cli, *AT)
+    assert (told["intent"], told["stored"]["intent_score"]) == (intent, intent)
+
+
 def test_now_is_the_moment_where_none_is_named(cli: Cli, stage: Stage) -> None:
     half_way = datetime.now(UTC) - 84 * HOUR
     stage.add_signal(JANE, Signal("CONTACT_REQUEST", half_way))
