@@ -14,6 +14,8 @@ from shared.windows import Schedule, Window
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 SPAN_MAX = timedelta(days=36_500)
+# Around a moment within these, windows and spans stay within Python's years.
+EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 # No window of a schedule is longer: a month.
 WINDOW_MAX = timedelta(days=32)
 
@@ -28,7 +30,10 @@ def moment(text: str) -> datetime:
         found = datetime.fromisoformat(text)
     except ValueError:
         raise typer.BadParameter(f"{text} is no time such as 2026-03-10T10:00Z.") from None
-    return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+    found = found if found.tzinfo else found.replace(tzinfo=UTC)
+    if not EARLIEST <= found < LATEST:
+        raise typer.BadParameter(f"{text} is no time from {EARLIEST.year} to {LATEST.year}.")
+    return found.astimezone(UTC)
 
 
 def span(text: str) -> timedelta:

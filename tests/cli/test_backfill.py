@@ -192,7 +192,7 @@ def test_an_interrupted_backfill_of_all_says_from_where_it_goes_on(
 
 
 def test_a_range_without_end_is_refused_at_once(cli: Cli, consumer: Consumer) -> None:
-    answer = cli("backfill", HOURLY, "--from", "0001-01-01", "--to", "2026-03-10", "--dry-run")
+    answer = cli("backfill", HOURLY, "--from", "1970-01-01", "--to", "2026-03-10", "--dry-run")
     assert (answer.code, "100,000 at most" in answer.err) == (1, True)
 
 

@@ -186,6 +186,35 @@ def test_windows_are_read_for_every_kind_of_schedule(
         window_of(schedule, "2026-03-10T00:01Z", now)
 
 
+@pytest.mark.parametrize(
+    "time", ["0001-01-01", "0001-01-01T00:00+05:00", "9999-12-31T23:00", "9999-12-31T23:59-10:00"]
+)
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("scores", "show", "nobody@example.com", "--at"),
+        ("backfill", HOURLY, "--dry-run", "--to", "2026-03-10", "--from"),
+        ("backfill", HOURLY, "--dry-run", "--from", "2026-03-10", "--to"),
+        ("runs", "show", HOURLY),
+        ("jobs", "run", HOURLY, "--window"),
+    ],
+    ids=lambda words: f"{words[0]} {words[-1]}",
+)
+def test_a_time_at_the_end_of_the_calendar_is_refused(
+    cli: Cli, words: tuple[str, ...], time: str
+) -> None:
+    answer = cli(*words, time)
+    assert (answer.code, "is no time from 1970 to 9000" in answer.err) == (2, True)
+
+
+@pytest.mark.parametrize("of", [hour_before, day_before, month_before])
+@pytest.mark.parametrize("start", ["1970-01-01", "8999-12-01"])
+def test_windows_are_found_up_to_there(of: Any, start: str) -> None:
+    schedule = Schedule("0 3 * * *", of, HOUR)
+    found = window_of(schedule, start, datetime(9000, 1, 1, tzinfo=UTC))
+    assert found.start == moment(start)
+
+
 def test_spans_are_read() -> None:
     texts = ["30s", "90m", "2h", "7d", "1w"]
     assert [span(text).total_seconds() for text in texts] == [30, 5_400, 7_200, 604_800, 604_800]
