@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from cli.encoding import is_readable
 from cli.output import Refusal
 from shared.jobs import Worker
 from shared.letters import Letter, read
@@ -53,6 +54,8 @@ def bodies_of(texts: Iterable[tuple[str, str]], worker: Worker | None) -> list[A
 
 def parsed(text: str) -> Any:
     """The JSON value; ValueError says where it is none."""
+    if not is_readable(text):
+        raise ValueError("no UTF-8")
     try:
         return json.loads(text, parse_constant=_no_constant)
     except json.JSONDecodeError as error:

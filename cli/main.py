@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command, get_group
 
+from cli.encoding import let_streams_pass, refuse_unreadable
 from cli.output import Refusal, errors
 
 
@@ -99,7 +100,9 @@ def root() -> None:
 
 def main() -> None:
     """Run the command; an expected failure is one sentence on standard error and exit code 1."""
+    let_streams_pass()
     try:
+        refuse_unreadable(sys.argv[1:])
         app()
     except Exception as error:
         if not is_expected(error):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -32,13 +33,19 @@ class Refusal(Exception):
 
 def print_json(value: Any) -> None:
     """The value as JSON on standard output; moments as ISO 8601."""
-    sys.stdout.write(json.dumps(value, default=plain, ensure_ascii=False, indent=2) + "\n")
+    sys.stdout.write(_json(value, indent=2) + "\n")
 
 
 def print_json_line(value: Any) -> None:
     """The value as one line of JSON, at once: for what follows a stream."""
-    sys.stdout.write(json.dumps(value, default=plain, ensure_ascii=False) + "\n")
+    sys.stdout.write(_json(value) + "\n")
     sys.stdout.flush()
+
+
+def _json(value: Any, indent: int | None = None) -> str:
+    """JSON is UTF-8; where the output is something else, it keeps to what all encodings share."""
+    is_utf_8 = codecs.lookup(sys.stdout.encoding).name == "utf-8"
+    return json.dumps(value, default=plain, ensure_ascii=not is_utf_8, indent=indent)
 
 
 def print_table(title: str, rows: Rows, *, empty: str = "nothing") -> None:

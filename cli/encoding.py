@@ -1,0 +1,38 @@
+"""Text on its way in and out. What is no UTF-8 is refused in words; what the terminal has no letter
+for is written as its code."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from io import TextIOWrapper
+
+from cli.output import Refusal
+
+
+def let_streams_pass() -> None:
+    """Have no byte that comes and no letter that goes end a command: input is UTF-8, as JSON is."""
+    if isinstance(sys.stdin, TextIOWrapper):
+        sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def refuse_unreadable(arguments: Iterable[str]) -> None:
+    """Refusal where an argument could not be decoded."""
+    for argument in arguments:
+        if not is_readable(argument):
+            raise Refusal(
+                f"The argument {argument!a} cannot be read: write it in UTF-8, and have the"
+                " locale (LC_ALL) be one of UTF-8."
+            )
+
+
+def is_readable(text: str) -> bool:
+    """Whether it was decoded whole: a byte that could not be is half a letter now (PEP 383)."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

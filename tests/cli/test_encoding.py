@@ -1,0 +1,67 @@
+"""The command in its own process, where bytes that are no UTF-8 and a poor terminal meet it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from shared.adapters.postgres import Postgres
+from tests.cli.harness import HOURLY, QUEUE
+
+ROOT = Path(__file__).parent.parent.parent
+NOTE = "für später ✓"
+
+
+def mauntic(
+    database: str, *arguments: str | bytes, encoding: str = "utf-8", stdin: bytes = b""
+) -> subprocess.CompletedProcess[bytes]:
+    """The command on a terminal of that encoding, which refuses what it has no letter for."""
+    return subprocess.run(
+        [sys.executable, "-c", "from cli.main import main; main()", *arguments],
+        env={**os.environ, "DATABASE_URL": database, "PYTHONIOENCODING": f"{encoding}:strict"},
+        input=stdin, capture_output=True, cwd=ROOT,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("scores", "show", b"j\xfcrgen@example.com"),
+        ("dlq", "discard", "1", "--note", b"f\xfcr nichts"),
+    ],
+)
+def test_an_argument_that_is_no_utf_8_is_refused_in_a_sentence(
+    database: str, arguments: tuple[str | bytes, ...]
+) -> None:
+    done = mauntic(database, *arguments)
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr.startswith(b"error The argument ")
+    assert done.stderr.count(b"\n") == 1
+    assert b"\\udcfcr" in done.stderr
+
+
+def test_a_line_that_is_no_utf_8_is_named(database: str) -> None:
+    lines = json.dumps({"type": HOURLY}).encode() + b'\n{"type": "\xfc"}\n'
+    done = mauntic(database, "enqueue", QUEUE, "-", stdin=lines)
+    assert (done.returncode, done.stderr) == (1, b"error nothing was sent:\nline 2: no UTF-8\n")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_what_the_terminal_has_no_letter_for_is_written_as_its_code(
+    database: str, db: Postgres, encoding: str
+) -> None:
+    db.execute(
+        "insert into ops.schedules (job_type, starts_at, recorded_until, paused, note, changed_at)"
+        " values (:type, now(), now(), true, :note, now())",
+        type=HOURLY, note=NOTE,
+    )  # fmt: skip
+    table = mauntic(database, "jobs", "list", encoding=encoding)
+    assert (table.returncode, table.stderr) == (0, b"")
+    assert NOTE.encode(encoding, "backslashreplace") in table.stdout
+    plain = mauntic(database, "jobs", "list", "--json", encoding=encoding)
+    assert NOTE in [row["note"] for row in json.loads(plain.stdout)]
