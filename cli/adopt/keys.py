@@ -8,13 +8,14 @@ from functools import partial
 
 from cli.adopt.catalogue import Catalogue, Check, Index, template
 from cli.adopt.rows import merges_of, offenders, take_merge
-from cli.adopt.shape import bare, concurrently, is_cheap
+from cli.adopt.shape import bare, concurrently
 from cli.adopt.steps import Scene, Step, at_length, shortly
 from cli.output import Refusal
 from local.migrations import dump_schema
 from shared.errors import DatabaseError
 
 UNIQUE_VIOLATION = "23505"
+UNCASTABLE = ("22", "42846")  # a value that a type refuses; a type that has no cast to another
 BUILD_TRIES = 5  # writers may store doubles anew until the key stands
 
 # The tables that our jobs insert into: a column that they do not know must not insist on a value.
@@ -78,24 +79,23 @@ def add_checks(scene: Scene) -> Iterator[Step]:
 def _add_check(scene: Scene, now: Catalogue, wanted: Check, known: Check | None) -> Step:
     words = {"table": wanted.table_name, "name": wanted.name, "definition": wanted.definition}
     condition = wanted.definition.removeprefix("CHECK ")
-    is_countable = _is_countable(scene, now, wanted.table_name, condition)
-    rows = offenders(scene, wanted.table_name, condition) if is_countable else 0
     return Step(
         "keys", wanted.table_name, f"{wanted.name}: {condition}",
         partial(_take_check, scene, words, known is not None),
-        blocked=f"{rows} rows break it: correct them first" if rows else None,
+        blocked=_broken(scene, now, wanted.table_name, condition),
     )  # fmt: skip
 
 
-def _is_countable(scene: Scene, now: Catalogue, table: str, condition: str) -> bool:
-    """Whether the columns that a condition speaks of are there, near enough to their final type."""
-    ours, theirs = scene.target.columns[table], now.columns[table]
-    names = set(re.findall(r"\w+", condition)) & ours.keys()
-    return all(
-        name in theirs
-        and (theirs[name].type == ours[name].type or is_cheap(theirs[name].type, ours[name].type))
-        for name in names
-    )
+def _broken(scene: Scene, now: Catalogue, table: str, condition: str) -> str | None:
+    """How many rows break a check. Where their values cannot even be read as what the columns are
+    to become, the change of type would stop halfway: an older Postgres does not say so before."""
+    try:
+        rows = offenders(scene, now, table, condition)
+    except DatabaseError as error:
+        if not error.sqlstate.startswith(UNCASTABLE):
+            raise
+        return f"rows do not fit the new types of their columns ({error}): correct them first"
+    return f"{rows} rows break it: correct them first" if rows else None
 
 
 def _take_check(scene: Scene, words: dict[str, str], is_there: bool) -> None:

@@ -168,14 +168,25 @@ def _tidied(scene: Scene, now: Catalogue, table: str) -> dict[str, str]:
     }
 
 
-def offenders(scene: Scene, table: str, condition: str) -> int:
-    """Rows that break a check and that no rule will mend."""
-    now = scene.now()
+def offenders(scene: Scene, now: Catalogue, table: str, condition: str) -> int:
+    """Rows that break a check in their final types and that no rule will mend."""
+    if not _is_usable(scene, now, table, condition):
+        return 0
     tidied = _tidied(scene, now, table)
     values = ", ".join(
         f"{tidied[name]} as {name}" if name in tidied else name for name in now.columns[table]
     )
-    return scene.count("count_offenders", table=table, condition=condition, values=values)
+    words = {"table": table, "condition": condition, "values": values}
+    return scene.count("count_offenders", **words, typed=_typed(scene, now, table))
+
+
+def _typed(scene: Scene, now: Catalogue, table: str) -> str:
+    """The columns, each as the type that it is to become."""
+    ours = scene.target.columns[table]
+    return ", ".join(
+        f"cast({name} as {ours[name].type}) as {name}" if name in ours else name
+        for name in now.columns[table]
+    )
 
 
 def orphans(scene: Scene) -> Iterator[Step]:

@@ -562,6 +562,18 @@ def test_a_status_that_tidying_does_not_make_lawful_stops_it_too(platform: Platf
     assert blocked == "1 rows break it: correct them first"
 
 
+def test_a_value_that_is_unlawful_only_in_its_new_type_stops_it_too(platform: Platform) -> None:
+    """Weights are doubles there, and become numbers of two places: what those make lawful is."""
+    kind = {"organization_id": uid(1), "signal_type": "DEMO_REQUEST"}
+    platform.insert("scoring.signal_configs", kind | {"weight": 999.994})
+    assert [step for step in run.plan(platform.scene) if step.blocked] == []
+    platform.insert("scoring.signal_configs", kind | {"weight": float("nan")})
+    before = migrations.dump_schema(platform.url)
+    with pytest.raises(Refusal, match=r"signal_configs: .* 1 rows break it: correct them first"):
+        platform.adopt()
+    assert migrations.dump_schema(platform.url) == before
+
+
 def test_two_peoples_one_id_is_for_a_person_to_decide(platform: Platform) -> None:
     """Their events speak of the id: to merge them loses one, to part them his history."""
     for organization in (1, 2):
@@ -595,6 +607,27 @@ def test_a_value_that_the_new_type_refuses_stops_it_before_anything_is_done(
     platform: Platform, table: str, row: dict[str, Any], said: str
 ) -> None:
     platform.insert(table, row)
+    before = migrations.dump_schema(platform.url)
+    with pytest.raises(Refusal, match=said):
+        platform.adopt()
+    assert migrations.dump_schema(platform.url) == before
+
+
+@pytest.mark.parametrize(
+    ("column", "kind", "value", "said"),
+    [
+        ("decay_hours", "bigint", 2**40, "integer out of range"),
+        ("weight", "boolean", True, "cannot cast type boolean to numeric"),
+    ],
+)
+def test_a_value_or_type_without_a_cast_stops_it_before_anything_is_done(
+    platform: Platform, column: str, kind: str, value: Any, said: str
+) -> None:
+    table = "scoring.signal_configs"
+    platform.db.execute(
+        f"alter table {table} drop column {column}; alter table {table} add {column} {kind}"
+    )
+    platform.insert(table, {"organization_id": uid(1), "signal_type": "X", column: value})
     before = migrations.dump_schema(platform.url)
     with pytest.raises(Refusal, match=said):
         platform.adopt()

@@ -154,8 +154,10 @@ select count(*) as found from {table} where {untidy}
 update {table} set {change} where {untidy}
 
 -- name: count_offenders
--- Rows that break a check even when they are tidied.
-select count(*) as found from (select {values} from {table}) as tidied where not {condition}
+-- Rows that break a check even when their types are those they are to become, and they are tidied.
+select count(*) as found
+from (select {values} from (select {typed} from {table}) as typed) as tidied
+where not {condition}
 
 -- name: add_check
 -- New rows are held to it at once; old ones are read afterwards, while others go on writing.
