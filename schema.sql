@@ -264,12 +264,15 @@ COMMENT ON COLUMN analytics.hourly_cells.booked_in IS 'The hour whose run books 
 CREATE TABLE analytics.locked_days (
     job_type text NOT NULL,
     date date NOT NULL,
-    shared_by text
+    shared_by text,
+    begun_by timestamp with time zone
 );
 
 COMMENT ON TABLE analytics.locked_days IS 'One row a job and day, locked by whoever writes the rows of that day: runs of one day go one after the other.';
 
 COMMENT ON COLUMN analytics.locked_days.shared_by IS 'The window that was split last: its shards, which have no row in common, may write the day together.';
+
+COMMENT ON COLUMN analytics.locked_days.begun_by IS 'Start of the split window that books the day for the first time. Until it has succeeded, the day counts as unbooked.';
 
 CREATE TABLE crm.contacts (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -314,10 +317,13 @@ CREATE TABLE ops.dead_letters (
     changed_by text,
     changed_at timestamp with time zone,
     note text,
+    sent_at timestamp with time zone,
     CONSTRAINT dead_letters_status_check CHECK ((status = ANY (ARRAY['dead'::text, 'redriven'::text, 'discarded'::text])))
 );
 
 COMMENT ON COLUMN ops.dead_letters.redriven_from IS 'The dead letter of which this is the second death.';
+
+COMMENT ON COLUMN ops.dead_letters.sent_at IS 'When a message of a scheduled job was sent first: it meant the last complete window before, unless its body names a time. Null where nobody knows.';
 
 ALTER TABLE ops.dead_letters ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME ops.dead_letters_id_seq

@@ -50,6 +50,7 @@ class Envelope(BaseModel):
     error: str
     attempts: int = Field(ge=1, le=1_000)
     dead_at: AwareDatetime
+    sent_at: AwareDatetime | None = None
 
     def plain(self) -> dict[str, Any]:
         """As JSON. The body is that already; in WebAssembly pydantic gives up on deep ones."""
@@ -88,6 +89,7 @@ def _envelope(
         error=storable(f"{dead.error_class}: {dead.error_text}"),
         attempts=delivery.attempts,
         dead_at=ports.clock(),
+        sent_at=delivery.sent_at if job and job.schedule else None,
     )
 
 

@@ -26,7 +26,7 @@ where letter.id = :id
 -- Mark letters as redriven, for the transaction that sends them. Those that another operator is
 -- redriving at this moment are passed over, and so are those that are no longer dead. A message
 -- that named no time meant the last window before it was sent: `planned` is what its run took that
--- for.
+-- for, or, where it left no trace (Postgres was away), when that was.
 update ops.dead_letters as letter set
     status = 'redriven',
     changed_by = :by,
@@ -39,10 +39,10 @@ from (
     for update skip locked
 ) as free
 where letter.id = free.id
-returning letter.id, letter.queue, letter.body, (
+returning letter.id, letter.queue, letter.body, coalesce((
     select max(run.scheduled_for) from ops.job_runs as run
     where run.job_type = letter.job_type and run.message_id = letter.message_id and run.shard = ''
-) as planned
+), letter.sent_at) as planned
 
 -- name: discard_dead_letters
 -- Letters that nobody wants any more; the rows stay, with who said so and why.

@@ -16,10 +16,12 @@ select pg_advisory_xact_lock(hashtextextended(:queue, 0))
 -- name: archive_dead_letters
 -- A row a dead letter. One that is delivered twice is one row; one that died after a redrive points
 -- to the letter that was redriven. An error that the letter does not carry is that of its last attempt.
-insert into ops.dead_letters (queue, message_id, job_type, body, reason, error, attempts, dead_at, redriven_from)
+insert into ops.dead_letters (
+    queue, message_id, job_type, body, reason, error, attempts, dead_at, sent_at, redriven_from
+)
 select letter.queue, letter."messageId", letter."jobType", letter.body, letter.reason,
     coalesce(letter.error, failure.error_class || ': ' || failure.error_text),
-    coalesce(letter.attempts, 0), coalesce(letter."deadAt", :now),
+    coalesce(letter.attempts, 0), coalesce(letter."deadAt", :now), letter."sentAt",
     case when letter.body ->> 'redrivenFrom' ~ '^[0-9]{1,18}$' then (
         select earlier.id from ops.dead_letters as earlier
         where earlier.id = cast(letter.body ->> 'redrivenFrom' as bigint)
@@ -28,7 +30,7 @@ from (
     select distinct on (sent.queue, sent."messageId") sent.*
     from jsonb_to_recordset(cast(:letters as jsonb)) as sent (
         queue text, "messageId" text, "jobType" text, body jsonb, reason text, error text,
-        attempts integer, "deadAt" timestamptz, "bodyDigest" text
+        attempts integer, "deadAt" timestamptz, "sentAt" timestamptz, "bodyDigest" text
     )
 ) as letter
 left join lateral (

@@ -218,6 +218,18 @@ def test_a_message_without_a_time_keeps_the_window_that_it_meant(
     ]
 
 
+def test_a_message_that_left_no_run_keeps_the_window_that_it_meant(
+    cli: Cli, vendor: Vendor, db: Postgres
+) -> None:
+    """Postgres was away each time that it was tried."""
+    number = bury(db, 1, body={"type": HOURLY})
+    sent = datetime(2026, 3, 10, 11, 7, tzinfo=UTC)
+    db.execute("update ops.dead_letters set sent_at = :sent", sent=sent)
+    assert cli("redrive", number, "--remote").code == 0
+    [body] = vendor.bodies(QUEUE)
+    assert body["scheduledFor"] == sent.isoformat()
+
+
 def test_what_could_not_be_sent_is_still_dead(
     cli: Cli, vendor: Vendor, db: Postgres, letters: dict[str, int]
 ) -> None:

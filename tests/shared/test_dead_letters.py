@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from threading import Thread
 from typing import Any
 
@@ -71,6 +71,16 @@ def test_a_letter_that_arrives_twice_is_one_row_and_one_alert(database: str) -> 
         assert {one.answer for one in bring(outside, *bodies)} == {"ack"}
     assert len(letters(database)) == 1
     assert len(outside.named("dead_letter.archived")) == 1
+
+
+def test_a_letter_says_when_its_message_was_sent_if_that_says_what_it_meant(
+    database: str,
+) -> None:
+    outside, sent_at = world(database), NOON - timedelta(hours=3)
+    for kind in ("toy.hourly", "toy.single"):
+        body = {"type": kind, "data": 5}
+        bring(outside, bury(outside, body, id=kind, sent_at=sent_at))
+    assert [row["sent_at"] for row in letters(database)] == [sent_at, None]
 
 
 def test_a_letter_that_arrives_twice_at_once_is_one_row(database: str) -> None:

@@ -26,8 +26,12 @@ begin
     );
     return null;
 end $$;
-create trigger sim_note after insert or update or delete on scoring.lead_scores
+create trigger sim_note after insert or delete on scoring.lead_scores
 for each row execute function sim.note_score();
+-- When to look again is no statement about the score.
+create trigger sim_note_update after update on scoring.lead_scores
+for each row when (to_jsonb(old) - 'recheck_at' is distinct from to_jsonb(new) - 'recheck_at')
+execute function sim.note_score();
 """
 
 NOTE = "with noted as (insert into sim.changes values (:number)) "
