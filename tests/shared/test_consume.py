@@ -225,6 +225,7 @@ def test_the_last_delivery_dies_with_its_error(database: str) -> None:
         "error": "DatabaseError:40001: 40001: again",
         "attempts": 4,
         "deadAt": "",
+        "sentAt": None,
     }
 
 
