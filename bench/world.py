@@ -171,11 +171,13 @@ def jobs(url: str, worker: Worker = ANALYTICS) -> Iterator[Jobs]:
 
 
 def book_hours(url: str, until: datetime, hours: int) -> None:
-    """Have the hours before `until` booked, oldest first, as by their own ticks."""
+    """Have the hours before `until` booked, oldest first, and in the ledger, as by their ticks."""
     with closing(Postgres(lambda: connect(url))) as db:
         for back in range(hours, 0, -1):
             with db.transaction():
-                store.book_hour(db, Window(until - back * HOUR, until - (back - 1) * HOUR))
+                hour = Window(until - back * HOUR, until - (back - 1) * HOUR)
+                store.book_hour(db, hour)
+                db.execute(SQL["note_hour"], job_type=store.HOURLY, start=hour.start, end=hour.end)
         db.execute("vacuum (analyze) analytics.hourly_cells")
         db.execute("vacuum (analyze) analytics.event_aggregates")
 

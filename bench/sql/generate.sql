@@ -100,3 +100,9 @@ cross join lateral (
 ) as moment
 order by moment.occurred_at -- as they would have come in
 limit :count
+
+-- name: note_hour
+-- What the run of an hour leaves in the ledger.
+insert into ops.job_runs (job_type, window_start, window_end, status, trigger, scheduled_for)
+values (:job_type, :start, :end, 'succeeded', 'cron', :end)
+on conflict (job_type, window_start, window_end, shard) do nothing
