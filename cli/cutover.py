@@ -60,17 +60,17 @@ def shadow_run(
 ) -> None:
     """Compare what our jobs wrote for some days with what the old scheduler wrote.
 
-    The first call keeps the old rows in a file, because ours will take their place. Run the days
-    with `mauntic backfill`, gate closed, then call it again. With --old-schema the old rows are
-    read there, from DATABASE_URL_OLD if that is set.
+    Each call before our first run keeps the old rows in a file, because ours will take their place.
+    Run the days with `mauntic backfill`, gate closed, then call it again. With --old-schema the old
+    rows are read there, from DATABASE_URL_OLD if that is set.
 
     Examples:
 
       mauntic cutover shadow --from 2026-03-01 --to 2026-03-08
     """
-    days = _days(start, end)
+    days, url = _days(start, end), _database_url()
     with open_records(remote=True) as db:
-        old = _old_rows(db, days, old_schema)
+        old = _old_rows(db, url, days, old_schema)
         unrun = list(_unrun(db, days))
         if unrun:
             _end(unrun, as_json)
@@ -78,21 +78,20 @@ def shadow_run(
     _compare(rows, as_json)
 
 
-def _old_rows(db: Database, days: Days, schema: str | None) -> shadow.OldRows:
-    url = os.environ.get("DATABASE_URL_OLD")
-    if url:
-        return shadow.read_old_url(url, schema or "analytics", days)
+def _old_rows(db: Database, url: str, days: Days, schema: str | None) -> shadow.OldRows:
+    old_url = os.environ.get("DATABASE_URL_OLD")
+    if old_url:
+        return shadow.read_old_url(old_url, schema or shadow.OLD_SCHEMA, days)
     if schema:
-        return shadow.read_old(db, schema, days)
-    bounds = [findings.midnight(day) for day in (days.start, days.end)]
-    if not any(findings.succeeded(db, job, *bounds) for job in _daily_writers()):
-        shadow.keep(db, days)
+        return shadow.read_copy(db, schema, days)
+    kept = shadow.Kept(url, days)
     try:
-        return shadow.kept(days)
+        return shadow.keep(db, kept)
     except FileNotFoundError:
         raise Refusal(
-            f"The old rows of {days} were not kept before ours were written: name a copy of them"
-            " with --old-schema, or take days that were not run yet."
+            f"The old rows of {days} in {kept.database} were not kept before ours were written:"
+            " name a copy of them with --old-schema, or take days that were not run yet, and neither"
+            " were the two after them."
         ) from None
 
 
@@ -108,9 +107,7 @@ def _unrun(db: Database, days: Days) -> Iterator[findings.Finding]:
 
 
 def _daily_writers() -> list[Job]:
-    """The jobs whose rows the old scheduler wrote too."""
-    wanted = (findings.HOURLY, "analytics.generate-daily-reports")
-    return [job for worker in workers() for job in worker.jobs if job.type in wanted]
+    return [job for worker in workers() for job in worker.jobs if job.type in shadow.WRITERS]
 
 
 def _compare(rows: Sequence[Any], as_json: bool) -> None:
@@ -219,6 +216,9 @@ def _days(start: str, end: str) -> Days:
         raise Refusal(f"--from and --to take days such as 2026-03-01: {error}.") from None
     if days.start >= days.end:
         raise Refusal("--to must be after --from.")
+    today = datetime.now(UTC).date()
+    if days.end > today:
+        raise Refusal(f"Not all days of {days} are over: --to can be {today} at most, in UTC.")
     return days
 
 

@@ -7,11 +7,15 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from urllib.parse import quote
 
+from analytics.jobs.generate_daily_reports import RECOUNTED_BEFORE
 from cli.adopt.catalogue import template
+from cli.findings import HOURLY, midnight
 from cli.output import Refusal, Rows
-from local.database_url import connect
+from local.database_url import DatabaseUnavailable, DatabaseUrl, connect
 from shared.adapters.postgres import Postgres
+from shared.errors import DatabaseError
 from shared.ports import Database
 from shared.sql_blocks import SqlBlocks
 
@@ -19,6 +23,10 @@ SQL = SqlBlocks(Path(__file__).parent / "sql")
 KEPT = Path(__file__).parent.parent / ".local" / "cutover"
 
 AGGREGATES, STATS = "event_aggregates", "campaign_daily_stats"
+OLD_SCHEMA = "analytics"
+# The jobs whose rows the old scheduler wrote too.
+WRITERS = (HOURLY, "analytics.generate-daily-reports")
+LACKING = ("3F000", "42P01", "42703")  # a schema, a table, a column
 KEYS = {"campaign_id", "organization_id", "date", "updated_at"}
 
 
@@ -36,33 +44,78 @@ class Days:
 OldRows = dict[str, list[dict[str, object]]]
 
 
-def kept_file(days: Days, folder: Path = KEPT) -> Path:
-    return folder / f"old-{days}.json"
+@dataclass(frozen=True)
+class Kept:
+    """The file with the old rows of some days of one database, named by its URL."""
+
+    url: str
+    days: Days
+
+    @property
+    def database(self) -> str:
+        return DatabaseUrl.parse(self.url).address
+
+    @property
+    def file(self) -> Path:
+        database = quote(self.database, safe=":")
+        return KEPT / f"{database}-{OLD_SCHEMA}-{self.days}.json"
+
+    def write(self, rows: OldRows) -> None:
+        """Whole or not at all, in place of what was kept before."""
+        told = {"database": self.database, "schema": OLD_SCHEMA, "days": str(self.days)}
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        beside = self.file.with_suffix(".new")
+        beside.write_text(json.dumps(told | {"rows": rows}, default=str), encoding="utf-8")
+        beside.replace(self.file)
+
+    def read(self) -> OldRows:
+        """What was written last. Raises FileNotFoundError."""
+        rows: OldRows = json.loads(self.file.read_text(encoding="utf-8"))["rows"]
+        return rows
 
 
-def keep(db: Database, days: Days, folder: Path = KEPT) -> int:
-    """Write the rows as they are now to a file, once; how many there are."""
-    file = kept_file(days, folder)
-    if not file.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        beside = file.with_suffix(".new")
-        beside.write_text(
-            json.dumps(read_old(db, "analytics", days), default=str), encoding="utf-8"
-        )
-        beside.replace(file)
-    return sum(map(len, kept(days, folder).values()))
+def keep(db: Database, kept: Kept) -> OldRows:
+    """The rows as the old scheduler left them: as they are now, kept for later, as long as no run
+    of ours may have written any of them; then as they were kept. Raises FileNotFoundError."""
+    rows = read_old(db, OLD_SCHEMA, kept.days)
+    if not has_begun(db, kept.days):  # asked after the rows were read: a run may begin meanwhile
+        kept.write(rows)
+    return kept.read()
 
 
-def kept(days: Days, folder: Path = KEPT) -> OldRows:
-    """What `keep` wrote. Raises FileNotFoundError."""
-    rows: OldRows = json.loads(kept_file(days, folder).read_text(encoding="utf-8"))
-    return rows
+def has_begun(db: Database, days: Days) -> bool:
+    """Whether any run has begun that may write rows of these days; one of a later day sets the
+    days before it too, for late events."""
+    [row] = db.rows(
+        SQL["cutover_begun"],
+        job_types=list(WRITERS),
+        start=midnight(days.start),
+        end=midnight(days.end) + RECOUNTED_BEFORE,
+    )
+    return bool(row["has_begun"])
 
 
 def read_old_url(url: str, schema: str, days: Days) -> OldRows:
-    """The rows of a schema of another database."""
+    """The rows of a schema of another database; Refusal for what is no URL of one."""
+    try:
+        DatabaseUrl.parse(url)
+    except DatabaseUnavailable as error:
+        raise Refusal(str(error).replace("DATABASE_URL", "DATABASE_URL_OLD")) from None
     with closing(Postgres(lambda: connect(url))) as db:
+        return read_copy(db, schema, days)
+
+
+def read_copy(db: Database, schema: str, days: Days) -> OldRows:
+    """The rows of a schema that was named; Refusal where it has no such tables."""
+    try:
         return read_old(db, schema, days)
+    except DatabaseError as error:
+        if error.sqlstate not in LACKING:
+            raise
+        raise Refusal(
+            f"No schema {schema} with {AGGREGATES} and {STATS} is in that database: say with"
+            " --old-schema where the old rows are."
+        ) from None
 
 
 def read_old(db: Database, schema: str, days: Days) -> OldRows:

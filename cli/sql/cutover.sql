@@ -89,6 +89,14 @@ from differing
 left join events using (campaign_id, organization_id, date, what)
 order by date, organization_id, campaign_id, what
 
+-- name: cutover_begun
+-- Whether a run of some jobs, or a shard of one, has begun on a window of a range.
+select exists (
+    select 1 from ops.job_runs
+    where job_type = any(cast(:job_types as text[])) and started_at is not null
+        and window_start < :end and window_end > :start
+) as has_begun
+
 -- name: cutover_succeeded
 -- The windows of a job in a range that were run.
 select window_start
