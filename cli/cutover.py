@@ -1,6 +1,7 @@
 """`mauntic cutover`: from the old scheduler to this one, a step at a time, and back.
 
-Each step says what is done and what is not, and why; it ends with 0 only where all is done.
+Each step says what is done and what is not, and why; it ends with 0 only where all is done that it
+can do or see. What is left to the operator is said to be his.
 """
 
 from __future__ import annotations
@@ -31,6 +32,16 @@ AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
 
 POLL_S = 60
 SHOWN_MAX = 100
+
+START_OLD = findings.Finding(
+    "old scheduler",
+    False,
+    "set DISABLE_SCHEDULER=false on the old service and scale it up: it takes over at once",
+    is_yours=True,
+)
+DO_NOT_START_OLD = findings.Finding(
+    "old scheduler", False, "it must not be started before the gate is closed: both would work"
+)
 
 
 @app.command()
@@ -90,8 +101,8 @@ def _old_rows(db: Database, url: str, days: Days, schema: str | None) -> shadow.
     except FileNotFoundError:
         raise Refusal(
             f"The old rows of {days} in {kept.database} were not kept before ours were written:"
-            " name a copy of them with --old-schema, or take days that were not run yet, and neither"
-            " were the two after them."
+            " name a copy of them with --old-schema, or take days that were not run yet, nor were"
+            " the two after them."
         ) from None
 
 
@@ -133,10 +144,11 @@ def enable(env: Env, as_json: AsJson = False) -> None:
 
       mauntic cutover enable --env analytics
     """
-    worker = _worker(env)
+    worker, url = _worker(env), _database_url()
+    provision.account_and_token(os.environ)
     with open_records(remote=True) as db:
         found = list(findings.of_today(db, worker, datetime.now(UTC)))
-    found += findings.of_schema(_database_url())
+    found += findings.of_schema(url)
     if all(finding.done for finding in found):
         found.append(_set_gate(worker, "true"))
     _end(found, as_json)
@@ -176,14 +188,16 @@ def watch(
 def back(env: Env, as_json: AsJson = False) -> None:
     """Close the gate: no cron of this worker enqueues anything until it is enabled again.
 
+    Only then may the old scheduler be started, which is yours to do.
+
     Example:
 
       mauntic cutover back --env analytics
     """
     worker = _worker(env)
-    finding = _set_gate(worker, "false")
-    rest = "set DISABLE_SCHEDULER=false on the old service and scale it up: it takes over at once"
-    _end([finding, findings.Finding("old scheduler", finding.done, rest)], as_json)
+    provision.account_and_token(os.environ)
+    gate = _set_gate(worker, "false")
+    _end([gate, START_OLD if gate.done else DO_NOT_START_OLD], as_json)
 
 
 def _set_gate(worker: Worker, value: str) -> findings.Finding:
@@ -223,12 +237,18 @@ def _days(start: str, end: str) -> Days:
 
 
 def _end(found: Sequence[findings.Finding], as_json: bool) -> None:
-    """Say it, and end: 0 if everything is done, else 1."""
+    """Say it, and end: 0 if everything is done but what is left to the operator, else 1."""
     if as_json:
         print_json([vars(finding) for finding in found])
     else:
         for one in found:
-            mark, style = ("done", "green") if one.done else ("NOT DONE", "bold red")
+            mark, style = _mark(one)
             console.print(f"{mark:<8} ", style=style, end="")
             console.print(f"{one.subject}: {one.why}", markup=False, highlight=False)
-    raise typer.Exit(0 if all(finding.done for finding in found) else 1)
+    raise typer.Exit(0 if all(one.done or one.is_yours for one in found) else 1)
+
+
+def _mark(finding: findings.Finding) -> tuple[str, str]:
+    if finding.is_yours:
+        return "YOURS", "bold yellow"
+    return ("done", "green") if finding.done else ("NOT DONE", "bold red")

@@ -22,11 +22,13 @@ HOURLY = "analytics.aggregate-hourly"
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that a step looks at. `why` also says what to do where it is not done."""
+    """One thing that a step looks at. `why` also says what to do where it is not done. What
+    `is_yours` no command can do or see."""
 
     subject: str
     done: bool
     why: str
+    is_yours: bool = False
 
 
 def of_account(

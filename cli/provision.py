@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from cli.checks.topology import ORIGIN_CONNECTIONS
-from cli.output import Refusal, console, print_json
+from cli.output import Refusal, console, errors, print_json
 from cli.remote.api import BASE_URL, VendorApi, VendorRefused
 from cli.workers import workers
 
@@ -25,6 +25,7 @@ CONFIG = ROOT / "wrangler.toml"
 DEAD_LETTER_RETENTION_S = 1_209_600
 HYPERDRIVE = "mauntic"
 ALERT_SECRET = "ALERT_WEBHOOK_URL"
+STANDARD_ERROR = 2
 
 
 @dataclass(frozen=True)
@@ -91,14 +92,20 @@ def provision(
 @contextmanager
 def open_api(environment: Mapping[str, str]) -> Iterator[VendorApi]:
     """The vendor's API for the account that the environment names."""
+    account, token = account_and_token(environment)
+    base_url = environment.get("CLOUDFLARE_API_BASE_URL") or BASE_URL
+    with closing(VendorApi(account, token, base_url)) as api:
+        yield api
+
+
+def account_and_token(environment: Mapping[str, str]) -> tuple[str, str]:
+    """What the environment names; Refusal where it does not, before anything is begun."""
     names = ("CLOUDFLARE_ACCOUNT_ID", "CLOUDFLARE_API_TOKEN")
     absent = [name for name in names if not environment.get(name)]
     if absent:
         raise Refusal(f"Set {' and '.join(absent)}: the account to work on, and a token for it.")
     account, token = (environment[name] for name in names)
-    base_url = environment.get("CLOUDFLARE_API_BASE_URL") or BASE_URL
-    with closing(VendorApi(account, token, base_url)) as api:
-        yield api
+    return account, token
 
 
 def needs_of(config: Path, only: Sequence[str] | None = None) -> list[Needs]:
@@ -218,7 +225,7 @@ def _secret_commands(
 def run_all(commands: Sequence[Command], run: Callable[[str], int] | None = None) -> None:
     """Run the commands one after the other; Refusal at the first that fails."""
     for command in commands:
-        console.print(f"$ {command.line}", markup=False, highlight=False)
+        errors.print(f"$ {command.line}", markup=False, highlight=False, soft_wrap=True)
         if '"$DATABASE_URL"' in command.line and not os.environ.get("DATABASE_URL"):
             raise Refusal("Set DATABASE_URL: Hyperdrive has to be led to the database.")
         if (run or shell)(command.line) != 0:
@@ -226,11 +233,13 @@ def run_all(commands: Sequence[Command], run: Callable[[str], int] | None = None
 
 
 def shell(line: str) -> int:
-    """Run a line with our own wrangler and Node before any others."""
+    """Run a line with our own wrangler and Node before any others. What it says goes to standard
+    error: standard output is for the answer."""
     places = [ROOT / ".venv" / "bin", ROOT / "node_modules" / ".bin"]
     path = os.pathsep.join([*map(str, places), os.environ.get("PATH", os.defpath)])
     ready = ["sh", "-c", f"set -e; {line}"]
-    return subprocess.run(ready, cwd=ROOT, env={**os.environ, "PATH": path}).returncode
+    environment = {**os.environ, "PATH": path}
+    return subprocess.run(ready, cwd=ROOT, env=environment, stdout=STANDARD_ERROR).returncode
 
 
 def _show(todo: Sequence[Command], hyperdrive: Mapping[str, Any] | None, as_json: bool) -> None:

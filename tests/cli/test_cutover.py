@@ -329,8 +329,15 @@ def test_a_dead_letter_and_a_dead_window_are_named(db: Postgres) -> None:
     assert seen["unknown"] is False
 
 
+@pytest.fixture
+def account(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One is named, as wrangler needs it."""
+    monkeypatch.setenv("CLOUDFLARE_ACCOUNT_ID", "a1")
+    monkeypatch.setenv("CLOUDFLARE_API_TOKEN", "t1")
+
+
 def test_enable_opens_the_gate_only_when_all_is_ready(
-    cli: Cli, db: Postgres, monkeypatch: pytest.MonkeyPatch
+    cli: Cli, db: Postgres, account: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lines: list[str] = []
 
@@ -351,14 +358,40 @@ def test_enable_opens_the_gate_only_when_all_is_ready(
     assert lines == ["printf true | wrangler secret put ENABLE_ANALYTICS_CRON --env analytics"]
 
 
-def test_back_closes_the_gate_and_says_when_it_could_not(
-    cli: Cli, monkeypatch: pytest.MonkeyPatch
+def test_back_closes_the_gate_and_leaves_the_old_scheduler_to_the_operator(
+    cli: Cli, account: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """That somebody started it is nothing that a command has done or seen."""
     monkeypatch.setattr(provision, "shell", lambda line: 0)
     answer = cli("cutover", "back", "--env", "analytics")
     assert answer.code == 0
-    assert "DISABLE_SCHEDULER=false" in answer.out
+    gate, old = answer.out.splitlines()
+    assert gate.split()[0] == "done"
+    assert old.split()[0] == "YOURS"
+    assert "DISABLE_SCHEDULER=false" in old
+    told = cli("cutover", "back", "--env", "analytics", "--json").json
+    assert [(one["done"], one["is_yours"]) for one in told] == [(True, False), (False, True)]
+
+
+def test_back_starts_no_second_scheduler_where_the_gate_stays_open(
+    cli: Cli, account: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(provision, "shell", lambda line: 1)
     answer = cli("cutover", "back", "--env", "analytics")
     assert answer.code == 1
-    assert "printf false | wrangler secret put ENABLE_ANALYTICS_CRON" in answer.out
+    gate, old = answer.out.splitlines()
+    assert "printf false | wrangler secret put ENABLE_ANALYTICS_CRON" in gate
+    assert "must not be started" in old
+    assert "DISABLE_SCHEDULER" not in answer.out
+    assert all(line.startswith("NOT DONE") for line in (gate, old))
+
+
+@pytest.mark.parametrize("step", ["enable", "back"])
+def test_a_gate_is_set_in_an_account_that_is_named(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """Else wrangler would ask, or take whichever it was logged in to."""
+    monkeypatch.setattr(provision, "shell", lambda line: pytest.fail(line))
+    answer = cli("cutover", step, "--env", "analytics")
+    assert answer.code == 1
+    assert "Set CLOUDFLARE_ACCOUNT_ID and CLOUDFLARE_API_TOKEN" in answer.err

@@ -113,6 +113,19 @@ def test_what_is_applied_once_is_not_missing_again(cli: Cli, account: Account) -
     assert "HYPERDRIVE_ID=a1b2" in answer.out
 
 
+def test_what_wrangler_says_is_no_part_of_the_answer(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    assert provision.shell("echo 'Success!'") == 0
+    assert capfd.readouterr() == ("", "Success!\n")
+
+
+def test_applying_answers_in_nothing_but_json(cli: Cli, account: Account) -> None:
+    answer = cli("provision", "--apply", "--json")
+    assert answer.json == {"missing": [], "hyperdrive_id": "a1b2"}
+    assert all(f"$ {line}" in answer.err for line in account.lines)
+
+
 def test_short_retention_caching_and_too_few_connections_are_mended(
     cli: Cli, account: Account
 ) -> None:
