@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict
@@ -12,13 +11,13 @@ from typing import Annotated, Any
 import typer
 
 from cli.checks import Problem, declarations, pages, rollups, schema, topology
+from cli.connection import local_url
 from cli.moments import moment
 from cli.options import AsJson
 from cli.output import console, print_json, print_table, progress
 from cli.workers import declared
 from local.database_url import DatabaseUnavailable, connect
-from local.migrations import MigrationFailed, migrate
-from local.postgres import open_database
+from local.migrations import MigrationFailed
 from shared.adapters.postgres import Postgres
 from shared.ports import Row
 
@@ -85,16 +84,14 @@ def _midnight(at: datetime) -> datetime:
 
 def _database_problems() -> list[Problem]:
     """The schema of DATABASE_URL as it is; the local database is brought up to date first."""
-    with open_database(os.environ) as server:
-        if not os.environ.get("DATABASE_URL"):
-            migrate(server.url)
-        return list(schema.problems(server.url))
+    with local_url() as url:
+        return list(schema.problems(url))
 
 
 def _differing(start: datetime, end: datetime) -> list[Row]:
     with (
-        open_database(os.environ) as server,
-        closing(Postgres(lambda: connect(server.url))) as db,
+        local_url(migrated=False) as url,
+        closing(Postgres(lambda: connect(url))) as db,
         progress() as bar,
     ):
         task = bar.add_task("days", total=(end - start).days)

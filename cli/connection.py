@@ -2,73 +2,109 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from pathlib import Path
-from typing import Any
 
-import psutil
+from pg8000.exceptions import DatabaseError, InterfaceError
 
+from cli.dev_state import RunningDev, running_dev
 from cli.output import Refusal, errors
-from local.database_url import DatabaseUrl, connect
+from local.database_url import (
+    CONNECT_TIMEOUT_S,
+    DatabaseUnavailable,
+    DatabaseUrl,
+    connect,
+    reason,
+)
 from local.migrations import migrate
 from local.postgres import open_database as open_server
-from local.runtime import HOME, Control, RuntimeFailed
+from local.runtime import Control, RuntimeFailed
 from shared.adapters.postgres import Postgres
-
-STATE = HOME / "runtime.json"
 
 
 @contextmanager
-def open_database(*, beside_dev: bool = False) -> Iterator[Postgres]:
-    """The database of `DATABASE_URL`, else the local one, started for the command if need be.
-
-    With `beside_dev` it should be that of the running `mauntic dev`: a warning where it is not."""
-    with open_server(os.environ) as server:
-        if not os.environ.get("DATABASE_URL"):
-            migrate(server.url)
-        if beside_dev:
-            _warn_of_another(server.url)
-        with closing(Postgres(lambda: connect(server.url))) as database:
+def open_database() -> Iterator[Postgres]:
+    """The local system's database; a warning where the running `mauntic dev` has another one."""
+    with local_url() as url:
+        _warn_of_another(url)
+        with closing(Postgres(lambda: connect(url))) as database:
             yield database
+
+
+@contextmanager
+def open_deployed() -> Iterator[Postgres]:
+    """The database that DATABASE_URL names, for those who have no other to fall back to."""
+    url = os.environ["DATABASE_URL"]
+    _assert_answers(url, "see whether it is up, or correct DATABASE_URL")
+    with closing(Postgres(lambda: connect(url))) as database:
+        yield database
+
+
+@contextmanager
+def local_url(*, migrated: bool = True) -> Iterator[str]:
+    """The URL of the database here: that of DATABASE_URL, else that of the running `mauntic dev`,
+    else of the embedded server, which is started for the command and its schema brought up to date.
+    """
+    given, dev = os.environ.get("DATABASE_URL"), running_dev()
+    if dev and not given:
+        _assert_dev_s_answers(dev)
+        yield dev.database_url
+        return
+    with open_server(os.environ) as server:
+        if migrated and not given:
+            migrate(server.url)
+        yield server.url
+
+
+def _assert_dev_s_answers(dev: RunningDev) -> None:
+    _assert_answers(
+        dev.database_url,
+        f"`mauntic dev` (process {dev.pid}) works on it: end that, and start `mauntic dev` again",
+    )
+
+
+def _assert_answers(url: str, remedy: str) -> None:
+    address = DatabaseUrl.parse(url).address
+    try:
+        connect(url, timeout_s=CONNECT_TIMEOUT_S).close()
+    except (InterfaceError, DatabaseError, OSError) as error:
+        raise DatabaseUnavailable(
+            f"The database at {address} does not answer ({reason(error)}): {remedy}."
+        ) from None
 
 
 def _warn_of_another(url: str) -> None:
     """Ledger and queues of two systems, side by side in one answer, would mislead."""
-    named = os.environ.get("MAUNTIC_CONTROL_URL")
-    state = {} if named else read_state() or {}
-    other, own = state.get("database"), DatabaseUrl.parse(url).address
-    if other and other != own and psutil.pid_exists(state["pid"]):
+    dev = None if os.environ.get("MAUNTIC_CONTROL_URL") else running_dev()
+    other = DatabaseUrl.parse(dev.database_url).address if dev else None
+    own = DatabaseUrl.parse(url).address
+    if other and other != own:
         errors.print(
             f"[yellow]warning[/] the running `mauntic dev` works on the database at {other}, this"
-            f" command on {own}: give both the same DATABASE_URL",
+            f" command on {own}: unset DATABASE_URL to work where it does",
             highlight=False, soft_wrap=True,
         )  # fmt: skip
 
 
 @contextmanager
 def open_control() -> Iterator[Control]:
-    """The control API of the running `mauntic dev`, or that which MAUNTIC_CONTROL_URL names."""
-    named = os.environ.get("MAUNTIC_CONTROL_URL")
-    state = {"url": named} if named else read_state()
-    if state is None:
-        raise Refusal("No local system is running: start it with `mauntic dev`, or say --remote.")
-    with closing(Control(state["url"])) as control:
+    """The control API that MAUNTIC_CONTROL_URL names, else that of the running `mauntic dev`."""
+    with closing(Control(_control_url())) as control:
         try:
             control.ask("GET", "/health")
         except RuntimeFailed:
             raise Refusal(
-                "The local system has ended: start it with `mauntic dev`, or say --remote."
+                f"The local system at {control.url} does not answer: start `mauntic dev` again, or"
+                " say --remote."
             ) from None
         yield control
 
 
-def read_state(path: Path = STATE) -> dict[str, Any] | None:
-    """What the running `mauntic dev` left for other commands, or None."""
-    try:
-        state: dict[str, Any] = json.loads(path.read_text())
-    except (FileNotFoundError, ValueError):
-        return None
-    return state
+def _control_url() -> str:
+    if named := os.environ.get("MAUNTIC_CONTROL_URL"):
+        return named
+    dev = running_dev()
+    if dev is None:
+        raise Refusal("No local system is running: start it with `mauntic dev`, or say --remote.")
+    return dev.url

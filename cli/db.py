@@ -9,6 +9,7 @@ import typer
 
 from cli.adopt import run
 from cli.adopt.steps import Scene, Step
+from cli.connection import local_url
 from cli.output import Refusal, console, print_json, print_table
 from local import migrations
 from local.postgres import open_database
@@ -26,16 +27,16 @@ def migrate() -> None:
 
       DATABASE_URL=postgresql://… mauntic db migrate
     """
-    with open_database(os.environ) as server:
-        said = migrations.migrate(server.url)
+    with local_url(migrated=False) as url:
+        said = migrations.migrate(url)
     console.print(said.strip() or "Nothing is pending.", markup=False, highlight=False)
 
 
 @app.command()
 def status() -> None:
     """Which migrations are applied and which are pending."""
-    with open_database(os.environ) as server:
-        console.print(migrations.status(server.url).strip(), markup=False, highlight=False)
+    with local_url(migrated=False) as url:
+        console.print(migrations.status(url).strip(), markup=False, highlight=False)
 
 
 @app.command()

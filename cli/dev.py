@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from watchfiles import watch
 
-from cli.connection import STATE, read_state
 from cli.dev_log import DevLog
-from cli.output import console
+from cli.dev_state import refuse_second, told
+from cli.output import Refusal, console
 from local.crons import CronClock
-from local.database_url import DatabaseUrl
 from local.migrations import migrate
-from local.postgres import open_database
+from local.postgres import GivenDatabase, Server, open_database
 from local.runtime import HOME, ROOT, LocalRuntime
 
 WATCHED = ("shared", "workers")
+WATCH_EVERY_S = 1.0
 
 
 def dev(
-    port: Annotated[int, typer.Option(help="Port of the control API; 0 takes a free one.")] = 8787,
+    port: Annotated[
+        int, typer.Option(min=0, max=65_535, help="Port of the control API; 0 takes a free one.")
+    ] = 8787,
     env: Annotated[
         list[str] | None, typer.Option(help="A worker's env in wrangler.toml; all if not given.")
     ] = None,
@@ -46,6 +46,7 @@ def dev(
 
       mauntic dev --env analytics --var ENABLE_ANALYTICS_CRON=false
     """
+    refuse_second()
     log = DevLog(as_json=json_lines)
     with (
         console.status("starting") if console.is_terminal else _quietly(),
@@ -61,17 +62,17 @@ def dev(
             variables=dict(_pair(text) for text in var or []),
             on_event=log.show,
         )
-        _serve(runtime, log, crons)
+        _serve(runtime, server, log, crons)
 
 
-def _serve(runtime: LocalRuntime, log: DevLog, crons: bool) -> None:
+def _serve(runtime: LocalRuntime, server: Server | GivenDatabase, log: DevLog, crons: bool) -> None:
     stop = threading.Event()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: nothing is left behind
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's & had it ignored
     try:
         with (
             runtime,
-            _state_file(runtime),
+            told(runtime.ready["url"], runtime.database_url),
             _background(lambda: _reload_on_save(runtime, log, stop), stop),
         ):
             workers = runtime.control.workers()
@@ -85,10 +86,17 @@ def _serve(runtime: LocalRuntime, log: DevLog, crons: bool) -> None:
                 if crons
                 else _quietly()
             ):
-                runtime.wait()
-                raise typer.Exit(1)
+                _until_one_ends(runtime, server)
     except KeyboardInterrupt:
         log.say("dev.stopping")
+
+
+def _until_one_ends(runtime: LocalRuntime, server: Server | GivenDatabase) -> NoReturn:
+    """The workers or the embedded server: without either, what is left of the system misleads."""
+    while runtime.wait(WATCH_EVERY_S) is None:
+        if server.has_ended:
+            raise Refusal("The embedded Postgres has ended: start `mauntic dev` again.")
+    raise typer.Exit(1)
 
 
 def _reload_on_save(runtime: LocalRuntime, log: DevLog, stop: threading.Event) -> None:
@@ -103,26 +111,6 @@ def _reload_on_save(runtime: LocalRuntime, log: DevLog, stop: threading.Event) -
 
 def _is_source(change: Any, path: str) -> bool:
     return Path(path).suffix in {".py", ".sql", ".txt"} and "__pycache__" not in path
-
-
-@contextmanager
-def _state_file(runtime: LocalRuntime) -> Iterator[None]:
-    """Tells other commands where this system is."""
-    STATE.parent.mkdir(exist_ok=True)
-    state = {
-        "url": runtime.ready["url"],
-        "pid": os.getpid(),
-        "database": DatabaseUrl.parse(runtime.database_url).address,
-        "since": datetime.now(UTC).isoformat(),
-    }
-    STATE.write_text(json.dumps(state))
-    try:
-        yield
-    finally:
-        if (read_state(STATE) or {}).get(
-            "pid"
-        ) == os.getpid():  # else another one has begun meanwhile
-            STATE.unlink(missing_ok=True)
 
 
 @contextmanager

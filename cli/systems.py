@@ -141,9 +141,9 @@ def open_system(*, remote: bool) -> Iterator[System]:
 @contextmanager
 def open_records(*, remote: bool) -> Iterator[Postgres]:
     """The database with the ledger; with `--remote` it must be named."""
-    from cli.connection import open_database
+    from cli.connection import open_database, open_deployed
 
     if remote and not os.environ.get("DATABASE_URL"):
         raise Refusal("--remote needs the deployed database too: set DATABASE_URL.")
-    with open_database(beside_dev=not remote) as database:
+    with open_deployed() if remote else open_database() as database:
         yield database

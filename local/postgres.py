@@ -116,6 +116,12 @@ class Server:
         return self._guard is not None
 
     @property
+    def has_ended(self) -> bool:
+        """Whether the server that was started or joined is gone, killed say, or another came."""
+        running = postgres_pidfile.read(self._data)
+        return running is None or running.port != self._port
+
+    @property
     def log(self) -> Path:
         """What the server wrote."""
         return self._home / "server.log"
@@ -275,7 +281,9 @@ class Server:
 
 
 class GivenDatabase:
-    """The database that `DATABASE_URL` names: ours to use, not to start or stop."""
+    """The database that `DATABASE_URL` names: ours to use, not to start, stop or watch."""
+
+    has_ended = False
 
     def __init__(self, url: str) -> None:
         self.url = url

@@ -173,9 +173,11 @@ class LocalRuntime:
         assert self._process.stdout is not None
         self._process.stdout.close()
 
-    def wait(self) -> int:
-        """Until the server ends by itself; its exit code."""
-        return self._process.wait()
+    def wait(self, timeout_s: float) -> int | None:
+        """Until the server ends by itself; its exit code, or None if it did not meanwhile."""
+        with suppress(subprocess.TimeoutExpired):
+            return self._process.wait(timeout_s)
+        return None
 
     def _start(self) -> None:
         assert self._process.stdin is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +18,8 @@ import pytest
 
 from analytics.worker import WORKER
 from cli.dev_log import DevLog
-from local.database_url import DatabaseUrl
+from local import postgres_pidfile
+from local.postgres_account import account_for, temporary_directory
 from local.runtime import Control
 from tests.cli.harness import HOURLY, QUEUE
 
@@ -26,9 +28,11 @@ ROOT = Path(__file__).parent.parent.parent
 START = """
 import sys
 from pathlib import Path
-import cli.dev
-cli.dev.HOME = Path(sys.argv.pop(1))
-cli.dev.STATE = cli.dev.HOME / "runtime.json"
+import cli.dev, cli.dev_state
+from local.postgres import open_database
+cli.dev.HOME = home = Path(sys.argv.pop(1))
+cli.dev.open_database = lambda environment: open_database(environment, home / "postgres")
+cli.dev_state.STATE = home / "runtime.json"
 from cli.main import main
 main()
 """
@@ -36,18 +40,31 @@ main()
 
 @contextmanager
 def started(database: str, home: Path) -> Iterator[subprocess.Popen[str]]:
+    """On the database, or on an embedded one in the folder where its URL is empty."""
     words = ["dev", "--port", "0", "--env", WORKER.env, "--no-crons", "--json"]
-    with subprocess.Popen(
-        [sys.executable, "-c", START, home, *words],
-        cwd=ROOT,
-        env={**os.environ, "DATABASE_URL": database},
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
+    with (
+        (home / "errors").open("w") as errors,
+        subprocess.Popen(
+            [sys.executable, "-c", START, home, *words],
+            cwd=ROOT,
+            env={**os.environ, "DATABASE_URL": database},
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        ) as process,
+    ):
         try:
             yield process
         finally:
             process.kill()
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """One that the embedded server's account reaches."""
+    directory = temporary_directory(account_for(None))
+    yield directory
+    shutil.rmtree(directory)
 
 
 def lines_until(process: subprocess.Popen[str], event: str) -> list[dict[str, Any]]:
@@ -62,14 +79,17 @@ def lines_until(process: subprocess.Popen[str], event: str) -> list[dict[str, An
 
 @pytest.mark.e2e
 def test_it_starts_says_what_happens_and_ends_cleanly(database: str, tmp_path: Path) -> None:
+    left_behind = {"pid": 2**22, "url": "", "database_url": "", "since": "2026-03-10T00:00Z"}
+    (tmp_path / "runtime.json").write_text(json.dumps(left_behind))
     with started(database, tmp_path) as process:
         ready = lines_until(process, "dev.ready")[-1]
         state = json.loads((tmp_path / "runtime.json").read_text())
         assert (ready["workers"], ready["url"]) == ([WORKER.name], state["url"])
-        assert (state["pid"], state["database"]) == (
-            process.pid,
-            DatabaseUrl.parse(database).address,
-        )
+        assert (state["pid"], state["database_url"]) == (process.pid, database)
+        with started(database, tmp_path) as second:
+            assert second.wait(30) == 1
+        assert f"as process {process.pid} on port" in (tmp_path / "errors").read_text()
+        assert json.loads((tmp_path / "runtime.json").read_text()) == state
         with closing(Control(state["url"])) as control:
             control.send(QUEUE, [{"type": HOURLY}])
             said = lines_until(process, "queue.metric")[-1]
@@ -80,6 +100,20 @@ def test_it_starts_says_what_happens_and_ends_cleanly(database: str, tmp_path: P
     assert not (tmp_path / "runtime.json").exists()
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"{state['url']}/health")
+
+
+@pytest.mark.e2e
+def test_it_ends_with_its_embedded_server(folder: Path) -> None:
+    """Its workers would fail one message after the other, and nobody would know why."""
+    with started("", folder) as process:
+        lines_until(process, "dev.ready")
+        server = postgres_pidfile.read((folder / "postgres").resolve() / "data")
+        assert server is not None
+        os.kill(server.pid, signal.SIGKILL)
+        assert process.wait(30) == 1
+    said = (folder / "errors").read_text()
+    assert "The embedded Postgres has ended: start `mauntic dev` again." in said
+    assert not (folder / "runtime.json").exists()
 
 
 def shown(capsys: pytest.CaptureFixture[str], event: dict[str, Any], *, as_json: bool) -> str:

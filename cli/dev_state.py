@@ -1,0 +1,74 @@
+"""What the running `mauntic dev` leaves for other commands: where it is, and its database."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from urllib.parse import urlsplit
+
+import psutil
+
+from cli.output import Refusal
+from local.runtime import HOME
+
+STATE = HOME / "runtime.json"
+
+
+@dataclass(frozen=True)
+class RunningDev:
+    """Its process, the URLs of its control API and of its database, and since when it is up."""
+
+    pid: int
+    url: str
+    database_url: str
+    since: str
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether its process lives, and is no later one that got the same number."""
+        try:
+            process = psutil.Process(self.pid)
+            began, status = process.create_time(), process.status()
+        except psutil.NoSuchProcess:
+            return False
+        since = datetime.fromisoformat(self.since).timestamp()
+        return bool(began <= since and status != psutil.STATUS_ZOMBIE)
+
+
+def running_dev() -> RunningDev | None:
+    """The `mauntic dev` of this folder, if one lives."""
+    try:
+        dev = RunningDev(**json.loads(STATE.read_text()))
+    except (FileNotFoundError, ValueError, TypeError):
+        return None
+    return dev if dev.is_alive else None
+
+
+def refuse_second() -> None:
+    """Refusal where one lives already: both would answer to the same commands."""
+    if dev := running_dev():
+        raise Refusal(
+            f"`mauntic dev` runs here already, as process {dev.pid} on port"
+            f" {urlsplit(dev.url).port}: end that one first."
+        )
+
+
+@contextmanager
+def told(url: str, database_url: str) -> Iterator[None]:
+    """Tell where this process serves, as long as it does. The file has the database's password, so
+    it is its owner's alone."""
+    refuse_second()  # one may have begun while this one did
+    STATE.parent.mkdir(exist_ok=True)
+    STATE.unlink(missing_ok=True)
+    STATE.touch(mode=0o600)
+    dev = RunningDev(os.getpid(), url, database_url, datetime.now(UTC).isoformat())
+    STATE.write_text(json.dumps(asdict(dev)))
+    try:
+        yield
+    finally:
+        if running_dev() == dev:  # else the file was removed, and another one has begun
+            STATE.unlink()

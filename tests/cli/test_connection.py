@@ -1,0 +1,72 @@
+"""Beside a running `mauntic dev` a command works where that does, and starts nothing of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cli import connection, dev_state
+from cli.dev_state import told
+from local.database_url import with_database
+from shared.adapters.postgres import Postgres
+from tests.cli.harness import HOURLY, Cli
+
+NOWHERE = "postgresql://u:p@127.0.0.1:1/d"
+
+
+@pytest.fixture
+def alone(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
+    """The command without DATABASE_URL, in a folder of its own; it must not start a server."""
+    monkeypatch.setattr(dev_state, "STATE", tmp_path / "runtime.json")
+    monkeypatch.setattr(connection, "open_server", lambda environment: pytest.fail("started"))
+    monkeypatch.delenv("DATABASE_URL")
+    return cli
+
+
+@pytest.fixture
+def beside_dev(alone: Cli, database: str) -> Iterator[Cli]:
+    with told("http://127.0.0.1:8787", database):
+        yield alone
+
+
+def test_it_is_the_database_of_the_running_dev(beside_dev: Cli, db: Postgres) -> None:
+    assert beside_dev("jobs", "pause", HOURLY, "--note", "why").code == 0
+    [row] = db.rows("select note from ops.schedules where paused")
+    assert row["note"] == "why"
+
+
+def test_status_and_check_look_at_that_one_too(beside_dev: Cli, db: Postgres) -> None:
+    db.execute("delete from ops.schema_migrations where version = '0003'")
+    assert "[ ] 0003" in beside_dev("db", "status").out
+    found = beside_dev("check", "--json").json["problems"]
+    assert any("0003" in problem["subject"] for problem in found)
+
+
+def test_a_database_that_died_under_dev_is_no_reason_for_another(alone: Cli) -> None:
+    with told("http://127.0.0.1:8787", NOWHERE):
+        answer = alone("jobs", "list")
+    assert answer.code == 1
+    assert "start `mauntic dev` again" in answer.err
+    assert "DATABASE_URL" not in answer.err
+
+
+def test_another_database_than_dev_s_is_told(
+    cli: Cli, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dev_state, "STATE", tmp_path / "runtime.json")
+    with told("http://127.0.0.1:8787", with_database(database, "other")):
+        assert "unset DATABASE_URL" in cli("jobs", "list").err
+    with told("http://127.0.0.1:8787", database):
+        assert cli("jobs", "list").err == ""
+
+
+def test_remote_never_falls_back_to_a_local_database(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", NOWHERE)
+    answer = cli("jobs", "list", "--remote")
+    assert answer.code == 1
+    assert "127.0.0.1:1/d does not answer" in answer.err
+    assert "unset" not in answer.err
