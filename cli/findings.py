@@ -109,14 +109,18 @@ def of_windows(db: Database, worker: Worker, now: datetime, period: timedelta) -
 
 
 def of_ills(db: Database, worker: Worker, since: datetime) -> Iterator[Finding]:
-    """Dead, failing, skipped and overdue windows, and dead letters."""
-    types = {job.type for job in worker.jobs} | {"unknown"}
-    ills = [row for row in db.rows(SQL["cutover_unwell"], since=since) if row["job_type"] in types]
+    """Dead, failing, skipped and late windows, and the dead letters that wait."""
+    ills = db.rows(
+        SQL["cutover_unwell"],
+        job_types=[job.type for job in worker.jobs],
+        queue=worker.queue.name,
+        since=since,
+    )
     for row in ills:
-        why = f"{row['count']} {row['what']}: {row['error'] or 'late'}"
-        yield Finding(row["job_type"], row["what"] == "succeeded", why)
+        error = f": {row['error']}" if row["error"] else ""
+        yield Finding(row["job_type"], False, f"{row['count']} {row['what']}{error}")
     if not ills:
-        yield Finding("ills", True, "nothing dead, failing, skipped or overdue")
+        yield Finding("ills", True, "nothing dead, failing, skipped or late")
 
 
 def succeeded(db: Database, job: Job, start: datetime, end: datetime) -> list[datetime]:

@@ -106,15 +106,18 @@ where job_type = :job_type and shard = '' and status = 'succeeded'
 order by window_start
 
 -- name: cutover_unwell
--- What went wrong since then, a row a job and kind.
-select job_type, status as what, count(*) as count, max(error_text) as error
+-- What went wrong with the windows of some jobs since then, and every letter of their queue that
+-- waits for a decision, however long; a row a job and kind. A window that was late stays so.
+select job_type, coalesce(ill, 'late') as what, count(*) as count, max(error_text) as error
 from ops.job_runs
-where shard = '' and scheduled_for >= :since and (status in ('dead', 'skipped', 'failed') or overdue_at is not null)
-group by job_type, status
+cross join lateral (select case when status in ('dead', 'skipped', 'failed') then status end as ill) as seen
+where shard = '' and job_type = any(cast(:job_types as text[])) and scheduled_for >= :since
+    and (ill is not null or overdue_at is not null)
+group by job_type, ill
 union all
-select coalesce(job_type, 'unknown'), 'dead letter', count(*), max(error)
+select coalesce(job_type, 'unknown'), 'dead letters', count(*), max(error)
 from ops.dead_letters
-where dead_at >= :since and status = 'dead'
+where queue = :queue and status = 'dead'
 group by job_type
 order by 1, 2
 

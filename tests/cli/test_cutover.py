@@ -319,14 +319,46 @@ def test_a_dead_letter_and_a_dead_window_are_named(db: Postgres) -> None:
     db.execute(
         "update ops.job_runs set status = 'dead', error_text = 'why' where job_type = :t", t=REPORTS
     )
-    db.execute(
-        "insert into ops.dead_letters (queue, message_id, reason, attempts, dead_at)"
-        " values ('q', 'm', 'invalid', 1, :at)",
-        at=now - timedelta(hours=1),
-    )
+    died(db, QUEUE, None, now - timedelta(hours=1))
     seen = looked_at(db, now)
     assert seen[REPORTS] is False
     assert seen["unknown"] is False
+
+
+def died(db: Postgres, queue: str, kind: str | None, at: datetime, status: str = "dead") -> None:
+    db.execute(
+        "insert into ops.dead_letters"
+        " (queue, message_id, job_type, reason, attempts, dead_at, status)"
+        " values (:queue, 'm', :kind, 'invalid', 1, :at, :status)",
+        queue=queue, kind=kind, at=at, status=status,
+    )  # fmt: skip
+
+
+def test_a_dead_letter_that_waits_is_named_however_old_it_is(db: Postgres) -> None:
+    now = healthy(db)
+    died(db, QUEUE, HOURLY, now - timedelta(days=41), status="discarded")
+    assert all(looked_at(db, now).values())
+    died(db, QUEUE, HOURLY, now - timedelta(days=40))
+    assert looked_at(db, now)[HOURLY] is False
+
+
+def test_a_dead_letter_belongs_to_the_worker_of_its_queue(db: Postgres) -> None:
+    """Its type may be another's, or one that is no more."""
+    now = healthy(db)
+    died(db, "mauntic-scoring-events", None, now)
+    assert all(looked_at(db, now).values())
+    died(db, QUEUE, "scoring.CalculateScore", now)
+    assert looked_at(db, now)["scoring.CalculateScore"] is False
+
+
+def test_a_window_that_was_late_is_named_though_it_succeeded(db: Postgres) -> None:
+    now = healthy(db)
+    db.execute(
+        "update ops.job_runs set overdue_at = :now where job_type = :t and window_start = :s",
+        now=now, t=HOURLY, s=DAY + timedelta(hours=12),
+    )  # fmt: skip
+    [finding] = findings.of_ills(db, WORKER, now - timedelta(hours=24))
+    assert (finding.subject, finding.done, finding.why) == (HOURLY, False, "1 late")
 
 
 @pytest.fixture
