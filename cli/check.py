@@ -14,7 +14,7 @@ from cli.checks import Problem, declarations, pages, rollups, schema, topology
 from cli.connection import local_url
 from cli.moments import moment
 from cli.options import AsJson
-from cli.output import console, print_json, print_table, progress
+from cli.output import Refusal, console, print_json, print_table, progress
 from cli.workers import declared
 from local.database_url import DatabaseUnavailable, connect
 from local.migrations import MigrationFailed
@@ -22,6 +22,7 @@ from shared.adapters.postgres import Postgres
 from shared.ports import Row
 
 DEEP_DAYS = 35
+DEEP_DAYS_MAX = 4_000  # eleven years, as a backfill of hours
 SHOWN_MAX = 50
 
 
@@ -48,6 +49,8 @@ def check(
     """
     if offline and deep:
         raise typer.BadParameter("--deep needs the database that --offline leaves out.")
+    if (start or end) and not deep:
+        raise typer.BadParameter("--from and --to say which days --deep compares: say --deep too.")
     bounds = _days(start, end)
     found = list(static_problems())
     differing: list[Row] = []
@@ -75,6 +78,9 @@ def _days(start: str | None, end: str | None) -> tuple[datetime, datetime]:
     first = _midnight(moment(start)) if start else last - timedelta(days=DEEP_DAYS)
     if first >= last:
         raise typer.BadParameter("--from must be before --to.")
+    days = (last - first).days
+    if days > DEEP_DAYS_MAX:
+        raise Refusal(f"These are {days:,} days, and {DEEP_DAYS_MAX:,} at most: say a part.")
     return first, last
 
 

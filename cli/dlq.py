@@ -12,7 +12,7 @@ import typer
 
 from cli import records
 from cli.choosing import REASONS, chosen, refuse_unknown, which_letters
-from cli.options import AsJson, By, DryRun, Note, Remote, Yes, confirm, who
+from cli.options import AsJson, By, DryRun, Limit, Note, Remote, Yes, confirm, who
 from cli.output import Refusal, Rows, console, errors, print_json, print_table, progress
 from cli.records import Letters
 from cli.redrive import redrive_letters
@@ -56,7 +56,7 @@ def list_(
     older: Older = None,
     newer: Newer = None,
     status: Annotated[Status, typer.Option(help="What was decided so far.")] = "dead",
-    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
+    limit: Limit = 50,
     as_json: AsJson = False,
     remote: Remote = False,
 ) -> None:
@@ -134,7 +134,7 @@ def redrive(
     with open_records(remote=remote) as db:
         letters = chosen(db, which, everything)
         if dry_run or not letters:
-            return _tell(as_json, _would(dry_run, "redriven"), letters, "redriven", 0)
+            return _tell(as_json, _would(dry_run, "redriven"), which, letters, "redriven", 0)
         _ask("redrive", which, letters, yes)
         with open_system(remote=remote) as system, progress() as bar:
             task = bar.add_task("redriving", total=len(letters))
@@ -142,7 +142,8 @@ def redrive(
                 db, system, letters, rate=rate, by=who(by), note=note, sleep=time.sleep,
                 advance=lambda count: bar.advance(task, count),
             )  # fmt: skip
-    _tell(as_json, "redriven", letters, "redriven", done)
+    passed_over = len(letters) - done
+    _tell(as_json, "redriven", which, letters, "redriven", done, passed_over)
 
 
 @app.command()
@@ -173,13 +174,14 @@ def discard(
     with open_records(remote=remote) as db:
         letters = chosen(db, which, everything)
         if dry_run or not letters:
-            return _tell(as_json, _would(dry_run, "discarded"), letters, "discarded", 0)
+            return _tell(as_json, _would(dry_run, "discarded"), which, letters, "discarded", 0)
         _ask("discard", which, letters, yes)
         numbers = [letter["id"] for letter in letters]
         gone = records.discard_dead_letters(
             db, numbers, by=who(by), note=note, now=datetime.now(UTC)
         )
-    _tell(as_json, "discarded", letters, "discarded", len(gone))
+    passed_over = len(letters) - len(gone)
+    _tell(as_json, "discarded", which, letters, "discarded", len(gone), passed_over)
 
 
 def _ask(action: str, which: Letters, letters: list[Row], yes: bool) -> None:
@@ -198,16 +200,31 @@ def _would(dry_run: bool, done: str) -> str:
     return f"would be {done}" if dry_run else done
 
 
-def _tell(as_json: bool, title: str, letters: list[Row], action: str, done: int) -> None:
+def _tell(
+    as_json: bool,
+    title: str,
+    which: Letters,
+    letters: list[Row],
+    action: str,
+    done: int,
+    passed_over: int = 0,
+) -> None:
     if as_json:
         numbers = [letter["id"] for letter in letters]
-        print_json({"chosen": numbers, action: done, "passed_over": len(letters) - done})
+        print_json({"chosen": numbers, action: done, "passed_over": passed_over})
         return
     rows = [{name: letter[name] for name in CHOSEN} for letter in letters[:SHOWN_MAX]]
-    print_table(title, rows, empty="none of these is dead")
+    print_table(title, rows, empty=_why_none(which))
     if len(letters) > SHOWN_MAX:
         console.print(f"… and {len(letters) - SHOWN_MAX:,} more")
     console.print(f"{done:,} {action}", highlight=False)
+
+
+def _why_none(which: Letters) -> str:
+    if not which.ids:
+        return "no dead letter matches"
+    is_filtered = replace(which, ids=None).narrows
+    return f"none of these is dead{' and matches the filters' if is_filtered else ''}"
 
 
 def _brief(letters: list[Row]) -> Rows:

@@ -8,12 +8,14 @@ from typing import Annotated
 import typer
 
 from cli.output import Refusal
+from cli.records import BIGINT_MAX
 
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on standard output.")]
 Remote = Annotated[
     bool, typer.Option("--remote", help="The deployed system: the vendor's API, and DATABASE_URL.")
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done; do nothing.")]
+Limit = Annotated[int, typer.Option(min=1, max=BIGINT_MAX, help="At most so many.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 By = Annotated[str, typer.Option(help="Who does it, for the audit; else the login name.")]
 Note = Annotated[str | None, typer.Option(help="Why, for the audit.")]

@@ -16,7 +16,7 @@ from shared.windows import Schedule, Window
 
 SQL = SqlBlocks(Path(__file__).parent / "sql")
 
-EVERYTHING = 9_223_372_036_854_775_807
+BIGINT_MAX = 9_223_372_036_854_775_807
 
 
 @dataclass(frozen=True)
@@ -37,15 +37,23 @@ class Letters:
         return any(value is not None for name, value in asdict(self).items() if name != "status")
 
 
-def dead_letters(db: Database, which: Letters, limit: int = EVERYTHING) -> list[Row]:
+def dead_letters(db: Database, which: Letters, limit: int = BIGINT_MAX) -> list[Row]:
     """The dead letters without their bodies, newest first."""
-    return db.rows(SQL["select_dead_letters"], **asdict(which), limit=limit)
+    asked = asdict(which)
+    if which.ids is not None:
+        asked["ids"] = [letter_id for letter_id in which.ids if _is_possible(letter_id)]
+    return db.rows(SQL["select_dead_letters"], **asked, limit=limit)
 
 
 def dead_letter(db: Database, letter_id: int) -> Row | None:
     """One dead letter with its body."""
-    found = db.rows(SQL["show_dead_letter"], id=letter_id)
+    found = db.rows(SQL["show_dead_letter"], id=letter_id) if _is_possible(letter_id) else []
     return found[0] if found else None
+
+
+def _is_possible(letter_id: int) -> bool:
+    """A number that Postgres could not even compare is no letter's."""
+    return abs(letter_id) <= BIGINT_MAX
 
 
 def claim_dead_letters(

@@ -9,7 +9,7 @@ import typer
 
 from cli import records
 from cli.moments import schedule_of, span, window_of
-from cli.options import AsJson, Remote
+from cli.options import AsJson, Limit, Remote
 from cli.output import Refusal, print_json, print_table
 from cli.systems import open_records
 from cli.workers import find_job
@@ -34,7 +34,7 @@ def list_(
         str | None, typer.Option(metavar="SPAN", help="Windows that ended since then: 2h, 7d.")
     ] = None,
     shards: Annotated[bool, typer.Option("--shards", help="Shards too.")] = False,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
+    limit: Limit = 50,
     as_json: AsJson = False,
     remote: Remote = False,
 ) -> None:

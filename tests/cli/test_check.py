@@ -258,6 +258,13 @@ def test_without_a_database_that_is_one_problem(cli: Cli, monkeypatch: pytest.Mo
     assert (answer.code, [one["area"] for one in more]) == (1, ["database"])
     assert "secret" not in answer.out + answer.err
     assert cli("check", "--offline", "--deep").code == 2
+    assert "say --deep too" in cli("check", "--from", "2026-03-01").err
+
+
+def test_years_beyond_number_are_refused_before_they_are_counted(cli: Cli) -> None:
+    answer = cli("check", "--deep", "--from", "0001-01-01", "--to", "2026-03-01")
+    assert answer.code == 1
+    assert "739,675 days, and 4,000 at most" in answer.err
 
 
 def add_event(db: Postgres, contact: int, at: datetime) -> None:

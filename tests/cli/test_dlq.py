@@ -142,6 +142,33 @@ def test_one_is_shown_whole_with_its_relatives(
     assert cli("dlq", "show", 9_999).code == 1
 
 
+TOO_LARGE = 99_999_999_999_999_999_999
+
+
+def test_a_number_that_postgres_does_not_know_is_no_letter_s(
+    cli: Cli, letters: dict[str, int]
+) -> None:
+    for words in (("show", TOO_LARGE), ("redrive", letters["plain"], TOO_LARGE)):
+        answer = cli("dlq", *words)
+        assert (answer.code, "There is no dead letter 99999" in answer.err) == (1, True)
+    assert cli("dlq", "list", TOO_LARGE, "--json").json == []
+    assert cli("dlq", "list", "--limit", TOO_LARGE).code == 2
+    assert cli("runs", "list", "--limit", TOO_LARGE).code == 2
+
+
+def test_why_nothing_was_chosen_is_said(cli: Cli, letters: dict[str, int]) -> None:
+    plain, gone = letters["plain"], letters["gone"]
+    assert "redriven: none of these is dead\n" in cli("dlq", "redrive", gone).out
+    filtered = cli("dlq", "redrive", plain, "--reason", "invalid").out
+    assert "redriven: none of these is dead and matches the filters\n" in filtered
+    assert "redriven: no dead letter matches\n" in cli("redrive", "--reason", "invalid").out
+
+
+def test_a_dry_run_passes_nothing_over(cli: Cli, letters: dict[str, int]) -> None:
+    answer = cli("redrive", letters["plain"], "--dry-run", "--json")
+    assert answer.json == {"chosen": [letters["plain"]], "redriven": 0, "passed_over": 0}
+
+
 def test_redriving_sends_the_body_back_once_and_says_who(
     cli: Cli, vendor: Vendor, db: Postgres, letters: dict[str, int]
 ) -> None:
