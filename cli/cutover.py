@@ -170,6 +170,7 @@ def watch(
       mauntic cutover watch --env analytics --wait
     """
     worker = _worker(env)
+    _database_url()
     while True:
         now = datetime.now(UTC)
         with open_records(remote=True) as db:
@@ -217,6 +218,7 @@ def _worker(env: str) -> Worker:
 
 
 def _database_url() -> str:
+    """The deployed database's, without which no step begins."""
     url = os.environ.get("DATABASE_URL")
     if not url:
         raise Refusal("Set DATABASE_URL: the deployed database.")

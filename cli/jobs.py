@@ -29,8 +29,9 @@ JobType = Annotated[str, typer.Argument(metavar="TYPE", help="The job, by its me
 def list_(as_json: AsJson = False, remote: Remote = False) -> None:
     """Every job: schedule, next fire, last success, lag, and whether it is overdue or paused.
 
-    Lag is by how many seconds the newest window that succeeded ends before the newest that is due.
-    A job without a schedule runs when it is sent a message.
+    Lag is by how many seconds the newest window that succeeded ends before the newest that is due;
+    what lies before a schedule's first tick does not count. A job without a schedule runs when it
+    is sent a message.
 
     Examples:
 
@@ -136,7 +137,7 @@ def _described(worker: Worker, job: Job, row: Row | None, now: datetime) -> dict
         "last_success_at": known.get("last_success_at"),
         "succeeded_from": known.get("succeeded_from"),
         "succeeded_until": until,
-        "lag_s": _lag_s(schedule, until, now),
+        "lag_s": _lag_s(schedule, known.get("starts_at"), until, now),
         "unfinished": known.get("unfinished"),
         "overdue": bool(known.get("overdue")),
         "paused": bool(known.get("paused")),
@@ -167,11 +168,16 @@ def state_of(schedule: Schedule | None, row: Row) -> str:
 
 
 def _lag_s(
-    schedule: Schedule | None, succeeded_until: datetime | None, now: datetime
+    schedule: Schedule | None,
+    starts_at: datetime | None,
+    succeeded_until: datetime | None,
+    now: datetime,
 ) -> int | None:
-    if schedule is None or succeeded_until is None:
+    """Before a schedule's first tick nothing was missed, whatever was run by hand."""
+    if schedule is None or starts_at is None or succeeded_until is None:
         return None
-    return max(0, round((schedule.newest_due(now).end - succeeded_until).total_seconds()))
+    behind = schedule.newest_due(now).end - max(starts_at, succeeded_until)
+    return max(0, round(behind.total_seconds()))
 
 
 def _tell_run(as_json: bool, job: Job, window: Window, row: Row) -> None:

@@ -45,7 +45,9 @@ def enqueue(
     delay: Annotated[
         int, typer.Option(min=0, max=86_400, metavar="SECONDS", help="Deliver so much later.")
     ] = 0,
-    raw: Annotated[bool, typer.Option("--raw", help="Send without checking the message.")] = False,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Any JSON, without checking that it is a message.")
+    ] = False,
     as_json: AsJson = False,
     remote: Remote = False,
 ) -> None:

@@ -127,7 +127,7 @@ def _stored(one: Explanation) -> str:
     row = one.stored
     if row["outdated"]:
         then = "; a change since then waits for the next scoring.BatchRecompute"
-    elif row["total_score"] != one.score.total:
+    elif _is_comparable(one) and row["total_score"] != one.score.total:
         then = (
             "; time has passed since then: the next scoring.SignalDecay sets what it changed, and"
             f" `mauntic scores recompute --contact {one.contact_id}` anything else"
@@ -135,6 +135,11 @@ def _stored(one: Explanation) -> str:
     else:
         then = ""
     return f"Stored: {row['total_score']}, grade {row['grade']}, of {cell(row['scored_at'])}{then}."
+
+
+def _is_comparable(one: Explanation) -> bool:
+    """The score of a time before the stored one's, or of one that is to come, may be another."""
+    return one.stored is not None and one.stored["scored_at"] <= one.t <= datetime.now(UTC)
 
 
 def _week_ago(one: Explanation) -> str:

@@ -20,7 +20,7 @@ from shared.discreet import said, told, traced
 from shared.errors import LeaseLost, ServerBusy, Unanswerable, error_class, is_retryable
 from shared.jobs import Job, Worker
 from shared.lanes import side_by_side
-from shared.letters import Letter, error_text, read
+from shared.letters import Letter, error_text, job_meant, read
 from shared.messages import WindowMessage
 from shared.metrics import Metric
 from shared.outcome import Dead, Done, Outcome, RetryIn, Sharded
@@ -248,12 +248,13 @@ def _measure(
     ports: Ports,
 ) -> None:
     started, ended = span
+    job = letter.job if letter else job_meant(delivery.body, worker)
     done = outcome if isinstance(outcome, Done) else Done()
     wrong = outcome if isinstance(outcome, RetryIn | Dead) else None
     metric = Metric(
         queue=worker.queue.name,
         worker=worker.name,
-        type=letter.job.type if letter else "unknown",
+        type=job.type if job else "unknown",
         status=_status(outcome),
         attempts=delivery.attempts,
         duration_ms=round((ended - started).total_seconds() * 1_000),

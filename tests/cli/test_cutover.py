@@ -418,6 +418,25 @@ def test_back_starts_no_second_scheduler_where_the_gate_stays_open(
     assert all(line.startswith("NOT DONE") for line in (gate, old))
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("shadow", "--from", "2026-03-10", "--to", "2026-03-11"),
+        ("enable", "--env", "analytics"),
+        ("watch", "--env", "analytics"),
+    ],
+    ids=["shadow", "enable", "watch"],
+)
+def test_without_a_database_it_is_asked_for(
+    cli: Cli, kept: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.delenv("DATABASE_URL")
+    answer = cli("cutover", *words)
+    assert answer.code == 1
+    assert "Set DATABASE_URL: the deployed database." in answer.err
+    assert "--remote" not in answer.err
+
+
 @pytest.mark.parametrize("step", ["enable", "back"])
 def test_a_gate_is_set_in_an_account_that_is_named(
     cli: Cli, monkeypatch: pytest.MonkeyPatch, step: str

@@ -66,6 +66,15 @@ def test_lag_is_measured_from_the_newest_window_that_is_due(cli: Cli, db: Postgr
     assert (row["lag_s"], moment(row["succeeded_until"])) == (3 * 3_600, now - 3 * HOUR)
 
 
+def test_what_was_run_from_before_the_first_tick_is_no_lag(cli: Cli, db: Postgres) -> None:
+    """A backfill of old days says nothing of those between them and the first tick."""
+    now = last_hour()
+    add_run(db, now - 6_000 * HOUR, "succeeded", finished_at=now)
+    assert (hourly(cli)["state"], hourly(cli)["lag_s"]) == ("no tick yet", None)
+    tick(db, now)
+    assert (hourly(cli)["state"], hourly(cli)["lag_s"]) == ("ok", 0)
+
+
 def test_a_window_within_its_grace_is_not_overdue(cli: Cli, db: Postgres) -> None:
     now = datetime.now(UTC)
     assert SCHEDULE is not None

@@ -125,6 +125,14 @@ def test_what_is_stored_is_told_and_why_it_differs(cli: Cli, stage: Stage) -> No
     assert "a change since then waits for the next scoring.BatchRecompute" in said
 
 
+@pytest.mark.parametrize("at", [NOON - 2 * DAY, NOON + 36_500 * DAY], ids=["before", "to come"])
+def test_another_time_than_the_stored_score_s_finds_no_fault_with_it(
+    cli: Cli, stage: Stage, at: datetime
+) -> None:
+    said = cli("scores", "show", "jane@example.com", "--at", at.isoformat()).out
+    assert "Stored: 86, grade A, of 2026-03-10 12:00Z.\n" in said
+
+
 def test_a_contact_without_a_score_is_explained_too(cli: Cli, stage: Stage) -> None:
     stage.add_contact((2, 9))
     said = cli("scores", "show", str(person(9)).upper()).out

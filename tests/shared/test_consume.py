@@ -91,6 +91,8 @@ def test_a_poisoned_batch_of_a_hundred(database: str) -> None:
     assert letters["m3"]["body"] == {"type": "toy.nobody"}
     statuses = [one["status"] for one in outside.named("queue.metric")]
     assert (statuses.count("ack"), statuses.count("dead")) == (97, 3)
+    types = {one["message_id"]: one["type"] for one in outside.named("queue.metric")}
+    assert (types["m3"], types["m50"]) == ("unknown", letters["m50"]["jobType"])
     assert len(outside.points) == 100
     assert outside.connects == 1
     assert "test_consume.py" in outside.named("job.crashed")[0]["traceback"]
