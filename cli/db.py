@@ -10,6 +10,7 @@ import typer
 from cli.adopt import run
 from cli.adopt.steps import Scene, Step
 from cli.connection import local_url
+from cli.options import AsJson
 from cli.output import Refusal, console, print_json, print_table
 from local import migrations
 from local.postgres import open_database
@@ -20,7 +21,7 @@ app = typer.Typer(
 
 
 @app.command()
-def migrate() -> None:
+def migrate(as_json: AsJson = False) -> None:
     """Apply the migrations that are pending to `DATABASE_URL`, else to the local database.
 
     Examples:
@@ -29,14 +30,28 @@ def migrate() -> None:
     """
     with local_url(migrated=False) as url:
         said = migrations.migrate(url)
-    console.print(said.strip() or "Nothing is pending.", markup=False, highlight=False)
+    if as_json:
+        print_json({"applied": migrations.applied(said)})
+    else:
+        console.print(said.strip() or "Nothing is pending.", markup=False, highlight=False)
 
 
 @app.command()
-def status() -> None:
-    """Which migrations are applied and which are pending."""
+def status(as_json: AsJson = False) -> None:
+    """Which migrations are applied and which are pending.
+
+    Examples:
+
+      DATABASE_URL=postgresql://… mauntic db status
+
+      mauntic db status --json | jq '.[] | select(.applied | not)'
+    """
     with local_url(migrated=False) as url:
-        console.print(migrations.status(url).strip(), markup=False, highlight=False)
+        if as_json:
+            known = migrations.states(url)
+            print_json([{"migration": file, "applied": known[file]} for file in known])
+        else:
+            console.print(migrations.status(url).strip(), markup=False, highlight=False)
 
 
 @app.command()
@@ -47,7 +62,7 @@ def adopt(
     apply: Annotated[
         bool, typer.Option("--apply", help="Do it. Can be interrupted and repeated.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Bring the platform's existing tables to our schema in place, without long locks.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from itertools import groupby, takewhile
 from operator import itemgetter
@@ -23,11 +24,12 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from analytics.worker import WORKER
 from cli.counted import counted_from_files
 from cli.counted_scores import scores_from_file
-from cli.demo_checks import check
+from cli.demo_checks import Check, check
 from cli.demo_scoring import best, check_scores, map_customers
 from cli.dev_log import DevLog
-from cli.importer import SAMPLE_ROWS, import_samples
-from cli.output import console, print_table
+from cli.importer import SAMPLE_ROWS, Imported, import_samples
+from cli.options import AsJson
+from cli.output import console, errors, print_json, print_table
 from local.database_url import connect, with_database
 from local.migrations import migrate
 from local.postgres import open_database
@@ -35,6 +37,7 @@ from local.runtime import LocalRuntime, RuntimeFailed
 from scoring.worker import WORKER as SCORING
 from shared.adapters.postgres import Postgres
 from shared.jobs import Worker
+from shared.ports import Row
 from shared.sql_blocks import SqlBlocks
 
 SQL = SqlBlocks(Path(__file__).parent / "sql")
@@ -46,7 +49,21 @@ Seconds = dict[str, float]  # what took how long
 Tick = tuple[datetime, list[str]]  # a planned time, and the crons that fire then
 
 
-def demo() -> None:
+@dataclass(frozen=True)
+class Result:
+    """What came of it: the new rows, each check, and the highest scores."""
+
+    imported: Imported
+    checks: list[Check]
+    best: list[Row]
+
+    @property
+    def wrong(self) -> list[str]:
+        """The titles of the checks that differ from the source."""
+        return [one.title for one in self.checks if not one.is_right]
+
+
+def demo(as_json: AsJson = False) -> None:
     """Run weeks of real events through the workers here, and compare the result with the source.
 
     Exit code 1 if anything differs. What came out stays in the database mauntic_demo until the
@@ -55,11 +72,17 @@ def demo() -> None:
     Examples:
 
       mauntic demo
+
+      mauntic demo --json | jq .wrong
     """
     took: Seconds = {}
     with _started(took) as (runtime, url):
-        is_right = run(runtime, url, took)
-    if not is_right:
+        result = run(runtime, url, took)
+    if as_json:
+        print_json(asdict(result) | {"wrong": result.wrong, "seconds": took})
+    else:
+        _show(result, took)
+    if result.wrong:
         raise typer.Exit(1)
 
 
@@ -74,13 +97,11 @@ def _started(took: Seconds) -> Iterator[tuple[LocalRuntime, str]]:
             yield runtime, url
 
 
-def run(runtime: LocalRuntime, database_url: str, took: Seconds | None = None) -> bool:
-    """The demo, on a runtime that is up and its empty database; whether all was as it must be."""
-    took = {} if took is None else took
+def run(runtime: LocalRuntime, database_url: str, took: Seconds) -> Result:
+    """The demo, on a runtime that is up and its empty database."""
     with closing(Postgres(lambda: connect(database_url))) as database:
         with _timed("import events and contacts", took), _progress("import", SAMPLE_ROWS) as bar:
             imported = import_samples(database_url, bar)
-        console.print(f"{imported.events:,} events, {imported.contacts:,} contacts imported")
         first, last = _span(database)
         ticks = planned_ticks(WORKER.crons, first, last)
         with _timed(f"run {len(ticks)} hours", took), _progress("hours", len(ticks)) as bar:
@@ -93,11 +114,7 @@ def run(runtime: LocalRuntime, database_url: str, took: Seconds | None = None) -
         with _timed("count the files and compare", took):
             checks = check(database, counted_from_files())
             checks.append(check_scores(database, scores_from_file(scored_at)))
-        for one in checks:
-            print_table(one.title, one.rows)
-        print_table("The ten highest scores, and what contributes to them", best(database))
-    print_table("Time taken", [{"part": part, "seconds": round(s, 1)} for part, s in took.items()])
-    return _verdict([one.title for one in checks if not one.is_right], sum(took.values()))
+        return Result(imported, checks, best(database))
 
 
 def score_customers(runtime: LocalRuntime, database: Postgres, at: datetime) -> None:
@@ -107,12 +124,18 @@ def score_customers(runtime: LocalRuntime, database: Postgres, at: datetime) -> 
         fire(runtime, SCORING, cron, at)
 
 
-def _verdict(wrong: Sequence[str], total_s: float) -> bool:
-    if wrong:
-        console.print(f"[bold red]differs[/] from the source: {', '.join(wrong)} ({total_s:.0f} s)")
+def _show(result: Result, took: Seconds) -> None:
+    imported, total_s = result.imported, sum(took.values())
+    console.print(f"{imported.events:,} events, {imported.contacts:,} contacts imported")
+    for one in result.checks:
+        print_table(one.title, one.rows)
+    print_table("The ten highest scores, and what contributes to them", result.best)
+    print_table("Time taken", [{"part": part, "seconds": round(s, 1)} for part, s in took.items()])
+    if result.wrong:
+        differing = ", ".join(result.wrong)
+        console.print(f"[bold red]differs[/] from the source: {differing} ({total_s:.0f} s)")
     else:
         console.print(f"[bold green]all equal[/] to what the files hold ({total_s:.0f} s)")
-    return not wrong
 
 
 def fresh_database(url: str) -> str:
@@ -172,24 +195,22 @@ def _span(database: Postgres) -> tuple[datetime, datetime]:
 def _show_trouble(event: dict[str, Any]) -> None:
     """The workers' errors alone: what they say else would bury the demo."""
     if event.get("level") == "error" or '"level": "error"' in event.get("text", ""):
-        DevLog(as_json=False).show(event)
+        DevLog(as_json=False, to=errors).show(event)
 
 
 @contextmanager
 def _timed(part: str, took: Seconds) -> Iterator[None]:
     started = monotonic()
-    if not console.is_terminal:
-        console.print(f"{part} …")
+    if not errors.is_terminal:
+        errors.print(f"{part} …")
     yield
     took[part] = monotonic() - started
 
 
 @contextmanager
 def _progress(what: str, total: int) -> Iterator[Any]:
-    """A bar for the terminal; yields the function that moves it on."""
+    """A bar on the terminal; yields the function that moves it on."""
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as bar:
+    with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as bar:
         task = bar.add_task(what, total=total)
         yield lambda count: bar.advance(task, count)

@@ -6,6 +6,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
+from rich.console import Console
 from rich.text import Text
 
 from cli.output import console, print_json_line
@@ -18,8 +19,9 @@ SHOWN_BEFORE = {"event", "level", "worker"}
 class DevLog:
     """Shows the runtime's events, and our own."""
 
-    def __init__(self, *, as_json: bool) -> None:
+    def __init__(self, *, as_json: bool, to: Console = console) -> None:
         self.as_json = as_json
+        self.to = to
 
     def show(self, event: dict[str, Any]) -> None:
         """An event of the runtime: a worker's line, or what the server itself has to say."""
@@ -64,9 +66,9 @@ class DevLog:
         line = Text(f"{now:%H:%M:%S} ", style="dim")
         line.append(f"{worker:<24} ", style="cyan")
         line.append(event, style=STYLES.get(level, "")).append(f"  {details}", style="dim")
-        console.print(line, soft_wrap=True)
+        self.to.print(line, soft_wrap=True)
         if traceback:
-            console.print(Text(str(traceback).rstrip(), style="red"), soft_wrap=True)
+            self.to.print(Text(str(traceback).rstrip(), style="red"), soft_wrap=True)
 
 
 def _brief(value: Any) -> str:

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from cli import provision
-from local.migrations import status
+from local.migrations import pending
 from shared.jobs import Job, Worker
 from shared.ports import Database
 from shared.sql_blocks import SqlBlocks
@@ -48,11 +48,9 @@ def of_account(
 
 def of_schema(url: str) -> Iterator[Finding]:
     """Whether the database has the schema."""
-    pending = [line[3:].strip() for line in status(url).splitlines() if line.startswith("[ ]")]
-    why = (
-        f"pending: {', '.join(pending)}: mauntic db migrate, or db adopt" if pending else "migrated"
-    )
-    yield Finding("schema", not pending, why)
+    files = pending(url)
+    why = f"pending: {', '.join(files)}: mauntic db migrate, or db adopt" if files else "migrated"
+    yield Finding("schema", not files, why)
 
 
 def of_today(db: Database, worker: Worker, now: datetime) -> Iterator[Finding]:

@@ -21,6 +21,7 @@ from local.postgres_account import BINARIES
 ROOT = Path(__file__).resolve().parent.parent
 DIRECTORY = ROOT / "migrations"
 UNDO = "-- migrate:down"
+STATE = re.compile(r"\[(?P<mark>[ X])\] (?P<file>\S+)")
 TABLE = "ops.schema_migrations"  # dbmate makes schema and table itself
 
 # pg_dump heads every statement with a comment, and sets defaults in between.
@@ -40,9 +41,25 @@ def migrate(url: str, directory: Path = DIRECTORY) -> str:
     return dbmate(url, directory, "migrate")
 
 
+def applied(said: str) -> list[str]:
+    """The files that a `migrate` applied, from what it returned."""
+    return re.findall(r"^Applied: (\S+) in ", said, re.MULTILINE)
+
+
 def status(url: str, directory: Path = DIRECTORY) -> str:
     """The migrations, `[X]` before each that is applied, and how many are pending."""
     return dbmate(url, directory, "status")
+
+
+def states(url: str) -> dict[str, bool]:
+    """Every migration by its file, in order, and whether it is applied."""
+    lines = (STATE.fullmatch(line) for line in status(url).splitlines())
+    return {line["file"]: line["mark"] == "X" for line in lines if line}
+
+
+def pending(url: str) -> list[str]:
+    """Those that are not applied."""
+    return [file for file, is_applied in states(url).items() if not is_applied]
 
 
 def dbmate(url: str, directory: Path, command: str) -> str:

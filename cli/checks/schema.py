@@ -10,7 +10,7 @@ from pg8000.exceptions import DatabaseError, InterfaceError
 
 from cli.checks import Problem
 from local.database_url import connect, reason
-from local.migrations import MigrationFailed, status
+from local.migrations import MigrationFailed, pending
 from shared.sql_blocks import SqlBlocks
 
 ROOT = Path(__file__).parent.parent.parent
@@ -22,11 +22,11 @@ UNPREPARED = {"metrics.sql", "importer.sql"}
 def problems(url: str) -> Iterator[Problem]:
     """Every problem of the database there."""
     try:
-        pending = [line[3:].strip() for line in status(url).splitlines() if line.startswith("[ ]")]
+        files = pending(url)
     except MigrationFailed as error:
         yield Problem(AREA, "migrations", str(error))
         return
-    for name in pending:
+    for name in files:
         yield Problem(AREA, name, "is not applied: run `mauntic db migrate`")
     yield from _unprepared(url)
 

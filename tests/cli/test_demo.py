@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from datetime import UTC, date, datetime, timedelta
 from itertools import islice, pairwise
 from typing import Any
@@ -17,13 +17,15 @@ from analytics.worker import WORKER
 from cli import demo
 from cli.counted import PUBLISHED, Counted, Key, Totals
 from cli.counted_scores import score_of
-from cli.demo_checks import check_campaigns, check_runs, check_totals
+from cli.demo import Result
+from cli.demo_checks import Check, check_campaigns, check_runs, check_totals
 from cli.demo_scoring import best, check_scores, map_customers
 from cli.importer import (
     CAMPAIGNS,
     FASHION_SHOP,
     RETAILER,
     Event,
+    Imported,
     hillstrom_contacts,
     hillstrom_events,
     load_contacts,
@@ -36,6 +38,7 @@ from local.runtime import LocalRuntime
 from scoring.parts import Part
 from scoring.store import recompute_backlog
 from shared.adapters.postgres import Postgres
+from tests.cli.harness import Cli
 
 DAY = date(2019, 11, 16)
 NOON = datetime(2019, 11, 16, 12, tzinfo=UTC)
@@ -83,6 +86,25 @@ def test_each_demo_begins_with_an_empty_database(postgres: Server) -> None:
             )
     with closing(connect(with_database(postgres.url, "postgres"))) as admin:
         admin.run(f"drop database {demo.DATABASE}")
+
+
+@pytest.mark.parametrize("is_right", [True, False])
+def test_what_came_of_it_is_told_to_people_and_to_programs(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, is_right: bool
+) -> None:
+    rows = [{"organisation": "retailer", "equal": is_right}]
+    result = Result(Imported(3, 2), [Check("Rollups", rows, is_right)], [{"score": 90}])
+    monkeypatch.setattr(demo, "_started", lambda took: nullcontext((None, "")))
+    monkeypatch.setattr(demo, "run", lambda runtime, url, took: result)
+    answer = cli("demo", "--json")
+    assert answer.code == (0 if is_right else 1)
+    assert (answer.json["wrong"], answer.json["checks"][0]["rows"]) == (
+        [] if is_right else ["Rollups"],
+        rows,
+    )
+    said = cli("demo").out
+    assert "3 events, 2 contacts imported" in said
+    assert ("all equal" if is_right else "differs from the source: Rollups") in said
 
 
 EXPECTED: dict[Key, Totals] = {

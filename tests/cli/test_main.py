@@ -25,10 +25,7 @@ def leaves(command: Any, name: str) -> list[tuple[str, Any]]:
     return [leaf for sub in below for leaf in leaves(below[sub], f"{name} {sub}")]
 
 
-# `demo` and `db` have tests of their own for how they speak.
-EVERY = [
-    leaf for name in COMMANDS if name not in ("demo", "db") for leaf in leaves(load(name), name)
-]
+EVERY = [leaf for name in COMMANDS for leaf in leaves(load(name), name)]
 every = pytest.mark.parametrize(("name", "command"), EVERY, ids=[name for name, _ in EVERY])
 
 
@@ -86,7 +83,7 @@ def test_a_database_that_lacks_the_schema_is_one_sentence(
 
 
 def test_json_is_nothing_but_json(cli: Cli) -> None:
-    for words in (["jobs", "list"], ["runs", "list"], ["dlq", "list"]):
+    for words in (["jobs", "list"], ["runs", "list"], ["dlq", "list"], ["db", "status"]):
         answer = cli(*words, "--json")
         assert (json.loads(answer.out) is not None, answer.code) == (True, 0)
     assert "\x1b[" not in cli("jobs", "list").out
