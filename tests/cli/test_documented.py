@@ -106,11 +106,12 @@ def test_every_command_that_is_named_exists_with_those_options() -> None:
     assert sum(where == "docs/operations.md" for where, _, _ in everything) > 30
 
 
-def test_every_event_that_asks_for_something_is_in_the_runbook() -> None:
+def test_every_event_is_in_the_runbook() -> None:
+    """But those of a day on which all goes well."""
     runbook = (ROOT / "docs/operations.md").read_text()
-    asked = {event.name for event in EVENTS if event.remedy}
-    assert {name for name in asked if f"`{name}`" not in runbook} == set()
-    assert {"job.overdue", "dead_letter.archived", "dispatch.blind"} <= asked
+    names = {event.name for event in EVENTS} - {"dispatch.sent"}
+    assert {name for name in names if f"`{name}`" not in runbook} == set()
+    assert {"job.overdue", "dead_letter.archived", "dispatch.blind"} <= names
 
 
 def test_every_reason_of_a_dead_letter_is_in_the_runbook() -> None:
