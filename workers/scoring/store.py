@@ -122,7 +122,8 @@ def request_contacts(db: Database, keys: Sequence[Key]) -> dict[Key, int]:
         organization_ids=[organization_id for organization_id, _ in keys],
         contact_ids=[contact_id for _, contact_id in keys],
     )
-    return {keys[place - 1]: version for place, version in row["held"]}
+    held = zip(row["places"] or [], row["versions"] or [], strict=True)
+    return {keys[place - 1]: version for place, version in held}
 
 
 def score_contacts(

@@ -84,15 +84,15 @@ order by organization_id, contact_id
 on conflict (organization_id, contact_id) do update set version = excluded.version, reason = excluded.reason
 
 -- name: request_contacts
--- Ask for these contacts, as far as there are such, and hold their entries: pairs of a contact's place
--- in the list and its version. One value is read faster than a hundred rows. :patience is set before
--- the first entry is asked for: `order by` below has all contacts found by then.
+-- Ask for these contacts, as far as there are such, and hold their entries: each one's place in the list,
+-- and its version. Two values are read faster than a hundred rows, and put in one order they need no
+-- join. :patience is set before the first contact is looked for.
 with asked as (
     select place, contact.organization_id, contact.id as contact_id
-    from (select set_config('lock_timeout', :patience, true)) as patience
-    cross join unnest(cast(:organization_ids as uuid[]), cast(:contact_ids as uuid[]))
+    from unnest(cast(:organization_ids as uuid[]), cast(:contact_ids as uuid[]))
         with ordinality as asked (organization_id, contact_id, place)
     join crm.contacts as contact on contact.id = asked.contact_id and contact.organization_id = asked.organization_id
+    where (select set_config('lock_timeout', :patience, true)) is not null
 ),
 held as (
     insert into scoring.recompute_backlog as entry (organization_id, contact_id, reason)
@@ -102,9 +102,8 @@ held as (
     on conflict (organization_id, contact_id) do update set version = excluded.version
     returning organization_id, contact_id, version
 )
-select coalesce(jsonb_agg(jsonb_build_array(place, version)), '[]') as held
-from held
-join asked using (organization_id, contact_id)
+select (select jsonb_agg(place order by organization_id, contact_id) from asked) as places,
+    (select jsonb_agg(version order by organization_id, contact_id) from held) as versions
 
 -- name: score_contacts
 -- Score these contacts, whose entries are held at these versions.
