@@ -96,6 +96,7 @@ def finish(db: Database, lease: Lease, done: Done, now: datetime) -> None:
     """Mark the run as done, inside the transaction of its rows. LeaseLost rolls them back."""
     shard = lease.key.shard
     if shard:
+        db.execute(SQL["lock_split"], **lease.key.parameters())
         held = db.execute(
             SQL["hold_split"], **lease.key.parameters(), run=shard.run, lease_until=now + LEASE
         )

@@ -90,11 +90,14 @@ left join events using (campaign_id, organization_id, date, what)
 order by date, organization_id, campaign_id, what
 
 -- name: cutover_begun
--- Whether a run of some jobs, or a shard of one, has begun on a window of a range.
+-- Whether a run of some jobs, or a shard of one, has begun on a window of a range; or has booked into it
+-- from afar, as late events are.
 select exists (
     select 1 from ops.job_runs
     where job_type = any(cast(:job_types as text[])) and started_at is not null
         and window_start < :end and window_end > :start
+) or exists (
+    select 1 from analytics.hourly_cells where hour >= :start and hour < :end
 ) as has_begun
 
 -- name: cutover_succeeded

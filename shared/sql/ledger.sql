@@ -85,6 +85,13 @@ cross join unnest(cast(:shards as text[])) as part (key)
 where run.job_type = :job_type and run.window_start = :window_start
     and run.window_end = :window_end and run.shard = :shard
 
+-- name: lock_split
+-- Before a shard looks at its siblings: what one that ends at the same moment writes is seen by then.
+select 1 from ops.job_runs
+where job_type = :job_type and window_start = :window_start and window_end = :window_end
+    and shard = '' and cast(:shard as text) <> ''
+for update
+
 -- name: hold_split
 -- A shard ends: its window is alive for another lease, and no longer dead where this was the shard
 -- that had died. Shards that end at the same moment go one after the other from here; those of an
@@ -130,5 +137,8 @@ update ops.job_runs set
 where job_type = :job_type and window_start = :window_start and window_end = :window_end
     and (
         (shard = :shard and message_id = :message_id and status in ('running', 'sharded'))
-        or (shard = '' and status = 'sharded' and cast(:status as text) = 'dead' and fencing_token = :split)
+        or (
+            shard = '' and status in ('sharded', 'dead') and cast(:status as text) = 'dead'
+            and fencing_token = :split
+        )
     )

@@ -11,6 +11,7 @@ from uuid import UUID
 
 import pytest
 
+from analytics import store
 from analytics.worker import WORKER
 from cli import findings, provision, shadow
 from cli.output import Refusal
@@ -19,6 +20,7 @@ from cli.shadow import Days
 from local.database_url import DatabaseUrl, connect
 from local.postgres import scratch_database
 from shared.adapters.postgres import Postgres
+from shared.windows import Window
 from tests.cli.harness import DLQ, HOURLY, QUEUE, Cli
 
 DAY = datetime(2026, 3, 10, tzinfo=UTC)
@@ -187,6 +189,21 @@ def test_shadow_will_not_take_our_rows_for_old_ones(
     answer = shadow_run(cli)
     assert answer.code == 1
     assert "were not kept" in answer.err
+
+
+def test_what_a_later_hour_booked_of_late_events_is_no_old_row(
+    cli: Cli, db: Postgres, kept: Path
+) -> None:
+    rollup(db, 9, 9)
+    shadow_run(cli)
+    event(db, 1)
+    db.execute("update analytics.contact_activity set created_at = :at", at=DAY + timedelta(days=9))
+    with db.transaction():
+        store.book_hour(db, Window(DAY + timedelta(days=9), DAY + timedelta(days=9, hours=1)))
+    shadow_run(cli)
+    [file] = kept.iterdir()
+    rows = json.loads(file.read_text())["rows"]["event_aggregates"]
+    assert [row["count"] for row in rows] == [9]
 
 
 def test_days_that_are_not_over_cannot_be_compared(cli: Cli, kept: Path) -> None:

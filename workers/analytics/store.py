@@ -105,7 +105,7 @@ def book_hour(
     that were booked, and no row of a day that has no cell.
     """
     survey = survey or survey_hour(db, window, shard)
-    lock_days(db, HOURLY, survey.days, window, shard)
+    lock_days(db, HOURLY, survey.days, window, shard, survey.unbegun)
     hours, cells = list(survey.hours), 0
     [fresh] = db.rows(SQL["is_fresh"], start=window.start, **bounds(shard))
     if not fresh["is_fresh"]:
@@ -206,15 +206,24 @@ def rollup_sizes(db: Database, window: Window) -> list[Size]:
 
 
 def lock_days(
-    db: Database, job_type: str, days: list[date], window: Window, shard: Shard | None
+    db: Database,
+    job_type: str,
+    days: list[date],
+    window: Window,
+    shard: Shard | None,
+    unbegun: Sequence[date] = (),
 ) -> None:
     """Wait for one's turn at the days; it ends with the transaction.
 
     Whoever waited sees what the ones before have written, so no older count overwrites a newer one.
     The shards of one window share its days; where another window has cut in they too go one by one.
+    `unbegun` are those that nobody has booked: a shard does not book them for all.
     """
-    if shard is None or not _share_days(db, job_type, days, str(window)):
-        _take_days(db, job_type, days, is_shard=shard is not None)
+    if shard is None:
+        _take_days(db, job_type, days, unbegun=list(unbegun))
+    elif not _share_days(db, job_type, days, str(window)):
+        begun = {"is_shard": True, "begun_by": "infinity", "unbegun": list(unbegun)}
+        _take_days(db, job_type, days, **begun)
 
 
 def leave_days_to_shards(

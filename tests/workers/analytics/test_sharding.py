@@ -252,6 +252,71 @@ def test_an_unbooked_day_is_booked_whole_by_shards_and_windows_in_any_order(
     assert found == dict.fromkeys(range(1, 5), (5, 3))
 
 
+def late(
+    history: History, organization: int, contact: int, occurred: datetime, at: datetime
+) -> None:
+    """An event of `occurred` that was ingested at `at`."""
+    event = history.add(organization, contact, "email_opened", None, occurred)
+    history.db.execute(
+        "update analytics.contact_activity set created_at = :at where id = :id", at=at, id=event.id
+    )
+
+
+def run(world: World, target: int, **fields: Any) -> list[dict[str, Any]]:
+    """Deliver a message; what it sends in turn."""
+    body = {"type": "analytics.aggregate-hourly"} | fields
+    with mock.patch.object(sharding, "SHARD_EVENTS_TARGET", target):
+        assert asyncio.run(deliver(world, body, str(fields))).answer == "ack"
+    sent, world.queue.sent = world.queue.sent, []
+    return sent
+
+
+def day_of(history: History, day: datetime) -> dict[int, tuple[int, int]]:
+    rows = [r for r in history.all("analytics.event_aggregates") if r["date"] == day.date()]
+    return {row["organization_id"].int: (row["count"], row["unique_count"]) for row in rows}
+
+
+def test_a_day_that_shards_begin_is_whole_though_the_next_day_comes_between_them(
+    history: History,
+) -> None:
+    """The run of the next day's first hour looks at the hour before again, and so at the day."""
+    for organization in range(1, 5):
+        for hour in (1.5, 6.5, 12.5, 22.5, 23.5, 24.5):
+            occurred = DAY + timedelta(hours=hour)
+            history.add(organization, int(hour), "email_opened", None, occurred)
+    world = World(history.url, now=datetime(2026, 3, 11, 1, 0, 5, tzinfo=UTC))
+    first, *others = run(world, 8, scheduledFor="2026-03-10T23:00:00Z")
+    run(world, 8, **first)
+    run(world, 10**6, scheduledFor="2026-03-11T01:00:00Z")
+    for other in others:
+        run(world, 8, **other)
+    run(world, 10**6, scheduledFor="2026-03-11T00:00:00Z")
+    assert day_of(history, DAY) == dict.fromkeys(range(1, 5), (5, 5))
+
+
+def test_a_day_of_which_a_split_did_not_know_is_booked_whole_by_the_next_run(
+    history: History,
+) -> None:
+    """Its first late event is committed when one shard is done: only the others see it."""
+    old = DAY - timedelta(days=5)
+    for organization in range(1, 5):
+        for hour in (1.5, 6.5):
+            for day in (old, DAY):
+                occurred = day + timedelta(hours=hour)
+                history.add(organization, int(hour), "email_opened", None, occurred)
+        history.add(organization, 7, "email_opened", None, DAY + timedelta(hours=7.5))
+    world = World(history.url, now=datetime(2026, 3, 10, 10, 0, 5, tzinfo=UTC))
+    first, *others = run(world, 8, scheduledFor="2026-03-10T08:00:00Z")
+    run(world, 8, **first)
+    late(history, 4, 77, old + timedelta(hours=9), DAY + timedelta(hours=7.9))
+    for other in others:
+        run(world, 8, **other)
+    run(world, 10**6, scheduledFor="2026-03-10T09:00:00Z")
+    late(history, 1, 78, old + timedelta(hours=9), DAY + timedelta(hours=9.5))
+    run(world, 10**6, scheduledFor="2026-03-10T10:00:00Z")
+    assert day_of(history, old) == {1: (3, 3), 2: (2, 2), 3: (2, 2), 4: (3, 3)}
+
+
 def test_campaigns_are_cut_in_the_order_of_their_ids_whatever_the_language(
     history: History,
 ) -> None:

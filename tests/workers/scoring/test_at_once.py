@@ -13,7 +13,7 @@ import pytest
 
 from local.database_url import connect
 from scoring import store
-from scoring.domain.score import Contact, Event, Signal
+from scoring.domain.score import Contact, Event, Signal, SignalConfig
 from scoring.parts import Part
 from shared.adapters.postgres import Postgres
 from shared.ports import Database
@@ -173,3 +173,51 @@ def change(stage: Stage, key: tuple[int, int], phone: str) -> None:
         phone=phone,
         id=person(key[1]),
     )
+
+
+def meet_decay(stage: Stage, t: datetime, meanwhile: Callable[[], None]) -> None:
+    """SignalDecay has looked, and not committed; then something changes, BatchRecompute comes."""
+    failures: list[BaseException] = []
+
+    def recompute() -> None:
+        try:
+            with closing(Postgres(lambda: connect(stage.url))) as db, db.transaction():
+                store.recompute_backlog(db, Part(), t)
+        except BaseException as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=recompute)
+    with closing(Postgres(lambda: connect(stage.url))) as decay, decay.transaction():
+        store.recompute_due(decay, Part(), t)
+        meanwhile()
+        thread.start()
+        until(lambda: not thread.is_alive() or is_somebody_waiting(stage))
+    thread.join(WAIT_S)
+    assert failures == []
+
+
+def test_a_contact_who_is_deleted_while_he_is_looked_at_in_vain_takes_his_score_along(
+    stage: Stage,
+) -> None:
+    stage.add_contact((1, 1), email="a@b.example")
+    stage.add_event((1, 1), Event("page_visited", NOON - 719 * HOUR))
+    stage.batch(NOON)
+
+    def delete() -> None:
+        for table, column in (("analytics.contact_activity", "contact_id"), ("crm.contacts", "id")):
+            stage.db.execute(f"delete from {table} where {column} = :id", id=person(1))
+
+    meet_decay(stage, NOON + 2 * HOUR, delete)
+    assert (stage.rows(), stage.waiting()) == ([], [])
+
+
+def test_who_holds_the_entry_has_the_last_word_on_when_to_look_again(stage: Stage) -> None:
+    stage.add_contact((1, 1), email="a@b.example")
+    stage.add_event((1, 1), Event("page_visited", NOON - 719 * HOUR))
+    stage.add_signal((1, 1), Signal("DEMO_REQUEST", NOON, decay_model="step"))
+    stage.batch(NOON)
+    sooner = SignalConfig(decay_hours=24)
+    meet_decay(stage, NOON + 2 * HOUR, lambda: stage.set_signal(1, "DEMO_REQUEST", sooner))
+    for hours in (13, 19, 25):  # half of it is left, a quarter, nothing
+        stage.decay(NOON + hours * HOUR)
+        assert stage.numbers() == stage.expected_numbers(NOON + hours * HOUR)

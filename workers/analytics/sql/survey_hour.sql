@@ -125,6 +125,10 @@ unbegun as materialized (
             select (cast(:start as timestamptz) at time zone 'UTC')::date as date
             union
             select (occurred_at at time zone 'UTC')::date from lately
+            union
+            select (hour at time zone 'UTC')::date from moved
+            union
+            select (hour at time zone 'UTC')::date from known_late
         ) as touched
     ) as day
     where not exists (
@@ -134,9 +138,11 @@ unbegun as materialized (
     ) or exists (
         select 1
         from analytics.locked_days
-        join ops.job_runs using (job_type)
-        where job_type = :job_type and locked_days.date = day.date
-            and window_start = begun_by and shard = '' and status <> 'succeeded'
+        where job_type = :job_type and locked_days.date = day.date and begun_by is not null and not exists (
+                select 1 from ops.job_runs as split
+                where split.job_type = :job_type and split.window_start = begun_by and split.shard = ''
+                    and split.status = 'succeeded'
+            )
     )
 ),
 hours as materialized (

@@ -250,6 +250,7 @@ scored as materialized (
         is distinct from (greatest(0, least(100, fit + engagement + intent)), fit, engagement, intent)
         or not known_components @> facts
         or recheck_at < known_recheck_at - interval '1 second' as moved,
-        known_components is distinct from signals || facts as restated
+        known_components is distinct from signals || facts
+        or recheck_at is distinct from known_recheck_at as restated
     from categories
 )

@@ -83,17 +83,9 @@ crossed as (
 
 -- A contact who is gone takes his score along.
 gone as (
-    delete from scoring.lead_scores
-    where ctid = any(array(
-        select known.ctid
-        from claimed
-        cross join lateral (
-            select ctid from scoring.lead_scores
-            where organization_id = claimed.organization_id and contact_id = claimed.contact_id
-            offset 0
-        ) as known
-        where not claimed.exists
-    ))
+    delete from scoring.lead_scores as known
+    using (select organization_id, contact_id from claimed where not claimed.exists offset 0) as claimed
+    where known.organization_id = claimed.organization_id and known.contact_id = claimed.contact_id
 ),
 
 forgotten as (
