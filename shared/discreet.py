@@ -1,7 +1,8 @@
 """What a log line may say of an error: nothing that a message or a row could have put into it.
 
 Of an error that is not on the list the log has the class and the way it took through the code. Its
-text stays in Postgres, with the run or the dead letter, where the message's body is too.
+text stays in Postgres: with the run (`ops.job_runs`), with the failed attempt
+(`ops.message_failures`), or with the dead letter (`ops.dead_letters`), where the message's body is.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from shared import alerts
+from shared import alerts, failures
 from shared.discreet import said
 from shared.errors import DatabaseError, DatabaseUnreachable, error_class
 from shared.jobs import Job, Worker
@@ -65,21 +65,27 @@ async def dispatch(worker: Worker, cron: str, tick: datetime, ports: Ports) -> i
                 error_class=error_class(error),
                 error=str(error),
             )
-            due, late = _own_windows(worker, cron, tick), []
+            return await _enqueue(_own_windows(worker, cron, tick), worker, cron, tick, ports)
         try:
-            await ports.queue.send([one.body() for one in due])
-            ports.log(
-                "dispatch.sent",
-                worker=worker.name,
-                cron=cron,
-                scheduled_for=tick.isoformat(),
-                count=len(due),
-            )
+            count = await _enqueue(due, worker, cron, tick, ports)
+            failures.forget(ports)
         finally:  # they are marked as reported
             await _report_overdue(late, tick, ports)
-        return len(due)
+        return count
     finally:
         ports.db.close()
+
+
+async def _enqueue(due: list[Due], worker: Worker, cron: str, tick: datetime, ports: Ports) -> int:
+    await ports.queue.send([one.body() for one in due])
+    ports.log(
+        "dispatch.sent",
+        worker=worker.name,
+        cron=cron,
+        scheduled_for=tick.isoformat(),
+        count=len(due),
+    )
+    return len(due)
 
 
 def _gate_is_open(worker: Worker, cron: str, ports: Ports) -> bool:

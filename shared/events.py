@@ -87,6 +87,11 @@ EVENTS: tuple[Event, ...] = (
         "Why an attempt failed could not be written down; the message is not affected.",
     ),
     Event(
+        "failures.unforgotten",
+        "A tick could not delete failures older than 15 days; its windows are not affected.",
+        "None, unless it repeats: then see that the workers' role may delete in `ops`.",
+    ),
+    Event(
         "metric.unwritten",
         "The Analytics Engine did not take a point; the log line stands, and so does the message.",
     ),

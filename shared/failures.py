@@ -6,11 +6,12 @@ import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 from shared.delivery import Delivery
 from shared.discreet import told
-from shared.errors import error_class
+from shared.errors import DatabaseError, DatabaseUnreachable, error_class
 from shared.jobs import Job
 from shared.outcome import Dead, RetryIn
 from shared.ports import Ports
@@ -18,6 +19,13 @@ from shared.sql_blocks import SqlBlocks
 from shared.storable import storable
 
 SQL = SqlBlocks(Path(__file__).parent / "sql")
+
+# A dead letter that came without its error looks for it here. Its queue keeps it for up to fourteen
+# days (cli/provision.py sets that); the day more is for the way there.
+KEPT = timedelta(days=15)
+# A tick deletes no more than this, which takes a fraction of a second: what a bad day left behind
+# goes in the course of many ticks.
+FORGOTTEN_MAX = 10_000
 
 
 def record(
@@ -48,6 +56,19 @@ def tolerated(ports: Ports) -> Iterator[None]:
     except Exception as error:
         ports.log(
             "failure.unrecorded",
+            level="warning",
+            error_class=error_class(error),
+            error=told(error),
+        )
+
+
+def forget(ports: Ports) -> None:
+    """Delete what nobody will look for any more. If that fails, the next tick does it."""
+    try:
+        ports.db.execute(SQL["forget_failures"], before=ports.clock() - KEPT, most=FORGOTTEN_MAX)
+    except (DatabaseError, DatabaseUnreachable) as error:
+        ports.log(
+            "failures.unforgotten",
             level="warning",
             error_class=error_class(error),
             error=told(error),

@@ -5,17 +5,22 @@ from __future__ import annotations
 import asyncio
 import threading
 from contextlib import closing
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
 from local.database_url import connect
+from shared import failures
+from shared.adapters.postgres import Postgres
+from shared.dead_letters import archive
 from shared.dispatch import dispatch
 from shared.errors import DatabaseUnreachable, QueueUnavailable
 from shared.ledger import LEASE
+from shared.outcome import RetryIn
 from shared.ports import Ports
-from tests.fakes import World
+from tests.fakes import FakeBatch, FakeDelivery, World
 from tests.shared.toy import NOON, rows_of, runs, toy, world
 
 HOUR = timedelta(hours=1)
@@ -318,15 +323,16 @@ def test_a_window_that_succeeded_is_not_overdue(database: str) -> None:
     assert outside.named("job.overdue") == []
 
 
-@pytest.mark.parametrize("days", [0, 1, 40])
+@pytest.mark.parametrize(("days", "count"), [(0, 8), (1, 8), (40, 9)])
 def test_a_tick_costs_a_fixed_number_of_statements(
-    database: str, days: int, monkeypatch: pytest.MonkeyPatch
+    database: str, days: int, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """One more where windows are skipped."""
     tick(world(database), NOON)
     ports = world(database).ports()
     statements = counted(ports, monkeypatch)
     asyncio.run(dispatch(toy(), HOURLY, NOON + timedelta(days=days), ports))
-    assert len(statements) <= 8
+    assert len(statements) == count
 
 
 def counted(ports: Ports, monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -343,6 +349,83 @@ def counted(ports: Ports, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     for name in ("rows", "execute"):
         monkeypatch.setattr(ports.db, name, noted(getattr(ports.db, name)))
     return statements
+
+
+def fail(outside: World, name: str, **ago: float) -> FakeDelivery:
+    """An attempt that failed so long before now."""
+    delivery = FakeDelivery({"type": "toy.single", "data": {}}, id=name)
+    ports = replace(outside.ports(), clock=lambda: outside.now - timedelta(**ago))
+    failures.record(delivery, None, RetryIn(1, "KeyError", name), "toy-jobs", ports)
+    ports.db.close()
+    return delivery
+
+
+def kept(url: str) -> list[str]:
+    """The messages whose failures are still known."""
+    with rows_of(url) as look:
+        rows = look("select message_id from ops.message_failures order by failed_at")
+    return [row["message_id"] for row in rows]
+
+
+def test_a_tick_forgets_failures_that_no_dead_letter_can_ask_for(database: str) -> None:
+    outside = world(database)
+    fail(outside, "old", days=15, seconds=1)
+    fail(outside, "younger", days=15)
+    letter = fail(outside, "last", days=14)
+    tick(outside, NOON)
+    assert kept(database) == ["younger", "last"]
+    asyncio.run(archive(FakeBatch("toy-jobs-dlq", [letter]), toy(), outside.ports()))
+    with rows_of(database) as look:
+        [row] = look("select * from ops.dead_letters")
+    assert row["error"] == "KeyError: last"
+
+
+def test_many_failures_are_forgotten_in_the_course_of_several_ticks(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(failures, "FORGOTTEN_MAX", 2)
+    outside = world(database)
+    for days in (20, 19, 18, 17):
+        fail(outside, f"{days} days", days=days)
+    tick(outside, NOON)
+    assert kept(database) == ["18 days", "17 days"]
+    tick(outside, NOON)
+    assert kept(database) == []
+
+
+def test_what_another_tick_forgets_is_not_waited_for(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def impatient() -> Any:
+        connection = connect(database)
+        connection.run("set lock_timeout = '2s'")
+        return connection
+
+    outside = world(database)
+    fail(outside, "old", days=16)
+    monkeypatch.setattr(outside, "_connect", impatient)
+    with closing(Postgres(lambda: connect(database))) as db, db.transaction():
+        db.rows("select * from ops.message_failures for update")
+        tick(outside, NOON)
+    assert kept(database) == ["old"]
+    assert outside.named("failures.unforgotten") == []
+
+
+def test_a_tick_that_cannot_forget_has_enqueued_its_windows(database: str) -> None:
+    outside = world(database)
+    with rows_of(database) as look:
+        look("alter table ops.message_failures rename to failures_elsewhere")
+    assert tick(outside, NOON) == 1
+    assert runs(database) == {"toy.hourly 03-10T11": "queued"}
+    [said] = outside.named("failures.unforgotten")
+    assert said["error_class"] == "DatabaseError:42P01"
+    assert outside.named("dispatch.blind") == []
+
+
+def test_a_blind_tick_does_not_try_to_forget() -> None:
+    outside = world(None)
+    assert tick(outside, NOON) == 1
+    assert outside.named("failures.unforgotten") == []
 
 
 def test_a_late_tick_means_its_planned_time(database: str) -> None:
