@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from shared import alerts, failures
-from shared.discreet import said
+from shared.discreet import said, told
 from shared.errors import DatabaseError, DatabaseUnreachable, error_class
 from shared.jobs import Job, Worker
 from shared.ledger import LEASE
@@ -63,7 +63,7 @@ async def dispatch(worker: Worker, cron: str, tick: datetime, ports: Ports) -> i
                 level="error",
                 cron=cron,
                 error_class=error_class(error),
-                error=str(error),
+                error=told(error),
             )
             return await _enqueue(_own_windows(worker, cron, tick), worker, cron, tick, ports)
         try:

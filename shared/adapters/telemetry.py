@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from shared.discreet import told
 from shared.log import Level, check, line
 from shared.points import checked_point
 
@@ -38,7 +39,7 @@ class Telemetry:
         try:
             self._write_points()
         except Exception as lost:  # measuring must not decide over messages that are settled
-            self.log("metric.unwritten", level="warning", error=f"{type(lost).__name__}: {lost}")
+            self.log("metric.unwritten", level="warning", error=told(lost))
         self._print()
 
     def _write_points(self) -> None:

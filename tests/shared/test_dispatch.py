@@ -259,6 +259,12 @@ def test_without_postgres_the_own_windows_of_a_tick_are_sent(database: str) -> N
         ("toy.hourly", "03-10T12", "cron"),
         ("toy.daily", "03-10T02", "cron"),
     ]
+    assert {(one["error_class"], one["error"]) for one in outside.named("dispatch.blind")} == {
+        (
+            "DatabaseUnreachable",
+            "DatabaseUnreachable: cannot connect to Postgres: connection refused",
+        )
+    }
     assert len(outside.named("dispatch.blind")) == 2
 
 

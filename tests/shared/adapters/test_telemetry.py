@@ -13,13 +13,13 @@ from shared.adapters.telemetry import Telemetry
 class Dataset:
     """Takes points until it is full."""
 
-    def __init__(self, room: int) -> None:
-        self.room = room
+    def __init__(self, room: int, refusal: Exception | None = None) -> None:
+        self.room, self.refusal = room, refusal or OSError("full")
         self.points: list[Any] = []
 
     def writeDataPoint(self, point: Any) -> None:  # JavaScript's name
         if len(self.points) == self.room:
-            raise OSError("full")
+            raise self.refusal
         self.points.append(point)
 
 
@@ -69,3 +69,19 @@ def test_points_that_nobody_takes_are_an_event_and_no_more(
     out.write_point("q", [], [])
     out.flush()
     assert lines(capsys) == ["toy.happened", "metric.unwritten"]
+
+
+@pytest.mark.parametrize(
+    ("refusal", "told"),
+    [
+        (OSError("full"), "OSError: full"),
+        (ValueError("no point of eve@example.org"), "ValueError"),
+    ],
+)
+def test_of_lost_points_the_log_has_what_it_may_have(
+    refusal: Exception, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = telemetry(Dataset(room=0, refusal=refusal))
+    out.write_point("q", [], [])
+    out.flush()
+    assert json.loads(capsys.readouterr().out)["error"] == told
