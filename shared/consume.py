@@ -17,7 +17,7 @@ from functools import partial
 from shared import dead_letters, failures, metrics
 from shared.delivery import Batch, Delivery
 from shared.discreet import said, told, traced
-from shared.errors import LeaseLost, ServerBusy, Unanswerable, error_class, is_retryable
+from shared.errors import LeaseLost, Unanswerable, error_class, is_retryable
 from shared.jobs import Job, Worker
 from shared.lanes import side_by_side
 from shared.letters import Letter, error_text, job_meant, read
@@ -180,8 +180,7 @@ def _verdict(error: BaseException, letter: Letter, worker: Worker, ports: Ports)
     retryable = is_retryable(error)
     outcome: Outcome
     if retryable:
-        floor_s = error.retry_after_s if isinstance(error, ServerBusy) else 0
-        delay = delay_s(letter.delivery.attempts, ports.random, floor_s)
+        delay = delay_s(letter.delivery.attempts, ports.random)
         outcome = _unless_last(RetryIn(delay, error_class(error), text), letter.delivery, worker)
     else:
         reason = error.reason if isinstance(error, Unanswerable) else "failed"

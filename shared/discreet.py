@@ -15,8 +15,8 @@ from shared.letters import error_text
 
 SAYABLE = frozenset({
     # ours: sentences of our own, with ids at most
-    "DatabaseError", "DatabaseUnreachable", "StorageError", "QueueUnavailable", "ServerBusy",
-    "LeaseLost", "NotYet", "Unanswerable",
+    "DatabaseError", "DatabaseUnreachable", "StorageError", "QueueUnavailable", "LeaseLost",
+    "NotYet", "Unanswerable",
     "InvalidBody", "UnknownType", "ValidationError", "UnknownContact", "Busy", "TooEarly",
     # the system's: addresses and limits
     "OSError", "ConnectionError", "ConnectionRefusedError", "ConnectionResetError",

@@ -29,14 +29,6 @@ class QueueUnavailable(Exception):
     """A queue did not take messages: some of them may have been sent, and will be again."""
 
 
-class ServerBusy(Exception):
-    """An HTTP server asked for patience. `retry_after_s` is the least delay that it wants."""
-
-    def __init__(self, message: str, retry_after_s: int) -> None:
-        super().__init__(message)
-        self.retry_after_s = retry_after_s
-
-
 class LeaseLost(Exception):
     """Another run of the same window has started since: what this one did was rolled back."""
 
@@ -85,7 +77,6 @@ RULES: tuple[Rule, ...] = (
     Rule("r2", "4", False, "R2 refuses the request"),
     Rule("exception", "DatabaseUnreachable", True, "no connection, or it broke"),
     Rule("exception", "QueueUnavailable", True, "a queue did not take a message"),
-    Rule("exception", "ServerBusy", True, "a server asked for patience"),
     Rule("exception", "LeaseLost", True, "a newer run of the window is under way"),
     Rule("exception", "NotYet", True, "what it builds upon is still under way"),
     Rule("exception", "CpuLimitExceeded", True, "the isolate's time was used up"),

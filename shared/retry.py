@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 FIRST_CEILING_S = 10
 CEILING_MAX_S = 900
-DELAY_MAX_S = 86_400  # the platform's: https://developers.cloudflare.com/queues/platform/limits/
 
 
 def ceiling_s(attempts: int) -> int:
@@ -18,13 +17,13 @@ def ceiling_s(attempts: int) -> int:
     return min(CEILING_MAX_S, FIRST_CEILING_S * int(2 ** min(attempts - 1, 10)))
 
 
-def delay_s(attempts: int, random: Callable[[], float], floor_s: int = 0) -> int:
-    """A delay drawn evenly up to the ceiling ("full jitter"), at least what a server asked for.
+def delay_s(attempts: int, random: Callable[[], float]) -> int:
+    """A delay drawn evenly up to the ceiling ("full jitter").
 
     `random` gives a number in [0, 1). Source of the curve: Marc Brooker, "Exponential Backoff And
     Jitter", AWS Architecture Blog, 2015.
 
-    >>> delay_s(3, lambda: 0.5), delay_s(3, lambda: 0.0, floor_s=120)
-    (20, 120)
+    >>> delay_s(3, lambda: 0.5), delay_s(100, lambda: 0.0)
+    (20, 0)
     """
-    return min(DELAY_MAX_S, max(floor_s, round(random() * ceiling_s(attempts))))
+    return round(random() * ceiling_s(attempts))

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from shared.consume import consume
-from shared.errors import DatabaseError, DatabaseUnreachable, ServerBusy, StorageError, Unanswerable
+from shared.errors import DatabaseError, DatabaseUnreachable, StorageError, Unanswerable
 from shared.jobs import Worker
 from shared.ledger import LEASE
 from shared.outcome import Dead, Done, Outcome, RetryIn, Sharded
@@ -203,13 +203,6 @@ def test_a_retry_waits_as_the_curve_says(database: str, attempts: int, drawn: fl
     [delivery] = singles(1, attempts=attempts)
     deliver(outside, toy(single=raising(TimeoutError())), delivery)
     assert delivery.delay_s == round(drawn * ceiling_s(attempts))
-
-
-def test_a_server_that_asks_for_patience_gets_it(database: str) -> None:
-    [delivery] = singles(1)
-    worker = toy(single=raising(ServerBusy("slow down", retry_after_s=1_234)))
-    deliver(world(database), worker, delivery)
-    assert delivery.delay_s == 1_234
 
 
 def test_the_last_delivery_dies_with_its_error(database: str) -> None:

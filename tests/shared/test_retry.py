@@ -5,19 +5,12 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.retry import DELAY_MAX_S, ceiling_s, delay_s
+from shared.retry import ceiling_s, delay_s
 
 
 @given(attempts=st.integers(1, 1_000), drawn=st.floats(0, 1, exclude_max=True))
 def test_a_delay_is_between_zero_and_the_curve(attempts: int, drawn: float) -> None:
     assert 0 <= delay_s(attempts, lambda: drawn) <= min(900, 10 * 2 ** (attempts - 1))
-
-
-@given(attempts=st.integers(1, 1_000), floor_s=st.integers(0, 10**9))
-def test_a_server_is_given_the_time_it_asked_for_within_the_limit_of_the_platform(
-    attempts: int, floor_s: int
-) -> None:
-    assert delay_s(attempts, lambda: 0.0, floor_s) == min(floor_s, DELAY_MAX_S)
 
 
 def test_the_jitter_is_full() -> None:
