@@ -9,9 +9,9 @@ from pydantic import ValidationError
 
 from shared.delivery import Delivery
 from shared.jobs import Job, Worker
-from shared.log import printable
 from shared.messages import Message, decode, object_meant
 from shared.outcome import Dead
+from shared.storable import printable
 
 ERROR_TEXT_MAX = 2_000
 _NAME = re.compile(r"\w{1,40}", re.ASCII)

@@ -10,6 +10,8 @@ import json
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from shared.storable import printable
+
 Level = Literal["info", "warning", "error"]
 
 FIELDS = frozenset({
@@ -42,17 +44,6 @@ def line(event: str, *, level: Level = "info", **fields: Any) -> str:
     if len(text) <= TEXT_MAX and text.isprintable() and "\\" not in text:
         return text  # as nearly all are: nothing in it to be cut or replaced
     return _ENCODER.encode({name: _plain(name, value) for name, value in known.items()})
-
-
-def printable(text: str) -> str:
-    """The text as UTF-8 and Postgres can hold it: without NUL and lone surrogates.
-
-    >>> printable("a\\0b")
-    'a\ufffdb'
-    """
-    if not text.isascii():
-        text = text.encode("utf-8", "replace").decode()
-    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def _plain(name: str, value: Any) -> Any:

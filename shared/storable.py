@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from shared.log import printable
-
 DEPTH_MAX = 64  # json and jsonb recurse: Python's and Postgres's stacks end, ours ends first
 _STRINGS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _NO_BRACKETS = re.compile(r"[^\[\]{}]+")
@@ -33,6 +31,17 @@ def storable(value: Any, depth: int = DEPTH_MAX) -> Any:
     return (
         value if value is None or isinstance(value, bool | int | float) else printable(str(value))
     )
+
+
+def printable(text: str) -> str:
+    """The text as UTF-8 and Postgres can hold it: without NUL and lone surrogates.
+
+    >>> printable("a\\0b")
+    'a\ufffdb'
+    """
+    if not text.isascii():
+        text = text.encode("utf-8", "replace").decode()
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def is_too_deep(value: Any) -> bool:

@@ -17,13 +17,13 @@ from shared import alerts, failures, metrics
 from shared.adapters.postgres import Postgres
 from shared.errors import DatabaseError
 from shared.events import EVENTS
-from shared.log import line, printable
+from shared.log import line
 from shared.metrics import Metric
 from shared.outcome import RetryIn
 from shared.points import checked_point
 from shared.settings import Gate, Settings
 from shared.sql_blocks import SqlBlocks
-from shared.storable import DEPTH_MAX, is_json_too_deep, is_too_deep, storable
+from shared.storable import DEPTH_MAX, is_json_too_deep, is_too_deep, printable, storable
 from tests.fakes import FakeDelivery
 from tests.shared.test_messages import JSON, nested
 from tests.shared.toy import rows_of, world
