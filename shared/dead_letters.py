@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
@@ -24,10 +23,8 @@ from shared.letters import error_text, job_meant, read
 from shared.outcome import Dead, RetryIn
 from shared.ports import Ports, Row
 from shared.retry import delay_s
-from shared.sql_blocks import SqlBlocks
+from shared.statements import SQL
 from shared.storable import DEPTH_MAX, storable
-
-SQL = SqlBlocks(Path(__file__).parent / "sql")
 
 ENVELOPE = "deadLetter"
 # While Postgres is down the dead letters wait, up to half a day a try: 100 tries outlast the

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from shared import alerts, failures
@@ -20,10 +19,8 @@ from shared.ledger import LEASE
 from shared.messages import Trigger
 from shared.ports import Ports, Row
 from shared.settings import Gate
-from shared.sql_blocks import SqlBlocks
+from shared.statements import SQL
 from shared.windows import CATCH_UP_WINDOWS_MAX, Schedule, Window
-
-SQL = SqlBlocks(Path(__file__).parent / "sql")
 
 
 @dataclass(frozen=True)

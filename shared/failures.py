@@ -7,7 +7,6 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from pathlib import Path
 
 from shared.delivery import Delivery
 from shared.discreet import told
@@ -15,10 +14,8 @@ from shared.errors import DatabaseError, DatabaseUnreachable, error_class
 from shared.jobs import Job
 from shared.outcome import Dead, RetryIn
 from shared.ports import Ports
-from shared.sql_blocks import SqlBlocks
+from shared.statements import SQL
 from shared.storable import storable
-
-SQL = SqlBlocks(Path(__file__).parent / "sql")
 
 # A dead letter that came without its error looks for it here. Its queue keeps it for up to fourteen
 # days (cli/provision.py sets that); the day more is for the way there.

@@ -8,16 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 
 from shared.errors import LeaseLost
 from shared.messages import Shard, Trigger
 from shared.outcome import Done
 from shared.ports import Database
-from shared.sql_blocks import SqlBlocks
+from shared.statements import SQL
 from shared.windows import Window
-
-SQL = SqlBlocks(Path(__file__).parent / "sql")
 
 # An invocation ends after 15 minutes at the latest: a lease that is older has no living holder.
 # https://developers.cloudflare.com/workers/platform/limits/
