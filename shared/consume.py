@@ -15,7 +15,7 @@ from datetime import datetime
 from functools import partial
 
 from shared import dead_letters, failures, metrics
-from shared.delivery import Batch, Delivery
+from shared.delivery import Delivery
 from shared.discreet import said, told, traced
 from shared.errors import LeaseLost, Unanswerable, error_class, is_retryable
 from shared.jobs import Job, Worker
@@ -45,8 +45,8 @@ class Invocation:
         ports.flush()
 
 
-async def consume(batch: Batch, worker: Worker, ports: Ports) -> None:
-    """Answer every delivery of the batch, in its order; a window's shards, which share nothing,
+async def consume(batch: Iterable[Delivery], worker: Worker, ports: Ports) -> None:
+    """Answer every delivery of a batch, in its order; a window's shards, which share nothing,
     side by side. The database is opened at most once a lane, and closed. What nobody waits for
     comes afterwards.
     """

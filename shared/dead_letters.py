@@ -7,14 +7,14 @@ reason is then looked up among the recorded failures. Both look alike in `ops.de
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from shared import alerts, failures
-from shared.delivery import Batch, Delivery
+from shared.delivery import Delivery
 from shared.discreet import told
 from shared.errors import DatabaseUnreachable, error_class
 from shared.failures import digest
@@ -94,7 +94,7 @@ def _json_bytes(value: object) -> int:
     return len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
 
 
-async def archive(batch: Batch, worker: Worker, ports: Ports) -> None:
+async def archive(batch: Iterable[Delivery], worker: Worker, ports: Ports) -> None:
     """The consumer of the dead-letter queue: each dead letter becomes a row and an alert."""
     deliveries = list(batch)
     try:
@@ -123,7 +123,7 @@ async def _wait_or_part(
 ) -> None:
     if len(deliveries) > 1 and not isinstance(error, DatabaseUnreachable):
         for delivery in deliveries:
-            await archive(_Single(worker.queue.dead_letter_name, delivery), worker, ports)
+            await archive([delivery], worker, ports)
         return
     ports.log("dead_letter.unarchived", level="error", count=len(deliveries), error=told(error))
     for delivery in deliveries:
@@ -168,14 +168,3 @@ def _envelope_of(delivery: Delivery, worker: Worker) -> Envelope:
         attempts=worker.queue.deliveries_max,
         dead_at=delivery.sent_at,
     )
-
-
-class _Single:
-    """A batch of one."""
-
-    def __init__(self, queue: str, delivery: Delivery) -> None:
-        self.queue = queue
-        self._deliveries = [delivery]
-
-    def __iter__(self) -> Any:
-        return iter(self._deliveries)

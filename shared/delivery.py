@@ -1,8 +1,7 @@
-"""One message as the queue delivers it, and the batch that it came in."""
+"""One message as the queue delivers it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime
 from typing import Protocol
 
@@ -20,11 +19,3 @@ class Delivery(Protocol):
     def sent_at(self) -> datetime: ...
     def ack(self) -> None: ...
     def retry(self, delay_s: int) -> None: ...
-
-
-class Batch(Protocol):
-    """Up to 100 deliveries of one queue."""
-
-    @property
-    def queue(self) -> str: ...
-    def __iter__(self) -> Iterator[Delivery]: ...

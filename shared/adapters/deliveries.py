@@ -13,7 +13,7 @@ Stringify = Callable[[Any], str | None]  # JavaScript's own; None for what has n
 
 
 class QueueBatch:
-    """A Batch over the platform's."""
+    """The platform's batch: the queue it comes from, and its deliveries in their order."""
 
     def __init__(self, batch: Any, stringify: Stringify) -> None:
         self.queue = str(batch.queue)

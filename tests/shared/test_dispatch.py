@@ -20,7 +20,7 @@ from shared.errors import DatabaseUnreachable, QueueUnavailable
 from shared.ledger import LEASE
 from shared.outcome import RetryIn
 from shared.ports import Ports
-from tests.fakes import FakeBatch, FakeDelivery, World
+from tests.fakes import FakeDelivery, World
 from tests.shared.toy import NOON, rows_of, runs, toy, world
 
 HOUR = timedelta(hours=1)
@@ -380,7 +380,7 @@ def test_a_tick_forgets_failures_that_no_dead_letter_can_ask_for(database: str) 
     letter = fail(outside, "last", days=14)
     tick(outside, NOON)
     assert kept(database) == ["younger", "last"]
-    asyncio.run(archive(FakeBatch("toy-jobs-dlq", [letter]), toy(), outside.ports()))
+    asyncio.run(archive([letter], toy(), outside.ports()))
     with rows_of(database) as look:
         [row] = look("select * from ops.dead_letters")
     assert row["error"] == "KeyError: last"
