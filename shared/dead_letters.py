@@ -22,14 +22,11 @@ from shared.jobs import Job, Worker
 from shared.letters import error_text, job_meant, read
 from shared.outcome import Dead, RetryIn
 from shared.ports import Ports, Row
-from shared.retry import delay_s
+from shared.retry import archive_delay_s, delay_s
 from shared.statements import SQL
 from shared.storable import DEPTH_MAX, storable
 
 ENVELOPE = "deadLetter"
-# While Postgres is down the dead letters wait, up to half a day a try: 100 tries outlast the
-# fourteen days that the queue keeps them.
-WAIT_MAX_S = 43_200
 # A queue takes 128 KB a message: https://developers.cloudflare.com/queues/platform/limits/
 ENVELOPE_BYTES_MAX = 127_000
 
@@ -127,7 +124,7 @@ async def _wait_or_part(
         return
     ports.log("dead_letter.unarchived", level="error", count=len(deliveries), error=told(error))
     for delivery in deliveries:
-        delivery.retry(min(WAIT_MAX_S, 30 * 2 ** min(delivery.attempts - 1, 11)))
+        delivery.retry(archive_delay_s(delivery.attempts))
 
 
 def _insert(deliveries: Sequence[Delivery], worker: Worker, ports: Ports) -> list[Row]:

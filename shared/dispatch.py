@@ -164,13 +164,11 @@ def _record_skipped(
         skipped += [
             Due(job, schedule, w, "catch-up") for w in unrecorded if (job.type, w) not in within
         ]
-    recorded = (
-        ports.db.rows(SQL["record_skipped"], **_columns(skipped), now=tick) if skipped else []
-    )
-    types, schedules = (
-        [row["job_type"] for row in running],
-        [jobs[row["job_type"]][1] for row in running],
-    )
+    recorded: list[Row] = []
+    if skipped:
+        recorded = ports.db.rows(SQL["record_skipped"], **_columns(skipped), now=tick)
+    types = [row["job_type"] for row in running]
+    schedules = [jobs[job_type][1] for job_type in types]
     bounds = [schedule.catch_up_start(tick) for schedule in schedules]
     abandoned = ports.db.rows(SQL["abandon_windows"], job_types=types, bounds=bounds, now=tick)
     _report_skipped(recorded + abandoned, ports)

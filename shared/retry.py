@@ -6,6 +6,11 @@ from collections.abc import Callable
 
 FIRST_CEILING_S = 10
 CEILING_MAX_S = 900
+DOUBLINGS_MAX = 16  # by then each of the delays has reached its end
+# While Postgres is down the dead letters wait, up to half a day a try: 100 tries outlast the
+# fourteen days that the queue keeps them.
+ARCHIVE_FIRST_S = 30
+ARCHIVE_MAX_S = 43_200
 
 
 def ceiling_s(attempts: int) -> int:
@@ -14,7 +19,7 @@ def ceiling_s(attempts: int) -> int:
     >>> [ceiling_s(n) for n in (1, 2, 3, 7, 8, 100)]
     [10, 20, 40, 640, 900, 900]
     """
-    return min(CEILING_MAX_S, FIRST_CEILING_S * int(2 ** min(attempts - 1, 10)))
+    return min(CEILING_MAX_S, FIRST_CEILING_S * int(2 ** min(attempts - 1, DOUBLINGS_MAX)))
 
 
 def delay_s(attempts: int, random: Callable[[], float]) -> int:
@@ -27,3 +32,12 @@ def delay_s(attempts: int, random: Callable[[], float]) -> int:
     (20, 0)
     """
     return round(random() * ceiling_s(attempts))
+
+
+def archive_delay_s(attempts: int) -> int:
+    """The delay of a dead letter that could not be archived `attempts` times: twice the last one.
+
+    >>> [archive_delay_s(n) for n in (1, 2, 3, 11, 12, 100)]
+    [30, 60, 120, 30720, 43200, 43200]
+    """
+    return min(ARCHIVE_MAX_S, ARCHIVE_FIRST_S * int(2 ** min(attempts - 1, DOUBLINGS_MAX)))

@@ -88,10 +88,8 @@ class Postgres:
                 return connection, connection.run(sql, **parameters) or []
             except ServerSaysNo:
                 raise
-            except (
-                BaseException
-            ):  # half a conversation: the next answer would belong to this question
-                self.close()
+            except BaseException:
+                self.close()  # half a conversation: the next answer would be to this question
                 raise
 
     def _open(self) -> pg8000.native.Connection:

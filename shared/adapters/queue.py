@@ -11,6 +11,7 @@ from shared.errors import QueueUnavailable
 # https://developers.cloudflare.com/queues/platform/limits/
 BATCH_MESSAGES_MAX = 100
 BATCH_BYTES_MAX = 256_000
+OVERHEAD_BYTES = 100  # about as much as the platform counts a message beyond its body
 
 
 class BoundQueue:
@@ -33,15 +34,13 @@ class BoundQueue:
 def cut(bodies: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
     """The bodies in order, in parts that one call may carry."""
     part: list[dict[str, Any]] = []
-    room = BATCH_BYTES_MAX
+    room_bytes = BATCH_BYTES_MAX
     for body in bodies:
-        size = (
-            len(json.dumps(body).encode()) + 100
-        )  # the platform counts about 100 bytes of its own
-        if part and (len(part) == BATCH_MESSAGES_MAX or size > room):
+        size_bytes = len(json.dumps(body).encode()) + OVERHEAD_BYTES
+        if part and (len(part) == BATCH_MESSAGES_MAX or size_bytes > room_bytes):
             yield part
-            part, room = [], BATCH_BYTES_MAX
+            part, room_bytes = [], BATCH_BYTES_MAX
         part.append(body)
-        room -= size
+        room_bytes -= size_bytes
     if part:
         yield part

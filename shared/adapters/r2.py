@@ -31,16 +31,13 @@ class BoundBucket:
     async def put(
         self, key: str, text: str, *, if_etag: str | None = None, if_absent: bool = False
     ) -> str | None:
-        condition = (
-            {"etagMatches": if_etag}
-            if if_etag
-            else {"etagDoesNotMatch": "*"}
-            if if_absent
-            else None
-        )
+        condition: dict[str, Any] = {}
+        if if_etag:
+            condition = {"onlyIf": {"etagMatches": if_etag}}
+        elif if_absent:
+            condition = {"onlyIf": {"etagDoesNotMatch": "*"}}
         with _translated():
-            options = {"onlyIf": condition} if condition else {}
-            written = await self._binding.put(key, text, **options)
+            written = await self._binding.put(key, text, **condition)
             return str(written.etag) if written is not None else None
 
     async def list(self, prefix: str, cursor: str | None = None) -> tuple[list[str], str | None]:

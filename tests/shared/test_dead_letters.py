@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from shared import failures
 from shared.consume import consume
-from shared.dead_letters import ENVELOPE, WAIT_MAX_S, archive
+from shared.dead_letters import ENVELOPE, archive
 from shared.outcome import RetryIn
 from shared.ports import Row
+from shared.retry import ARCHIVE_MAX_S
 from tests.fakes import FakeBatch, FakeDelivery, World
 from tests.shared.test_messages import JSON, nested
 from tests.shared.toy import NOON, batch, rows_of, toy, world
@@ -222,7 +223,7 @@ def test_without_postgres_dead_letters_wait_longer_and_longer(database: str) -> 
         assert delivery.answer == "retry"
         waits.append(delivery.delay_s)
         assert outside.named("dead_letter.unarchived")
-    assert waits == [30, 60, 120, WAIT_MAX_S, WAIT_MAX_S, WAIT_MAX_S]
+    assert waits == [30, 60, 120, ARCHIVE_MAX_S, ARCHIVE_MAX_S, ARCHIVE_MAX_S]
     outside = world(database)
     bring(outside, {"type": "?"}, attempts=100)
     assert len(letters(database)) == 1
