@@ -1,6 +1,6 @@
 """A batch of deliveries, to the last one settled: the one way through for every message.
 
-    delivery -> letter (parsed) -> outcome -> recorded, settled, measured
+    delivery -> letter (parsed) -> outcome -> settled (shared/settle.py)
 
 One wrong message never harms its neighbours, nothing is acked without having been done, and
 nothing is ever raised out of here: the platform would deliver the whole batch again.
@@ -10,39 +10,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, field
-from datetime import datetime
-from functools import partial
 
-from shared import dead_letters, failures, metrics
+from shared import failures
 from shared.delivery import Delivery
-from shared.discreet import said, told, traced
+from shared.discreet import told, traced
 from shared.errors import LeaseLost, Unanswerable, error_class, is_retryable
 from shared.jobs import Job, Worker
 from shared.lanes import side_by_side
-from shared.letters import Letter, error_text, job_meant, read
+from shared.letters import Letter, Unread, error_text, job_meant, read
 from shared.messages import WindowMessage
-from shared.metrics import Metric
-from shared.outcome import Dead, Done, Outcome, RetryIn, Sharded
+from shared.outcome import Dead, Done, Outcome, RetryIn
 from shared.ports import Ports
 from shared.retry import delay_s
 from shared.run import record_failure, run_window
-
-
-@dataclass
-class Invocation:
-    """What there is to know of a batch under way. `spent` is the platform's error once the time
-    that it grants is used up; `unmeasured` are the successes that are not reported yet."""
-
-    spent: BaseException | None = None
-    unmeasured: list[Callable[[], None]] = field(default_factory=list)
-
-    def report(self, ports: Ports) -> None:
-        """Write what was done since the last time; nobody has to wait for it."""
-        done, self.unmeasured = self.unmeasured, []
-        for measure in done:
-            measure()
-        ports.flush()
+from shared.settle import Invocation, settle, unless_last
 
 
 async def consume(batch: Iterable[Delivery], worker: Worker, ports: Ports) -> None:
@@ -50,39 +31,31 @@ async def consume(batch: Iterable[Delivery], worker: Worker, ports: Ports) -> No
     side by side. The database is opened at most once a lane, and closed. What nobody waits for
     comes afterwards.
     """
-    invocation, letters, follow_up = Invocation(), [], None
+    invocation, follow_up = Invocation(worker), None
     try:
-        for delivery in batch:
-            letter = read(delivery, worker)
-            if isinstance(letter, Letter):
-                letters.append(letter)
-            else:
-                await settle(delivery, None, letter, ports.clock(), worker, ports, invocation)
+        letters = await _understood(batch, ports, invocation)
         for group in _grouped(letters, _company):
-            if _shard_key(group[0]):
-                await _answer_shards(group, worker, ports, invocation)
-            else:
-                await _answer(group, worker, ports, invocation)
+            answer = _answer_shards if _shard_key(group[0]) else _answer
+            await answer(group, ports, invocation)
         if letters and not invocation.spent:
             follow_up = worker.after_batch
     finally:
         await ports.afterwards(_wind_up(follow_up, ports, invocation))
 
 
-async def _wind_up(
-    follow_up: Callable[[Ports], Awaitable[None]] | None, ports: Ports, invocation: Invocation
-) -> None:
-    """What the worker does after a batch. Every message is settled: a failure is an event."""
-    try:
-        invocation.report(ports)
-        if follow_up:
-            await follow_up(ports)
-    except Exception as error:
-        name = error_class(error)
-        ports.log("batch.unfinished", level="error", error_class=name, error=told(error))
-    finally:
-        ports.db.close()
-        ports.flush()
+async def _understood(
+    batch: Iterable[Delivery], ports: Ports, invocation: Invocation
+) -> list[Letter]:
+    """What the deliveries ask for; those that nobody can answer are settled."""
+    letters, worker = [], invocation.worker
+    for delivery in batch:
+        letter = read(delivery, worker)
+        if isinstance(letter, Letter):
+            letters.append(letter)
+        else:
+            unread = Unread(delivery, job_meant(delivery.body, worker))
+            await settle(unread, letter, ports.clock(), ports, invocation)
+    return letters
 
 
 def _company(letter: Letter) -> object:
@@ -107,22 +80,18 @@ def _shard_key(letter: Letter) -> str:
     return shard.key if shard else ""
 
 
-async def _answer_shards(
-    group: list[Letter], worker: Worker, ports: Ports, invocation: Invocation
-) -> None:
+async def _answer_shards(group: list[Letter], ports: Ports, invocation: Invocation) -> None:
     """Each shard in a lane; one that came twice in the same one, where its second is obsolete."""
 
     async def answer(same: list[Letter], own: Ports) -> None:
         for letter in same:
-            await _answer([letter], worker, own, invocation)
+            await _answer([letter], own, invocation)
             invocation.report(own)  # others may take their time
 
     await side_by_side(_grouped(group, _shard_key), answer, ports)
 
 
-async def _answer(
-    group: list[Letter], worker: Worker, ports: Ports, invocation: Invocation
-) -> None:
+async def _answer(group: list[Letter], ports: Ports, invocation: Invocation) -> None:
     """Handle and settle a group; one that fails as a whole is tried one by one.
 
     The platform's CpuLimitExceeded is no Exception. It spends the budget: it is the verdict on all
@@ -141,11 +110,11 @@ async def _answer(
             invocation.spent = error
         elif len(group) > 1:
             for letter in group:
-                await _answer([letter], worker, ports, invocation)
+                await _answer([letter], ports, invocation)
             return
-        outcomes = [_verdict(error, letter, worker, ports) for letter in group]
+        outcomes = [_verdict(error, letter, ports, invocation) for letter in group]
     for letter, outcome in zip(group, outcomes, strict=True):
-        await settle(letter.delivery, letter, outcome, started, worker, ports, invocation)
+        await settle(letter, outcome, started, ports, invocation)
 
 
 async def _handle(group: list[Letter], ports: Ports) -> list[Outcome]:
@@ -174,106 +143,42 @@ def _assert_answered(job: Job, group: list[Letter], outcomes: object) -> None:
         )
 
 
-def _verdict(error: BaseException, letter: Letter, worker: Worker, ports: Ports) -> Outcome:
+def _verdict(
+    error: BaseException, letter: Letter, ports: Ports, invocation: Invocation
+) -> RetryIn | Dead:
     """What an error means for the message, left in the ledger where its run has a place there."""
-    text = error_text(error)
-    retryable = is_retryable(error)
-    outcome: Outcome
-    if retryable:
-        delay = delay_s(letter.delivery.attempts, ports.random)
-        outcome = _unless_last(RetryIn(delay, error_class(error), text), letter.delivery, worker)
-    else:
-        reason = error.reason if isinstance(error, Unanswerable) else "failed"
-        outcome = Dead(reason, error_class(error), text)
-        if reason == "failed":
-            lines = traced(error)
-            ports.log("job.crashed", level="error", type=letter.job.type, traceback=lines)
+    verdict = _judged(error, letter.delivery, invocation.worker, ports.random)
+    if isinstance(verdict, Dead) and verdict.reason == "failed":
+        lines = traced(error)
+        ports.log("job.crashed", level="error", type=letter.job.type, traceback=lines)
     if not isinstance(error, LeaseLost):  # the row belongs to the run that took it over
-        _record(letter, outcome, retryable, ports)
-    return outcome
-
-
-def _record(letter: Letter, outcome: Outcome, retryable: bool, ports: Ports) -> None:
-    if letter.job.schedule and isinstance(letter.message, WindowMessage):
-        message, delivery = letter.message, letter.delivery
         with failures.tolerated(ports):
-            record_failure(
-                letter.job, message, delivery.id, delivery.sent_at, ports, outcome, retryable
-            )
+            record_failure(letter, verdict, is_retryable(error), ports)
+    return verdict
 
 
-def _unless_last(outcome: RetryIn, delivery: Delivery, worker: Worker) -> RetryIn | Dead:
-    """A retry after the last delivery would be dropped by the platform without its error."""
-    if delivery.attempts < worker.queue.deliveries_max:
-        return outcome
-    return Dead("exhausted", outcome.error_class, outcome.error_text)
+def _judged(
+    error: BaseException, delivery: Delivery, worker: Worker, random: Callable[[], float]
+) -> RetryIn | Dead:
+    """What an error means for the message: another try, if one is worth it and left. Pure."""
+    kind, text = error_class(error), error_text(error)
+    if is_retryable(error):
+        again = RetryIn(delay_s(delivery.attempts, random), kind, text)
+        return unless_last(again, delivery, worker)
+    return Dead(error.reason if isinstance(error, Unanswerable) else "failed", kind, text)
 
 
-async def settle(
-    delivery: Delivery,
-    letter: Letter | None,
-    outcome: Outcome,
-    started: datetime,
-    worker: Worker,
-    ports: Ports,
-    invocation: Invocation,
+async def _wind_up(
+    follow_up: Callable[[Ports], Awaitable[None]] | None, ports: Ports, invocation: Invocation
 ) -> None:
-    """The one place where a message is acked, retried or buried, and measured: what went well when
-    there is time for it."""
-    if isinstance(outcome, RetryIn):
-        outcome = _unless_last(outcome, delivery, worker)
-    if isinstance(outcome, Dead):
-        outcome = await dead_letters.bury(
-            delivery, letter.job if letter else None, outcome, worker, ports
-        )
-    if isinstance(outcome, RetryIn):
-        failures.record(delivery, letter.job if letter else None, outcome, worker.queue.name, ports)
-        delivery.retry(outcome.delay_s)
-    else:
-        delivery.ack()
-    measure = partial(_measure, delivery, letter, outcome, (started, ports.clock()), worker, ports)
-    if isinstance(outcome, RetryIn | Dead):
-        measure()
-    else:
-        invocation.unmeasured.append(measure)
-
-
-def _measure(
-    delivery: Delivery,
-    letter: Letter | None,
-    outcome: Outcome,
-    span: tuple[datetime, datetime],
-    worker: Worker,
-    ports: Ports,
-) -> None:
-    started, ended = span
-    job = letter.job if letter else job_meant(delivery.body, worker)
-    done = outcome if isinstance(outcome, Done) else Done()
-    wrong = outcome if isinstance(outcome, RetryIn | Dead) else None
-    metric = Metric(
-        queue=worker.queue.name,
-        worker=worker.name,
-        type=job.type if job else "unknown",
-        status=_status(outcome),
-        attempts=delivery.attempts,
-        duration_ms=round((ended - started).total_seconds() * 1_000),
-        lag_ms=round((started - delivery.sent_at).total_seconds() * 1_000),
-        rows_read=done.rows_read,
-        rows_written=done.rows_written,
-        error_class=wrong.error_class if wrong else "",
-        organization_id=done.organization_id or "",
-        trigger=letter.message.trigger if letter else "",
-    )
-    correlation_id = letter.message.correlation_id if letter else None
-    text = said(wrong.error_class, wrong.error_text) if wrong else None
-    metrics.write(metric, ports, delivery.id, correlation_id, text)
-
-
-def _status(outcome: Outcome) -> str:
-    match outcome:
-        case Done() | Sharded():
-            return "ack"
-        case RetryIn():
-            return "retry"
-        case Dead():
-            return "dead"
+    """What the worker does after a batch. Every message is settled: a failure is an event."""
+    try:
+        invocation.report(ports)
+        if follow_up:
+            await follow_up(ports)
+    except Exception as error:
+        name = error_class(error)
+        ports.log("batch.unfinished", level="error", error_class=name, error=told(error))
+    finally:
+        ports.db.close()
+        ports.flush()

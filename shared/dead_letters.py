@@ -18,8 +18,8 @@ from shared.delivery import Delivery
 from shared.discreet import told
 from shared.errors import DatabaseUnreachable, error_class
 from shared.failures import digest
-from shared.jobs import Job, Worker
-from shared.letters import error_text, job_meant, read
+from shared.jobs import Worker
+from shared.letters import Letter, Unread, error_text, job_meant, read
 from shared.outcome import Dead, RetryIn
 from shared.ports import Ports, Row
 from shared.retry import archive_delay_s, delay_s
@@ -52,17 +52,15 @@ class Envelope(BaseModel):
         return known | {"body": self.body}
 
 
-async def bury(
-    delivery: Delivery, job: Job | None, dead: Dead, worker: Worker, ports: Ports
-) -> Dead | RetryIn:
+async def bury(letter: Letter | Unread, dead: Dead, worker: Worker, ports: Ports) -> Dead | RetryIn:
     """Send the message to the dead-letter queue with its reason; RetryIn where that fails."""
-    job = job or job_meant(delivery.body, worker)
+    delivery = letter.delivery
     try:
-        letter: Any = {ENVELOPE: _envelope(delivery, job, dead, worker, ports).plain()}
-        if _json_bytes(letter) > ENVELOPE_BYTES_MAX:  # it goes as it came, its error is kept aside
-            failures.record(delivery, job, dead, worker.queue.name, ports)
-            letter = storable(delivery.body)
-        await ports.dead_letters.send([letter])
+        body: Any = {ENVELOPE: _envelope(letter, dead, worker, ports).plain()}
+        if _json_bytes(body) > ENVELOPE_BYTES_MAX:  # it goes as it came, its error is kept aside
+            failures.record(delivery, letter.job, dead, worker.queue.name, ports)
+            body = storable(delivery.body)
+        await ports.dead_letters.send([body])
     except Exception as error:  # whatever was raised, neither it nor its neighbours may be lost
         ports.log("dead_letter.unsent", level="error", message_id=delivery.id, error=told(error))
         return RetryIn(
@@ -71,9 +69,8 @@ async def bury(
     return dead
 
 
-def _envelope(
-    delivery: Delivery, job: Job | None, dead: Dead, worker: Worker, ports: Ports
-) -> Envelope:
+def _envelope(letter: Letter | Unread, dead: Dead, worker: Worker, ports: Ports) -> Envelope:
+    delivery, job = letter.delivery, letter.job
     return Envelope(
         queue=worker.queue.name,
         message_id=delivery.id,

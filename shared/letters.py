@@ -26,6 +26,14 @@ class Letter:
     message: Message
 
 
+@dataclass(frozen=True)
+class Unread:
+    """A delivery that was not understood; `job` is the one that it names all the same, if any."""
+
+    delivery: Delivery
+    job: Job | None
+
+
 def read(delivery: Delivery, worker: Worker) -> Letter | Dead:
     """What the delivery asks for, or why nobody can answer it."""
     try:

@@ -10,6 +10,7 @@ from typing import Any
 from shared import ledger
 from shared.jobs import Job
 from shared.ledger import Busy, Lease, Obsolete, RunKey
+from shared.letters import Letter
 from shared.messages import Shard, Trigger, WindowMessage
 from shared.outcome import Dead, Done, Outcome, RetryIn, Sharded
 from shared.ports import Ports
@@ -92,30 +93,23 @@ def _shard_body(message: WindowMessage, planned: datetime, shard: Shard) -> dict
     }
 
 
-def record_failure(
-    job: Job,
-    message: WindowMessage,
-    message_id: str,
-    sent_at: datetime,
-    ports: Ports,
-    verdict: Outcome,
-    retryable: bool,
-) -> None:
-    """Leave in the ledger why the message's run failed, and until when its retry is awaited."""
-    assert job.schedule is not None
-    key = RunKey(job.type, job.schedule.window_of(message.planned(sent_at)), message.shard)
-    wait = (
-        timedelta(seconds=verdict.delay_s) + ledger.LEASE
-        if isinstance(verdict, RetryIn)
-        else timedelta()
-    )
+def record_failure(letter: Letter, verdict: RetryIn | Dead, retryable: bool, ports: Ports) -> None:
+    """Leave in the ledger why a window's run failed, and until when its retry is awaited. Of what
+    is no window the ledger knows nothing."""
+    message, schedule, delivery = letter.message, letter.job.schedule, letter.delivery
+    if not (schedule and isinstance(message, WindowMessage)):
+        return
+    window = schedule.window_of(message.planned(delivery.sent_at))
+    until = ports.clock()
+    if isinstance(verdict, RetryIn):
+        until += timedelta(seconds=verdict.delay_s) + ledger.LEASE
     ledger.fail(
         ports.db,
-        key,
-        message_id=message_id,
-        dead=not isinstance(verdict, RetryIn),
+        RunKey(letter.job.type, window, message.shard),
+        message_id=delivery.id,
+        dead=isinstance(verdict, Dead),
         retryable=retryable,
-        error_class=getattr(verdict, "error_class", ""),
-        error_text=getattr(verdict, "error_text", ""),
-        until=ports.clock() + wait,
+        error_class=verdict.error_class,
+        error_text=verdict.error_text,
+        until=until,
     )

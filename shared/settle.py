@@ -1,0 +1,111 @@
+"""The end of a delivery: acked, retried or buried, and measured.
+
+The one place that answers the queue. What is a failure is recorded before it is answered; what went
+well is reported when nobody waits for it any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+
+from shared import dead_letters, failures, metrics
+from shared.delivery import Delivery
+from shared.discreet import said
+from shared.jobs import Worker
+from shared.letters import Letter, Unread
+from shared.metrics import Metric
+from shared.outcome import Dead, Done, Outcome, RetryIn, Sharded
+from shared.ports import Ports
+
+
+@dataclass
+class Invocation:
+    """A worker's batch under way, in all of its lanes. `spent` is the platform's error once the
+    time that it grants is used up; `unmeasured` are the successes that are not reported yet."""
+
+    worker: Worker
+    spent: BaseException | None = None
+    unmeasured: list[Callable[[], None]] = field(default_factory=list)
+
+    def report(self, ports: Ports) -> None:
+        """Write what was done since the last time; nobody has to wait for it."""
+        done, self.unmeasured = self.unmeasured, []
+        for measure in done:
+            measure()
+        ports.flush()
+
+
+async def settle(
+    letter: Letter | Unread,
+    outcome: Outcome,
+    started: datetime,
+    ports: Ports,
+    invocation: Invocation,
+) -> None:
+    """Answer the queue, once, as the outcome says, and measure."""
+    delivery, worker = letter.delivery, invocation.worker
+    if isinstance(outcome, RetryIn):
+        outcome = unless_last(outcome, delivery, worker)
+    if isinstance(outcome, Dead):
+        outcome = await dead_letters.bury(letter, outcome, worker, ports)
+    if isinstance(outcome, RetryIn):
+        failures.record(delivery, letter.job, outcome, worker.queue.name, ports)
+        delivery.retry(outcome.delay_s)
+    else:
+        delivery.ack()
+    measure = partial(_measure, letter, outcome, started, ports.clock(), worker, ports)
+    if isinstance(outcome, RetryIn | Dead):
+        measure()
+    else:
+        invocation.unmeasured.append(measure)
+
+
+def unless_last(outcome: RetryIn, delivery: Delivery, worker: Worker) -> RetryIn | Dead:
+    """A retry after the last delivery would be dropped by the platform without its error."""
+    if delivery.attempts < worker.queue.deliveries_max:
+        return outcome
+    return Dead("exhausted", outcome.error_class, outcome.error_text)
+
+
+def _measure(
+    letter: Letter | Unread,
+    outcome: Outcome,
+    started: datetime,
+    ended: datetime,
+    worker: Worker,
+    ports: Ports,
+) -> None:
+    delivery, job = letter.delivery, letter.job
+    message = letter.message if isinstance(letter, Letter) else None
+    done = outcome if isinstance(outcome, Done) else Done()
+    wrong = outcome if isinstance(outcome, RetryIn | Dead) else None
+    metric = Metric(
+        queue=worker.queue.name,
+        worker=worker.name,
+        type=job.type if job else "unknown",
+        status=_status(outcome),
+        attempts=delivery.attempts,
+        duration_ms=round((ended - started).total_seconds() * 1_000),
+        lag_ms=round((started - delivery.sent_at).total_seconds() * 1_000),
+        rows_read=done.rows_read,
+        rows_written=done.rows_written,
+        error_class=wrong.error_class if wrong else "",
+        organization_id=done.organization_id or "",
+        trigger=message.trigger if message else "",
+    )
+    correlation_id = message.correlation_id if message else None
+    text = said(wrong.error_class, wrong.error_text) if wrong else None
+    metrics.write(metric, ports, delivery.id, correlation_id, text)
+
+
+def _status(outcome: Outcome) -> str:
+    match outcome:
+        case Done() | Sharded():
+            return "ack"
+        case RetryIn():
+            return "retry"
+        case Dead():
+            return "dead"
