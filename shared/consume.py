@@ -35,7 +35,7 @@ async def consume(batch: Iterable[Delivery], worker: Worker, ports: Ports) -> No
     try:
         letters = await _understood(batch, ports, invocation)
         for group in _grouped(letters, _company):
-            answer = _answer_shards if _shard_key(group[0]) else _answer
+            answer = _answer_shards if group[0].shard_key else _answer
             await answer(group, ports, invocation)
         if letters and not invocation.spent:
             follow_up = worker.after_batch
@@ -62,7 +62,7 @@ def _company(letter: Letter) -> object:
     """A job that takes lists has its letters together, a window its shards; others are alone."""
     if letter.job.batch:
         return letter.job.type
-    if _shard_key(letter):
+    if letter.shard_key:
         return letter.job.type, letter.message.scheduled_for
     return id(letter)
 
@@ -74,12 +74,6 @@ def _grouped(letters: Iterable[Letter], key: Callable[[Letter], object]) -> list
     return list(groups.values())
 
 
-def _shard_key(letter: Letter) -> str:
-    """Its shard's name in the ledger, for example `2/4`; empty for what is no shard."""
-    shard = letter.message.shard if isinstance(letter.message, WindowMessage) else None
-    return shard.key if shard else ""
-
-
 async def _answer_shards(group: list[Letter], ports: Ports, invocation: Invocation) -> None:
     """Each shard in a lane; one that came twice in the same one, where its second is obsolete."""
 
@@ -88,7 +82,7 @@ async def _answer_shards(group: list[Letter], ports: Ports, invocation: Invocati
             await _answer([letter], own, invocation)
             invocation.report(own)  # others may take their time
 
-    await side_by_side(_grouped(group, _shard_key), answer, ports)
+    await side_by_side(_grouped(group, lambda letter: letter.shard_key), answer, ports)
 
 
 async def _answer(group: list[Letter], ports: Ports, invocation: Invocation) -> None:

@@ -30,7 +30,10 @@ EVENTS: tuple[Event, ...] = (
         "A month's usage was summed from daily rollups that differ from the events.",
         "`mauntic backfill analytics.aggregate-hourly` for the month, then the usage again.",
     ),
-    Event("queue.metric", "A message was settled: status is ack, retry or dead."),
+    Event(
+        "queue.metric",
+        "A message was settled: status is ack, retry (in `delay_s` seconds) or dead.",
+    ),
     Event(
         "batch.unfinished",
         "What a worker does after a batch failed; its messages are settled all the same.",

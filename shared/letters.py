@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from shared.delivery import Delivery
 from shared.jobs import Job, Worker
-from shared.messages import Message, decode, object_meant
+from shared.messages import Message, WindowMessage, decode, object_meant
 from shared.outcome import Dead
 from shared.storable import printable
 
@@ -24,6 +24,12 @@ class Letter:
     delivery: Delivery
     job: Job
     message: Message
+
+    @property
+    def shard_key(self) -> str:
+        """Its shard's name in the ledger, for example `2/4`; empty for what is no shard."""
+        shard = self.message.shard if isinstance(self.message, WindowMessage) else None
+        return shard.key if shard else ""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ Level = Literal["info", "warning", "error"]
 FIELDS = frozenset({
     "event", "level", "worker", "queue", "type", "status", "attempts", "duration_ms", "lag_ms",
     "rows_read", "rows_written", "organization_id", "error_class", "error", "trigger", "window",
-    "shard", "message_id", "correlation_id", "gate", "cron", "scheduled_for", "windows", "count",
+    "shard", "message_id", "correlation_id", "gate", "cron", "scheduled_for", "count",
     "reason", "delay_s", "overdue_s", "traceback", "threshold", "direction", "dead_letter_id",
 })  # fmt: skip
 

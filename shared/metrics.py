@@ -32,9 +32,16 @@ class Metric(NamedTuple):
 
 
 def write(
-    metric: Metric, ports: Ports, message_id: str, correlation_id: str | None, error: str | None
+    metric: Metric,
+    ports: Ports,
+    message_id: str,
+    correlation_id: str | None,
+    error: str | None,
+    *,
+    shard: str = "",
+    delay_s: int | None = None,
 ) -> None:
-    """Write the point, indexed by queue, and the line."""
+    """Write the point, indexed by queue, and the line, which says more."""
     facts = metric._asdict()
     known = {"event": EVENT, **facts}
     try:
@@ -57,4 +64,6 @@ def write(
         message_id=message_id,
         correlation_id=correlation_id,
         error=error,
+        shard=shard or None,
+        delay_s=delay_s,
     )

@@ -96,9 +96,15 @@ def _measure(
         organization_id=done.organization_id or "",
         trigger=message.trigger if message else "",
     )
-    correlation_id = message.correlation_id if message else None
-    text = said(wrong.error_class, wrong.error_text) if wrong else None
-    metrics.write(metric, ports, delivery.id, correlation_id, text)
+    metrics.write(
+        metric,
+        ports,
+        delivery.id,
+        message.correlation_id if message else None,
+        said(wrong.error_class, wrong.error_text) if wrong else None,
+        shard=letter.shard_key if isinstance(letter, Letter) else "",
+        delay_s=outcome.delay_s if isinstance(outcome, RetryIn) else None,
+    )
 
 
 def _status(outcome: Outcome) -> str:

@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 
 from shared.events import EVENTS
+from shared.log import FIELDS
+from shared.metrics import Metric
+from shared.sql_blocks import SqlBlocks
 
 ROOT = Path(__file__).parent.parent
 PRODUCT = ("shared", "workers", "cli", "local", "tools")
@@ -156,6 +159,9 @@ def test_sql_is_in_sql_files(path: Path) -> None:
     assert [t for t in texts if t not in docstrings and statement.match(t)] == []
 
 
+# What writes a line: the ports' `log`, and an alert, which is one too.
+LOGS = (".log", "alerts.send")
+
 # Tests of several files at once, or of the whole: what they are named after is no file.
 ACROSS = {
     "tests/cli/test_live.py", "tests/cli/test_documented.py",
@@ -195,6 +201,20 @@ def test_every_event_is_in_the_catalogue_and_every_entry_is_logged() -> None:
     texts = [path.read_text(encoding="utf-8") for path in sources(*IN_BUNDLES)]
     logged = {event for text in texts for event in called.findall(text)} | {"queue.metric"}
     assert logged == {event.name for event in EVENTS}
+
+
+def test_every_field_of_the_log_is_one_that_some_call_passes() -> None:
+    """A field that nobody logs is one that somebody waits for in vain."""
+    calls = [
+        node
+        for path in sources(*IN_BUNDLES)
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(LOGS)
+    ]
+    passed = {keyword.arg for call in calls for keyword in call.keywords if keyword.arg}
+    counted = SqlBlocks(ROOT / "workers" / "scoring" / "sql")["count_crossings"]  # a row is a line
+    columns = set(re.findall(r"\w+", counted)) & FIELDS
+    assert passed | set(Metric._fields) | columns | {"event"} == FIELDS
 
 
 def test_there_is_no_dead_module() -> None:

@@ -203,6 +203,8 @@ def test_a_retry_waits_as_the_curve_says(database: str, attempts: int, drawn: fl
     [delivery] = singles(1, attempts=attempts)
     deliver(outside, toy(single=raising(TimeoutError())), delivery)
     assert delivery.delay_s == round(drawn * ceiling_s(attempts))
+    [line] = outside.named("queue.metric")
+    assert (line["status"], line["delay_s"]) == ("retry", delivery.delay_s)
 
 
 def test_the_last_delivery_dies_with_its_error(database: str) -> None:

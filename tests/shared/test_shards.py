@@ -72,6 +72,14 @@ def test_a_window_is_done_when_its_last_shard_is(database: str) -> None:
     assert (row["rows_read"], row["rows_written"], row["lease_until"]) == (3, 30, None)
 
 
+def test_the_line_of_a_shard_says_which_it_is(database: str) -> None:
+    outside = world(database)
+    for n, body in enumerate(split(outside)):
+        deliver(outside, body, id=f"s{n}")
+    said = [one["shard"] for one in outside.named("queue.metric")]
+    assert said == [None, "1/3", "2/3", "3/3"]
+
+
 def test_the_message_of_a_shard_says_whose_it_is(database: str) -> None:
     first, *_ = split(world(database))
     assert first["scheduledFor"] == "2026-03-10T12:00:00+00:00"
