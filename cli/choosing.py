@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import get_args
 
 from cli import records
 from cli.moments import span
 from cli.output import Refusal
 from cli.records import Letters
 from cli.workers import instead, queue_names, workers
+from shared.outcome import Reason
 from shared.ports import Database, Row
 
-REASONS = ("invalid", "unknown_type", "exhausted", "failed", "unknown_contact", "too_early")
+REASONS: tuple[Reason, ...] = get_args(Reason)
 
 
 def which_letters(

@@ -40,7 +40,7 @@ class Envelope(BaseModel):
     message_id: str
     job_type: str | None
     body: Any
-    reason: str
+    reason: str  # not a Reason: what another version of the worker buried is opened too
     error: str
     attempts: int = Field(ge=1, le=1_000)
     dead_at: AwareDatetime

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from shared.outcome import Reason
+
 
 class DatabaseError(Exception):
     """Postgres answered with an error. `sqlstate` is its five-character code."""
@@ -40,7 +42,7 @@ class NotYet(Exception):
 class Unanswerable(Exception):
     """The message is well formed but cannot be obeyed, ever. `reason` is what an operator reads."""
 
-    def __init__(self, reason: str, message: str) -> None:
+    def __init__(self, reason: Reason, message: str) -> None:
         super().__init__(message)
         self.reason = reason
 

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
+
+# Why a message died: what an operator reads, and chooses dead letters by. docs/operations.md says
+# what to do about each.
+Reason = Literal["invalid", "unknown_type", "exhausted", "failed", "unknown_contact", "too_early"]
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,7 @@ class RetryIn:
 class Dead:
     """Never to be tried again: a dead letter, with the reason that an operator will read."""
 
-    reason: str
+    reason: Reason
     error_class: str
     error_text: str
 

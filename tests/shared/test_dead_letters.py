@@ -247,6 +247,16 @@ def test_a_second_death_points_to_the_first(database: str) -> None:
     assert letters(database)[1]["redriven_from"] == first["id"]
 
 
+def test_a_letter_with_a_reason_that_is_not_known_here_is_archived_with_it(database: str) -> None:
+    """While a deployment is under way, one version archives what another has buried."""
+    outside = world(database)
+    letter = bury(outside, {"type": "?"}, id="m1")
+    letter[ENVELOPE]["reason"] = "of_tomorrow"
+    bring(outside, letter)
+    [row] = letters(database)
+    assert (row["reason"], row["message_id"]) == ("of_tomorrow", "m1")
+
+
 @pytest.mark.parametrize("earlier", [0, 999, -1, "7; drop", 1e30, None, {"a": 1}, "9" * 30])
 def test_a_reference_to_no_letter_is_none(database: str, earlier: object) -> None:
     outside = world(database)

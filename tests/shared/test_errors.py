@@ -31,7 +31,7 @@ def example(rule: Rule) -> BaseException:
         return StorageError(int(rule.code.ljust(3, "0")), "no")
     known = {"CpuLimitExceeded": CpuLimitExceeded} | vars(errors) | vars(__import__("builtins"))
     kind = known[rule.code]
-    arguments = {"Unanswerable": ("unknown", "no")}
+    arguments = {"Unanswerable": ("unknown_contact", "no")}
     made: BaseException = kind(*arguments.get(rule.code, ()))
     return made
 
