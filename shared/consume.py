@@ -27,9 +27,9 @@ from shared.settle import Invocation, settle, unless_last
 
 
 async def consume(batch: Iterable[Delivery], worker: Worker, ports: Ports) -> None:
-    """Answer every delivery of a batch, in its order; a window's shards, which share nothing,
-    side by side. The database is opened at most once a lane, and closed. What nobody waits for
-    comes afterwards.
+    """Answer every delivery of a batch, in their order; the shards of one window, which share
+    nothing, side by side. A lane opens the database at most once, and closes it. What nobody waits
+    for is done afterwards.
     """
     invocation, follow_up = Invocation(worker), None
     try:
@@ -59,7 +59,8 @@ async def _understood(
 
 
 def _company(letter: Letter) -> object:
-    """A job that takes lists has its letters together, a window its shards; others are alone."""
+    """What is answered together: the letters of a job that takes lists, the shards of a window. The
+    same value for those; one of its own for any other letter."""
     if letter.job.batch:
         return letter.job.type
     if letter.shard_key:
@@ -75,12 +76,12 @@ def _grouped(letters: Iterable[Letter], key: Callable[[Letter], object]) -> list
 
 
 async def _answer_shards(group: list[Letter], ports: Ports, invocation: Invocation) -> None:
-    """Each shard in a lane; one that came twice in the same one, where its second is obsolete."""
+    """Each shard in one lane. Where it came twice, the second finds itself done by the first."""
 
     async def answer(same: list[Letter], own: Ports) -> None:
         for letter in same:
             await _answer([letter], own, invocation)
-            invocation.report(own)  # others may take their time
+            invocation.report(own)  # the other lanes may take a while
 
     await side_by_side(_grouped(group, lambda letter: letter.shard_key), answer, ports)
 
@@ -88,8 +89,8 @@ async def _answer_shards(group: list[Letter], ports: Ports, invocation: Invocati
 async def _answer(group: list[Letter], ports: Ports, invocation: Invocation) -> None:
     """Handle and settle a group; one that fails as a whole is tried one by one.
 
-    The platform's CpuLimitExceeded is no Exception. It spends the budget: it is the verdict on all
-    that follow, who are not begun.
+    The platform's CpuLimitExceeded is no Exception. The time is used up, then: the letters that
+    follow are not begun, and end with the same error.
     """
     invocation.report(ports)
     started = ports.clock()
@@ -165,7 +166,8 @@ def _judged(
 async def _wind_up(
     follow_up: Callable[[Ports], Awaitable[None]] | None, ports: Ports, invocation: Invocation
 ) -> None:
-    """What the worker does after a batch. Every message is settled: a failure is an event."""
+    """What is done after a batch. Every message is settled by then: a failure is an event and no
+    more."""
     try:
         invocation.report(ports)
         if follow_up:

@@ -32,7 +32,7 @@ ENVELOPE_BYTES_MAX = 127_000
 
 
 class Envelope(BaseModel):
-    """What consume knows of a message that it buries; what has another form is not of ours."""
+    """What is known of a message when it is buried. A body of another form is no envelope."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
 
@@ -47,7 +47,7 @@ class Envelope(BaseModel):
     sent_at: AwareDatetime | None = None
 
     def plain(self) -> dict[str, Any]:
-        """As JSON. The body is that already; in WebAssembly pydantic gives up on deep ones."""
+        """As JSON. The body is that already, and pydantic in WebAssembly fails at deep ones."""
         known = self.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude={"body"})
         return known | {"body": self.body}
 
@@ -57,7 +57,7 @@ async def bury(letter: Letter | Unread, dead: Dead, worker: Worker, ports: Ports
     delivery = letter.delivery
     try:
         body: Any = {ENVELOPE: _envelope(letter, dead, worker, ports).plain()}
-        if _json_bytes(body) > ENVELOPE_BYTES_MAX:  # it goes as it came, its error is kept aside
+        if _json_bytes(body) > ENVELOPE_BYTES_MAX:  # it goes bare, its error is kept aside
             failures.record(delivery, letter.job, dead, worker.queue.name, ports)
             body = storable(delivery.body)
         await ports.dead_letters.send([body])
@@ -93,7 +93,7 @@ async def archive(batch: Iterable[Delivery], worker: Worker, ports: Ports) -> No
     deliveries = list(batch)
     try:
         new = _insert(deliveries, worker, ports)
-    except Exception as error:  # one that cannot be archived must not keep the others
+    except Exception as error:  # one that cannot be archived must not hold up the others
         await _wait_or_part(deliveries, error, worker, ports)
         return
     finally:
@@ -150,7 +150,7 @@ def _opened(body: object) -> Envelope | None:
 
 
 def _envelope_of(delivery: Delivery, worker: Worker) -> Envelope:
-    """What can be known of a message that came raw. Its error is not set: see the failures."""
+    """What can be known of a message that came raw. Its error is for the archive to look up."""
     understood = read(delivery, worker)
     job = job_meant(delivery.body, worker)
     return Envelope.model_construct(

@@ -48,7 +48,7 @@ class Due:
 
 
 async def dispatch(worker: Worker, cron: str, tick: datetime, ports: Ports) -> int:
-    """Enqueue what is due at `tick`, the planned time of `cron`. How many messages were sent."""
+    """Enqueue what is due at `tick`, the planned time of `cron`. Gives the number of messages."""
     try:
         if not _gate_is_open(worker, cron, ports):
             return 0
@@ -66,7 +66,7 @@ async def dispatch(worker: Worker, cron: str, tick: datetime, ports: Ports) -> i
         try:
             count = await _enqueue(due, worker, cron, tick, ports)
             failures.forget(ports)
-        finally:  # they are marked as reported
+        finally:  # they are marked as reported: no later tick would do it
             await _report_overdue(late, tick, ports)
         return count
     finally:
@@ -108,7 +108,7 @@ def _own_windows(worker: Worker, cron: str, tick: datetime) -> list[Due]:
 
 
 def _claim(worker: Worker, tick: datetime, ports: Ports) -> tuple[list[Due], list[Row]]:
-    """Claim the due windows in the ledger; also those newly overdue. All or nothing."""
+    """Claim the due windows in the ledger, and mark those newly overdue: all of it or nothing."""
     jobs = {job.type: (job, job.schedule) for job in worker.jobs if job.schedule}
     now = max(tick, ports.clock())  # a tick may come late: a lease lasts from when it is given
     with ports.db.transaction():

@@ -73,5 +73,6 @@ def forget(ports: Ports) -> None:
 
 
 def digest(body: object) -> str:
-    """Tells equal bodies: the platform may give a dead letter another id than its message had."""
+    """The same for equal bodies. By it a dead letter finds its failures, should the platform have
+    given it another id than its message had."""
     return hashlib.sha256(json.dumps(storable(body), sort_keys=True).encode()).hexdigest()

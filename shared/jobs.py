@@ -79,8 +79,8 @@ class Job:
 class Worker:
     """A worker: its queue, its gate and its jobs.
 
-    `after_batch(ports)` runs when the messages of a batch are settled: what it does must have
-    been written down by their transactions, and must not get lost if it fails here.
+    `after_batch(ports)` runs when the messages of a batch are settled. Their transactions must have
+    written down what it is to do, so that nothing is lost if it fails: a later batch does it.
     """
 
     name: str

@@ -1,7 +1,7 @@
 """Several things at once in one invocation, each on a connection of its own.
 
-What waits in one lane, for its database, lets the others go on: the runtime suspends a blocked
-socket, and not the interpreter.
+While one lane waits for its database, the others go on: the runtime suspends the call that waits
+for a socket, and not the interpreter.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ async def side_by_side(
     work: Iterable[T], do: Callable[[T, Ports], Awaitable[None]], ports: Ports
 ) -> None:
     """`do` all of the work, begun in its order; one after the other where `ports` cannot connect
-    anew, or the database takes nobody else. An error ends the other lanes too."""
+    anew, or the database takes no further connection. An error ends the other lanes too."""
     waiting = deque(work)
     further = min(len(waiting), LANES_MAX) - 1
 
@@ -45,11 +45,11 @@ async def side_by_side(
             try:
                 db.open()
             except (DatabaseUnreachable, DatabaseError):
-                return  # before it takes any work: that is the first lane's, then
+                return  # it has taken no work yet: the first lane does it all
             await lane(replace(ports, db=db))
 
     async with asyncio.TaskGroup() as lanes:
         tasks = [lanes.create_task(lane(ports))]
         tasks += [lanes.create_task(further_lane(ports.connect)) for _ in range(further)]
     for task in tasks:
-        task.result()  # raises where one was cancelled, which its group takes for an end
+        task.result()  # raises for a lane that was cancelled: the group takes that for a normal end

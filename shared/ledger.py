@@ -48,7 +48,7 @@ class Lease:
 
 @dataclass(frozen=True)
 class Busy:
-    """Somebody else holds the lease for so many seconds more."""
+    """Another run holds the lease, for so many seconds more."""
 
     seconds_left: int
 
@@ -140,7 +140,7 @@ def fail(
 ) -> None:
     """Record why a message's run failed; `until` is when its next try should have begun.
 
-    A run that another message has started since keeps its row.
+    If another message has started the run since, the row is for that one to write.
     """
     db.execute(
         SQL["fail_run"],

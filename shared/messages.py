@@ -85,7 +85,7 @@ class WindowData(Data):
 
 
 class WindowMessage(Message):
-    """A message that means a window: that of `scheduledFor`, or the last one before it was sent."""
+    """A message for a window: that of `scheduledFor`, or else the last before it was sent."""
 
     data: WindowData | None = None
 
@@ -110,7 +110,7 @@ def decode(body: object) -> dict[str, Any]:
 
 
 def object_meant(body: object) -> dict[str, Any] | None:
-    """The object that a body is, or is the JSON text of, however deep; None where there is none.
+    """The object that a body is, or that its JSON text stands for, however deep; else None.
 
     >>> object_meant('{"type": "a"}'), object_meant({"type": "a"}), object_meant("a")
     ({'type': 'a'}, {'type': 'a'}, None)

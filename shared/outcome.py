@@ -12,7 +12,7 @@ Reason = Literal["invalid", "unknown_type", "exhausted", "failed", "unknown_cont
 
 @dataclass(frozen=True)
 class Done:
-    """The work is done and may be acked. Rows are counted, not shown; -1 where nobody knows."""
+    """The work is done and may be acked. Rows are a number alone; -1 where nobody knows it."""
 
     rows_read: int = 0
     rows_written: int = 0

@@ -81,9 +81,9 @@ def _at_once(work: Work) -> Awaitable[None]:
 class Ports:
     """Everything outside, handed in. `random` gives numbers in [0, 1).
 
-    `flush` gives out what `log` and `write_point` may have gathered; `connect`, where there is one,
-    gives a further connection, which whoever asked for it closes. `afterwards` takes what is to be
-    done once the invocation has answered.
+    `flush` gives out what `log` and `write_point` may have gathered. `connect`, where there is one,
+    gives a further connection, to be closed by its caller. `afterwards` takes what is to be done
+    once the invocation has answered.
     """
 
     db: Database

@@ -60,7 +60,7 @@ async def run_window(
 
 
 def _too_early(window: Window, early_s: float) -> Outcome:
-    """A window counts as done for ever: it is not run before its last event can have happened."""
+    """A window that was run is done for ever: it has to wait for its last possible event."""
     text = f"{window} has not ended yet"
     if early_s <= EARLY_MAX_S:
         return RetryIn(ceil(early_s), "TooEarly", text)

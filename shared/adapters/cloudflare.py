@@ -24,7 +24,8 @@ from shared.jobs import Worker
 from shared.ports import Ports, Work
 from shared.settings import Settings
 
-# By then the next batch, if there is one, waits for its database: time for what nobody waits for.
+# After so long the next batch, if there is one, waits for its database: that is the time for what
+# nobody waits for.
 BREATH_S = 0.012
 
 

@@ -67,7 +67,7 @@ def _read_alone(message: Any, stringify: Stringify) -> dict[str, Any]:
         "id": str(message.id),
         "attempts": int(message.attempts),
         "timestamp": str(message.timestamp.toISOString()),
-        "body": stringify(message.body) or TOO_DEEP,  # text, which nobody takes for a message
+        "body": stringify(message.body) or TOO_DEEP,  # a text, which no job takes for a message
     }
 
 

@@ -118,7 +118,7 @@ class Postgres:
 def _remember_statements() -> None:
     """Have pg8000 look for the parameters of a statement once, and not at every run of it.
 
-    It goes through the text character by character: 6 ms in WebAssembly for our longest.
+    That goes through the text character by character: 6 ms in WebAssembly for our longest.
     """
     if not hasattr(pg8000.native.to_statement, "cache_info"):
         pg8000.native.to_statement = lru_cache(maxsize=256)(pg8000.native.to_statement)

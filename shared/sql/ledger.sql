@@ -1,8 +1,8 @@
 -- name: start_run
 -- Take a window's lease: a new row, or one that nobody holds. No row comes back where somebody
 -- does, where this very message has succeeded before, or for a shard whose split does not stand.
--- One that a sibling's death took with it stands: its shards go on, and redriving the dead one
--- completes it.
+-- A split that is dead because one of its shards died does stand: the others go on, and redriving
+-- the dead one completes it.
 insert into ops.job_runs as run (
     job_type, window_start, window_end, shard, status, trigger, attempts, message_id,
     scheduled_for, lease_until, fencing_token, started_at
@@ -86,7 +86,8 @@ where run.job_type = :job_type and run.window_start = :window_start
     and run.window_end = :window_end and run.shard = :shard
 
 -- name: lock_split
--- Before a shard looks at its siblings: what one that ends at the same moment writes is seen by then.
+-- Taken before a shard looks at its siblings, so that it sees what one of them that ends at the same
+-- moment has written.
 select 1 from ops.job_runs
 where job_type = :job_type and window_start = :window_start and window_end = :window_end
     and shard = '' and cast(:shard as text) <> ''
