@@ -99,9 +99,9 @@ def _measure(
     metrics.write(
         metric,
         ports,
-        delivery.id,
-        message.correlation_id if message else None,
-        said(wrong.error_class, wrong.error_text) if wrong else None,
+        message_id=delivery.id,
+        correlation_id=message.correlation_id if message else None,
+        error=said(wrong.error_class, wrong.error_text) if wrong else None,
         shard=letter.shard_key if isinstance(letter, Letter) else "",
         delay_s=outcome.delay_s if isinstance(outcome, RetryIn) else None,
     )
