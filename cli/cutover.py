@@ -17,6 +17,7 @@ import typer
 
 from cli import findings, provision, shadow
 from cli.output import Refusal, console, print_json, print_table
+from cli.remote.api import account_and_token, open_vendor
 from cli.shadow import Days
 from cli.systems import open_records
 from cli.workers import workers
@@ -54,7 +55,7 @@ def preflight(env: Env, as_json: AsJson = False) -> None:
     """
     worker = _worker(env)
     needs = provision.needs_of(provision.CONFIG, [env])
-    with provision.open_api(os.environ) as api:
+    with open_vendor(os.environ) as api:
         account = provision.read_account(api, needs)
     _end(
         [*findings.of_account(worker, needs, account), *findings.of_schema(_database_url())],
@@ -145,7 +146,7 @@ def enable(env: Env, as_json: AsJson = False) -> None:
       mauntic cutover enable --env analytics
     """
     worker, url = _worker(env), _database_url()
-    provision.account_and_token(os.environ)
+    account_and_token(os.environ)
     with open_records(remote=True) as db:
         found = list(findings.of_today(db, worker, datetime.now(UTC)))
     found += findings.of_schema(url)
@@ -196,7 +197,7 @@ def back(env: Env, as_json: AsJson = False) -> None:
       mauntic cutover back --env analytics
     """
     worker = _worker(env)
-    provision.account_and_token(os.environ)
+    account_and_token(os.environ)
     gate = _set_gate(worker, "false")
     _end([gate, START_OLD if gate.done else DO_NOT_START_OLD], as_json)
 

@@ -6,7 +6,6 @@ import os
 import subprocess
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,7 +14,7 @@ import typer
 
 from cli.checks.topology import ORIGIN_CONNECTIONS
 from cli.output import Refusal, console, errors, print_json
-from cli.remote.api import BASE_URL, VendorApi, VendorRefused
+from cli.remote.api import VendorApi, VendorRefused, open_vendor
 from cli.workers import workers
 
 ROOT = Path(__file__).parent.parent
@@ -78,7 +77,7 @@ def provision(
     if plan == apply:
         raise Refusal("Say either --plan or --apply.")
     needs = needs_of(CONFIG, env)
-    with open_api(os.environ) as api:
+    with open_vendor(os.environ) as api:
         todo = missing(needs, read_account(api, needs), os.environ)
         if apply:
             run_all(todo)
@@ -87,25 +86,6 @@ def provision(
                 raise Refusal(f"Still missing: {'; '.join(command.why for command in todo)}.")
         hyperdrive = read_account(api, needs).hyperdrives.get(HYPERDRIVE)
     _show(todo, hyperdrive, as_json)
-
-
-@contextmanager
-def open_api(environment: Mapping[str, str]) -> Iterator[VendorApi]:
-    """The vendor's API for the account that the environment names."""
-    account, token = account_and_token(environment)
-    base_url = environment.get("CLOUDFLARE_API_BASE_URL") or BASE_URL
-    with closing(VendorApi(account, token, base_url)) as api:
-        yield api
-
-
-def account_and_token(environment: Mapping[str, str]) -> tuple[str, str]:
-    """What the environment names; Refusal where it does not, before anything is begun."""
-    names = ("CLOUDFLARE_ACCOUNT_ID", "CLOUDFLARE_API_TOKEN")
-    absent = [name for name in names if not environment.get(name)]
-    if absent:
-        raise Refusal(f"Set {' and '.join(absent)}: the account to work on, and a token for it.")
-    account, token = (environment[name] for name in names)
-    return account, token
 
 
 def needs_of(config: Path, only: Sequence[str] | None = None) -> list[Needs]:

@@ -13,6 +13,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from cli.output import Refusal
+from cli.provision import HYPERDRIVE
+from cli.remote.api import account_and_token, open_vendor
 from tools.setup import STATE
 from tools.weigh import envs, weigh
 
@@ -43,7 +46,7 @@ def main(names: list[str]) -> int:
         config = write_config(hyperdrive_id(os.environ))
         for env in chosen:
             run("wrangler", "deploy", "--env", env, "--config", str(config))
-    except CannotDeploy as error:
+    except (CannotDeploy, Refusal) as error:
         print(f"deploy: {error}", file=sys.stderr)
         return 1
     return 0
@@ -57,6 +60,7 @@ def require(environment: Mapping[str, str]) -> None:
         raise CannotDeploy(
             f"set {', '.join(absent)}: which account, by which token, which database"
         )
+    account_and_token(environment)
 
 
 def vendor_anew() -> None:
@@ -67,11 +71,9 @@ def vendor_anew() -> None:
 
 def hyperdrive_id(environment: Mapping[str, str]) -> str:
     """The id that the account knows, unless the environment says it."""
-    from cli.provision import HYPERDRIVE, open_api
-
     if given := environment.get("HYPERDRIVE_ID"):
         return given
-    with open_api(environment) as api:
+    with open_vendor(environment) as api:
         known = {one["name"]: one["id"] for one in api.ask("GET", "/hyperdrive/configs")}
     if HYPERDRIVE not in known:
         raise CannotDeploy(f"the account has no Hyperdrive {HYPERDRIVE}: mauntic provision --apply")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from typing import Any
 
 import httpx
@@ -38,6 +40,31 @@ class VendorRefused(Refusal):
     def __init__(self, sentence: str, status: int | None = None) -> None:
         super().__init__(sentence)
         self.status = status
+
+
+@contextmanager
+def open_vendor(environment: Mapping[str, str]) -> Iterator[VendorApi]:
+    """The vendor's API for the account that the environment names."""
+    account, token = account_and_token(environment)
+    base_url = environment.get("CLOUDFLARE_API_BASE_URL") or BASE_URL
+    with closing(VendorApi(account, token, base_url)) as api:
+        yield api
+
+
+def account_and_token(environment: Mapping[str, str]) -> tuple[str, str]:
+    """What the environment names; Refusal where it does not, before anything is begun."""
+    names = ("CLOUDFLARE_ACCOUNT_ID", "CLOUDFLARE_API_TOKEN")
+    account, token = values = [environment.get(name, "").strip() for name in names]
+    if absent := [name for name, value in zip(names, values, strict=True) if not value]:
+        raise Refusal(f"Set {' and '.join(absent)}: the account to work on, and a token for it.")
+    if odd := [name for name, value in zip(names, values, strict=True) if not _is_word(value)]:
+        raise Refusal(f"{' and '.join(odd)} cannot be right: letters, digits, - and _ alone.")
+    return account, token
+
+
+def _is_word(value: str) -> bool:
+    """Whether it may go into a URL and into a header; an error about that would show the secret."""
+    return re.fullmatch(r"[A-Za-z0-9_-]+", value) is not None
 
 
 class Pace:
@@ -128,8 +155,11 @@ class VendorApi:
             raise VendorRefused(
                 "The vendor's API did not answer in time; what was asked may have been done."
             ) from None
+        except httpx.LocalProtocolError:  # its text quotes the header that is wrong
+            sentence = "The vendor's API cannot be asked: a header is malformed."
+            raise VendorRefused(sentence) from None
         except httpx.TransportError as error:
-            cause = str(error).rstrip(".")
+            cause = self._without_token(str(error).rstrip("."))
             raise VendorRefused(f"The vendor's API cannot be reached: {cause}.") from None
 
     def _envelope(self, answer: httpx.Response) -> dict[str, Any]:
@@ -143,7 +173,10 @@ class VendorApi:
         said = _said(answer)
         cause = "; ".join(part for part in (remedy, said and f"it says: {said}") if part)
         sentence = f"The vendor's API answered {answer.status_code}: {cause or 'no reason given'}."
-        return sentence.replace(self._token, "[token]")
+        return self._without_token(sentence)
+
+    def _without_token(self, text: str) -> str:
+        return text.replace(self._token, "[token]")
 
 
 def _patience_s(answer: httpx.Response, method: str) -> float | None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from cli.output import Refusal
-from cli.remote.api import BASE_URL, VendorApi, VendorRefused
+from cli.remote.api import VendorApi, VendorRefused, open_vendor
 from cli.systems import Advance, Load, QueueState, ignored, send_in_parts
 from shared.sql_blocks import SqlBlocks
 
@@ -23,22 +23,8 @@ _QUEUE_NAME = re.compile(r"[a-z0-9-]{1,63}")
 @contextmanager
 def open_remote(environment: Mapping[str, str]) -> Iterator[RemoteSystem]:
     """The system of CLOUDFLARE_ACCOUNT_ID, by CLOUDFLARE_API_TOKEN."""
-    names = ("CLOUDFLARE_ACCOUNT_ID", "CLOUDFLARE_API_TOKEN")
-    missing = [name for name in names if not environment.get(name)]
-    if missing:
-        raise Refusal(f"--remote needs {' and '.join(missing)} in the environment.")
-    account, token = (environment[name].strip() for name in names)
-    odd = [name for name, value in zip(names, (account, token), strict=True) if not _is_word(value)]
-    if odd:
-        raise Refusal(f"{' and '.join(odd)} cannot be right: letters, digits, - and _ alone.")
-    base_url = environment.get("CLOUDFLARE_API_BASE_URL") or BASE_URL
-    with closing(VendorApi(account, token, base_url)) as api:
+    with open_vendor(environment) as api:
         yield RemoteSystem(api)
-
-
-def _is_word(value: str) -> bool:
-    """Whether it may go into a URL and into a header; an error about that would show the secret."""
-    return re.fullmatch(r"[A-Za-z0-9_-]+", value) is not None
 
 
 class RemoteSystem:

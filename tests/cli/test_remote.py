@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 
+import httpx
 import pytest
 
 from cli.remote.api import Pace, VendorApi, VendorRefused
@@ -64,23 +65,58 @@ def test_a_wrong_token_is_refused_in_a_sentence(
     assert (answer.code, "401" in answer.err, "another" in answer.err) == (1, True, False)
 
 
-@pytest.mark.parametrize("odd", ["two words", "two\nlines", "é", "a/b"])
+ASKING = [
+    "queues status --remote",
+    "provision --plan",
+    "provision --apply",
+    "cutover preflight --env analytics",
+    "cutover enable --env analytics",
+    "cutover back --env analytics",
+]
+
+
+@pytest.mark.parametrize("odd", ["two words", "two\nlines", "\rx", "é", "a/b", '"q"', "'q'"])
 @pytest.mark.parametrize("name", ["CLOUDFLARE_API_TOKEN", "CLOUDFLARE_ACCOUNT_ID"])
 def test_what_cannot_be_a_token_is_refused_and_never_shown(
     cli: Cli, vendor: Vendor, monkeypatch: pytest.MonkeyPatch, name: str, odd: str
 ) -> None:
-    monkeypatch.setenv(name, f"secret{odd}")
-    answer = cli("queues", "status", "--remote")
-    assert (answer.code, name in answer.err, vendor.requests) == (1, True, [])
-    assert "secret" not in answer.out + answer.err
+    monkeypatch.setenv(name, f"s3cret{odd}")
+    for command in ASKING:
+        answer = cli(*command.split())
+        assert (answer.code, f"{name} cannot be right" in answer.err) == (1, True), command
+        assert vendor.requests == []
+        assert "s3cret" not in answer.out + answer.err
 
 
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n", " "])
 def test_a_blank_at_a_token_s_end_is_no_matter(
-    cli: Cli, vendor: Vendor, monkeypatch: pytest.MonkeyPatch
+    cli: Cli, vendor: Vendor, monkeypatch: pytest.MonkeyPatch, end: str
 ) -> None:
     """As a file that was read into the environment leaves it."""
-    monkeypatch.setenv("CLOUDFLARE_API_TOKEN", f"{TOKEN}\n")
+    monkeypatch.setenv("CLOUDFLARE_API_TOKEN", f"{TOKEN}{end}")
     assert cli("queues", "status", "--remote").code == 0
+
+
+@pytest.mark.parametrize("token", ["s3cret\r", "s3cret\n", "s3'cr\"et\r"])
+def test_an_error_about_the_header_does_not_quote_it(vendor: Vendor, token: str) -> None:
+    """Its own text would: `Illegal header value b'Bearer …'`."""
+    with (
+        closing(VendorApi(ACCOUNT, token, vendor.url)) as api,
+        pytest.raises(VendorRefused) as refused,
+    ):
+        api.ask("GET", "/queues")
+    assert str(refused.value) == "The vendor's API cannot be asked: a header is malformed."
+
+
+def test_an_error_on_the_way_does_not_show_the_token(
+    api: VendorApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise httpx.ProxyError(f"a proxy refused {TOKEN}")
+
+    monkeypatch.setattr(httpx.Client, "request", broken)
+    with pytest.raises(VendorRefused, match=r"refused \[token\]"):
+        api.ask("GET", "/queues")
 
 
 def test_a_plea_for_patience_is_obeyed(api: VendorApi, vendor: Vendor, naps: list[float]) -> None:

@@ -36,6 +36,20 @@ def test_whatever_is_not_said_is_named(name: str) -> None:
         require({key: value for key, value in ALL.items() if key != name})
 
 
+@pytest.mark.parametrize("odd", ["\rx", "é", '"', "'"])
+def test_a_token_that_cannot_be_one_ends_it_before_anything_and_is_not_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], odd: str
+) -> None:
+    for name, value in ALL.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("CLOUDFLARE_API_TOKEN", f"s3cret{odd}")
+    monkeypatch.setattr(deploy, "run", pytest.fail)
+    assert main(["analytics"]) == 1
+    said = capsys.readouterr()
+    assert "deploy: CLOUDFLARE_API_TOKEN cannot be right" in said.err
+    assert "s3cret" not in said.out + said.err
+
+
 def test_the_environment_may_say_the_hyperdrive() -> None:
     assert hyperdrive_id({"HYPERDRIVE_ID": ID}) == ID
 
