@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 OUTSIDE = {"entry.py"}  # imports the platform's own modules
-FOLDERS = {"shared": ROOT, "local": ROOT, "cli": ROOT, "tools": ROOT}
+FOLDERS = dict.fromkeys(("shared", "local", "cli", "tools", "bench"), ROOT)
 FOLDERS |= {
     folder.name: folder.parent for folder in sorted(ROOT.glob("workers/*")) if folder.is_dir()
 }

@@ -69,7 +69,7 @@ def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
     )
 
 
-everywhere = pytest.mark.parametrize("path", sources(*PRODUCT), ids=name)
+everywhere = pytest.mark.parametrize("path", sources(*PRODUCT, "bench"), ids=name)
 
 
 @everywhere

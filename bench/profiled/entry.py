@@ -6,7 +6,7 @@
 
 import json
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
@@ -21,7 +21,7 @@ from shared.adapters.postgres import Postgres
 
 BATCHES = 10
 
-_spent_s: Counter[str] = Counter()
+_spent_s: defaultdict[str, float] = defaultdict(float)
 # The parts that are under way in this task, the innermost last.
 _open: ContextVar[tuple[str, ...]] = ContextVar("open", default=())
 
