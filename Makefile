@@ -17,7 +17,7 @@ lint: setup ## Style and types
 	$(RUN) ruff format --check .
 	$(RUN) mypy
 	$(RUN) mypy --python-version 3.14 $$(find local/inside -name '*.py')
-	$(RUN) python -m tools.catalogue --check
+	$(RUN) python -m cli.catalogue --check
 
 test: lint ## Everything that must hold: style, types, tests
 	$(RUN) pytest --numprocesses 2 --dist loadgroup
@@ -39,7 +39,7 @@ schema: setup ## Write schema.sql anew from the migrations
 	@mv .local/schema.sql schema.sql
 
 catalogue: setup ## Make what follows from the code: pages, schemas, crons and queues
-	@$(RUN) python -m tools.catalogue --write
+	@$(RUN) python -m cli.catalogue --write
 
 new-job: setup ## Begin a job: TYPE=analytics.count-events CRON="0 4 * * *"
 	@$(RUN) python -m tools.new_job "$(TYPE)" $(if $(CRON),--cron "$(CRON)")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from cli import catalogue
 from cli.checks import Problem
 from shared.jobs import Worker
-from tools import catalogue
 
 
 def problems(workers: Sequence[Worker]) -> Iterator[Problem]:

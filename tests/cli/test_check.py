@@ -11,6 +11,7 @@ from typing import Any, Literal
 import pytest
 from pydantic import BaseModel, create_model
 
+from cli import catalogue
 from cli.checks import declarations, pages, schema, topology
 from cli.workers import Declared, workers
 from shared.adapters.postgres import Postgres
@@ -19,7 +20,6 @@ from shared.messages import Message, WindowMessage
 from shared.outcome import Done
 from shared.windows import Schedule, Window, hour_before
 from tests.cli.harness import HOURLY, Cli
-from tools import catalogue
 
 DAY = datetime(2026, 3, 10, tzinfo=UTC)
 

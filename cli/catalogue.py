@@ -1,6 +1,6 @@
 """What is made from the code: pages, schemas, and the crons and queues in wrangler.toml.
 
-`python -m tools.catalogue --write` makes it (`make catalogue`); `--check` names what is out of date
+`python -m cli.catalogue --write` makes it (`make catalogue`); `--check` names what is out of date
 and ends with 1, as `mauntic check` and `make lint` do.
 """
 
@@ -10,9 +10,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from cli.pages import pages
 from cli.workers import declared
 from shared.jobs import Worker
-from tools.pages import pages
 
 ROOT = Path(__file__).parent.parent
 TOPOLOGY = ROOT / "wrangler.toml"
@@ -103,7 +103,7 @@ def main(arguments: list[str]) -> int:
     for name, error in known.broken.items():
         print(f"workers/{name} cannot be imported: {error}", file=sys.stderr)
     if arguments not in (["--check"], ["--write"]) or known.broken:
-        print("usage: python -m tools.catalogue --check | --write", file=sys.stderr)
+        print("usage: python -m cli.catalogue --check | --write", file=sys.stderr)
         return 2
     if arguments == ["--write"]:
         for path in write(known.workers):

@@ -1,0 +1,52 @@
+"""What is installed can be imported by itself: the wheel has it, or its dependencies bring it."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+import tomllib
+from collections.abc import Iterator
+from functools import cache
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+FOLDERS = [ROOT / folder for folder in PROJECT["tool"]["hatch"]["build"]["packages"]]
+DECLARED = {re.split(r"[^A-Za-z0-9._-]", one)[0] for one in PROJECT["project"]["dependencies"]}
+OWN = {folder.name for folder in FOLDERS}
+PLATFORM = {"workers", "js"}  # there inside a worker alone, where no wheel is installed
+
+
+def modules() -> list[Path]:
+    """What the host may import; `local/inside` runs inside a worker."""
+    found = [path for folder in FOLDERS for path in sorted(folder.rglob("*.py"))]
+    return [path for path in found if "inside" not in path.parts]
+
+
+def imported(path: Path) -> Iterator[str]:
+    """The top-level modules that a file imports, wherever in it."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module.partition(".")[0]
+
+
+@cache
+def brought() -> set[str]:
+    """The top-level modules of the declared dependencies: what these in turn need may go."""
+    return {
+        module
+        for module, distributions in packages_distributions().items()
+        if DECLARED & set(distributions)
+    }
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_every_import_is_in_the_wheel_or_declared(path: Path) -> None:
+    known = OWN | brought() | PLATFORM | set(sys.stdlib_module_names)
+    assert set(imported(path)) - known == set()
