@@ -27,10 +27,10 @@ const ROUTES = [
   ["GET", "/memory", describeMemory],
 ];
 
-/** Listens, and resolves to the server's address. `stop` serves POST /shutdown. */
-export async function listen(runtime, port, stop) {
+/** Listens, and resolves to the server's address. */
+export async function listen(runtime, port) {
   const server = createServer((request, response) => {
-    answer(runtime, request, response, stop).catch((error) => fail(response, error));
+    answer(runtime, request, response).catch((error) => fail(response, error));
   });
   server.requestTimeout = 0; // waiting for idle queues, and tails, take as long as they take
   await new Promise((resolve, reject) => {
@@ -45,13 +45,9 @@ function portFailure(error, port) {
   return new Failure(`Port ${port} is taken by another program: end it, or choose another port.`);
 }
 
-async function answer(runtime, request, response, stop) {
+async function answer(runtime, request, response) {
   refuseForeign(request);
   const url = new URL(request.url, "http://127.0.0.1");
-  if (request.method === "POST" && url.pathname === "/shutdown") {
-    reply(response, 200, { stopping: true });
-    return stop();
-  }
   const { handler, args } = route(request.method, url.pathname);
   const body = await readBody(request);
   const input = { body, query: url.searchParams, json: () => parse(body), request };

@@ -38,7 +38,6 @@ POLL_S = 0.005
 RETRY_S = 0.1
 # The port went to somebody else, or children of a killed server are still on their way out.
 WORTH_RETRYING = ("Address already in use", "is still in use")
-CLONING = "FILE_COPY"
 LOG_BYTES_MAX = 10_000_000
 
 SETTINGS = {
@@ -144,13 +143,6 @@ class Server:
     def stop(self) -> None:
         """Shut the server down cleanly, if this object started it."""
         self._release_guard()
-
-    def restart(self) -> None:
-        """Stop and start, on the same port; only for the one who started it."""
-        if not self.owned and self._running() is not None:
-            raise DatabaseUnavailable(f"The server in {self._home} was started by somebody else.")
-        self.stop()
-        self.start()
 
     def kill(self) -> None:
         """End the server as a power cut would, for tests: the next start recovers from its log."""
@@ -312,19 +304,6 @@ def temporary_server(settings: Mapping[str, str] = MappingProxyType({})) -> Iter
             yield server
     finally:
         shutil.rmtree(home, ignore_errors=True)
-
-
-@contextmanager
-def scratch_database(server: Server | str, template: str = "template1") -> Iterator[str]:
-    """A new database that is a copy of the template; yields its URL and drops it afterwards."""
-    url = server if isinstance(server, str) else server.url
-    name = f"scratch_{secrets.token_hex(6)}"
-    with closing(connect(with_database(url, "postgres"))) as admin:
-        admin.run(f'CREATE DATABASE {name} TEMPLATE "{template}" STRATEGY {CLONING}')
-        try:
-            yield with_database(url, name)
-        finally:
-            admin.run(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
 
 def free_port() -> int:

@@ -44,7 +44,7 @@ async function main() {
   const config = parseConfig(await readConfig());
   hyperdrive = await openHyperdrive(config.databaseUrl);
   runtime = new Runtime({ ...config, databaseUrl: hyperdrive.url });
-  const url = await listen(runtime, config.port ?? 0, () => end(0));
+  const url = await listen(runtime, config.port ?? 0);
   await runtime.start();
   const workers = await runtime.load();
   const startMs = Math.round(performance.now() - started);

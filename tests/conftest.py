@@ -7,7 +7,8 @@ import pytest
 
 from local.database_url import connect, with_database
 from local.migrations import DIRECTORY, migrate
-from local.postgres import Server, scratch_database, temporary_server
+from local.postgres import Server, temporary_server
+from tests.scratch import scratch_database
 
 TEMPLATE = "migrated"
 

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from local.database_url import connect
-from local.postgres import Server, scratch_database
+from local.postgres import Server
 from shared.sql_blocks import SqlBlocks
+from tests.scratch import scratch_database
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = [ROOT / "shared" / "sql", *sorted(ROOT.glob("workers/*/sql"))]

@@ -31,7 +31,7 @@ FIGURES = ROOT / "bench" / "results" / "cost.json"
 class Usage:
     """A kind of message as measured, each figure a message's share of its batch.
 
-    `batch` is how many share an invocation. `lists` counts R2's list calls: deleting is free.
+    `batch` is how many share an invocation.
     """
 
     name: str
@@ -40,29 +40,25 @@ class Usage:
     log_lines: float = 1
     log_bytes: float = 400
     message_bytes: int = 200
-    lists: float = 0
-    retries: float = 0.0
 
 
 def amounts(usage: Usage, messages: int = int(MILLION)) -> dict[str, float]:
-    """How many units of each price so many messages take.
+    """How many units of each price so many messages take, each delivered once.
 
-    A message is written, read and deleted; every retry reads it again.
+    A message is written, read and deleted, which is an operation each.
 
-    >>> amounts(Usage("x", batch=100, cpu_ms=1, retries=0.5))["queue operations"]
-    3500000.0
+    >>> amounts(Usage("x", batch=100, cpu_ms=1))["queue operations"]
+    3000000
     """
     chunks = -(-(usage.message_bytes + QUEUE_METADATA_BYTES) // QUEUE_CHUNK_BYTES)
-    deliveries = 1 + usage.retries
-    log_gb = messages * deliveries * usage.log_bytes / 1e9
+    log_gb = messages * usage.log_bytes / 1e9
     return {
-        "queue operations": messages * (2 + deliveries) * chunks,
-        "invocations": messages * deliveries / usage.batch,
-        "CPU milliseconds": messages * deliveries * usage.cpu_ms,
+        "queue operations": messages * 3 * chunks,
+        "invocations": messages / usage.batch,
+        "CPU milliseconds": messages * usage.cpu_ms,
         "logs, taken in": log_gb,
         "logs, kept seven days": log_gb * WEEK_OF_MONTH,
-        "Analytics Engine points": messages * deliveries,
-        "R2 class A (list)": messages * usage.lists,
+        "Analytics Engine points": messages,
     }
 
 
@@ -108,7 +104,7 @@ def _costs(usages: list[Usage]) -> Iterator[str]:
     yield "| part | " + " | ".join(usage.name for usage in usages) + " |"
     yield "|---|" + "---:|" * len(usages)
     columns = [costs_usd(usage) for usage in usages]
-    for part in PRICES:
+    for part in columns[0]:
         yield f"| {part} | " + " | ".join(f"{column[part]:.2f}" for column in columns) + " |"
     yield "| **together** | " + " | ".join(f"**{sum(c.values()):.2f}**" for c in columns) + " |"
     yield ""
@@ -136,14 +132,16 @@ def _figures(usages: list[Usage]) -> Iterator[str]:
 def _rest() -> Iterator[str]:
     thousand_lists_usd = 1_000 * 30 * PRICES["R2 class A (list)"].usd / MILLION
     yield from (
-        "The crons alone are some five thousand messages a month: a cent or two. R2 is next to"
-        " nothing: the",
-        "daily reset lists a thousand counters a call, so a million counters a day are"
-        f" ${thousand_lists_usd:.2f} a month, and deleting",
-        "is free. A dead letter is a message more: written to its queue, read and deleted. What"
-        " grows with the platform is",
-        "what producers send to `mauntic-scoring-events`. Postgres is not in this table: it is"
-        " yours already.",
+        "Each message counts as delivered once: a retry is one read more, and its work again."
+        " R2 is left out. The daily reset",
+        "lists its counters, a thousand a call, so a million counters a day are"
+        f" ${thousand_lists_usd:.2f} a month, and deleting is free.",
+        "",
+        "The crons alone are some five thousand messages a month: a cent or two. A dead letter is"
+        " a message more: written to its",
+        "queue, read and deleted. What grows with the platform is what producers send to"
+        " `mauntic-scoring-events`. Postgres is not in",
+        "this table: it is yours already.",
         "",
     )
 

@@ -24,7 +24,8 @@ from cli.adopt.steps import Scene
 from cli.output import Refusal
 from local import migrations
 from local.database_url import connect
-from local.postgres import Server, scratch_database
+from local.postgres import Server
+from tests.scratch import scratch_database
 
 OLD = (Path(__file__).parent / "old_platform.sql").read_text()
 DAY = datetime(2026, 3, 10, 9)

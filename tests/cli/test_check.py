@@ -71,9 +71,6 @@ def test_the_generated_block_is_right(tmp_path: Path) -> None:
     assert found(tmp_path, good()) == []
 
 
-CONSUMER = '[[env.toy.queues.consumers]]\nqueue = "toy-jobs"\n'
-
-
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [

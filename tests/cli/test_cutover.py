@@ -18,10 +18,10 @@ from cli.output import Refusal
 from cli.provision import Account, needs_of
 from cli.shadow import Days
 from local.database_url import DatabaseUrl, connect
-from local.postgres import scratch_database
 from shared.adapters.postgres import Postgres
 from shared.windows import Window
 from tests.cli.harness import DLQ, HOURLY, QUEUE, Cli
+from tests.scratch import scratch_database
 
 DAY = datetime(2026, 3, 10, tzinfo=UTC)
 REPORTS = "analytics.generate-daily-reports"

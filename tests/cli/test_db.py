@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from local.migrations import DIRECTORY
-from local.postgres import Server, scratch_database
+from local.postgres import Server
 from tests.cli.harness import Cli
+from tests.scratch import scratch_database
 
 FILES = sorted(file.name for file in DIRECTORY.glob("*.sql"))
 

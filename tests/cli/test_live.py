@@ -14,10 +14,11 @@ import pytest
 from analytics.worker import WORKER
 from cli.output import errors
 from local.database_url import connect
-from local.postgres import Server, scratch_database
+from local.postgres import Server
 from local.runtime import LocalRuntime
 from shared.adapters.postgres import Postgres
 from tests.cli.harness import DLQ, HOURLY, QUEUE, Cli
+from tests.scratch import scratch_database
 
 pytestmark = pytest.mark.e2e
 

@@ -18,7 +18,8 @@ from local.migrations import (
     normalised,
     status,
 )
-from local.postgres import Server, scratch_database
+from local.postgres import Server
+from tests.scratch import scratch_database
 
 FIRST = """-- migrate:up
 CREATE SCHEMA IF NOT EXISTS ops;

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -15,13 +15,10 @@ from shared.jobs import Job, Queue, Worker
 from shared.messages import Message, WindowMessage
 from shared.outcome import Done, Outcome
 from shared.ports import Ports, Row
-from shared.run import Run
 from shared.windows import Schedule, day_before, hour_before
 from tests.fakes import FakeBatch, FakeDelivery, World
 
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
-
-type_of_handler = Callable[[Run], Awaitable[Outcome]]
 
 
 class CpuLimitExceeded(BaseException):

@@ -12,7 +12,8 @@ from functools import partial
 
 from local.database_url import connect, with_database
 from local.migrations import migrate
-from local.postgres import scratch_database, temporary_server
+from local.postgres import temporary_server
+from tests.scratch import scratch_database
 from tests.sim.simulation import DAYS, Simulation
 from tests.sim.verdict import problems
 

@@ -18,10 +18,11 @@ from pg8000.exceptions import DatabaseError, InterfaceError
 
 from local.database_url import connect
 from local.postgres import Server as PostgresServer
-from local.postgres import scratch_database, temporary_server
+from local.postgres import temporary_server
 from tests.e2e.system import until
 from tests.local.runtime.harness import NODE, ROOT, Server
 from tests.local.runtime.hyperdrive import byte_by_byte, hyperdrive, late, relayed
+from tests.scratch import scratch_database
 
 pytestmark = pytest.mark.e2e
 

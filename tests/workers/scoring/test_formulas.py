@@ -25,9 +25,6 @@ from scoring.domain.score import (
 from shared.errors import DatabaseError
 from tests.workers.scoring.stage import HOUR, NOON, Stage
 
-SOMEBODY = (1, 1)
-
-
 NOBODY = Contact()
 
 

@@ -1,0 +1,23 @@
+"""A database for one test, that is gone after it."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+from local.database_url import connect, with_database
+from local.postgres import Server
+
+
+@contextmanager
+def scratch_database(server: Server | str, template: str = "template1") -> Iterator[str]:
+    """A new database that is a copy of the template; yields its URL and drops it afterwards."""
+    url = server if isinstance(server, str) else server.url
+    name = f"scratch_{secrets.token_hex(6)}"
+    with closing(connect(with_database(url, "postgres"))) as admin:
+        admin.run(f'CREATE DATABASE {name} TEMPLATE "{template}" STRATEGY FILE_COPY')
+        try:
+            yield with_database(url, name)
+        finally:
+            admin.run(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
