@@ -13,7 +13,6 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from itertools import groupby, takewhile
 from operator import itemgetter
-from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -30,6 +29,7 @@ from cli.dev_log import DevLog
 from cli.importer import SAMPLE_ROWS, Imported, import_samples
 from cli.options import AsJson
 from cli.output import console, errors, print_json, print_table
+from cli.statements import SQL
 from local.database_url import connect, with_database
 from local.migrations import migrate
 from local.postgres import open_database
@@ -38,9 +38,6 @@ from scoring.worker import WORKER as SCORING
 from shared.adapters.postgres import Postgres
 from shared.jobs import Worker
 from shared.ports import Row
-from shared.sql_blocks import SqlBlocks
-
-SQL = SqlBlocks(Path(__file__).parent / "sql")
 
 DATABASE = "mauntic_demo"
 TICK_TIMEOUT_S = 60

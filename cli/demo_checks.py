@@ -6,16 +6,13 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from cli.counted import PUBLISHED, Counted, Key, Totals
 from cli.importer import CAMPAIGNS, FASHION_SHOP, RETAILER
+from cli.statements import SQL
 from shared.ports import Database
-from shared.sql_blocks import SqlBlocks
-
-SQL = SqlBlocks(Path(__file__).parent / "sql")
 
 ORGANIZATIONS = {FASHION_SHOP: "fashion shop", RETAILER: "retailer"}
 

@@ -9,16 +9,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from pathlib import Path
 from uuid import UUID
 
 from cli.counted_scores import grade_of
 from cli.demo_checks import Check, beside
 from cli.importer import RETAILER
+from cli.statements import SQL
 from shared.ports import Database, Row
-from shared.sql_blocks import SqlBlocks
-
-SQL = SqlBlocks(Path(__file__).parent / "sql")
 
 VISIT = "page_visited"
 PURCHASE = "conversion"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from cli.output import Refusal
+from cli.statements import SQL
 from scoring.domain.score import (
     CATEGORY_OF,
     ENGAGEMENT_SPAN,
@@ -22,9 +22,7 @@ from scoring.domain.score import (
     score,
 )
 from shared.ports import Database, Row
-from shared.sql_blocks import SqlBlocks
 
-SQL = SqlBlocks(Path(__file__).parent / "sql")
 WEEK = timedelta(days=7)
 
 

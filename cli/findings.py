@@ -6,16 +6,13 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 
 from cli import provision
+from cli.statements import SQL
 from local.migrations import pending
 from shared.jobs import Job, Worker
 from shared.ports import Database
-from shared.sql_blocks import SqlBlocks
 from shared.windows import Schedule
-
-SQL = SqlBlocks(Path(__file__).parent / "sql")
 
 HOURLY = "analytics.aggregate-hourly"
 

@@ -19,10 +19,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import NAMESPACE_DNS, UUID, uuid5
 
+from cli.statements import SQL
 from local.database_url import connect
-from shared.sql_blocks import SqlBlocks
 
-SQL = SqlBlocks(Path(__file__).parent / "sql")
 FOLDER = Path(__file__).parent.parent / "data"
 
 NAMESPACE = uuid5(NAMESPACE_DNS, "sample-data.mauntic.example")

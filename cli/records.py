@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
+from cli.statements import SQL
 from shared.jobs import Job
 from shared.ledger import LEASE
 from shared.ports import Database, Row
-from shared.sql_blocks import SqlBlocks
 from shared.windows import Schedule, Window
-
-SQL = SqlBlocks(Path(__file__).parent / "sql")
 
 BIGINT_MAX = 9_223_372_036_854_775_807
 

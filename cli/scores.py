@@ -8,10 +8,11 @@ from uuid import UUID
 
 import typer
 
-from cli.explained import SQL, Explanation, explain, find_contact, request_recompute
+from cli.explained import Explanation, explain, find_contact, request_recompute
 from cli.moments import moment
 from cli.options import AsJson, Remote
 from cli.output import Refusal, busy, cell, console, print_json, print_table
+from cli.statements import SQL
 from cli.systems import open_records
 
 app = typer.Typer(

@@ -13,13 +13,12 @@ from analytics.jobs.generate_daily_reports import RECOUNTED_BEFORE
 from cli.adopt.catalogue import template
 from cli.findings import HOURLY, midnight
 from cli.output import Refusal, Rows
+from cli.statements import SQL
 from local.database_url import DatabaseUnavailable, DatabaseUrl, connect
 from shared.adapters.postgres import Postgres
 from shared.errors import DatabaseError
 from shared.ports import Database
-from shared.sql_blocks import SqlBlocks
 
-SQL = SqlBlocks(Path(__file__).parent / "sql")
 KEPT = Path(__file__).parent.parent / ".local" / "cutover"
 
 AGGREGATES, STATS = "event_aggregates", "campaign_daily_stats"

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from cli.statements import SQL
 from shared.ports import Database
 from shared.sql_blocks import SqlBlocks
 
-SQL = SqlBlocks(Path(__file__).parents[1] / "sql")
 TEMPLATES = SqlBlocks(Path(__file__).parent / "templates")
 
 LEDGER_OF_MIGRATIONS = "ops.schema_migrations"  # the migration tool's own

@@ -8,9 +8,10 @@ from contextlib import closing, contextmanager
 from functools import partial
 
 from cli.adopt import keys, rows, shape
-from cli.adopt.catalogue import LEDGER_OF_MIGRATIONS, SQL, Index, read_catalogue, template
+from cli.adopt.catalogue import LEDGER_OF_MIGRATIONS, Index, read_catalogue, template
 from cli.adopt.steps import Scene, Step, at_length, shortly
 from cli.output import Refusal, Rows
+from cli.statements import SQL
 from local.database_url import connect
 from local.migrations import DIRECTORY, dump_schema, migrate
 from local.postgres import temporary_server

@@ -9,9 +9,10 @@ from dataclasses import replace
 from functools import partial
 from itertools import groupby
 
-from cli.adopt.catalogue import SQL, Catalogue, Column, Index, rule, template
+from cli.adopt.catalogue import Catalogue, Column, Index, rule, template
 from cli.adopt.steps import Scene, Step, at_length, shortly, walk
 from cli.output import Refusal
+from cli.statements import SQL
 
 VARYING = re.compile(r"character varying(?:\((\d+)\))?$")
 UNBOUNDED = 10**9

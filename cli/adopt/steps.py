@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from cli.adopt.catalogue import SQL, Catalogue, read_catalogue, template
+from cli.adopt.catalogue import Catalogue, read_catalogue, template
 from cli.output import Refusal
+from cli.statements import SQL
 from shared.errors import DatabaseError
 from shared.ports import Database
 

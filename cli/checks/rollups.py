@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
-from pathlib import Path
 
+from cli.statements import SQL
 from shared.ports import Database, Row
-from shared.sql_blocks import SqlBlocks
-
-SQL = SqlBlocks(Path(__file__).parent.parent / "sql")
 
 DAY = timedelta(days=1)
 JOB = "analytics.aggregate-hourly"

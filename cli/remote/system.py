@@ -7,15 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from cli.output import Refusal
 from cli.remote.api import VendorApi, VendorRefused, open_vendor
+from cli.statements import SQL
 from cli.systems import Advance, Load, QueueState, ignored, send_in_parts
-from shared.sql_blocks import SqlBlocks
-
-SQL = SqlBlocks(Path(__file__).parent.parent / "sql")
 
 _QUEUE_NAME = re.compile(r"[a-z0-9-]{1,63}")
 

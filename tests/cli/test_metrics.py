@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from cli.output import Refusal
 from cli.points import named, quantile, summarise
-from cli.remote.system import SQL, metrics_sql
+from cli.remote.system import metrics_sql
+from cli.statements import SQL
 from cli.systems import Load
 from shared.metrics import BLOBS, DOUBLES, EVENT
 from tests.cli.harness import HOURLY, QUEUE, Cli
