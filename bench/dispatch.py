@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from analytics.store import HOURLY
 from analytics.worker import WORKER
 from bench.measure import ROUNDS, Result, stopwatch
 from bench.world import World
@@ -18,7 +19,6 @@ from shared.ports import Row
 from tests import fakes
 
 TICK = datetime(2026, 3, 20, 12, tzinfo=UTC)
-HOURLY = "analytics.aggregate-hourly"
 
 
 class Counted(Postgres):

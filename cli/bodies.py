@@ -12,6 +12,7 @@ from cli.encoding import is_readable
 from cli.output import Refusal
 from shared.jobs import Worker
 from shared.letters import Letter, read
+from shared.messages import from_json
 
 # https://developers.cloudflare.com/queues/platform/limits/
 MESSAGE_BYTES_MAX = 128_000
@@ -57,7 +58,7 @@ def parsed(text: str) -> Any:
     if not is_readable(text):
         raise ValueError("no UTF-8")
     try:
-        return json.loads(text, parse_constant=_no_constant)
+        return from_json(text)
     except json.JSONDecodeError as error:
         raise ValueError(f"no JSON: {error}") from None
     except RecursionError:
@@ -82,7 +83,3 @@ def problems_of(body: object, worker: Worker | None) -> list[str]:
 def body_bytes(body: object) -> int:
     """The size of a body on its way."""
     return len(json.dumps(body).encode())
-
-
-def _no_constant(name: str) -> float:
-    raise ValueError(f"no JSON: {name}")

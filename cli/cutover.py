@@ -16,6 +16,8 @@ from typing import Annotated, Any
 import typer
 
 from cli import findings, provision, shadow
+from cli.moments import schedule_of
+from cli.options import AsJson
 from cli.output import Refusal, console, print_json, print_table
 from cli.remote.api import account_and_token, open_vendor
 from cli.shadow import Days
@@ -29,7 +31,6 @@ app = typer.Typer(
 )
 
 Env = Annotated[str, typer.Option(help="The worker's env in wrangler.toml.")]
-AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
 
 POLL_S = 60
 SHOWN_MAX = 100
@@ -111,7 +112,7 @@ def _unrun(db: Database, days: Days) -> Iterator[findings.Finding]:
     """The jobs of which not every window of the days has succeeded."""
     start, end = (findings.midnight(day) for day in (days.start, days.end))
     for job in _daily_writers():
-        schedule = findings.schedule_of(job)
+        schedule = schedule_of(job)
         missing = len(schedule.between(start, end)) - len(findings.succeeded(db, job, start, end))
         if missing:
             command = f"mauntic backfill {job.type} --from {days.start} --to {days.end} --remote"

@@ -7,14 +7,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
+from analytics.store import HOURLY
 from cli import provision
+from cli.moments import schedule_of
 from cli.statements import SQL
 from local.migrations import pending
 from shared.jobs import Job, Worker
 from shared.ports import Database
-from shared.windows import Schedule
-
-HOURLY = "analytics.aggregate-hourly"
 
 
 @dataclass(frozen=True)
@@ -121,11 +120,6 @@ def of_ills(db: Database, worker: Worker, since: datetime) -> Iterator[Finding]:
 def succeeded(db: Database, job: Job, start: datetime, end: datetime) -> list[datetime]:
     rows = db.rows(SQL["cutover_succeeded"], job_type=job.type, start=start, end=end)
     return [row["window_start"] for row in rows]
-
-
-def schedule_of(job: Job) -> Schedule:
-    assert job.schedule is not None
-    return job.schedule
 
 
 def midnight(day: date) -> datetime:

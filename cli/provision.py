@@ -13,9 +13,11 @@ from typing import Annotated, Any
 import typer
 
 from cli.checks.topology import ORIGIN_CONNECTIONS
+from cli.options import AsJson
 from cli.output import Refusal, console, errors, print_json
 from cli.remote.api import VendorApi, VendorRefused, open_vendor
 from cli.workers import workers
+from local.programs import search_path
 
 ROOT = Path(__file__).parent.parent
 CONFIG = ROOT / "wrangler.toml"
@@ -62,7 +64,7 @@ def provision(
     plan: Annotated[bool, typer.Option("--plan", help="Print what is missing.")] = False,
     apply: Annotated[bool, typer.Option("--apply", help="Run it; can be repeated.")] = False,
     env: Annotated[list[str] | None, typer.Option(help="An env; all if not given.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Queues, bucket, Hyperdrive and secrets of the account, as far as they are missing.
 
@@ -215,10 +217,8 @@ def run_all(commands: Sequence[Command], run: Callable[[str], int] | None = None
 def shell(line: str) -> int:
     """Run a line with our own wrangler and Node before any others. What it says goes to standard
     error: standard output is for the answer."""
-    places = [ROOT / ".venv" / "bin", ROOT / "node_modules" / ".bin"]
-    path = os.pathsep.join([*map(str, places), os.environ.get("PATH", os.defpath)])
     ready = ["sh", "-c", f"set -e; {line}"]
-    environment = {**os.environ, "PATH": path}
+    environment = {**os.environ, "PATH": search_path()}
     return subprocess.run(ready, cwd=ROOT, env=environment, stdout=STANDARD_ERROR).returncode
 
 

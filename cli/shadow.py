@@ -10,8 +10,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 from analytics.jobs.generate_daily_reports import RECOUNTED_BEFORE
+from analytics.store import DAILY, HOURLY
 from cli.adopt.catalogue import template
-from cli.findings import HOURLY, midnight
+from cli.findings import midnight
 from cli.output import Refusal, Rows
 from cli.statements import SQL
 from local.database_url import DatabaseUnavailable, DatabaseUrl, connect
@@ -24,7 +25,7 @@ KEPT = Path(__file__).parent.parent / ".local" / "cutover"
 AGGREGATES, STATS = "event_aggregates", "campaign_daily_stats"
 OLD_SCHEMA = "analytics"
 # The jobs whose rows the old scheduler wrote too.
-WRITERS = (HOURLY, "analytics.generate-daily-reports")
+WRITERS = (HOURLY, DAILY)
 LACKING = ("3F000", "42P01", "42703")  # a schema, a table, a column
 KEYS = {"campaign_id", "organization_id", "date", "updated_at"}
 

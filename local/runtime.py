@@ -17,6 +17,8 @@ from typing import Any, Self
 
 import httpx
 
+from local.programs import search_path
+
 ROOT = Path(__file__).parent.parent
 HOME = ROOT / ".local"
 START_TIMEOUT_S = 120  # a first start compiles the standard library; a slow laptop needs its time
@@ -237,7 +239,7 @@ def _spawn() -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        env={**os.environ, "PATH": f"{node.parent}{os.pathsep}{os.environ.get('PATH', '')}"},
+        env={**os.environ, "PATH": search_path()},
     )
 
 

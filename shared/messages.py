@@ -127,7 +127,12 @@ def _parsed(body: object) -> object:
         return body
     if is_json_too_deep(body):
         raise ValueError("the body is nested too deeply")
-    return json.loads(body, parse_constant=_no_constants)
+    return from_json(body)
+
+
+def from_json(text: str) -> Any:
+    """The value of a JSON text; ValueError for NaN and Infinity too, which are no JSON."""
+    return json.loads(text, parse_constant=_no_constants)
 
 
 def _no_constants(name: str) -> float:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from local.programs import search_path
 from tools.causes import explain
 from tools.setup import TOOLS, trusted_certificates
 
@@ -69,8 +70,7 @@ def asked(
     command: Sequence[str], code_of: Callable[[subprocess.CompletedProcess[str]], int]
 ) -> Answer:
     """Run it; where it did not get an answer, say why and what helps."""
-    path = os.pathsep.join([str(ROOT / ".venv" / "bin"), os.environ.get("PATH", os.defpath)])
-    settings = {**os.environ, **trusted_certificates(), "PATH": path}
+    settings = {**os.environ, **trusted_certificates(), "PATH": search_path()}
     done = subprocess.run(command, cwd=ROOT, env=settings, capture_output=True, text=True)
     code = code_of(done)
     said = f"{done.stdout}{done.stderr}".strip()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from local.runtime import LocalRuntime
 from shared.adapters.postgres import Postgres
 from shared.sql_blocks import SqlBlocks
 from tools.cost import Usage
+from tools.machine import processor
 
 SQL = SqlBlocks(Path(__file__).parent / "sql")
 
@@ -41,14 +41,6 @@ def conditions() -> dict[str, Any]:
         "processor": processor(),
         "load": round(os.getloadavg()[0], 1),
     }
-
-
-def processor() -> str:
-    """Its name, where the system tells."""
-    table = Path("/proc/cpuinfo")
-    known = table.read_text(encoding="utf-8") if table.exists() else ""
-    names = [line.partition(": ")[2] for line in known.splitlines() if "model name" in line]
-    return names[0] if names else platform.processor()
 
 
 @dataclass

@@ -16,6 +16,7 @@ from pathlib import Path
 from cli.output import Refusal
 from cli.provision import HYPERDRIVE
 from cli.remote.api import account_and_token, open_vendor
+from local.programs import PLACES, search_path
 from tools.setup import STATE
 from tools.weigh import envs, weigh
 
@@ -93,12 +94,11 @@ def write_config(hyperdrive: str, config: Path = CONFIG) -> Path:
 def run(*command: str) -> None:
     """Run a command of ours, shown before."""
     print(f"$ {shlex.join(command)}", flush=True)
-    places = [ROOT / ".venv" / "bin", ROOT / "node_modules" / ".bin"]
-    path = os.pathsep.join([*map(str, places), os.environ.get("PATH", os.defpath)])
-    program = next((place / command[0] for place in places if (place / command[0]).exists()), None)
+    program = next((place / command[0] for place in PLACES if (place / command[0]).exists()), None)
     if program is None:
         raise CannotDeploy(f"{command[0]} is not installed: make setup")
-    done = subprocess.run([program, *command[1:]], cwd=ROOT, env={**os.environ, "PATH": path})
+    settings = {**os.environ, "PATH": search_path()}
+    done = subprocess.run([program, *command[1:]], cwd=ROOT, env=settings)
     if done.returncode != 0:
         raise CannotDeploy(f"{command[0]} ended with {done.returncode}")
 

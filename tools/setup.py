@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from local.programs import search_path
 from tools.step import Run, Step, StepFailed, take
 
 PYTHON_MIN = (3, 11)
@@ -126,8 +127,7 @@ def expose_node(run: Run) -> None:
 
 def install_node_packages(run: Run) -> None:
     """`npm ci` with our Node, which its install scripts find first on the PATH."""
-    path = os.pathsep.join([str(VENV / "bin"), os.environ.get("PATH", os.defpath)])
-    settings = {"PATH": path, **trusted_certificates()}
+    settings = {"PATH": search_path(), **trusted_certificates()}
     run([VENV / "bin" / "npm", "ci", "--loglevel=warn"], cwd=ROOT, env=settings)
 
 

@@ -18,6 +18,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from local.programs import search_path
+
 ROOT = Path(__file__).resolve().parent.parent
 WRANGLER = ROOT / "node_modules" / ".bin" / "wrangler"
 
@@ -66,10 +68,8 @@ def weigh(env: str) -> Weight:
     """Bundle as a deployment would, without one. Raises RuntimeError with what wrangler said."""
     with tempfile.TemporaryDirectory(prefix="mauntic-weigh-") as folder:
         command = [str(WRANGLER), "deploy", "--dry-run", "--env", env, "--outdir", folder]
-        path = os.pathsep.join([str(ROOT / ".venv" / "bin"), os.environ.get("PATH", os.defpath)])
-        done = subprocess.run(
-            command, cwd=ROOT, env={**os.environ, "PATH": path}, capture_output=True, text=True
-        )
+        settings = {**os.environ, "PATH": search_path()}
+        done = subprocess.run(command, cwd=ROOT, env=settings, capture_output=True, text=True)
         found = TOTAL.search(done.stdout)
         if done.returncode != 0 or found is None:
             raise RuntimeError(f"the dry run of {env} failed:\n{done.stdout}{done.stderr}")

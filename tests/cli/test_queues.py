@@ -33,7 +33,7 @@ def test_every_wrong_field_is_named_and_nothing_is_sent(cli: Cli, vendor: Vendor
         "line 3: type",
         "line 4: the body is no JSON object",
         "line 5: no JSON",
-        "line 6: no JSON",
+        "line 6: NaN is no JSON",
     ):
         assert words in answer.err
     assert HOURLY in answer.err  # the types that there are

@@ -1,0 +1,12 @@
+"""Where our own programs are. The standard library is all it needs: set-up imports it first."""
+
+import os
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PLACES = (ROOT / ".venv" / "bin", ROOT / "node_modules" / ".bin")
+
+
+def search_path() -> str:
+    """The PATH on which our Python, Node and their programs come before any others."""
+    return os.pathsep.join([*map(str, PLACES), os.environ.get("PATH", os.defpath)])
