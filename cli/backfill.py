@@ -14,10 +14,9 @@ from cli.jobs import JobType
 from cli.moments import moment, schedule_of
 from cli.options import AsJson, DryRun, Remote
 from cli.output import Refusal, busy, console, errors, print_json, print_table, progress
-from cli.systems import System, open_records, open_system
+from cli.systems import open_records, open_system
 from cli.workers import find_job
-from shared.jobs import Job, Worker
-from shared.ports import Database
+from shared.jobs import Job
 from shared.windows import Schedule, Window
 
 POLL_S = 0.1
@@ -60,7 +59,8 @@ def backfill(
         if dry_run:
             return _tell_plan(as_json, job, chosen)
         with open_system(remote=remote) as system:
-            _fill(db, system, worker, job, schedule, only, at_most, chosen, as_json)
+            filling = Filling(db, system, worker.queue.name, job, schedule, only, at_most)
+            _fill(filling, chosen, as_json)
 
 
 def _windows(schedule: Schedule, bounds: Bounds, now: datetime) -> list[Window]:
@@ -78,20 +78,7 @@ def _windows(schedule: Schedule, bounds: Bounds, now: datetime) -> list[Window]:
     return windows
 
 
-def _fill(
-    db: Database,
-    system: System,
-    worker: Worker,
-    job: Job,
-    schedule: Schedule,
-    only: Only,
-    at_most: int,
-    chosen: Plan,
-    as_json: bool,
-) -> None:
-    filling = Filling(
-        db, system, worker.queue.name, job, schedule, only, at_most, lambda: datetime.now(UTC)
-    )
+def _fill(filling: Filling, chosen: Plan, as_json: bool) -> None:
     filling.begin(chosen)
     began = time.monotonic()
     interrupted = False
@@ -100,7 +87,7 @@ def _fill(
     except KeyboardInterrupt:
         interrupted = True
     told = {
-        "type": job.type,
+        "type": filling.job.type,
         "windows": len(chosen.todo) + len(chosen.busy),
         **described(filling.summary),
         "in_flight": filling.in_flight,

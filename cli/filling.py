@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from cli import records
@@ -83,6 +83,10 @@ def is_held(row: Row, now: datetime) -> bool:
     return row["status"] in UNANSWERED and until is not None and until > now
 
 
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
 @dataclass
 class Filling:
     """A backfill under way: at most `at_most` windows are queued or running because of it."""
@@ -94,7 +98,7 @@ class Filling:
     schedule: Schedule
     only: Only
     at_most: int
-    clock: Callable[[], datetime]
+    clock: Callable[[], datetime] = utc_now
     summary: Summary = field(default_factory=Summary)
     _waiting: list[Window] = field(default_factory=list)
     _in_flight: dict[Window, datetime] = field(default_factory=dict)
