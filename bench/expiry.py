@@ -7,7 +7,7 @@ from typing import Any
 from bench import people
 from bench.measure import RESULTS, Result, alternate, stopwatch
 from bench.people import END
-from bench.world import SQL, Jobs, World, jobs, told
+from bench.world import SQL, Jobs, World, jobs, timed
 from scoring import store
 from scoring.jobs.alert_expiry import AlertExpiry
 from scoring.worker import WORKER
@@ -19,7 +19,7 @@ def run(world: World) -> list[Result]:
     """Twenty times as many are open and not yet due; all others were closed long ago."""
     url = world.empty("alerts")
     alerts, due = world.events(ALERTS), world.events(DUE)
-    with told(f"{alerts:,} alerts"):
+    with timed(f"{alerts:,} alerts"):
         people.fill_alerts(url, alerts, due, END)
     with jobs(url, WORKER) as worker:
         worker.db.run(SQL["keep_open"], t=END)

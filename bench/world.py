@@ -19,6 +19,7 @@ from analytics import store
 from analytics.worker import WORKER as ANALYTICS
 from bench import generate, people
 from bench.generate import Spread
+from cli.loads import named
 from local.database_url import connect, with_database
 from local.migrations import migrate
 from local.postgres import Server, temporary_server
@@ -26,9 +27,9 @@ from local.runtime import Control, LocalRuntime
 from shared.adapters.postgres import Postgres
 from shared.jobs import Worker
 from shared.messages import Message
-from shared.metrics import BLOBS, DOUBLES
 from shared.sql_blocks import SqlBlocks
 from shared.windows import Window
+from tools.machine import processor
 
 SQL = SqlBlocks(Path(__file__).parent / "sql")
 
@@ -72,7 +73,7 @@ class World:
         """The URL of a new database with the schema and these events."""
         url = self.empty(name)
         total = sum(spread.events for spread in spreads)
-        with told(f"{name}: {total:,} events"):
+        with timed(f"{name}: {total:,} events"):
             if spreads:
                 generate.fill(url, spreads)
         with closing(connect(url)) as db:
@@ -94,7 +95,7 @@ class World:
         if not self._people:
             self._people = self.empty("people")
             contacts = self.events(1_000_000)
-            with told(f"people: {contacts:,} contacts"):
+            with timed(f"people: {contacts:,} contacts"):
                 people.fill_people(self._people, contacts, people.END)
         return self._people
 
@@ -113,7 +114,7 @@ def world(scale: float) -> Iterator[World]:
 
 
 @contextmanager
-def told(what: str) -> Iterator[None]:
+def timed(what: str) -> Iterator[None]:
     """Say how long it took."""
     started = time.monotonic()
     yield
@@ -149,7 +150,7 @@ class Jobs:
         """Wait until the queue is done; every point since then must be an ack."""
         if not self.control.wait_idle([self.queue], timeout_s=RUN_TIMEOUT_S):
             raise RuntimeError(f"{self.queue} is not done after {RUN_TIMEOUT_S} s")
-        points = [_named(point) for point in self.control.metrics(since)]
+        points = [named(point) | {"at": point["at"]} for point in self.control.metrics(since)]
         wrong = [point for point in points if point["status"] != "ack"]
         if wrong:
             raise RuntimeError(f"not everything was acked: {wrong[:3]}")
@@ -203,28 +204,13 @@ def machine(server: Server) -> dict[str, Any]:
         [[version]] = db.run("show server_version")
     return {
         "processors": os.cpu_count(),
-        "processor": _processor(),
+        "processor": processor(),
         "memory_gb": round(psutil.virtual_memory().total / 2**30),
         "system": platform.platform(terse=True),
         "postgres": version,
         "settings": SETTINGS,
         "load": round(os.getloadavg()[0], 1),
     }
-
-
-def _processor() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    return next(
-        (line.partition(": ")[2] for line in lines if line.startswith("model name")),
-        platform.processor(),
-    )
-
-
-def _named(point: dict[str, Any]) -> dict[str, Any]:
-    named = dict(zip(BLOBS, point["blobs"], strict=True)) | dict(
-        zip(DOUBLES, point["doubles"], strict=True)
-    )
-    return named | {"at": point["at"]}
 
 
 def _in_hand_ms(spans: list[tuple[float, float]]) -> float:

@@ -8,7 +8,7 @@ from typing import get_args
 from cli import records
 from cli.moments import span
 from cli.output import Refusal
-from cli.records import Letters
+from cli.records import DeadLetterFilter
 from cli.workers import instead, queue_names, workers
 from shared.outcome import Reason
 from shared.ports import Database, Row
@@ -23,10 +23,10 @@ def which_letters(
     reason: str | None,
     older: str | None,
     newer: str | None,
-) -> Letters:
+) -> DeadLetterFilter:
     """What the options say, none of which need be given."""
     now = datetime.now(UTC)
-    return Letters(
+    return DeadLetterFilter(
         ids=ids or None,
         queue=queue,
         job_type=_canonical(kind),
@@ -42,7 +42,7 @@ def _canonical(kind: str | None) -> str | None:
     return next((job.type for job in jobs), kind)
 
 
-def refuse_unknown(db: Database, which: Letters) -> None:
+def refuse_unknown(db: Database, which: DeadLetterFilter) -> None:
     """A queue, type or reason that nothing has is a slip of the keyboard, and no empty list. What a
     retired job left behind is known by its letters."""
     names = records.dead_letter_names(db)
@@ -58,7 +58,7 @@ def refuse_unknown(db: Database, which: Letters) -> None:
             raise Refusal(f"No dead letter has the {what} {asked}{instead(asked, sorted(values))}")
 
 
-def chosen(db: Database, which: Letters, everything: bool) -> list[Row]:
+def chosen(db: Database, which: DeadLetterFilter, everything: bool) -> list[Row]:
     """The letters that are meant. One that is named but does not exist is a mistake; one that is no
     longer dead is not: what was asked for has been done."""
     if not which.narrows and not everything:
@@ -66,7 +66,7 @@ def chosen(db: Database, which: Letters, everything: bool) -> list[Row]:
     refuse_unknown(db, which)
     letters = records.dead_letters(db, which)
     if which.ids:
-        known = records.dead_letters(db, Letters(ids=which.ids, status=None))
+        known = records.dead_letters(db, DeadLetterFilter(ids=which.ids, status=None))
         absent = set(which.ids) - {letter["id"] for letter in known}
         if absent:
             raise Refusal(f"There is no dead letter {', '.join(map(str, sorted(absent)))}.")

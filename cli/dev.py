@@ -14,7 +14,7 @@ import typer
 from watchfiles import watch
 
 from cli.dev_log import DevLog
-from cli.dev_state import refuse_second, told
+from cli.dev_state import announced, refuse_second
 from cli.output import Refusal, console
 from local.crons import CronClock
 from local.migrations import migrate
@@ -72,7 +72,7 @@ def _serve(runtime: LocalRuntime, server: Server | GivenDatabase, log: DevLog, c
     try:
         with (
             runtime,
-            told(runtime.ready["url"], runtime.database_url),
+            announced(runtime.ready["url"], runtime.database_url),
             _background(lambda: _reload_on_save(runtime, log, stop), stop),
         ):
             workers = runtime.control.workers()

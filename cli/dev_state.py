@@ -58,7 +58,7 @@ def refuse_second() -> None:
 
 
 @contextmanager
-def told(url: str, database_url: str) -> Iterator[None]:
+def announced(url: str, database_url: str) -> Iterator[None]:
     """Tell where this process serves, as long as it does. The file has the database's password, so
     it is its owner's alone."""
     refuse_second()  # one may have begun while this one did

@@ -14,7 +14,7 @@ from cli import records
 from cli.choosing import REASONS, chosen, refuse_unknown, which_letters
 from cli.options import AsJson, By, DryRun, Limit, Note, Remote, Yes, confirm, who
 from cli.output import Refusal, Rows, console, errors, print_json, print_table, progress
-from cli.records import Letters
+from cli.records import DeadLetterFilter
 from cli.redrive import redrive_letters
 from cli.systems import open_records, open_system
 from shared.ports import Row
@@ -184,7 +184,7 @@ def discard(
     _tell(as_json, "discarded", which, letters, "discarded", len(gone), passed_over)
 
 
-def _ask(action: str, which: Letters, letters: list[Row], yes: bool) -> None:
+def _ask(action: str, which: DeadLetterFilter, letters: list[Row], yes: bool) -> None:
     """Letters that were named one by one need no question."""
     if which.ids:
         return
@@ -203,7 +203,7 @@ def _would(dry_run: bool, done: str) -> str:
 def _tell(
     as_json: bool,
     title: str,
-    which: Letters,
+    which: DeadLetterFilter,
     letters: list[Row],
     action: str,
     done: int,
@@ -220,7 +220,7 @@ def _tell(
     console.print(f"{done:,} {action}", highlight=False)
 
 
-def _why_none(which: Letters) -> str:
+def _why_none(which: DeadLetterFilter) -> str:
     if not which.ids:
         return "no dead letter matches"
     is_filtered = replace(which, ids=None).narrows

@@ -17,7 +17,7 @@ BIGINT_MAX = 9_223_372_036_854_775_807
 
 
 @dataclass(frozen=True)
-class Letters:
+class DeadLetterFilter:
     """Which dead letters are meant; what is None does not narrow."""
 
     ids: list[int] | None = None
@@ -34,7 +34,7 @@ class Letters:
         return any(value is not None for name, value in asdict(self).items() if name != "status")
 
 
-def dead_letters(db: Database, which: Letters, limit: int = BIGINT_MAX) -> list[Row]:
+def dead_letters(db: Database, which: DeadLetterFilter, limit: int = BIGINT_MAX) -> list[Row]:
     """The dead letters without their bodies, newest first."""
     asked = asdict(which)
     if which.ids is not None:

@@ -87,7 +87,7 @@ class LocalSystem:
         self._control.ask("POST", f"/queues/{queue}/{'pause' if paused else 'resume'}")
 
     def loads(self, since: timedelta, queue: str | None) -> list[Load]:
-        from cli.points import summarise
+        from cli.loads import summarise
 
         return summarise(self._control.metrics(datetime.now(UTC) - since), queue)
 

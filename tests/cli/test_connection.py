@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cli import connection, dev_state
-from cli.dev_state import told
+from cli.dev_state import announced
 from local.database_url import with_database
 from shared.adapters.postgres import Postgres
 from tests.cli.harness import HOURLY, Cli
@@ -27,7 +27,7 @@ def alone(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
 
 @pytest.fixture
 def beside_dev(alone: Cli, database: str) -> Iterator[Cli]:
-    with told("http://127.0.0.1:8787", database):
+    with announced("http://127.0.0.1:8787", database):
         yield alone
 
 
@@ -45,7 +45,7 @@ def test_status_and_check_look_at_that_one_too(beside_dev: Cli, db: Postgres) ->
 
 
 def test_a_database_that_died_under_dev_is_no_reason_for_another(alone: Cli) -> None:
-    with told("http://127.0.0.1:8787", NOWHERE):
+    with announced("http://127.0.0.1:8787", NOWHERE):
         answer = alone("jobs", "list")
     assert answer.code == 1
     assert "start `mauntic dev` again" in answer.err
@@ -56,9 +56,9 @@ def test_another_database_than_dev_s_is_told(
     cli: Cli, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dev_state, "STATE", tmp_path / "runtime.json")
-    with told("http://127.0.0.1:8787", with_database(database, "other")):
+    with announced("http://127.0.0.1:8787", with_database(database, "other")):
         assert "unset DATABASE_URL" in cli("jobs", "list").err
-    with told("http://127.0.0.1:8787", database):
+    with announced("http://127.0.0.1:8787", database):
         assert cli("jobs", "list").err == ""
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from cli import dev_state
-from cli.dev_state import RunningDev, running_dev, told
+from cli.dev_state import RunningDev, announced, running_dev
 from cli.output import Refusal
 from tests.cli.harness import Cli
 
@@ -33,7 +33,7 @@ def left(state: Path, *, pid: int, since: datetime) -> None:
 
 
 def test_others_find_it_as_long_as_it_runs(state: Path) -> None:
-    with told(URL, DATABASE):
+    with announced(URL, DATABASE):
         dev = running_dev()
         assert dev == RunningDev(os.getpid(), URL, DATABASE, dev.since if dev else "")
         assert stat.S_IMODE(state.stat().st_mode) == 0o600, "it has a password"
@@ -42,12 +42,12 @@ def test_others_find_it_as_long_as_it_runs(state: Path) -> None:
 
 
 def test_a_second_one_is_refused_and_leaves_the_first_alone(cli: Cli, state: Path) -> None:
-    with told(URL, DATABASE):
+    with announced(URL, DATABASE):
         before = state.read_text()
         answer = cli("dev")
         assert answer.code == 1
         assert f"runs here already, as process {os.getpid()} on port 8787" in answer.err
-        with pytest.raises(Refusal), told("http://127.0.0.1:9", DATABASE):
+        with pytest.raises(Refusal), announced("http://127.0.0.1:9", DATABASE):
             pass
         assert state.read_text() == before
 
@@ -63,7 +63,7 @@ def test_what_a_killed_one_left_is_replaced(state: Path) -> None:
     for pid, since in ((2**22, datetime.now(UTC)), (os.getpid(), LONG_AGO)):
         left(state, pid=pid, since=since)
         assert running_dev() is None
-        with told(URL, DATABASE):
+        with announced(URL, DATABASE):
             assert running_dev() is not None
 
 
@@ -75,6 +75,6 @@ def test_a_file_that_says_nothing_is_no_system(state: Path, text: str) -> None:
 
 
 def test_it_takes_away_no_file_but_its_own(state: Path) -> None:
-    with told(URL, DATABASE):
+    with announced(URL, DATABASE):
         left(state, pid=os.getpid(), since=datetime.now(UTC) + timedelta(seconds=1))
     assert state.exists()

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from cli import records
 from cli.choosing import REASONS
-from cli.records import Letters
+from cli.records import DeadLetterFilter
 from cli.redrive import portions, redrive_letters
 from cli.remote.api import VendorRefused
 from cli.systems import Advance, QueueState, ignored
@@ -183,7 +183,7 @@ def test_redriving_sends_the_body_back_once_and_says_who(
     listed = cli("dlq", "list", "--status", "redriven").out
     assert "ada" in listed
     assert "fixed" in listed
-    [row] = records.dead_letters(db, Letters(ids=[number], status=None))
+    [row] = records.dead_letters(db, DeadLetterFilter(ids=[number], status=None))
     assert (row["status"], row["changed_by"], row["note"]) == ("redriven", "ada", "fixed")
     assert abs(row["changed_at"] - datetime.now(UTC)) < timedelta(minutes=1)
     assert cli("redrive", 9_999, "--remote").code == 1
@@ -212,7 +212,7 @@ def test_discarded_letters_stay_with_the_reason(
     call = ("dlq", "discard", "--type", HOURLY, "--note", "tests", "--by", "ada", "--yes", "--json")
     assert cli(*call).json["discarded"] == 2
     assert cli(*call).json["discarded"] == 0
-    rows = records.dead_letters(db, Letters(job_type=HOURLY, status="discarded"))
+    rows = records.dead_letters(db, DeadLetterFilter(job_type=HOURLY, status="discarded"))
     assert {(row["changed_by"], row["note"]) for row in rows} >= {("ada", "tests")}
     assert states(db)[letters["other"]] == "dead"
 
@@ -271,7 +271,7 @@ def test_a_letter_that_fails_again_points_to_the_old_one(
     first = bury(db, 1, body={"type": HOURLY, "scheduledFor": "no time"})
     assert cli("redrive", first, "--remote").code == 0
     for _ in range(500):
-        if rows := records.dead_letters(db, Letters()):
+        if rows := records.dead_letters(db, DeadLetterFilter()):
             break
         time.sleep(0.02)
     assert (rows[0]["redriven_from"], rows[0]["reason"]) == (first, "invalid")
@@ -319,7 +319,7 @@ def test_however_often_it_breaks_every_letter_is_sent_and_marked(
     outbox.breaks = list(faults)
     marked: set[int] = set()
     for _ in range(len(faults) + 1):
-        letters = records.dead_letters(db, Letters())
+        letters = records.dead_letters(db, DeadLetterFilter())
         already = len(outbox.sent)
         with suppress(VendorRefused):
             redrive_letters(
@@ -346,7 +346,7 @@ class SlowOutbox(Outbox):
 
 def test_two_operators_at_once_send_each_letter_once(db: Postgres, database: str) -> None:
     numbers = {bury(db, n) for n in range(60)}
-    letters = records.dead_letters(db, Letters())
+    letters = records.dead_letters(db, DeadLetterFilter())
     through = threading.Event()
     outboxes = [SlowOutbox(through), Outbox()]
 
@@ -374,7 +374,7 @@ def test_the_rate_is_held(db: Postgres) -> None:
         bury(db, n)
     naps: list[float] = []
     redrive_letters(
-        db, Outbox(), records.dead_letters(db, Letters()), rate=2, by="x", note=None,
+        db, Outbox(), records.dead_letters(db, DeadLetterFilter()), rate=2, by="x", note=None,
         sleep=naps.append, advance=ignored,
     )  # fmt: skip
     # Nobody really sleeps, so each portion of two is due a second after the one before.

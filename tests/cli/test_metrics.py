@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cli.loads import named, quantile, summarise
 from cli.output import Refusal
-from cli.points import named, quantile, summarise
 from cli.remote.system import metrics_sql
 from cli.statements import SQL
 from cli.systems import Load
