@@ -26,8 +26,6 @@ from tests import fakes
 MESSAGES = 10_000
 BATCH = 100
 ROUNDS = 5
-# Not measured here: the same messages and the same upsert on such a machine, messages a second.
-REFERENCES = {"Celery": 640, "BullMQ, ten at once": 3_600, "pg-boss, batches of 100": 10_000}
 
 
 def run(world: World) -> list[Result]:
@@ -40,13 +38,7 @@ def run(world: World) -> list[Result]:
         measured = [_first_to_last_ms(worker, messages) for messages in rounds[:-1]][1:]
     parts = _where_it_goes(url, rounds[-1])
     notes = (_rates(measured, len(rounds[0])), _statements(url, rounds[0]), _told(parts))
-    return [
-        Result(f"{len(rounds[0]):,} messages", measured, note="\n".join(notes)),
-        *(
-            Result(f"against {name} (given)", measured, [len(rounds[0]) * 1_000 / rate])
-            for name, rate in REFERENCES.items()
-        ),
-    ]
+    return [Result(f"{len(rounds[0]):,} messages", measured, note="\n".join(notes))]
 
 
 def _messages(db: Any, size: int, number: int) -> list[Message]:

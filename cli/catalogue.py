@@ -22,7 +22,8 @@ LISTS = {"max_batch_size": 100, "max_batch_timeout": 1}
 # Windows are run one by one: there is nothing to wait for, and ten of the longest statements (55 s)
 # fit into the fifteen minutes of an invocation.
 WINDOWS = {"max_batch_size": 10, "max_batch_timeout": 0}
-# Each consumer at work holds one of the database's hundred connections.
+# Each consumer at work holds one of the 60 connections that Hyperdrive may open, two while it runs
+# shards: see ORIGIN_CONNECTIONS in cli/checks/topology.py.
 MAX_CONCURRENCY = 10
 # While Postgres is down, dead letters wait for it: as many tries as the platform allows.
 DEAD = {"max_batch_size": 100, "max_batch_timeout": 5, "max_retries": 100, "max_concurrency": 1}

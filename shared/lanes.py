@@ -16,7 +16,7 @@ from typing import TypeVar
 from shared.errors import DatabaseError, DatabaseUnreachable
 from shared.ports import Database, Ports
 
-# An invocation may hold six connections open, but all of them share the database's hundred:
+# An invocation may hold six connections open, but all of them share the 60 of Hyperdrive:
 # see ORIGIN_CONNECTIONS in cli/checks/topology.py.
 # https://developers.cloudflare.com/workers/platform/limits/#simultaneous-open-connections
 LANES_MAX = 2
