@@ -40,7 +40,7 @@ class Spread:
 
     @property
     def sessions(self) -> int:
-        """Enough to leave that many events behind."""
+        """As many sessions as it takes to leave that many events behind."""
         return round(self.events / EVENTS_PER_SESSION * 1.02) + 100
 
     def halves(self) -> list[Spread]:
@@ -79,7 +79,7 @@ def _missing(db: Any, part: Spread) -> Spread:
 
 
 def _contacts(spreads: Sequence[Spread]) -> int:
-    """So many that each gets a mail a week."""
+    """As many contacts as it takes for each to get a mail a week."""
     busiest = max(spreads, key=lambda spread: spread.sessions)
     return round(busiest.sessions / (busiest.length / timedelta(days=7)))
 
@@ -99,7 +99,7 @@ def prepare(db: Any, contacts: int, seed: int) -> None:
 def bare(db: Any, url: str, table: str) -> Iterator[None]:
     """Five million rows go faster into a heap alone; the indexes are built once, side by side.
 
-    The triggers that ask for scores rest meanwhile: what they would write is not measured here.
+    The triggers that ask for scores are off meanwhile: what they write is not measured here.
     """
     key = f"{table.partition('.')[2]}_pkey"
     db.run(f"alter table {table} disable trigger user")

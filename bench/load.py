@@ -24,7 +24,7 @@ from scoring.worker import WORKER as SCORING
 SEED = 20260310
 WAVE = 1_000  # what the local broker holds at once
 SETTLED_TIMEOUT_S = 900
-# Each kind of message, how many of 20,000, and how each may end.
+# Each kind of message: how many of 20,000 are of it, and how it may end.
 ANALYTICS_KINDS = {
     "good": (9_000, {"ack"}),
     "flaky": (600, {"ack", "exhausted"}),  # fails every other time

@@ -17,7 +17,7 @@ from rich.table import Table
 RESULTS = Path(__file__).parent / "results"
 ROUNDS = 7
 
-Run = Callable[[], float]  # does it once; milliseconds
+Run = Callable[[], float]  # does the work once, and returns milliseconds
 
 
 @dataclass(frozen=True)

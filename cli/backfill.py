@@ -103,7 +103,7 @@ def _fill(filling: Filling, chosen: Plan, as_json: bool) -> None:
 
 
 def _goes_on(filling: Filling) -> str:
-    """With `all`, what was run again looks like what was not: the range has to say it."""
+    """With `all` the ledger cannot tell what was run again: the range has to be narrowed."""
     oldest = filling.oldest_open
     again = "the same command"
     if filling.only == "all" and oldest:

@@ -37,8 +37,8 @@ class Draft:
 
 
 def bodies_of(texts: Iterable[tuple[str, str]], worker: Worker | None) -> list[Any]:
-    """The bodies of named JSON texts. Refusal tells every wrong one, and then none is meant to be
-    sent. Without a worker only the platform's own limits are checked."""
+    """The bodies of named JSON texts. If any is wrong, a Refusal names each of them, and nothing is
+    to be sent. Without a worker only the platform's own limits are checked."""
     bodies, problems = [], []
     for name, text in texts:
         try:
@@ -81,5 +81,5 @@ def problems_of(body: object, worker: Worker | None) -> list[str]:
 
 
 def body_bytes(body: object) -> int:
-    """The size of a body on its way."""
+    """The size of a body as it is sent."""
     return len(json.dumps(body).encode())

@@ -17,7 +17,7 @@ from shared.jobs import Worker
 ROOT = Path(__file__).parent.parent
 TOPOLOGY = ROOT / "wrangler.toml"
 
-# A job that takes lists needs few statements for a full batch; a second is the wait for one.
+# A job that takes lists needs few statements for a full batch: a batch waits a second to fill.
 LISTS = {"max_batch_size": 100, "max_batch_timeout": 1}
 # Windows are run one by one: there is nothing to wait for, and ten of the longest statements (55 s)
 # fit into the fifteen minutes of an invocation.
@@ -30,7 +30,7 @@ DEAD = {"max_batch_size": 100, "max_batch_timeout": 5, "max_retries": 100, "max_
 
 
 def generated(workers: Sequence[Worker]) -> dict[Path, str]:
-    """Every file that is made, or of which a part is, whole."""
+    """The whole text of every file that is generated, or that has a generated part."""
     return {**pages(workers), TOPOLOGY: topology(TOPOLOGY.read_text(encoding="utf-8"), workers)}
 
 

@@ -1,4 +1,4 @@
-"""Which dead letters an operator means, and whether he can mean that."""
+"""Which dead letters an operator means, and whether there can be any such."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def _canonical(kind: str | None) -> str | None:
 
 
 def refuse_unknown(db: Database, which: DeadLetterFilter) -> None:
-    """A queue, type or reason that nothing has is a slip of the keyboard, and no empty list. What a
-    retired job left behind is known by its letters."""
+    """A queue, type or reason that nothing has is a typing error, not a filter that finds nothing.
+    The types of retired jobs are known from the letters that they left."""
     names = records.dead_letter_names(db)
     known = {
         "queue": {*names["queues"], *queue_names()},

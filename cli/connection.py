@@ -75,7 +75,7 @@ def _assert_answers(url: str, remedy: str) -> None:
 
 
 def _warn_of_another(url: str) -> None:
-    """Ledger and queues of two systems, side by side in one answer, would mislead."""
+    """Warn: the ledger of one system beside the queues of another would mislead."""
     dev = None if os.environ.get("MAUNTIC_CONTROL_URL") else running_dev()
     other = DatabaseUrl.parse(dev.database_url).address if dev else None
     own = DatabaseUrl.parse(url).address

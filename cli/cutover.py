@@ -1,7 +1,7 @@
 """`mauntic cutover`: from the old scheduler to this one, a step at a time, and back.
 
-Each step says what is done and what is not, and why; it ends with 0 only where all is done that it
-can do or see. What is left to the operator is said to be his.
+Each step says what is done and what is not, and why. It ends with 0 only where everything is done
+that it can do or see; what only the operator can do is marked as theirs.
 """
 
 from __future__ import annotations

@@ -190,7 +190,7 @@ def _span(database: Postgres) -> tuple[datetime, datetime]:
 
 
 def _show_trouble(event: dict[str, Any]) -> None:
-    """The workers' errors alone: what they say else would bury the demo."""
+    """Show the workers' errors alone: their other lines would bury the demo's."""
     if event.get("level") == "error" or '"level": "error"' in event.get("text", ""):
         DevLog(as_json=False, to=errors).show(event)
 

@@ -92,7 +92,7 @@ def _serve(runtime: LocalRuntime, server: Server | GivenDatabase, log: DevLog, c
 
 
 def _until_one_ends(runtime: LocalRuntime, server: Server | GivenDatabase) -> NoReturn:
-    """The workers or the embedded server: without either, what is left of the system misleads."""
+    """Wait until the workers or the embedded server end: neither is of use without the other."""
     while runtime.wait(WATCH_EVERY_S) is None:
         if server.has_ended:
             raise Refusal("The embedded Postgres has ended: start `mauntic dev` again.")

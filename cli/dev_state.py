@@ -59,8 +59,8 @@ def refuse_second() -> None:
 
 @contextmanager
 def announced(url: str, database_url: str) -> Iterator[None]:
-    """Tell where this process serves, as long as it does. The file has the database's password, so
-    it is its owner's alone."""
+    """Keep a file that says where this process serves, as long as it does. The database's password
+    is in it, so only its owner may read it."""
     refuse_second()  # one may have begun while this one did
     STATE.parent.mkdir(exist_ok=True)
     STATE.unlink(missing_ok=True)

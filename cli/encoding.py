@@ -11,7 +11,7 @@ from cli.output import Refusal
 
 
 def let_streams_pass() -> None:
-    """Have no byte that comes and no letter that goes end a command: input is UTF-8, as JSON is."""
+    """Let no byte of the input and no character of the output end a command. Input is UTF-8."""
     if isinstance(sys.stdin, TextIOWrapper):
         sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")
     for stream in (sys.stdout, sys.stderr):
@@ -30,7 +30,7 @@ def refuse_unreadable(arguments: Iterable[str]) -> None:
 
 
 def is_readable(text: str) -> bool:
-    """Whether it was decoded whole: a byte that could not be is half a letter now (PEP 383)."""
+    """Whether it was decoded whole: other bytes are lone surrogates in the text (PEP 383)."""
     try:
         text.encode()
     except UnicodeEncodeError:

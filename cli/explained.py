@@ -1,4 +1,4 @@
-"""Why a contact has the score that he has: the facts from Postgres, the account in plain Python."""
+"""Why a contact has the score that it has: facts from Postgres, the computation in plain Python."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ def plan(db: Database, job: Job, windows: Sequence[Window], only: Only, now: dat
 
 
 def is_held(row: Row, now: datetime) -> bool:
-    """Somebody answers for the window: it runs, or its message or retry is under way."""
+    """Whether the window is being worked on: it runs, or its message or retry is under way."""
     until = row["lease_until"]
     return row["status"] in UNANSWERED and until is not None and until > now
 

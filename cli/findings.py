@@ -19,7 +19,7 @@ from shared.ports import Database
 @dataclass(frozen=True)
 class Finding:
     """One thing that a step looks at. `why` also says what to do where it is not done. What
-    `is_yours` no command can do or see."""
+    `is_yours` only the operator can do: no command can do or see it."""
 
     subject: str
     done: bool

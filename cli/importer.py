@@ -32,7 +32,7 @@ CAMPAIGNS = {
     segment: uuid5(NAMESPACE, f"campaign/{segment}") for segment in ("Mens E-Mail", "Womens E-Mail")
 }
 
-# Hillstrom's customers have no times: each gets some by his place in the file. A day's last hour
+# Hillstrom's customers have no times: each gets some by its place in the file. A day's last hour
 # stays empty, so that what follows a sending or a visit falls on the same day.
 SENT_FROM = datetime(2019, 11, 16, tzinfo=UTC)
 SENT_DURING = timedelta(hours=23)
@@ -173,7 +173,7 @@ def _mailed(customer: Customer) -> Iterator[Event]:
 
 
 def _visited(customer: Customer) -> Iterator[Event]:
-    """The source tells no opens and clicks: whoever was mailed and came has done both."""
+    """The source has no opens and clicks: a customer who was mailed and visited did both."""
     at = customer.visited_at
     if customer.campaign:
         yield _event(customer, "email_opened", at)
@@ -193,7 +193,7 @@ def _event(
 
 
 def hillstrom_contacts() -> Iterator[Contact]:
-    """A contact a customer, with what the source knows of him before the test."""
+    """One contact for each customer, with what the source knows of it before the test."""
     for customer in hillstrom_customers():
         fields = {
             "recency_months": customer.recency_months,
@@ -289,6 +289,6 @@ def _copy_text(value: object) -> str:
     ['\\\\N', '7', 'a\\\\tb']
     """
     if isinstance(value, str):
-        plain = value.isprintable() and "\\" not in value  # nearly always, and quickly told
+        plain = value.isprintable() and "\\" not in value  # nearly always true, and quick to check
         return value if plain else value.translate(COPY_ESCAPES)
     return "\\N" if value is None else str(value)

@@ -150,7 +150,7 @@ def _described(worker: Worker, job: Job, row: Row | None, now: datetime) -> dict
 
 
 def _shown(row: dict[str, Any], name: str) -> Any:
-    """Who paused a schedule stands before his reason."""
+    """The reason for a pause is shown after the name of whoever gave it."""
     if name == "note" and row["paused"]:
         return ": ".join(part for part in (row["changed_by"], row["note"]) if part)
     return row[name]

@@ -43,7 +43,7 @@ def print_json_line(value: Any) -> None:
 
 
 def _json(value: Any, indent: int | None = None) -> str:
-    """JSON is UTF-8; where the output is something else, it keeps to what all encodings share."""
+    """JSON is UTF-8; where the output has another encoding, everything but ASCII is escaped."""
     is_utf_8 = codecs.lookup(sys.stdout.encoding).name == "utf-8"
     return json.dumps(value, default=plain, ensure_ascii=not is_utf_8, indent=indent)
 
@@ -73,13 +73,13 @@ def print_table(title: str, rows: Rows, *, empty: str = "nothing") -> None:
 
 
 def _least_width(head: str, texts: Sequence[str], *, is_prose: bool) -> int:
-    """Prose can be broken between its words; a name cannot, nor the head above it."""
+    """Prose and its heading can be broken between words; a name and its heading cannot."""
     pieces = [word for text in (head, *texts) for word in text.split()] if is_prose else texts
     return max(map(len, (*pieces, *(head.split() if is_prose else [head]))))
 
 
 def _record(row: Mapping[str, Any]) -> Table:
-    """A row by itself: a line a column."""
+    """One row by itself, with a line for each column."""
     table = Table.grid(Column(overflow="fold"), Column(overflow="fold"), padding=(0, 2, 0, 0))
     for name, value in row.items():
         table.add_row(f"[bold]{_words(name)}[/]", escape(cell(value, name)))

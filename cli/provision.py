@@ -31,7 +31,7 @@ STANDARD_ERROR = 2
 
 @dataclass(frozen=True)
 class Needs:
-    """What one env of wrangler.toml leans on. `gate` is the secret that holds its crons."""
+    """What one env of wrangler.toml needs. `gate` is the secret that holds its crons."""
 
     env: str
     script: str

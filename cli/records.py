@@ -18,7 +18,7 @@ BIGINT_MAX = 9_223_372_036_854_775_807
 
 @dataclass(frozen=True)
 class DeadLetterFilter:
-    """Which dead letters are meant; what is None does not narrow."""
+    """Which dead letters are meant; a field that is None filters nothing."""
 
     ids: list[int] | None = None
     queue: str | None = None
@@ -49,7 +49,7 @@ def dead_letter(db: Database, letter_id: int) -> Row | None:
 
 
 def _is_possible(letter_id: int) -> bool:
-    """A number that Postgres could not even compare is no letter's."""
+    """Whether a letter can have this number: beyond bigint Postgres could not even compare it."""
     return abs(letter_id) <= BIGINT_MAX
 
 

@@ -1,8 +1,9 @@
 """Dead letters on their way back to their queues.
 
-A letter is claimed, sent, and only then committed as redriven. Whatever breaks in between, it is
-still dead afterwards, or it was sent once more than needed, which its idempotent handler does not
-mind. Two operators at once redrive each letter once: a claimed row is passed over by the other.
+A letter is claimed, sent, and only then committed as redriven. If something fails in between, it
+is still dead afterwards, or it was sent once more than needed, which is harmless because handlers
+are idempotent. Two operators at once redrive each letter once: what one has claimed, the other
+passes over.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`mauntic scores`: why a contact has his score, what waits to be scored, and asking for it."""
+"""`mauntic scores`: why a contact has its score, what waits to be scored, and asking for it."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def _stored(one: Explanation) -> str:
 
 
 def _is_comparable(one: Explanation) -> bool:
-    """The score of a time before the stored one's, or of one that is to come, may be another."""
+    """Whether both scores are of the same facts: at an earlier or a future time it may differ."""
     return one.stored is not None and one.stored["scored_at"] <= one.t <= datetime.now(UTC)
 
 

@@ -75,8 +75,9 @@ class Kept:
 
 
 def keep(db: Database, kept: Kept) -> OldRows:
-    """The rows as the old scheduler left them: as they are now, kept for later, as long as no run
-    of ours may have written any of them; then as they were kept. Raises FileNotFoundError."""
+    """The rows as the old scheduler left them. As long as no run of ours may have written any, they
+    are read now and kept in the file; afterwards, they are those of the file. Raises
+    FileNotFoundError where none were kept in time."""
     rows = read_old(db, OLD_SCHEMA, kept.days)
     if not has_begun(db, kept.days):  # asked after the rows were read: a run may begin meanwhile
         kept.write(rows)

@@ -27,7 +27,7 @@ export function watch(batch) {
   };
 }
 
-const heard = new WeakSet(); // prototypes: once each, for closures on every message would pile up
+const heard = new WeakSet(); // prototypes: once each: a closure for every message would pile up
 
 function hear(subject, methods) {
   const prototype = Object.getPrototypeOf(subject);

@@ -19,7 +19,7 @@ export class Client {
   #isAsking = false; // a question has begun and is not at its end
 
   constructor(socket, pool, expected, log) {
-    this.#socket = socket.on("error", () => {}); // told by the end of its reader
+    this.#socket = socket.on("error", () => {}); // its reader ends, which says so
     this.#pool = pool;
     this.#expected = expected;
     this.#log = log;
@@ -52,7 +52,7 @@ export class Client {
     this.#releaseIfDone(bytes.at(-1));
   }
 
-  /** The connection to the database broke: what this client would say next has lost its sense. */
+  /** The connection to the database broke: the rest of this client's conversation is meaningless. */
   lose() {
     this.#origin = null;
     this.#socket.destroySoon();

@@ -65,7 +65,7 @@ export class Reader {
   #rest = Buffer.alloc(0);
 
   constructor(stream) {
-    this.#chunks = stream.iterator({ destroyOnReturn: false }); // a last word may be left to say
+    this.#chunks = stream.iterator({ destroyOnReturn: false }); // there may be a last frame to write
   }
 
   async take(count) {

@@ -5,7 +5,7 @@ import { frame, int32 } from "./frames.mjs";
 const PROTOCOL = 3 << 16;
 const SCRAM = "SCRAM-SHA-256";
 
-/** What the server refused us with: a frame that its client shall read too. */
+/** The frame with which the server refused us: our client is to read it too. */
 export class Refused extends Error {
   constructor({ body, bytes }) {
     super(body.toString().split("\0").find((field) => field.startsWith("M"))?.slice(1));

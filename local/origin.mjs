@@ -15,7 +15,7 @@ export class Origin {
 
   /** `settings`: what the server reports of itself at login. */
   constructor(socket, settings) {
-    this.#socket = socket.on("error", () => {}); // told by the end of its reader
+    this.#socket = socket.on("error", () => {}); // its reader ends, which says so
     this.settings = settings;
   }
 
@@ -53,7 +53,7 @@ export class Origin {
 
   /**
    * What the next holder asks may follow at once: the answer to this goes to nobody. One at a time is
-   * under way, for who was never asked has nothing to forget.
+   * under way: a session that was asked nothing since has nothing to forget.
    */
   release() {
     if (!this.holder) return;

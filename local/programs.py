@@ -1,4 +1,4 @@
-"""Where our own programs are. The standard library is all it needs: set-up imports it first."""
+"""Where our own programs are. Standard library only: set-up imports it before all else is there."""
 
 import os
 from pathlib import Path

@@ -54,7 +54,7 @@ export class Runtime {
     this.#watchdog = watchOver(this.processes().map(({ pid }) => pid));
   }
 
-  /** workerd was ended from without, and miniflare has started another: its broker is empty. */
+  /** workerd was ended by somebody else, and miniflare has started another, whose broker is empty. */
   #onRestart() {
     this.#log.startAnew();
     this.#watchProcesses();

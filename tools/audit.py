@@ -83,7 +83,7 @@ def asked(
 
 def why(said: str) -> str:
     """The cause and the remedy for what a command printed, which follows."""
-    if "405 " in said or "404 " in said:  # a mirror for packages alone
+    if "405 " in said or "404 " in said:  # a mirror that has packages but no advisories
         cause = "the registry in use does not answer questions about holes"
         remedy = "name one that does: make audit NODE_URL=https://…"
     else:

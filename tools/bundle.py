@@ -50,7 +50,7 @@ def is_uploaded(path: Path) -> bool:
 
 
 def refuse_shadowed(root: Path, names: set[str]) -> None:
-    """The worker's own files are the last on sys.path: an equal name before them wins silently."""
+    """The worker's own files come last on sys.path: an equal name elsewhere would silently win."""
     vendored = {path.name.removesuffix(".py") for path in root.glob("python_modules/*")}
     standard = sys.stdlib_module_names | PYTHON_3_14_MODULES
     for name in sorted(names):

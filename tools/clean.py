@@ -31,7 +31,7 @@ def main() -> int:
 
 
 def remove_database(home: Path) -> None:
-    """End a server that still runs; remove what lives in /var/tmp for root."""
+    """End a server that still runs; remove its files in /var/tmp, where root keeps them."""
     with suppress(FileNotFoundError, ProcessLookupError):
         pid = int((home / "data" / "postmaster.pid").read_text().split(maxsplit=1)[0])
         os.kill(pid, signal.SIGINT)

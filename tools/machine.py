@@ -1,4 +1,4 @@
-"""What the machine is on which something is measured."""
+"""The machine that something is measured on."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def processor() -> str:
-    """Its name, where the system tells."""
+    """The processor's name, where the system knows it."""
     table = Path("/proc/cpuinfo")
     known = table.read_text(encoding="utf-8") if table.exists() else ""
     names = [line.partition(": ")[2] for line in known.splitlines() if "model name" in line]

@@ -151,7 +151,7 @@ def drawn(command: str, text: str) -> str:
     console.print(Text.from_ansi(text), no_wrap=True, overflow="crop")
     form = FONTS.sub("", CONSOLE_SVG_FORMAT)
     svg = console.export_svg(title=command, code_format=form, unique_id=command.split()[-1])
-    return svg.replace("<text ", '<text xml:space="preserve" ')  # some viewers drop spaces else
+    return svg.replace("<text ", '<text xml:space="preserve" ')  # some viewers drop spaces
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ _open: ContextVar[tuple[str, ...]] = ContextVar("open", default=())
 def _part_of(name: str, owner: Any, attribute: str) -> None:
     """Book the time of a function on `name`, without that of parts within it.
 
-    Where it waits for Postgres, another batch's afterwards may be done meanwhile.
+    While it waits for Postgres, the work that another batch left for afterwards may be done.
     """
     function: Callable[..., Any] = getattr(owner, attribute)
 

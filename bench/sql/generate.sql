@@ -14,7 +14,7 @@ return encode(int8send(hashint8extended(number, salt)) || int8send(hashint8exten
 -- Ten thousand slots that fall to the organisations by Zipf's law: the largest has a sixth.
 create unlogged table bench.slots (slot integer, organization integer, organization_id uuid, contacts integer);
 
--- What a session leaves behind: each step for the sessions whose luck lies in its span, so that
+-- What a session leaves behind: each step for the sessions whose random draw lies in its span, so that
 -- whoever clicked has opened, and whoever bounced was not delivered to.
 create unlogged table bench.steps (
     step integer, event_type text, from_luck double precision, until_luck double precision,

@@ -1,5 +1,5 @@
 -- name: plain_hour
--- The hourly aggregation as one would write it who has to do nothing else.
+-- The hourly aggregation, as a statement that does nothing else.
 insert into bench.event_aggregates as known (organization_id, date, event_type, count, unique_count, updated_at)
 select organization_id, (occurred_at at time zone 'UTC')::date, event_type, count(*), count(distinct contact_id), now()
 from analytics.contact_activity

@@ -31,7 +31,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Index:
-    """`keys` are columns or expressions in order; `columns` all that it leans on."""
+    """`keys` are columns or expressions in order; `columns` all that it depends on."""
 
     table_name: str
     name: str
@@ -48,7 +48,7 @@ class Index:
 
 @dataclass(frozen=True)
 class Check:
-    """A check constraint. `is_valid` is False until every old row has been held to it."""
+    """A check constraint. `is_valid` is False until Postgres has checked every old row."""
 
     table_name: str
     name: str
@@ -58,7 +58,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """Everything by table, in the order of the database."""
+    """Columns, indexes and checks by table, in the order that the database lists them in."""
 
     columns: dict[str, dict[str, Column]]
     indexes: dict[str, list[Index]]

@@ -16,9 +16,9 @@ from shared.errors import DatabaseError
 
 UNIQUE_VIOLATION = "23505"
 UNCASTABLE = ("22", "42846")  # a value that a type refuses; a type that has no cast to another
-BUILD_TRIES = 5  # writers may store doubles anew until the key stands
+BUILD_TRIES = 5  # until the key exists, writers may store duplicates again
 
-# The tables that our jobs insert into: a column that they do not know must not insist on a value.
+# The tables that our jobs insert into: a column that they do not know must not be `not null`.
 WRITTEN = ("analytics.event_aggregates", "analytics.campaign_daily_stats", "scoring.")
 
 CREATE_TABLE = re.compile(r"CREATE TABLE (\S+) \(")
@@ -87,8 +87,8 @@ def _add_check(scene: Scene, now: Catalogue, wanted: Check, known: Check | None)
 
 
 def _broken(scene: Scene, now: Catalogue, table: str, condition: str) -> str | None:
-    """How many rows break a check. Where their values cannot even be read as what the columns are
-    to become, the change of type would stop halfway: an older Postgres does not say so before."""
+    """How many rows break a check. Where a value cannot be cast to the column's new type the change
+    of type would fail halfway; Postgres before 16 cannot tell that beforehand."""
     try:
         rows = offenders(scene, now, table, condition)
     except DatabaseError as error:
@@ -114,7 +114,7 @@ def complete(scene: Scene) -> Iterator[Step]:
 
 
 def link(scene: Scene) -> Iterator[Step]:
-    """Foreign keys, now that what they lean on is there and filled."""
+    """Foreign keys, now that the tables that they refer to are there and filled."""
     for statement in filter(_is_link, _missing(scene)):
         yield _complete(scene, statement)
 
@@ -130,7 +130,7 @@ def _is_link(statement: str) -> bool:
 
 
 def statements(dump: str) -> list[str]:
-    """The statements of a dump that our normal form has parted by empty lines, bodies kept whole.
+    """The statements of a normalised dump, which are an empty line apart; bodies are kept whole.
 
     >>> statements("create a;\\n\\ncreate function b() as $$\\n\\nend $$;\\n")
     ['create a;', 'create function b() as $$\\n\\nend $$;']
@@ -210,7 +210,7 @@ def _same_key(now: Catalogue, wanted: Index) -> Index | None:
 
 
 def _make_way(scene: Scene, wanted: Index) -> list[str]:
-    """A table has one primary key: the old one goes, and what it kept unique stays so."""
+    """A table has one primary key: the old one is dropped, and a unique index takes its place."""
     changes = []
     for index in scene.now().indexes.get(wanted.table_name, []):
         words = {"table": wanted.table_name, "name": index.name, "index": index.full_name}
@@ -225,7 +225,7 @@ def _make_way(scene: Scene, wanted: Index) -> list[str]:
 
 
 def _build_unique(scene: Scene, wanted: Index, name: str) -> None:
-    """Build, and merge again what writers have doubled meanwhile, until the index stands."""
+    """Build the index; where writers have added duplicates meanwhile, merge them and try again."""
     table = wanted.table_name
     full_name = f"{table.partition('.')[0]}.{name}"
     build = template("build_unique", name=name, table=table, columns=", ".join(wanted.keys))

@@ -49,12 +49,12 @@ class Merge:
 
     @property
     def unlike_null(self) -> bool:
-        """A key takes no two missing values for equal; whole rows are compared with them."""
+        """Whether two nulls differ: in a key they do, in a comparison of whole rows they do not."""
         return self.reason != SAME_ROW
 
 
 def merge(scene: Scene) -> Iterator[Step]:
-    """Whatever stands twice under one of the target's keys."""
+    """Merge the rows that are duplicates under one of the target's keys."""
     now = scene.now()
     for table in scene.shared_tables(now):
         yield from _mixed(scene, now, table)
@@ -63,7 +63,7 @@ def merge(scene: Scene) -> Iterator[Step]:
 
 
 def _mixed(scene: Scene, now: Catalogue, table: str) -> Iterator[Step]:
-    """Rows of one id that are neither one thing nor free to get other ids: others refer to them."""
+    """Ids of several different things, which a person has to part: other rows refer to the id."""
     other = rule("other", table)
     if other is None or not now.has(table, ["id", other]):
         return
@@ -89,8 +89,8 @@ def take_merge(scene: Scene, one: Merge) -> int | None:
 
 
 def merges_of(target: Catalogue, now: Catalogue, table: str) -> list[Merge]:
-    """What has to be merged before the keys of a table can hold, in order: what is one thing
-    becomes one, and only what then still shares an id with something else gets another."""
+    """What has to be merged before the keys of a table can hold, in order: rows that are the same
+    thing become one row; then different rows that still share an id get ids of their own."""
     keep = rule("keep", table) or _newest_first(now, table)
     keys = [key for key in target.unique_keys(table) if now.has(table, key.columns)]
     same = rule("same", table)
@@ -144,7 +144,7 @@ def _is_usable(scene: Scene, now: Catalogue, table: str, text: str) -> bool:
 
 
 def tidy(scene: Scene) -> Iterator[Step]:
-    """Values that mean the right thing and are written wrongly."""
+    """Values that mean the right thing but are not written as the schema wants them."""
     now = scene.now()
     for table in scene.shared_tables(now):
         tidied = _tidied(scene, now, table)
@@ -159,7 +159,7 @@ def tidy(scene: Scene) -> Iterator[Step]:
 
 
 def _tidied(scene: Scene, now: Catalogue, table: str) -> dict[str, str]:
-    """What the columns shall hold that have a rule, as far as it can be said yet."""
+    """The expression for each column that has a rule, as far as the columns it reads exist yet."""
     rules = {name: rule("tidy", table, name) for name in now.columns[table]}
     return {
         name: f"({text})"
@@ -190,7 +190,7 @@ def _typed(scene: Scene, now: Catalogue, table: str) -> str:
 
 
 def orphans(scene: Scene) -> Iterator[Step]:
-    """Rows that speak of something that is not on one of our lists: they can do nothing."""
+    """Rows that refer to a value that our lists do not have: no job can use them."""
     now = scene.now()
     for table, columns, parent, keys in _references(scene):
         if not now.has(table, columns):
@@ -210,7 +210,7 @@ def orphans(scene: Scene) -> Iterator[Step]:
 
 
 def _references(scene: Scene) -> Iterator[tuple[str, list[str], str, list[str]]]:
-    """The foreign keys to tables that the migrations fill, but for those within one table."""
+    """The foreign keys to tables that the migrations fill, except those from a table to itself."""
     for statement in scene.statements:
         if match := FOREIGN_KEY.search(statement):
             table, columns, parent, keys = match.groups()

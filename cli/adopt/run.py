@@ -20,7 +20,7 @@ from shared.ports import Database
 
 
 def know_migrations(scene: Scene) -> Iterator[Step]:
-    """Tell the migration tool that what it would make is there."""
+    """Record the migrations as applied: what they would make is there."""
     known: set[str] = set()
     if _has_table(scene.db, LEDGER_OF_MIGRATIONS):
         known = {row["version"] for row in scene.db.rows(template("known_migrations"))}
@@ -51,7 +51,7 @@ def seed(scene: Scene) -> Iterator[Step]:
 
 
 def ask_for_scores(scene: Scene) -> Iterator[Step]:
-    """Everybody who was there before scores were kept: the migration asks for theirs too."""
+    """Put contacts without a score into the backlog, as the migration does for those it finds."""
     tables = ("scoring.recompute_backlog", "scoring.lead_scores", "crm.contacts")
     if not all(_has_table(scene.db, table) for table in tables):
         return
@@ -64,8 +64,9 @@ def _keyed(db: Database, table: str, primary: Index) -> Rows:
     return db.rows(template("keyed_rows", table=table, key=", ".join(primary.keys)))
 
 
-# Each looks at what is there when its turn has come. Rows come after types, so that equal means
-# equal; keys after rows; what is restored comes last, when ours may have taken its place.
+# Each phase reads the database when its turn has come. Rows come after types, so that values are
+# compared in their final types; keys come after rows; old indexes come back last, and only where
+# none of ours has replaced them.
 PHASES: tuple[Callable[[Scene], Iterator[Step]], ...] = (
     shape.add_columns,
     shape.retype,
@@ -158,7 +159,7 @@ def _rows_changed(step: Step) -> int | None:
 
 
 def days_to_recompute(scene: Scene) -> Rows:
-    """The rollups of which one of two was kept: their days should be booked again."""
+    """Days whose rollups existed twice: one of the two was kept, so they should be booked again."""
     if not _has_table(scene.db, "adoption.set_aside"):
         return []
     return scene.db.rows(template("days_to_recompute"))

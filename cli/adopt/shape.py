@@ -54,7 +54,7 @@ def set_defaults(scene: Scene) -> Iterator[Step]:
 
 
 def retype(scene: Scene) -> Iterator[Step]:
-    """Columns of another type, the cheap changes of a table together, the dear ones one by one."""
+    """Columns of another type: a table's cheap changes together, the costly ones one by one."""
     now = scene.now()
     changes = [
         (have, wanted)
@@ -91,7 +91,7 @@ def is_cheap(old: str, new: str) -> bool:
 
 
 def _free_indexes(scene: Scene, now: Catalogue, table: str, columns: set[str]) -> Iterator[Step]:
-    """Indexes over a column that changes would be built anew under a lock: take them away first."""
+    """Drop indexes over a column that changes: Postgres would rebuild them under its lock."""
     for index in now.indexes.get(table, []):
         if index.columns & columns and not index.is_constraint:
             yield Step(
@@ -180,7 +180,7 @@ def _unreadable(scene: Scene, old: Column, new: Column) -> str | None:
 
 
 def fill_nulls(scene: Scene) -> Iterator[Step]:
-    """Values that may not be missing: made up by rule or default, else the row is set aside."""
+    """Fill nulls where none is allowed: by rule or default, else the row is set aside."""
     now = scene.now()
     for table in scene.shared_tables(now):
         for wanted in scene.target.columns[table].values():
@@ -206,7 +206,7 @@ def _fill(scene: Scene, column: Column, rows: int | None) -> Step:
 
 
 def _fill_or_set_aside(scene: Scene, words: dict[str, str], expression: str) -> int:
-    """The rule may itself end in nothing, as where an event has no time at all."""
+    """The rule may give null too, as for an event that has no time at all."""
     filled = walk(
         scene.db, words["table"], "fill_null", column=words["column"], expression=expression
     )
@@ -218,7 +218,7 @@ def _set_aside(scene: Scene, words: dict[str, str]) -> int | None:
 
 
 def restore_indexes(scene: Scene) -> Iterator[Step]:
-    """What was taken away comes back, unless one of ours does the same."""
+    """The indexes that were dropped come back, unless one of ours does the same."""
     if not scene.db.rows(SQL["adopt_has_table"], table_name="adoption.indexes")[0]["is_there"]:
         return
     now = scene.now()

@@ -63,7 +63,8 @@ class Scene:
 def shortly(db: Database, *statements: str) -> int | None:
     """Run the statements in one transaction that waits for locks a moment at most, again and again.
 
-    Whoever waits for a table's lock makes all others wait behind him: so do not wait, but return.
+    A statement that waits for a table's lock makes all later ones wait behind it: so it gives up
+    soon, and is tried again later.
     """
     for _ in range(LOCK_TRIES):
         try:
@@ -90,7 +91,7 @@ def at_length(db: Database, *statements: str) -> int | None:
 def walk(db: Database, table: str, block: str, **words: object) -> int:
     """Run a template over the table, a portion of its pages at a time; the rows it changed.
 
-    Rows that come meanwhile are the business of a trigger, a default or the next look.
+    Rows that are written meanwhile are left to a trigger, a default or the next pass.
     """
     pages = int(db.rows(SQL["adopt_pages"], table_name=table)[0]["pages"])
     changed = 0

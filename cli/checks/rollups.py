@@ -16,7 +16,7 @@ def differences(
 ) -> Iterator[Row]:
     """Every rollup that differs, of the days from `start` up to `end`, which both are midnights.
 
-    A statement a day: it sorts the day's contacts, and a range of any length is read once.
+    One statement a day: each sorts one day's contacts, so a range of any length is read once.
     """
     day = start
     while day < end:
@@ -27,7 +27,8 @@ def differences(
 
 def remedy(rows: list[Row]) -> str:
     """The command that books the wrong days anew."""
-    from analytics.store import HOURLY  # only now: that a worker does not import is told by a check
+    # Only now: a worker that cannot be imported is a finding, and must not end the command.
+    from analytics.store import HOURLY
 
     first = min(row["date"] for row in rows)
     last = max(row["date"] for row in rows) + DAY

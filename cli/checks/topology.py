@@ -143,7 +143,7 @@ def _of_consumers(worker: Worker, env: Table) -> Iterator[Problem]:
 
 
 def _of_queues(envs: Table) -> Iterator[Problem]:
-    """What no env sees alone: a queue of two consumers, messages that nobody takes, connections."""
+    """What only shows across envs: two consumers of a queue, queues without one, connections."""
     takers: dict[str, list[str]] = {}
     senders: dict[str, str] = {}
     connections = 0

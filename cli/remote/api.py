@@ -19,7 +19,7 @@ PAGE_ITEMS = 100
 # https://developers.cloudflare.com/fundamentals/api/reference/limits/
 REQUESTS_MAX = 1_200
 REQUESTS_PERIOD_S = 300
-# Whoever exceeds the limit is held off for up to five minutes; longer than this nobody means.
+# Exceeding the limit blocks for up to five minutes, so a longer wait than this is not worthwhile.
 PATIENCE_MAX_S = 330
 TRIES_MAX = 3
 
@@ -135,7 +135,7 @@ class VendorApi:
         return rows
 
     def _answer(self, method: str, path: str, **parts: Any) -> httpx.Response:
-        """The answer, once it is neither an error nor a plea for patience."""
+        """The answer, once it is neither an error nor a request to wait."""
         for attempt in range(1, TRIES_MAX + 1):
             answer = self._request(method, path, parts)
             if not answer.is_error:

@@ -91,7 +91,7 @@ order by date, organization_id, campaign_id, what
 
 -- name: cutover_begun
 -- Whether a run of some jobs, or a shard of one, has begun on a window of a range; or has booked into it
--- from afar, as late events are.
+-- from a later window, as happens to late events.
 select exists (
     select 1 from ops.job_runs
     where job_type = any(cast(:job_types as text[])) and started_at is not null

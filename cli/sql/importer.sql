@@ -1,5 +1,5 @@
 -- name: stage_events
--- Where the copied events wait to be compared with those that are there. It goes with the transaction.
+-- Where the copied events wait to be compared with those that are there. Dropped by the commit.
 create temporary table staged_events (like analytics.contact_activity including defaults) on commit drop
 
 -- name: copy_events

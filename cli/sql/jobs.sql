@@ -1,6 +1,6 @@
 -- name: job_states
 -- The state of each schedule: its last success, and what became of the newest window that is past
--- its grace. A window from before the schedule's first tick is nobody's fault.
+-- its grace. A window from before the schedule's first tick does not count as missed.
 select job.job_type, coalesce(schedule.paused, false) as paused, schedule.note,
     schedule.changed_by, schedule.changed_at, schedule.starts_at,
     success.window_end as succeeded_until, success.finished_at as last_success_at,
@@ -65,8 +65,8 @@ from ops.job_runs
 where job_type = :job_type and shard = '' and window_start = any(cast(:starts as timestamptz[]))
 
 -- name: claim_backfill
--- Queue windows for a backfill. One that is running, or waits for somebody who answers for it, is
--- left to him; of the others, those whose status is asked for, and those that have no row yet.
+-- Queue windows for a backfill: those that have no row yet, and those whose status is asked for. One
+-- that is running, or whose message or retry is still under way, is left alone.
 insert into ops.job_runs as run (
     job_type, window_start, window_end, status, trigger, scheduled_for, queued_at, lease_until
 )

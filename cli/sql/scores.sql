@@ -88,8 +88,8 @@ order by contacts desc, organization_id
 limit :limit
 
 -- name: map_customers
--- What the shop knows of its customers, under the names that scores look at: how much one spent in
--- the year before as the size of a company, the channels that he bought through as seniority, and
+-- What the shop knows of its customers, under the names that scores look at: how much they spent in
+-- the year before as the size of a company, the channels that were bought through as seniority, and
 -- a direct number of everybody who is no newcomer.
 update crm.contacts as contact set
     custom_fields = contact.custom_fields || mapped.fields

@@ -576,7 +576,7 @@ def test_a_value_that_is_unlawful_only_in_its_new_type_stops_it_too(platform: Pl
 
 
 def test_two_peoples_one_id_is_for_a_person_to_decide(platform: Platform) -> None:
-    """Their events speak of the id: to merge them loses one, to part them his history."""
+    """Their events speak of the id: to merge them loses one, to part them its history."""
     for organization in (1, 2):
         person = {"id": uid(1), "organization_id": uid(organization), "status": "active"}
         platform.insert("crm.contacts", person)

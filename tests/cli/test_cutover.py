@@ -139,11 +139,11 @@ def test_shadow_fails_where_the_events_do_not_say_what_ours_do(
 def test_what_the_old_scheduler_wrote_until_our_first_run_is_kept(
     cli: Cli, db: Postgres, kept: Path
 ) -> None:
-    """He may be late with some of the days; what comes after our first run is no row of his."""
+    """It may be late with some of the days; what comes after our first run is no row of its."""
     event(db, 1)
     rollup(db, 1, 1)
     shadow_run(cli)
-    rollup(db, 3, 1)  # he again
+    rollup(db, 3, 1)  # the old scheduler again
     shadow_run(cli)
     ran(db, HOURLY, DAY, status="running")
     rollup(db, 1, 1)  # ours
