@@ -7,12 +7,17 @@ the others has to lie beside its `entry.py`:
     workers/analytics/          ->  build/analytics/analytics/
     shared/                     ->  build/analytics/shared/
 
+Of modules it carries those that the worker imports: from its entry and its jobs on, whatever they
+import of both folders, and so on.
+
 Safe to run while the bundle is being watched or read: a file is replaced whole, and only if it
 changed. Runs on any Python from 3.11 on, without the project's packages.
 """
 
+import ast
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 UPLOADED = {".py", ".sql", ".txt"}
@@ -41,7 +46,43 @@ def sources_of(root: Path, name: str) -> dict[Path, Path]:
         for source in sorted(folder.rglob("*")):
             if source != entry and is_uploaded(source.relative_to(folder)) and source.is_file():
                 sources[prefix / source.relative_to(folder)] = source
-    return sources
+    carried = imported(sources, f"{name}.jobs")
+    return {
+        path: source
+        for path, source in sources.items()
+        if path.suffix != ".py" or module_of(path) in carried
+    }
+
+
+def imported(sources: dict[Path, Path], jobs: str) -> set[str]:
+    """The modules that are imported, at once or later: from the entry on, and from the package
+    `jobs`, whose modules nobody names, for they are found in its folder."""
+    modules = {module_of(path): source for path, source in sources.items() if path.suffix == ".py"}
+    met = {module for module in modules if f"{module}.".startswith(("entry.", f"{jobs}."))}
+    new = set(met)
+    while new:
+        named = {name for module in new for name in imports_of(modules[module])}
+        new = {name for name in named if name in modules} - met
+        met |= new
+    return met
+
+
+def imports_of(source: Path) -> Iterator[str]:
+    """Each name that may be a module, and the packages that it is in."""
+    for node in ast.walk(ast.parse(source.read_bytes(), source)):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for parts in (name.split(".") for name in names):
+            yield from (".".join(parts[:length]) for length in range(1, len(parts) + 1))
+
+
+def module_of(path: Path) -> str:
+    """`shared/adapters/r2.py` is shared.adapters.r2, `shared/__init__.py` is shared."""
+    return ".".join(path.with_suffix("").parts).removesuffix(".__init__")
 
 
 def is_uploaded(path: Path) -> bool:

@@ -7,45 +7,61 @@ from pathlib import Path
 
 import pytest
 
-from tools.bundle import bundle
+from tools.bundle import bundle, sources_of
 
 BUNDLE = Path(__file__).resolve().parents[2] / "tools" / "bundle.py"
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    for path in (
-        "shared/consume.py",
-        "shared/sql/ledger.sql",
-        "shared/__pycache__/consume.pyc",
-        "workers/alpha/entry.py",
-        "workers/alpha/store.py",
-        "workers/alpha/notes.md",
-        "workers/alpha/jobs/entry.py",
-        "workers/beta/entry.py",
-        "python_modules/pydantic/__init__.py",
-    ):
+    for path, text in {
+        "shared/__init__.py": "",
+        "shared/consume.py": "import shared.adapters.postgres",
+        "shared/adapters/__init__.py": "",
+        "shared/adapters/postgres.py": "",
+        "shared/adapters/unused.py": "from shared import unused",
+        "shared/unused.py": "",
+        "shared/late.py": "",
+        "shared/sql/ledger.sql": "select 1",
+        "shared/__pycache__/consume.pyc": "",
+        "workers/alpha/entry.py": "from shared import consume",
+        "workers/alpha/store.py": "def rows():\n    from shared.late import rows",
+        "workers/alpha/domain.py": "",
+        "workers/alpha/notes.md": "",
+        "workers/alpha/jobs/entry.py": "from alpha.store import rows",
+        "workers/beta/entry.py": "",
+        "python_modules/pydantic/__init__.py": "",
+    }.items():
         file = tmp_path / path
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(f"# {path}\n")
+        file.write_text(text)
     return tmp_path
 
 
-def staged(root: Path, name: str = "alpha") -> dict[str, str]:
+def staged(root: Path, name: str = "alpha") -> set[str]:
     target = root / "build" / name
-    files = (path for path in target.rglob("*") if path.is_file())
-    return {str(path.relative_to(target)): path.read_text() for path in files}
+    return {str(path.relative_to(target)) for path in target.rglob("*") if path.is_file()}
 
 
-def test_a_bundle_holds_the_worker_and_what_is_shared(root: Path) -> None:
-    bundle(root, "alpha")
+def test_a_bundle_holds_what_the_entry_and_the_jobs_import_and_the_sql(root: Path) -> None:
+    target = bundle(root, "alpha")
     assert staged(root) == {
-        "entry.py": "# workers/alpha/entry.py\n",
-        "alpha/store.py": "# workers/alpha/store.py\n",
-        "alpha/jobs/entry.py": "# workers/alpha/jobs/entry.py\n",
-        "shared/consume.py": "# shared/consume.py\n",
-        "shared/sql/ledger.sql": "# shared/sql/ledger.sql\n",
-    }
+        "entry.py", "alpha/store.py", "alpha/jobs/entry.py",
+        "shared/__init__.py", "shared/consume.py", "shared/late.py", "shared/sql/ledger.sql",
+        "shared/adapters/__init__.py", "shared/adapters/postgres.py",
+    }  # fmt: skip
+    assert (target / "alpha/jobs/entry.py").read_text() == "from alpha.store import rows"
+
+
+def test_what_the_host_alone_imports_is_not_uploaded() -> None:
+    root = BUNDLE.parent.parent
+    analytics, scoring = (set(sources_of(root, name)) for name in ("analytics", "scoring"))
+    assert Path("shared/consume.py") in analytics & scoring
+    assert Path("shared/events.py") not in analytics | scoring  # the catalogue of the runbook
+    assert Path("analytics/warmup.py") in analytics
+    assert Path("analytics/warmup_counters.py") not in analytics  # whoever sends imports it
+    assert Path("scoring/store.py") in scoring
+    assert not {path for path in scoring if "domain" in path.parts}  # the command explains by it
 
 
 def test_staging_again_removes_what_is_gone_and_touches_nothing_else(root: Path) -> None:
