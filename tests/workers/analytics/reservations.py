@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable
 from datetime import datetime
 
-from analytics.warmup import WarmingDomain, WarmupCounters
+from analytics.warmup_counters import WarmingDomain, WarmupCounters
 from shared.errors import StorageError
 from shared.ports import Bucket
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from analytics.warmup import WarmingDomain, WarmupCounters
+from analytics.warmup_counters import WarmingDomain, WarmupCounters
 from local.database_url import connect
 from shared.adapters.postgres import Postgres
 from tests.fake_r2 import FakeR2, Fault, Faults, run_virtually
