@@ -1,0 +1,90 @@
+"""docs/platform.md is a promise to others: each of its examples is done here as it stands."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import tomllib
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from analytics.warmup_counters import WarmingDomain, WarmupCounters
+from local.database_url import connect
+from scoring import outbox
+from scoring.jobs.calculate_score import CalculateScore
+from tests.fake_r2 import FakeR2, run_virtually, virtual_clock
+
+PAGE = (Path(__file__).parent.parent / "docs" / "platform.md").read_text(encoding="utf-8")
+ORGANIZATION, CONTACT = UUID(int=0xA1), UUID(int=0xC1)
+
+
+def examples(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+
+
+def test_the_message_is_one_that_the_job_takes() -> None:
+    message = CalculateScore.model_validate_json(examples("json")[0])
+    assert message.data.key == (ORGANIZATION, CONTACT)
+
+
+def test_the_statements_do_what_the_page_says(database: str) -> None:
+    recompute, alert = examples("sql")
+    with closing(connect(database)) as db:
+        assert db.run(recompute) == [[1]]
+        waiting = db.run("select contact_id, reason from scoring.recompute_backlog")
+        assert waiting == [[CONTACT, "import"]]
+        [[opened]], [[again]] = db.run(alert), db.run(alert)
+        assert isinstance(opened, UUID)
+        assert again is None
+        hours = "extract(epoch from deadline - created_at) / 3600"
+        assert db.run(f"select priority, {hours} from scoring.signal_alerts") == [["critical", 1]]
+        assert db.run("select * from analytics.daily_aggregates") == []
+
+
+def test_the_event_is_the_one_that_is_sent_and_the_binding_the_one_that_is_looked_for() -> None:
+    event = json.loads(examples("json")[1])
+    row = {
+        "event_id": event["eventId"].removesuffix("-60"),
+        "organization_id": ORGANIZATION,
+        "contact_id": CONTACT,
+        "score": 64,
+        "previous_score": 55,
+        "scored_at": datetime(2026, 3, 10, 9, tzinfo=UTC),
+    }
+    assert [crossing.body() for crossing in outbox.crossings(row)] == [event]
+    [producer] = tomllib.loads(examples("toml")[0])["env"]["scoring"]["queues"]["producers"]
+    assert producer["binding"] == outbox.BINDING
+
+
+@pytest.mark.parametrize("sent", [0, 25, 50])
+def test_a_sender_gets_the_cap_and_gives_back_what_it_did_not_send(sent: int) -> None:
+    """The code of the page, on the first day of a domain: 50 of 80."""
+    body = "\n".join(f"    {line}" for line in examples("python")[0].splitlines())
+    known: dict[str, Any] = {"random": random, "WarmingDomain": WarmingDomain} | {
+        "WarmupCounters": WarmupCounters
+    }
+    source = f"async def sender(bucket, now, organization_id, created_at, send):\n{body}\n"
+    exec(source + "    return granted", known)
+
+    async def send(granted: int) -> int:
+        return sent
+
+    async def steps() -> tuple[int, FakeR2]:
+        now = virtual_clock()
+        bucket = FakeR2(now)
+        created_at = datetime(2026, 3, 10, tzinfo=UTC)
+        return await known["sender"](bucket, now, ORGANIZATION, created_at, send), bucket
+
+    granted, bucket = run_virtually(steps())
+    assert granted == 50
+    [(key, (text, _))] = bucket.objects.items()
+    [named] = re.findall(r"`(warmup/daily/.*?)`", PAGE)
+    assert key == named.replace("ORGANISATION", str(ORGANIZATION)).replace("NN", "00")
+    assert json.loads(text).keys() == {"used", "nonces", "writtenAt"}
+    assert json.loads(text)["used"] == sent
