@@ -17,7 +17,7 @@ from cronsim import CronSim
 
 from analytics import sharding
 from analytics.worker import WORKER as ANALYTICS
-from scoring import outbox
+from scoring import outbox, parts
 from scoring.worker import WORKER as SCORING
 from shared import dead_letters
 from shared.adapters.postgres import Postgres
@@ -51,14 +51,6 @@ MIDDLE = datetime(2026, 3, 1, tzinfo=UTC)  # the end of a month lies in every si
 DAYS = 14
 HEALING = timedelta(hours=14)  # dead letters wait up to 12 h for a Postgres that was away
 EVENTS_A_SHARD = CONTACTS_A_SHARD = 3
-
-SMALL_SHARDS = {
-    "scoring.jobs.batch_recompute.SHARD_ROWS": CONTACTS_A_SHARD,
-    "scoring.jobs.signal_decay.SHARD_ROWS": CONTACTS_A_SHARD,
-    "scoring.store.SHARD_ROWS": CONTACTS_A_SHARD,
-    "scoring.store.ROWS_MAX": 2 * CONTACTS_A_SHARD,
-    "scoring.parts.cut.__defaults__": (CONTACTS_A_SHARD,),
-}
 
 NEVER, TWICE = 0.06, 0.06  # of the ticks
 JITTER_S = 60
@@ -267,8 +259,7 @@ class Simulation:
         with ExitStack() as patches:
             if self.seed % 2:
                 patches.enter_context(patch.object(sharding, "SHARD_EVENTS_TARGET", EVENTS_A_SHARD))
-                for place, value in SMALL_SHARDS.items():
-                    patches.enter_context(patch(place, value))
+                patches.enter_context(patch.object(parts, "SHARD_ROWS", CONTACTS_A_SHARD))
             yield
 
 

@@ -60,18 +60,16 @@ class Load:
     count: int
 
 
-def cut(
-    loads: Sequence[Load], cuts_of: Callable[[UUID], Sequence[UUID]], rows_max: int = SHARD_ROWS
-) -> list[Part]:
-    """Parts of at most about `rows_max` rows, the small organisations' first.
+def cut(loads: Sequence[Load], cuts_of: Callable[[UUID], Sequence[UUID]]) -> list[Part]:
+    """Parts of at most about SHARD_ROWS rows, the small organisations' first.
 
     `loads` are in order; `cuts_of(organisation)` gives the first contact of each of its parts.
     """
     shared, own, first, rows = [], [], (NOBODY, NOBODY), 0
     for load in loads:
         start = (load.organization_id, NOBODY)
-        noisy = load.count > rows_max
-        if rows and (noisy or rows + load.count > rows_max):
+        noisy = load.count > SHARD_ROWS
+        if rows and (noisy or rows + load.count > SHARD_ROWS):
             shared.append(Part(first, start))
             first, rows = start, 0
         if noisy:

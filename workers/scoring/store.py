@@ -8,18 +8,21 @@ from datetime import datetime
 from pathlib import Path
 from uuid import UUID
 
-from scoring.parts import SHARD_ROWS, Key, Load, Part
+from scoring import parts
+from scoring.parts import Key, Load, Part
 from shared.ports import Database, Row
 from shared.sql_blocks import SqlBlocks
 
 SQL = SqlBlocks(Path(__file__).parent / "sql")
 
-# A shard may have grown since it was counted; what is beyond this waits for the next run.
-ROWS_MAX = 2 * SHARD_ROWS
+# A shard may have grown so much since it was counted; what is beyond waits for the next run.
+GROWTH_MAX = 2
 ALERTS_MAX = 100_000  # a statement's
-# Whoever waits for a contact's entry while he holds others gives way to the platform's transactions
-# before the server's deadlock detector (1 s) looks for somebody to kill. The message comes again.
-PATIENCE = "800ms"
+# How long a run waits for a contact that the platform is changing; then its message comes again.
+# One that holds others gives up before the server's deadlock detector, which looks after 1 s, might
+# end the platform's transaction in its place. A message that is tried alone may take longer: so
+# much that a batch of a hundred ends well within an invocation's 15 minutes.
+PATIENCE, PATIENCE_ALONE = "800ms", "5s"
 
 
 @dataclass(frozen=True)
@@ -70,13 +73,13 @@ def due_loads(db: Database, t: datetime) -> list[Load]:
 
 def backlog_cuts(db: Database, organization_id: UUID) -> list[UUID]:
     """The first contact of each part of an organisation's entries."""
-    rows = db.rows(SQL["cut_backlog"], organization_id=organization_id, rows_max=SHARD_ROWS)
+    rows = db.rows(SQL["cut_backlog"], organization_id=organization_id, rows_max=parts.SHARD_ROWS)
     return [row["contact_id"] for row in rows]
 
 
 def due_cuts(db: Database, organization_id: UUID, t: datetime) -> list[UUID]:
     """The first contact of each part of an organisation's scores that time may have changed."""
-    rows = db.rows(SQL["cut_due"], organization_id=organization_id, t=t, rows_max=SHARD_ROWS)
+    rows = db.rows(SQL["cut_due"], organization_id=organization_id, t=t, rows_max=parts.SHARD_ROWS)
     return [row["contact_id"] for row in rows]
 
 
@@ -90,7 +93,7 @@ def recompute_due(db: Database, part: Part, t: datetime) -> Scored:
 
     They go through the backlog: whoever holds a contact's entry may write the score, nobody else.
     """
-    due = min(due_rows(db, part, t), ROWS_MAX)
+    due = min(due_rows(db, part, t), _rows_max())
     if due == 0:
         return Scored(0, 0)
     db.execute(SQL["have_patience"], patience=PATIENCE)
@@ -107,7 +110,7 @@ def _recompute(
         SQL["recompute_backlog"],
         **part.bounds(),
         t=t,
-        rows=min(rows, ROWS_MAX),
+        rows=min(rows, _rows_max()),
         reason=reason,
         settled_until=t,
     )
@@ -118,7 +121,7 @@ def request_contacts(db: Database, keys: Sequence[Key]) -> dict[Key, int]:
     """Put contacts into the backlog and hold their entries: the versions of those that exist."""
     [row] = db.rows(
         SQL["request_contacts"],
-        patience=PATIENCE if len(keys) > 1 else "0",
+        patience=PATIENCE if len(keys) > 1 else PATIENCE_ALONE,
         organization_ids=[organization_id for organization_id, _ in keys],
         contact_ids=[contact_id for _, contact_id in keys],
     )
@@ -166,6 +169,10 @@ def count_crossings(db: Database, thresholds: Sequence[int], rows_max: int) -> l
     [row] = db.rows(SQL["count_crossings"], thresholds=list(thresholds), rows_max=rows_max)
     crossings: list[Row] = row["crossings"]
     return crossings
+
+
+def _rows_max() -> int:
+    return GROWTH_MAX * parts.SHARD_ROWS
 
 
 def _loads(rows: Sequence[Row]) -> list[Load]:

@@ -317,6 +317,50 @@ def test_a_day_of_which_a_split_did_not_know_is_booked_whole_by_the_next_run(
     assert day_of(history, old) == {1: (3, 3), 2: (2, 2), 3: (2, 2), 4: (3, 3)}
 
 
+def test_a_day_that_shards_begin_is_whole_though_shards_of_the_next_day_come_between_them(
+    history: History,
+) -> None:
+    """The shard of organisation 4 sees nothing in the hour before midnight, and so not the day."""
+    for organization in range(1, 5):
+        for hour in (1.5, 6.5, 12.5, 22.5, 23.5, 24.5):
+            if (organization, hour) != (4, 23.5):
+                occurred = DAY + timedelta(hours=hour)
+                history.add(organization, int(hour), "email_opened", None, occurred)
+    world = World(history.url, now=datetime(2026, 3, 11, 1, 0, 5, tzinfo=UTC))
+    first, *others = run(world, 12, scheduledFor="2026-03-11T00:00:00Z")
+    run(world, 12, **first)
+    for shard in run(world, 2, scheduledFor="2026-03-11T01:00:00Z"):
+        assert run(world, 2, **shard) == []
+    for other in others:
+        run(world, 12, **other)
+    assert day_of(history, DAY) == {1: (5, 5), 2: (5, 5), 3: (5, 5), 4: (4, 4)}
+
+
+def test_a_day_that_a_split_begins_is_whole_though_what_made_it_begin_is_deleted(
+    history: History,
+) -> None:
+    """Its only late event is gone when the second shard looks."""
+    old = DAY - timedelta(days=5)
+    for organization in range(1, 5):
+        for hour in (1.5, 6.5):
+            for day in (old, DAY):
+                occurred = day + timedelta(hours=hour)
+                history.add(organization, int(hour), "email_opened", None, occurred)
+        history.add(organization, 7, "email_opened", None, DAY + timedelta(hours=7.5))
+    late(history, 1, 77, old + timedelta(hours=9), DAY + timedelta(hours=7.9))
+    world = World(history.url, now=datetime(2026, 3, 10, 10, 0, 5, tzinfo=UTC))
+    first, *others = run(world, 8, scheduledFor="2026-03-10T08:00:00Z")
+    assert others
+    run(world, 8, **first)
+    history.delete(history.events[-1])
+    for other in others:
+        run(world, 8, **other)
+    run(world, 10**6, scheduledFor="2026-03-10T09:00:00Z")
+    late(history, 4, 78, old + timedelta(hours=9), DAY + timedelta(hours=9.5))
+    run(world, 10**6, scheduledFor="2026-03-10T10:00:00Z")
+    assert day_of(history, old) == {1: (2, 2), 2: (2, 2), 3: (2, 2), 4: (3, 3)}
+
+
 def test_campaigns_are_cut_in_the_order_of_their_ids_whatever_the_language(
     history: History,
 ) -> None:

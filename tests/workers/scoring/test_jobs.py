@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import closing
 from datetime import timedelta
 from typing import Any
+from unittest.mock import patch
 from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from local.database_url import connect
 from scoring.domain.score import Signal, SignalConfig
-from scoring.jobs import batch_recompute
 from scoring.outbox import BINDING, crossings
 from scoring.parts import NOBODY, Load, Part, cut, shards
 from scoring.worker import WORKER
+from shared.adapters.postgres import Postgres
 from shared.consume import consume
 from shared.errors import DatabaseUnreachable
 from shared.messages import Shard
@@ -274,15 +277,29 @@ def test_the_sweep_reads_its_partial_index(stage: Stage) -> None:
     assert any("signal_alerts_due" in row["QUERY PLAN"] for row in plan)
 
 
+def test_messages_whose_contacts_the_platform_is_changing_give_way_each_after_its_patience(
+    stage: Stage, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor does a batch of a hundred wait for each of them as long as a statement may take."""
+    monkeypatch.setattr("scoring.store.PATIENCE", "50ms")
+    monkeypatch.setattr("scoring.store.PATIENCE_ALONE", "100ms")
+    for contact in (1, 2, 3):
+        stage.add_contact((1, contact), email="a@b.example")
+    with closing(Postgres(lambda: connect(stage.url))) as platform, platform.transaction():
+        platform.execute("update crm.contacts set phone = '1' where id <> :id", id=person(3))
+        answers = [one.answer for one in deliver(world, ask(1, 1), ask(1, 2), ask(1, 3))]
+    assert answers == ["retry", "retry", "ack"]
+    classes = [event.get("error_class") for event in world.named("queue.metric")]
+    assert classes == ["DatabaseError:55P03", "DatabaseError:55P03", None]
+
+
 def test_a_large_backlog_is_cut_into_shards_of_which_each_can_be_retried(
     stage: Stage, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for organization, contacts in ((1, 2), (2, 7), (3, 1)):
         for contact in range(contacts):
             stage.add_contact((organization, organization * 10 + contact), email="a@b.example")
-    monkeypatch.setattr(batch_recompute, "SHARD_ROWS", 3)
-    monkeypatch.setattr("scoring.store.SHARD_ROWS", 3)
-    monkeypatch.setattr("scoring.parts.cut.__defaults__", (3,))
+    monkeypatch.setattr("scoring.parts.SHARD_ROWS", 3)
     deliver(world, window("BatchRecompute"))
     assert stage.rows() == []
     parts = [sent["data"]["shard"] for sent in world.queue.sent]
@@ -318,7 +335,8 @@ def test_the_parts_hold_every_contact_once_and_the_quiet_come_first(
         (org(2 * n + 1), UUID(int=k + 1)) for n, count in enumerate(counts) for k in range(count)
     ]
     loads = [Load(org(2 * n + 1), count) for n, count in enumerate(counts)]
-    parts = cut(loads, lambda one: [c for o, c in keys if o == one][::rows_max], rows_max)
+    with patch("scoring.parts.SHARD_ROWS", rows_max):
+        parts = cut(loads, lambda one: [c for o, c in keys if o == one][::rows_max])
     held = [
         [key for key in keys if part.first <= key and (part.until is None or key < part.until)]
         for part in parts
@@ -329,9 +347,12 @@ def test_the_parts_hold_every_contact_once_and_the_quiet_come_first(
     assert noisy == sorted(noisy)
 
 
-def test_the_last_organisation_of_all_is_cut_like_any_other() -> None:
+def test_the_last_organisation_of_all_is_cut_like_any_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("scoring.parts.SHARD_ROWS", 3)
     last, contacts = UUID(int=2**128 - 1), [UUID(int=n) for n in (1, 4, 7)]
-    assert cut([Load(last, 7)], lambda _: contacts, 3) == [
+    assert cut([Load(last, 7)], lambda _: contacts) == [
         Part((last, NOBODY), (last, contacts[1])),
         Part((last, contacts[1]), (last, contacts[2])),
         Part((last, contacts[2]), None),

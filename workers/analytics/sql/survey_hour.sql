@@ -116,7 +116,8 @@ moved as (
     having sum(count) <> 0 or bit_xor(fingerprint) <> 0
 ),
 -- Days that are not booked: ours, or of late events, whosever. They have no cell, or a split window
--- begins them and is not done. All shards book such a day at once.
+-- begins them and is not done. All its shards book such a day, whether or not they see by now what made
+-- the split begin it.
 unbegun as materialized (
     select date, midnight
     from (
@@ -129,6 +130,8 @@ unbegun as materialized (
             select (hour at time zone 'UTC')::date from moved
             union
             select (hour at time zone 'UTC')::date from known_late
+            union
+            select locked_days.date from analytics.locked_days where job_type = :job_type and begun_by = :start
         ) as touched
     ) as day
     where not exists (

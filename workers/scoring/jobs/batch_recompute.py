@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Literal
 
-from scoring import store
-from scoring.parts import SHARD_ROWS, Part, cut, shards
+from scoring import parts, store
+from scoring.parts import Part
 from shared.jobs import Job
 from shared.messages import WindowMessage
 from shared.outcome import Done, Sharded
@@ -22,10 +22,10 @@ async def batch_recompute(run: Run) -> Done | Sharded:
     """Score every contact in the backlog; many of them in shards, the busy organisations' last."""
     db = run.ports.db
     part = Part.of(run.shard)
-    if run.shard is None and store.backlog_rows(db, part) > SHARD_ROWS:
-        parts = cut(store.backlog_loads(db), lambda one: store.backlog_cuts(db, one))
-        if parts:  # else another run has just emptied the backlog
-            return Sharded(shards(parts))
+    if run.shard is None and store.backlog_rows(db, part) > parts.SHARD_ROWS:
+        cut = parts.cut(store.backlog_loads(db), lambda one: store.backlog_cuts(db, one))
+        if cut:  # else another run has just emptied the backlog
+            return Sharded(parts.shards(cut))
     t = store.scoring_time(db, run.window.end)
     scored = store.recompute_backlog(db, part, t)
     return Done(scored.rows_read, scored.rows_written)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Literal
 
-from scoring import store
-from scoring.parts import SHARD_ROWS, Part, cut, shards
+from scoring import parts, store
+from scoring.parts import Part
 from shared.jobs import Job
 from shared.messages import WindowMessage
 from shared.outcome import Done, Sharded
@@ -23,10 +23,10 @@ async def signal_decay(run: Run) -> Done | Sharded:
     db = run.ports.db
     t = store.scoring_time(db, run.window.end)
     part = Part.of(run.shard)
-    if run.shard is None and store.due_rows(db, part, t) > SHARD_ROWS:
-        parts = cut(store.due_loads(db, t), lambda one: store.due_cuts(db, one, t))
-        if parts:  # else another run has just scored them
-            return Sharded(shards(parts))
+    if run.shard is None and store.due_rows(db, part, t) > parts.SHARD_ROWS:
+        cut = parts.cut(store.due_loads(db, t), lambda one: store.due_cuts(db, one, t))
+        if cut:  # else another run has just scored them
+            return Sharded(parts.shards(cut))
     scored = store.recompute_due(db, part, t)
     return Done(scored.rows_read, scored.rows_written)
 

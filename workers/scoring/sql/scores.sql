@@ -19,11 +19,8 @@ with target as materialized (
         select organization_id, contact_id, version,
             row_number() over (order by organization_id, contact_id) as number
         from scoring.recompute_backlog
-        where (organization_id, contact_id) >= (cast(:first_organization as uuid), cast(:first_contact as uuid))
-            and (
-                cast(:until_organization as uuid) is null
-                or (organization_id, contact_id) < (cast(:until_organization as uuid), cast(:until_contact as uuid))
-            )
+        where
+-- include: within_part
             and (cast(:reason as text) is null or reason = :reason)
     ) as entry using (number)
 ),
@@ -39,8 +36,8 @@ select set_config('lock_timeout', :patience, true)
 
 -- name: request_due
 -- Of the :rows contacts of a part whom SignalDecay has to look at, ask for those whose score has
--- changed by t through the passing of time alone. The others need not be looked at again before their
--- new moment; whose row is being written, or has been since, gets his from there.
+-- changed by t through the passing of time alone. The others get a new moment at which to look again,
+-- except where somebody else writes their score, or has written it since: that sets the moment too.
 with target as materialized (
     select number, known.organization_id, known.contact_id, 0 as version, cast(:t as timestamptz) as t,
         null::integer as as_fit, null::integer as as_engagement, null::integer as as_intent
@@ -48,12 +45,10 @@ with target as materialized (
     left join (
         select organization_id, contact_id, row_number() over (order by organization_id, contact_id) as number
         from scoring.lead_scores
-        where recheck_at <= :t and recheck_at < 'infinity'
-            and (organization_id, contact_id) >= (cast(:first_organization as uuid), cast(:first_contact as uuid))
-            and (
-                cast(:until_organization as uuid) is null
-                or (organization_id, contact_id) < (cast(:until_organization as uuid), cast(:until_contact as uuid))
-            )
+        where
+-- include: is_due
+            and
+-- include: within_part
     ) as known using (number)
 ),
 
@@ -68,7 +63,7 @@ postponed as (
         cross join lateral (
             select from scoring.lead_scores as known
             where known.organization_id = scored.organization_id and known.contact_id = scored.contact_id
-                and known.recheck_at = scored.known_recheck_at and known.scored_at <= scored.t
+                and known.xmin = scored.known_xmin -- still the row that was read
             for update skip locked
         ) as held
         where not moved and scored.recheck_at > scored.known_recheck_at
@@ -125,22 +120,17 @@ with target as materialized (
 -- How many entries a part of the backlog has.
 select count(*) as count
 from scoring.recompute_backlog
-where (organization_id, contact_id) >= (cast(:first_organization as uuid), cast(:first_contact as uuid))
-    and (
-        cast(:until_organization as uuid) is null
-        or (organization_id, contact_id) < (cast(:until_organization as uuid), cast(:until_contact as uuid))
-    )
+where
+-- include: within_part
 
 -- name: due_rows
 -- How many contacts of a part SignalDecay has to look at.
 select count(*) as count
 from scoring.lead_scores
-where recheck_at <= :t and recheck_at < 'infinity'
-    and (organization_id, contact_id) >= (cast(:first_organization as uuid), cast(:first_contact as uuid))
-    and (
-        cast(:until_organization as uuid) is null
-        or (organization_id, contact_id) < (cast(:until_organization as uuid), cast(:until_contact as uuid))
-    )
+where
+-- include: is_due
+    and
+-- include: within_part
 
 -- name: count_backlog
 -- How many entries each organisation has.
@@ -153,7 +143,8 @@ order by organization_id
 -- How many contacts of each organisation SignalDecay has to look at.
 select organization_id, count(*) as count
 from scoring.lead_scores
-where recheck_at <= :t and recheck_at < 'infinity'
+where
+-- include: is_due
 group by organization_id
 order by organization_id
 
@@ -174,7 +165,8 @@ select contact_id
 from (
     select contact_id, row_number() over (order by contact_id) as place
     from scoring.lead_scores
-    where organization_id = :organization_id and recheck_at <= :t and recheck_at < 'infinity'
+    where organization_id = :organization_id and
+-- include: is_due
 ) as entry
 where place % :rows_max = 1
 order by contact_id

@@ -23,7 +23,7 @@ subject as materialized (
         greatest(target.t, known.scored_at) as t, -- a score is never taken back in time
         known.total_score as known_total, known.fit_score as known_fit,
         known.engagement_score as known_engagement, known.intent_score as known_intent,
-        known.components as known_components, known.recheck_at as known_recheck_at
+        known.components as known_components, known.recheck_at as known_recheck_at, known.xmin as known_xmin
     from target
     join tenant using (organization_id)
     left join scoring.lead_scores as known using (organization_id, contact_id)
@@ -90,7 +90,10 @@ aged as (
             else coalesce(signal.weight::double precision, kind.weight, 0) end as weight,
         coalesce(signal.decay_hours, kind.decay_hours, 168)::double precision as hours,
         date_part('epoch', subject.t - signal.detected_at) / 3600 as age,
-        date_part('epoch', signal.expires_at - subject.t) / 3600 as expiry
+        case
+            when isfinite(signal.expires_at) then date_part('epoch', signal.expires_at - subject.t) / 3600
+            when signal.expires_at < subject.t then -1 -- Postgres subtracts an infinity only since 17
+        end as expiry
     from subject
     cross join lateral (
         select * from scoring.intent_signals as signal
@@ -212,7 +215,7 @@ factors as (
 -- contact's own are due again.
 categories as (
     select organization_id, contact_id, version, t, exists, known_total, known_fit, known_engagement,
-        known_intent, known_components, known_recheck_at,
+        known_intent, known_components, known_recheck_at, known_xmin,
         awaited or as_fit is not null or as_engagement is not null or as_intent is not null as awaited,
         least(engagement_until, intent_until, 'infinity') as recheck_at,
         coalesce(as_fit, has_email + has_phone + has_direct_phone + company_size + seniority) as fit,
@@ -244,7 +247,7 @@ categories as (
 scored as materialized (
     select organization_id, contact_id, version, t, exists, awaited, known_total, fit, engagement, intent,
         greatest(0, least(100, fit + engagement + intent)) as total, signals || facts as components, recheck_at,
-        known_recheck_at,
+        known_recheck_at, known_xmin,
         known_total is null
         or (known_total, known_fit, known_engagement, known_intent)
         is distinct from (greatest(0, least(100, fit + engagement + intent)), fit, engagement, intent)

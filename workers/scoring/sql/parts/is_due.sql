@@ -1,0 +1,1 @@
+recheck_at <= :t and recheck_at < 'infinity'
