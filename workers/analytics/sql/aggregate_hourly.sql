@@ -13,15 +13,15 @@ select not exists (
     ) as is_fresh
 
 -- name: prefer_hashing
--- For the next statement, whose hour the planner takes for a handful of visitors. A hundred thousand
--- are not to be sorted, that costs a quarter of all; and those who were seen before are not to be
--- fetched one by one, but in the order in which they lie.
+-- For the next statement: the planner expects a handful of visitors in its hour, and there may be a
+-- hundred thousand. Sorting them would cost a quarter of the run. The earlier events of those who were
+-- seen before are to be fetched in the order in which they lie in the table, not one by one.
 select set_config('enable_sort', 'off', true), set_config('enable_indexscan', 'off', true)
 
 -- name: book_fresh_hour
--- Book the events of an hour that has no cells, and whose day has none that come after: those that
--- were ingested by its end. Each contact counts as first seen unless the day knows him from earlier:
--- that is asked of the index for all contacts in one pass over the day's part of it.
+-- Book the hour's events that were ingested by its end. Only where the hour has no cells yet, nor its
+-- day any that come after it. A contact counts as first seen unless the day has an earlier event of it:
+-- one pass over the day's part of the index answers that for all contacts.
 with visitors as (
     select organization_id, event_type, contact_id, count(fingerprint) as count,
         bit_xor(fingerprint) as fingerprint, bool_or(fingerprint is null) as is_known
@@ -61,9 +61,9 @@ select count(*) as cells, coalesce(cast(sum(count) as bigint), 0) as events from
 
 -- name: book_changes
 -- Recount the cells of :hours, and those of the late events that the window [:start, :until) books
--- into other hours of :days; book those whose events have changed, and the cells that come after them
--- on their day, whose contacts may have been seen earlier after all. A cell that lost its last event
--- becomes 0. With :anew those of the hour itself are booked whether or not their events have changed.
+-- into other hours of :days. Book the cells whose events have changed. Book the cells that come after
+-- them on their day too: their contacts may now have been seen earlier, or no longer. A cell that lost
+-- its last event becomes 0. With :anew the hour's own cells are booked even if no event has changed.
 with recounted as (
     select organization_id, event_type, hour, booked_in, count(*) as count,
         bit_xor(uuid_hash_extended(id, uuid_hash_extended(contact_id, 0))) as fingerprint
@@ -100,8 +100,8 @@ changed as materialized (
     where (recounted.count, recounted.fingerprint) is distinct from (known.count, known.fingerprint)
         and (recounted.count is not null or known.count > 0)
     union
-    -- An hour that is booked only now, after others: they may know contacts of it from events that
-    -- are gone by now.
+    -- An hour that is booked only now, after later ones: those may have taken its contacts for seen, by
+    -- events that are gone by now.
     select organization_id, event_type, cast(:start as timestamptz), cast(:start as timestamptz)
     from analytics.hourly_cells
     where cast(:start as timestamptz) = any(cast(:hours as timestamptz[]))

@@ -1,19 +1,18 @@
 -- name: survey_hour
--- What the run of the window [:start, :until) has to do beside its own hour: whether late events were
--- ingested in it, or have cells of it; `hours` to recount, of days that nobody has booked yet, and
--- those with events that were committed after the runs of the hour before and of a day ago, whose they
--- were, had looked;
--- and how many events all that is, counted no further than :most. `days` are those that it writes,
--- `unbegun` those of them that nobody has booked.
+-- What the run of the window [:start, :until) has to do beside its own hour. `has_late`: late events
+-- were ingested in the window, or there are cells of such. `hours` are to be recounted: those of days
+-- that nobody has booked yet, and those with events that were committed too late for their own run, that
+-- of the hour before or that of a day ago. `events` is how many events all of this has, counted no
+-- further than :most. `days` are those that the run writes, `unbegun` those of them that nobody has booked.
 with own as (
     select count(*) as count
     from analytics.contact_activity
     where occurred_at >= :start and occurred_at < :until and
 -- include: within_shard
 ),
--- Runs to look at again, for what was committed after they had looked: that of the hour before and,
--- for the last time and event by event, that of a day ago, if they are done. Where there was no cell in
--- a day, only the ledger tells an hour that was booked and had no event from one that nobody booked.
+-- Two runs are checked for events that were committed after them: that of the hour before, by its
+-- number of events, and that of a day ago, for the last time and event by event. Only a run that is done
+-- can be checked: one that has cells, or that the ledger knows to have found no event.
 checked as materialized (
     select run, is_final
     from (
@@ -29,7 +28,7 @@ checked as materialized (
         where job_type = :job_type and shard = '' and status = 'succeeded' and window_start = run
     )
 ),
--- The late events of those runs and of ours: read once, by their own index.
+-- The late events of these runs and of ours: read once, by their own index.
 lately as materialized (
     select run, event.*
     from (select run from checked union all select :start) as runs
@@ -56,9 +55,9 @@ known_late as (
     where booked_in = :start and booked_in > hour and count > 0 and
 -- include: within_shard
 ),
--- What those runs should have booked, less what they have: their own hours and the late events of
--- others. Those of their hours that are late for them and come in ours are ours to book. A number tells
--- that something is missing; where as much has gone, only the fingerprint does, and it costs more.
+-- What these runs should have booked, less what they have booked: events of their own hours, and late
+-- ones of other hours. An event of their hour that was ingested in ours is ours to book. The number
+-- tells that something is missing; where as many were deleted only the fingerprint tells, at a higher price.
 moved as (
     select hour
     from (

@@ -73,7 +73,7 @@ remembered as (
         (excluded.total_score, excluded.engagement_score, excluded.fit_score, excluded.intent_score)
 ),
 
--- Thresholds are 20, 40, 60 and 80. Before his first score a contact stands at 0.
+-- Thresholds are 20, 40, 60 and 80. Before its first score a contact stands at 0.
 crossed as (
     insert into scoring.threshold_outbox (organization_id, contact_id, score, previous_score, scored_at)
     select organization_id, contact_id, total, coalesce(known_total, 0), t
@@ -81,7 +81,7 @@ crossed as (
     where least(4, total / 20) <> least(4, coalesce(known_total, 0) / 20)
 ),
 
--- A contact who is gone takes his score along.
+-- The score of a contact that was deleted goes too.
 gone as (
     delete from scoring.lead_scores as known
     using (select organization_id, contact_id from claimed where not claimed.exists offset 0) as claimed
