@@ -14,7 +14,7 @@ from typing import Any
 import worker_entry  # type: ignore[import-not-found]  # it is there in the bundle alone
 
 from scoring import store
-from shared import consume
+from shared import consume, settle
 from shared.adapters import cloudflare
 from shared.adapters.deliveries import QueueDelivery
 from shared.adapters.postgres import Postgres
@@ -57,7 +57,7 @@ for name, owner, attribute in (
     ("SQL: scoring", store, "score_contacts"),
     ("answering the queue", QueueDelivery, "ack"),
     ("afterwards: crossings", store, "count_crossings"),
-    ("afterwards: points and lines", consume.Invocation, "report"),
+    ("afterwards: points and lines", settle.Invocation, "report"),
     ("afterwards: closing", Postgres, "close"),
 ):
     _part_of(name, owner, attribute)
