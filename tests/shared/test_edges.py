@@ -16,7 +16,6 @@ from local.database_url import connect
 from shared import alerts, failures, metrics
 from shared.adapters.postgres import Postgres
 from shared.errors import DatabaseError
-from shared.events import EVENTS
 from shared.log import line
 from shared.metrics import Metric
 from shared.outcome import RetryIn
@@ -72,16 +71,6 @@ def test_a_field_that_is_not_on_the_list_is_a_programming_error() -> None:
 
 def test_a_long_text_is_cut() -> None:
     assert len(line("toy.happened", error="x" * 100_000)) < 2_100
-
-
-def test_every_event_of_the_code_is_in_the_catalogue() -> None:
-    """Looked for in the sources: an event's name is the first argument of a call."""
-    known = {event.name for event in EVENTS}
-    assert len(known) == len(EVENTS)
-    code = "".join(p.read_text() for p in Path("shared").rglob("*.py") if p.name != "events.py")
-    assert {name for name in known if name.startswith(("dispatch.", "dead_letter."))} <= {
-        name for name in known if f'"{name}"' in code
-    }
 
 
 # Settings
