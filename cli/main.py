@@ -6,12 +6,15 @@ import sys
 from importlib import import_module
 from typing import Any, NamedTuple
 
-import typer
-from typer.core import TyperCommand, TyperGroup
-from typer.main import get_command, get_group
+from cli.interruption import at_once
 
-from cli.encoding import let_streams_pass, refuse_unreadable
-from cli.output import Refusal, errors
+with at_once():
+    import typer
+    from typer.core import TyperCommand, TyperGroup
+    from typer.main import get_command, get_group
+
+    from cli.encoding import let_streams_pass, refuse_unreadable
+    from cli.output import Refusal, errors
 
 
 class Entry(NamedTuple):
@@ -63,6 +66,7 @@ class LazyGroup(TyperGroup):
         return name, load(name) if name else None, rest
 
 
+@at_once()
 def load(name: str) -> Any:
     """The command itself."""
     found = getattr(import_module(COMMANDS[name].module), COMMANDS[name].attribute)
@@ -100,8 +104,8 @@ def root() -> None:
 
 def main() -> None:
     """Run the command; an expected failure is one sentence on standard error and exit code 1."""
-    let_streams_pass()
     try:
+        let_streams_pass()
         refuse_unreadable(sys.argv[1:])
         app()
     except Exception as error:
@@ -120,6 +124,7 @@ def remedy(error: Exception) -> str:
     return ": the schema is not there: `mauntic db migrate`" if lacks_schema else ""
 
 
+@at_once()
 def is_expected(error: Exception) -> bool:
     """Whether its text alone tells the operator what to do. Its classes are imported only now."""
     from local.database_url import DatabaseUnavailable

@@ -8,6 +8,7 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 
+from cli.interruption import at_once
 from cli.output import Refusal, errors
 from shared.jobs import Job, Worker
 
@@ -23,6 +24,7 @@ class Declared:
 
 
 @cache
+@at_once()
 def declared() -> Declared:
     """Import `worker.py` of every folder of `workers/`."""
     found, broken = [], {}
