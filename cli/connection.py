@@ -60,7 +60,7 @@ def local_url(*, migrated: bool = True) -> Iterator[str]:
 def _assert_dev_s_answers(dev: RunningDev) -> None:
     _assert_answers(
         dev.database_url,
-        f"`mauntic dev` (process {dev.pid}) works on it: end that, and start `mauntic dev` again",
+        f"start it, and `mauntic dev` (process {dev.pid}), which works on it, goes on by itself",
     )
 
 

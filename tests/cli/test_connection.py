@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,10 +46,15 @@ def test_status_and_check_look_at_that_one_too(beside_dev: Cli, db: Postgres) ->
 
 
 def test_a_database_that_died_under_dev_is_no_reason_for_another(alone: Cli) -> None:
+    """Nor to end dev, and with it the messages that its queues hold."""
     with announced("http://127.0.0.1:8787", NOWHERE):
         answer = alone("jobs", "list")
     assert answer.code == 1
-    assert "start `mauntic dev` again" in answer.err
+    said = " ".join(answer.err.split())
+    assert "The database at 127.0.0.1:1/d does not answer" in said
+    assert (
+        f"start it, and `mauntic dev` (process {os.getpid()}), which works on it, goes on" in said
+    )
     assert "DATABASE_URL" not in answer.err
 
 
