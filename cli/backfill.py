@@ -13,7 +13,7 @@ from cli.filling import Filling, Only, Plan, described, plan
 from cli.jobs import JobType
 from cli.moments import moment, schedule_of
 from cli.options import AsJson, DryRun, Remote
-from cli.output import Refusal, busy, console, errors, print_json, print_table, progress
+from cli.output import Refusal, busy, print_json, print_table, progress, remark, say
 from cli.systems import open_records, open_system
 from cli.workers import find_job
 from shared.jobs import Job
@@ -96,7 +96,7 @@ def _fill(filling: Filling, chosen: Plan, as_json: bool) -> None:
     }
     _tell(as_json, told | {"interrupted": interrupted})
     if interrupted:
-        errors.print(_goes_on(filling), highlight=False, soft_wrap=True)
+        remark(_goes_on(filling))
         raise typer.Exit(130)
     if told["dead"] or told["unanswered"]:
         raise typer.Exit(1)
@@ -124,7 +124,7 @@ def _until_done(filling: Filling, total: int) -> None:
                 moved_at = time.monotonic()
             elif time.monotonic() - moved_at > STALLED_AFTER_S:
                 moved_at = time.monotonic()
-                errors.print("no window has ended for a while: see `mauntic queues status`")
+                remark("no window has ended for a while: see `mauntic queues status`")
             time.sleep(POLL_S)
 
 
@@ -137,7 +137,7 @@ def _tell_plan(as_json: bool, job: Job, chosen: Plan) -> None:
         return
     print_table(f"{job.type}: would run", rows)
     sentence = f"{len(rows):,} windows; {len(chosen.busy):,} are being run; {_left(chosen.left)}"
-    console.print(sentence, highlight=False)
+    say(sentence)
 
 
 def _tell(as_json: bool, told: dict[str, Any]) -> None:
@@ -154,16 +154,16 @@ def _tell(as_json: bool, told: dict[str, Any]) -> None:
     _lines(f"changed {one['window']} {one['rows']:,} rows" for one in told["changed"])
     _lines(f"dead {one['window']} {one['error']}" for one in told["dead"])
     _lines(f"unanswered {window}" for window in told["unanswered"])
-    console.print(_left(told["left_alone"]), highlight=False)
+    say(_left(told["left_alone"]))
 
 
 def _lines(texts: Iterable[str]) -> None:
     """The first of them, and how many more there are."""
     lines = list(texts)
     for line in lines[:SHOWN_MAX]:
-        console.print(line, markup=False, highlight=False)
+        say(line)
     if len(lines) > SHOWN_MAX:
-        console.print(f"… and {len(lines) - SHOWN_MAX:,} more", highlight=False)
+        say(f"… and {len(lines) - SHOWN_MAX:,} more")
 
 
 def _left(counts: dict[str, int]) -> str:

@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from pg8000.exceptions import DatabaseError, InterfaceError
 
 from cli.dev_state import RunningDev, running_dev
-from cli.output import Refusal, errors
+from cli.output import Refusal, warn
 from local.database_url import (
     CONNECT_TIMEOUT_S,
     DatabaseUnavailable,
@@ -80,11 +80,10 @@ def _warn_of_another(url: str) -> None:
     other = DatabaseUrl.parse(dev.database_url).address if dev else None
     own = DatabaseUrl.parse(url).address
     if other and other != own:
-        errors.print(
-            f"[yellow]warning[/] the running `mauntic dev` works on the database at {other}, this"
-            f" command on {own}: unset DATABASE_URL to work where it does",
-            highlight=False, soft_wrap=True,
-        )  # fmt: skip
+        warn(
+            f"the running `mauntic dev` works on the database at {other}, this command on {own}:"
+            " unset DATABASE_URL to work where it does"
+        )
 
 
 @contextmanager

@@ -18,7 +18,7 @@ import typer
 from cli import findings, provision, shadow
 from cli.moments import schedule_of
 from cli.options import AsJson
-from cli.output import Refusal, console, print_json, print_table
+from cli.output import Refusal, console, print_json, print_table, say
 from cli.remote.api import account_and_token, open_vendor
 from cli.shadow import Days
 from cli.systems import open_records
@@ -131,7 +131,7 @@ def _compare(rows: Sequence[Any], as_json: bool) -> None:
         print_table("Differences", rows[:SHOWN_MAX], empty="none")
         if rows:
             agreed = f"the events say as ours do in {len(rows) - len(wrong):,}"
-            console.print(f"{len(rows):,} differences; {agreed}", highlight=False)
+            say(f"{len(rows):,} differences; {agreed}")
     if wrong:
         raise typer.Exit(1)
 
@@ -248,7 +248,7 @@ def _end(found: Sequence[findings.Finding], as_json: bool) -> None:
         for one in found:
             mark, style = _mark(one)
             console.print(f"{mark:<8} ", style=style, end="")
-            console.print(f"{one.subject}: {one.why}", markup=False, highlight=False)
+            say(f"{one.subject}: {one.why}")
     raise typer.Exit(0 if all(one.done or one.is_yours for one in found) else 1)
 
 

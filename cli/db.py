@@ -11,7 +11,7 @@ from cli.adopt import run
 from cli.adopt.steps import Scene, Step
 from cli.connection import local_url
 from cli.options import AsJson
-from cli.output import Refusal, console, print_json, print_table
+from cli.output import Refusal, print_json, print_table, say
 from local import migrations
 from local.postgres import open_database
 
@@ -33,7 +33,7 @@ def migrate(as_json: AsJson = False) -> None:
     if as_json:
         print_json({"applied": migrations.applied(said)})
     else:
-        console.print(said.strip() or "Nothing is pending.", markup=False, highlight=False)
+        say(said.strip() or "Nothing is pending.")
 
 
 @app.command()
@@ -51,7 +51,7 @@ def status(as_json: AsJson = False) -> None:
             known = migrations.states(url)
             print_json([{"migration": file, "applied": known[file]} for file in known])
         else:
-            console.print(migrations.status(url).strip(), markup=False, highlight=False)
+            say(migrations.status(url).strip())
 
 
 @app.command()
@@ -105,14 +105,14 @@ def _apply(scene: Scene, as_json: bool) -> None:
         if not as_json:
             rows = f" ({changed:,} rows)" if changed is not None else ""
             where = step.table or step.phase
-            console.print(f"  {where}: {step.what}{rows}", markup=False, highlight=False)
+            say(f"  {where}: {step.what}{rows}")
 
     run.apply(scene, tell)
     days = run.days_to_recompute(scene)
     if as_json:
         print_json({"steps": done, "days_to_recompute": days})
         return
-    console.print(f"{len(done)} steps taken." if done else "Nothing to do: it is adopted.")
+    say(f"{len(done)} steps taken." if done else "Nothing to do: it is adopted.")
     if done and days:
         print_table("Rollups that existed twice: backfill these days", days)
 

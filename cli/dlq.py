@@ -13,7 +13,7 @@ import typer
 from cli import records
 from cli.choosing import REASONS, chosen, refuse_unknown, which_letters
 from cli.options import AsJson, By, DryRun, Limit, Note, Remote, Yes, confirm, who
-from cli.output import Refusal, Rows, console, errors, print_json, print_table, progress
+from cli.output import Refusal, Rows, print_json, print_table, progress, remark, say
 from cli.records import DeadLetterFilter
 from cli.redrive import redrive_letters
 from cli.systems import open_records, open_system
@@ -190,9 +190,7 @@ def _ask(action: str, which: DeadLetterFilter, letters: list[Row], yes: bool) ->
         return
     groups = Counter((row["queue"], row["job_type"], row["reason"]) for row in letters)
     for (queue, kind, reason), count in groups.most_common():
-        errors.print(
-            f"{count:>7,}  {queue}  {kind or '-'}  {reason}", markup=False, highlight=False
-        )
+        remark(f"{count:>7,}  {queue}  {kind or '-'}  {reason}")
     confirm(f"{action} {len(letters):,} dead letters?", yes=yes)
 
 
@@ -216,8 +214,8 @@ def _tell(
     rows = [{name: letter[name] for name in CHOSEN} for letter in letters[:SHOWN_MAX]]
     print_table(title, rows, empty=_why_none(which))
     if len(letters) > SHOWN_MAX:
-        console.print(f"… and {len(letters) - SHOWN_MAX:,} more")
-    console.print(f"{done:,} {action}", highlight=False)
+        say(f"… and {len(letters) - SHOWN_MAX:,} more")
+    say(f"{done:,} {action}")
 
 
 def _why_none(which: DeadLetterFilter) -> str:

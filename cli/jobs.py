@@ -11,7 +11,7 @@ import typer
 from cli import records
 from cli.moments import schedule_of, window_of
 from cli.options import AsJson, By, Note, Remote, who
-from cli.output import cell, console, print_json, print_table
+from cli.output import cell, print_json, print_table, say
 from cli.systems import open_records, open_system
 from cli.waiting import end_of, starts_so_far
 from cli.workers import find_job, workers
@@ -186,7 +186,7 @@ def _tell_run(as_json: bool, job: Job, window: Window, row: Row) -> None:
         print_json({name: value for name, value in told.items() if name != "lease_until"})
     else:
         line = f"{job.type} {window} {row['status']}{_what_happened(row)}"
-        console.print(line, markup=False, highlight=False)
+        say(line)
     if row["status"] == "dead":
         raise typer.Exit(1)
 
@@ -216,7 +216,7 @@ def _set_paused(
         if paused or not changed
         else f": the tick of {cell(_next_tick(worker, now))} takes up what is due"
     )
-    console.print(f"{job.type} {word}{then}", highlight=False)
+    say(f"{job.type} {word}{then}")
 
 
 def _next_tick(worker: Worker, now: datetime) -> datetime:

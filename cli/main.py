@@ -14,7 +14,7 @@ with at_once():
     from typer.main import get_command, get_group
 
     from cli.encoding import let_streams_pass, refuse_unreadable
-    from cli.output import Refusal, errors
+    from cli.output import Refusal, remark
 
 
 class Entry(NamedTuple):
@@ -111,8 +111,7 @@ def main() -> None:
     except Exception as error:
         if not is_expected(error):
             raise
-        errors.print("[bold red]error[/]", end=" ")
-        errors.print(f"{error}{remedy(error)}", markup=False, highlight=False, soft_wrap=True)
+        remark(f"{error}{remedy(error)}", "error", "bold red")
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

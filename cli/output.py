@@ -31,6 +31,23 @@ class Refusal(Exception):
     """The command cannot do that; the text is one sentence with the cause and the remedy."""
 
 
+def say(sentence: str) -> None:
+    """The sentence on standard output as it stands: a text of others in it is no markup."""
+    console.print(sentence, markup=False, highlight=False)
+
+
+def remark(sentence: str, mark: str = "", style: str = "") -> None:
+    """The sentence on standard error, likewise, after a mark such as `warning` in that style."""
+    if mark:
+        errors.print(mark, style=style, end=" ", markup=False, highlight=False)
+    errors.print(sentence, markup=False, highlight=False, soft_wrap=True)
+
+
+def warn(sentence: str) -> None:
+    """The sentence as a warning."""
+    remark(sentence, "warning", "yellow")
+
+
 def print_json(value: Any) -> None:
     """The value as JSON on standard output; moments as ISO 8601."""
     sys.stdout.write(_json(value, indent=2) + "\n")
@@ -54,7 +71,9 @@ def print_table(title: str, rows: Rows, *, empty: str = "nothing") -> None:
     if not rows:
         console.print(f"{title}: {empty}", markup=False)
         return
-    table = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
+    table = Table(
+        title=escape(title), title_justify="left", header_style="bold", box=None, pad_edge=False
+    )
     least_width = -GAP
     for name in rows[0]:
         texts = [cell(row[name], name) for row in rows]
@@ -121,7 +140,7 @@ def plain(value: Any) -> Any:
 def progress() -> Progress:
     """A bar on the terminal, gone when its work is done; without a terminal, nothing at all."""
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),

@@ -14,7 +14,7 @@ import typer
 
 from cli.checks.topology import ORIGIN_CONNECTIONS
 from cli.options import AsJson
-from cli.output import Refusal, console, errors, print_json
+from cli.output import Refusal, print_json, remark, say
 from cli.remote.api import VendorApi, VendorRefused, open_vendor
 from cli.workers import workers
 from local.programs import search_path
@@ -207,7 +207,7 @@ def _secret_commands(
 def run_all(commands: Sequence[Command], run: Callable[[str], int] | None = None) -> None:
     """Run the commands one after the other; Refusal at the first that fails."""
     for command in commands:
-        errors.print(f"$ {command.line}", markup=False, highlight=False, soft_wrap=True)
+        remark(f"$ {command.line}")
         if '"$DATABASE_URL"' in command.line and not os.environ.get("DATABASE_URL"):
             raise Refusal("Set DATABASE_URL: Hyperdrive has to be led to the database.")
         if (run or shell)(command.line) != 0:
@@ -228,8 +228,8 @@ def _show(todo: Sequence[Command], hyperdrive: Mapping[str, Any] | None, as_json
         print_json({"missing": commands, "hyperdrive_id": hyperdrive and hyperdrive["id"]})
         return
     for command in todo:
-        console.print(f"# {command.why}\n{command.line}", markup=False, highlight=False)
+        say(f"# {command.why}\n{command.line}")
     if not todo:
-        console.print("Nothing is missing.")
+        say("Nothing is missing.")
     if hyperdrive:
-        console.print(f"The deployment takes HYPERDRIVE_ID={hyperdrive['id']}", highlight=False)
+        say(f"The deployment takes HYPERDRIVE_ID={hyperdrive['id']}")

@@ -23,6 +23,8 @@ from cli.output import (
     print_json_line,
     print_table,
     progress,
+    say,
+    warn,
 )
 from cli.systems import QueueState, open_records, open_system
 from cli.tailing import DEAD_LETTERS, answers_of
@@ -182,7 +184,7 @@ def _dead_letters_waiting(remote: bool) -> dict[str, int] | None:
         with open_records(remote=remote) as db:
             return records.dead_letter_counts(db)
     except (DatabaseError, DatabaseUnreachable, DatabaseUnavailable, Refusal) as error:
-        errors.print(f"[yellow]warning[/] no dead letters counted: {error}", soft_wrap=True)
+        warn(f"no dead letters counted: {error}")
         return None
 
 
@@ -210,4 +212,4 @@ def _tell(as_json: bool, value: dict[str, Any], sentence: str) -> None:
     if as_json:
         print_json(value)
     else:
-        console.print(sentence, highlight=False)
+        say(sentence)

@@ -11,7 +11,7 @@ import typer
 from cli.explained import Explanation, explain, find_contact, request_recompute
 from cli.moments import moment
 from cli.options import AsJson, Remote
-from cli.output import Refusal, busy, cell, console, print_json, print_table
+from cli.output import Refusal, busy, cell, print_json, print_table, say
 from cli.statements import SQL
 from cli.systems import open_records
 
@@ -100,26 +100,24 @@ def recompute(
     if as_json:
         print_json({"requested": count})
     else:
-        console.print(
+        say(
             f"{count:,} {'contact waits' if count == 1 else 'contacts wait'} for the next"
             " scoring.BatchRecompute."
-            " At once: `mauntic jobs run scoring.BatchRecompute`.",
-            highlight=False,
+            " At once: `mauntic jobs run scoring.BatchRecompute`."
         )
 
 
 def _print(one: Explanation) -> None:
     made = one.score
-    console.print(
+    say(
         f"Contact {one.contact_id} of organisation {one.organization_id}, {cell(one.t)}:"
         f" {made.total}, grade {made.grade}"
-        f" (fit {made.fit}, engagement {made.engagement}, intent {made.intent})",
-        highlight=False,
+        f" (fit {made.fit}, engagement {made.engagement}, intent {made.intent})"
     )
     print_table("factors", one.factors())
     print_table("live signals", one.signals(), empty="none")
-    console.print(_stored(one), highlight=False)
-    console.print(_week_ago(one), highlight=False)
+    say(_stored(one))
+    say(_week_ago(one))
 
 
 def _stored(one: Explanation) -> str:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import time
 
+from rich.markup import escape
+
 from cli import records
-from cli.output import Refusal, busy, errors
+from cli.output import Refusal, busy, remark
 from shared.jobs import Job
 from shared.ports import Database, Row
 from shared.windows import Window
@@ -35,10 +37,10 @@ def end_of(db: Database, job: Job, window: Window, token: int, timeout_s: int) -
             if row and row["fencing_token"] > token and row["status"] in ("succeeded", "dead"):
                 return row
             if shown:
-                shown.update(f"{window} {_so_far(row, token)}, {waited_s:.0f} s")
+                shown.update(escape(f"{window} {_so_far(row, token)}, {waited_s:.0f} s"))
             if waited_s > STALLED_AFTER_S and not is_told:
                 is_told = True
-                errors.print(STALLED, highlight=False, soft_wrap=True)
+                remark(STALLED)
             time.sleep(POLL_S)
     raise Refusal(f"{window} has not ended in {timeout_s} s: see `mauntic runs list`.")
 

@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 
 from cli.interruption import at_once
-from cli.output import Refusal, errors
+from cli.output import Refusal, warn
 from shared.jobs import Job, Worker
 
 FOLDER = Path(__file__).parent.parent / "workers"
@@ -42,7 +42,7 @@ def workers() -> tuple[Worker, ...]:
     """Every worker that can be imported; the others are named on standard error."""
     known = declared()
     for name, error in known.broken.items():
-        errors.print(f"[yellow]warning[/] workers/{name} is left out: {error}", soft_wrap=True)
+        warn(f"workers/{name} is left out: {error}")
     return known.workers
 
 

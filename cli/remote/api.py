@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from cli.output import Refusal, errors
+from cli.output import Refusal, remark
 
 BASE_URL = "https://api.cloudflare.com/client/v4"
 TIMEOUT_S = 30
@@ -143,7 +143,7 @@ class VendorApi:
             wait_s = _patience_s(answer, method)
             if wait_s is None or attempt == TRIES_MAX:
                 break
-            errors.print(f"the vendor's API answered {answer.status_code}: waiting {wait_s:g} s")
+            remark(f"the vendor's API answered {answer.status_code}: waiting {wait_s:g} s")
             self._sleep(wait_s)
         raise VendorRefused(self._sentence(answer), answer.status_code)
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 
 import pytest
 from rich.console import Console
 
-from cli import output
+from cli import output, workers
+from cli.workers import Declared
+from shared.adapters.postgres import Postgres
+from tests.cli.harness import HOURLY, Cli
 
 WORDS = "DatabaseError:42P01: relation does not exist"
 ROWS = [
@@ -60,3 +64,50 @@ def test_a_column_of_nothing_is_no_column_of_numbers(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(output, "console", Console(file=text, width=100))
     output.print_table("runs", [{"error text": None, "rows": None}])
     assert text.getvalue().splitlines()[2].startswith("-")
+
+
+MARKUP = "RuntimeError: [/foo] x [bold]y[/]"
+
+
+@pytest.fixture
+def with_a_broken_worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Its error looks like rich's markup."""
+    known = Declared(workers.declared().workers, {"broken": MARKUP})
+    monkeypatch.setattr(workers, "declared", lambda: known)
+    workers.workers.cache_clear()
+    yield
+    workers.workers.cache_clear()
+
+
+@pytest.mark.usefixtures("with_a_broken_worker")
+def test_a_text_of_others_is_no_markup(cli: Cli, db: Postgres) -> None:
+    db.execute(
+        "insert into ops.schedules (job_type, paused, note, changed_at)"
+        " values (:type, true, :note, now())",
+        type=HOURLY, note=MARKUP,
+    )  # fmt: skip
+    answer = cli("jobs", "list")
+    assert answer.code == 0
+    assert f"warning workers/broken is left out: {MARKUP}" in answer.err
+    assert MARKUP in answer.out
+
+
+def test_nor_is_it_in_a_title_or_a_progress_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = io.StringIO()
+    terminal = Console(file=text, force_terminal=True, width=100)
+    monkeypatch.setattr(output, "console", terminal)
+    monkeypatch.setattr(output, "errors", terminal)
+    output.print_table(MARKUP, ROWS)
+    assert MARKUP in text.getvalue()
+    with output.progress() as bar:
+        bar.add_task(MARKUP, total=2)
+    assert text.getvalue().count("[/foo]") > 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("[/foo]",), ("jobs", "[/foo]"), ("backfill", HOURLY, "--from", "[/foo]", "--to", "1")],
+)
+def test_wrong_usage_is_told_as_it_was_typed(cli: Cli, words: tuple[str, ...]) -> None:
+    answer = cli(*words)
+    assert (answer.code, "[/foo]" in answer.err) == (2, True)
