@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import getpass
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
-from cli.output import Refusal
+from cli.output import Refusal, remark
 from cli.records import BIGINT_MAX
 
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on standard output.")]
@@ -22,16 +22,24 @@ Note = Annotated[str | None, typer.Option(help="Why, for the audit.")]
 
 
 def confirm(question: str, *, yes: bool) -> None:
-    """Ask on standard error; a no, or nobody to ask, ends the command with 1."""
+    """Ask on standard error; a no, or nobody to ask, ends the command with 1, Ctrl-C with 130."""
     if yes:
         return
     try:
         agreed = typer.confirm(question, err=True)
-    except typer.Abort:
+    except typer.Abort as abort:
         typer.echo(err=True)  # ends the line of the question
+        if isinstance(abort.__context__, KeyboardInterrupt):
+            interrupted("nothing was done")
         raise Refusal("Nobody answered: say --yes to go on without asking.") from None
     if not agreed:
         raise Refusal("Nothing was done.")
+
+
+def interrupted(account: str) -> NoReturn:
+    """The end of a command by Ctrl-C: what was done, and what goes on."""
+    remark(f"interrupted: {account}")
+    raise typer.Exit(130)
 
 
 def who(by: str) -> str:

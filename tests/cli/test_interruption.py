@@ -1,7 +1,8 @@
-"""Ctrl-C in the first second, while modules are imported: the process ends, and says nothing."""
+"""Ctrl-C: while modules are imported the process ends in silence, later it says what was done."""
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
@@ -9,6 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
+
+from cli.options import confirm
+from cli.output import Refusal
 
 ROOT = Path(__file__).parent.parent.parent
 # Ctrl-C as the module is looked for. What builds the classes of a message makes another error of
@@ -51,3 +56,23 @@ def test_who_ignores_the_signal_is_left_alone(database: str) -> None:
     done = ended(database, "scoring.worker", "signal.SIG_IGN")
     assert (done.returncode, done.stderr) == (0, "")
     assert "scoring.SignalDecay" in done.stdout
+
+
+class Interrupted:
+    """A terminal on which Ctrl-C is typed in place of an answer."""
+
+    def readline(self) -> str:
+        raise KeyboardInterrupt
+
+
+def test_ctrl_c_at_a_question_is_no_missing_answer(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", Interrupted())
+    with pytest.raises(typer.Exit) as ended:
+        confirm("redrive 7 dead letters?", yes=False)
+    assert ended.value.exit_code == 130
+    assert capsys.readouterr().err.endswith("\ninterrupted: nothing was done\n")
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    with pytest.raises(Refusal, match="Nobody answered: say --yes"):
+        confirm("redrive 7 dead letters?", yes=False)
