@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import typer
@@ -12,11 +12,12 @@ import typer
 from cli.filling import Filling, Only, Plan, described, plan
 from cli.jobs import JobType
 from cli.moments import moment, schedule_of
-from cli.options import AsJson, DryRun, Remote
+from cli.options import AsJson, DryRun, Remote, interrupted
 from cli.output import Refusal, busy, print_json, print_table, progress, remark, say
-from cli.systems import open_records, open_system
+from cli.systems import SystemEnded, open_records, open_system
 from cli.workers import find_job
 from shared.jobs import Job
+from shared.ledger import LEASE
 from shared.windows import Schedule, Window
 
 POLL_S = 0.1
@@ -81,11 +82,11 @@ def _windows(schedule: Schedule, bounds: Bounds, now: datetime) -> list[Window]:
 def _fill(filling: Filling, chosen: Plan, as_json: bool) -> None:
     filling.begin(chosen)
     began = time.monotonic()
-    interrupted = False
+    cut_short: BaseException | None = None
     try:
         _until_done(filling, len(chosen.todo) + len(chosen.busy))
-    except KeyboardInterrupt:
-        interrupted = True
+    except BaseException as error:  # whatever it was: what became of the windows is told first
+        cut_short = error
     told = {
         "type": filling.job.type,
         "windows": len(chosen.todo) + len(chosen.busy),
@@ -94,10 +95,12 @@ def _fill(filling: Filling, chosen: Plan, as_json: bool) -> None:
         "left_alone": dict(chosen.left),
         "seconds": round(time.monotonic() - began, 1),
     }
-    _tell(as_json, told | {"interrupted": interrupted})
-    if interrupted:
-        remark(_goes_on(filling))
-        raise typer.Exit(130)
+    _tell(as_json, told | {"interrupted": cut_short is not None})
+    if isinstance(cut_short, KeyboardInterrupt):
+        interrupted(f"what is in flight ends by itself; {_goes_on(filling)}")
+    if cut_short:
+        remark(f"cut short: {_in_flight(filling, cut_short)}{_goes_on(filling)}")
+        raise cut_short
     if told["dead"] or told["unanswered"]:
         raise typer.Exit(1)
 
@@ -108,7 +111,15 @@ def _goes_on(filling: Filling) -> str:
     again = "the same command"
     if filling.only == "all" and oldest:
         again = f"the same command with --from {oldest.start:%Y-%m-%dT%H:%MZ}"
-    return f"interrupted: what is in flight ends by itself; {again} goes on"
+    return f"{again} goes on"
+
+
+def _in_flight(filling: Filling, error: BaseException) -> str:
+    """What becomes of the windows whose messages a local system took with it."""
+    if not filling.in_flight or not isinstance(error, SystemEnded):
+        return ""
+    minutes = LEASE // timedelta(minutes=1)
+    return f"what is in flight is sent anew by the first tick after {minutes} minutes; "
 
 
 def _until_done(filling: Filling, total: int) -> None:

@@ -12,12 +12,13 @@ import typer
 
 from cli import records
 from cli.choosing import REASONS, chosen, refuse_unknown, which_letters
-from cli.options import AsJson, By, DryRun, Limit, Note, Remote, Yes, confirm, who
+from cli.dev_state import running_dev
+from cli.options import AsJson, By, DryRun, Limit, Note, Remote, Yes, confirm, interrupted, who
 from cli.output import Refusal, Rows, print_json, print_table, progress, remark, say
 from cli.records import DeadLetterFilter
 from cli.redrive import redrive_letters
-from cli.systems import open_records, open_system
-from shared.ports import Row
+from cli.systems import SystemEnded, open_records, open_system
+from shared.ports import Database, Row
 
 app = typer.Typer(no_args_is_help=True, help="See dead letters, send them back, or discard them.")
 
@@ -136,14 +137,62 @@ def redrive(
         if dry_run or not letters:
             return _tell(as_json, _would(dry_run, "redriven"), which, letters, "redriven", 0)
         _ask("redrive", which, letters, yes)
-        with open_system(remote=remote) as system, progress() as bar:
-            task = bar.add_task("redriving", total=len(letters))
-            done = redrive_letters(
-                db, system, letters, rate=rate, by=who(by), note=note, sleep=time.sleep,
-                advance=lambda count: bar.advance(task, count),
-            )  # fmt: skip
+        done = _send_back(db, letters, rate, who(by), note, as_json, remote)
     passed_over = len(letters) - done
     _tell(as_json, "redriven", which, letters, "redriven", done, passed_over)
+
+
+def _send_back(
+    db: Database,
+    letters: list[Row],
+    rate: float,
+    by: str,
+    note: str | None,
+    as_json: bool,
+    remote: bool,
+) -> int:
+    """How many were sent; whatever cuts it short, what was done so far is told first."""
+    sent: list[int] = []
+    try:
+        with open_system(remote=remote) as system, progress() as bar:
+            task = bar.add_task("redriving", total=len(letters))
+            for ids in redrive_letters(
+                db, system, letters, rate=rate, by=by, note=note, sleep=time.sleep,
+                advance=lambda count: bar.advance(task, count),
+            ):  # fmt: skip
+                sent += ids
+    except BaseException as error:
+        is_interrupted = isinstance(error, KeyboardInterrupt)
+        if sent or is_interrupted:
+            _tell_cut_short(as_json, letters, sent)
+        if is_interrupted:
+            interrupted("the same command goes on")
+        has_ended = isinstance(error, SystemEnded) or not (remote or running_dev())
+        if has_ended and sent:
+            remark(_perhaps_gone(sent))
+        raise
+    return len(sent)
+
+
+def _tell_cut_short(as_json: bool, letters: list[Row], sent: list[int]) -> None:
+    left = len(letters) - len(sent)
+    if as_json:
+        numbers = [letter["id"] for letter in letters]
+        print_json({"chosen": numbers, "redriven": len(sent), "left": left})
+    else:
+        say(f"{len(sent):,} redriven, {left:,} left")
+
+
+def _perhaps_gone(sent: list[int]) -> str:
+    """The newest of them: what was sent earlier is likelier to have been done."""
+    more = f"… {len(sent) - SHOWN_MAX:,} more and " if len(sent) > SHOWN_MAX else ""
+    numbers = ", ".join(map(str, sent[-SHOWN_MAX:]))
+    again = f"`mauntic dlq show {sent[-1]} --json | jq -c .body | mauntic enqueue QUEUE -`"
+    return (
+        f"With `mauntic dev` the messages that its queues held are gone. Of those that were sent"
+        f" ({more}{numbers}) the newest may be among them, though their letters are redriven: when"
+        f" it runs again, {again} sends one anew, and the same command goes on with the others."
+    )
 
 
 @app.command()

@@ -34,9 +34,9 @@ def redrive_letters(
     note: str | None,
     sleep: Callable[[float], None],
     advance: Advance,
-) -> int:
-    """How many were sent, at most `rate` a second; the others were no longer dead."""
-    sent = 0
+) -> Iterator[list[int]]:
+    """Send at most `rate` a second. Yields a portion's letters once they are sent and marked; those
+    that it lacks were no longer dead."""
     began = monotonic()
     begun = 0
     for queue, ids in portions(letters, max(1, min(BATCH_MESSAGES_MAX, int(rate)))):
@@ -45,9 +45,8 @@ def redrive_letters(
         with db.transaction():
             claimed = records.claim_dead_letters(db, ids, by=by, note=note, now=datetime.now(UTC))
             system.send(queue, [body_again(row) for row in claimed])
-        sent += len(claimed)
+        yield [row["id"] for row in claimed]
         advance(len(ids))
-    return sent
 
 
 def portions(letters: Sequence[Row], size: int) -> Iterator[tuple[str, list[int]]]:

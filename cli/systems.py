@@ -16,6 +16,8 @@ if TYPE_CHECKING:  # both are slow to import
     from local.runtime import Control
     from shared.adapters.postgres import Postgres
 
+HEALTH_TIMEOUT_S = 2
+
 Advance = Callable[[int], None]
 
 
@@ -50,6 +52,10 @@ class Load:
     p95_ms: float | None
 
 
+class SystemEnded(Refusal):
+    """The local system has ended, and what its queues held is gone with it."""
+
+
 class System(Protocol):
     """What the commands need of a system beside its database."""
 
@@ -77,7 +83,31 @@ class LocalSystem:
     def send(
         self, queue: str, bodies: Sequence[Any], delay_s: int = 0, advance: Advance = ignored
     ) -> None:
-        send_in_parts(bodies, lambda part: self._control.send(queue, part, delay_s), advance)
+        send_in_parts(bodies, lambda part: self._send(queue, part, delay_s), advance)
+
+    def _send(self, queue: str, bodies: list[Any], delay_s: int) -> None:
+        from local.runtime import RuntimeFailed
+
+        try:
+            self._control.send(queue, bodies, delay_s)
+        except RuntimeFailed as error:
+            if self._is_up and "disposed" not in str(error):
+                raise
+            raise SystemEnded(
+                f"The local system at {self._control.url} has ended, and what its queues held is"
+                " gone: start `mauntic dev` again."
+            ) from error
+
+    @property
+    def _is_up(self) -> bool:
+        """It answers a little longer than its queues take anything: they are disposed then."""
+        from local.runtime import RuntimeFailed
+
+        try:
+            self._control.ask("GET", "/health", timeout_s=HEALTH_TIMEOUT_S)
+        except RuntimeFailed:
+            return False
+        return True
 
     def queue_states(self, names: Sequence[str]) -> list[QueueState]:
         known = self._control.queues()
@@ -102,9 +132,8 @@ def send_in_parts(
             send(part)
         except Exception as error:
             if sent:
-                raise Refusal(
-                    f"{sent} of {len(bodies)} messages were sent, then: {error}"
-                ) from error
+                kind = SystemEnded if isinstance(error, SystemEnded) else Refusal
+                raise kind(f"{sent} of {len(bodies)} messages were sent, then: {error}") from error
             raise
         sent += len(part)
         advance(len(part))

@@ -11,6 +11,7 @@ import time
 from rich.markup import escape
 
 from cli import records
+from cli.options import interrupted
 from cli.output import Refusal, busy, remark
 from shared.jobs import Job
 from shared.ports import Database, Row
@@ -28,7 +29,15 @@ def starts_so_far(db: Database, job: Job, window: Window) -> int:
 
 
 def end_of(db: Database, job: Job, window: Window, token: int, timeout_s: int) -> Row:
-    """The window's row once a start after `token` has ended."""
+    """The window's row once a start after `token` has ended. Ctrl-C ends the waiting alone."""
+    try:
+        return _end_of(db, job, window, token, timeout_s)
+    except KeyboardInterrupt:
+        see = f"`mauntic runs show {job.type} {window.start:%Y-%m-%dT%H:%MZ}`"
+        interrupted(f"its message stays queued, and {window} is run by itself: see {see}")
+
+
+def _end_of(db: Database, job: Job, window: Window, token: int, timeout_s: int) -> Row:
     began = time.monotonic()
     is_told = False
     with busy("waiting") as shown:

@@ -6,6 +6,7 @@ import json
 import re
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,6 +24,7 @@ from cli.remote.api import VendorRefused
 from cli.systems import Advance, QueueState, ignored
 from local.database_url import connect
 from shared.adapters.postgres import Postgres
+from shared.ports import Row
 from tests.cli.harness import HOURLY, QUEUE, Cli, Consumer
 from tests.cli.vendor import Vendor, failure
 
@@ -301,6 +303,20 @@ class Outbox:
         return []
 
 
+def redriven(
+    db: Postgres,
+    outbox: Outbox,
+    letters: list[Row],
+    rate: float,
+    sleep: Callable[[float], None] = lambda seconds: None,
+) -> list[list[int]]:
+    """The letters that were sent, by portion."""
+    found = redrive_letters(
+        db, outbox, letters, rate=rate, by="x", note=None, sleep=sleep, advance=ignored
+    )
+    return list(found)
+
+
 @settings(
     max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -322,10 +338,7 @@ def test_however_often_it_breaks_every_letter_is_sent_and_marked(
         letters = records.dead_letters(db, DeadLetterFilter())
         already = len(outbox.sent)
         with suppress(VendorRefused):
-            redrive_letters(
-                db, outbox, letters, rate=rate, by="x", note=None,
-                sleep=lambda seconds: None, advance=ignored,
-            )  # fmt: skip
+            redriven(db, outbox, letters, rate)
         assert not marked & set(outbox.sent[already:])
         marked = {n for n, status in states(db).items() if status == "redriven"}
         assert marked <= set(outbox.sent)
@@ -352,10 +365,7 @@ def test_two_operators_at_once_send_each_letter_once(db: Postgres, database: str
 
     def work(outbox: Outbox) -> None:
         own = Postgres(lambda: connect(database))
-        redrive_letters(
-            own, outbox, letters, rate=7, by="x", note=None,
-            sleep=lambda seconds: None, advance=ignored,
-        )  # fmt: skip
+        redriven(own, outbox, letters, 7)
         own.close()
 
     threads = [threading.Thread(target=work, args=(outbox,)) for outbox in outboxes]
@@ -373,10 +383,7 @@ def test_the_rate_is_held(db: Postgres) -> None:
     for n in range(10):
         bury(db, n)
     naps: list[float] = []
-    redrive_letters(
-        db, Outbox(), records.dead_letters(db, DeadLetterFilter()), rate=2, by="x", note=None,
-        sleep=naps.append, advance=ignored,
-    )  # fmt: skip
+    redriven(db, Outbox(), records.dead_letters(db, DeadLetterFilter()), 2, naps.append)
     # Nobody really sleeps, so each portion of two is due a second after the one before.
     assert [round(nap) for nap in naps] == [0, 1, 2, 3, 4]
 
