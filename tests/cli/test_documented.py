@@ -13,7 +13,10 @@ import pytest
 
 from cli.choosing import REASONS
 from cli.main import COMMANDS, load
+from shared.adapters.postgres import Postgres
 from shared.events import EVENTS
+from tests.cli.harness import Cli
+from tests.cli.test_dlq import bury
 
 ROOT = Path(__file__).parent.parent.parent
 PAGES = [
@@ -152,3 +155,15 @@ def test_commands_are_found_in_prose_blocks_and_help() -> None:
         ("x …", False),
     ]
     assert list(examples('"""Do.\n\n      mauntic dev --env x\n"""')) == [("dev --env x", True)]
+
+
+def test_the_sample_of_a_dead_letter_has_every_row(cli: Cli, db: Postgres) -> None:
+    runbook = (ROOT / "docs/operations.md").read_text()
+    sample = runbook.partition("$ mauntic dlq show 1\n")[2].partition("\n```")[0]
+    shown = cli("dlq", "show", bury(db, 1)).out
+    assert rows_of(sample) == rows_of(shown)
+
+
+def rows_of(table: str) -> list[str]:
+    """The first words of the lines below title and heading."""
+    return [line.split()[0] for line in table.strip().splitlines()[2:]]
