@@ -27,7 +27,8 @@ left join lateral (
 ) as success on true
 
 -- name: set_paused
--- Pause or resume a schedule, with who and why. Saying the same again changes nothing.
+-- Pause or resume a schedule, with who and why. Saying the same again changes nothing; a note that
+-- is given later takes the place of the one that is known.
 insert into ops.schedules as known (job_type, paused, note, changed_by, changed_at)
 values (:job_type, :paused, :note, :by, :now)
 on conflict (job_type) do update set
@@ -35,7 +36,7 @@ on conflict (job_type) do update set
     note = excluded.note,
     changed_by = excluded.changed_by,
     changed_at = excluded.changed_at
-where (known.paused, known.note) is distinct from (excluded.paused, excluded.note)
+where known.paused <> excluded.paused or excluded.note <> coalesce(known.note, '')
 returning known.job_type
 
 -- name: select_runs

@@ -91,6 +91,7 @@ def test_pausing_says_who_and_why_and_twice_is_once(cli: Cli, db: Postgres) -> N
     call = ("jobs", "pause", HOURLY, "--note", "moving house", "--by", "ada", "--json")
     assert cli(*call).json == {"type": HOURLY, "paused": True, "changed": True}
     assert cli(*call).json["changed"] is False
+    assert cli("jobs", "pause", HOURLY, "--by", "bob").out == f"{HOURLY} paused already\n"
     row = hourly(cli)
     assert (row["state"], row["note"], row["changed_by"]) == ("paused", "moving house", "ada")
     assert "ada: moving house" in cli("jobs", "list").out
