@@ -7,7 +7,7 @@ from typing import get_args
 
 from cli import records
 from cli.moments import span
-from cli.output import Refusal
+from cli.output import Refusal, remark
 from cli.records import DeadLetterFilter
 from cli.workers import instead, queue_names, workers
 from shared.outcome import Reason
@@ -70,4 +70,17 @@ def chosen(db: Database, which: DeadLetterFilter, everything: bool) -> list[Row]
         absent = set(which.ids) - {letter["id"] for letter in known}
         if absent:
             raise Refusal(f"There is no dead letter {', '.join(map(str, sorted(absent)))}.")
+        _tell_left_out(known, {letter["id"] for letter in letters})
     return letters
+
+
+def _tell_left_out(known: list[Row], taken: set[int]) -> None:
+    """Which of the letters that were named are not taken, by reason."""
+    reasons: dict[str, list[str]] = {}
+    for letter in sorted(known, key=lambda row: int(row["id"])):
+        if letter["id"] not in taken:
+            is_dead = letter["status"] == "dead"
+            why = "does not match the filters" if is_dead else f"{letter['status']} already"
+            reasons.setdefault(why, []).append(str(letter["id"]))
+    for why, numbers in reasons.items():
+        remark(f"left out: {', '.join(numbers)} ({why})")

@@ -166,6 +166,19 @@ def test_why_nothing_was_chosen_is_said(cli: Cli, letters: dict[str, int]) -> No
     assert "redriven: no dead letter matches\n" in cli("redrive", "--reason", "invalid").out
 
 
+def test_which_of_those_that_were_named_are_left_out_is_said(
+    cli: Cli, vendor: Vendor, letters: dict[str, int]
+) -> None:
+    plain, old, gone = letters["plain"], letters["old"], letters["gone"]
+    assert cli("redrive", plain, "--remote").err == ""
+    answer = cli("redrive", plain, old, gone, "--remote", "--json")
+    assert (answer.json["redriven"], answer.json["chosen"]) == (1, [old])
+    assert f"left out: {plain} (redriven already)\n" in answer.err
+    assert f"left out: {gone} (discarded already)\n" in answer.err
+    other = cli("redrive", letters["other"], letters["unknown"], "--queue", QUEUE, "--dry-run")
+    assert other.err == f"left out: {letters['other']} (does not match the filters)\n"
+
+
 def test_a_dry_run_passes_nothing_over(cli: Cli, letters: dict[str, int]) -> None:
     answer = cli("redrive", letters["plain"], "--dry-run", "--json")
     assert answer.json == {"chosen": [letters["plain"]], "redriven": 0, "passed_over": 0}
