@@ -197,7 +197,6 @@ def _perhaps_gone(sent: list[int]) -> str:
 
 @app.command()
 def discard(
-    note: Annotated[str, typer.Option(help="Why nobody needs them any more.")],
     ids: Ids = None,
     queue: Queue = None,
     kind: Type = None,
@@ -205,6 +204,7 @@ def discard(
     older: Older = None,
     newer: Newer = None,
     everything: All = False,
+    note: Annotated[str, typer.Option(help="Why nobody needs them any more.")] = "",
     by: By = "",
     dry_run: DryRun = False,
     yes: Yes = False,
@@ -219,6 +219,8 @@ def discard(
 
       mauntic dlq discard --reason unknown_type --older 30d --note "retired types"
     """
+    if not (note or dry_run):
+        raise typer.BadParameter("--note is missing: it says why nobody needs them any more.")
     which = which_letters(ids, queue, kind, reason, older, newer)
     with open_records(remote=remote) as db:
         letters = chosen(db, which, everything)

@@ -140,7 +140,7 @@ def test_the_sections_that_the_runbook_points_to_are_there() -> None:
         ("jobs run", True),
         ("dlq list --status lost", True),
         ("backfill analytics.aggregate-hourly --from 2026-03-01", True),
-        ("dlq discard 2 --yes", True),
+        ("dlq discard two --note why", True),
     ],
 )
 def test_what_cannot_be_typed_is_found(words: str, whole: bool) -> None:
