@@ -119,6 +119,14 @@ def request_recompute(
     )
 
 
+def count_contacts(
+    db: Database, organization_id: UUID | None = None, contact_id: UUID | None = None
+) -> int:
+    """How many contacts `request_recompute` would ask for."""
+    [row] = db.rows(SQL["count_contacts"], organization_id=organization_id, contact_id=contact_id)
+    return int(row["count"])
+
+
 def _events(db: Database, key: dict[str, UUID], t: datetime) -> list[Event]:
     rows = db.rows(SQL["engagement_events"], **key, start=t - ENGAGEMENT_SPAN, t=t)
     return [Event(row["event_type"], row["occurred_at"]) for row in rows]

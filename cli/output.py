@@ -132,6 +132,15 @@ def cell(value: Any, name: str = "") -> str:
     return str(value)
 
 
+def count_of(count: int, noun: str) -> str:
+    """The number with its noun.
+
+    >>> count_of(1, "window"), count_of(2_000, "window")
+    ('1 window', '2,000 windows')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def plain(value: Any) -> Any:
     """What JSON has no word for, as text."""
     return value.isoformat() if isinstance(value, datetime | date) else str(value)

@@ -8,10 +8,10 @@ from uuid import UUID
 
 import typer
 
-from cli.explained import Explanation, explain, find_contact, request_recompute
+from cli.explained import Explanation, count_contacts, explain, find_contact, request_recompute
 from cli.moments import moment
-from cli.options import AsJson, Remote
-from cli.output import Refusal, busy, cell, print_json, print_table, say
+from cli.options import AsJson, DryRun, Remote, Yes, confirm
+from cli.output import Refusal, busy, cell, count_of, print_json, print_table, say
 from cli.statements import SQL
 from cli.systems import open_records
 
@@ -79,6 +79,8 @@ def recompute(
         str | None, typer.Option("--contact", help="This contact, by id or e-mail address.")
     ] = None,
     everybody: Annotated[bool, typer.Option("--all", help="All contacts there are.")] = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
     as_json: AsJson = False,
     remote: Remote = False,
 ) -> None:
@@ -88,17 +90,30 @@ def recompute(
 
       mauntic scores recompute --contact jane@example.com
 
-      mauntic scores recompute --all && mauntic jobs run scoring.BatchRecompute
+      mauntic scores recompute --all --dry-run
+
+      mauntic scores recompute --all --yes && mauntic jobs run scoring.BatchRecompute
     """
     if (organization is not None) + (contact is not None) + everybody != 1:
         raise Refusal("Say whose scores: one of --organization, --contact and --all.")
-    with open_records(remote=remote) as db, busy("asking for it"):
+    with open_records(remote=remote) as db:
         contact_id = find_contact(db, contact)["contact_id"] if contact else None
-        count = request_recompute(db, organization, contact_id)
-    if organization and not count:
-        raise Refusal(f"No contact belongs to an organisation {organization}.")
+        count = count_contacts(db, organization, contact_id)
+        if organization and not count:
+            raise Refusal(f"No contact belongs to an organisation {organization}.")
+        if not dry_run:
+            if everybody:
+                confirm(f"recompute the scores of all {count_of(count, 'contact')}?", yes=yes)
+            with busy("asking for it"):
+                count = request_recompute(db, organization, contact_id)
+    _tell_requested(as_json, count, dry_run)
+
+
+def _tell_requested(as_json: bool, count: int, dry_run: bool) -> None:
     if as_json:
-        print_json({"requested": count})
+        print_json({"would_request" if dry_run else "requested": count})
+    elif dry_run:
+        say(f"{count_of(count, 'contact')} would wait for the next scoring.BatchRecompute.")
     else:
         say(
             f"{count:,} {'contact waits' if count == 1 else 'contacts wait'} for the next"

@@ -51,6 +51,13 @@ where organization_id = :organization_id and contact_id = :contact_id and date <
 order by date desc
 limit 1
 
+-- name: count_contacts
+-- How many contacts the next statement asks for.
+select count(*) as count
+from crm.contacts
+where (cast(:organization_id as uuid) is null or organization_id = :organization_id)
+    and (cast(:contact_id as uuid) is null or id = :contact_id)
+
 -- name: request_recompute
 -- Ask for the contacts of an organisation, for one contact, or (both null) for all.
 insert into scoring.recompute_backlog as entry (organization_id, contact_id, reason)

@@ -214,12 +214,26 @@ def test_those_who_are_asked_for_are_scored_anew(
         "update scoring.lead_scores set total_score = 1, scored_at = scored_at - interval '1 h'"
     )
     assert backlog(db) == set()
-    answer = cli("scores", "recompute", *whose, "--json")
+    planned = cli("scores", "recompute", *whose, "--dry-run", "--json")
+    assert (planned.code, planned.json) == (0, {"would_request": len(expected)})
+    assert backlog(db) == set()
+    answer = cli("scores", "recompute", *whose, "--yes", "--json")
     assert (answer.code, answer.json) == (0, {"requested": len(expected)})
     assert backlog(db) == expected
     stage.batch(NOON)
     mended = {key for key, (total, *_) in stage.numbers().items() if total != 1}
     assert mended == expected
+
+
+def test_everybody_is_asked_for_only_after_a_question(cli: Cli, stage: Stage, db: Postgres) -> None:
+    for typed in ("", "n\n"):
+        answer = cli("scores", "recompute", "--all", stdin=typed)
+        assert (answer.code, backlog(db)) == (1, set())
+        assert "recompute the scores of all 1 contact?" in answer.err
+    said = cli("scores", "recompute", "--all", "--dry-run").out
+    assert said == "1 contact would wait for the next scoring.BatchRecompute.\n"
+    assert cli("scores", "recompute", "--all", stdin="y\n").code == 0
+    assert backlog(db) == {JANE}
 
 
 def test_asking_twice_is_harmless_and_moves_the_version(
