@@ -11,9 +11,10 @@ from cli.output import Refusal
 
 
 def let_streams_pass() -> None:
-    """Let no byte of the input and no character of the output end a command. Input is UTF-8."""
+    """Let no byte of the input and no character of the output end a command. Input is UTF-8,
+    with or without a byte order mark, which some editors put first."""
     if isinstance(sys.stdin, TextIOWrapper):
-        sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")
+        sys.stdin.reconfigure(encoding="utf-8-sig", errors="surrogateescape")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

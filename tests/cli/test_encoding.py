@@ -51,6 +51,15 @@ def test_a_line_that_is_no_utf_8_is_named(database: str) -> None:
     assert (done.returncode, done.stderr) == (1, b"error nothing was sent:\nline 2: no UTF-8\n")
 
 
+def test_a_byte_order_mark_is_passed_over(database: str) -> None:
+    """The lines are read: it is the second one that is wrong."""
+    lines = b"\xef\xbb\xbf" + json.dumps({"type": HOURLY}).encode() + b"\n[]\n"
+    done = mauntic(database, "enqueue", QUEUE, "-", stdin=lines)
+    assert done.returncode == 1
+    assert b"line 1" not in done.stderr
+    assert b"line 2: the body is no JSON object" in done.stderr
+
+
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
 def test_what_the_terminal_has_no_letter_for_is_written_as_its_code(
     database: str, db: Postgres, encoding: str
