@@ -13,7 +13,7 @@ from cli.filling import Filling, Only, Plan, described, plan
 from cli.jobs import JobType
 from cli.moments import moment, schedule_of
 from cli.options import AsJson, DryRun, Remote, interrupted
-from cli.output import Refusal, busy, print_json, print_table, progress, remark, say
+from cli.output import Refusal, busy, count_of, print_json, print_table, progress, remark, say
 from cli.systems import SystemEnded, open_records, open_system
 from cli.workers import find_job
 from shared.jobs import Job
@@ -147,8 +147,8 @@ def _tell_plan(as_json: bool, job: Job, chosen: Plan) -> None:
         print_json(told)
         return
     print_table(f"{job.type}: would run", rows)
-    sentence = f"{len(rows):,} windows; {len(chosen.busy):,} are being run; {_left(chosen.left)}"
-    say(sentence)
+    busy_ones = f"{len(chosen.busy):,} {'is' if len(chosen.busy) == 1 else 'are'} being run"
+    say(f"{count_of(len(rows), 'window')}; {busy_ones}; {_left(chosen.left)}")
 
 
 def _tell(as_json: bool, told: dict[str, Any]) -> None:
@@ -162,7 +162,7 @@ def _tell(as_json: bool, told: dict[str, Any]) -> None:
         if name not in hidden
     }
     print_table("backfill", [counted])
-    _lines(f"changed {one['window']} {one['rows']:,} rows" for one in told["changed"])
+    _lines(f"changed {one['window']} {count_of(one['rows'], 'row')}" for one in told["changed"])
     _lines(f"dead {one['window']} {one['error']}" for one in told["dead"])
     _lines(f"unanswered {window}" for window in told["unanswered"])
     say(_left(told["left_alone"]))

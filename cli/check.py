@@ -14,7 +14,7 @@ from cli.checks import Problem, declarations, pages, rollups, schema, topology
 from cli.connection import local_url
 from cli.moments import moment
 from cli.options import AsJson
-from cli.output import Refusal, console, print_json, print_table, progress
+from cli.output import Refusal, console, count_of, print_json, print_table, progress
 from cli.workers import declared
 from local.database_url import DatabaseUnavailable, connect
 from local.migrations import MigrationFailed
@@ -108,8 +108,9 @@ def _rollup_problems(rows: list[Row]) -> list[Problem]:
     if not rows:
         return []
     days = len({row["date"] for row in rows})
-    what = f"{len(rows):,} rollups of {days:,} days differ from their events"
-    sentence = f"{what}: {rollups.remedy(rows)}"
+    what = f"{count_of(len(rows), 'rollup')} of {count_of(days, 'day')}"
+    verb, whose = ("differs", "its") if len(rows) == 1 else ("differ", "their")
+    sentence = f"{what} {verb} from {whose} events: {rollups.remedy(rows)}"
     return [Problem("rollups", "analytics.event_aggregates", sentence)]
 
 

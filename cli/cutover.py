@@ -18,7 +18,7 @@ import typer
 from cli import findings, provision, shadow
 from cli.moments import schedule_of
 from cli.options import AsJson
-from cli.output import Refusal, console, print_json, print_table, say
+from cli.output import Refusal, console, count_of, print_json, print_table, say
 from cli.remote.api import account_and_token, open_vendor
 from cli.shadow import Days
 from cli.systems import open_records
@@ -116,7 +116,8 @@ def _unrun(db: Database, days: Days) -> Iterator[findings.Finding]:
         missing = len(schedule.between(start, end)) - len(findings.succeeded(db, job, start, end))
         if missing:
             command = f"mauntic backfill {job.type} --from {days.start} --to {days.end} --remote"
-            yield findings.Finding(job.type, False, f"{missing} windows were not run: {command}")
+            were = f"{count_of(missing, 'window')} {'was' if missing == 1 else 'were'} not run"
+            yield findings.Finding(job.type, False, f"{were}: {command}")
 
 
 def _daily_writers() -> list[Job]:
@@ -131,7 +132,7 @@ def _compare(rows: Sequence[Any], as_json: bool) -> None:
         print_table("Differences", rows[:SHOWN_MAX], empty="none")
         if rows:
             agreed = f"the events say as ours do in {len(rows) - len(wrong):,}"
-            say(f"{len(rows):,} differences; {agreed}")
+            say(f"{count_of(len(rows), 'difference')}; {agreed}")
     if wrong:
         raise typer.Exit(1)
 

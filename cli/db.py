@@ -11,7 +11,7 @@ from cli.adopt import run
 from cli.adopt.steps import Scene, Step
 from cli.connection import local_url
 from cli.options import AsJson
-from cli.output import Refusal, print_json, print_table, say
+from cli.output import Refusal, count_of, print_json, print_table, say
 from local import migrations
 from local.postgres import open_database
 
@@ -103,7 +103,7 @@ def _apply(scene: Scene, as_json: bool) -> None:
     def tell(step: Step, changed: int | None) -> None:
         done.append(_row(step) | {"done": changed})
         if not as_json:
-            rows = f" ({changed:,} rows)" if changed is not None else ""
+            rows = f" ({count_of(changed, 'row')})" if changed is not None else ""
             where = step.table or step.phase
             say(f"  {where}: {step.what}{rows}")
 
@@ -112,7 +112,7 @@ def _apply(scene: Scene, as_json: bool) -> None:
     if as_json:
         print_json({"steps": done, "days_to_recompute": days})
         return
-    say(f"{len(done)} steps taken." if done else "Nothing to do: it is adopted.")
+    say(f"{count_of(len(done), 'step')} taken." if done else "Nothing to do: it is adopted.")
     if done and days:
         print_table("Rollups that existed twice: backfill these days", days)
 

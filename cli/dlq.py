@@ -14,7 +14,7 @@ from cli import records
 from cli.choosing import REASONS, chosen, refuse_unknown, which_letters
 from cli.dev_state import running_dev
 from cli.options import AsJson, By, DryRun, Limit, Note, Remote, Yes, confirm, interrupted, who
-from cli.output import Refusal, Rows, print_json, print_table, progress, remark, say
+from cli.output import Refusal, Rows, count_of, print_json, print_table, progress, remark, say
 from cli.records import DeadLetterFilter
 from cli.redrive import redrive_letters
 from cli.systems import SystemEnded, open_records, open_system
@@ -242,7 +242,7 @@ def _ask(action: str, which: DeadLetterFilter, letters: list[Row], yes: bool) ->
     groups = Counter((row["queue"], row["job_type"], row["reason"]) for row in letters)
     for (queue, kind, reason), count in groups.most_common():
         remark(f"{count:>7,}  {queue}  {kind or '-'}  {reason}")
-    confirm(f"{action} {len(letters):,} dead letters?", yes=yes)
+    confirm(f"{action} {count_of(len(letters), 'dead letter')}?", yes=yes)
 
 
 def _would(dry_run: bool, done: str) -> str:

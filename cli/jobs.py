@@ -11,7 +11,7 @@ import typer
 from cli import records
 from cli.moments import schedule_of, window_of
 from cli.options import AsJson, By, Note, Remote, who
-from cli.output import cell, print_json, print_table, say
+from cli.output import cell, count_of, print_json, print_table, say
 from cli.systems import open_records, open_system
 from cli.waiting import end_of, starts_so_far
 from cli.workers import find_job, workers
@@ -196,7 +196,7 @@ def _what_happened(row: Row) -> str:
         return f": {row['error_class']}: {row['error_text']}"
     if row["status"] != "succeeded":
         return ""
-    return f": {row['rows_read'] or 0:,} rows read, {row['rows_written'] or 0:,} changed"
+    return f": {count_of(row['rows_read'] or 0, 'row')} read, {row['rows_written'] or 0:,} changed"
 
 
 def _set_paused(

@@ -103,7 +103,9 @@ def recompute(
             raise Refusal(f"No contact belongs to an organisation {organization}.")
         if not dry_run:
             if everybody:
-                confirm(f"recompute the scores of all {count_of(count, 'contact')}?", yes=yes)
+                confirm(
+                    f"recompute the scores of everybody, {count_of(count, 'contact')}?", yes=yes
+                )
             with busy("asking for it"):
                 count = request_recompute(db, organization, contact_id)
     _tell_requested(as_json, count, dry_run)

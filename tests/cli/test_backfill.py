@@ -191,6 +191,14 @@ def test_an_interrupted_backfill_of_all_says_from_where_it_goes_on(
     assert "--from 2026-03-10T00:00Z goes on" in answer.err
 
 
+def test_one_window_is_told_as_one(cli: Cli, db: Postgres) -> None:
+    add_run(db, DAY, "running", lease_until=datetime.now(UTC) + HOUR)
+    said = cli(
+        "backfill", HOURLY, "--from", "2026-03-10", "--to", "2026-03-10T02:00Z", "--dry-run"
+    ).out
+    assert said.endswith("1 window; 1 is being run; left alone: none\n")
+
+
 def test_a_range_without_end_is_refused_at_once(cli: Cli, consumer: Consumer) -> None:
     answer = cli("backfill", HOURLY, "--from", "1970-01-01", "--to", "2026-03-10", "--dry-run")
     assert (answer.code, "100,000 at most" in answer.err) == (1, True)
