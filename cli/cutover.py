@@ -27,7 +27,17 @@ from shared.jobs import Job, Worker
 from shared.ports import Database
 
 app = typer.Typer(
-    help="From the old scheduler to this one, step by step, and back.", no_args_is_help=True
+    no_args_is_help=True,
+    help="""From the old scheduler to this one, step by step, and back.
+
+    Examples:
+
+      mauntic cutover preflight --env analytics
+
+      mauntic cutover enable --env analytics
+
+      mauntic cutover back --env analytics
+    """,
 )
 
 Env = Annotated[str, typer.Option(help="The worker's env in wrangler.toml.")]

@@ -16,7 +16,15 @@ from local import migrations
 from local.postgres import open_database
 
 app = typer.Typer(
-    help="The schema: migrate it, look at it, adopt an existing database.", no_args_is_help=True
+    no_args_is_help=True,
+    help="""The schema: migrate it, look at it, adopt an existing database.
+
+    Examples:
+
+      mauntic db status
+
+      DATABASE_URL=postgresql://… mauntic db migrate
+    """,
 )
 
 

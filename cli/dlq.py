@@ -20,7 +20,19 @@ from cli.redrive import redrive_letters
 from cli.systems import SystemEnded, open_records, open_system
 from shared.ports import Database, Row
 
-app = typer.Typer(no_args_is_help=True, help="See dead letters, send them back, or discard them.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="""See dead letters, send them back, or discard them.
+
+    Examples:
+
+      mauntic dlq list
+
+      mauntic dlq show 17
+
+      mauntic dlq redrive 17 --note "the table is back"
+    """,
+)
 
 Ids = Annotated[list[int] | None, typer.Argument(metavar="[ID]...", help="Their numbers.")]
 Queue = Annotated[str | None, typer.Option(help="Those of this queue.")]

@@ -20,7 +20,19 @@ from shared.jobs import Job, Worker
 from shared.ports import Row
 from shared.windows import Schedule, Window
 
-app = typer.Typer(no_args_is_help=True, help="Every job with its state; run, pause, resume one.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="""Every job with its state; run, pause, resume one.
+
+    Examples:
+
+      mauntic jobs list
+
+      mauntic jobs run analytics.aggregate-hourly
+
+      mauntic jobs pause analytics.aggregate-hourly --note "moving the database"
+    """,
+)
 
 JobType = Annotated[str, typer.Argument(metavar="TYPE", help="The job, by its message type.")]
 

@@ -89,7 +89,16 @@ def _unwrapped(command: Any) -> Any:
 app = typer.Typer(
     name="mauntic",
     cls=LazyGroup,
-    help="Scheduled and queued work: run it, watch it, mend it.",
+    help="""Scheduled and queued work: run it, watch it, mend it.
+
+    Examples:
+
+      mauntic dev
+
+      mauntic jobs list
+
+      mauntic backfill analytics.aggregate-hourly --from 2026-03-01 --to 2026-03-08
+    """,
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,

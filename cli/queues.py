@@ -32,7 +32,19 @@ from cli.workers import find_worker, known_queue, queue_names
 from local.database_url import DatabaseUnavailable
 from shared.errors import DatabaseError, DatabaseUnreachable
 
-app = typer.Typer(no_args_is_help=True, help="Send to a queue, follow it, see its state, pause it.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="""Send to a queue, follow it, see its state, pause it.
+
+    Examples:
+
+      mauntic queues status
+
+      mauntic queues tail mauntic-scoring-events
+
+      mauntic queues pause mauntic-scoring-events
+    """,
+)
 
 QueueName = Annotated[str, typer.Argument(metavar="QUEUE", help="The queue's name.")]
 PROGRESS_FROM = 1_000

@@ -15,7 +15,17 @@ from cli.systems import open_records
 from cli.workers import find_job
 from shared.ports import Row
 
-app = typer.Typer(no_args_is_help=True, help="The runs of every window, from the ledger.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="""The runs of every window, from the ledger.
+
+    Examples:
+
+      mauntic runs list --status dead --since 1d
+
+      mauntic runs show analytics.aggregate-hourly 2026-03-10T10:00Z
+    """,
+)
 
 STATUSES = ("queued", "running", "sharded", "failed", "succeeded", "dead", "skipped")
 LISTED = (

@@ -16,7 +16,15 @@ from cli.statements import SQL
 from cli.systems import open_records
 
 app = typer.Typer(
-    no_args_is_help=True, help="Lead scores: explain one, see what waits, recompute some."
+    no_args_is_help=True,
+    help="""Lead scores: explain one, see what waits, recompute some.
+
+    Examples:
+
+      mauntic scores show jane@example.com
+
+      mauntic scores status
+    """,
 )
 ORGANIZATIONS_MAX = 10
 

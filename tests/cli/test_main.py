@@ -40,6 +40,16 @@ def test_every_command_has_examples(name: str, command: Any) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "name", ["", *(name for name in COMMANDS if hasattr(load(name), "commands"))]
+)
+def test_every_group_has_examples(cli: Cli, name: str) -> None:
+    said = cli(*name.split(), "--help").out
+    _help, _, examples = said.partition("Examples:")
+    lines = [line.strip() for line in examples.partition("Options")[0].splitlines()]
+    assert any(f"mauntic {name}".strip() in line for line in lines)
+
+
 @every
 def test_every_command_speaks_json(name: str, command: Any) -> None:
     assert any("--json" in option.opts for option in command.params)
