@@ -5,14 +5,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from io import TextIOWrapper
+from io import StringIO, TextIOWrapper
 
 from cli.output import Refusal
 
 
 def let_streams_pass() -> None:
-    """Let no byte of the input and no character of the output end a command. Input is UTF-8,
-    with or without a byte order mark, which some editors put first."""
+    """Let no byte of the input and no character of the output end a command. Input is UTF-8, with
+    or without a byte order mark, which some editors put first; none at all is an empty one."""
+    if sys.stdout is None:
+        raise Refusal("Standard output is closed: lead it somewhere, such as to /dev/null.")
+    if sys.stdin is None:
+        sys.stdin = StringIO()
     if isinstance(sys.stdin, TextIOWrapper):
         sys.stdin.reconfigure(encoding="utf-8-sig", errors="surrogateescape")
     for stream in (sys.stdout, sys.stderr):

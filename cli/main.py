@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from importlib import import_module
 from typing import Any, NamedTuple
@@ -15,6 +17,9 @@ with at_once():
 
     from cli.encoding import let_streams_pass, refuse_unreadable
     from cli.output import Refusal, remark
+
+
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EPIPE)
 
 
 class Entry(NamedTuple):
@@ -116,7 +121,7 @@ def main() -> None:
     try:
         let_streams_pass()
         refuse_unreadable(sys.argv[1:])
-        app()
+        _run()
     except Exception as error:
         if not is_expected(error):
             raise
@@ -124,6 +129,23 @@ def main() -> None:
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _run() -> None:
+    """Run the command. What cannot be written is known before the end, when Python would tell it in
+    its own way; a reader that has left wants nothing more."""
+    try:
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            sys.exit(1)
+        raise Refusal(f"The output cannot be written: {error.strerror}.") from error
 
 
 def remedy(error: Exception) -> str:

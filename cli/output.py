@@ -21,7 +21,9 @@ GAP = 2  # between two columns
 NAME_MAX = 25  # characters: a moment and a schedule have blanks too, and are names
 NAMING = ("id", "redriven_from", "fencing_token")  # columns whose numbers are names
 
-console = Console() if sys.stdout.isatty() else Console(width=PIPED_WIDTH, soft_wrap=True)
+console = (
+    Console() if sys.stdout and sys.stdout.isatty() else Console(width=PIPED_WIDTH, soft_wrap=True)
+)
 errors = Console(stderr=True)
 
 Rows = Sequence[Mapping[str, Any]]

@@ -60,6 +60,38 @@ def test_a_byte_order_mark_is_passed_over(database: str) -> None:
     assert b"line 2: the body is no JSON object" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("jobs list > /dev/full", "The output cannot be written: No space left on device."),
+        ("jobs list --json > /dev/full", "The output cannot be written: No space left on device."),
+        ("--help > /dev/full", "The output cannot be written: No space left on device."),
+        ("jobs list >&-", "Standard output is closed: lead it somewhere, such as to /dev/null."),
+        ("scores recompute --all <&-", "Nobody answered: say --yes to go on without asking."),
+    ],
+)
+def test_a_stream_that_is_full_or_closed_is_one_sentence(
+    database: str, words: str, sentence: str
+) -> None:
+    line = f"'{sys.executable}' -c 'from cli.main import main; main()' {words}"
+    done = subprocess.run(
+        ["sh", "-c", line], env={**os.environ, "DATABASE_URL": database}, cwd=ROOT,
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout.strip()) == (1, "")
+    assert done.stderr.endswith(f"error {sentence}\n")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_reader_that_leaves_is_told_nothing(database: str) -> None:
+    line = f"'{sys.executable}' -c 'from cli.main import main; main()' jobs list --json"
+    done = subprocess.run(
+        ["sh", "-c", f"{line} | true"], env={**os.environ, "DATABASE_URL": database}, cwd=ROOT,
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert (done.stdout, done.stderr) == ("", "")
+
+
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
 def test_what_the_terminal_has_no_letter_for_is_written_as_its_code(
     database: str, db: Postgres, encoding: str
