@@ -10,6 +10,7 @@ from pg8000.exceptions import DatabaseError, InterfaceError
 
 from cli.dev_state import RunningDev, running_dev
 from cli.output import Refusal, warn
+from cli.systems import SystemEnded
 from local.database_url import (
     CONNECT_TIMEOUT_S,
     DatabaseUnavailable,
@@ -21,6 +22,7 @@ from local.migrations import migrate
 from local.postgres import open_database as open_server
 from local.runtime import Control, RuntimeFailed
 from shared.adapters.postgres import Postgres
+from shared.errors import DatabaseUnreachable
 
 
 @contextmanager
@@ -49,7 +51,15 @@ def local_url(*, migrated: bool = True) -> Iterator[str]:
     given, dev = os.environ.get("DATABASE_URL"), running_dev()
     if dev and not given:
         _assert_dev_s_answers(dev)
-        yield dev.database_url
+        try:
+            yield dev.database_url
+        except DatabaseUnreachable as error:
+            if running_dev() == dev:
+                raise
+            raise SystemEnded(
+                f"`mauntic dev` (process {dev.pid}) has ended, and its database with it: start"
+                " `mauntic dev` again."
+            ) from error
         return
     with open_server(os.environ) as server:
         if migrated and not given:

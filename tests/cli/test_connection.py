@@ -10,8 +10,10 @@ import pytest
 
 from cli import connection, dev_state
 from cli.dev_state import announced
+from cli.systems import SystemEnded
 from local.database_url import with_database
 from shared.adapters.postgres import Postgres
+from shared.errors import DatabaseUnreachable
 from tests.cli.harness import HOURLY, Cli
 
 NOWHERE = "postgresql://u:p@127.0.0.1:1/d"
@@ -56,6 +58,21 @@ def test_a_database_that_died_under_dev_is_no_reason_for_another(alone: Cli) -> 
         f"start it, and `mauntic dev` (process {os.getpid()}), which works on it, goes on" in said
     )
     assert "DATABASE_URL" not in answer.err
+
+
+def test_a_dev_that_ends_with_its_database_is_named(alone: Cli, database: str) -> None:
+    """A lost connection alone would be told in the words of the network."""
+
+    def lose() -> None:
+        with connection.local_url():
+            dev_state.STATE.unlink()
+            raise DatabaseUnreachable("network error")
+
+    with announced("http://127.0.0.1:8787", database):
+        dev = dev_state.running_dev()
+        assert dev is not None
+        with pytest.raises(SystemEnded, match=f"process {dev.pid}.* start `mauntic dev` again"):
+            lose()
 
 
 def test_another_database_than_dev_s_is_told(
