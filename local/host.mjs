@@ -119,7 +119,8 @@ export default class extends WorkerEntrypoint {
 
   async queue(batch) {
     const answers = watch(batch);
-    const { ticket, tailed } = await ownEnv.LOCAL_LEDGER.begin(batch.queue, answers.attempts());
+    const oldestAt = Math.min(...batch.messages.map(({ timestamp }) => timestamp.getTime()));
+    const { ticket, tailed } = await ownEnv.LOCAL_LEDGER.begin(batch.queue, answers.attempts(), oldestAt);
     let raised = false;
     try {
       await this.#run(`queue ${batch.queue}`, ({ dispatch }, instance) =>

@@ -10,6 +10,7 @@ const tallies = new Map(Object.keys(settings).map((name) => [name, new Tally(set
 const tails = new Tails();
 const cronErrors = new Map();
 const paused = new Set();
+const held = new Set(); // {queue, oldestAt} of each batch that a pause holds back: the broker has given it away
 
 const PAUSE_POLL_MS = 20;
 const IDLE_POLL_MS = 5;
@@ -30,8 +31,11 @@ export class Ledger extends WorkerEntrypoint {
   }
 
   // A paused queue holds its batch here, before the worker has seen it: no attempt is spent.
-  async begin(queue, attempts) {
+  async begin(queue, attempts, oldestAt) {
+    const batch = { queue, oldestAt };
+    held.add(batch);
     while (paused.has(queue)) await sleep(PAUSE_POLL_MS);
+    held.delete(batch);
     return { ticket: tallies.get(queue).begin(attempts), tailed: tails.has(queue) };
   }
 
@@ -91,12 +95,17 @@ export default class extends WorkerEntrypoint {
 async function describeAll() {
   const entries = [...tallies].map(async ([name, tally]) => {
     const backlog = await env[settings[name].binding].metrics();
-    const oldest = Number(backlog.oldestMessageTimestamp ?? 0);
-    const waiting = { oldestMessageAt: oldest || null, backlogBytes: backlog.backlogBytes };
+    const waiting = { oldestMessageAt: oldestOf(name, backlog), backlogBytes: backlog.backlogBytes };
     const { binding: _binding, ...own } = settings[name];
     return [name, { ...tally.counts(), ...waiting, paused: paused.has(name), ...own }];
   });
   return Object.fromEntries(await Promise.all(entries));
+}
+
+function oldestOf(name, { oldestMessageTimestamp }) {
+  const heldBack = [...held].filter(({ queue }) => queue === name).map(({ oldestAt }) => oldestAt);
+  const known = [Number(oldestMessageTimestamp ?? 0), ...heldBack].filter(Boolean);
+  return known.length > 0 ? Math.min(...known) : null;
 }
 
 async function send(queue, messages) {

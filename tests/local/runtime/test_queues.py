@@ -1,6 +1,7 @@
 """The counts agree with the broker on every way that a message can take."""
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -163,6 +164,22 @@ def test_a_pause_holds_delivery_and_spends_no_attempt(server: Server) -> None:
         server.post("/queues/work/resume")
     assert server.wait_idle()["idle"]
     assert {attempt for batch in deliveries(server) for attempt in batch} == {1}
+
+
+def test_the_oldest_message_of_a_paused_queue_is_known(server: Server) -> None:
+    """Also while its batch is held back: the broker has given that away already."""
+    server.post("/queues/work/pause")
+    try:
+        sent_after = time.time() * 1_000
+        server.send("work", {"n": 1})
+        sent_before = time.time() * 1_000
+        time.sleep(1.5)  # longer than the broker gathers a batch
+        server.send("work", {"n": 2})
+        assert sent_after - 1 <= server.get("/queues")["work"]["oldestMessageAt"] <= sent_before + 1
+    finally:
+        server.post("/queues/work/resume")
+    assert server.wait_idle()["idle"]
+    assert server.get("/queues")["work"]["oldestMessageAt"] is None
 
 
 def test_a_tail_shows_each_answer(server: Server) -> None:
