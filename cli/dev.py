@@ -17,6 +17,7 @@ from cli.dev_log import DevLog
 from cli.dev_state import announced, refuse_second
 from cli.output import Refusal, console
 from local.crons import CronClock
+from local.envs import unknown_envs
 from local.migrations import migrate
 from local.postgres import GivenDatabase, Server, open_database
 from local.runtime import HOME, ROOT, LocalRuntime
@@ -46,6 +47,8 @@ def dev(
 
       mauntic dev --env analytics --var ENABLE_ANALYTICS_CRON=false
     """
+    if refusal := unknown_envs(env or ()):
+        raise Refusal(refusal)
     refuse_second()
     log = DevLog(as_json=json_lines)
     with (

@@ -16,9 +16,10 @@ from pathlib import Path
 from cli.output import Refusal
 from cli.provision import HYPERDRIVE
 from cli.remote.api import account_and_token, open_vendor
+from local.envs import envs, unknown_envs
 from local.programs import PLACES, search_path
 from tools.setup import STATE
-from tools.weigh import envs, weigh
+from tools.weigh import weigh
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIG = ROOT / "wrangler.toml"
@@ -34,9 +35,8 @@ def main(names: list[str]) -> int:
     """Deploy the envs, all if none is named; nothing is deployed unless everything is in order."""
     chosen = names or envs()
     try:
-        strangers = set(chosen) - set(envs())
-        if strangers:
-            raise CannotDeploy(f"wrangler.toml has no env {', '.join(sorted(strangers))}")
+        if refusal := unknown_envs(chosen):
+            raise CannotDeploy(refusal)
         require(os.environ)
         vendor_anew()
         run("mauntic", "check", "--offline")

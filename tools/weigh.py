@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from local.envs import envs, unknown_envs
 from local.programs import search_path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -51,17 +52,15 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("env", nargs="*")
     parser.add_argument("--boot", action="store_true", help="start the workers too")
     chosen = parser.parse_args(arguments)
+    if refusal := unknown_envs(chosen.env):
+        print(f"weigh: {refusal}", file=sys.stderr)
+        return 1
     weights = [weigh(env) for env in chosen.env or envs()]
     for weight in weights:
         print("\n".join(lines(weight)))
     if chosen.boot:
         print("\n".join(boot_lines([weight.env for weight in weights])))
     return 0 if all(weight.is_light for weight in weights) else 1
-
-
-def envs(config: Path = ROOT / "wrangler.toml") -> list[str]:
-    """Every env of wrangler.toml."""
-    return list(tomllib.loads(config.read_text(encoding="utf-8"))["env"])
 
 
 def weigh(env: str) -> Weight:

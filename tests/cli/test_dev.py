@@ -21,7 +21,7 @@ from cli.dev_log import DevLog
 from local import postgres_pidfile
 from local.postgres_account import account_for, temporary_directory
 from local.runtime import Control
-from tests.cli.harness import HOURLY, QUEUE
+from tests.cli.harness import HOURLY, QUEUE, Cli
 
 ROOT = Path(__file__).parent.parent.parent
 # Its own folder, for the developer's own `mauntic dev` may be running.
@@ -114,6 +114,12 @@ def test_it_ends_with_its_embedded_server(folder: Path) -> None:
     said = (folder / "errors").read_text()
     assert "The embedded Postgres has ended: start `mauntic dev` again." in said
     assert not (folder / "runtime.json").exists()
+
+
+def test_an_env_that_is_not_there_is_refused_at_once(cli: Cli) -> None:
+    answer = cli("dev", "--env", "nope")
+    assert answer.code == 1
+    assert "wrangler.toml has no env nope; there are analytics, scoring." in answer.err
 
 
 def shown(capsys: pytest.CaptureFixture[str], event: dict[str, Any], *, as_json: bool) -> str:

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from local.envs import envs
 from tools.setup import PRUNED, prune
 from tools.weigh import (
     UPLOAD_MAX_BYTES,
     Weight,
-    envs,
     import_times_ms,
     lines,
+    main,
     parts,
     starts,
     weigh,
@@ -35,6 +36,13 @@ def test_every_worker_is_light_and_bundles_as_a_deployment_would(env: str) -> No
 def test_an_env_that_is_not_there_is_an_error_with_wranglers_words() -> None:
     with pytest.raises(RuntimeError, match="dry run of elsewhere failed"):
         weigh("elsewhere")
+
+
+def test_the_envs_that_there_are_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["nope"]) == 1
+    assert capsys.readouterr().err == (
+        "weigh: wrangler.toml has no env nope; there are analytics, scoring.\n"
+    )
 
 
 def test_parts_are_by_package_and_heaviest_first(tmp_path: Path) -> None:
