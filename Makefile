@@ -44,8 +44,8 @@ catalogue: setup ## Make what follows from the code: pages, schemas, crons and q
 new-job: setup ## Begin a job: TYPE=analytics.count-events CRON="0 4 * * *"
 	@$(RUN) python -m tools.new_job "$(TYPE)" $(if $(CRON),--cron "$(CRON)")
 
-clean: ## Remove all that set-up and runs have made, the local database included
-	@$(PYTHON) -m tools.clean
+clean: ## Remove all that was made, the local database included; DRY_RUN=1 shows it, YES=1 does not ask
+	@$(PYTHON) -m tools.clean $(if $(DRY_RUN),--dry-run) $(if $(YES),--yes)
 
 dry-run: setup ## Bundle every worker as a deployment would, without one
 	@$(RUN) python -m tools.weigh $(ENV)

@@ -1,11 +1,19 @@
-"""Remove what set-up and runs have made: packages, bundles, caches and the local database."""
+"""Remove what set-up and runs have made: packages, bundles, caches and the local database.
+
+`--dry-run` shows what is there. On a terminal it asks first, unless `--yes`; without one, nobody is
+there to be asked. It refuses while `mauntic dev` runs here.
+"""
 
 from __future__ import annotations
 
+import argparse
+import json
 import os
 import shutil
 import signal
 import sys
+import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,28 +24,91 @@ MADE = [
     *(".local", ".venv", ".wrangler", "build", "node_modules", "python_modules"),
     *(".mypy_cache", ".pytest_cache", ".ruff_cache", ".hypothesis"),
 ]
+STOP_TIMEOUT_S = 30
+POLL_S = 0.05
 
 
-def main() -> int:
+def main(arguments: list[str]) -> int:
     """Remove it all, and say what was there."""
-    remove_database(ROOT / ".local" / "postgres")
-    for path in [ROOT / name for name in MADE]:
-        if path.exists():
-            shutil.rmtree(path)
-            print(f"  removed {path.relative_to(ROOT)}")
+    parser = argparse.ArgumentParser(prog="clean", description=__doc__)
+    parser.add_argument("--dry-run", action="store_true", help="show it; remove nothing")
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+    chosen = parser.parse_args(arguments)
+    there = list(made())
+    if chosen.dry_run:
+        for path in there:
+            print(f"  would remove {shown(path)}")
+        return 0
+    if refusal := refused() or unwanted(there, yes=chosen.yes):
+        print(f"clean: {refusal}", file=sys.stderr)
+        return 1
+    end_server(ROOT / ".local" / "postgres" / "data" / "postmaster.pid")
+    for path in there:
+        remove(path)
+        print(f"  removed {shown(path)}")
     for cache in list(ROOT.rglob("__pycache__")):
         shutil.rmtree(cache, ignore_errors=True)
     return 0
 
 
-def remove_database(home: Path) -> None:
-    """End a server that still runs; remove its files in /var/tmp, where root keeps them."""
-    with suppress(FileNotFoundError, ProcessLookupError):
-        pid = int((home / "data" / "postmaster.pid").read_text().split(maxsplit=1)[0])
-        os.kill(pid, signal.SIGINT)
+def made() -> Iterator[Path]:
+    """What is there of it; also the files in /var/tmp, where root keeps them."""
+    yield from (path for path in (ROOT / name for name in MADE) if path.exists())
     if elsewhere().exists() and is_ours(elsewhere()):
-        shutil.rmtree(elsewhere())
+        yield elsewhere()
+
+
+def shown(path: Path) -> str:
+    """Its name here; what it holds, where that cannot be had again."""
+    name = str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path)
+    holds_database = path == elsewhere() or (path / "postgres").exists()
+    return f"{name}, with the local database" if holds_database else name
+
+
+def refused() -> str | None:
+    """Why nothing may be removed now: the running system would go on without its files."""
+    state = ROOT / ".local" / "runtime.json"
+    try:
+        pid = int(json.loads(state.read_text())["pid"])
+        os.kill(pid, 0)
+    except (FileNotFoundError, ValueError, TypeError, KeyError, ProcessLookupError):
+        return None
+    except PermissionError:
+        pass  # it lives, as somebody else's
+    return (
+        f"`mauntic dev` runs here, as process {pid}: end it first, with Ctrl-C or `kill {pid}`."
+        f" If that process is something else, remove {state.relative_to(ROOT)}."
+    )
+
+
+def unwanted(there: list[Path], *, yes: bool) -> str | None:
+    """That somebody at the terminal said no, or anything but yes."""
+    if yes or not there or not sys.stdin.isatty():
+        return None
+    listed = "; ".join(map(shown, there))
+    try:
+        answer = input(f"Remove {listed}? [y/N] ")
+    except (EOFError, KeyboardInterrupt):
+        answer = ""
+        print()
+    return None if answer.strip().lower() in ("y", "yes") else "nothing was removed."
+
+
+def end_server(pid_file: Path) -> None:
+    """End a server that still runs, and wait until it has written its last file."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        os.kill(int(pid_file.read_text().split(maxsplit=1)[0]), signal.SIGINT)
+        deadline = time.monotonic() + STOP_TIMEOUT_S
+        while pid_file.exists() and time.monotonic() < deadline:
+            time.sleep(POLL_S)
+
+
+def remove(path: Path) -> None:
+    """Remove a directory, though its files vanish meanwhile: each time less of it is there."""
+    while path.exists():
+        with suppress(FileNotFoundError):
+            shutil.rmtree(path)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

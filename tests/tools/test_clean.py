@@ -1,7 +1,10 @@
 """tools/clean.py: removes what was made, ends a server that still runs, and nothing else."""
 
-import signal
+import json
+import os
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -22,28 +25,113 @@ def test_removes_what_was_made_and_keeps_the_rest(tree: Path) -> None:
     for name in (*clean.MADE, "shared/__pycache__"):
         (tree / name).mkdir(parents=True)
     (tree / "shared" / "jobs.py").touch()
-    clean.main()
+    clean.main([])
     assert sorted(path.name for path in tree.iterdir()) == ["shared", "var"]
     assert [path.name for path in (tree / "shared").iterdir()] == ["jobs.py"]
 
 
 def test_removes_what_lives_elsewhere_if_it_is_ours(tree: Path) -> None:
     elsewhere.elsewhere().mkdir()
-    clean.main()
+    clean.main([])
     assert not elsewhere.elsewhere().exists()
 
 
 def test_does_not_follow_a_link_elsewhere(tree: Path) -> None:
     (tree / "precious").mkdir()
     elsewhere.elsewhere().symlink_to(tree / "precious")
-    clean.main()
+    clean.main([])
     assert (tree / "precious").exists()
 
 
-def test_ends_the_server(tree: Path) -> None:
+# Ends as a server does: takes its own file away when it is told to.
+SERVER = """
+import signal, sys, time
+from pathlib import Path
+def end(*_):
+    time.sleep(0.3)
+    Path(sys.argv[1]).unlink()
+    sys.exit(7)
+signal.signal(signal.SIGINT, end)
+print(flush=True)
+time.sleep(60)
+"""
+
+
+def test_ends_the_server_and_waits_for_its_last_file(tree: Path) -> None:
+    pid_file = tree / ".local" / "postgres" / "data" / "postmaster.pid"
+    pid_file.parent.mkdir(parents=True)
+    command = [sys.executable, "-c", SERVER, str(pid_file)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as server:
+        assert server.stdout is not None
+        server.stdout.readline()
+        pid_file.write_text(f"{server.pid}\n/somewhere\n")
+        assert clean.main([]) == 0
+        assert server.wait(timeout=5) == 7
+    assert not (tree / ".local").exists()
+
+
+def test_a_server_that_is_gone_is_nothing(tree: Path) -> None:
     data = tree / ".local" / "postgres" / "data"
     data.mkdir(parents=True)
-    with subprocess.Popen(["sleep", "60"]) as server:
-        (data / "postmaster.pid").write_text(f"{server.pid}\n/somewhere\n")
-        clean.main()
-        assert server.wait(timeout=5) == -signal.SIGINT
+    (data / "postmaster.pid").write_text(f"{2**22}\n/somewhere\n")
+    assert clean.main([]) == 0
+
+
+def test_files_that_vanish_meanwhile_do_no_harm(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tree / "build").mkdir()
+    once = iter([FileNotFoundError("postmaster.pid")])
+    rmtree = shutil.rmtree
+
+    def vanishing(path: Path, **options: bool) -> None:
+        for error in once:
+            raise error
+        rmtree(path, **options)
+
+    monkeypatch.setattr(shutil, "rmtree", vanishing)
+    assert clean.main([]) == 0
+    assert not (tree / "build").exists()
+
+
+def test_refuses_while_dev_runs_and_says_how_to_end_it(
+    tree: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = tree / ".local" / "runtime.json"
+    state.parent.mkdir()
+    state.write_text(json.dumps({"pid": os.getpid()}))
+    assert clean.main(["--yes"]) == 1
+    assert f"as process {os.getpid()}: end it first" in capsys.readouterr().err
+    assert state.exists()
+    state.write_text(json.dumps({"pid": 2**22}))
+    assert clean.main([]) == 0
+
+
+def test_a_dry_run_shows_it_and_removes_nothing(
+    tree: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tree / ".local" / "postgres").mkdir(parents=True)
+    (tree / "build").mkdir()
+    assert clean.main(["--dry-run"]) == 0
+    assert capsys.readouterr().out == (
+        "  would remove .local, with the local database\n  would remove build\n"
+    )
+    assert (tree / "build").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "answer", "is_kept"),
+    [([], "", True), ([], "no", True), ([], "y", False), (["--yes"], "no", False)],
+)
+def test_asks_on_a_terminal(
+    tree: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    answer: str,
+    is_kept: bool,
+) -> None:
+    (tree / "build").mkdir()
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    monkeypatch.setattr("builtins.input", lambda question: answer)
+    assert clean.main(arguments) == int(is_kept)
+    assert (tree / "build").exists() == is_kept
