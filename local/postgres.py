@@ -2,20 +2,23 @@
 
 The embedded server listens on a free TCP port of 127.0.0.1, as Hyperdrive's local end needs it. It
 lives in one directory (`.local/postgres`), is started by whoever comes first and shared by the
-rest, and ends with the process that started it, however that ends.
+rest, and ends with the last of them, however that ends (postgres_guard.py).
 """
 
+import fcntl
+import json
 import os
 import secrets
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import Self
+from typing import IO, Self
 
 import psutil
 
@@ -59,16 +62,7 @@ INITDB = [
     *("--builtin-locale", "C.UTF-8", "--no-instructions"),
 ]
 
-# Runs the server and shuts it down (SIGINT: fast, clean) as soon as the pipe on its standard input
-# closes, which the end of the owner does even when that is a SIGKILL. Exits with the server.
-GUARD = """
-exec 3<&0
-"$@" 3<&- </dev/null & server=$!
-{ read -r _ <&3; kill -INT "$server"; } 2>/dev/null & watcher=$!
-wait "$server"; status=$?
-kill "$watcher" 2>/dev/null
-exit "$status"
-"""
+GUARD = Path(__file__).with_name("postgres_guard.py")
 
 
 class Server:
@@ -87,6 +81,7 @@ class Server:
         self._account = Account()
         self._binaries = Path()
         self._guard: subprocess.Popen[bytes] | None = None
+        self._use: IO[str] | None = None  # holds the lock by which the guard knows of us
         self._port: int | None = None
 
     def __enter__(self) -> Self:
@@ -111,7 +106,7 @@ class Server:
 
     @property
     def owned(self) -> bool:
-        """Whether this object started the server, and so will stop it."""
+        """Whether this object started the server."""
         return self._guard is not None
 
     @property
@@ -129,20 +124,19 @@ class Server:
         """Start the server, or join the one that already runs in this directory."""
         self._settle()
         with locked(self._home / "lock"):
-            if (running := self._running()) is not None:
-                self._port = running.port
-                return
-            self._initialise()
-            self._launch()
+            self._begin_use()
             try:
-                self._create_database()
+                self._start_or_join()
             except BaseException:
-                self._release_guard()
+                self._end_use()
                 raise
 
     def stop(self) -> None:
-        """Shut the server down cleanly, if this object started it."""
-        self._release_guard()
+        """Use it no more. The last one shuts it down cleanly; whoever started it waits for that."""
+        if self._use is None:
+            return
+        with suppress(FileNotFoundError), locked(self._home / "lock"):  # `make clean` took it all
+            self._end_use()
 
     def kill(self) -> None:
         """End the server as a power cut would, for tests: the next start recovers from its log."""
@@ -155,6 +149,42 @@ class Server:
             process.kill()
         postmaster.wait(STOP_TIMEOUT_S)
         self._release_guard()
+
+    def _start_or_join(self) -> None:
+        if (running := self._running()) is not None:
+            self._port = running.port
+            return
+        self._initialise()
+        self._launch()
+        self._create_database()
+
+    def _begin_use(self) -> None:
+        """Hold the server in being; one that is being shut down is waited for."""
+        if self._use is not None:
+            return
+        use = (self._home / "users").open("a")
+        deadline = time.monotonic() + STOP_TIMEOUT_S
+        while not _try_lock(use, fcntl.LOCK_SH):
+            if time.monotonic() > deadline:
+                use.close()
+                raise DatabaseUnavailable(
+                    f"PostgreSQL does not stop within {STOP_TIMEOUT_S} s; see {self.log}."
+                )
+            time.sleep(POLL_S)
+        self._use = use
+
+    def _end_use(self) -> None:
+        """Let go of the server; where nobody else uses it, and it is ours, wait for its end."""
+        if self._use is not None:
+            self._use.close()
+            self._use = None
+        if not self._is_used():
+            self._release_guard()
+
+    def _is_used(self) -> bool:
+        """Whether another holds it in being: the guard alone would hold the lock exclusively."""
+        with (self._home / "users").open("a") as probe:
+            return not _try_lock(probe, fcntl.LOCK_EX) and _try_lock(probe, fcntl.LOCK_SH)
 
     def _settle(self) -> None:
         """Find the account and the place; root may have to use another than the one asked for."""
@@ -228,17 +258,17 @@ class Server:
         settings = {**self._settings, "port": str(port)}
         options = [text for item in settings.items() for text in ("-c", "=".join(item))]
         server = [str(self._binaries / "postgres"), "-D", str(self._data), *options]
+        account = json.dumps(self._account.popen_options())
         with self.log.open("a") as log:
             if log.tell() > LOG_BYTES_MAX:
                 log.truncate(0)
             self._guard = subprocess.Popen(
-                ["sh", "-c", GUARD, "guard", *server],
-                stdin=subprocess.PIPE,
+                [sys.executable, "-IS", GUARD, self._home / "users", account, *server],
+                stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 cwd="/",
                 start_new_session=True,  # Ctrl-C in the terminal is the owner's to answer
-                **self._account.popen_options(),
             )
             return log.tell()
 
@@ -252,11 +282,10 @@ class Server:
         return False
 
     def _release_guard(self) -> None:
-        """Close the guard's pipe, so that it ends with its server, and wait for that."""
+        """Have the guard end with its server, and wait for that."""
         if self._guard is None:
             return
-        assert self._guard.stdin is not None
-        self._guard.stdin.close()
+        self._guard.terminate()
         try:
             self._guard.wait(STOP_TIMEOUT_S)
         except subprocess.TimeoutExpired:
@@ -304,6 +333,14 @@ def temporary_server(settings: Mapping[str, str] = MappingProxyType({})) -> Iter
             yield server
     finally:
         shutil.rmtree(home, ignore_errors=True)
+
+
+def _try_lock(file: IO[str], kind: int) -> bool:
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def free_port() -> int:

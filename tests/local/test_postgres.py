@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -194,6 +195,34 @@ def test_two_that_start_at_once_share_one(new_home: Path) -> None:
         assert sorted(line[1] for line in said) == ["False", "True"]
         first.communicate()
         second.communicate()
+
+
+def test_outlives_whoever_started_it_while_another_uses_it(home: Path) -> None:
+    """A command that ends must not take the database from under `mauntic dev`."""
+    with starter(home) as first:
+        assert first.stdout is not None
+        url = first.stdout.readline().split()[0]
+        with Server(home, durable=False) as second:
+            assert (second.url, second.owned) == (url, False)
+            first.communicate()
+            time.sleep(0.5)  # a server that was told to end would refuse by now
+            assert ask(url, "SELECT 1") == 1
+            assert not second.has_ended
+            running = postgres_pidfile.read(home.resolve() / "data")
+            assert running is not None
+            postmaster = psutil.Process(running.pid)
+        postmaster.wait(timeout=10)
+    assert postgres_pidfile.read(home.resolve() / "data") is None
+
+
+def test_whoever_comes_while_it_ends_starts_another(home: Path) -> None:
+    with starter(home) as owner:
+        assert owner.stdout is not None
+        owner.stdout.readline()
+        owner.send_signal(signal.SIGKILL)
+        with Server(home, durable=False) as server:
+            time.sleep(0.5)
+            assert ask(server.url, "SELECT 1") == 1
 
 
 def test_ends_with_its_owner_even_if_that_is_killed(home: Path) -> None:

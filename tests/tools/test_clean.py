@@ -84,10 +84,10 @@ def test_files_that_vanish_meanwhile_do_no_harm(
     once = iter([FileNotFoundError("postmaster.pid")])
     rmtree = shutil.rmtree
 
-    def vanishing(path: Path, **options: bool) -> None:
+    def vanishing(path: Path, ignore_errors: bool = False) -> None:
         for error in once:
             raise error
-        rmtree(path, **options)
+        rmtree(path, ignore_errors=ignore_errors)
 
     monkeypatch.setattr(shutil, "rmtree", vanishing)
     assert clean.main([]) == 0
