@@ -7,8 +7,8 @@ enqueued is done before the next one ticks. Then the tables are compared with th
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from itertools import groupby, takewhile
@@ -24,14 +24,15 @@ from analytics.worker import WORKER
 from cli.counted import counted_from_files
 from cli.counted_scores import scores_from_file
 from cli.demo_checks import Check, check
+from cli.demo_database import fresh_database, how_to_look
 from cli.demo_scoring import best, check_scores, map_customers
 from cli.dev_log import DevLog
 from cli.importer import SAMPLE_ROWS, Imported, import_samples
+from cli.interrupts import heed_interrupts
 from cli.options import AsJson
-from cli.output import console, errors, print_json, print_table
+from cli.output import busy, console, errors, print_json, print_table
 from cli.statements import SQL
-from local.database_url import connect, with_database
-from local.migrations import migrate
+from local.database_url import connect
 from local.postgres import open_database
 from local.runtime import LocalRuntime, RuntimeFailed
 from scoring.worker import WORKER as SCORING
@@ -39,7 +40,6 @@ from shared.adapters.postgres import Postgres
 from shared.jobs import Worker
 from shared.ports import Row
 
-DATABASE = "mauntic_demo"
 TICK_TIMEOUT_S = 60
 
 Seconds = dict[str, float]  # what took how long
@@ -48,11 +48,12 @@ Tick = tuple[datetime, list[str]]  # a planned time, and the crons that fire the
 
 @dataclass(frozen=True)
 class Result:
-    """What came of it: the new rows, each check, and the highest scores."""
+    """What came of it: the new rows, each check, the highest scores, and of which moment."""
 
     imported: Imported
     checks: list[Check]
     best: list[Row]
+    scored_at: datetime
 
     @property
     def wrong(self) -> list[str]:
@@ -64,7 +65,7 @@ def demo(as_json: AsJson = False) -> None:
     """Run weeks of real events through the workers here, and compare the result with the source.
 
     Exit code 1 if anything differs. What came out stays in the database mauntic_demo until the
-    next demo.
+    next demo; DATABASE_URL=postgresql:///mauntic_demo has other commands look at it.
 
     Examples:
 
@@ -72,6 +73,7 @@ def demo(as_json: AsJson = False) -> None:
 
       mauntic demo --json | jq .wrong
     """
+    heed_interrupts()
     took: Seconds = {}
     with _started(took) as (runtime, url):
         result = run(runtime, url, took)
@@ -86,12 +88,17 @@ def demo(as_json: AsJson = False) -> None:
 @contextmanager
 def _started(took: Seconds) -> Iterator[tuple[LocalRuntime, str]]:
     """The workers, running on a database of their own; and that database's URL."""
-    began = monotonic()
-    with open_database(os.environ) as server:
-        url = fresh_database(server.url)
-        with LocalRuntime(url, on_event=_show_trouble) as runtime:
-            took["start database and workers"] = monotonic() - began
-            yield runtime, url
+    with ExitStack() as stack, _heeded_trouble() as show:
+        with _timed("start database and workers", took), busy("starting database and workers"):
+            url = stack.enter_context(_database())
+            runtime = stack.enter_context(LocalRuntime(url, on_event=show))
+        yield runtime, url
+
+
+@contextmanager
+def _database() -> Iterator[str]:
+    with open_database(os.environ) as server, fresh_database(server.url) as url:
+        yield url
 
 
 def run(runtime: LocalRuntime, database_url: str, took: Seconds) -> Result:
@@ -106,12 +113,12 @@ def run(runtime: LocalRuntime, database_url: str, took: Seconds) -> Result:
                 run_tick(runtime, tick)
                 bar(1)
         scored_at = ticks[-1][0]
-        with _timed("score the retailer's customers", took):
+        with _timed("score the retailer's customers", took), busy("scoring"):
             score_customers(runtime, database, scored_at)
-        with _timed("count the files and compare", took):
+        with _timed("count the files and compare", took), busy("counting"):
             checks = check(database, counted_from_files())
             checks.append(check_scores(database, scores_from_file(scored_at)))
-        return Result(imported, checks, best(database))
+        return Result(imported, checks, best(database), scored_at)
 
 
 def score_customers(runtime: LocalRuntime, database: Postgres, at: datetime) -> None:
@@ -133,18 +140,9 @@ def _show(result: Result, took: Seconds) -> None:
         console.print(f"[bold red]differs[/] from the source: {differing} ({total_s:.0f} s)")
     else:
         console.print(f"[bold green]all equal[/] to what the files hold ({total_s:.0f} s)")
-
-
-def fresh_database(url: str) -> str:
-    """An empty, migrated database on the same server, in place of the last demo's; its URL."""
-    with closing(connect(with_database(url, "postgres"))) as admin:
-        admin.run(f"drop database if exists {DATABASE} with (force)")
-        admin.run(f"create database {DATABASE}")
-        # A power cut may lose the end of a demo: no commit has to wait for the disk.
-        admin.run(f"alter database {DATABASE} set synchronous_commit = off")
-    demo_url = with_database(url, DATABASE)
-    migrate(demo_url)
-    return demo_url
+    for first in result.best[:1]:
+        look = how_to_look(os.environ, first["contact"], result.scored_at)
+        console.print(look, highlight=False, soft_wrap=True)
 
 
 def planned_ticks(crons: Sequence[str], first: datetime, last: datetime) -> list[Tick]:
@@ -189,10 +187,23 @@ def _span(database: Postgres) -> tuple[datetime, datetime]:
     return row["first"], row["last"]
 
 
-def _show_trouble(event: dict[str, Any]) -> None:
-    """Show the workers' errors alone: their other lines would bury the demo's."""
-    if event.get("level") == "error" or '"level": "error"' in event.get("text", ""):
-        DevLog(as_json=False, to=errors).show(event)
+@contextmanager
+def _heeded_trouble() -> Iterator[Callable[[dict[str, Any]], None]]:
+    """Shows the workers' errors alone: their other lines would bury the demo's. After an interrupt
+    none: that the workers end in the middle of something is what was asked for."""
+    log = DevLog(as_json=False, to=errors)
+    interrupted = False
+
+    def show(event: dict[str, Any]) -> None:
+        is_error = event.get("level") == "error" or '"level": "error"' in event.get("text", "")
+        if is_error and not interrupted:
+            log.show(event)
+
+    try:
+        yield show
+    except KeyboardInterrupt:
+        interrupted = True
+        raise
 
 
 @contextmanager

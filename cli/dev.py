@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +14,8 @@ from watchfiles import watch
 
 from cli.dev_log import DevLog
 from cli.dev_state import announced, refuse_second
-from cli.output import Refusal, console
+from cli.interrupts import heed_interrupts
+from cli.output import Refusal, errors
 from local.crons import CronClock
 from local.envs import unknown_envs
 from local.migrations import migrate
@@ -47,14 +47,13 @@ def dev(
 
       mauntic dev --env analytics --var ENABLE_ANALYTICS_CRON=false
     """
+    heed_interrupts()
     if refusal := unknown_envs(env or ()):
         raise Refusal(refusal)
     refuse_second()
     log = DevLog(as_json=json_lines)
-    with (
-        console.status("starting") if console.is_terminal else _quietly(),
-        open_database(os.environ) as server,
-    ):
+    errors.print("starting …", style="dim", highlight=False)
+    with open_database(os.environ) as server:
         migrate(server.url)
         runtime = LocalRuntime(
             server.url,
@@ -70,8 +69,6 @@ def dev(
 
 def _serve(runtime: LocalRuntime, server: Server | GivenDatabase, log: DevLog, crons: bool) -> None:
     stop = threading.Event()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: nothing is left behind
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's & had it ignored
     try:
         with (
             runtime,

@@ -35,6 +35,7 @@ from local.postgres_account import (
 
 HOME = Path(__file__).resolve().parent.parent / ".local" / "postgres"
 NAME = "mauntic"  # of the role and of the database
+OWN_SERVER = "postgresql:///"  # of a URL: what is left is the name of a database
 START_TIMEOUT_S = 60  # a server that recovers from a crash needs its time
 STOP_TIMEOUT_S = 30
 POLL_S = 0.005
@@ -317,11 +318,39 @@ class GivenDatabase:
         """Nothing of ours to end."""
 
 
+class NamedDatabase(Server):
+    """Another database of the embedded server, such as the demo's; it has to be there."""
+
+    def __init__(self, home: Path, name: str) -> None:
+        super().__init__(home)
+        self._name = name
+
+    @property
+    def url(self) -> str:
+        """The URL of that database, with its password."""
+        return with_database(super().url, self._name)
+
+    def start(self) -> None:
+        """Start or join the server, and ask the database for an answer."""
+        super().start()
+        try:
+            check_answers(self.url)
+        except BaseException:
+            self.stop()
+            raise
+
+
 def open_database(environment: Mapping[str, str], home: Path = HOME) -> Server | GivenDatabase:
-    """The database to work on, as a context manager with a `url`: the given one, else our own."""
-    if given := environment.get("DATABASE_URL"):
-        return GivenDatabase(given)
-    return Server(home)
+    """The database to work on, as a context manager with a `url`: the given one, else our own.
+
+    A URL without a host (`postgresql:///mauntic_demo`) names a database of our own server.
+    """
+    given = environment.get("DATABASE_URL")
+    if not given:
+        return Server(home)
+    if given.startswith(OWN_SERVER):
+        return NamedDatabase(home, given.removeprefix(OWN_SERVER))
+    return GivenDatabase(given)
 
 
 @contextmanager

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import closing, nullcontext
 from datetime import UTC, date, datetime, timedelta
 from itertools import islice, pairwise
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -19,6 +21,7 @@ from cli.counted import PUBLISHED, Counted, Key, Totals
 from cli.counted_scores import score_of
 from cli.demo import Result
 from cli.demo_checks import Check, check_campaigns, check_runs, check_totals
+from cli.demo_database import fresh_database, how_to_look
 from cli.demo_scoring import best, check_scores, map_customers
 from cli.importer import (
     CAMPAIGNS,
@@ -32,8 +35,10 @@ from cli.importer import (
     load_events,
     rows_of,
 )
-from local.database_url import connect, with_database
-from local.postgres import Server
+from cli.output import Refusal
+from local.database_url import DatabaseUnavailable, connect
+from local.postgres import Server, open_database
+from local.postgres_account import account_for, temporary_directory
 from local.runtime import LocalRuntime
 from scoring.parts import Part
 from scoring.store import recompute_backlog
@@ -43,6 +48,14 @@ from tests.cli.harness import Cli
 DAY = date(2019, 11, 16)
 NOON = datetime(2019, 11, 16, 12, tzinfo=UTC)
 CRONS = ["0 * * * *", "0 0 * * *", "0 2 * * *", "0 3 1 * *"]
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """One that the embedded server's account reaches."""
+    directory = temporary_directory(account_for(None))
+    yield directory
+    shutil.rmtree(directory)
 
 
 @pytest.fixture
@@ -75,8 +88,7 @@ def test_no_hour_of_the_data_is_left_out_or_ticks_twice(first: datetime, span_s:
 
 def test_each_demo_begins_with_an_empty_database(postgres: Server) -> None:
     for _ in range(2):
-        url = demo.fresh_database(postgres.url)
-        with closing(connect(url)) as connection:
+        with fresh_database(postgres.url) as url, closing(connect(url)) as connection:
             [[events]] = connection.run("select count(*) from analytics.contact_activity")
             assert events == 0
             connection.run(
@@ -84,8 +96,45 @@ def test_each_demo_begins_with_an_empty_database(postgres: Server) -> None:
                 " (organization_id, contact_id, event_type, occurred_at)"
                 " values (gen_random_uuid(), gen_random_uuid(), 'left_over', now())"
             )
-    with closing(connect(with_database(postgres.url, "postgres"))) as admin:
-        admin.run(f"drop database {demo.DATABASE}")
+
+
+def test_a_demo_takes_nothing_from_another_or_from_who_looks_at_the_last(postgres: Server) -> None:
+    with fresh_database(postgres.url) as url:
+        with pytest.raises(Refusal, match="Another `mauntic demo`"), fresh_database(postgres.url):
+            pass
+        looking = connect(url)
+    with closing(looking):
+        with pytest.raises(Refusal, match="Somebody looks"), fresh_database(postgres.url):
+            pass
+        assert looking.run("select count(*) from ops.job_runs") == [[0]]
+
+
+def test_what_stays_can_be_looked_at(cli: Cli, folder: Path) -> None:
+    """As the demo's last line says, though its server has ended."""
+    with Server(folder, durable=False) as server, fresh_database(server.url) as url:
+        assert url.endswith("/mauntic_demo")
+    hint = how_to_look({}, "someone", NOON).split()
+    environment = dict([hint[-7].split("=", 1)])
+    with open_database(environment, folder) as named, closing(connect(named.url)) as connection:
+        assert connection.run("select count(*) from ops.job_runs") == [[0]]
+    with pytest.raises(DatabaseUnavailable, match='"nowhere" does not exist'):
+        open_database({"DATABASE_URL": "postgresql:///nowhere"}, folder).__enter__()
+    assert "of that server" in how_to_look({"DATABASE_URL": url}, "someone", NOON)
+
+
+def test_after_an_interrupt_the_workers_troubles_are_no_news(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    trouble = {"event": "log", "level": "error", "text": "fetch failed"}
+    heeded = demo._heeded_trouble()
+    show = heeded.__enter__()
+    show(trouble)
+    show({"event": "log", "level": "info", "text": "no trouble"})
+    heeded.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
+    show(trouble)
+    said = capsys.readouterr().err
+    assert said.count("fetch failed") == 1
+    assert "no trouble" not in said
 
 
 @pytest.mark.parametrize("is_right", [True, False])
@@ -93,7 +142,7 @@ def test_what_came_of_it_is_told_to_people_and_to_programs(
     cli: Cli, monkeypatch: pytest.MonkeyPatch, is_right: bool
 ) -> None:
     rows = [{"organisation": "retailer", "equal": is_right}]
-    result = Result(Imported(3, 2), [Check("Rollups", rows, is_right)], [{"score": 90}])
+    result = Result(Imported(3, 2), [Check("Rollups", rows, is_right)], [{"contact": "c"}], NOON)
     monkeypatch.setattr(demo, "_started", lambda took: nullcontext((None, "")))
     monkeypatch.setattr(demo, "run", lambda runtime, url, took: result)
     answer = cli("demo", "--json")

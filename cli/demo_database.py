@@ -1,0 +1,56 @@
+"""The demo's database: beside others on the server that `DATABASE_URL` names, or on our own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from datetime import datetime
+from typing import Any
+
+from pg8000.exceptions import DatabaseError
+
+from cli.output import Refusal
+from local.database_url import connect, with_database
+from local.migrations import migrate
+
+DATABASE = "mauntic_demo"
+IN_USE = "55006"  # https://www.postgresql.org/docs/current/errcodes-appendix.html
+
+
+@contextmanager
+def fresh_database(server_url: str) -> Iterator[str]:
+    """An empty, migrated one in place of the last demo's, for this demo alone; its URL. Refusal
+    while somebody else is in it. It stays."""
+    with closing(connect(with_database(server_url, "postgres"))) as admin:
+        [[is_ours]] = admin.run(f"select pg_try_advisory_lock(hashtext('{DATABASE}'))")
+        if not is_ours:
+            raise Refusal("Another `mauntic demo` runs on this server: wait for its end.")
+        _replace(admin)
+        url = with_database(server_url, DATABASE)
+        migrate(url)
+        yield url
+
+
+def _replace(admin: Any) -> None:
+    try:
+        admin.run(f"drop database if exists {DATABASE}")  # waits some seconds for who is leaving
+    except DatabaseError as error:
+        if error.args[0].get("C") != IN_USE:
+            raise
+        raise Refusal(
+            f"Somebody looks at the database {DATABASE}, which a demo makes anew: end that first."
+        ) from None
+    admin.run(f"create database {DATABASE}")
+    # A power cut may lose the end of a demo: no commit has to wait for the disk.
+    admin.run(f"alter database {DATABASE} set synchronous_commit = off")
+
+
+def how_to_look(environment: Mapping[str, str], contact: object, at: datetime) -> str:
+    """What to type to see more of what came out."""
+    if environment.get("DATABASE_URL"):
+        return f"It stays in the database {DATABASE} of that server until the next demo."
+    return (
+        "It stays until the next demo. To look around in it:\n"
+        f"DATABASE_URL=postgresql:///{DATABASE} mauntic scores show {contact}"
+        f" --at {at:%Y-%m-%dT%H:%MZ}"
+    )
