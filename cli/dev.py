@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -17,10 +18,10 @@ from cli.dev_state import announced, refuse_second
 from cli.interrupts import heed_interrupts
 from cli.output import Refusal, errors
 from local.crons import CronClock
-from local.envs import unknown_envs
+from local.envs import CONFIG, unknown_envs
 from local.migrations import migrate
 from local.postgres import GivenDatabase, Server, open_database
-from local.runtime import HOME, ROOT, LocalRuntime
+from local.runtime import HOME, ROOT, LocalRuntime, RuntimeFailed
 
 WATCHED = ("shared", "workers")
 WATCH_EVERY_S = 1.0
@@ -70,23 +71,17 @@ def dev(
 def _serve(runtime: LocalRuntime, server: Server | GivenDatabase, log: DevLog, crons: bool) -> None:
     stop = threading.Event()
     try:
-        with (
-            runtime,
-            announced(runtime.ready["url"], runtime.database_url),
-            _background(lambda: _reload_on_save(runtime, log, stop), stop),
-        ):
+        with runtime, announced(runtime.ready["url"], runtime.database_url), ExitStack() as stack:
             workers = runtime.control.workers()
-            log.say(
-                "dev.ready",
-                url=runtime.ready["url"],
-                workers=[worker["name"] for worker in workers],
-            )
-            with (
-                _background(CronClock(runtime.control, workers, log.say).run_until(stop), stop)
-                if crons
-                else _quietly()
-            ):
-                _until_one_ends(runtime, server)
+            clock = CronClock(runtime.control, workers, log.say)
+            reload = partial(_reload, runtime, clock, log, threading.Lock())
+            stack.enter_context(_background(partial(_on_saved_source, reload, stop), stop))
+            stack.enter_context(_background(partial(_on_saved_topology, reload, stop), stop))
+            names = [worker["name"] for worker in workers]
+            log.say("dev.ready", url=runtime.ready["url"], workers=names)
+            if crons:
+                stack.enter_context(_background(clock.run_until(stop), stop))
+            _until_one_ends(runtime, server)
     except KeyboardInterrupt:
         log.say("dev.stopping")
 
@@ -99,14 +94,40 @@ def _until_one_ends(runtime: LocalRuntime, server: Server | GivenDatabase) -> No
     raise typer.Exit(1)
 
 
-def _reload_on_save(runtime: LocalRuntime, log: DevLog, stop: threading.Event) -> None:
-    """Saving a file loads its worker anew; one that does not import leaves the old one running."""
+def _on_saved_source(reload: Callable[[], None], stop: threading.Event) -> None:
     folders = [ROOT / name for name in WATCHED]
     for _changes in watch(
         *folders, stop_event=stop, watch_filter=_is_source, raise_interrupt=False
     ):
-        runtime.control.reload()
+        reload()
+
+
+def _on_saved_topology(reload: Callable[[], None], stop: threading.Event) -> None:
+    """Its folder is watched, since an editor may put another file in its place."""
+    for _changes in watch(
+        CONFIG.parent,
+        recursive=False,
+        stop_event=stop,
+        watch_filter=lambda _change, path: Path(path).name == CONFIG.name,
+        raise_interrupt=False,
+    ):
+        reload()
+
+
+def _reload(runtime: LocalRuntime, clock: CronClock, log: DevLog, one: threading.Lock) -> None:
+    """Load the workers and their crons anew, one time after the other. A worker that does not
+    import leaves its old one running, and a wrangler.toml that cannot be read the old crons."""
+    with one:
+        try:
+            outcome = runtime.control.reload()
+            clock.set(runtime.control.workers())
+        except RuntimeFailed as error:
+            log.say("reload.failed", level="error", traceback=str(error))
+            return
         log.say("dev.reloaded")
+        if outcome["stale"]:
+            what = "wrangler.toml has changed in more than its crons: start `mauntic dev` again"
+            log.say("dev.stale", level="warning", why=what)
 
 
 def _is_source(change: Any, path: str) -> bool:
@@ -122,11 +143,6 @@ def _background(work: Callable[[], None], stop: threading.Event) -> Iterator[Non
     finally:
         stop.set()
         thread.join(5)
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    yield
 
 
 def _pair(text: str) -> tuple[str, str]:

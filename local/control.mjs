@@ -166,7 +166,7 @@ async function reload(runtime, { json }) {
   const workers = await runtime.reload(json().worker ?? null);
   const failed = Object.entries(workers).find(([, outcome]) => outcome.error);
   emit("reloaded", { ok: !failed, workers });
-  return { ok: !failed, workers };
+  return { ok: !failed, workers, stale: runtime.isStale };
 }
 
 async function json(runtime, path, input) {

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from itertools import takewhile
+from operator import itemgetter
 from typing import Any
 
 from cronsim import CronSim
@@ -13,6 +15,8 @@ from local.runtime import Control, RuntimeFailed
 
 Say = Callable[..., None]
 
+POLL_S = 0.5  # how late a cron may fire, and how soon a new one is taken up
+
 
 class CronClock:
     """Knows the next planned time of every cron of every worker."""
@@ -20,28 +24,24 @@ class CronClock:
     def __init__(self, control: Control, workers: Sequence[dict[str, Any]], say: Say) -> None:
         self._control = control
         self._say = say
+        self.set(workers)
+
+    def set(self, workers: Sequence[dict[str, Any]]) -> None:
+        """These crons from now on, in place of those before."""
         self._crons = [(worker["name"], cron) for worker in workers for cron in worker["crons"]]
 
     def run_until(self, stop: threading.Event) -> Callable[[], None]:
         """What a thread is to do: sleep, fire, and so on until `stop` is set."""
 
         def run() -> None:
-            now = datetime.now(UTC)
-            while self._crons:
-                planned = min(next_fire(cron, now) for _, cron in self._crons)
-                if stop.wait((planned - datetime.now(UTC)).total_seconds()):
-                    return
-                self._fire(planned, now)
-                now = planned
+            since = datetime.now(UTC)
+            while not stop.wait(POLL_S):
+                now = datetime.now(UTC)
+                for fire in planned_fires(self._crons, since, now):
+                    threading.Thread(target=self._fire_one, args=fire, daemon=True).start()
+                since = now
 
         return run
-
-    def _fire(self, planned: datetime, since: datetime) -> None:
-        for worker, cron in self._crons:
-            if next_fire(cron, since) == planned:
-                threading.Thread(
-                    target=self._fire_one, args=(worker, cron, planned), daemon=True
-                ).start()
 
     def _fire_one(self, worker: str, cron: str, planned: datetime) -> None:
         self._say("cron.fired", worker=worker, cron=cron, planned=planned.isoformat())
@@ -59,10 +59,20 @@ class CronClock:
             )
 
 
-def next_fire(cron: str, after: datetime) -> datetime:
-    """The first planned time after a moment.
+def planned_fires(
+    crons: Sequence[tuple[str, str]], since: datetime, now: datetime
+) -> list[tuple[str, str, datetime]]:
+    """(worker, cron, planned time) of each fire after `since`, in order; more than one of a cron
+    where the machine slept.
 
-    >>> next_fire("*/15 * * * *", datetime(2026, 3, 1, 10, 15, tzinfo=UTC)).isoformat()
-    '2026-03-01T10:30:00+00:00'
+    >>> ten, half_past = (datetime(2026, 3, 1, 10, minute, tzinfo=UTC) for minute in (0, 30))
+    >>> crons = [("one", "*/15 * * * *"), ("two", "20 * * * *")]
+    >>> [(worker, at.minute) for worker, _, at in planned_fires(crons, ten, half_past)]
+    [('one', 15), ('two', 20), ('one', 30)]
     """
-    return next(CronSim(cron, after))
+    fires = (
+        (worker, cron, at)
+        for worker, cron in crons
+        for at in takewhile(lambda at: at <= now, CronSim(cron, since))
+    )
+    return sorted(fires, key=itemgetter(2))

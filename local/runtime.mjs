@@ -18,6 +18,7 @@ export class Runtime {
   #bytecode; // of the shared files
   #log;
   #staged = new Map(); // worker -> its own files
+  isStale = false; // whether the topology has changed in what only a start reads
 
   constructor(config) {
     this.config = config;
@@ -81,6 +82,15 @@ export class Runtime {
     return Object.fromEntries(await Promise.all(entries));
   }
 
+  /** Crons are taken from the topology as it is now; whatever else has changed there needs a restart. */
+  #readCrons() {
+    const anew = readTopology(this.config);
+    this.isStale = withoutCrons(anew) !== withoutCrons(this.workers);
+    for (const { name, options } of this.workers) {
+      options.cronTriggers = anew.find((worker) => worker.name === name)?.options.cronTriggers;
+    }
+  }
+
   async #loadOne({ name }) {
     if (this.isNative) return {};
     const outcome = await this.#askHost("load", name);
@@ -92,6 +102,7 @@ export class Runtime {
   async reload(name) {
     const chosen = name ? [this.worker(name)] : this.workers;
     if (this.isNative) throw new Failure("runtime native cannot reload: start it again.", 501);
+    this.#readCrons();
     const entries = chosen.map(async (worker) => {
       const before = this.#staged.get(worker.name);
       try {
@@ -176,6 +187,9 @@ export class Runtime {
     return new Response(pack(files), { headers: this.#bytecode.isEmpty ? { bytecode: "wanted" } : {} });
   }
 }
+
+const withoutCrons = (workers) =>
+  JSON.stringify(workers, (key, value) => (key === "cronTriggers" ? undefined : value));
 
 function startFailure(error, isNative) {
   const cause = /"message":"(?:\*\*\* Uncaught exception \*\*\*\\n)?([^"]+)"/.exec(error.message)?.[1];

@@ -8,19 +8,22 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
 
+import cli.dev
 from analytics.worker import WORKER
 from cli.dev_log import DevLog
 from local import postgres_pidfile
 from local.postgres_account import account_for, temporary_directory
-from local.runtime import Control
+from local.runtime import Control, RuntimeFailed
 from tests.cli.harness import HOURLY, QUEUE, Cli
 
 ROOT = Path(__file__).parent.parent.parent
@@ -116,10 +119,55 @@ def test_it_ends_with_its_embedded_server(folder: Path) -> None:
     assert not (folder / "runtime.json").exists()
 
 
-def test_an_env_that_is_not_there_is_refused_at_once(cli: Cli) -> None:
-    answer = cli("dev", "--env", "nope")
+def test_an_env_that_is_not_there_is_refused_at_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answer = Cli(monkeypatch, capsys)("dev", "--env", "nope")
     assert answer.code == 1
     assert "wrangler.toml has no env nope; there are analytics, scoring." in answer.err
+
+
+def test_a_saved_wrangler_toml_is_noticed_though_another_file_takes_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli.dev, "CONFIG", tmp_path / "wrangler.toml")
+    noticed, stop = threading.Event(), threading.Event()
+    with cli.dev._background(lambda: cli.dev._on_saved_topology(noticed.set, stop), stop):
+        for _ in range(50):  # the watch may begin a little later
+            (tmp_path / "other").write_text("[env]")
+            assert not noticed.is_set()
+            (tmp_path / "other").rename(tmp_path / "wrangler.toml")
+            if noticed.wait(0.2):
+                break
+        assert noticed.is_set()
+
+
+class Reloaded:
+    """A runtime whose wrangler.toml has changed, or cannot be read."""
+
+    def __init__(self, *, readable: bool) -> None:
+        self.control, self.readable = self, readable
+
+    def reload(self) -> dict[str, Any]:
+        if not self.readable:
+            raise RuntimeFailed("wrangler.toml cannot be read")
+        return {"ok": True, "stale": True}
+
+    def workers(self) -> list[str]:
+        return ["the workers anew"]
+
+
+@pytest.mark.parametrize("readable", [True, False])
+def test_a_reload_hands_the_clock_the_new_crons_and_says_what_needs_a_restart(
+    capsys: pytest.CaptureFixture[str], readable: bool
+) -> None:
+    known: list[list[str]] = []
+    clock: Any = SimpleNamespace(set=known.append)
+    runtime: Any = Reloaded(readable=readable)
+    cli.dev._reload(runtime, clock, DevLog(as_json=True), threading.Lock())
+    said = [json.loads(line)["event"] for line in capsys.readouterr().out.splitlines()]
+    assert said == (["dev.reloaded", "dev.stale"] if readable else ["reload.failed"])
+    assert known == ([["the workers anew"]] if readable else [])
 
 
 def shown(capsys: pytest.CaptureFixture[str], event: dict[str, Any], *, as_json: bool) -> str:

@@ -42,6 +42,35 @@ def test_code_that_does_not_import_leaves_the_old_running(
     assert server.ask("/facts")["version"] == 1
 
 
+@pytest.fixture
+def topology(project: Path, server: Server) -> Iterator[Path]:
+    """The project's wrangler.toml, to be changed; put back and read anew afterwards."""
+    path = project / "wrangler.toml"
+    before = path.read_text()
+    yield path
+    path.write_text(before)
+    assert not server.post("/reload", {"worker": "toy-beta"})["stale"]
+
+
+def test_new_crons_are_read_and_the_rest_needs_a_restart(server: Server, topology: Path) -> None:
+    text = topology.read_text()
+    topology.write_text(text.replace('crons = ["0 * * * *"]', 'crons = ["0 * * * *", "5 * * * *"]'))
+    assert not server.post("/reload", {"worker": "toy-beta"})["stale"]
+    [alpha] = [worker for worker in server.get("/workers") if worker["name"] == "toy-alpha"]
+    assert alpha["crons"] == ["0 * * * *", "5 * * * *"]
+    topology.write_text(text.replace("max_retries = 2", "max_retries = 3"))
+    assert server.post("/reload", {"worker": "toy-beta"})["stale"]
+
+
+def test_a_topology_that_cannot_be_read_is_said(server: Server, topology: Path) -> None:
+    text = topology.read_text()
+    topology.write_text("[env.alpha")
+    answer = server.request("POST", "/reload", {})
+    assert answer.status_code == 400
+    assert "wrangler.toml cannot be read" in answer.json()["error"]
+    topology.write_text(text)
+
+
 REFUSED = {
     "os.urandom(4)": "asked for randomness (os.urandom)",
     "secrets.token_hex()": "asked for randomness (os.urandom)",
