@@ -30,7 +30,7 @@ const ROUTES = [
 /** Listens, and resolves to the server's address. */
 export async function listen(runtime, port) {
   const server = createServer((request, response) => {
-    answer(runtime, request, response).catch((error) => fail(response, error));
+    answer(runtime, request, response).catch((error) => fail(runtime, response, error));
   });
   server.requestTimeout = 0; // waiting for idle queues, and tails, take as long as they take
   await new Promise((resolve, reject) => {
@@ -110,8 +110,8 @@ function reply(response, status, value) {
   response.end(JSON.stringify(value));
 }
 
-function fail(response, error) {
-  if (!(error instanceof Failure)) emit("log", { worker: null, level: "error", text: error.stack });
+function fail({ isEnding }, response, error) {
+  if (!(error instanceof Failure) && !isEnding) emit("log", { worker: null, level: "error", text: error.stack });
   if (response.headersSent) return response.destroy();
   reply(response, error instanceof Failure ? error.status : 500, { error: error.message });
 }

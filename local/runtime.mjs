@@ -18,6 +18,7 @@ export class Runtime {
   #bytecode; // of the shared files
   #log;
   #staged = new Map(); // worker -> its own files
+  isEnding = false;
   isStale = false; // whether the topology has changed in what only a start reads
 
   constructor(config) {
@@ -164,6 +165,7 @@ export class Runtime {
   }
 
   async stop() {
+    this.isEnding = true;
     await this.#miniflare?.dispose();
     this.#watchdog?.kill();
   }

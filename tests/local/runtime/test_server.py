@@ -4,9 +4,11 @@ import os
 import signal
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.local.runtime.harness import Server, spawn, write_project
@@ -91,6 +93,20 @@ def test_nothing_is_left_running(beta_alone: Server, how: Any) -> None:
         how, (0,)
     )
     assert wait_gone(pids)
+
+
+def test_whoever_waits_while_it_ends_is_no_trouble(beta_alone: Server) -> None:
+    """The stack of a request that was cut off helped nobody."""
+    beta_alone.api.base_url = beta_alone.wait_event("ready")["url"]
+    beta_alone.send("work-dlq", {"n": 1}, delaySeconds=60)
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(beta_alone.wait_idle, timeout_ms=60_000)
+        time.sleep(0.5)
+        assert beta_alone.close() == 0
+        with pytest.raises(httpx.HTTPError):
+            waiting.result()
+    with pytest.raises(AssertionError, match="ended without log"):
+        beta_alone.wait_event("log", level="error")
 
 
 def test_a_killed_workerd_is_followed_by_another_that_is_watched_too(beta_alone: Server) -> None:
