@@ -10,6 +10,7 @@ from typing import Any
 from pg8000.exceptions import DatabaseError
 
 from cli.output import Refusal
+from cli.statements import SQL
 from local.database_url import connect, with_database
 from local.migrations import migrate
 
@@ -22,7 +23,7 @@ def fresh_database(server_url: str) -> Iterator[str]:
     """An empty, migrated one in place of the last demo's, for this demo alone; its URL. Refusal
     while somebody else is in it. It stays."""
     with closing(connect(with_database(server_url, "postgres"))) as admin:
-        [[is_ours]] = admin.run(f"select pg_try_advisory_lock(hashtext('{DATABASE}'))")
+        [[is_ours]] = admin.run(SQL["demo_lock"])
         if not is_ours:
             raise Refusal("Another `mauntic demo` runs on this server: wait for its end.")
         _replace(admin)

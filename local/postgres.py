@@ -5,20 +5,17 @@ lives in one directory (`.local/postgres`), is started by whoever comes first an
 rest, and ends with the last of them, however that ends (postgres_guard.py).
 """
 
-import fcntl
-import json
 import os
 import secrets
 import shutil
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from types import MappingProxyType, TracebackType
-from typing import IO, Self
+from types import MappingProxyType
+from typing import Self
 
 import psutil
 
@@ -32,6 +29,7 @@ from local.postgres_account import (
     reachable_home,
     temporary_directory,
 )
+from local.postgres_guard import Use, guarded
 
 HOME = Path(__file__).resolve().parent.parent / ".local" / "postgres"
 NAME = "mauntic"  # of the role and of the database
@@ -63,8 +61,6 @@ INITDB = [
     *("--builtin-locale", "C.UTF-8", "--no-instructions"),
 ]
 
-GUARD = Path(__file__).with_name("postgres_guard.py")
-
 
 class Server:
     """An embedded PostgreSQL in one directory; a context manager that starts and stops it."""
@@ -82,19 +78,14 @@ class Server:
         self._account = Account()
         self._binaries = Path()
         self._guard: subprocess.Popen[bytes] | None = None
-        self._use: IO[str] | None = None  # holds the lock by which the guard knows of us
+        self._use: Use | None = None
         self._port: int | None = None
 
     def __enter__(self) -> Self:
         self.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     @property
@@ -160,32 +151,16 @@ class Server:
         self._create_database()
 
     def _begin_use(self) -> None:
-        """Hold the server in being; one that is being shut down is waited for."""
-        if self._use is not None:
-            return
-        use = (self._home / "users").open("a")
-        deadline = time.monotonic() + STOP_TIMEOUT_S
-        while not _try_lock(use, fcntl.LOCK_SH):
-            if time.monotonic() > deadline:
-                use.close()
-                raise DatabaseUnavailable(
-                    f"PostgreSQL does not stop within {STOP_TIMEOUT_S} s; see {self.log}."
-                )
-            time.sleep(POLL_S)
-        self._use = use
+        self._use = self._use or Use(self._home / "users")
+        if not self._use.begin(STOP_TIMEOUT_S):
+            raise DatabaseUnavailable(
+                f"PostgreSQL does not stop within {STOP_TIMEOUT_S} s; see {self.log}."
+            )
 
     def _end_use(self) -> None:
         """Let go of the server; where nobody else uses it, and it is ours, wait for its end."""
-        if self._use is not None:
-            self._use.close()
-            self._use = None
-        if not self._is_used():
+        if self._use is not None and not self._use.end():
             self._release_guard()
-
-    def _is_used(self) -> bool:
-        """Whether another holds it in being: the guard alone would hold the lock exclusively."""
-        with (self._home / "users").open("a") as probe:
-            return not _try_lock(probe, fcntl.LOCK_EX) and _try_lock(probe, fcntl.LOCK_SH)
 
     def _settle(self) -> None:
         """Find the account and the place; root may have to use another than the one asked for."""
@@ -259,12 +234,11 @@ class Server:
         settings = {**self._settings, "port": str(port)}
         options = [text for item in settings.items() for text in ("-c", "=".join(item))]
         server = [str(self._binaries / "postgres"), "-D", str(self._data), *options]
-        account = json.dumps(self._account.popen_options())
         with self.log.open("a") as log:
             if log.tell() > LOG_BYTES_MAX:
                 log.truncate(0)
             self._guard = subprocess.Popen(
-                [sys.executable, "-IS", GUARD, self._home / "users", account, *server],
+                guarded(self._home / "users", self._account.popen_options(), server),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -330,14 +304,9 @@ class NamedDatabase(Server):
         """The URL of that database, with its password."""
         return with_database(super().url, self._name)
 
-    def start(self) -> None:
-        """Start or join the server, and ask the database for an answer."""
-        super().start()
-        try:
-            check_answers(self.url)
-        except BaseException:
-            self.stop()
-            raise
+    def _start_or_join(self) -> None:
+        super()._start_or_join()
+        check_answers(self.url)
 
 
 def open_database(environment: Mapping[str, str], home: Path = HOME) -> Server | GivenDatabase:
@@ -362,14 +331,6 @@ def temporary_server(settings: Mapping[str, str] = MappingProxyType({})) -> Iter
             yield server
     finally:
         shutil.rmtree(home, ignore_errors=True)
-
-
-def _try_lock(file: IO[str], kind: int) -> bool:
-    try:
-        fcntl.flock(file, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def free_port() -> int:

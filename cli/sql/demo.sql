@@ -1,3 +1,7 @@
+-- name: demo_lock
+-- Whether no other demo runs on this server; held as long as the connection that asked.
+select pg_try_advisory_lock(hashtext('mauntic demo')) as is_ours
+
 -- name: demo_span
 -- From the first event to the last.
 select min(occurred_at) as first, max(occurred_at) as last

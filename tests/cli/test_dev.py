@@ -86,6 +86,7 @@ def test_it_starts_says_what_happens_and_ends_cleanly(database: str, tmp_path: P
     (tmp_path / "runtime.json").write_text(json.dumps(left_behind))
     with started(database, tmp_path) as process:
         ready = lines_until(process, "dev.ready")[-1]
+        assert (tmp_path / "errors").read_text() == "starting …\n"
         state = json.loads((tmp_path / "runtime.json").read_text())
         assert (ready["workers"], ready["url"]) == ([WORKER.name], state["url"])
         assert (state["pid"], state["database_url"]) == (process.pid, database)
