@@ -18,6 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from local.elsewhere import elsewhere, is_ours
+from local.postgres_guard import Use
 
 ROOT = Path(__file__).resolve().parent.parent
 MADE = [
@@ -39,7 +40,11 @@ def main(arguments: list[str]) -> int:
         for path in there:
             print(f"  would remove {shown(path)}")
         return 0
-    if refusal := refused() or unwanted(there, yes=chosen.yes):
+    if (
+        refusal := refused()
+        or in_use(ROOT / ".local" / "postgres" / "users")
+        or unwanted(there, yes=chosen.yes)
+    ):
         print(f"clean: {refusal}", file=sys.stderr)
         return 1
     end_server(ROOT / ".local" / "postgres" / "data" / "postmaster.pid")
@@ -79,6 +84,14 @@ def refused() -> str | None:
         f"`mauntic dev` runs here, as process {pid}: end it first, with Ctrl-C or `kill {pid}`."
         f" If that process is something else, remove {state.relative_to(ROOT)}."
     )
+
+
+def in_use(users: Path) -> str | None:
+    """That a command, which started the server or found it, still works on the local database."""
+    with suppress(OSError):
+        if users.exists() and Use(users).end():
+            return "a command works on the local database, `mauntic demo` say: wait for its end."
+    return None
 
 
 def unwanted(there: list[Path], *, yes: bool) -> str | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from local import elsewhere
+from local.postgres_guard import Use
 from tools import clean
 
 
@@ -105,6 +106,20 @@ def test_refuses_while_dev_runs_and_says_how_to_end_it(
     assert state.exists()
     state.write_text(json.dumps({"pid": 2**22}))
     assert clean.main([]) == 0
+
+
+def test_refuses_while_a_command_works_on_the_database(
+    tree: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    users = tree / ".local" / "postgres" / "users"
+    users.parent.mkdir(parents=True)
+    use = Use(users)
+    assert use.begin(timeout_s=1)
+    assert clean.main([]) == 1
+    assert "a command works on the local database" in capsys.readouterr().err
+    assert not use.end()
+    assert clean.main([]) == 0
+    assert not users.exists()
 
 
 def test_a_dry_run_shows_it_and_removes_nothing(
