@@ -16,6 +16,7 @@ from local.database_url import (
     DatabaseUnavailable,
     DatabaseUrl,
     connect,
+    own_database,
     reason,
 )
 from local.migrations import migrate
@@ -86,7 +87,10 @@ def _assert_answers(url: str, remedy: str) -> None:
 
 def _warn_of_another(url: str) -> None:
     """Warn: the ledger of one system beside the queues of another would mislead."""
-    dev = None if os.environ.get("MAUNTIC_CONTROL_URL") else running_dev()
+    is_meant = os.environ.get("MAUNTIC_CONTROL_URL") or own_database(
+        os.environ.get("DATABASE_URL", "")
+    )
+    dev = None if is_meant else running_dev()
     other = DatabaseUrl.parse(dev.database_url).address if dev else None
     own = DatabaseUrl.parse(url).address
     if other and other != own:

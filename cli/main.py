@@ -6,9 +6,9 @@ import errno
 import os
 import sys
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TextIO
 
-from cli.interruption import at_once
+from cli.interrupts import at_once
 
 with at_once():
     import typer
@@ -140,12 +140,21 @@ def _run() -> None:
         finally:
             sys.stdout.flush()
     except OSError as error:
-        if error.errno not in UNWRITABLE:
+        if error.errno not in UNWRITABLE or not _is_stuck(sys.stdout):
             raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if isinstance(error, BrokenPipeError):
             sys.exit(1)
         raise Refusal(f"The output cannot be written: {error.strerror}.") from error
+
+
+def _is_stuck(stream: TextIO) -> bool:
+    """Whether it was this stream that took no more: then it does not take the rest either."""
+    try:
+        stream.flush()
+    except OSError:
+        return True
+    return False
 
 
 def remedy(error: Exception) -> str:

@@ -8,7 +8,7 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 
-from cli.interruption import at_once
+from cli.interrupts import at_once
 from cli.output import Refusal, warn
 from shared.jobs import Job, Worker
 

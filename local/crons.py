@@ -39,7 +39,7 @@ class CronClock:
                 now = datetime.now(UTC)
                 for fire in planned_fires(self._crons, since, now):
                     threading.Thread(target=self._fire_one, args=fire, daemon=True).start()
-                since = now
+                since = max(since, now)  # a clock that is set back fires nothing twice
 
         return run
 

@@ -1,5 +1,6 @@
 """Database URLs: taken apart, connected to, and checked before anything is built on one."""
 
+import re
 import ssl
 from contextlib import closing
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ CONNECT_TIMEOUT_S = 5
 # Whatever the database is set to: pg8000 reads dates in one form alone, and times are shown in UTC.
 # PgBouncer lets both through: https://www.pgbouncer.org/config.html#ignore_startup_parameters
 SESSION = {"TimeZone": "UTC", "DateStyle": "ISO"}
+SCHEMES = ("postgres", "postgresql")
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -40,7 +42,7 @@ class DatabaseUrl:
             port = parts.port or 5432
         except ValueError as error:
             raise DatabaseUnavailable(f"DATABASE_URL is no URL: {error}.") from None
-        if parts.scheme not in ("postgres", "postgresql") or not parts.hostname:
+        if parts.scheme not in SCHEMES or not parts.hostname:
             raise DatabaseUnavailable(
                 "DATABASE_URL must look like postgresql://user:password@host:5432/database."
             )
@@ -70,6 +72,18 @@ class DatabaseUrl:
         if self.sslmode == "require":
             context.verify_mode = ssl.CERT_NONE
         return context
+
+
+def own_database(url: str) -> str | None:
+    """The database of the embedded server that a URL without a host names.
+
+    >>> own_database("postgresql:///mauntic_demo"), own_database("postgresql:///shop?host=/run")
+    ('mauntic_demo', None)
+    """
+    parts = urlsplit(url)
+    is_bare = parts.scheme in SCHEMES and not (parts.netloc or parts.query or parts.fragment)
+    name = parts.path.removeprefix("/")
+    return name if is_bare and re.fullmatch(r"\w+", name) else None
 
 
 def with_database(url: str, database: str) -> str:

@@ -20,7 +20,13 @@ from typing import Self
 import psutil
 
 from local import postgres_pidfile
-from local.database_url import DatabaseUnavailable, check_answers, connect, with_database
+from local.database_url import (
+    DatabaseUnavailable,
+    check_answers,
+    connect,
+    own_database,
+    with_database,
+)
 from local.postgres_account import (
     Account,
     account_for,
@@ -33,7 +39,6 @@ from local.postgres_guard import Use, guarded
 
 HOME = Path(__file__).resolve().parent.parent / ".local" / "postgres"
 NAME = "mauntic"  # of the role and of the database
-OWN_SERVER = "postgresql:///"  # of a URL: what is left is the name of a database
 START_TIMEOUT_S = 60  # a server that recovers from a crash needs its time
 STOP_TIMEOUT_S = 30
 POLL_S = 0.005
@@ -95,11 +100,6 @@ class Server:
             raise RuntimeError("the server was not started")
         password = (self._home / "password").read_text()
         return f"postgresql://{NAME}:{password}@127.0.0.1:{self._port}/{NAME}"
-
-    @property
-    def owned(self) -> bool:
-        """Whether this object started the server."""
-        return self._guard is not None
 
     @property
     def has_ended(self) -> bool:
@@ -317,8 +317,8 @@ def open_database(environment: Mapping[str, str], home: Path = HOME) -> Server |
     given = environment.get("DATABASE_URL")
     if not given:
         return Server(home)
-    if given.startswith(OWN_SERVER):
-        return NamedDatabase(home, given.removeprefix(OWN_SERVER))
+    if name := own_database(given):
+        return NamedDatabase(home, name)
     return GivenDatabase(given)
 
 

@@ -65,17 +65,17 @@ def guarded(users: Path, account: Mapping[str, Any], server_command: list[str]) 
 
 def main(users: str, account: str, *server_command: str) -> int:
     """Ends with the server; a SIGTERM ends both."""
-    server: subprocess.Popen[bytes]
-    signal.signal(signal.SIGTERM, lambda *_: server.send_signal(signal.SIGINT))
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # until there is one to end
     with Path(users).open() as lock:
         server = subprocess.Popen(server_command, **json.loads(account))
+        signal.signal(signal.SIGTERM, lambda *_: server.send_signal(signal.SIGINT))
 
         def end_when_alone() -> None:
-            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # the main thread's to heed
             fcntl.flock(lock, fcntl.LOCK_EX)
             server.send_signal(signal.SIGINT)
 
-        threading.Thread(target=end_when_alone, daemon=True).start()
+        threading.Thread(target=end_when_alone, daemon=True).start()  # SIGTERM is the main thread's
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         return server.wait()
 
 

@@ -65,9 +65,9 @@ async def dispatch(worker: Worker, cron: str, tick: datetime, ports: Ports) -> i
             return await _enqueue(_own_windows(worker, cron, tick), worker, cron, tick, ports)
         try:
             count = await _enqueue(due, worker, cron, tick, ports)
-            failures.forget(ports)
         finally:  # they are marked as reported: no later tick would do it
             await _report_overdue(late, tick, ports)
+        failures.forget(ports)
         return count
     finally:
         ports.db.close()

@@ -62,7 +62,9 @@ def tolerated(ports: Ports) -> Iterator[None]:
 def forget(ports: Ports) -> None:
     """Delete what nobody will look for any more. If that fails, the next tick does it."""
     try:
-        ports.db.execute(SQL["forget_failures"], before=ports.clock() - KEPT, most=FORGOTTEN_MAX)
+        with ports.db.transaction():
+            before = ports.clock() - KEPT
+            ports.db.execute(SQL["forget_failures"], before=before, most=FORGOTTEN_MAX)
     except (DatabaseError, DatabaseUnreachable) as error:
         ports.log(
             "failures.unforgotten",

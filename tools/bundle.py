@@ -68,8 +68,13 @@ def imported(sources: dict[Path, Path], jobs: str) -> set[str]:
 
 
 def imports_of(source: Path) -> Iterator[str]:
-    """Each name that may be a module, and the packages that it is in."""
-    for node in ast.walk(ast.parse(source.read_bytes(), source)):
+    """Each name that may be a module, and the packages that it is in. Nothing of a file that Python
+    cannot read: it is carried, and the runtime shows where it is wrong."""
+    try:
+        tree = ast.parse(source.read_bytes(), source)
+    except SyntaxError:
+        return
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:

@@ -1,7 +1,7 @@
 """Remove what set-up and runs have made: packages, bundles, caches and the local database.
 
 `--dry-run` shows what is there. On a terminal it asks first, unless `--yes`; without one, nobody is
-there to be asked. It refuses while `mauntic dev` runs here.
+there to be asked. It refuses while `mauntic dev` runs here, or a command uses the local database.
 """
 
 from __future__ import annotations
@@ -75,8 +75,13 @@ def refused() -> str | None:
     state = ROOT / ".local" / "runtime.json"
     try:
         pid = int(json.loads(state.read_text())["pid"])
+    except (FileNotFoundError, ValueError, TypeError, KeyError):
+        return None
+    except PermissionError:
+        return f"{state.relative_to(ROOT)} is somebody else's, whose `mauntic dev` may run here."
+    try:
         os.kill(pid, 0)
-    except (FileNotFoundError, ValueError, TypeError, KeyError, ProcessLookupError):
+    except ProcessLookupError:
         return None
     except PermissionError:
         pass  # it lives, as somebody else's

@@ -53,6 +53,12 @@ def test_a_bundle_holds_what_the_entry_and_the_jobs_import_and_the_sql(root: Pat
     assert (target / "alpha/jobs/entry.py").read_text() == "from alpha.store import rows"
 
 
+def test_a_file_that_cannot_be_read_is_carried_for_the_runtime_to_show(root: Path) -> None:
+    (root / "workers" / "alpha" / "store.py").write_text("def rows(:")
+    bundle(root, "alpha")
+    assert "alpha/store.py" in staged(root)
+
+
 def test_what_the_host_alone_imports_is_not_uploaded() -> None:
     root = BUNDLE.parent.parent
     analytics, scoring = (set(sources_of(root, name)) for name in ("analytics", "scoring"))
