@@ -149,9 +149,9 @@ def _run() -> None:
 
 
 def _is_stuck(stream: TextIO) -> bool:
-    """Whether it was this stream that took no more: then it does not take the rest either."""
+    """Whether it was this stream that took no more, and no other file: a blank line tells."""
     try:
-        stream.flush()
+        os.write(stream.fileno(), b"\n")
     except OSError:
         return True
     return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from cli import main
 from shared.adapters.postgres import Postgres
 from tests.cli.harness import HOURLY, QUEUE
 
@@ -106,3 +108,14 @@ def test_what_the_terminal_has_no_letter_for_is_written_as_its_code(
     assert NOTE.encode(encoding, "backslashreplace") in table.stdout
     plain = mauntic(database, "jobs", "list", "--json", encoding=encoding)
     assert NOTE in [row["note"] for row in json.loads(plain.stdout)]
+
+
+def test_a_full_disk_elsewhere_is_not_told_as_the_output(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def write() -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "/somewhere/else")
+
+    monkeypatch.setattr(main, "app", write)
+    with capfd.disabled(), pytest.raises(OSError, match="/somewhere/else"):
+        main._run()
