@@ -17,6 +17,7 @@ from cli.options import AsJson
 from cli.output import Refusal, print_json, remark, say
 from cli.remote.api import VendorApi, VendorRefused, open_vendor
 from cli.workers import workers
+from local.envs import unknown_envs
 from local.programs import search_path
 
 ROOT = Path(__file__).parent.parent
@@ -92,10 +93,9 @@ def provision(
 
 def needs_of(config: Path, only: Sequence[str] | None = None) -> list[Needs]:
     """What each env of wrangler.toml needs; Refusal for an env that is not there."""
+    if refusal := unknown_envs(only or (), config):
+        raise Refusal(refusal)
     envs: dict[str, Any] = tomllib.loads(config.read_text(encoding="utf-8"))["env"]
-    strangers = set(only or ()) - envs.keys()
-    if strangers:
-        raise Refusal(f"wrangler.toml has no env {', '.join(sorted(strangers))}.")
     gates = {worker.env: worker.gate for worker in workers()}
     return [_needs(name, envs[name], gates[name]) for name in envs if not only or name in only]
 

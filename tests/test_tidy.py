@@ -88,22 +88,20 @@ def tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
+def import_lines(path: Path) -> Iterator[tuple[str, list[str]]]:
+    """Each module, and what is taken from it."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, []) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module, [alias.name for alias in node.names]
+
+
 def imports(path: Path) -> Iterator[str]:
-    for node in ast.walk(tree(path)):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
-
-
-def imported_from(path: Path) -> Iterator[str]:
-    """The modules alone, without what is taken from them."""
-    for node in ast.walk(tree(path)):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
+    """Everything that may be a module."""
+    for source, taken in import_lines(path):
+        yield source
+        yield from (f"{source}.{one}" for one in taken)
 
 
 def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
@@ -172,7 +170,7 @@ def test_javascript_is_seen_at_the_edge_alone(path: Path) -> None:
 def test_the_pure_core_imports_nothing_that_reaches_out(pure: str, packages: set[str]) -> None:
     """Rules about time are easiest to believe where no clock can be reached."""
     [path] = [path for path in sources(*IN_BUNDLES) if module(path) == pure]
-    for one in imported_from(path):
+    for one, _ in import_lines(path):
         first = one.partition(".")[0]
         is_standard = first in sys.stdlib_module_names - REACHES_OUT
         assert is_standard or first in packages or one in PURE, one

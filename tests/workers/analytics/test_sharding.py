@@ -276,15 +276,34 @@ def day_of(history: History, day: datetime) -> dict[int, tuple[int, int]]:
     return {row["organization_id"].int: (row["count"], row["unique_count"]) for row in rows}
 
 
+def past_midnight(history: History, but: tuple[int, float] | None = None) -> World:
+    """An hour of the next day is over. All organisations have the same events, `but` for one."""
+    for organization in range(1, 5):
+        for hour in (1.5, 6.5, 12.5, 22.5, 23.5, 24.5):
+            if (organization, hour) != but:
+                occurred = DAY + timedelta(hours=hour)
+                history.add(organization, int(hour), "email_opened", None, occurred)
+    return World(history.url, now=datetime(2026, 3, 11, 1, 0, 5, tzinfo=UTC))
+
+
+OLD_DAY = DAY - timedelta(days=5)
+
+
+def add_an_old_day_and_today(history: History) -> None:
+    """Two events of each organisation on both, and one more in the hour that is to be run."""
+    for organization in range(1, 5):
+        for hour in (1.5, 6.5):
+            for day in (OLD_DAY, DAY):
+                occurred = day + timedelta(hours=hour)
+                history.add(organization, int(hour), "email_opened", None, occurred)
+        history.add(organization, 7, "email_opened", None, DAY + timedelta(hours=7.5))
+
+
 def test_a_day_that_shards_begin_is_whole_though_the_next_day_comes_between_them(
     history: History,
 ) -> None:
     """The run of the next day's first hour looks at the hour before again, and so at the day."""
-    for organization in range(1, 5):
-        for hour in (1.5, 6.5, 12.5, 22.5, 23.5, 24.5):
-            occurred = DAY + timedelta(hours=hour)
-            history.add(organization, int(hour), "email_opened", None, occurred)
-    world = World(history.url, now=datetime(2026, 3, 11, 1, 0, 5, tzinfo=UTC))
+    world = past_midnight(history)
     first, *others = run(world, 8, scheduledFor="2026-03-10T23:00:00Z")
     run(world, 8, **first)
     run(world, 10**6, scheduledFor="2026-03-11T01:00:00Z")
@@ -298,35 +317,24 @@ def test_a_day_of_which_a_split_did_not_know_is_booked_whole_by_the_next_run(
     history: History,
 ) -> None:
     """Its first late event is committed when one shard is done: only the others see it."""
-    old = DAY - timedelta(days=5)
-    for organization in range(1, 5):
-        for hour in (1.5, 6.5):
-            for day in (old, DAY):
-                occurred = day + timedelta(hours=hour)
-                history.add(organization, int(hour), "email_opened", None, occurred)
-        history.add(organization, 7, "email_opened", None, DAY + timedelta(hours=7.5))
+    add_an_old_day_and_today(history)
     world = World(history.url, now=datetime(2026, 3, 10, 10, 0, 5, tzinfo=UTC))
     first, *others = run(world, 8, scheduledFor="2026-03-10T08:00:00Z")
     run(world, 8, **first)
-    late(history, 4, 77, old + timedelta(hours=9), DAY + timedelta(hours=7.9))
+    late(history, 4, 77, OLD_DAY + timedelta(hours=9), DAY + timedelta(hours=7.9))
     for other in others:
         run(world, 8, **other)
     run(world, 10**6, scheduledFor="2026-03-10T09:00:00Z")
-    late(history, 1, 78, old + timedelta(hours=9), DAY + timedelta(hours=9.5))
+    late(history, 1, 78, OLD_DAY + timedelta(hours=9), DAY + timedelta(hours=9.5))
     run(world, 10**6, scheduledFor="2026-03-10T10:00:00Z")
-    assert day_of(history, old) == {1: (3, 3), 2: (2, 2), 3: (2, 2), 4: (3, 3)}
+    assert day_of(history, OLD_DAY) == {1: (3, 3), 2: (2, 2), 3: (2, 2), 4: (3, 3)}
 
 
 def test_a_day_that_shards_begin_is_whole_though_shards_of_the_next_day_come_between_them(
     history: History,
 ) -> None:
     """The shard of organisation 4 sees nothing in the hour before midnight, and so not the day."""
-    for organization in range(1, 5):
-        for hour in (1.5, 6.5, 12.5, 22.5, 23.5, 24.5):
-            if (organization, hour) != (4, 23.5):
-                occurred = DAY + timedelta(hours=hour)
-                history.add(organization, int(hour), "email_opened", None, occurred)
-    world = World(history.url, now=datetime(2026, 3, 11, 1, 0, 5, tzinfo=UTC))
+    world = past_midnight(history, but=(4, 23.5))
     first, *others = run(world, 12, scheduledFor="2026-03-11T00:00:00Z")
     run(world, 12, **first)
     for shard in run(world, 2, scheduledFor="2026-03-11T01:00:00Z"):
@@ -340,14 +348,8 @@ def test_a_day_that_a_split_begins_is_whole_though_what_made_it_begin_is_deleted
     history: History,
 ) -> None:
     """Its only late event is gone when the second shard looks."""
-    old = DAY - timedelta(days=5)
-    for organization in range(1, 5):
-        for hour in (1.5, 6.5):
-            for day in (old, DAY):
-                occurred = day + timedelta(hours=hour)
-                history.add(organization, int(hour), "email_opened", None, occurred)
-        history.add(organization, 7, "email_opened", None, DAY + timedelta(hours=7.5))
-    late(history, 1, 77, old + timedelta(hours=9), DAY + timedelta(hours=7.9))
+    add_an_old_day_and_today(history)
+    late(history, 1, 77, OLD_DAY + timedelta(hours=9), DAY + timedelta(hours=7.9))
     world = World(history.url, now=datetime(2026, 3, 10, 10, 0, 5, tzinfo=UTC))
     first, *others = run(world, 8, scheduledFor="2026-03-10T08:00:00Z")
     assert others
@@ -356,9 +358,9 @@ def test_a_day_that_a_split_begins_is_whole_though_what_made_it_begin_is_deleted
     for other in others:
         run(world, 8, **other)
     run(world, 10**6, scheduledFor="2026-03-10T09:00:00Z")
-    late(history, 4, 78, old + timedelta(hours=9), DAY + timedelta(hours=9.5))
+    late(history, 4, 78, OLD_DAY + timedelta(hours=9), DAY + timedelta(hours=9.5))
     run(world, 10**6, scheduledFor="2026-03-10T10:00:00Z")
-    assert day_of(history, old) == {1: (2, 2), 2: (2, 2), 3: (2, 2), 4: (3, 3)}
+    assert day_of(history, OLD_DAY) == {1: (2, 2), 2: (2, 2), 3: (2, 2), 4: (3, 3)}
 
 
 def test_campaigns_are_cut_in_the_order_of_their_ids_whatever_the_language(
