@@ -11,7 +11,7 @@ from analytics.store import HOURLY
 from cli import provision
 from cli.moments import schedule_of
 from cli.statements import SQL
-from local.migrations import pending
+from local.migrations import adoption_needed, in_the_way, pending
 from shared.jobs import Job, Worker
 from shared.ports import Database
 
@@ -35,7 +35,9 @@ def of_account(
     for why, line in todo.items():
         yield Finding(why, False, f"missing: {line}")
     if not todo:
-        yield Finding("account", True, "queues, bucket, Hyperdrive and gate are there")
+        yield Finding("account", True, "queues, bucket and Hyperdrive are there")
+    for need in provision.open_gates(needs, account):
+        yield Finding(need.gate, False, provision.open_gate_note(need), is_yours=True)
     for name in (worker.queue.name, worker.queue.dead_letter_name):
         is_consumed = worker.name in account.consumers.get(name, [])
         why = f"consumed by {worker.name}" if is_consumed else f"make deploy ENV={worker.env}"
@@ -44,8 +46,11 @@ def of_account(
 
 def of_schema(url: str) -> Iterator[Finding]:
     """Whether the database has the schema."""
+    if found := in_the_way(url):
+        yield Finding("schema", False, adoption_needed(found))
+        return
     files = pending(url)
-    why = f"pending: {', '.join(files)}: mauntic db migrate, or db adopt" if files else "migrated"
+    why = f"pending: {', '.join(files)}: mauntic db migrate" if files else "migrated"
     yield Finding("schema", not files, why)
 
 

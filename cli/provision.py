@@ -14,7 +14,7 @@ import typer
 
 from cli.checks.topology import ORIGIN_CONNECTIONS
 from cli.options import AsJson
-from cli.output import Refusal, print_json, remark, say
+from cli.output import Refusal, print_json, remark, say, warn
 from cli.remote.api import VendorApi, VendorRefused, open_vendor
 from cli.workers import workers
 from local.envs import unknown_envs
@@ -81,13 +81,17 @@ def provision(
         raise Refusal("Say either --plan or --apply.")
     needs = needs_of(CONFIG, env)
     with open_vendor(os.environ) as api:
-        todo = missing(needs, read_account(api, needs), os.environ)
+        account = read_account(api, needs)
+        todo = missing(needs, account, os.environ)
         if apply:
             run_all(todo)
-            todo = missing(needs, read_account(api, needs), os.environ)
+            account = read_account(api, needs)
+            todo = missing(needs, account, os.environ)
             if todo:
                 raise Refusal(f"Still missing: {'; '.join(command.why for command in todo)}.")
-        hyperdrive = read_account(api, needs).hyperdrives.get(HYPERDRIVE)
+    for need in open_gates(needs, account):
+        warn(open_gate_note(need))
+    hyperdrive = account.hyperdrives.get(HYPERDRIVE)
     _show(todo, hyperdrive, as_json)
 
 
@@ -193,15 +197,35 @@ def _hyperdrive(account: Account) -> Iterator[Command]:
 def _secret_commands(
     needs: Sequence[Needs], account: Account, environment: Mapping[str, str]
 ) -> Iterator[Command]:
-    """A new worker starts with its gate held: only `mauntic cutover enable` lets its crons go."""
+    """A new worker starts with its gate held: only `mauntic cutover enable` lets its crons go.
+
+    The gate of a worker that is deployed is never touched: without the secret its gate is open.
+    """
     for need in needs:
         known = account.secrets.get(need.script, set())
-        if need.gate not in known:
+        if need.script not in account.scripts:
             line = f"printf false | wrangler secret put {need.gate} --env {need.env}"
             yield Command(f"gate {need.gate}, held", line)
         if ALERT_SECRET not in known and environment.get(ALERT_SECRET):
             line = f"printenv {ALERT_SECRET} | wrangler secret put {ALERT_SECRET} --env {need.env}"
             yield Command(f"{ALERT_SECRET} of {need.env}", line)
+
+
+def open_gates(needs: Sequence[Needs], account: Account) -> list[Needs]:
+    """The deployed workers that have no gate secret: their crons dispatch."""
+    return [
+        need
+        for need in needs
+        if need.script in account.scripts and need.gate not in account.secrets[need.script]
+    ]
+
+
+def open_gate_note(need: Needs) -> str:
+    """Say that the gate is open, and which command closes it."""
+    return (
+        f"{need.script} has no secret {need.gate}, so its crons run;"
+        f" mauntic cutover back --env {need.env} stops them"
+    )
 
 
 def run_all(commands: Sequence[Command], run: Callable[[str], int] | None = None) -> None:

@@ -10,11 +10,11 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
-from local.database_url import LOOPBACK_HOSTS, DatabaseUnavailable, DatabaseUrl
+from local.database_url import LOOPBACK_HOSTS, DatabaseUnavailable, DatabaseUrl, connect
 from local.postgres import open_database, temporary_server
 from local.postgres_account import BINARIES
 
@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DIRECTORY = ROOT / "migrations"
 UNDO = "-- migrate:down"
 STATE = re.compile(r"\[(?P<mark>[ X])\] (?P<file>\S+)")
+NEW_SCHEMA = re.compile(r"^create schema (\w+);", re.MULTILINE | re.IGNORECASE)
 TABLE = "ops.schema_migrations"  # dbmate makes schema and table itself
 
 # pg_dump heads every statement with a comment, and sets defaults in between.
@@ -37,8 +38,43 @@ class MigrationFailed(Exception):
 
 
 def migrate(url: str, directory: Path = DIRECTORY) -> str:
-    """Apply what is pending, each file in a transaction; returns a line for each file."""
+    """Apply what is pending, each file in a transaction; returns a line for each file.
+
+    MigrationFailed, before anything is written, where the schemas are there already.
+    """
+    if found := in_the_way(url, directory):
+        raise MigrationFailed(adoption_needed(found))
     return dbmate(url, directory, "migrate")
+
+
+def in_the_way(url: str, directory: Path = DIRECTORY) -> list[str]:
+    """The schemas of the database that a pending migration would create."""
+    with closing(connect(url)) as connection:
+        [[has_versions]] = connection.run(f"select to_regclass('{TABLE}') is not null")
+        known = connection.run(f"select version from {TABLE}") if has_versions else []
+        names = _created_schemas(directory, {version for (version,) in known})
+        statement = (
+            "select nspname from pg_namespace where nspname = any(cast(:names as text[])) order by 1"
+        )
+        return [name for (name,) in connection.run(statement, names=names)]
+
+
+def _created_schemas(directory: Path, applied_versions: set[str]) -> list[str]:
+    texts = (
+        file.read_text(encoding="utf-8")
+        for file in directory.glob("*.sql")
+        if file.name.partition("_")[0] not in applied_versions
+    )
+    return [name for text in texts for name in NEW_SCHEMA.findall(text)]
+
+
+def adoption_needed(schemas: list[str]) -> str:
+    """Say why the migrations cannot be applied, and what to run in their place."""
+    plural = "schemas" if len(schemas) > 1 else "schema"
+    return (
+        f"The database already has the {plural} {', '.join(schemas)}, which no migration made:"
+        " run `mauntic db adopt --plan`, which brings the existing tables to our schema."
+    )
 
 
 def applied(said: str) -> list[str]:

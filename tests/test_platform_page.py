@@ -15,6 +15,8 @@ from uuid import UUID
 import pytest
 
 from analytics.warmup_counters import WarmingDomain, WarmupCounters
+from cli.checks import topology
+from cli.workers import workers
 from local.database_url import connect
 from scoring import outbox
 from scoring.jobs.calculate_score import CalculateScore
@@ -60,6 +62,12 @@ def test_the_event_is_the_one_that_is_sent_and_the_binding_the_one_that_is_looke
     assert [crossing.body() for crossing in outbox.crossings(row)] == [event]
     [producer] = tomllib.loads(examples("toml")[0])["env"]["scoring"]["queues"]["producers"]
     assert producer["binding"] == outbox.BINDING
+
+
+def test_the_documented_binding_can_be_deployed(tmp_path: Path) -> None:
+    config = tmp_path / "wrangler.toml"
+    config.write_text(topology.CONFIG.read_text() + "\n" + examples("toml")[0])
+    assert list(topology.problems(workers(), config)) == []
 
 
 @pytest.mark.parametrize("sent", [0, 25, 50])

@@ -38,13 +38,14 @@ def main(names: list[str]) -> int:
         if refusal := unknown_envs(chosen):
             raise CannotDeploy(refusal)
         require(os.environ)
+        hyperdrive = hyperdrive_id(os.environ)
         vendor_anew()
         run("mauntic", "check", "--offline")
         for env in chosen:
             if not (weight := weigh(env)).is_light:
                 raise CannotDeploy(f"{env} is too heavy ({weight.gzip_bytes:,} bytes): make weigh")
         run("mauntic", "db", "migrate")
-        config = write_config(hyperdrive_id(os.environ))
+        config = write_config(hyperdrive)
         for env in chosen:
             run("wrangler", "deploy", "--env", env, "--config", str(config))
     except (CannotDeploy, Refusal) as error:
@@ -71,11 +72,15 @@ def vendor_anew() -> None:
 
 
 def hyperdrive_id(environment: Mapping[str, str]) -> str:
-    """The id that the account knows, unless the environment says it."""
-    if given := environment.get("HYPERDRIVE_ID"):
-        return given
+    """The id that HYPERDRIVE_ID gives, otherwise the one that the account knows.
+
+    The account is asked in either case, before anything is changed: a wrong account or a token
+    that is not valid ends the deployment here.
+    """
     with open_vendor(environment) as api:
         known = {one["name"]: one["id"] for one in api.ask("GET", "/hyperdrive/configs")}
+    if given := environment.get("HYPERDRIVE_ID"):
+        return given
     if HYPERDRIVE not in known:
         raise CannotDeploy(f"the account has no Hyperdrive {HYPERDRIVE}: mauntic provision --apply")
     return str(known[HYPERDRIVE])

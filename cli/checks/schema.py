@@ -10,7 +10,7 @@ from pg8000.exceptions import DatabaseError, InterfaceError
 
 from cli.checks import Problem
 from local.database_url import connect, reason
-from local.migrations import MigrationFailed, pending
+from local.migrations import MigrationFailed, adoption_needed, in_the_way, pending
 from shared.sql_blocks import SqlBlocks
 
 ROOT = Path(__file__).parent.parent.parent
@@ -22,6 +22,9 @@ UNPREPARED = {"metrics.sql", "importer.sql"}
 def problems(url: str) -> Iterator[Problem]:
     """Every problem of the database there."""
     try:
+        if found := in_the_way(url):
+            yield Problem(AREA, "migrations", adoption_needed(found))
+            return
         files = pending(url)
     except MigrationFailed as error:
         yield Problem(AREA, "migrations", str(error))

@@ -13,6 +13,7 @@ from shared.jobs import Worker
 from shared.lanes import LANES_MAX
 
 ROOT = Path(__file__).parent.parent.parent
+CONFIG = ROOT / "wrangler.toml"
 AREA = "wrangler.toml"
 
 # Python 3.14 and sockets: https://developers.cloudflare.com/workers/configuration/compatibility-dates/
@@ -31,11 +32,13 @@ ORIGIN_CONNECTIONS = 60
 DATASET = "mauntic_queue_metrics"
 BUCKETS = {"WARMUP_R2": "mauntic-warmup-counters"}
 SECRETS = ("ALERT_WEBHOOK_URL",)
+# Bindings of queues that the platform consumes: no worker of ours does.
+PLATFORM_BINDINGS = ("THRESHOLD_EVENTS",)
 
 Table = Mapping[str, Any]
 
 
-def problems(workers: Sequence[Worker], path: Path = ROOT / "wrangler.toml") -> Iterator[Problem]:
+def problems(workers: Sequence[Worker], path: Path = CONFIG) -> Iterator[Problem]:
     """Every problem of the file."""
     try:
         config = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -146,6 +149,7 @@ def _of_queues(envs: Table) -> Iterator[Problem]:
     """What only shows across envs: two consumers of a queue, queues without one, connections."""
     takers: dict[str, list[str]] = {}
     senders: dict[str, str] = {}
+    given_away: dict[str, str] = {}
     connections = 0
     for env, table in envs.items():
         queues = table.get("queues", {})
@@ -155,12 +159,19 @@ def _of_queues(envs: Table) -> Iterator[Problem]:
             connections += consumer.get("max_concurrency", 0) * lanes
             if consumer.get("dead_letter_queue"):
                 senders.setdefault(consumer["dead_letter_queue"], env)
-        senders.update({p["queue"]: env for p in queues.get("producers", [])})
+        for producer in queues.get("producers", []):
+            if producer.get("binding") in PLATFORM_BINDINGS:
+                given_away[producer["queue"]] = producer["binding"]
+            else:
+                senders[producer["queue"]] = env
     for queue, owners in takers.items():
         if len(owners) > 1:
             yield Problem(AREA, queue, f"a queue has one consumer, this one {' and '.join(owners)}")
     for queue in sorted(senders.keys() - takers.keys()):
         yield Problem(AREA, queue, f"{senders[queue]} sends to it, and nobody consumes it")
+    for queue in sorted(given_away.keys() & (takers.keys() | senders.keys())):
+        sentence = f"{given_away[queue]} needs a queue that the platform consumes, not one of ours"
+        yield Problem(AREA, queue, sentence)
     if connections > ORIGIN_CONNECTIONS:
         sentence = f"consumers at work would hold {connections} connections and exhaust Hyperdrive"
         yield Problem(AREA, "max_concurrency", sentence)

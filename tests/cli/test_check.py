@@ -108,6 +108,32 @@ def test_each_thing_that_is_broken_is_found(tmp_path: Path, old: str, new: str, 
     assert [p for p in found(tmp_path, good().replace(old, new, 1)) if words in p]
 
 
+PLATFORM_QUEUE = """
+[[env.toy.queues.producers]]
+queue = "{queue}"
+binding = "{binding}"
+"""
+
+
+def test_a_queue_of_the_platform_needs_no_consumer_here(tmp_path: Path) -> None:
+    more = PLATFORM_QUEUE.format(queue="platform-score-events", binding="THRESHOLD_EVENTS")
+    assert found(tmp_path, good() + more) == []
+
+
+@pytest.mark.parametrize(
+    ("queue", "binding", "words"),
+    [
+        ("platform-score-events", "TRESHOLD_EVENTS", "nobody consumes it"),
+        ("toy-jobs", "THRESHOLD_EVENTS", "a queue that the platform consumes"),
+    ],
+)
+def test_a_queue_that_cannot_be_the_platforms_is_found(
+    tmp_path: Path, queue: str, binding: str, words: str
+) -> None:
+    more = PLATFORM_QUEUE.format(queue=queue, binding=binding)
+    assert [one for one in found(tmp_path, good() + more) if words in one]
+
+
 def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
     assert len(found(tmp_path, "[env.toy]\n")) > 10
     assert found(tmp_path, "") != []
@@ -201,9 +227,9 @@ def test_every_statement_fits_the_schema(database: str) -> None:
 
 def test_a_schema_that_lags_behind_is_found(database: str, db: Postgres) -> None:
     db.execute("alter table ops.job_runs rename column lease_until to lease_end")
-    db.execute("delete from ops.schema_migrations where version = '0001'")
+    db.execute("delete from ops.schema_migrations where version = '0007'")
     problems = [f"{one.subject}: {one.problem}" for one in schema.problems(database)]
-    assert [p for p in problems if p.startswith("0001") and "not applied" in p]
+    assert [p for p in problems if p.startswith("0007") and "not applied" in p]
     assert [p for p in problems if "ledger.sql: start_run" in p and "lease_until" in p]
 
 

@@ -267,10 +267,22 @@ def test_a_deployed_worker_is_ready() -> None:
         buckets={"mauntic-warmup-counters"},
         hyperdrives={"mauntic": {"id": "x", "name": "mauntic", "caching": {"disabled": True}}},
         secrets={WORKER.name: {WORKER.gate}},
+        scripts={WORKER.name},
         consumers={QUEUE: [WORKER.name], DLQ: [WORKER.name]},
     )
     found = list(findings.of_account(WORKER, needs, account))
     assert [one.why for one in found if not one.done] == []
+
+
+def test_an_open_gate_is_the_operators_to_close() -> None:
+    """The command that holds a new worker's gate would stop a worker that runs."""
+    needs = needs_of(provision.CONFIG, ["analytics"])
+    account = Account(scripts={WORKER.name}, secrets={WORKER.name: set()})
+    found = list(findings.of_account(WORKER, needs, account))
+    [gate] = [one for one in found if one.subject == WORKER.gate]
+    assert (gate.done, gate.is_yours) == (False, True)
+    assert "mauntic cutover back --env analytics" in gate.why
+    assert not any("secret put" in one.why for one in found)
 
 
 def test_a_schema_that_lacks_migrations_is_not_ready(database: str, db: Postgres) -> None:

@@ -113,6 +113,30 @@ def test_what_is_applied_once_is_not_missing_again(cli: Cli, account: Account) -
     assert "HYPERDRIVE_ID=a1b2" in answer.out
 
 
+@pytest.mark.parametrize("action", ["--plan", "--apply"])
+def test_the_open_gate_of_a_deployed_worker_stays_open(
+    cli: Cli, account: Account, action: str
+) -> None:
+    """Without the secret the crons run. A command that sets it to false stops production."""
+    cli("provision", "--apply")
+    account.secrets[WORKER.name].remove(WORKER.gate)
+    account.lines.clear()
+    answer = cli("provision", action)
+    assert (answer.code, account.lines) == (0, [])
+    assert "Nothing is missing" in answer.out
+    assert f"{WORKER.name} has no secret {WORKER.gate}, so its crons run" in answer.err
+    assert "mauntic cutover back --env analytics" in answer.err
+
+
+def test_a_worker_that_is_not_deployed_yet_starts_held_beside_one_that_is_open(
+    cli: Cli, account: Account
+) -> None:
+    account.secrets[WORKER.name] = set()
+    assert cli("provision", "--apply").code == 0
+    gates = [line for line in account.lines if "secret put" in line]
+    assert gates == ["printf false | wrangler secret put ENABLE_SCORING_CRON --env scoring"]
+
+
 def test_what_wrangler_says_is_no_part_of_the_answer(
     capfd: pytest.CaptureFixture[str],
 ) -> None:

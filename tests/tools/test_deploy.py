@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.cli import vendor as vendors
+from tests.cli.vendor import Answer, Vendor, success
 from tools import deploy
 from tools.deploy import NO_HYPERDRIVE, CannotDeploy, hyperdrive_id, main, require, write_config
 
@@ -50,8 +55,51 @@ def test_a_token_that_cannot_be_one_ends_it_before_anything_and_is_not_shown(
     assert "s3cret" not in said.out + said.err
 
 
-def test_the_environment_may_say_the_hyperdrive() -> None:
-    assert hyperdrive_id({"HYPERDRIVE_ID": ID}) == ID
+@pytest.fixture
+def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Vendor]:
+    """An account that has our Hyperdrive, and an environment that names it."""
+    with vendors.running() as vendor:
+        route = vendor._route
+
+        def answer(method: str, path: list[str], query: Any, body: Any) -> Answer:
+            if path == ["hyperdrive", "configs"]:
+                return success([{"name": deploy.HYPERDRIVE, "id": "known"}])
+            return route(method, path, query, body)
+
+        monkeypatch.setattr(vendor, "_route", answer)
+        monkeypatch.setenv("CLOUDFLARE_ACCOUNT_ID", vendors.ACCOUNT)
+        monkeypatch.setenv("CLOUDFLARE_API_TOKEN", vendors.TOKEN)
+        monkeypatch.setenv("CLOUDFLARE_API_BASE_URL", vendor.url)
+        monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:9/none")
+        yield vendor
+
+
+def test_the_environment_may_say_the_hyperdrive(
+    account: Vendor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert hyperdrive_id(os.environ) == "known"
+    monkeypatch.setenv("HYPERDRIVE_ID", ID)
+    assert hyperdrive_id(os.environ) == ID
+
+
+@pytest.mark.parametrize("given", ["", ID])
+@pytest.mark.parametrize(
+    ("name", "status"), [("CLOUDFLARE_API_TOKEN", 401), ("CLOUDFLARE_ACCOUNT_ID", 403)]
+)
+def test_a_wrong_account_or_token_ends_it_before_anything_is_done(
+    account: Vendor,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    status: int,
+    given: str,
+) -> None:
+    """The database would be migrated before the vendor's refusal otherwise."""
+    monkeypatch.setenv(name, "another")
+    monkeypatch.setenv("HYPERDRIVE_ID", given)
+    monkeypatch.setattr(deploy, "run", pytest.fail)
+    assert main(["analytics"]) == 1
+    assert f"deploy: The vendor's API answered {status}" in capsys.readouterr().err
 
 
 def test_an_env_that_is_not_there_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
@@ -60,10 +108,11 @@ def test_an_env_that_is_not_there_is_refused(capsys: pytest.CaptureFixture[str])
 
 
 def test_a_command_that_fails_ends_it(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    account: Vendor,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
 ) -> None:
-    for name, value in ALL.items():
-        monkeypatch.setenv(name, value)
     ran: list[tuple[str, ...]] = []
     stamp = tmp_path / "worker-packages.stamp"
     stamp.touch()
