@@ -160,7 +160,11 @@ def _is_stuck(stream: TextIO) -> bool:
 def remedy(error: Exception) -> str:
     """What to do about a database that lacks a table or column, which its own words do not say."""
     lacks_schema = getattr(error, "sqlstate", None) in ("42P01", "42703", "3F000")
-    return ": the schema is not there: `mauntic db migrate`, or `mauntic db adopt` for existing tables" if lacks_schema else ""
+    return (
+        ": the schema is not there: `mauntic db migrate`, or `mauntic db adopt` for existing tables"
+        if lacks_schema
+        else ""
+    )
 
 
 @at_once()

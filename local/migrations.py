@@ -53,10 +53,12 @@ def in_the_way(url: str, directory: Path = DIRECTORY) -> list[str]:
         [[has_versions]] = connection.run(f"select to_regclass('{TABLE}') is not null")
         known = connection.run(f"select version from {TABLE}") if has_versions else []
         names = _created_schemas(directory, {version for (version,) in known})
-        statement = (
-            "select nspname from pg_namespace where nspname = any(cast(:names as text[])) order by 1"
+        found = connection.run(
+            "select nspname from pg_namespace"
+            " where nspname = any(cast(:names as text[])) order by 1",
+            names=names,
         )
-        return [name for (name,) in connection.run(statement, names=names)]
+        return [name for (name,) in found]
 
 
 def _created_schemas(directory: Path, applied_versions: set[str]) -> list[str]:

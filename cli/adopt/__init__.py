@@ -1,6 +1,7 @@
 """Bring the platform's existing database to the schema that the migrations make, in place.
 
     catalogue   what is there, and what should be
+    kinds       what is no plain table blocks everything
     shape       columns: missing ones, types, empty values, defaults
     rows        rows that are in the way of a key or a check: merged, set aside, tidied
     keys        keys, checks, indexes, and whatever else is missing

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -58,8 +58,10 @@ def merge(scene: Scene) -> Iterator[Step]:
     now = scene.now()
     for table in scene.shared_tables(now):
         yield from _mixed(scene, now, table)
+        earlier: list[Merge] = []
         for one in merges_of(scene.target, now, table):
-            yield from _merge(scene, now, one)
+            yield from _merge(scene, now, one, earlier)
+            earlier.append(one)
 
 
 def _mixed(scene: Scene, now: Catalogue, table: str) -> Iterator[Step]:
@@ -72,15 +74,47 @@ def _mixed(scene: Scene, now: Catalogue, table: str) -> Iterator[Step]:
         yield Step("rows", table, f"one {other} an id", lambda: None, found, blocked)
 
 
-def _merge(scene: Scene, now: Catalogue, one: Merge) -> Iterator[Step]:
-    is_countable = all(
-        _is_usable(scene, now, one.table, text) for text in (one.key, one.keep, one.predicate)
-    )
-    found = scene.count("count_duplicates", **one.words()) if is_countable else 0
+def _merge(scene: Scene, now: Catalogue, one: Merge, earlier: Sequence[Merge]) -> Iterator[Step]:
+    source = _merged_rows(scene, now, one, earlier)
+    found = scene.count("count_duplicates", **(one.words() | {"table": source})) if source else 0
     if found:
         action = f"change to {one.change}" if one.change else "set aside"
         what = f"{one.reason}: {action} all but the first by {' '.join(one.keep.split())}"
         yield Step("rows", one.table, what, partial(take_merge, scene, one), found)
+
+
+def _merged_rows(scene: Scene, now: Catalogue, one: Merge, earlier: Sequence[Merge]) -> str | None:
+    """Return the rows that a merge meets, as a table expression.
+
+    The rows that an earlier merge of the table sets aside are left out. None where the rows cannot
+    be known before other steps are taken.
+    """
+    steps = [*(before for before in earlier if not before.change), one]
+    missing = _missing_columns(
+        scene, now, one.table, " ".join(map(str, (m.words() for m in steps)))
+    )
+    if missing is None:
+        return None
+    columns = "".join(f", {expression} as {name}" for name, expression in missing.items())
+    source = f"(select *, ctid as ctid{columns} from {one.table}) as known"
+    for before in steps[:-1]:
+        kept = template("left_by_merge", **(before.words() | {"table": source}))
+        source = f"({kept}) as known"
+    return source
+
+
+def _missing_columns(scene: Scene, now: Catalogue, table: str, text: str) -> dict[str, str] | None:
+    """The columns that a rule reads and that adoption adds, each with the value that it fills in.
+    None where no value is known."""
+    spoken_of = set(re.findall(r"\w+", text)) & scene.target.columns[table].keys()
+    filled = {}
+    for name in sorted(spoken_of - now.columns[table].keys()):
+        column = scene.target.columns[table][name]
+        expression = rule("fill", table, name) if column.not_null else "null"
+        if expression is None:
+            return None
+        filled[name] = f"cast({expression} as {column.type})"
+    return filled
 
 
 def take_merge(scene: Scene, one: Merge) -> int | None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from functools import partial
 
-from cli.adopt import keys, rows, shape
+from cli.adopt import keys, kinds, rows, shape
 from cli.adopt.catalogue import LEDGER_OF_MIGRATIONS, Index, read_catalogue, template
 from cli.adopt.steps import Scene, Step, at_length, shortly
 from cli.output import Refusal, Rows
@@ -64,10 +64,13 @@ def _keyed(db: Database, table: str, primary: Index) -> Rows:
     return db.rows(template("keyed_rows", table=table, key=", ".join(primary.keys)))
 
 
+# After these nothing can be counted where a step of theirs is blocked.
+DECISIVE = (kinds.refuse_kinds, shape.retype)
 # Each phase reads the database when its turn has come. Rows come after types, so that values are
 # compared in their final types; keys come after rows; old indexes come back last, and only where
 # none of ours has replaced them.
 PHASES: tuple[Callable[[Scene], Iterator[Step]], ...] = (
+    kinds.refuse_kinds,
     shape.add_columns,
     shape.retype,
     shape.set_defaults,
@@ -109,12 +112,13 @@ def open_scene(url: str, target_url: str) -> Iterator[Scene]:
 def plan(scene: Scene) -> list[Step]:
     """Every step as things stand. Counts read whole tables; nothing is written.
 
-    Where a type refuses a value nothing that comes after can be counted.
+    The plan ends where a table cannot be changed in place or a type refuses a value: nothing that
+    comes after can be counted.
     """
     steps: list[Step] = []
     for phase in PHASES:
         steps += phase(scene)
-        if phase is shape.retype and any(step.blocked for step in steps):
+        if phase in DECISIVE and any(step.blocked for step in steps):
             break
     return steps
 

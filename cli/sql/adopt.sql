@@ -81,3 +81,26 @@ select to_regproc('pg_input_is_valid') is not null as can_try
 
 -- name: adopt_has_table
 select to_regclass(:table_name) is not null as is_there
+
+-- name: adopt_kinds
+-- What stands under each of the names, and whose it is.
+select format('%I.%I', schema.nspname, found.relname) as name,
+    cast(found.relkind as text) as kind,
+    found.relispartition as is_partition,
+    found.reloftype <> 0 as is_typed,
+    parent.oid is not null as has_parent,
+    cast(parent.oid as regclass)::text as parent,
+    exists (select from pg_inherits as child where child.inhparent = found.oid) as has_children,
+    pg_get_userbyid(found.relowner) as owner,
+    pg_has_role(found.relowner, 'usage') as is_ours
+from pg_class as found
+join pg_namespace as schema on schema.oid = found.relnamespace
+left join lateral (
+    select inherits.inhparent as oid
+    from pg_inherits as inherits
+    where inherits.inhrelid = found.oid
+    order by inherits.inhseqno
+    limit 1
+) as parent on true
+where format('%I.%I', schema.nspname, found.relname) = any(cast(:names as text[]))
+order by 1

@@ -254,6 +254,24 @@ def test_the_plan_writes_nothing_and_says_what_it_found(platform: Platform) -> N
     assert "category and factor that scoring.factors does not have: set aside" in aside
 
 
+def test_the_plan_counts_a_row_twice_stored_before_its_column_is_there(platform: Platform) -> None:
+    """The usual old table has no event_id. Its twice-stored rows are no events with one id."""
+    platform.db.execute(f"alter table {ACTIVITY} drop column event_id")
+    for number in range(1, 51):
+        platform.insert(ACTIVITY, event(number), event(number))
+    platform.insert(ACTIVITY, event(60), event(60, contact=2))
+    found = {
+        step.what.partition(":")[0]: step.found
+        for step in run.plan(platform.scene)
+        if step.table == ACTIVITY and "first by" in step.what
+    }
+    assert found == {"the same row twice": 50, "the same id": 1}
+    platform.adopt()
+    assert platform.rows(f"select count(*), count(distinct id) as ids from {ACTIVITY}") == [
+        (52, 52)
+    ]
+
+
 def test_no_event_is_lost_that_is_one(adopted: Platform) -> None:
     events = adopted.rows(
         "select contact_id, event_id, occurred_at, created_at from analytics.contact_activity"
@@ -639,6 +657,74 @@ def test_a_view_over_a_column_that_changes_is_named(platform: Platform) -> None:
     platform.db.execute("create view crm.recent as select last_activity_at from crm.contacts")
     with pytest.raises(Refusal, match=r"drop crm\.recent first"):
         platform.adopt()
+
+
+PARTITIONED = """
+alter table analytics.contact_activity rename to old_activity;
+create table analytics.contact_activity (like analytics.old_activity)
+    partition by range (occurred_at);
+create table analytics.activity_2026 partition of analytics.contact_activity
+    for values from ('2026-01-01') to ('2027-01-01');
+create index on analytics.contact_activity (occurred_at);
+"""
+A_PARTITION = """
+alter table analytics.contact_activity rename to old_activity;
+create table analytics.everything (like analytics.old_activity) partition by range (occurred_at);
+create table analytics.contact_activity partition of analytics.everything
+    for values from ('2026-01-01') to ('2027-01-01');
+"""
+FOREIGN = """
+alter table crm.contacts rename to old_contacts;
+create foreign data wrapper nothing;
+create server elsewhere foreign data wrapper nothing;
+create foreign table crm.contacts (id uuid) server elsewhere;
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (PARTITIONED, r"contact_activity: .* a partitioned table: rename it, and copy its rows"),
+        (A_PARTITION, r"contact_activity: .* a part of analytics\.everything"),
+        ("create table crm.vips () inherits (crm.contacts)", "other tables inherit from it"),
+        (
+            "create table crm.people (id uuid); alter table crm.contacts inherit crm.people",
+            r"contacts: .* a part of crm\.people",
+        ),
+        (FOREIGN, r"contacts: .* a foreign table"),
+        (
+            "alter table crm.contacts rename to people;"
+            " create view crm.contacts as select * from crm.people",
+            r"contacts: .* is a view: rename it",
+        ),
+        (
+            "create materialized view analytics.hourly_cells as select 1 as one",
+            r"hourly_cells: .* a materialized view",
+        ),
+        ("create table analytics.daily_aggregates (id int)", "has to be a view: it is a table"),
+    ],
+)
+def test_what_is_no_plain_table_of_ours_stops_it_before_anything_is_done(
+    platform: Platform, change: str, said: str
+) -> None:
+    platform.db.execute(change)
+    before = platform.rows("select relname, relkind from pg_class order by oid")
+    steps = run.plan(platform.scene)
+    assert steps
+    assert all(step.blocked for step in steps)
+    with pytest.raises(Refusal, match=said):
+        platform.adopt()
+    assert platform.rows("select relname, relkind from pg_class order by oid") == before
+
+
+def test_a_table_of_another_role_stops_it_before_anything_is_done(platform: Platform) -> None:
+    platform.db.execute(
+        "set role pg_read_all_data"  # not the owner, and can read all that the plan looks at
+    )
+    with pytest.raises(Refusal, match="it belongs to the role mauntic: adopt as that role"):
+        platform.adopt()
+    platform.db.execute("reset role")
+    assert platform.rows("select 1 from pg_namespace where nspname = 'adoption'") == []
 
 
 def test_a_text_that_is_too_long_is_not_cut(platform: Platform) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from cli.provision import HYPERDRIVE
 from tests.cli import vendor as vendors
 from tests.cli.vendor import Answer, Vendor, success
 from tools import deploy
@@ -63,7 +64,7 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Vendor]:
 
         def answer(method: str, path: list[str], query: Any, body: Any) -> Answer:
             if path == ["hyperdrive", "configs"]:
-                return success([{"name": deploy.HYPERDRIVE, "id": "known"}])
+                return success([{"name": HYPERDRIVE, "id": "known"}])
             return route(method, path, query, body)
 
         monkeypatch.setattr(vendor, "_route", answer)

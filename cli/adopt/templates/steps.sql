@@ -116,13 +116,26 @@ insert into adoption.set_aside (table_name, reason, content)
 select '{table}', 'no {column}', content from gone
 
 -- name: count_duplicates
--- All but the first of every group of equals.
+-- All but the first of every group of equals; the source has the ctid of each row as a column.
 select count(*) as found
 from (
     select row_number() over (partition by {key} order by {keep}, ctid) as rank
     from {table} where {predicate}
 ) as ranked
 where rank > 1
+
+-- name: left_by_merge
+-- The rows of a source that a merge leaves where they are.
+select *
+from {table}
+where not coalesce({predicate}, false) or ctid in (
+    select ctid
+    from (
+        select ctid, row_number() over (partition by {key} order by {keep}, ctid) as rank
+        from {table} where {predicate}
+    ) as ranked
+    where rank = 1
+)
 
 -- name: set_aside_duplicates
 with ranked as (
