@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
@@ -103,7 +104,7 @@ def _warn_of_another(url: str) -> None:
 @contextmanager
 def open_control() -> Iterator[Control]:
     """The control API that MAUNTIC_CONTROL_URL names, else that of the running `mauntic dev`."""
-    with closing(Control(_control_url())) as control:
+    with closing(_control()) as control:
         try:
             control.ask("GET", "/health")
         except RuntimeFailed:
@@ -114,10 +115,27 @@ def open_control() -> Iterator[Control]:
         yield control
 
 
-def _control_url() -> str:
+def _control() -> Control:
     if named := os.environ.get("MAUNTIC_CONTROL_URL"):
-        return named
+        return Control(_loopback(named), _named_token())
     dev = running_dev()
     if dev is None:
         raise Refusal("No local system is running: start it with `mauntic dev`, or say --remote.")
-    return dev.url
+    return Control(dev.url, dev.token)
+
+
+def _loopback(url: str) -> str:
+    """The URL, which gets the token in clear: Refusal where it leads off this machine."""
+    if re.fullmatch(r"http://(127\.0\.0\.1|localhost):\d{1,5}/?", url) is None:
+        raise Refusal("MAUNTIC_CONTROL_URL must look like http://127.0.0.1:8787.")
+    return url
+
+
+def _named_token() -> str:
+    token = os.environ.get("MAUNTIC_CONTROL_TOKEN", "")
+    if re.fullmatch(r"[0-9a-f]{64}", token) is None:
+        raise Refusal(
+            "Set MAUNTIC_CONTROL_TOKEN beside MAUNTIC_CONTROL_URL: the token of that system, which"
+            " its `.local/runtime.json` has."
+        )
+    return token

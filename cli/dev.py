@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -71,7 +71,7 @@ def dev(
 def _serve(runtime: LocalRuntime, server: Server | GivenDatabase, log: DevLog, crons: bool) -> None:
     stop = threading.Event()
     try:
-        with runtime, announced(runtime.ready["url"], runtime.database_url), ExitStack() as stack:
+        with runtime, _announced(runtime), ExitStack() as stack:
             workers = runtime.control.workers()
             clock = CronClock(runtime.control, workers, log.say)
             reload = partial(_reload, runtime, clock, log, threading.Lock())
@@ -84,6 +84,11 @@ def _serve(runtime: LocalRuntime, server: Server | GivenDatabase, log: DevLog, c
             _until_one_ends(runtime, server)
     except KeyboardInterrupt:
         log.say("dev.stopping")
+
+
+def _announced(runtime: LocalRuntime) -> AbstractContextManager[None]:
+    control = runtime.control
+    return announced(control.url, control.token, runtime.database_url)
 
 
 def _until_one_ends(runtime: LocalRuntime, server: Server | GivenDatabase) -> NoReturn:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import psutil
 
 from cli.output import Refusal
+from local.private import make_home, write_private
 from local.runtime import HOME
 
 STATE = HOME / "runtime.json"
@@ -20,10 +21,11 @@ STATE = HOME / "runtime.json"
 
 @dataclass(frozen=True)
 class RunningDev:
-    """Its process, the URLs of its control API and of its database, and since when it is up."""
+    """Its process, the URL and token of its control API, its database, and since when it is up."""
 
     pid: int
     url: str
+    token: str
     database_url: str
     since: str
 
@@ -58,15 +60,13 @@ def refuse_second() -> None:
 
 
 @contextmanager
-def announced(url: str, database_url: str) -> Iterator[None]:
-    """Keep a file that says where this process serves, as long as it does. The database's password
-    is in it, so only its owner may read it."""
+def announced(url: str, token: str, database_url: str) -> Iterator[None]:
+    """Keep a file that says where this process serves, as long as it does. The token and the
+    database's password are in it, so only its owner may read it."""
     refuse_second()  # one may have begun while this one did
-    STATE.parent.mkdir(exist_ok=True)
-    STATE.unlink(missing_ok=True)
-    STATE.touch(mode=0o600)
-    dev = RunningDev(os.getpid(), url, database_url, datetime.now(UTC).isoformat())
-    STATE.write_text(json.dumps(asdict(dev)))
+    make_home(STATE.parent)
+    dev = RunningDev(os.getpid(), url, token, database_url, datetime.now(UTC).isoformat())
+    write_private(STATE, json.dumps(asdict(dev)))
     try:
         yield
     finally:

@@ -7,6 +7,9 @@ import { Refused } from "./login.mjs";
 const PROTOCOL_MAJOR = 3;
 const WANTS_ENCRYPTION = new Set([80877103, 80877104]); // TLS, GSSAPI
 const IDLE = "I".charCodeAt(0);
+// Until a client has said who it is, it gets no more of us than this.
+const LOGIN_BYTES_MAX = 10_000;
+const LOGIN_TIMEOUT_MS = 10_000;
 
 export class Client {
   #socket;
@@ -16,6 +19,7 @@ export class Client {
   #frames = new Frames("QSFX");
   #origin = null;
   #unanswered = 0; // questions: each is answered by ReadyForQuery
+  #isKnown = false; // it has said the password
   #isAsking = false; // a question has begun and is not at its end
 
   constructor(socket, pool, expected, log) {
@@ -29,6 +33,8 @@ export class Client {
   async serve() {
     const reader = new Reader(this.#socket);
     try {
+      const timer = setTimeout(() => this.#isKnown || this.#socket.destroy(), LOGIN_TIMEOUT_MS);
+      this.#socket.once("close", () => clearTimeout(timer));
       if (!(await this.#enter(reader))) return;
       for await (const chunk of reader.chunks()) {
         for (const { type, bytes } of this.#frames.cut(chunk)) {
@@ -97,9 +103,10 @@ export class Client {
     const asked = await this.#startup(reader);
     if (!asked) return false;
     this.#socket.write(frame("R", int32(3))); // the password, in clear: it does not leave the machine
-    const { type, body } = await reader.frame();
+    const { type, body } = await reader.frame(LOGIN_BYTES_MAX);
     const said = { ...asked, password: body.subarray(0, -1).toString() };
     if (type !== "p" || !isSame(said, this.#expected)) return this.#refuse();
+    this.#isKnown = true;
     const origin = await this.#acquire();
     this.#pool.release(origin);
     this.#socket.write(
@@ -111,7 +118,7 @@ export class Client {
   async #startup(reader) {
     for (;;) {
       const length = (await reader.take(4)).readInt32BE(0);
-      if (length < 8 || length > 10_000) return null;
+      if (length < 8 || length > LOGIN_BYTES_MAX) return null;
       const body = await reader.take(length - 4);
       const code = body.readInt32BE(0);
       if (code >> 16 === PROTOCOL_MAJOR) return named(body.subarray(4));

@@ -3,10 +3,22 @@ import { createServer } from "node:http";
 import { Readable } from "node:stream";
 import { emit } from "./events.mjs";
 import { Failure } from "./failure.mjs";
+import { admit } from "./gate.mjs";
+import * as input from "./input.mjs";
 
-const BODY_BYTES_MAX = 64 * 1024 * 1024;
+const BODY_BYTES_MAX = 64 * 1024 * 1024; // an object; all else is JSON
+const JSON_BYTES_MAX = 16 * 1024 * 1024; // a hundred messages of 128 kB
+const LIMITS = {
+  headersTimeout: 10_000,
+  requestTimeout: 20_000, // until the request has come; an answer may take as long as it takes
+  connectionsCheckingInterval: 1_000,
+  maxHeaderSize: 16 * 1024,
+};
+const CONNECTIONS_MAX = 512;
+const KEY_BYTES_MAX = 1_024; // as in production
+const MOMENT_MAX = 8.64e15; // the last one that JavaScript knows
 
-/** [method, path, handler]; a path's capitals are arguments, in order, after (runtime, input). */
+/** [method, path, handler]; a path's capitals are arguments, in order, after (runtime, given). */
 const ROUTES = [
   ["GET", "/health", () => ({ ok: true, pid: process.pid })],
   ["GET", "/workers", (runtime) => describeWorkers(runtime)],
@@ -16,23 +28,23 @@ const ROUTES = [
   ["GET", "/queues", (runtime) => json(runtime, "queues")],
   ["POST", "/queues/idle", waitIdle],
   ["POST", "/queues/QUEUE/messages", send],
-  ["POST", "/queues/QUEUE/pause", (runtime, _input, queue) => pause(runtime, "pause", queue)],
-  ["POST", "/queues/QUEUE/resume", (runtime, _input, queue) => pause(runtime, "resume", queue)],
+  ["POST", "/queues/QUEUE/pause", (runtime, _given, queue) => pause(runtime, "pause", queue)],
+  ["POST", "/queues/QUEUE/resume", (runtime, _given, queue) => pause(runtime, "resume", queue)],
   ["GET", "/queues/QUEUE/tail", tail],
   ["GET", "/r2/BUCKET", listObjects],
   ["GET", "/r2/BUCKET/KEY", readObject],
   ["PUT", "/r2/BUCKET/KEY", writeObject],
   ["DELETE", "/r2/BUCKET/KEY", deleteObject],
-  ["GET", "/metrics", (runtime, { query }) => runtime.points.since(Number(query.get("since") ?? 0))],
+  ["GET", "/metrics", (runtime, { query }) => runtime.points.since(since(query))],
   ["GET", "/memory", describeMemory],
 ];
 
-/** Listens, and resolves to the server's address. */
-export async function listen(runtime, port) {
-  const server = createServer((request, response) => {
-    answer(runtime, request, response).catch((error) => fail(runtime, response, error));
+/** Listens, and resolves to the server's address. A request must carry the token. */
+export async function listen(runtime, port, token) {
+  const server = createServer(LIMITS, (request, response) => {
+    answer(runtime, request, response, token).catch((error) => fail(runtime, request, response, error));
   });
-  server.requestTimeout = 0; // waiting for idle queues, and tails, take as long as they take
+  server.maxConnections = CONNECTIONS_MAX;
   await new Promise((resolve, reject) => {
     server.once("error", (error) => reject(portFailure(error, port)));
     server.listen(port, "127.0.0.1", resolve);
@@ -45,22 +57,15 @@ function portFailure(error, port) {
   return new Failure(`Port ${port} is taken by another program: end it, or choose another port.`);
 }
 
-async function answer(runtime, request, response) {
-  refuseForeign(request);
-  const url = new URL(request.url, "http://127.0.0.1");
+async function answer(runtime, request, response, token) {
+  admit(request, token);
+  const url = input.urlOf(request);
   const { handler, args } = route(request.method, url.pathname);
-  const body = await readBody(request);
-  const input = { body, query: url.searchParams, json: () => parse(body), request };
-  const result = await handler(runtime, input, ...args);
+  const body = await readBody(request, handler === writeObject ? BODY_BYTES_MAX : JSON_BYTES_MAX);
+  const given = { body, query: url.searchParams, json: () => input.parsed(body), request };
+  const result = await handler(runtime, given, ...args);
   if (result instanceof Response) return stream(response, result);
   reply(response, 200, result ?? null);
-}
-
-/** A web page in a browser may reach the loopback interface too: it must not get in. */
-function refuseForeign({ headers }) {
-  const { host = "", origin } = headers;
-  const isLocal = /^(127\.0\.0\.1|localhost)(:\d+)?$/.test(host);
-  if (!isLocal || origin) throw new Failure("The control API answers local programs only.", 403);
 }
 
 function route(method, path) {
@@ -84,25 +89,17 @@ function match(pattern, parts) {
   return args;
 }
 
-const decoded = (parts) => parts.map(decodeURIComponent).join("/");
+const decoded = (parts) => parts.map(input.decoded).join("/");
 
-async function readBody(request) {
+async function readBody(request, bytesMax) {
   const chunks = [];
   let length = 0;
   for await (const chunk of request) {
     length += chunk.length;
-    if (length > BODY_BYTES_MAX) throw new Failure(`A body has at most ${BODY_BYTES_MAX} bytes.`, 413);
+    if (length > bytesMax) throw new Failure(`This body has at most ${bytesMax} bytes.`, 413);
     chunks.push(chunk);
   }
   return Buffer.concat(chunks);
-}
-
-function parse(body) {
-  try {
-    return body.length > 0 ? JSON.parse(body.toString()) : {};
-  } catch {
-    throw new Failure("The body is no JSON.");
-  }
 }
 
 function reply(response, status, value) {
@@ -110,10 +107,15 @@ function reply(response, status, value) {
   response.end(JSON.stringify(value));
 }
 
-function fail({ isEnding }, response, error) {
-  if (!(error instanceof Failure) && !isEnding) emit("log", { worker: null, level: "error", text: error.stack });
+function fail({ isEnding }, request, response, error) {
+  const known = error instanceof RangeError ? new Failure("The body is nested too deeply.") : error;
+  const isExpected = known instanceof Failure;
+  if (!isExpected && !isEnding && !request.destroyed) {
+    emit("log", { worker: null, level: "error", text: known.stack });
+  }
   if (response.headersSent) return response.destroy();
-  reply(response, error instanceof Failure ? error.status : 500, { error: error.message });
+  if (!request.complete) response.setHeader("connection", "close"); // the rest of it is not read
+  reply(response, isExpected ? known.status : 500, { error: known.message });
 }
 
 function stream(response, { status, headers, body }) {
@@ -138,9 +140,10 @@ function describeWorkers({ workers, isNative }) {
 }
 
 async function runCron(runtime, { json }) {
-  const { worker, cron, scheduledTime = Date.now() } = json();
+  const { worker, cron, scheduledTime = Date.now() } = input.object(json());
   const { name } = runtime.worker(worker);
   if (typeof cron !== "string") throw new Failure("`cron` must be a text such as `0 * * * *`.");
+  if (input.number(scheduledTime, "`scheduledTime`") > MOMENT_MAX) throw new Failure("`scheduledTime` is no moment.");
   const fetcher = await runtime.fetcher(name);
   const { outcome } = await fetcher.scheduled({ cron, scheduledTime: new Date(scheduledTime) });
   if (outcome === "ok") return { outcome };
@@ -149,12 +152,21 @@ async function runCron(runtime, { json }) {
 }
 
 async function runFetch(runtime, { json }) {
-  const { worker, url, method = "GET", headers = {}, body = null } = json();
+  const { worker, url, method = "GET", headers = {}, body = null } = input.object(json());
   const fetcher = await runtime.fetcher(worker);
   const request = { method, headers, body, redirect: "manual" };
+  assertSendable(url, request);
   const answer = await fetcher.fetch(url, request).catch(asErrorPage);
   const answerHeaders = Object.fromEntries(answer.headers);
   return { status: answer.status, headers: answerHeaders, body: await answer.text() };
+}
+
+function assertSendable(url, request) {
+  try {
+    new Request(input.text(url, "`url`"), request);
+  } catch (error) {
+    throw new Failure(`That is no request: ${error.message}.`);
+  }
 }
 
 /** An exception in a worker is a page with status 500 in production. */
@@ -163,35 +175,39 @@ function asErrorPage(error) {
 }
 
 async function reload(runtime, { json }) {
-  const workers = await runtime.reload(json().worker ?? null);
+  const workers = await runtime.reload(input.object(json()).worker ?? null);
   const failed = Object.entries(workers).find(([, outcome]) => outcome.error);
   emit("reloaded", { ok: !failed, workers });
   return { ok: !failed, workers, stale: runtime.isStale };
 }
 
-async function json(runtime, path, input) {
-  return (await runtime.ledger(path, input)).json();
+const since = (query) => input.number(Number(query.get("since") ?? 0), "`since`");
+
+async function json(runtime, path, value) {
+  return (await runtime.ledger(path, value)).json();
 }
 
 function known(runtime, queue) {
-  if (runtime.queues[queue]) return `/${encodeURIComponent(queue)}`;
+  if (Object.hasOwn(runtime.queues, queue)) return `/${encodeURIComponent(queue)}`;
   const names = Object.keys(runtime.queues).join(", ");
   throw new Failure(`No started worker knows a queue named ${queue}; there are ${names}.`, 404);
 }
 
-function waitIdle(runtime, { json: input }) {
-  const wanted = input();
-  for (const queue of wanted.queues ?? []) known(runtime, queue);
-  return json(runtime, "idle", wanted);
+function waitIdle(runtime, { json: read }) {
+  const { queues, timeout_ms, quiet_ms } = input.object(read());
+  for (const queue of input.texts(queues ?? [], "`queues`")) known(runtime, queue);
+  input.number(timeout_ms ?? 0, "`timeout_ms`");
+  input.number(quiet_ms ?? 0, "`quiet_ms`");
+  return json(runtime, "idle", { queues, timeout_ms, quiet_ms });
 }
 
-async function send(runtime, { json: input }, queue) {
+async function send(runtime, { json: read }, queue) {
   const path = `send${known(runtime, queue)}`;
   if (!runtime.queues[queue].consumer) {
     throw new Failure(`No started worker consumes ${queue}: the local broker would drop it.`, 409);
   }
-  const messages = input();
-  if (!Array.isArray(messages)) throw new Failure("The body must be a list of messages.");
+  const messages = input.messages(read());
+  for (const { delaySeconds } of messages) input.number(delaySeconds ?? 0, "`delaySeconds`");
   const outcome = await json(runtime, path, messages);
   if (outcome.error) {
     const limit = "a message has at most 128,000 bytes";
@@ -205,7 +221,7 @@ function pause(runtime, action, queue) {
   throw new Failure("runtime native delivers without us: a pause would spend attempts.", 501);
 }
 
-async function tail(runtime, _input, queue) {
+async function tail(runtime, _given, queue) {
   if (runtime.isNative) throw new Failure("runtime native answers without us: no tail.", 501);
   const { status, body } = await runtime.ledger(`tail${known(runtime, queue)}`);
   return new Response(body, { status, headers: { "content-type": "application/jsonl" } });
@@ -227,7 +243,8 @@ function described({ key, size, etag, uploaded }) {
   return { key, size, etag, uploaded: new Date(uploaded).toISOString() };
 }
 
-async function readObject(runtime, _input, bucketName, key) {
+async function readObject(runtime, _given, bucketName, key) {
+  assertKey(key);
   const object = await (await runtime.bucket(bucketName)).get(key);
   if (!object) throw new Failure(`${bucketName} has no object ${key}.`, 404);
   const headers = { "content-type": "application/octet-stream", etag: object.httpEtag };
@@ -235,12 +252,18 @@ async function readObject(runtime, _input, bucketName, key) {
 }
 
 async function writeObject(runtime, { body }, bucketName, key) {
+  assertKey(key);
   return described(await (await runtime.bucket(bucketName)).put(key, new Uint8Array(body)));
 }
 
-async function deleteObject(runtime, _input, bucketName, key) {
+async function deleteObject(runtime, _given, bucketName, key) {
+  assertKey(key);
   await (await runtime.bucket(bucketName)).delete(key);
   return { deleted: key };
+}
+
+function assertKey(key) {
+  if (Buffer.byteLength(key) > KEY_BYTES_MAX) throw new Failure(`A key has at most ${KEY_BYTES_MAX} bytes.`);
 }
 
 async function describeMemory(runtime) {

@@ -68,20 +68,27 @@ export class Reader {
     this.#chunks = stream.iterator({ destroyOnReturn: false }); // there may be a last frame to write
   }
 
+  /** What has come is copied once, however small its pieces are. */
   async take(count) {
-    while (this.#rest.length < count) {
+    const pieces = [this.#rest];
+    let length = this.#rest.length;
+    while (length < count) {
       const { value, done } = await this.#chunks.next();
       if (done) throw new Error("the connection was closed");
-      this.#rest = Buffer.concat([this.#rest, value]);
+      pieces.push(value);
+      length += value.length;
     }
-    const taken = this.#rest.subarray(0, count);
-    this.#rest = this.#rest.subarray(count);
-    return taken;
+    const whole = pieces.length > 1 ? Buffer.concat(pieces, length) : this.#rest;
+    this.#rest = whole.subarray(count);
+    return whole.subarray(0, count);
   }
 
-  async frame() {
+  /** A whole frame, for a conversation whose frames are small. */
+  async frame(bytesMax = FRAME_BYTES_MAX) {
     const head = await this.take(HEAD_BYTES);
-    const body = await this.take(bodyBytes(head));
+    const count = bodyBytes(head);
+    if (count > bytesMax) throw new Error("the frame is too large");
+    const body = await this.take(count);
     return { type: String.fromCharCode(head[0]), body, bytes: Buffer.concat([head, body]) };
   }
 
@@ -96,6 +103,7 @@ export function written(socket, bytes) {
   return new Promise((resolve) => socket.write(bytes, resolve));
 }
 
+const FRAME_BYTES_MAX = 1_000_000; // of a login; what comes later is passed on in pieces
 const BODY_MAX_BYTES = 1 << 30; // PostgreSQL's own limit of a message
 
 function bodyBytes(head) {

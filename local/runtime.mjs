@@ -1,5 +1,6 @@
 // The running workers: one miniflare, started, loaded, reloaded and ended.
 import { pack } from "./pack.mjs";
+import { Door } from "./door.mjs";
 import { Failure } from "./failure.mjs";
 import { brokerLog } from "./broker.mjs";
 import { emit, onRuntimeLine } from "./events.mjs";
@@ -13,6 +14,7 @@ import { queuesOf, readTopology } from "./topology.mjs";
 
 export class Runtime {
   #miniflare;
+  #door = new Door();
   #shared; // the files that every worker gets: vendored packages and our own
   #watchdog;
   #bytecode; // of the shared files
@@ -44,9 +46,12 @@ export class Runtime {
       onLine: onRuntimeLine,
       onRestart: () => this.#onRestart(),
     });
-    this.#miniflare = new Miniflare(convertV4MiniflareOptions(options));
-    await this.#miniflare.ready.catch((error) => {
-      throw startFailure(error, this.isNative);
+    await this.#door.closedDuring(async () => {
+      this.#miniflare = new Miniflare(convertV4MiniflareOptions(options));
+      const url = await this.#miniflare.ready.catch((error) => {
+        throw startFailure(error, this.isNative);
+      });
+      await this.#door.assertClosed(url);
     });
     this.#watchProcesses();
   }
@@ -153,7 +158,8 @@ export class Runtime {
 
   /** Asks the ledger; see ledger.mjs for its actions. */
   async ledger(path, input) {
-    const headers = { "accept-encoding": "identity" }; // a compressed stream would be held back
+    const identity = { "accept-encoding": "identity" }; // a compressed stream would be held back
+    const headers = { ...identity, ...this.#door.headers };
     const post = input === undefined ? {} : { method: "POST", body: JSON.stringify(input) };
     return this.#miniflare.dispatchFetch(`http://local/${path}`, { headers, ...post });
   }

@@ -32,11 +32,18 @@ class RuntimeFailed(Exception):
 
 
 class Control:
-    """The control API of a runtime that is up, whoever started it."""
+    """The control API of a runtime that is up, whoever started it. `token` is of that start."""
 
-    def __init__(self, url: str, timeout_s: float = 60) -> None:
+    def __init__(self, url: str, token: str, timeout_s: float = 60) -> None:
         self.url = url
-        self.http = httpx.Client(base_url=url, timeout=timeout_s)
+        self.token = token
+        # Without the environment: a proxy would get every body, and cannot reach this machine.
+        self.http = httpx.Client(
+            base_url=url,
+            timeout=timeout_s,
+            headers={"authorization": f"Bearer {token}"},
+            trust_env=False,
+        )
 
     def ask(self, method: str, path: str, body: Any = None, timeout_s: float | None = None) -> Any:
         """The JSON answer; RuntimeFailed carries the runtime's own sentence."""
@@ -194,7 +201,7 @@ class LocalRuntime:
         if event["event"] != "ready":
             raise RuntimeFailed("\n".join(filter(None, [event.get("traceback"), event["text"]])))
         self.ready = event
-        self.control = Control(event["url"])
+        self.control = Control(event["url"], event["token"])
 
     def _configuration(self) -> dict[str, Any]:
         environment = os.environ

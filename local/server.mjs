@@ -1,5 +1,6 @@
 // The local runtime's process: reads one JSON object from standard input, starts the workers, serves
 // the control API, and ends with its standard input.
+import { randomBytes } from "node:crypto";
 import { createInterface } from "node:readline";
 import { listen } from "./control.mjs";
 import { emit } from "./events.mjs";
@@ -44,12 +45,13 @@ async function main() {
   const config = parseConfig(await readConfig());
   hyperdrive = await openHyperdrive(config.databaseUrl);
   runtime = new Runtime({ ...config, databaseUrl: hyperdrive.url });
-  const url = await listen(runtime, config.port ?? 0);
+  const token = randomBytes(32).toString("hex"); // of this start: only who started it learns it
+  const url = await listen(runtime, config.port ?? 0, token);
   await runtime.start();
   const workers = await runtime.load();
   const startMs = Math.round(performance.now() - started);
   const pids = runtime.processes().map(({ pid }) => pid);
-  emit("ready", { url, databaseUrl: hyperdrive.url, startMs, workers, pids });
+  emit("ready", { url, token, databaseUrl: hyperdrive.url, startMs, workers, pids });
 }
 
 function refuse(error) {

@@ -52,7 +52,7 @@ function quietly(read) {
 
 /** Every queue that a worker sends to or consumes, with what its consumer's settings say. */
 export function queuesOf(workers) {
-  const queues = {};
+  const queues = Object.create(null); // a name is a key, whatever JavaScript knows by that name
   const named = (name) => (queues[name] ??= { consumer: null, maxRetries: 0 });
   for (const { name: worker, options } of workers) {
     for (const { queueName, deliveryDelay } of Object.values(options.queueProducers ?? {})) {

@@ -16,6 +16,7 @@ from shared.adapters.postgres import Postgres
 from shared.errors import DatabaseUnreachable
 from tests.cli.harness import HOURLY, Cli
 
+TOKEN = "0" * 64
 NOWHERE = "postgresql://u:p@127.0.0.1:1/d"
 
 
@@ -30,7 +31,7 @@ def alone(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
 
 @pytest.fixture
 def beside_dev(alone: Cli, database: str) -> Iterator[Cli]:
-    with announced("http://127.0.0.1:8787", database):
+    with announced("http://127.0.0.1:8787", TOKEN, database):
         yield alone
 
 
@@ -49,7 +50,7 @@ def test_status_and_check_look_at_that_one_too(beside_dev: Cli, db: Postgres) ->
 
 def test_a_database_that_died_under_dev_is_no_reason_for_another(alone: Cli) -> None:
     """Nor to end dev, and with it the messages that its queues hold."""
-    with announced("http://127.0.0.1:8787", NOWHERE):
+    with announced("http://127.0.0.1:8787", TOKEN, NOWHERE):
         answer = alone("jobs", "list")
     assert answer.code == 1
     said = " ".join(answer.err.split())
@@ -68,7 +69,7 @@ def test_a_dev_that_ends_with_its_database_is_named(alone: Cli, database: str) -
             dev_state.STATE.unlink()
             raise DatabaseUnreachable("network error")
 
-    with announced("http://127.0.0.1:8787", database):
+    with announced("http://127.0.0.1:8787", TOKEN, database):
         dev = dev_state.running_dev()
         assert dev is not None
         with pytest.raises(SystemEnded, match=f"process {dev.pid}.* start `mauntic dev` again"):
@@ -79,9 +80,9 @@ def test_another_database_than_dev_s_is_told(
     cli: Cli, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dev_state, "STATE", tmp_path / "runtime.json")
-    with announced("http://127.0.0.1:8787", with_database(database, "other")):
+    with announced("http://127.0.0.1:8787", TOKEN, with_database(database, "other")):
         assert "unset DATABASE_URL" in cli("jobs", "list").err
-    with announced("http://127.0.0.1:8787", database):
+    with announced("http://127.0.0.1:8787", TOKEN, database):
         assert cli("jobs", "list").err == ""
 
 
@@ -93,3 +94,21 @@ def test_remote_never_falls_back_to_a_local_database(
     assert answer.code == 1
     assert "127.0.0.1:1/d does not answer" in answer.err
     assert "unset" not in answer.err
+
+
+@pytest.mark.parametrize(
+    ("url", "token", "remedy"),
+    [
+        ("http://127.0.0.1:9", "", "Set MAUNTIC_CONTROL_TOKEN"),
+        ("http://127.0.0.1:9", "guess", "Set MAUNTIC_CONTROL_TOKEN"),
+        ("http://evil.example:9", TOKEN, "must look like http://127.0.0.1:8787"),
+        ("http://127.0.0.1:9@evil.example", TOKEN, "must look like"),
+    ],
+)
+def test_a_named_system_needs_its_token_and_is_on_this_machine(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, url: str, token: str, remedy: str
+) -> None:
+    monkeypatch.setenv("MAUNTIC_CONTROL_URL", url)
+    monkeypatch.setenv("MAUNTIC_CONTROL_TOKEN", token)
+    answer = cli("queues", "status")
+    assert (answer.code, remedy in answer.err) == (1, True), answer

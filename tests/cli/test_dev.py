@@ -82,7 +82,9 @@ def lines_until(process: subprocess.Popen[str], event: str) -> list[dict[str, An
 
 @pytest.mark.e2e
 def test_it_starts_says_what_happens_and_ends_cleanly(database: str, tmp_path: Path) -> None:
-    left_behind = {"pid": 2**22, "url": "", "database_url": "", "since": "2026-03-10T00:00Z"}
+    left_behind = {
+        "pid": 2**22, "url": "", "token": "", "database_url": "", "since": "2026-03-10T00:00Z"
+    }  # fmt: skip
     (tmp_path / "runtime.json").write_text(json.dumps(left_behind))
     with started(database, tmp_path) as process:
         ready = lines_until(process, "dev.ready")[-1]
@@ -94,7 +96,7 @@ def test_it_starts_says_what_happens_and_ends_cleanly(database: str, tmp_path: P
             assert second.wait(30) == 1
         assert f"as process {process.pid} on port" in (tmp_path / "errors").read_text()
         assert json.loads((tmp_path / "runtime.json").read_text()) == state
-        with closing(Control(state["url"])) as control:
+        with closing(Control(state["url"], state["token"])) as control:
             control.send(QUEUE, [{"type": HOURLY}])
             said = lines_until(process, "queue.metric")[-1]
         assert (said["worker"], said["type"], said["status"]) == (WORKER.name, HOURLY, "ack")

@@ -43,6 +43,7 @@ def live(system: LocalRuntime, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> Cli
     """The command, told where that system and its database are."""
     monkeypatch.setenv("DATABASE_URL", system.database_url)
     monkeypatch.setenv("MAUNTIC_CONTROL_URL", system.control.url)
+    monkeypatch.setenv("MAUNTIC_CONTROL_TOKEN", system.control.token)
     return cli
 
 

@@ -127,6 +127,7 @@ def test_the_vendor_has_no_tail(cli: Cli, vendor: Vendor) -> None:
 
 def test_without_a_system_the_remedy_is_told(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MAUNTIC_CONTROL_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("MAUNTIC_CONTROL_TOKEN", "0" * 64)
     answer = cli("enqueue", QUEUE, GOOD)
     assert (answer.code, "mauntic dev" in answer.err) == (1, True)
     answer = cli("enqueue", QUEUE, GOOD, "--remote")

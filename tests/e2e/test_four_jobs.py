@@ -164,6 +164,7 @@ class Operator:
         self._cli = cli
         patch.setenv("DATABASE_URL", system.server.url)
         patch.setenv("MAUNTIC_CONTROL_URL", system.control.url)
+        patch.setenv("MAUNTIC_CONTROL_TOKEN", system.control.token)
 
     def backfill(self, job: str, start: datetime, end: datetime, *more: str) -> Answer:
         span = ("--from", start.isoformat(), "--to", end.isoformat())

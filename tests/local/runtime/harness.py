@@ -27,7 +27,8 @@ class Server:
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
-        self.api = httpx.Client(timeout=30)
+        self.api = httpx.Client(timeout=30, trust_env=False)
+        self.token = ""
         self.events: list[dict[str, Any]] = []
         self._unread: Queue[dict[str, Any] | None] = Queue()
         self._reader = Thread(target=self._read, daemon=True)
@@ -54,6 +55,14 @@ class Server:
             self.events.append(event)
             if event["event"] == kind and fields.items() <= event.items():
                 return event
+
+    def wait_ready(self) -> dict[str, Any]:
+        """Wait until it is up, and speak to it from then on."""
+        ready = self.wait_event("ready")
+        self.token = ready["token"]
+        self.api.base_url = httpx.URL(ready["url"])
+        self.api.headers["authorization"] = f"Bearer {self.token}"
+        return ready
 
     def pass_over_events(self) -> None:
         with suppress(Empty):
@@ -127,7 +136,7 @@ def spawn(config: dict[str, Any]) -> Server:
 def running(config: dict[str, Any]) -> Iterator[Server]:
     server = spawn(config)
     try:
-        server.api.base_url = httpx.URL(server.wait_event("ready")["url"])
+        server.wait_ready()
         yield server
     finally:
         server.close()

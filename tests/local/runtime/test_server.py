@@ -97,7 +97,7 @@ def test_nothing_is_left_running(beta_alone: Server, how: Any) -> None:
 
 def test_whoever_waits_while_it_ends_is_no_trouble(beta_alone: Server) -> None:
     """The stack of a request that was cut off helped nobody."""
-    beta_alone.api.base_url = beta_alone.wait_event("ready")["url"]
+    beta_alone.wait_ready()
     beta_alone.send("work-dlq", {"n": 1}, delaySeconds=60)
     with ThreadPoolExecutor() as pool:
         waiting = pool.submit(beta_alone.wait_idle, timeout_ms=60_000)
@@ -110,7 +110,7 @@ def test_whoever_waits_while_it_ends_is_no_trouble(beta_alone: Server) -> None:
 
 
 def test_a_killed_workerd_is_followed_by_another_that_is_watched_too(beta_alone: Server) -> None:
-    beta_alone.api.base_url = beta_alone.wait_event("ready")["url"]
+    beta_alone.wait_ready()
     [before] = [process["pid"] for process in beta_alone.get("/memory")["processes"]]
     os.kill(before, signal.SIGKILL)
     pids = beta_alone.wait_event("restarted")["pids"]

@@ -1,0 +1,50 @@
+"""Files and directories that only their owner reads, made without following a link.
+
+Standard library only: what runs before set-up uses it too.
+"""
+
+import os
+import secrets
+from pathlib import Path
+
+HOME_MODE, ROOT_HOME_MODE = 0o700, 0o711  # of root's, one folder belongs to the server's account
+FILE_MODE = 0o600
+
+
+def make_home(home: Path) -> None:
+    """Make `.local`, or close it where an earlier version left it open."""
+    mode = ROOT_HOME_MODE if os.geteuid() == 0 else HOME_MODE
+    home.mkdir(mode=mode, parents=True, exist_ok=True)
+    handle = os.open(home, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        if os.fstat(handle).st_uid == os.geteuid():
+            os.fchmod(handle, mode)
+    finally:
+        os.close(handle)
+
+
+def open_private(path: Path, flags: int = 0) -> int:
+    """A handle of a file of our own, made if it is missing. A link, or a file of another account,
+    is refused: OSError."""
+    handle = os.open(path, flags | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE)
+    try:
+        if os.fstat(handle).st_uid != os.geteuid():
+            raise PermissionError(f"{path} belongs to another account: remove it.")
+        os.fchmod(handle, FILE_MODE)
+    except BaseException:
+        os.close(handle)
+        raise
+    return handle
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replace the file as a whole: a reader sees the old text or the new one."""
+    new = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+    handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, FILE_MODE)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        new.replace(path)
+    except BaseException:
+        new.unlink(missing_ok=True)
+        raise
