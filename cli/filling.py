@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from cli import records
 from cli.systems import System
-from shared.dispatch import Due
+from shared.due import Due
 from shared.jobs import Job
 from shared.ledger import LEASE
 from shared.ports import Database, Row

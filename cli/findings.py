@@ -89,7 +89,7 @@ def of_age(db: Database, worker: Worker, now: datetime, period: timedelta) -> It
 def of_windows(db: Database, worker: Worker, now: datetime, period: timedelta) -> Iterator[Finding]:
     """Of every schedule, the windows that are due and past their grace."""
     for job in worker.jobs:
-        if job.schedule is None:
+        if job.schedule is None or job.schedule.is_about_now:  # it does not run every window
             continue
         begun = [
             row["first_tick"] for row in db.rows(SQL["cutover_first_tick"], job_types=[job.type])

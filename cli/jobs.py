@@ -15,7 +15,7 @@ from cli.output import cell, count_of, print_json, print_table, say
 from cli.systems import open_records, open_system
 from cli.waiting import end_of, starts_so_far
 from cli.workers import find_job, workers
-from shared.dispatch import Due
+from shared.due import Due
 from shared.jobs import Job, Worker
 from shared.ports import Row
 from shared.windows import Schedule, Window

@@ -87,6 +87,7 @@ def job_states(db: Database, jobs: Sequence[tuple[Job, Schedule]], now: datetime
         job_types=[job.type for job, _ in jobs],
         due_starts=[window.start for window in due],
         due_ends=[window.end for window in due],
+        by_row=[schedule.is_about_now for _, schedule in jobs],
     )
     return {row["job_type"]: row for row in rows}
 

@@ -7,44 +7,21 @@ makes good. The ledger decides: of two ticks at once, one enqueues a window.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from shared import alerts, failures
 from shared.discreet import said, told
+from shared.due import Due, beyond_reach, candidates, looked_at, own_windows
 from shared.errors import DatabaseError, DatabaseUnreachable, error_class
 from shared.jobs import Job, Worker
 from shared.ledger import LEASE
-from shared.messages import Trigger
 from shared.ports import Ports, Row
 from shared.settings import Gate
 from shared.statements import SQL
 from shared.windows import CATCH_UP_WINDOWS_MAX, Schedule, Window
 
-
-@dataclass(frozen=True)
-class Due:
-    """A window that should be run, and why."""
-
-    job: Job
-    schedule: Schedule
-    window: Window
-    trigger: Trigger
-
-    @property
-    def planned(self) -> datetime:
-        return self.schedule.planned_for(self.window)
-
-    def body(self) -> dict[str, Any]:
-        """The message. Its correlation id is the same for every try at the window."""
-        message = self.job.message.model_validate({
-            "type": self.job.type,
-            "scheduledFor": self.planned,
-            "trigger": self.trigger,
-            "correlationId": f"{self.job.type}@{self.window}",
-        })  # fmt: skip
-        return message.body()
+FORGOTTEN_RUNS_MAX = 2_000  # a job and tick: far more than any job adds between two ticks
 
 
 async def dispatch(worker: Worker, cron: str, tick: datetime, ports: Ports) -> int:
@@ -53,7 +30,10 @@ async def dispatch(worker: Worker, cron: str, tick: datetime, ports: Ports) -> i
         if not _gate_is_open(worker, cron, ports):
             return 0
         try:
-            due, late = _claim(worker, tick, ports)
+            jobs = looked_at(worker, cron, ports.db)
+            if not jobs:
+                return 0
+            due, late = _claim(jobs, tick, ports)
         except (DatabaseError, DatabaseUnreachable) as error:
             ports.log(
                 "dispatch.blind",
@@ -62,12 +42,12 @@ async def dispatch(worker: Worker, cron: str, tick: datetime, ports: Ports) -> i
                 error_class=error_class(error),
                 error=told(error),
             )
-            return await _enqueue(_own_windows(worker, cron, tick), worker, cron, tick, ports)
+            return await _enqueue(own_windows(worker, cron, tick), worker, cron, tick, ports)
         try:
             count = await _enqueue(due, worker, cron, tick, ports)
         finally:  # they are marked as reported: no later tick would do it
             await _report_overdue(late, tick, ports)
-        failures.forget(ports)
+        _forget(jobs, tick, ports)
         return count
     finally:
         ports.db.close()
@@ -99,17 +79,9 @@ def _gate_is_open(worker: Worker, cron: str, ports: Ports) -> bool:
     return gate is Gate.OPEN
 
 
-def _own_windows(worker: Worker, cron: str, tick: datetime) -> list[Due]:
-    """Without a ledger nobody knows what is missing, but this tick's own windows surely are due."""
-    jobs = [
-        (job, job.schedule) for job in worker.jobs if job.schedule and job.schedule.cron == cron
-    ]
-    return [Due(job, schedule, schedule.window_of(tick), "cron") for job, schedule in jobs]
-
-
-def _claim(worker: Worker, tick: datetime, ports: Ports) -> tuple[list[Due], list[Row]]:
+def _claim(looked: list[Job], tick: datetime, ports: Ports) -> tuple[list[Due], list[Row]]:
     """Claim the due windows in the ledger, and mark those newly overdue: all of it or nothing."""
-    jobs = {job.type: (job, job.schedule) for job in worker.jobs if job.schedule}
+    jobs = {job.type: (job, job.schedule) for job in looked if job.schedule}
     now = max(tick, ports.clock())  # a tick may come late: a lease lasts from when it is given
     with ports.db.transaction():
         schedules = ports.db.rows(
@@ -119,64 +91,47 @@ def _claim(worker: Worker, tick: datetime, ports: Ports) -> tuple[list[Due], lis
             now=tick,
         )
         running = [row for row in schedules if not row["paused"]]
-        candidates = [
-            due for row in running for due in _candidates(*jobs[row["job_type"]], row, tick)
-        ]
+        wanted = [due for row in running for due in candidates(*jobs[row["job_type"]], row, tick)]
         claimed = ports.db.rows(
             SQL["claim_windows"],
-            **_columns(candidates),
+            **_columns(wanted),
+            alone=[due.schedule.is_about_now for due in wanted],
             running=[row["job_type"] for row in running],
             now=now,
             lease_until=now + LEASE,
             most=CATCH_UP_WINDOWS_MAX,
         )
-        _record_skipped(running, jobs, candidates, tick, ports)
-        late = ports.db.rows(
-            SQL["mark_overdue"], **_columns(_past_grace(candidates, tick)), now=tick
-        )
-    order = {(due.job.type, due.window): place for place, due in enumerate(candidates)}
+        _record_skipped(running, jobs, tick, now, ports)
+        late = ports.db.rows(SQL["mark_overdue"], **_columns(_past_grace(wanted, tick)), now=tick)
+    order = {(due.job.type, due.window): place for place, due in enumerate(wanted)}
     due = [Due(*jobs[row["job_type"]], _window(row), row["trigger"]) for row in claimed]
     return sorted(due, key=lambda one: order.get((one.job.type, one.window), len(order))), late
-
-
-def _candidates(job: Job, schedule: Schedule, row: Row, tick: datetime) -> list[Due]:
-    """The windows within the bounds of catching up, oldest first. The newest is the tick's own
-    if its planned time is this tick."""
-    windows = [window for window in schedule.catch_up(tick) if window.start >= row["starts_at"]]
-    fresh = schedule.is_planned(tick)
-    newest = schedule.newest_due(tick)
-    return [Due(job, schedule, w, "cron" if fresh and w == newest else "catch-up") for w in windows]
 
 
 def _record_skipped(
     running: list[Row],
     jobs: dict[str, tuple[Job, Schedule]],
-    candidates: list[Due],
     tick: datetime,
+    now: datetime,
     ports: Ports,
 ) -> None:
-    """Windows too many or too old to catch up get a row that says so, and are reported."""
-    within = {(due.job.type, due.window) for due in candidates}
-    skipped = []
+    """Windows too many or too old to catch up get a row that says so, and are reported, unless
+    their job acts on what there is now."""
+    skipped: list[Due] = []
+    recorded_until: list[datetime] = []
     for row in running:
-        job, schedule = jobs[row["job_type"]]
-        unrecorded = schedule.due_since(row["recorded_until"], tick)
-        skipped += [
-            Due(job, schedule, w, "catch-up") for w in unrecorded if (job.type, w) not in within
-        ]
+        due, until = beyond_reach(*jobs[row["job_type"]], row["recorded_until"], tick)
+        skipped += due
+        recorded_until.append(until)
     recorded: list[Row] = []
     if skipped:
-        recorded = ports.db.rows(SQL["record_skipped"], **_columns(skipped), now=tick)
+        recorded = ports.db.rows(SQL["record_skipped"], **_columns(skipped), now=now)
     types = [row["job_type"] for row in running]
-    schedules = [jobs[job_type][1] for job_type in types]
-    bounds = [schedule.catch_up_start(tick) for schedule in schedules]
-    abandoned = ports.db.rows(SQL["abandon_windows"], job_types=types, bounds=bounds, now=tick)
-    _report_skipped(recorded + abandoned, ports)
-    ports.db.execute(
-        SQL["advance_watermarks"],
-        job_types=types,
-        recorded=[schedule.newest_due(tick).end for schedule in schedules],
-    )
+    bounds = [jobs[job_type][1].catch_up_start(tick) for job_type in types]
+    abandoned = ports.db.rows(SQL["abandon_windows"], job_types=types, bounds=bounds, now=now)
+    reported = {job_type for job_type in types if not jobs[job_type][1].is_about_now}
+    _report_skipped([row for row in recorded + abandoned if row["job_type"] in reported], ports)
+    ports.db.execute(SQL["advance_watermarks"], job_types=types, recorded=recorded_until)
 
 
 def _report_skipped(skipped: list[Row], ports: Ports) -> None:
@@ -188,6 +143,28 @@ def _report_skipped(skipped: list[Row], ports: Ports) -> None:
 
 def _past_grace(candidates: Iterable[Due], tick: datetime) -> list[Due]:
     return [due for due in candidates if due.planned + due.schedule.grace <= tick]
+
+
+def _forget(jobs: list[Job], tick: datetime, ports: Ports) -> None:
+    """Delete, in bounded portions, what the ledger need not know any more. If that fails, the next
+    tick does it."""
+    failures.forget(ports)
+    try:
+        with ports.db.transaction():
+            ports.db.execute(
+                SQL["forget_runs"],
+                job_types=[job.type for job in jobs],
+                before=[tick - job.keep_runs for job in jobs],
+                now=tick,
+                most=FORGOTTEN_RUNS_MAX,
+            )
+    except (DatabaseError, DatabaseUnreachable) as error:
+        ports.log(
+            "runs.unforgotten",
+            level="warning",
+            error_class=error_class(error),
+            error=told(error),
+        )
 
 
 async def _report_overdue(late: list[Row], tick: datetime, ports: Ports) -> None:

@@ -95,6 +95,11 @@ EVENTS: tuple[Event, ...] = (
         "None, unless it repeats: then see that the workers' role may delete in `ops`.",
     ),
     Event(
+        "runs.unforgotten",
+        "A tick could not delete old runs from the ledger; its windows are not affected.",
+        "None, unless it repeats: then see that the workers' role may delete in `ops`.",
+    ),
+    Event(
         "metric.unwritten",
         "The Analytics Engine did not take a point; the log line stands, and so does the message.",
     ),

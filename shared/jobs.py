@@ -6,14 +6,20 @@ import importlib
 import pkgutil
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
 from shared.messages import Message, WindowMessage
-from shared.ports import Ports
-from shared.windows import Schedule
+from shared.ports import Database, Ports
+from shared.windows import CATCH_UP_AGE_MAX, Schedule
 
 Handler = Callable[..., Awaitable[Any]]
+
+# Any moment will do: windows are arithmetic.
+SOME_TIME = datetime(2026, 3, 31, 12, 34, tzinfo=UTC)
+# The ledger keeps what `mauntic check` and a month's usage look back upon, and a year's comparison.
+RUNS_KEPT = timedelta(days=400)
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,10 @@ class Job:
     `handler(message, run)` answers with an Outcome; with `batch=True`, `handler(messages, run)`
     answers with one Outcome a message. A job with a `schedule` has a WindowMessage, and its runs
     are in the ledger. `aliases` are other spellings of the type that are accepted.
+
+    `has_work(db)` asks in one statement, outside a transaction, whether a run would find anything
+    to do. Where it says no, a tick enqueues nothing and leaves no row in the ledger. It is for a
+    job that acts on what there is now. `keep_runs` is how long the ledger keeps its runs.
     """
 
     message: type[Message]
@@ -55,6 +65,8 @@ class Job:
     schedule: Schedule | None = None
     aliases: tuple[str, ...] = ()
     batch: bool = False
+    has_work: Callable[[Database], bool] | None = None
+    keep_runs: timedelta = RUNS_KEPT
 
     def __post_init__(self) -> None:
         if not isinstance(self.message.model_fields["type"].default, str):
@@ -63,6 +75,18 @@ class Job:
             raise TypeError(f"{self.type} has a schedule, so its message must be a WindowMessage")
         if self.schedule and self.batch:
             raise TypeError(f"{self.type} has a schedule: its windows are run one at a time")
+        if self.has_work and not (self.schedule and self.schedule.is_about_now):
+            raise TypeError(
+                f"{self.type} has `has_work`, so it needs a schedule with catch_up=1:"
+                " a window without work has no row, and a later tick would take it for missed"
+            )
+        if self.schedule and self.keep_runs < CATCH_UP_AGE_MAX:
+            reach = self.schedule.reach(SOME_TIME)
+            if self.keep_runs <= reach:
+                raise ValueError(
+                    f"{self.type} keeps its runs for {self.keep_runs}, but a tick looks back"
+                    f" {reach}: what was done would be taken for missed"
+                )
 
     @cached_property
     def type(self) -> str:
@@ -104,6 +128,10 @@ class Worker:
     def crons(self) -> list[str]:
         """Every cron of the worker once, in a stable order."""
         return sorted({job.schedule.cron for job in self.jobs if job.schedule})
+
+    def planned_by(self, cron: str) -> list[Job]:
+        """The jobs of that cron."""
+        return [job for job in self.jobs if job.schedule and job.schedule.cron == cron]
 
 
 def discover(package: str) -> list[Job]:

@@ -1,7 +1,7 @@
 """Windows of time, derived from planned times and never from the clock. Pure.
 
 A window is half open, `[start, end)`, in UTC. `WindowOf` maps a planned time to the last window
-that is complete by then, so the window before a window `w` is `window_of(w.start)`.
+that is complete by then. Each planned time of a schedule means a window of its own.
 """
 
 from __future__ import annotations
@@ -54,9 +54,32 @@ def quarter_hour_before(planned: datetime) -> Window:
     >>> str(quarter_hour_before(datetime(2026, 3, 1, 0, 44, tzinfo=UTC)))
     '2026-03-01T00:15Z/2026-03-01T00:30Z'
     """
+    return _minutes_before(planned, 15)
+
+
+def five_minutes_before(planned: datetime) -> Window:
+    """The last complete five minutes.
+
+    >>> str(five_minutes_before(datetime(2026, 3, 1, 0, 4, 59, tzinfo=UTC)))
+    '2026-02-28T23:55Z/2026-03-01T00:00Z'
+    """
+    return _minutes_before(planned, 5)
+
+
+def minute_before(planned: datetime) -> Window:
+    """The last complete minute.
+
+    >>> str(minute_before(datetime(2026, 3, 1, 0, 0, 30, tzinfo=UTC)))
+    '2026-02-28T23:59Z/2026-03-01T00:00Z'
+    """
+    return _minutes_before(planned, 1)
+
+
+def _minutes_before(planned: datetime, length: int) -> Window:
+    """The last complete window of so many minutes, of which an hour is a multiple."""
     planned = planned.astimezone(UTC)
-    end = planned.replace(minute=planned.minute // 15 * 15, second=0, microsecond=0)
-    return Window(end - timedelta(minutes=15), end)
+    end = planned.replace(minute=planned.minute // length * length, second=0, microsecond=0)
+    return Window(end - timedelta(minutes=length), end)
 
 
 def day_before(planned: datetime) -> Window:
@@ -84,15 +107,28 @@ class Schedule:
     """When a job is planned, and which window each planned time means.
 
     `cron` is in UTC, in the five fields that Cron Triggers take. `grace` is how long after its
-    planned time a window may be unfinished before it counts as overdue.
+    planned time a window may be unfinished before it counts as overdue. `catch_up` is how many of
+    the newest missed windows a tick makes up for. With 1, for a job that acts on what there is now,
+    older windows are skipped without a report, and a window is enqueued only when no earlier one is
+    under way.
     """
 
     cron: str
     window_of: WindowOf
     grace: timedelta
+    catch_up: int = CATCH_UP_WINDOWS_MAX
 
     def __post_init__(self) -> None:
         CronSim(self.cron, datetime(2026, 1, 1, tzinfo=UTC))  # a wrong expression fails at import
+        if not 1 <= self.catch_up <= CATCH_UP_WINDOWS_MAX:
+            raise ValueError(
+                f"a schedule catches up 1 to {CATCH_UP_WINDOWS_MAX} windows, not {self.catch_up}"
+            )
+
+    @property
+    def is_about_now(self) -> bool:
+        """Whether the job acts on what there is now, so that its newest window does all."""
+        return self.catch_up == 1
 
     def last_fire(self, now: datetime) -> datetime:
         """The newest planned time that is not after `now`."""
@@ -125,24 +161,30 @@ class Schedule:
 
     def due_backwards(self, now: datetime) -> Iterator[Window]:
         """Every window due by `now`, newest first, without end."""
-        window = self.newest_due(now)
-        while True:
-            yield window
-            window = self.window_of(window.start)
+        just_after = self.last_fire(now) + timedelta(minutes=1)
+        for fire in CronSim(self.cron, just_after, reverse=True):
+            yield self.window_of(fire)
 
     def due_since(self, since: datetime, now: datetime) -> Iterator[Window]:
-        """The windows due by `now` that start at `since` or later, newest first."""
-        return takewhile(lambda window: window.start >= since, self.due_backwards(now))
+        """The windows due by `now` that start at `since` or later, oldest first."""
+        newest = self.last_fire(now)
+        fires = takewhile(lambda fire: fire <= newest, CronSim(self.cron, since.astimezone(UTC)))
+        return (window for window in map(self.window_of, fires) if window.start >= since)
 
-    def catch_up(self, now: datetime) -> list[Window]:
+    def within_reach(self, now: datetime) -> list[Window]:
         """The due windows that a tick may enqueue, oldest first: bounded in number and age."""
-        newest = islice(self.due_backwards(now), CATCH_UP_WINDOWS_MAX)
+        newest = islice(self.due_backwards(now), self.catch_up)
         return [window for window in newest if now - window.end <= CATCH_UP_AGE_MAX][::-1]
 
     def catch_up_start(self, now: datetime) -> datetime:
         """Windows that begin before this are no longer caught up."""
-        windows = self.catch_up(now)
+        windows = self.within_reach(now)
         return windows[0].start if windows else self.newest_due(now).end
+
+    def reach(self, now: datetime) -> timedelta:
+        """How long before a tick near `now` the oldest window may have ended that it enqueues."""
+        *_, oldest = islice(self.due_backwards(now), self.catch_up + 1)
+        return min(CATCH_UP_AGE_MAX, now - oldest.end)
 
     def between(self, start: datetime, end: datetime) -> list[Window]:
         """The windows that lie whole in `[start, end)`, oldest first."""

@@ -1,19 +1,22 @@
 -- name: job_states
 -- The state of each schedule: its last success, and what became of the newest window that is past
--- its grace. A window from before the schedule's first tick does not count as missed.
+-- its grace. A window from before the schedule's first tick does not count as missed, nor does one
+-- without a row of a job that acts on what there is now: another window did its work.
 select job.job_type, coalesce(schedule.paused, false) as paused, schedule.note,
     schedule.changed_by, schedule.changed_at, schedule.starts_at,
     success.window_end as succeeded_until, success.finished_at as last_success_at,
     success.window_start as succeeded_from, due.status as due_status,
     coalesce(schedule.starts_at <= job.due_start, false)
-    and due.status is distinct from 'succeeded' and due.status is distinct from 'skipped' as overdue,
+    and due.status is distinct from 'succeeded' and due.status is distinct from 'skipped'
+    and (due.status is not null or not job.by_row) as overdue,
     (
         select count(*) from ops.job_runs as run
         where run.job_type = job.job_type and run.shard = '' and run.status not in ('succeeded', 'skipped')
     ) as unfinished
 from unnest(
-    cast(:job_types as text[]), cast(:due_starts as timestamptz[]), cast(:due_ends as timestamptz[])
-) as job (job_type, due_start, due_end)
+    cast(:job_types as text[]), cast(:due_starts as timestamptz[]), cast(:due_ends as timestamptz[]),
+    cast(:by_row as boolean[])
+) as job (job_type, due_start, due_end, by_row)
 left join ops.schedules as schedule using (job_type)
 left join ops.job_runs as due
     on due.job_type = job.job_type and due.window_start = job.due_start and due.window_end = job.due_end

@@ -12,13 +12,20 @@ returning job_type, paused, starts_at, recorded_until
 
 -- name: claim_windows
 -- Queue the windows that are missing, and those whose last holder has not been heard of in time. Also,
--- however old, what an operator asked for and nobody answers for: at most :most of it.
+-- however old, what an operator asked for and nobody answers for: at most :most of it. A window of a
+-- job that acts on what there is now waits for an earlier one that is under way.
 with due as (
-    select *
+    select job_type, window_start, window_end, planned, trigger
     from unnest(
         cast(:job_types as text[]), cast(:starts as timestamptz[]), cast(:ends as timestamptz[]),
-        cast(:planned as timestamptz[]), cast(:triggers as text[])
-    ) as due (job_type, window_start, window_end, planned, trigger)
+        cast(:planned as timestamptz[]), cast(:triggers as text[]), cast(:alone as boolean[])
+    ) as due (job_type, window_start, window_end, planned, trigger, alone)
+    where not due.alone or not exists (
+        select 1 from ops.job_runs as earlier
+        where earlier.job_type = due.job_type and earlier.window_start < due.window_start
+            and earlier.shard = '' and earlier.status not in ('succeeded', 'skipped', 'dead')
+            and earlier.lease_until > :now
+    )
 ),
 lost as (
     select job_type, window_start, window_end, scheduled_for as planned, trigger
@@ -70,6 +77,24 @@ update ops.schedules as known
 set recorded_until = greatest(known.recorded_until, tick.recorded_until)
 from unnest(cast(:job_types as text[]), cast(:recorded as timestamptz[])) as tick (job_type, recorded_until)
 where known.job_type = tick.job_type
+
+-- name: forget_runs
+-- The oldest runs that no tick and no month looks back upon any more, at most :most a job; those that
+-- somebody answers for, and those that another tick is deleting, are left.
+delete from ops.job_runs
+where ctid = any (array(
+    select old.ctid
+    from unnest(cast(:job_types as text[]), cast(:before as timestamptz[])) as kept (job_type, since)
+    cross join lateral (
+        select run.ctid
+        from ops.job_runs as run
+        where run.job_type = kept.job_type and run.window_start < kept.since and run.window_end <= kept.since
+            and not coalesce(run.lease_until > :now, false)
+        order by run.window_start
+        limit :most
+        for update skip locked
+    ) as old
+))
 
 -- name: mark_overdue
 -- Of the windows past their grace, those that have not succeeded and were not reported before.

@@ -100,7 +100,7 @@ def test_a_tick_that_fires_within_its_minute_is_its_own_last_fire() -> None:
 def test_catching_up_is_bounded_ordered_and_without_holes(
     schedule: Schedule, now: datetime
 ) -> None:
-    windows = schedule.catch_up(now)
+    windows = schedule.within_reach(now)
     assert len(windows) <= CATCH_UP_WINDOWS_MAX
     assert all(now - window.end <= CATCH_UP_AGE_MAX for window in windows)
     assert all(a.end == b.start for a, b in itertools.pairwise(windows))
@@ -114,11 +114,11 @@ def test_catching_up_is_bounded_ordered_and_without_holes(
 def test_catching_up_reaches_48_hours_and_14_days() -> None:
     _, hourly, daily, monthly = SCHEDULES
     now = utc(2026, 3, 20, 12)
-    assert len(hourly.catch_up(now)) == 48
-    assert hourly.catch_up(now)[0].start == utc(2026, 3, 18, 12)
-    assert daily.catch_up(now)[0].start == utc(2026, 3, 6)  # ends on the 7th: 13.5 days ago
-    assert monthly.catch_up(utc(2026, 3, 15)) != []
-    assert monthly.catch_up(utc(2026, 3, 15, 0, 15)) == []
+    assert len(hourly.within_reach(now)) == 48
+    assert hourly.within_reach(now)[0].start == utc(2026, 3, 18, 12)
+    assert daily.within_reach(now)[0].start == utc(2026, 3, 6)  # ends on the 7th: 13.5 days ago
+    assert monthly.within_reach(utc(2026, 3, 15)) != []
+    assert monthly.within_reach(utc(2026, 3, 15, 0, 15)) == []
 
 
 def test_the_windows_of_a_span_lie_whole_in_it() -> None:

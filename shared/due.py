@@ -1,0 +1,83 @@
+"""Which windows a tick looks for. The ledger decides which of them are missing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice, takewhile
+from typing import Any
+
+from shared.jobs import Job, Worker
+from shared.messages import Trigger
+from shared.ports import Database, Row
+from shared.windows import Schedule, Window
+
+# A tick after years of pause records the windows that it skips in portions of so many a job.
+SKIPPED_MAX = 1_000
+
+
+@dataclass(frozen=True)
+class Due:
+    """A window that should be run, and why."""
+
+    job: Job
+    schedule: Schedule
+    window: Window
+    trigger: Trigger
+
+    @property
+    def planned(self) -> datetime:
+        return self.schedule.planned_for(self.window)
+
+    def body(self) -> dict[str, Any]:
+        """The message. Its correlation id is the same for every try at the window."""
+        message = self.job.message.model_validate({
+            "type": self.job.type,
+            "scheduledFor": self.planned,
+            "trigger": self.trigger,
+            "correlationId": f"{self.job.type}@{self.window}",
+        })  # fmt: skip
+        return message.body()
+
+
+def looked_at(worker: Worker, cron: str, db: Database) -> list[Job]:
+    """The jobs whose windows a tick looks for: those of its own cron that have work, and all that
+    do not say whether they have any. A cron of jobs that say so looks for no others: it is
+    frequent, and mostly finds nothing."""
+    own = worker.planned_by(cron)
+    at_work = [job for job in own if job.has_work and job.has_work(db)]
+    if own and all(job.has_work for job in own):
+        return at_work
+    return at_work + [job for job in worker.jobs if job.schedule and not job.has_work]
+
+
+def own_windows(worker: Worker, cron: str, tick: datetime) -> list[Due]:
+    """Without a ledger nobody knows what is missing, but this tick's own windows surely are due.
+    Whether there is work for a job that asks for it the same database would have to say."""
+    jobs = [
+        (job, job.schedule) for job in worker.planned_by(cron) if job.schedule and not job.has_work
+    ]
+    return [Due(job, schedule, schedule.window_of(tick), "cron") for job, schedule in jobs]
+
+
+def candidates(job: Job, schedule: Schedule, row: Row, tick: datetime) -> list[Due]:
+    """The windows within the bounds of catching up, oldest first. The newest is the tick's own
+    if its planned time is this tick."""
+    windows = [window for window in schedule.within_reach(tick) if window.start >= row["starts_at"]]
+    fresh = schedule.is_planned(tick)
+    newest = schedule.newest_due(tick)
+    return [Due(job, schedule, w, "cron" if fresh and w == newest else "catch-up") for w in windows]
+
+
+def beyond_reach(
+    job: Job, schedule: Schedule, recorded_until: datetime, tick: datetime
+) -> tuple[list[Due], datetime]:
+    """The windows since the watermark that no tick will enqueue, at most SKIPPED_MAX of them, and
+    the watermark after them. Where a job says whether it has work, nothing was missed."""
+    newest = schedule.newest_due(tick)
+    if job.has_work:
+        return [], newest.end
+    start = schedule.catch_up_start(tick)
+    unrecorded = takewhile(lambda w: w.start < start, schedule.due_since(recorded_until, tick))
+    skipped = [Due(job, schedule, w, "catch-up") for w in islice(unrecorded, SKIPPED_MAX)]
+    return skipped, skipped[-1].window.end if len(skipped) == SKIPPED_MAX else newest.end
