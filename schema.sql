@@ -22,6 +22,35 @@ CREATE FUNCTION analytics.visitor_key(occurred_at timestamp with time zone, cont
 
 COMMENT ON FUNCTION analytics.visitor_key(occurred_at timestamp with time zone, contact_id uuid) IS 'A contact on a day, in eight bytes: the day and a 32-bit hash. Two contacts may share one.';
 
+CREATE TABLE ops.retention (
+    source text DEFAULT 'contact_activity'::text NOT NULL,
+    organization_id uuid,
+    retained_since date NOT NULL,
+    changed_by text DEFAULT SESSION_USER NOT NULL,
+    changed_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT retention_source_check CHECK ((source = 'contact_activity'::text))
+);
+
+COMMENT ON TABLE ops.retention IS 'The retained period. Since that day the source is the truth; figures of earlier days are kept as they are.';
+
+COMMENT ON COLUMN ops.retention.organization_id IS 'Null for all organizations. Of two rows that apply, the later day counts.';
+
+CREATE FUNCTION ops.purged_before(date date, organization_id uuid DEFAULT NULL::uuid) RETURNS void
+    LANGUAGE sql SECURITY DEFINER
+    BEGIN ATOMIC
+ INSERT INTO ops.retention (source, organization_id, retained_since)
+   VALUES ('contact_activity'::text, purged_before.organization_id, purged_before.date) ON CONFLICT(source, organization_id) DO UPDATE SET retained_since = excluded.retained_since, changed_by = excluded.changed_by, changed_at = excluded.changed_at
+   WHERE (retention.retained_since < excluded.retained_since);
+END;
+
+COMMENT ON FUNCTION ops.purged_before(date date, organization_id uuid) IS 'To be called in the transaction that deletes the events before a day, of one organization or of all. The period only ever shrinks.';
+
+CREATE FUNCTION ops.retained_since(organization_id uuid, source text DEFAULT 'contact_activity'::text) RETURNS date
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN (SELECT COALESCE(max(retention.retained_since), '-infinity'::date) AS "coalesce" FROM ops.retention WHERE ((retention.source = retained_since.source) AND ((retention.organization_id = retained_since.organization_id) OR (retention.organization_id IS NULL))));
+
+COMMENT ON FUNCTION ops.retained_since(organization_id uuid, source text) IS 'First day of which the events of an organization are complete; -infinity where no event was ever purged.';
+
 CREATE FUNCTION scoring.activity_changed() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog'
@@ -652,6 +681,8 @@ CREATE INDEX job_runs_unfinished ON ops.job_runs USING btree (job_type, window_s
 CREATE INDEX message_failures_age ON ops.message_failures USING btree (failed_at);
 
 CREATE INDEX message_failures_digest ON ops.message_failures USING btree (queue, body_digest, failed_at DESC);
+
+CREATE UNIQUE INDEX retention_key ON ops.retention USING btree (source, organization_id) NULLS NOT DISTINCT;
 
 CREATE INDEX intent_signals_contact ON scoring.intent_signals USING btree (organization_id, contact_id);
 

@@ -217,6 +217,7 @@ ACROSS = {
     "tests/workers/scoring/test_at_once.py", "tests/workers/scoring/test_formulas.py",
     "tests/workers/scoring/test_runs.py",
     "tests/test_doctests.py", "tests/test_package.py", "tests/test_platform_page.py",
+    "tests/test_retention.py",
     "tests/test_tidy.py",
 }  # fmt: skip
 ACROSS_FOLDERS = ("tests/e2e/", "tests/sim/", "tests/local/runtime/")

@@ -60,6 +60,17 @@ def ask_for_scores(scene: Scene) -> Iterator[Step]:
         yield Step("rows", tables[0], "ask for the first score of every contact", take, found)
 
 
+def declare_retention(scene: Scene) -> Iterator[Step]:
+    """Declare, once, the retained period of each organization: since its oldest event's day."""
+    tables = ("ops.retention", "analytics.contact_activity", "analytics.event_aggregates")
+    if not all(_has_table(scene.db, table) for table in tables):
+        return
+    if found := scene.count("count_undeclared"):
+        take = partial(at_length, scene.db, template("declare_retention"))
+        what = "declare since which day the events of an organization are complete"
+        yield Step("rows", tables[0], what, take, found)
+
+
 def _keyed(db: Database, table: str, primary: Index) -> Rows:
     return db.rows(template("keyed_rows", table=table, key=", ".join(primary.keys)))
 
@@ -85,6 +96,7 @@ PHASES: tuple[Callable[[Scene], Iterator[Step]], ...] = (
     rows.orphans,
     keys.link,
     ask_for_scores,
+    declare_retention,
     shape.restore_indexes,
     know_migrations,
 )

@@ -474,6 +474,24 @@ class Interrupted(Exception):
     """As a closed laptop would."""
 
 
+def test_the_retained_period_begins_with_an_organizations_oldest_event(platform: Platform) -> None:
+    """One with rollups and no event has nothing to count before today. Declared once."""
+    platform.insert(ACTIVITY, event(1), event(2, hour=30), event(3) | {"organization_id": uid(2)})
+    platform.db.execute(f"update {ACTIVITY} set occurred_at = 'infinity' where id = :id", id=uid(3))
+    platform.insert(
+        "analytics.event_aggregates",
+        {"organization_id": uid(3), "date": DAY.date(), "event_type": "a", "tag": ""},
+    )
+    platform.adopt()
+    periods = "select organization_id, retained_since from ops.retention order by 1"
+    today = datetime.now(UTC).date()
+    assert platform.rows(periods) == [
+        (uid(1), DAY.date()), (uid(2), today), (uid(3), today)
+    ]  # fmt: skip
+    platform.insert(ACTIVITY, event(4) | {"organization_id": uid(4)})
+    assert platform.adopt() == 0
+
+
 def test_an_interrupted_adoption_is_taken_up_again(platform: Platform) -> None:
     dirty(platform)
     fate = random.Random(7)

@@ -273,3 +273,27 @@ where not exists (
     where score.organization_id = contact.organization_id and score.contact_id = contact.id
 )
 on conflict do nothing
+
+-- name: count_undeclared
+-- Organizations with events or rollups, before any retained period was declared.
+select count(*) as found
+from (
+    select organization_id from analytics.contact_activity
+    union
+    select organization_id from analytics.event_aggregates
+) as organization
+where not exists (select 1 from ops.retention)
+
+-- name: declare_retention
+-- Since the day of the oldest event. An organization that has rollups and no event has nothing to count
+-- before today.
+insert into ops.retention (source, organization_id, retained_since, changed_by)
+select 'contact_activity', organization_id,
+    coalesce(min((occurred_at at time zone 'UTC')::date) filter (where isfinite(occurred_at)), current_date), 'adoption'
+from (
+    select organization_id, occurred_at from analytics.contact_activity
+    union all
+    select distinct organization_id, cast(null as timestamptz) from analytics.event_aggregates
+) as organization
+group by organization_id
+on conflict do nothing
