@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -55,11 +55,13 @@ class Message(BaseModel):
 
 
 class Shard(Data):
-    """A part of a window: the organisations from `first` up to, not including, `until`.
+    """A part of a window: the organizations from `first` up to, not including, `until`.
 
-    Where one organisation is too large for a shard, a second bound says where in it a shard begins
-    and ends: a contact, or a part, which is whatever the job's rows are told apart by within an
-    organisation (a type of event, a campaign). Without one it is before all of them.
+    Both are the same where a shard is within one organization. A second pair of bounds then says
+    where in it the shard begins and ends: a contact, or a part, which is what tells the job's rows
+    apart within an organization (a type of event). A bound that is absent is open. `day` is the one
+    day of the window that the shard is about. `pieces` is the number of shards whose results for
+    one organization and day add up.
     """
 
     index: int = Field(ge=1)
@@ -71,6 +73,8 @@ class Shard(Data):
     until_contact: UUID | None = None
     first_part: str | None = Field(default=None, max_length=100)
     until_part: str | None = Field(default=None, max_length=100)
+    day: date | None = None
+    pieces: int | None = Field(default=None, ge=1)
 
     @property
     def key(self) -> str:

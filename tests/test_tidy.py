@@ -214,6 +214,7 @@ ACROSS = {
     "tests/cli/test_live.py", "tests/cli/test_documented.py",
     "tests/shared/test_edges.py", "tests/shared/test_shards.py",
     "tests/workers/analytics/test_at_once.py", "tests/workers/analytics/test_closing_months.py",
+    "tests/workers/analytics/test_estimates.py",
     "tests/workers/scoring/test_at_once.py", "tests/workers/scoring/test_formulas.py",
     "tests/workers/scoring/test_runs.py",
     "tests/test_doctests.py", "tests/test_package.py", "tests/test_platform_page.py",

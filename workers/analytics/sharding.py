@@ -1,10 +1,15 @@
-"""When a window is too much for one message, and where to cut it. Pure."""
+"""When a window is too much for one message, and where to cut it. Pure.
+
+A shard is a range of whole organizations, or it is within one: a range of its parts or of its
+contacts. So each condition of its statements is a plain one, and the planner knows how many rows to
+expect.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import Any
 from uuid import UUID
 
@@ -12,60 +17,66 @@ from shared.messages import Shard
 
 # What one run reads at most, if it can be cut: some 5 s of work, at 3 to 6 µs an event.
 SHARD_EVENTS_TARGET = 1_000_000
-# A window is not cut finer than this: the shards grow instead.
-SHARDS_MAX = 64
+# A window is not cut finer than this: the shards grow instead. A billion events, at the target.
+SHARDS_MAX = 1_000
+LAST_UUID = UUID(int=2**128 - 1)
+
+# Where to cut an organization into so many pieces: the first contact of each piece but the first.
+CutContacts = Callable[[UUID, int], Sequence[UUID]]
+# A shard without its number.
+Box = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Size:
-    """How many events an organisation has in a window, or a part of it where it has too many."""
+    """The number of events of an organization in a window, or of a part of it where it is cut."""
 
     organization_id: UUID
     count: int
     part: str = ""
 
 
+# The boxes of one organization, from its sizes and the target.
+CutOrganization = Callable[[Sequence[Size], int], list[Box]]
+
+
 def plan(sizes: Sequence[Size]) -> tuple[dict[str, Any], ...]:
-    """The shards that hold about SHARD_EVENTS_TARGET events each, none where one run can do it all.
+    """Shards of about SHARD_EVENTS_TARGET events each; none where one run can do it all.
 
-    `sizes` are in order of organisation and part. The first shard is open below and the last above,
-    so that an organisation that appears only now has its shard as well. A part is never cut.
+    `sizes` are in the order of organization and part. The first shard is open below and the last
+    above, so an organization that appears later has its shard as well. A part is not cut here.
     """
-    total = sum(size.count for size in sizes)
-    if total <= SHARD_EVENTS_TARGET:
+    if sum(size.count for size in sizes) <= SHARD_EVENTS_TARGET:
         return ()
-    cuts = _cuts(sizes, SHARD_EVENTS_TARGET)
-    if len(cuts) >= SHARDS_MAX:  # two neighbours hold more than the target: hence the 2
-        cuts = _cuts(sizes, -(-2 * total // SHARDS_MAX))
-    edges = [None, *cuts, None]
-    shards = [
-        {"index": index, "of": len(cuts) + 1, **_edge("first", first), **_edge("until", until)}
-        for index, (first, until) in enumerate(pairwise(edges), 1)
-    ]
-    return tuple(shards) if cuts else ()
+    boxes = _boxes(sizes, _target(sizes, _part_boxes), _part_boxes)
+    return numbered(boxes) if len(boxes) > 1 else ()
 
 
-def _cuts(sizes: Iterable[Size], target: int) -> list[Size]:
-    """Those that begin a new shard because the last one would pass the target."""
-    cuts, filled = [], 0
-    for size in sizes:
-        if filled and filled + size.count > target:
-            cuts.append(size)
-            filled = 0
-        filled += size.count
-    return cuts
+def plan_contacts(sizes: Sequence[Size], cut: CutContacts) -> list[Box]:
+    """The boxes of one span of time; an organization that is too large is cut by its contacts.
+
+    `sizes` has one size an organization, in order. Each box of a cut organization carries `pieces`:
+    how many boxes there are of it, whose results add up.
+    """
+
+    def pieces_of(own: Sequence[Size], target: int) -> int:
+        return -(-own[0].count // target)
+
+    def contact_boxes(own: Sequence[Size], target: int) -> list[Box]:
+        organization_id = own[0].organization_id
+        return _contact_boxes(organization_id, cut(organization_id, pieces_of(own, target)))
+
+    target = _target(sizes, lambda own, target: [{}] * pieces_of(own, target))
+    return _boxes(sizes, target, contact_boxes)
 
 
-def _edge(side: str, size: Size | None) -> dict[str, Any]:
-    """Where a shard begins or ends; nothing where it is open."""
-    if size is None:
-        return {}
-    part = {f"{side}Part": size.part} if size.part else {}
-    return {f"{side}Organization": size.organization_id} | part
+def numbered(boxes: Sequence[Box]) -> tuple[dict[str, Any], ...]:
+    """The boxes as shards of one split."""
+    return tuple({"index": index, "of": len(boxes)} | box for index, box in enumerate(boxes, 1))
 
 
 def bounds(shard: Shard | None) -> dict[str, Any]:
-    """Where a shard begins, and where it has ended, as the statements take it.
+    """Where a shard of parts begins and ends, as the statements take it.
 
     >>> bounds(None)["first_organization"] is bounds(None)["until_organization"] is None
     True
@@ -77,3 +88,71 @@ def bounds(shard: Shard | None) -> dict[str, Any]:
         "until_organization": whole.until_organization,
         "until_part": whole.until_part or "",
     }
+
+
+def _target(sizes: Sequence[Size], cut: CutOrganization) -> int:
+    """The smallest target that gives no more than SHARDS_MAX boxes."""
+    target = SHARD_EVENTS_TARGET
+    while len(_boxes(sizes, target, cut)) > SHARDS_MAX:
+        target *= 2
+    return target
+
+
+def _boxes(sizes: Sequence[Size], target: int, cut: CutOrganization) -> list[Box]:
+    """Runs of whole organizations, and the boxes of each that is cut: it has more than `target`.
+
+    The runs adjoin around those, so an organization that nobody has counted is in one of them.
+    """
+    boxes: list[Box] = []
+    first: UUID | None = None
+    filled = 0
+    for organization_id, own in _by_organization(sizes):
+        count = sum(size.count for size in own)
+        pieces = cut(own, target) if count > target else []
+        if len(pieces) > 1:
+            boxes += [_run(first, organization_id), *pieces]
+            if organization_id == LAST_UUID:
+                return boxes
+            first, filled = UUID(int=organization_id.int + 1), 0
+            continue
+        if filled and filled + count > target:
+            boxes.append(_run(first, organization_id))
+            first, filled = organization_id, 0
+        filled += count
+    return [*boxes, _run(first, None)]
+
+
+def _by_organization(sizes: Iterable[Size]) -> Iterator[tuple[UUID, list[Size]]]:
+    for organization_id, own in groupby(sizes, key=lambda size: size.organization_id):
+        yield organization_id, list(own)
+
+
+def _part_boxes(own: Sequence[Size], target: int) -> list[Box]:
+    """The boxes of one organization: runs of its parts."""
+    cuts, filled = [], 0
+    for size in own:
+        if filled and filled + size.count > target:
+            cuts.append(size.part)
+            filled = 0
+        filled += size.count
+    edges = [None, *cuts, None]
+    alone = _run(own[0].organization_id, own[0].organization_id)
+    return [alone | _edges("Part", *edge) for edge in pairwise(edges)]
+
+
+def _contact_boxes(organization_id: UUID, cuts: Sequence[UUID]) -> list[Box]:
+    """The boxes of one organization: ranges of its contacts."""
+    edges = [None, *cuts, None]
+    alone = _run(organization_id, organization_id) | {"pieces": len(cuts) + 1}
+    return [alone | _edges("Contact", *edge) for edge in pairwise(edges)]
+
+
+def _run(first: UUID | None, until: UUID | None) -> Box:
+    """Organizations from `first` up to `until`, not including it; one where both are the same."""
+    return _edges("Organization", first, until)
+
+
+def _edges(kind: str, first: Any, until: Any) -> Box:
+    """A bound that is not there is open."""
+    edges = {f"first{kind}": first, f"until{kind}": until}
+    return {name: edge for name, edge in edges.items() if edge is not None}

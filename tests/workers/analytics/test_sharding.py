@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 from typing import Any
 from unittest import mock
 from uuid import UUID
@@ -16,7 +15,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from analytics import sharding, store
-from analytics.sharding import SHARD_EVENTS_TARGET, SHARDS_MAX, Size, bounds, plan
+from analytics.sharding import (
+    SHARD_EVENTS_TARGET,
+    SHARDS_MAX,
+    Size,
+    bounds,
+    numbered,
+    plan,
+    plan_contacts,
+)
 from shared.messages import Shard
 from shared.windows import Window
 from tests.fakes import World
@@ -37,13 +44,34 @@ def test_a_part_is_never_cut() -> None:
     assert plan([Size(org(1), 5 * SHARD_EVENTS_TARGET)]) == ()
 
 
-def test_an_organisation_that_is_too_large_is_cut_between_its_parts() -> None:
+def test_an_organization_that_is_too_large_has_shards_of_its_own_between_its_parts() -> None:
     sizes = [Size(org(1), 1_000), *(Size(org(2), SHARD_EVENTS_TARGET, part) for part in "abc")]
     shards = [Shard.model_validate(shard) for shard in plan(sizes)]
     firsts = [(shard.first_organization, shard.first_part) for shard in shards]
     untils = [(shard.until_organization, shard.until_part) for shard in shards]
-    cuts = [(org(2), "a"), (org(2), "b"), (org(2), "c")]
-    assert (firsts, untils) == ([(None, None), *cuts], [*cuts, (None, None)])
+    assert firsts == [(None, None), (org(2), None), (org(2), "b"), (org(2), "c"), (org(3), None)]
+    assert untils == [(org(2), None), (org(2), "b"), (org(2), "c"), (org(2), None), (None, None)]
+
+
+def test_an_organization_that_is_too_large_is_cut_by_its_contacts() -> None:
+    asked = []
+
+    def cut(organization: UUID, pieces: int) -> list[UUID]:
+        asked.append((organization, pieces))
+        return [UUID(int=77)]
+
+    sizes = [Size(org(1), 1_000), Size(org(2), SHARD_EVENTS_TARGET + 1), Size(org(3), 5)]
+    shards = [Shard.model_validate(shard) for shard in numbered(plan_contacts(sizes, cut))]
+    assert asked == [(org(2), 2)]
+    assert [
+        (s.first_organization, s.until_organization, s.first_contact, s.until_contact, s.pieces)
+        for s in shards
+    ] == [
+        (None, org(2), None, None, None),
+        (org(2), org(2), None, UUID(int=77), 2),
+        (org(2), org(2), UUID(int=77), None, 2),
+        (org(3), None, None, None, None),
+    ]
 
 
 def test_shards_follow_the_counted_rows() -> None:
@@ -64,19 +92,25 @@ def test_every_organisation_is_in_one_shard(sizes: list[Size], stranger: UUID) -
     keys = [(stranger, ""), (stranger, "z"), *((size.organization_id, size.part) for size in sizes)]
     for key in keys:
         assert sum(_holds(bounds(shard), key) for shard in shards) == 1
-    assert all(a.until_organization == b.first_organization for a, b in pairwise(shards))
 
 
 def _holds(shard: dict[str, Any], key: tuple[UUID, str]) -> bool:
-    first = (shard["first_organization"] or UUID(int=0), shard["first_part"])
-    until = (shard["until_organization"] or UUID(int=2**128 - 1), shard["until_part"] or "")
-    return first <= key and (shard["until_organization"] is None or key < until)
+    first, until = shard["first_organization"], shard["until_organization"]
+    if first is not None and first == until:
+        below = shard["until_part"] == "" or key[1] < shard["until_part"]
+        return bool(key[0] == first and shard["first_part"] <= key[1] and below)
+    return (first is None or first <= key[0]) and (until is None or key[0] < until)
 
 
-@given(st.integers(65, 1_000))
+@given(st.integers(SHARDS_MAX - 1, 3 * SHARDS_MAX))
+@settings(max_examples=20)
 def test_there_are_never_too_many_shards(count: int) -> None:
     sizes = [Size(org(n), SHARD_EVENTS_TARGET) for n in range(count)]
     assert len(plan(sizes)) <= SHARDS_MAX
+    assert len(plan_contacts(sizes, lambda organization, pieces: [])) <= SHARDS_MAX
+    one = [Size(org(1), count * SHARD_EVENTS_TARGET)]
+    pieces = plan_contacts(one, lambda _, pieces: [UUID(int=n + 1) for n in range(pieces - 1)])
+    assert len(pieces) <= SHARDS_MAX
 
 
 @pytest.fixture

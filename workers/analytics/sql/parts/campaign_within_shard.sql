@@ -1,18 +1,23 @@
-    -- Where a run is not split the organisations are null, and the planner drops the conditions. What
-    -- is no campaign comes before all campaigns.
-    (
-        cast(:first_organization as uuid) is null
-        or (organization_id, coalesce(campaign_id, '00000000-0000-0000-0000-000000000000'))
-        >= (
-            cast(:first_organization as uuid),
-            cast(coalesce(nullif(:first_part, ''), '00000000-0000-0000-0000-000000000000') as uuid)
-        )
-    )
-    and (
-        cast(:until_organization as uuid) is null
-        or (organization_id, coalesce(campaign_id, '00000000-0000-0000-0000-000000000000'))
-        < (
-            cast(:until_organization as uuid),
-            cast(coalesce(nullif(:until_part, ''), '00000000-0000-0000-0000-000000000000') as uuid)
-        )
-    )
+    -- As within_shard, with campaigns as parts. What is no campaign comes before all campaigns.
+    case
+        when cast(:first_organization as uuid) is null then true
+        when cast(:first_organization as uuid) is not distinct from cast(:until_organization as uuid)
+            then organization_id = cast(:first_organization as uuid)
+        else organization_id >= cast(:first_organization as uuid)
+    end
+    and case
+        when cast(:until_organization as uuid) is null
+            or cast(:first_organization as uuid) is not distinct from cast(:until_organization as uuid) then true
+        when cast(:until_part as text) = '' then organization_id < cast(:until_organization as uuid)
+        else organization_id <= cast(:until_organization as uuid)
+    end
+    and case
+        when cast(:first_part as text) = '' then true
+        when organization_id > cast(:first_organization as uuid) then true
+        else campaign_id >= cast(:first_part as uuid)
+    end
+    and case
+        when cast(:until_part as text) = '' then true
+        when organization_id < cast(:until_organization as uuid) then true
+        else campaign_id is null or campaign_id < cast(:until_part as uuid)
+    end

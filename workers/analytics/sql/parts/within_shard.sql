@@ -1,9 +1,28 @@
-    -- Where a run is not split the organisations are null, and the planner drops the conditions.
-    (
-        cast(:first_organization as uuid) is null
-        or (organization_id, event_type) >= (cast(:first_organization as uuid), cast(:first_part as text))
-    )
-    and (
-        cast(:until_organization as uuid) is null
-        or (organization_id, event_type) < (cast(:until_organization as uuid), cast(:until_part as text))
-    )
+    -- The organizations of a shard: from the first up to, not including, the last, or one alone where both
+    -- are the same. Within one, the types from the first part up to, not including, the last; '' is open.
+    -- Every condition is plain: of a comparison of rows the planner expects a single row, whatever the data.
+    -- Bounds are constants when a statement is planned, so a condition that does not apply costs nothing.
+    case
+        when cast(:first_organization as uuid) is null then true
+        when cast(:first_organization as uuid) is not distinct from cast(:until_organization as uuid)
+            then organization_id = cast(:first_organization as uuid)
+        else organization_id >= cast(:first_organization as uuid)
+    end
+    and case
+        when cast(:until_organization as uuid) is null
+            or cast(:first_organization as uuid) is not distinct from cast(:until_organization as uuid) then true
+        when cast(:until_part as text) = '' then organization_id < cast(:until_organization as uuid)
+        else organization_id <= cast(:until_organization as uuid)
+    end
+    and case
+        when cast(:first_part as text) = '' then true
+        when cast(:first_organization as uuid) is not distinct from cast(:until_organization as uuid)
+            then event_type >= cast(:first_part as text)
+        else organization_id > cast(:first_organization as uuid) or event_type >= cast(:first_part as text)
+    end
+    and case
+        when cast(:until_part as text) = '' then true
+        when cast(:first_organization as uuid) is not distinct from cast(:until_organization as uuid)
+            then event_type < cast(:until_part as text)
+        else organization_id < cast(:until_organization as uuid) or event_type < cast(:until_part as text)
+    end

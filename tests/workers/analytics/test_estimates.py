@@ -1,0 +1,105 @@
+"""The planner knows how many events a shard has: where it expected one it chose slow plans."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import pytest
+
+from analytics import store
+from analytics.sharding import bounds
+from local.database_url import connect
+from shared.adapters.postgres import Postgres
+from shared.messages import Shard
+from tests.workers.analytics.history import DAY, org
+
+LARGE = org(5)  # nine tenths of all events, between small organizations
+FACTOR_MAX = 10
+
+
+@pytest.fixture
+def month(database: str) -> Iterator[Postgres]:
+    """60,000 events of a month: five types, a sixth of them opens, contacts with random ids."""
+    with closing(Postgres(lambda: connect(database))) as db:
+        db.execute("alter table analytics.contact_activity disable trigger user")
+        db.execute(
+            """
+            insert into analytics.contact_activity
+                (organization_id, contact_id, event_type, event_source, occurred_at, created_at)
+            select lpad(case when n % 10 < 9 then 5 else 1 + n / 10 % 9 end::text, 32, '0')::uuid,
+                md5((n * 7919 % 5000)::text)::uuid,
+                (array['email_clicked', 'email_delivered', 'email_opened', 'email_sent',
+                    'email_sent', 'page_visited'])[1 + n % 6],
+                md5('campaign' || n % 20)::uuid::text, at, at
+            from generate_series(0, 59999) as n
+            cross join lateral (
+                select cast(:day as timestamptz) + n * interval '44 seconds'
+            ) as moment (at)
+            """,
+            day=DAY,
+        )
+        db.execute("vacuum analyze analytics.contact_activity")
+        yield db
+
+
+def scans(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    if plan.get("Relation Name") == "contact_activity":
+        yield plan
+    for part in plan.get("Plans", []):
+        yield from scans(part)
+
+
+def planned(db: Postgres, sql: str, **parameters: Any) -> list[tuple[int, int]]:
+    """What the planner expects of each scan of the events, and what it gives."""
+    [row] = db.rows(f"explain (analyze, format json) {sql}", **parameters)
+    [answer] = row.values()
+    return [
+        (scan["Plan Rows"] * scan["Actual Loops"], scan["Actual Rows"] * scan["Actual Loops"])
+        for scan in scans(answer[0]["Plan"])
+    ]
+
+
+def assert_known(estimates: list[tuple[int, int]]) -> None:
+    assert estimates
+    for expected, actual in estimates:
+        assert actual / FACTOR_MAX <= expected <= max(actual, 1) * FACTOR_MAX, estimates
+
+
+SHARDS: tuple[dict[str, Any], ...] = (
+    {"untilOrganization": LARGE},
+    {"firstOrganization": LARGE, "untilOrganization": LARGE, "untilPart": "email_opened"},
+    {
+        "firstOrganization": LARGE,
+        "untilOrganization": LARGE,
+        "firstPart": "email_sent",
+        "untilPart": "page_visited",
+    },
+    {"firstOrganization": LARGE, "untilOrganization": LARGE, "firstPart": "page_visited"},
+    {"firstOrganization": org(6)},
+)
+
+
+def expected_of(db: Postgres, part: dict[str, Any]) -> list[tuple[int, int]]:
+    shard = Shard.model_validate({"index": 1, "of": 5} | part)
+    predicate = (store.SQL.folder / "parts" / "within_shard.sql").read_text()
+    sql = f"select event_type from analytics.contact_activity where {predicate}"
+    return planned(db, sql, **bounds(shard))
+
+
+@pytest.mark.parametrize("part", SHARDS)
+def test_the_events_of_a_shard_are_as_many_as_the_planner_expects(
+    month: Postgres, part: dict[str, Any]
+) -> None:
+    assert_known(expected_of(month, part))
+
+
+def test_also_where_one_organization_has_every_event(month: Postgres) -> None:
+    """Comparisons of rows had the planner expect a single event of 50,000."""
+    month.execute(
+        "delete from analytics.contact_activity where organization_id <> :large", large=LARGE
+    )
+    month.execute("vacuum analyze analytics.contact_activity")
+    for part in SHARDS[1:4]:
+        assert_known(expected_of(month, part))
