@@ -4,7 +4,7 @@ PYTHON ?= python3
 RUN = PATH="$(CURDIR)/.venv/bin:$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint test sim demo dev bench schema catalogue new-job clean dry-run weigh deploy audit pictures cost
+.PHONY: help setup lint test sim mutants demo dev bench schema catalogue new-job clean dry-run weigh deploy audit pictures cost
 
 help: ## This table
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ test: lint ## Everything that must hold: style, types, tests
 
 sim: setup ## Simulate two weeks with faults: SEEDS=1000, or SEED=123 to replay one
 	$(RUN) python -m tests.sim --seeds $(or $(SEEDS),100) $(if $(SEED),--seed $(SEED)) $(if $(DAYS),--days $(DAYS))
+
+mutants: setup ## Change the code at random and see that tests fail: COUNT=200 SEED=0, or FILE=shared/retry.py
+	$(RUN) .local/tools/bin/uv run --quiet --frozen --group mutants python -m tests.mutants $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED)) $(if $(FILE),--file $(FILE))
 
 demo: setup ## Run the whole system once, with sample data, and show what it did
 	@$(RUN) mauntic demo

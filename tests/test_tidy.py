@@ -221,7 +221,7 @@ ACROSS = {
     "tests/test_retention.py",
     "tests/test_tidy.py",
 }  # fmt: skip
-ACROSS_FOLDERS = ("tests/e2e/", "tests/sim/", "tests/local/runtime/")
+ACROSS_FOLDERS = ("tests/e2e/", "tests/mutants/", "tests/sim/", "tests/local/runtime/")
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "tests").rglob("test_*.py")), ids=name)

@@ -1,0 +1,1 @@
+"""Mutation testing: random changes to the code, each of which a test must notice."""
