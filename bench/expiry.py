@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bench import people
-from bench.measure import RESULTS, Result, alternate, stopwatch
+from bench.measure import Result, alternate, folder, stopwatch
 from bench.people import END
 from bench.world import SQL, Jobs, World, jobs, timed
 from scoring import store
@@ -27,8 +27,8 @@ def run(world: World) -> list[Result]:
             "plain": lambda: plain_ms(worker.db),
             "job": lambda: job_ms(worker),
         })  # fmt: skip
-        (RESULTS / "expiry_plan.txt").write_text(_plan(worker.db), encoding="utf-8")
-        note = "its plan: results/expiry_plan.txt"
+        (folder(world.scale) / "expiry_plan.txt").write_text(_plan(worker.db), encoding="utf-8")
+        note = "its plan: expiry_plan.txt"
     return [Result(f"{due:,} due of {alerts:,}", measured["job"], measured["plain"], note=note)]
 
 

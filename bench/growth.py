@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import statistics
+from pathlib import Path
 
 from bench import hourly, reports
-from bench.measure import RESULTS, Result, slope
+from bench.measure import Result, folder, slope
 from bench.world import MONTH, World, book_hours, jobs, month_of
 
 TIMES = (1, 2, 4, 8)
@@ -20,7 +21,8 @@ def run(world: World) -> list[Result]:
     for times in TIMES:
         for name, durations_ms in _measure(world, times).items():
             measured[name].append(durations_ms)
-    plot({name: [statistics.median(one) for one in sizes] for name, sizes in measured.items()})
+    medians = {name: [statistics.median(one) for one in sizes] for name, sizes in measured.items()}
+    plot(medians, folder(world.scale) / "growth.png")
     return [result for name, sizes in measured.items() for result in _results(name, sizes)]
 
 
@@ -50,8 +52,8 @@ def _results(name: str, sizes: list[list[float]]) -> list[Result]:
     ]
 
 
-def plot(medians_ms: dict[str, list[float]]) -> None:
-    """`results/growth.png`: both axes logarithmic, so that a straight line is a power."""
+def plot(medians_ms: dict[str, list[float]], file: Path) -> None:
+    """Draw the growth: both axes logarithmic, so that a straight line is a power."""
     from matplotlib.figure import Figure  # of the group `bench`, which nothing else needs
 
     figure = Figure(figsize=(7, 4.5), layout="constrained")
@@ -68,5 +70,4 @@ def plot(medians_ms: dict[str, list[float]]) -> None:
     )
     axes.set_xticks(TIMES, [f"{times}×" for times in TIMES])
     axes.legend()
-    RESULTS.mkdir(exist_ok=True)
-    figure.savefig(RESULTS / "growth.png", dpi=120)
+    figure.savefig(file, dpi=120)

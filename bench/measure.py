@@ -7,14 +7,17 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-RESULTS = Path(__file__).parent / "results"
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "bench" / "results"  # committed: what the pages quote
+QUICK_LOOKS = ROOT / ".local" / "bench"
+FULL_SCALE = 1.0  # the bounds are those of the full number of events
 ROUNDS = 7
 
 Run = Callable[[], float]  # does the work once, and returns milliseconds
@@ -77,12 +80,28 @@ def slope(sizes: Iterable[float], durations_ms: Iterable[float]) -> float:
     return fit.slope
 
 
-def report(name: str, results: list[Result], machine: Mapping[str, Any]) -> None:
-    """Print the table and write `results/<name>.json`."""
+def folder(scale: float) -> Path:
+    """Where a run's files go: only those of a run at full scale are committed."""
+    place = RESULTS if scale == FULL_SCALE else QUICK_LOOKS
+    place.mkdir(parents=True, exist_ok=True)
+    return place
+
+
+def judged(results: Iterable[Result], scale: float) -> list[Result]:
+    """The results with the bounds that apply: none at another scale than the full one."""
+    return [one if scale == FULL_SCALE else replace(one, at_most=None) for one in results]
+
+
+def report(name: str, results: list[Result], machine: Mapping[str, Any], scale: float) -> None:
+    """Print the table and write `<name>.json`."""
     Console().print(_table(name, results))
-    RESULTS.mkdir(exist_ok=True)
-    known = {"benchmark": name, "machine": dict(machine), "results": [_plain(r) for r in results]}
-    (RESULTS / f"{name}.json").write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+    known = {
+        "benchmark": name,
+        "machine": dict(machine) | {"scale": scale},
+        "results": [_plain(r) for r in results],
+    }
+    file = folder(scale) / f"{name}.json"
+    file.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
 
 
 def _plain(result: Result) -> dict[str, Any]:
