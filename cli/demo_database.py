@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import datetime
+from time import monotonic, sleep
 from typing import Any
 
-from pg8000.exceptions import DatabaseError
+from pg8000.exceptions import DatabaseError, InterfaceError
 
 from cli.output import Refusal
 from cli.statements import SQL
@@ -15,6 +16,8 @@ from local.database_url import connect, with_database
 from local.migrations import migrate
 
 DATABASE = "mauntic_demo"
+LEAVING_MAX_S = 5  # as long as Postgres itself waits for a session that leaves a database
+POLL_S = 0.05
 IN_USE = "55006"  # https://www.postgresql.org/docs/current/errcodes-appendix.html
 
 
@@ -22,14 +25,30 @@ IN_USE = "55006"  # https://www.postgresql.org/docs/current/errcodes-appendix.ht
 def fresh_database(server_url: str) -> Iterator[str]:
     """An empty, migrated one in place of the last demo's, for this demo alone; its URL. Refusal
     while somebody else is in it. It stays."""
-    with closing(connect(with_database(server_url, "postgres"))) as admin:
-        [[is_ours]] = admin.run(SQL["demo_lock"])
-        if not is_ours:
-            raise Refusal("Another `mauntic demo` runs on this server: wait for its end.")
+    with closing(connect(with_database(server_url, "postgres"))) as admin, _alone(admin):
         _replace(admin)
         url = with_database(server_url, DATABASE)
         migrate(url)
         yield url
+
+
+@contextmanager
+def _alone(admin: Any) -> Iterator[None]:
+    """Hold the lock of the one demo of this server.
+
+    A session that has just ended, killed for example, may hold it for another moment: so the lock
+    is given back before the session ends, and tried for a while before a refusal.
+    """
+    deadline = monotonic() + LEAVING_MAX_S
+    while admin.run(SQL["demo_lock"]) != [[True]]:
+        if monotonic() > deadline:
+            raise Refusal("Another `mauntic demo` runs on this server: wait for its end.")
+        sleep(POLL_S)
+    try:
+        yield
+    finally:
+        with suppress(InterfaceError, DatabaseError, OSError):  # its server may have ended
+            admin.run(SQL["demo_unlock"])
 
 
 def _replace(admin: Any) -> None:

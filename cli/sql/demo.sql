@@ -1,6 +1,9 @@
 -- name: demo_lock
--- Whether no other demo runs on this server; held as long as the connection that asked.
+-- Whether no other demo runs on this server; held until the unlock or the end of the connection.
 select pg_try_advisory_lock(hashtext('mauntic demo')) as is_ours
+
+-- name: demo_unlock
+select pg_advisory_unlock(hashtext('mauntic demo')) as was_ours
 
 -- name: demo_span
 -- From the first event to the last.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Iterator
 from contextlib import closing, nullcontext
 from datetime import UTC, date, datetime, timedelta
@@ -36,7 +37,8 @@ from cli.importer import (
     rows_of,
 )
 from cli.output import Refusal
-from local.database_url import DatabaseUnavailable, connect
+from cli.statements import SQL
+from local.database_url import DatabaseUnavailable, connect, with_database
 from local.postgres import Server, open_database
 from local.postgres_account import account_for, temporary_directory
 from local.runtime import LocalRuntime
@@ -107,6 +109,24 @@ def test_a_demo_takes_nothing_from_another_or_from_who_looks_at_the_last(postgre
         with pytest.raises(Refusal, match="Somebody looks"), fresh_database(postgres.url):
             pass
         assert looking.run("select count(*) from ops.job_runs") == [[0]]
+
+
+def test_a_demo_waits_for_the_session_of_one_that_has_just_ended(postgres: Server) -> None:
+    """Its process is gone, and Postgres has not noticed yet."""
+    leaving = connect(with_database(postgres.url, "postgres"))
+    leaving.run(SQL["demo_lock"])
+    gone = threading.Timer(0.3, leaving.close)
+    gone.start()
+    with fresh_database(postgres.url) as url, closing(connect(url)) as connection:
+        assert connection.run("select count(*) from ops.job_runs") == [[0]]
+    gone.join()
+
+
+def test_the_lock_of_a_demo_is_free_as_soon_as_it_has_ended(postgres: Server) -> None:
+    with closing(connect(with_database(postgres.url, "postgres"))) as other:
+        with fresh_database(postgres.url):
+            assert other.run(SQL["demo_lock"]) == [[False]]
+        assert other.run(SQL["demo_lock"]) == [[True]]
 
 
 def test_what_stays_can_be_looked_at(cli: Cli, folder: Path) -> None:
