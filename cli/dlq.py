@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
 
 import typer
@@ -279,6 +279,12 @@ def _tell(
     if len(letters) > SHOWN_MAX:
         say(f"… and {len(letters) - SHOWN_MAX:,} more")
     say(f"{done:,} {action}")
+    if passed_over:
+        minutes = records.CLAIM // timedelta(minutes=1)
+        say(
+            f"{passed_over:,} passed over: no longer dead, or claimed by a redrive within the last"
+            f" {minutes} minutes"
+        )
 
 
 def _why_none(which: DeadLetterFilter) -> str:

@@ -1,13 +1,15 @@
 """A backfill: which windows of a range are to run, and running them a few at a time.
 
-The ledger is its only memory. A window is claimed there and sent in one transaction, so that what
-was begun before an interruption is either queued or untouched, and the next backfill goes on.
+The ledger is its only memory. A window is claimed there and then sent: no row is locked while the
+vendor's API is called. A claim whose message could not be sent is taken back. The claim of a
+command that was killed lapses with its lease: a tick sends its message, or the next backfill does.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -15,6 +17,7 @@ from typing import Any, Literal
 from cli import records
 from cli.systems import System
 from shared.due import Due
+from shared.errors import DatabaseError, DatabaseUnreachable
 from shared.jobs import Job
 from shared.ledger import LEASE
 from shared.ports import Database, Row
@@ -135,18 +138,23 @@ class Filling:
             return
         due = [Due(self.job, self.schedule, window, "backfill") for window in portion]
         now = self.clock()
-        with self.db.transaction():
-            claimed = records.claim_backfill(
-                self.db,
-                self.job.type,
-                [(one.window, one.planned) for one in due],
-                STATUSES[self.only],
-                now,
-            )
-            ours = [one for one in due if one.window.start in claimed]
-            self.system.send(self.queue, [one.body() for one in ours])
-        self._in_flight |= {one.window: now + LEASE for one in ours}
-        self.summary.busy += [one.window for one in due if one.window.start not in claimed]
+        claimed = records.claim_backfill(
+            self.db,
+            self.job.type,
+            [(one.window, one.planned) for one in due],
+            STATUSES[self.only],
+            now,
+        )
+        windows = {Window(row["window_start"], row["window_end"]) for row in claimed}
+        try:
+            self.system.send(self.queue, [one.body() for one in due if one.window in windows])
+        except BaseException:
+            self._waiting = portion + self._waiting
+            with suppress(DatabaseError, DatabaseUnreachable):  # the lease ends by itself
+                records.release_backfill(self.db, self.job.type, claimed, now)
+            raise
+        self._in_flight |= dict.fromkeys(windows, now + LEASE)
+        self.summary.busy += [window for window in portion if window not in windows]
 
     def _look(self) -> None:
         if not self._in_flight:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from cli.statements import SQL
@@ -13,6 +14,8 @@ from shared.ledger import LEASE
 from shared.ports import Database, Row
 from shared.windows import Schedule, Window
 
+# How long a redrive keeps its letters to itself: longer than the vendor's API may keep it waiting.
+CLAIM = timedelta(minutes=15)
 BIGINT_MAX = 9_223_372_036_854_775_807
 
 
@@ -53,18 +56,33 @@ def _is_possible(letter_id: int) -> bool:
     return abs(letter_id) <= BIGINT_MAX
 
 
-def claim_dead_letters(
-    db: Database, ids: Sequence[int], *, by: str, note: str | None, now: datetime
-) -> list[Row]:
-    """Those of the letters that are redriven now: id, queue, body, planned time of the run."""
-    return db.rows(SQL["claim_dead_letters"], ids=list(ids), by=by, note=note, now=now)
+def claim_dead_letters(db: Database, ids: Sequence[int], *, by: str, now: datetime) -> list[Row]:
+    """Claim letters for a redrive: id, queue, body and the planned time of the run."""
+    lapsed = now - CLAIM
+    return db.rows(SQL["claim_dead_letters"], ids=list(ids), by=by, now=now, lapsed=lapsed)
+
+
+def mark_redriven(
+    db: Database, ids: Sequence[int], *, by: str, note: str | None, claimed_at: datetime
+) -> None:
+    """Record that the letters of a claim were sent."""
+    db.execute(SQL["mark_redriven"], ids=list(ids), by=by, note=note, claimed_at=claimed_at)
+
+
+def release_dead_letters(
+    db: Database, ids: Sequence[int], *, by: str, claimed_at: datetime
+) -> None:
+    """Take a claim back: its letters were not sent, as far as is known."""
+    db.execute(SQL["release_dead_letters"], ids=list(ids), by=by, claimed_at=claimed_at)
 
 
 def discard_dead_letters(
     db: Database, ids: Sequence[int], *, by: str, note: str, now: datetime
 ) -> list[int]:
-    """Those of the letters that were dead and are now discarded."""
-    rows = db.rows(SQL["discard_dead_letters"], ids=list(ids), by=by, note=note, now=now)
+    """Discard the letters that are dead and claimed by no redrive; returns their ids."""
+    rows = db.rows(
+        SQL["discard_dead_letters"], ids=list(ids), by=by, note=note, now=now, lapsed=now - CLAIM
+    )
     return [row["id"] for row in rows]
 
 
@@ -128,9 +146,10 @@ def claim_backfill(
     windows: Sequence[tuple[Window, datetime]],
     statuses: Sequence[str],
     now: datetime,
-) -> set[datetime]:
-    """Queue the windows, given with their planned times; the starts of those that are ours now."""
-    rows = db.rows(
+) -> list[Row]:
+    """Queue the windows, given with their planned times. Returns those that are ours now, with what
+    their rows held before."""
+    return db.rows(
         SQL["claim_backfill"],
         job_type=job_type,
         starts=[window.start for window, _ in windows],
@@ -140,4 +159,17 @@ def claim_backfill(
         now=now,
         lease_until=now + LEASE,
     )
-    return {row["window_start"] for row in rows}
+
+
+def release_backfill(
+    db: Database, job_type: str, claimed: Sequence[Row], claimed_at: datetime
+) -> None:
+    """Take a claim back whose messages could not be sent."""
+    db.execute(
+        SQL["release_backfill"],
+        job_type=job_type,
+        claimed_at=claimed_at,
+        starts=[row["window_start"] for row in claimed],
+        ends=[row["window_end"] for row in claimed],
+        befores=[row["before"] and json.dumps(row["before"]) for row in claimed],
+    )

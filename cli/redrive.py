@@ -1,14 +1,16 @@
 """Dead letters on their way back to their queues.
 
-A letter is claimed, sent, and only then committed as redriven. If something fails in between, it
-is still dead afterwards, or it was sent once more than needed, which is harmless because handlers
-are idempotent. Two operators at once redrive each letter once: what one has claimed, the other
-passes over.
+A letter is claimed, sent, and only then marked as redriven. These are three transactions, so that
+no row is locked while the vendor's API is called. A redrive that fails gives its claim back, and
+the claim of one that was killed lapses. The letter is then still dead, or it was sent once more
+than needed, which is harmless because handlers are idempotent. Two operators at once redrive each
+letter once: what one has claimed, the other passes over.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import groupby
 from time import monotonic
@@ -18,10 +20,15 @@ from cli import records
 from cli.bodies import MESSAGE_BYTES_MAX, body_bytes
 from cli.systems import Advance, System
 from shared.adapters.queue import BATCH_MESSAGES_MAX
+from shared.errors import DatabaseError, DatabaseUnreachable
 from shared.messages import object_meant
 from shared.ports import Database, Row
 
 MARK = "redrivenFrom"
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
 
 
 def redrive_letters(
@@ -34,6 +41,7 @@ def redrive_letters(
     note: str | None,
     sleep: Callable[[float], None],
     advance: Advance,
+    clock: Callable[[], datetime] = utc_now,
 ) -> Iterator[list[int]]:
     """Send at most `rate` a second. Yields a portion's letters once they are sent and marked; those
     that it lacks were no longer dead."""
@@ -42,11 +50,30 @@ def redrive_letters(
     for queue, ids in portions(letters, max(1, min(BATCH_MESSAGES_MAX, int(rate)))):
         sleep(max(0.0, began + begun / rate - monotonic()))
         begun += len(ids)
-        with db.transaction():
-            claimed = records.claim_dead_letters(db, ids, by=by, note=note, now=datetime.now(UTC))
-            system.send(queue, [body_again(row) for row in claimed])
-        yield [row["id"] for row in claimed]
+        yield _send_portion(db, system, queue, ids, by=by, note=note, now=clock())
         advance(len(ids))
+
+
+def _send_portion(
+    db: Database,
+    system: System,
+    queue: str,
+    ids: Sequence[int],
+    *,
+    by: str,
+    note: str | None,
+    now: datetime,
+) -> list[int]:
+    claimed = records.claim_dead_letters(db, ids, by=by, now=now)
+    ours = [row["id"] for row in claimed]
+    try:
+        system.send(queue, [body_again(row) for row in claimed])
+    except BaseException:
+        with suppress(DatabaseError, DatabaseUnreachable):  # the claim lapses
+            records.release_dead_letters(db, ours, by=by, claimed_at=now)
+        raise
+    records.mark_redriven(db, ours, by=by, note=note, claimed_at=now)
+    return ours
 
 
 def portions(letters: Sequence[Row], size: int) -> Iterator[tuple[str, list[int]]]:

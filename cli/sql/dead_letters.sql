@@ -23,18 +23,17 @@ from ops.dead_letters as letter
 where letter.id = :id
 
 -- name: claim_dead_letters
--- Mark letters as redriven, for the transaction that sends them. Those that another operator is
--- redriving at this moment are passed over, and so are those that are no longer dead. A message
--- that named no time meant the last window before it was sent: `planned` is what its run took that
--- for, or, where it left no trace (Postgres was away), when that was.
+-- Claim letters for a redrive, in a transaction of its own: no row stays locked while they are sent.
+-- A dead letter that has a `changed_at` is claimed; a claim that nobody has answered for lapses. Those
+-- that are no longer dead, or are claimed, are passed over. A message that named no time meant the
+-- last window before it was sent: `planned` is what its run took that for, or, where it left no trace
+-- (Postgres was away), when that was.
 update ops.dead_letters as letter set
-    status = 'redriven',
     changed_by = :by,
-    changed_at = :now,
-    note = coalesce(cast(:note as text), letter.note)
+    changed_at = :now
 from (
     select id from ops.dead_letters
-    where id = any(cast(:ids as bigint[])) and status = 'dead'
+    where id = any(cast(:ids as bigint[])) and status = 'dead' and coalesce(changed_at <= :lapsed, true)
     order by id
     for update skip locked
 ) as free
@@ -44,14 +43,29 @@ returning letter.id, letter.queue, letter.body, coalesce((
     where run.job_type = letter.job_type and run.message_id = letter.message_id and run.shard = ''
 ), letter.sent_at) as planned
 
+-- name: mark_redriven
+-- The letters of a claim were sent.
+update ops.dead_letters set
+    status = 'redriven',
+    note = coalesce(cast(:note as text), note)
+where id = any(cast(:ids as bigint[])) and status = 'dead' and changed_by = :by and changed_at = :claimed_at
+
+-- name: release_dead_letters
+-- The letters of a claim were not sent: they are dead as before.
+update ops.dead_letters set
+    changed_by = null,
+    changed_at = null
+where id = any(cast(:ids as bigint[])) and status = 'dead' and changed_by = :by and changed_at = :claimed_at
+
 -- name: discard_dead_letters
--- Letters that nobody wants any more; the rows stay, with who said so and why.
+-- Letters that are not wanted any more; the rows stay, with who said so and why. A letter that a
+-- redrive has claimed is on its way to its queue.
 update ops.dead_letters set
     status = 'discarded',
     changed_by = :by,
     changed_at = :now,
     note = :note
-where id = any(cast(:ids as bigint[])) and status = 'dead'
+where id = any(cast(:ids as bigint[])) and status = 'dead' and coalesce(changed_at <= :lapsed, true)
 returning id
 
 -- name: count_dead_letters

@@ -70,7 +70,14 @@ where job_type = :job_type and shard = '' and window_start = any(cast(:starts as
 
 -- name: claim_backfill
 -- Queue windows for a backfill: those that have no row yet, and those whose status is asked for. One
--- that is running, or whose message or retry is still under way, is left alone.
+-- that is running, or whose message or retry is still under way, is left alone. Each claimed window
+-- comes back with what its row held before.
+with before as (
+    select window_start, window_end, status, trigger, queued_at, lease_until
+    from ops.job_runs
+    where job_type = :job_type and shard = '' and window_start = any(cast(:starts as timestamptz[]))
+    for update
+)
 insert into ops.job_runs as run (
     job_type, window_start, window_end, status, trigger, scheduled_for, queued_at, lease_until
 )
@@ -78,6 +85,7 @@ select :job_type, due.window_start, due.window_end, 'queued', 'backfill', due.pl
 from unnest(
     cast(:starts as timestamptz[]), cast(:ends as timestamptz[]), cast(:planned as timestamptz[])
 ) as due (window_start, window_end, planned)
+where (select count(*) from before) >= 0 -- reads all of them before the first row is written
 on conflict (job_type, window_start, window_end, shard) do update set
     status = 'queued',
     trigger = 'backfill',
@@ -85,4 +93,36 @@ on conflict (job_type, window_start, window_end, shard) do update set
     lease_until = excluded.lease_until
 where run.status = any(cast(:statuses as text[]))
     and not coalesce(run.status in ('queued', 'running', 'sharded', 'failed') and run.lease_until > :now, false)
-returning run.window_start
+returning run.window_start, run.window_end, (
+    select to_jsonb(before) from before
+    where before.window_start = run.window_start and before.window_end = run.window_end
+) as before
+
+-- name: release_backfill
+-- Put windows back as they were before a claim whose messages could not be sent. One that has been
+-- taken since then is left alone.
+with before as (
+    select claim.window_start, claim.window_end, known.*
+    from unnest(
+        cast(:starts as timestamptz[]), cast(:ends as timestamptz[]), cast(:befores as jsonb[])
+    ) as claim (window_start, window_end, before)
+    cross join jsonb_to_record(coalesce(claim.before, '{}')) as known (
+        status text, trigger text, queued_at timestamptz, lease_until timestamptz
+    )
+),
+gone as (
+    delete from ops.job_runs as run
+    using before
+    where run.job_type = :job_type and run.shard = '' and run.status = 'queued' and run.queued_at = :claimed_at
+        and run.window_start = before.window_start and run.window_end = before.window_end
+        and before.status is null
+)
+update ops.job_runs as run set
+    status = before.status,
+    trigger = before.trigger,
+    queued_at = before.queued_at,
+    lease_until = before.lease_until
+from before
+where run.job_type = :job_type and run.shard = '' and run.status = 'queued' and run.queued_at = :claimed_at
+    and run.window_start = before.window_start and run.window_end = before.window_end
+    and before.status is not null

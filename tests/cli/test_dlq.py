@@ -359,14 +359,16 @@ def test_however_often_it_breaks_every_letter_is_sent_and_marked(
 
 
 class SlowOutbox(Outbox):
-    """Sends only when the other operator is through, or has waited for us long enough."""
+    """Sends only when the other operator is through."""
 
     def __init__(self, other_is_through: threading.Event) -> None:
         super().__init__()
         self._other_is_through = other_is_through
+        self.has_claimed = threading.Event()
 
     def send(self, *arguments: Any) -> None:
-        self._other_is_through.wait(1)
+        self.has_claimed.set()
+        self._other_is_through.wait()
         super().send(*arguments)
 
 
@@ -374,7 +376,8 @@ def test_two_operators_at_once_send_each_letter_once(db: Postgres, database: str
     numbers = {bury(db, n) for n in range(60)}
     letters = records.dead_letters(db, DeadLetterFilter())
     through = threading.Event()
-    outboxes = [SlowOutbox(through), Outbox()]
+    slow = SlowOutbox(through)
+    outboxes = [slow, Outbox()]
 
     def work(outbox: Outbox) -> None:
         own = Postgres(lambda: connect(database))
@@ -383,7 +386,7 @@ def test_two_operators_at_once_send_each_letter_once(db: Postgres, database: str
 
     threads = [threading.Thread(target=work, args=(outbox,)) for outbox in outboxes]
     threads[0].start()
-    time.sleep(0.3)  # it has claimed its first portion by now
+    assert slow.has_claimed.wait(60)
     threads[1].start()
     threads[1].join()
     through.set()
