@@ -26,6 +26,7 @@ SHOWN_MAX = 20
 WINDOWS_MAX = 100_000  # eleven years of hours
 
 Bounds = tuple[datetime, datetime]
+Span = dict[str, str]  # the first and the last window that the command looked at
 
 
 def backfill(
@@ -57,11 +58,12 @@ def backfill(
         with busy("looking at the ledger"):
             windows = _windows(schedule, (moment(start), moment(end)), now)
             chosen = plan(db, job, windows, only, now)
+        span = {"first": str(windows[0]), "last": str(windows[-1])}
         if dry_run:
-            return _tell_plan(as_json, job, chosen)
+            return _tell_plan(as_json, job, chosen, span)
         with open_system(remote=remote) as system:
             filling = Filling(db, system, worker.queue.name, job, schedule, only, at_most)
-            _fill(filling, chosen, as_json)
+            _fill(filling, chosen, as_json, span)
 
 
 def _windows(schedule: Schedule, bounds: Bounds, now: datetime) -> list[Window]:
@@ -79,7 +81,7 @@ def _windows(schedule: Schedule, bounds: Bounds, now: datetime) -> list[Window]:
     return windows
 
 
-def _fill(filling: Filling, chosen: Plan, as_json: bool) -> None:
+def _fill(filling: Filling, chosen: Plan, as_json: bool, span: Span) -> None:
     filling.begin(chosen)
     began = time.monotonic()
     cut_short: BaseException | None = None
@@ -89,6 +91,7 @@ def _fill(filling: Filling, chosen: Plan, as_json: bool) -> None:
         cut_short = error
     told = {
         "type": filling.job.type,
+        **span,
         "windows": len(chosen.todo) + len(chosen.busy),
         **described(filling.summary),
         "in_flight": filling.in_flight,
@@ -139,14 +142,15 @@ def _until_done(filling: Filling, total: int) -> None:
             time.sleep(POLL_S)
 
 
-def _tell_plan(as_json: bool, job: Job, chosen: Plan) -> None:
+def _tell_plan(as_json: bool, job: Job, chosen: Plan, span: Span) -> None:
     rows = [{"window": str(window), "now": now} for window, now in chosen.todo]
     if as_json:
         busy = [str(window) for window in chosen.busy]
-        told = {"type": job.type, "would_run": rows, "busy": busy, "left_alone": dict(chosen.left)}
-        print_json(told)
+        left = dict(chosen.left)
+        print_json({"type": job.type, **span, "would_run": rows, "busy": busy, "left_alone": left})
         return
     print_table(f"{job.type}: would run", rows)
+    say(f"of the windows {span['first']} to {span['last']}:")
     busy_ones = f"{len(chosen.busy):,} {'is' if len(chosen.busy) == 1 else 'are'} being run"
     say(f"{count_of(len(rows), 'window')}; {busy_ones}; {_left(chosen.left)}")
 
@@ -155,13 +159,13 @@ def _tell(as_json: bool, told: dict[str, Any]) -> None:
     if as_json:
         print_json(told)
         return
-    hidden = ("left_alone", "interrupted")
+    hidden = ("left_alone", "interrupted", "first", "last")
     counted = {
         name: len(value) if isinstance(value, list) else value
         for name, value in told.items()
         if name not in hidden
     }
-    print_table("backfill", [counted])
+    print_table(f"backfill of the windows {told['first']} to {told['last']}", [counted])
     _lines(f"changed {one['window']} {count_of(one['rows'], 'row')}" for one in told["changed"])
     _lines(f"dead {one['window']} {one['error']}" for one in told["dead"])
     _lines(f"unanswered {window}" for window in told["unanswered"])

@@ -3,40 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from cli.encoding import is_readable
+from cli.meanings import Draft, meaning_of
 from cli.output import Refusal
 from shared.jobs import Worker
 from shared.letters import Letter, read
 from shared.messages import from_json
+from shared.run import EARLY_MAX_S
 
 # https://developers.cloudflare.com/queues/platform/limits/
 MESSAGE_BYTES_MAX = 128_000
 SHOWN_MAX = 20
-NEVER = datetime.min.replace(tzinfo=UTC)
+LAST = datetime(2200, 1, 1, tzinfo=UTC)  # no message means a window after this
 
 
-@dataclass(frozen=True)
-class Draft:
-    """A delivery that has not been sent: what `read` asks of one."""
-
-    body: object
-    id: str = ""
-    attempts: int = 1
-    sent_at: datetime = NEVER
-
-    def ack(self) -> None:
-        """It was never delivered."""
-
-    def retry(self, delay_s: int) -> None:
-        """It was never delivered."""
-
-
-def bodies_of(texts: Iterable[tuple[str, str]], worker: Worker | None) -> list[Any]:
+def bodies_of(
+    texts: Iterable[tuple[str, str]], worker: Worker | None, delivered_at: datetime = LAST
+) -> list[Any]:
     """The bodies of named JSON texts. If any is wrong, a Refusal names each of them, and nothing is
     to be sent. Without a worker only the platform's own limits are checked."""
     bodies, problems = [], []
@@ -46,7 +33,9 @@ def bodies_of(texts: Iterable[tuple[str, str]], worker: Worker | None) -> list[A
         except ValueError as error:
             problems.append(f"{name}: {error}")
             continue
-        problems += [f"{name}: {problem}" for problem in problems_of(bodies[-1], worker)]
+        problems += [
+            f"{name}: {problem}" for problem in problems_of(bodies[-1], worker, delivered_at)
+        ]
     if problems:
         more = [f"… and {len(problems) - SHOWN_MAX} more"] if len(problems) > SHOWN_MAX else []
         raise Refusal("\n".join(["nothing was sent:", *problems[:SHOWN_MAX], *more]))
@@ -65,19 +54,25 @@ def parsed(text: str) -> Any:
         raise ValueError("nested too deeply") from None
 
 
-def problems_of(body: object, worker: Worker | None) -> list[str]:
-    """What is wrong with a body: each wrong field by itself."""
+def problems_of(body: object, worker: Worker | None, delivered_at: datetime = LAST) -> list[str]:
+    """Name each wrong field of a body, or its window where that is not over at its delivery."""
     if body_bytes(body) > MESSAGE_BYTES_MAX:
         return [f"a message has at most {MESSAGE_BYTES_MAX:,} bytes, this one {body_bytes(body):,}"]
     if worker is None:
         return []
     verdict = read(Draft(body), worker)
     if isinstance(verdict, Letter):
-        return []
+        return list(_too_early(body, worker, delivered_at))
     if verdict.reason == "unknown_type":
         names = ", ".join(sorted(worker.by_type))
         return [f"type: {verdict.error_text}; there are {names}"]
     return verdict.error_text.split("; ")
+
+
+def _too_early(body: object, worker: Worker, delivered_at: datetime) -> Iterator[str]:
+    window = meaning_of(body, worker, delivered_at).window
+    if window and window.end > delivered_at + timedelta(seconds=EARLY_MAX_S):
+        yield f"scheduledFor: its window {window} is not over yet: it would be a dead letter"
 
 
 def body_bytes(body: object) -> int:

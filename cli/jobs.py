@@ -80,6 +80,7 @@ def run(
     """Run a window of a job now, also one that ran before: that leaves the same rows.
 
     Tells what came of it; exit code 1 if it died. Ctrl-C ends the waiting, and nothing else.
+    --window says when the window starts; `scheduledFor` of a message says when it ends.
 
     Examples:
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import typer
 
 from cli import records
-from cli.bodies import bodies_of
+from cli.bodies import SHOWN_MAX, bodies_of
 from cli.connection import open_control
+from cli.meanings import Meaning, meaning_of, warn_of_ignored
 from cli.options import AsJson, Remote
 from cli.output import (
     Refusal,
@@ -67,7 +69,8 @@ def enqueue(
 ) -> None:
     """Send messages, checked before as the worker will check them.
 
-    One wrong message, and none is sent: each wrong field is named.
+    One wrong message, and none is sent: each wrong field is named. The answer names the window that
+    each message means: with `scheduledFor` the one that ends then, else the last that is over.
 
     Examples:
 
@@ -78,11 +81,14 @@ def enqueue(
     worker = find_worker(queue) if not raw else None
     if raw:
         known_queue(queue)
-    bodies = bodies_of(_texts(message), worker)
+    now = datetime.now(UTC)
+    bodies = bodies_of(_texts(message), worker, now + timedelta(seconds=delay))
+    meanings = [meaning_of(body, worker, now) for body in bodies] if worker else []
+    warn_of_ignored(meanings)
     with open_system(remote=remote) as system, progress() as bar:
         task = bar.add_task("sending", total=len(bodies), visible=len(bodies) >= PROGRESS_FROM)
         system.send(queue, bodies, delay, lambda count: bar.advance(task, count))
-    _tell(as_json, {"queue": queue, "sent": len(bodies)}, f"{len(bodies)} sent to {queue}")
+    _tell_sent(as_json, queue, len(bodies), meanings)
 
 
 @app.command()
@@ -163,6 +169,25 @@ def resume(queue: QueueName, as_json: AsJson = False, remote: Remote = False) ->
       mauntic queues resume mauntic-analytics-jobs
     """
     _set_paused(queue, False, as_json, remote)
+
+
+def _tell_sent(as_json: bool, queue: str, sent: int, meanings: list[Meaning]) -> None:
+    """Say what was sent, and which window each job runs because of it."""
+    counted = Counter((one.job.type, one.window) for one in meanings if one.window)
+    if as_json:
+        windows = [
+            {"type": kind, "window": str(window), "messages": count}
+            for (kind, window), count in counted.items()
+        ]
+        print_json({"queue": queue, "sent": sent, "windows": windows})
+        return
+    lines = [f"{kind} {window}" for kind, window in counted]
+    say(f"{sent} sent to {queue}" + (f": {lines[0]}" if len(lines) == 1 else ""))
+    if len(lines) > 1:
+        for line in lines[:SHOWN_MAX]:
+            say(line)
+    if len(lines) > SHOWN_MAX:
+        say(f"… and {len(lines) - SHOWN_MAX:,} more")
 
 
 def _texts(message: str) -> Iterator[tuple[str, str]]:

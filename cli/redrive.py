@@ -18,13 +18,12 @@ from typing import Any
 
 from cli import records
 from cli.bodies import MESSAGE_BYTES_MAX, body_bytes
+from cli.meanings import MARK
 from cli.systems import Advance, System
 from shared.adapters.queue import BATCH_MESSAGES_MAX
 from shared.errors import DatabaseError, DatabaseUnreachable
 from shared.messages import object_meant
 from shared.ports import Database, Row
-
-MARK = "redrivenFrom"
 
 
 def utc_now() -> datetime:

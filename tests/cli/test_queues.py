@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -18,8 +19,62 @@ GOOD = json.dumps({"type": HOURLY})
 def test_a_message_is_sent_as_it_was_given(cli: Cli, vendor: Vendor) -> None:
     body = {"type": HOURLY, "scheduledFor": "2026-03-10T11:00:00Z", "extra": "é"}
     answer = cli("enqueue", QUEUE, json.dumps(body), "--delay", 7, "--remote", "--json")
-    assert (answer.code, answer.json) == (0, {"queue": QUEUE, "sent": 1})
+    window = {"type": HOURLY, "window": "2026-03-10T10:00Z/2026-03-10T11:00Z", "messages": 1}
+    assert (answer.code, answer.json) == (0, {"queue": QUEUE, "sent": 1, "windows": [window]})
     assert (vendor.sent, vendor.delays_s) == ([(QUEUE, body)], [7])
+
+
+def test_the_answer_names_the_window_of_each_message(cli: Cli, vendor: Vendor) -> None:
+    """`scheduledFor` is where a window ends, `jobs run --window` where it starts."""
+    times = ["2026-03-10T11:00:00Z", "2026-03-10T11:59:00Z", "2026-03-10T12:00:00Z"]
+    lines = [json.dumps({"type": HOURLY, "scheduledFor": at}) for at in times]
+    one = cli("enqueue", QUEUE, lines[0], "--remote")
+    window = "2026-03-10T10:00Z/2026-03-10T11:00Z"
+    assert one.out == f"1 sent to {QUEUE}: {HOURLY} {window}\n"
+    all_of_them = cli("enqueue", QUEUE, "-", "--remote", stdin="\n".join(lines))
+    assert all_of_them.out.splitlines() == [
+        f"3 sent to {QUEUE}",
+        f"{HOURLY} {window}",
+        f"{HOURLY} 2026-03-10T11:00Z/2026-03-10T12:00Z",
+    ]
+    run = cli("jobs", "run", HOURLY, "--window", "2026-03-10T10:00Z", "--no-wait", "--remote")
+    assert run.out == f"{HOURLY} {window} sent\n"
+
+
+@pytest.mark.parametrize(
+    ("field", "meant"),
+    [
+        ("scheduledfor", ": did you mean scheduledFor?"),
+        ("scheduled_for", ": did you mean scheduledFor?"),
+        ("correlationID", ": did you mean correlationId?"),
+        ("padding", ""),
+    ],
+)
+def test_a_field_that_nothing_reads_is_warned_of(
+    cli: Cli, vendor: Vendor, field: str, meant: str
+) -> None:
+    body = {"type": HOURLY, field: "2026-03-01T01:00Z"}
+    answer = cli("enqueue", QUEUE, json.dumps(body), "--remote")
+    assert answer.code == 0
+    sentence = f'warning "{field}" is no field of {HOURLY} and is ignored{meant}'
+    assert answer.err == f"{sentence}\n"
+    assert vendor.sent == [(QUEUE, body)]
+
+
+def test_what_a_redrive_adds_is_no_field_to_warn_of(cli: Cli, vendor: Vendor) -> None:
+    body = {"type": HOURLY, "redrivenFrom": 7, "trigger": "manual", "correlationId": "x"}
+    assert cli("enqueue", QUEUE, json.dumps(body), "--remote").err == ""
+
+
+def test_a_window_that_is_not_over_is_refused(cli: Cli, vendor: Vendor) -> None:
+    """The worker would bury it as too early. Up to a quarter of an hour it waits."""
+    in_two_hours = datetime.now(UTC) + timedelta(hours=2)
+    early = json.dumps({"type": HOURLY, "scheduledFor": in_two_hours.isoformat()})
+    answer = cli("enqueue", QUEUE, early, "--remote")
+    assert (answer.code, vendor.sent) == (1, [])
+    assert "scheduledFor: its window" in answer.err
+    assert "is not over yet" in answer.err
+    assert cli("enqueue", QUEUE, early, "--delay", 3 * 3_600, "--remote").code == 0
 
 
 def test_every_wrong_field_is_named_and_nothing_is_sent(cli: Cli, vendor: Vendor) -> None:
@@ -52,7 +107,9 @@ def test_lines_are_sent_in_batches_that_the_platform_takes(cli: Cli, vendor: Ven
     large = [{"type": HOURLY, "padding": padding, "correlationId": str(n)} for n in range(5)]
     lines = "\n".join(json.dumps(body) for body in small + large) + "\n\n"
     answer = cli("enqueue", QUEUE, "-", "--remote", "--json", stdin=lines)
-    assert answer.json == {"queue": QUEUE, "sent": 255}
+    assert answer.json["sent"] == 255
+    assert sum(window["messages"] for window in answer.json["windows"]) == 255
+    assert f'"padding" is no field of {HOURLY} in 5 messages' in answer.err
     assert vendor.bodies(QUEUE) == small + large
     batches = [target for method, target in vendor.requests if method == "POST"]
     assert len(batches) == 5  # 100, 100, 50 + 2 large, 2 large, 1 large
