@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from shared.sql_blocks import SqlBlocks
 
 TEMPLATES = SqlBlocks(Path(__file__).parent / "templates")
 
+WORD = re.compile(r"\{(\w+)\}")
 LEDGER_OF_MIGRATIONS = "ops.schema_migrations"  # the migration tool's own
 OWN_SCHEMA = "adoption."
 
@@ -111,11 +113,13 @@ def _is_concerned(row: dict[str, Any]) -> bool:
 
 
 def template(block: str, /, **words: object) -> str:
-    """A statement of `templates/` with its words filled in."""
-    text = TEMPLATES[block]
-    for word, value in words.items():
-        text = text.replace("{" + word + "}", str(value))
-    return text
+    """A statement of `templates/` with its words filled in: SQL and quoted names, never a value.
+    What is filled in is not looked at again."""
+
+    def filled(word: re.Match[str]) -> str:
+        return str(words[word[1]]) if word[1] in words else word[0]
+
+    return WORD.sub(filled, TEMPLATES[block])
 
 
 def rule(kind: str, table: str, column: str | None = None) -> str | None:

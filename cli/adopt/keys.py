@@ -8,7 +8,7 @@ from functools import partial
 
 from cli.adopt.catalogue import Catalogue, Check, Index, template
 from cli.adopt.rows import merges_of, offenders, take_merge
-from cli.adopt.shape import bare, concurrently
+from cli.adopt.shape import bare, concurrently, suffixed
 from cli.adopt.steps import Scene, Step, at_length, shortly
 from cli.output import Refusal
 from local.migrations import dump_schema
@@ -26,6 +26,7 @@ CONSTRAINT = re.compile(
     r"ALTER TABLE ONLY (\S+)\n    ADD CONSTRAINT (\S+) (PRIMARY KEY|UNIQUE|FOREIGN KEY)"
 )
 INDEX = re.compile(r"CREATE (?:UNIQUE )?INDEX (\S+) ON (?:ONLY )?(\S+)")
+BODIED = re.compile(r"CREATE (FUNCTION|PROCEDURE) ", re.IGNORECASE)
 REPLACEABLE = re.compile(r"^CREATE (VIEW|FUNCTION|TRIGGER|PROCEDURE) ")
 
 
@@ -137,11 +138,16 @@ def statements(dump: str) -> list[str]:
     """
     parts: list[str] = []
     for part in dump.strip().split("\n\n"):
-        if parts and (not parts[-1].endswith(";") or parts[-1].count("$$") % 2):
+        if parts and (not parts[-1].endswith(";") or _is_open(parts[-1])):
             parts[-1] += f"\n\n{part}"
         else:
             parts.append(part)
     return parts
+
+
+def _is_open(statement: str) -> bool:
+    """Whether a body has begun and not ended. In any other statement `$$` is part of a name."""
+    return bool(BODIED.match(statement)) and statement.count("$$") % 2 == 1
 
 
 def _complete(scene: Scene, statement: str) -> Step:
@@ -215,11 +221,13 @@ def _make_way(scene: Scene, wanted: Index) -> list[str]:
     for index in scene.now().indexes.get(wanted.table_name, []):
         words = {"table": wanted.table_name, "name": index.name, "index": index.full_name}
         if wanted.is_primary and index.is_primary:
-            _build_unique(scene, index, f"{index.name}_before")
+            _build_unique(scene, index, suffixed(index.name, "_before"))
             changes.append(template("drop_constraint", **words))
         elif index.name == wanted.name:
             changes.append(
-                template("rename_index", index=index.full_name, name=f"{index.name}_before")
+                template(
+                    "rename_index", index=index.full_name, name=suffixed(index.name, "_before")
+                )
             )
     return changes
 
@@ -251,7 +259,8 @@ def _add_index(scene: Scene, table: str, name: str, statement: str) -> None:
             return
         if index.name == name and index.is_valid:
             shortly(
-                scene.db, template("rename_index", index=index.full_name, name=f"{name}_before")
+                scene.db,
+                template("rename_index", index=index.full_name, name=suffixed(name, "_before")),
             )
     for attempt in range(1, BUILD_TRIES + 1):
         at_length(scene.db, template("drop_index", index=f"{table.partition('.')[0]}.{name}"))

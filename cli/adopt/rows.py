@@ -118,8 +118,10 @@ def _missing_columns(scene: Scene, now: Catalogue, table: str, text: str) -> dic
 
 
 def take_merge(scene: Scene, one: Merge) -> int | None:
-    name = "change_duplicates" if one.change else "set_aside_duplicates"
-    return at_length(scene.db, template(name, **one.words()))
+    if one.change:
+        return at_length(scene.db, template("change_duplicates", **one.words()))
+    reason: dict[str, object] = {"table_name": one.table, "reason": one.reason}
+    return at_length(scene.db, (template("set_aside_duplicates", **one.words()), reason))
 
 
 def merges_of(target: Catalogue, now: Catalogue, table: str) -> list[Merge]:
@@ -236,10 +238,10 @@ def orphans(scene: Scene) -> Iterator[Step]:
         reason = f"{' and '.join(columns)} that {parent} does not have"
         found = scene.db.rows(template("count_orphans", **words), parents=known)[0]["found"]
         if found:
-            take = template("set_aside_orphans", **words, reason=reason)
+            values = {"table_name": table, "reason": reason, "parents": known}
             yield Step(
                 "rows", table, f"{reason}: set aside",
-                partial(scene.db.execute, take, parents=known), found,
+                partial(scene.db.execute, template("set_aside_orphans", **words), **values), found,
             )  # fmt: skip
 
 

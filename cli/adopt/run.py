@@ -27,10 +27,11 @@ def know_migrations(scene: Scene) -> Iterator[Step]:
     versions = sorted(file.name.partition("_")[0] for file in DIRECTORY.glob("*.sql"))
     missing = [version for version in versions if version not in known]
     if missing:
-        values = ", ".join(f"('{version}')" for version in missing)
+        made = template("make_migrations")
+        known_now = (template("know_migrations"), {"versions": missing})
         yield Step(
             "migrations", LEDGER_OF_MIGRATIONS, f"note {', '.join(missing)} as applied",
-            partial(shortly, scene.db, template("know_migrations", versions=values)),
+            partial(shortly, scene.db, made, known_now),
         )  # fmt: skip
 
 

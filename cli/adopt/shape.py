@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from itertools import groupby
+from typing import Any
 
 from cli.adopt.catalogue import Catalogue, Column, Index, rule, template
 from cli.adopt.steps import Scene, Step, at_length, shortly, walk
@@ -15,6 +16,11 @@ from cli.output import Refusal
 from cli.statements import SQL
 
 VARYING = re.compile(r"character varying(?:\((\d+)\))?$")
+# A name as Postgres writes it: plain, or quoted with its own quotes doubled.
+NAME = r"(?:[^\s\".]+|\"(?:[^\"]|\"\")+\")"
+INDEX_ON = re.compile(
+    rf"CREATE (?:UNIQUE )?INDEX (?P<name>{NAME}) ON (?:ONLY )?(?P<schema>{NAME})\.{NAME} "
+)
 UNBOUNDED = 10**9
 # Types whose values another type may refuse.
 FREE = ("text", "character", "json", "numeric", "double")
@@ -101,8 +107,12 @@ def _free_indexes(scene: Scene, now: Catalogue, table: str, columns: set[str]) -
 
 
 def _keep_and_drop(scene: Scene, index: Index) -> None:
-    words = {"name": index.name, "definition": index.definition.replace("'", "''")}
-    shortly(scene.db, template("keep_index", **words))
+    kept: dict[str, object] = {
+        "name": index.name,
+        "full_name": index.full_name,
+        "definition": index.definition,
+    }
+    shortly(scene.db, (template("keep_index"), kept))
     at_length(scene.db, template("drop_index", index=index.full_name))
 
 
@@ -160,8 +170,8 @@ def _too_long(scene: Scene, old: Column, new: Column) -> str | None:
     limit = VARYING.match(new.type)
     if limit is None or limit.group(1) is None:
         return None
-    words = {"table": old.table_name, "column": old.name, "length": limit.group(1)}
-    rows = scene.count("count_too_long", **words)
+    words = {"table": old.table_name, "column": old.name}
+    rows = scene.count("count_too_long", {"length": int(limit.group(1))}, **words)
     return f"{rows} rows are longer: shorten them first" if rows else None
 
 
@@ -174,8 +184,8 @@ def _unreadable(scene: Scene, old: Column, new: Column) -> str | None:
         return None
     if not scene.db.rows(SQL["adopt_can_try"])[0]["can_try"]:
         return None
-    words = {"table": old.table_name, "column": old.name, "type": new.type}
-    rows = scene.count("count_unreadable", **words)
+    words = {"table": old.table_name, "column": old.name}
+    rows = scene.count("count_unreadable", {"type": new.type}, **words)
     return f"{rows} rows cannot be read as {new.type}: correct them first" if rows else None
 
 
@@ -214,7 +224,11 @@ def _fill_or_set_aside(scene: Scene, words: dict[str, str], expression: str) -> 
 
 
 def _set_aside(scene: Scene, words: dict[str, str]) -> int | None:
-    return at_length(scene.db, template("set_aside_null", **words))
+    reason: dict[str, object] = {
+        "table_name": words["table"],
+        "reason": f"no {words['column']}",
+    }
+    return at_length(scene.db, (template("set_aside_null", **words), reason))
 
 
 def restore_indexes(scene: Scene) -> Iterator[Step]:
@@ -239,17 +253,39 @@ def restore_indexes(scene: Scene) -> Iterator[Step]:
         )  # fmt: skip
 
 
-def _put_back(scene: Scene, row: dict[str, str], is_there: bool) -> None:
+def _put_back(scene: Scene, row: dict[str, Any], is_there: bool) -> None:
     if not is_there:
-        schema = row["definition"].partition(" ON ")[2].removeprefix("ONLY ").partition(".")[0]
-        at_length(scene.db, template("drop_index", index=f"{schema}.{row['name']}"))
+        at_length(scene.db, template("drop_index", index=_full_name(row)))
         at_length(scene.db, concurrently(row["definition"]))
-    shortly(scene.db, template("forget_index", name=row["name"]))
+    shortly(scene.db, (template("forget_index"), {"name": row["name"]}))
+
+
+def _full_name(row: dict[str, Any]) -> str:
+    """The kept index's name in its schema. A note of an earlier version has the definition alone."""
+    if known := row["full_name"]:
+        return str(known)
+    match = INDEX_ON.match(row["definition"])
+    if match is None or match["name"] != row["name"]:
+        raise Refusal(f"adoption.indexes has an index that is none: {row['definition']}")
+    return f"{match['schema']}.{match['name']}"
+
+
+def suffixed(name: str, suffix: str) -> str:
+    """Another name, quoted as the first one is.
+
+    >>> suffixed("contacts_pkey", "_before"), suffixed('"Contacts"', "_before")
+    ('contacts_pkey_before', '"Contacts_before"')
+    """
+    return f'{name[:-1]}{suffix}"' if name.endswith('"') else f"{name}{suffix}"
 
 
 def bare(definition: str) -> str:
-    """An index without its name."""
-    return re.sub(r"INDEX \S+ ON", "INDEX ON", definition)
+    """An index without its name.
+
+    >>> bare('CREATE INDEX "a ON b" ON c.d USING btree (e)')
+    'CREATE INDEX ON c.d USING btree (e)'
+    """
+    return re.sub(rf"INDEX {NAME} ON", "INDEX ON", definition, count=1)
 
 
 def concurrently(statement: str) -> str:

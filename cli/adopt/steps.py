@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from cli.adopt.catalogue import Catalogue, read_catalogue, template
@@ -55,12 +55,18 @@ class Scene:
         """The tables of the target that exist already."""
         return [table for table in self.target.columns if table in now.columns]
 
-    def count(self, block: str, /, **words: object) -> int:
+    def count(
+        self, block: str, /, parameters: Mapping[str, object] | None = None, **words: object
+    ) -> int:
         """The answer of a counting template."""
-        return int(self.db.rows(template(block, **words))[0]["found"])
+        return int(self.db.rows(template(block, **words), **parameters or {})[0]["found"])
 
 
-def shortly(db: Database, *statements: str) -> int | None:
+# A statement, alone or with the values of its parameters.
+Statement = str | tuple[str, dict[str, object]]
+
+
+def shortly(db: Database, *statements: Statement) -> int | None:
     """Run the statements in one transaction that waits for locks a moment at most, again and again.
 
     A statement that waits for a table's lock makes all later ones wait behind it: so it gives up
@@ -70,7 +76,7 @@ def shortly(db: Database, *statements: str) -> int | None:
         try:
             with db.transaction():
                 db.execute(template("begin_shortly", lock_wait_ms=LOCK_WAIT_MS))
-                return [db.execute(statement) for statement in statements][-1]
+                return [_execute(db, statement) for statement in statements][-1]
         except DatabaseError as error:
             if error.sqlstate == LEANED_ON:
                 raise Refusal(f"Something else leans on what has to change: {error}.") from None
@@ -82,10 +88,15 @@ def shortly(db: Database, *statements: str) -> int | None:
     )
 
 
-def at_length(db: Database, *statements: str) -> int | None:
+def at_length(db: Database, *statements: Statement) -> int | None:
     """Run statements that take their time under locks that let others read and write."""
     db.execute(template("begin_at_length"))
-    return [db.execute(statement) for statement in statements][-1]
+    return [_execute(db, statement) for statement in statements][-1]
+
+
+def _execute(db: Database, statement: Statement) -> int:
+    text, values = (statement, {}) if isinstance(statement, str) else statement
+    return db.execute(text, **values)
 
 
 def walk(db: Database, table: str, block: str, **words: object) -> int:
@@ -96,6 +107,9 @@ def walk(db: Database, table: str, block: str, **words: object) -> int:
     pages = int(db.rows(SQL["adopt_pages"], table_name=table)[0]["pages"])
     changed = 0
     for first in range(0, pages, PAGES_PER_PORTION):
-        portion = {"first": first, "last": first + PAGES_PER_PORTION}
-        changed += at_length(db, template(block, table=table, **words, **portion)) or 0
+        portion: dict[str, object] = {
+            "first": f"({first},0)",
+            "last": f"({first + PAGES_PER_PORTION},0)",
+        }
+        changed += at_length(db, (template(block, table=table, **words), portion)) or 0
     return changed

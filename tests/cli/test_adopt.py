@@ -783,3 +783,55 @@ def _write_until(stop: Event, url: str, worst_s: list[float], written: list[int]
             )
             worst_s[0] = max(worst_s[0], monotonic() - started)
             written[0] += 1
+
+
+HOSTILE_NAMES = [
+    "it's",
+    "a','');alter role app superuser;--",
+    'a"; alter role app superuser; --',
+    "a ON b; alter role app superuser; --",
+    'a" ON b.c; alter role app superuser; --',
+    ":name {table} $$ %s",
+]
+
+
+@pytest.mark.parametrize("name", HOSTILE_NAMES)
+def test_the_name_of_an_index_is_a_name_and_no_statement(platform: Platform, name: str) -> None:
+    """Whoever owns a table names its indexes; adoption runs with the rights of somebody else."""
+    quoted = '"' + name.replace('"', '""') + '"'
+    platform.db.execute("drop role if exists app")
+    platform.db.execute("create role app")
+    try:
+        platform.db.execute(f"create index {quoted} on {ACTIVITY} (occurred_at, contact_id)")
+        platform.adopt()
+        found = platform.rows("select rolsuper from pg_roles where rolname = 'app'")
+        assert found == [(False,)]
+        indexes = platform.rows(f"select relname from pg_class where relname = '{quote(name)}'")
+        assert indexes == [(name,)], "it is back"
+        assert platform.rows("select * from adoption.indexes") == []
+    finally:
+        platform.db.execute("drop role app")
+
+
+def test_a_key_whose_name_needs_quotes_is_kept_beside_ours(platform: Platform) -> None:
+    platform.db.execute('create index "idx_Odd ""one""" on crm.contacts (created_at)')
+    platform.adopt()
+    assert platform.rows("select 1 from pg_class where relname = 'idx_Odd \"one\"'") == [(1,)]
+
+
+def test_an_index_that_an_earlier_version_kept_comes_back(platform: Platform) -> None:
+    """Its note has no schema beside the name, and its definition may be anything at all."""
+    platform.adopt()
+    definition = f'CREATE INDEX "a ON b" ON {ACTIVITY} USING btree (contact_id, occurred_at)'
+    note = "insert into adoption.indexes (name, definition) values (:name, :definition)"
+    platform.db.execute(note, name='"a ON b"', definition=definition)
+    platform.adopt()
+    assert platform.rows("select 1 from pg_class where relname = 'a ON b'") == [(1,)]
+    evil = "CREATE INDEX x ON b; alter role app superuser; --"
+    platform.db.execute(note, name="x", definition=evil)
+    with pytest.raises(Refusal, match=r"adoption\.indexes has an index that is none"):
+        platform.adopt()
+
+
+def quote(text: str) -> str:
+    return text.replace("'", "''")

@@ -1,5 +1,6 @@
 -- Statements over tables that are known only when they run: {table}, {column} and their like are
--- filled in with names that Postgres itself has quoted, or with blocks of rules.sql.
+-- filled in with names that Postgres itself has quoted, or with blocks of rules.sql. Values are
+-- parameters: a word never stands inside quotes.
 
 -- name: make_room
 -- Where adoption keeps what it takes out, what it must put back, and what it did. Nobody else uses it.
@@ -14,6 +15,7 @@ create table if not exists adoption.indexes (
     name text primary key,
     definition text not null
 );
+alter table adoption.indexes add column if not exists full_name text;
 create table if not exists adoption.report (
     number bigint generated always as identity primary key,
     phase text not null,
@@ -32,7 +34,8 @@ alter table {table} add column if not exists {column} {type}
 alter table {table} alter column {column} set default {expression}
 
 -- name: keep_index
-insert into adoption.indexes (name, definition) values ('{name}', '{definition}') on conflict (name) do nothing
+insert into adoption.indexes (name, full_name, definition) values (:name, :full_name, :definition)
+on conflict (name) do nothing
 
 -- name: drop_index
 drop index concurrently if exists {index}
@@ -41,7 +44,7 @@ drop index concurrently if exists {index}
 alter table {table} drop constraint if exists {name}
 
 -- name: forget_index
-delete from adoption.indexes where name = '{name}'
+delete from adoption.indexes where name = :name
 
 -- name: retype
 -- With the session's time zone at UTC, `timestamp` to `timestamptz` changes the catalogue alone.
@@ -63,7 +66,7 @@ for each row execute function adoption.{function}()
 
 -- name: copy_beside
 update {table} set {beside} = cast({column} as {type})
-where {beside} is null and {column} is not null and ctid >= '({first},0)' and ctid < '({last},0)'
+where {beside} is null and {column} is not null and ctid >= cast(:first as tid) and ctid < cast(:last as tid)
 
 -- name: uncopied
 select count(*) as found from {table} where {beside} is null and {column} is not null
@@ -76,11 +79,11 @@ alter table {table} drop column {column};
 alter table {table} rename column {beside} to {column}
 
 -- name: count_too_long
-select count(*) as found from {table} where length({column}::text) > {length}
+select count(*) as found from {table} where length({column}::text) > cast(:length as integer)
 
 -- name: count_unreadable
 -- Values that the type will refuse.
-select count(*) as found from {table} where not pg_input_is_valid({column}::text, '{type}')
+select count(*) as found from {table} where not pg_input_is_valid({column}::text, :type)
 
 -- name: count_mixed
 -- Keys under which rows differ in what they must share.
@@ -99,21 +102,21 @@ with gone as (
     returning to_jsonb(child) as content
 )
 insert into adoption.set_aside (table_name, reason, content)
-select '{table}', '{reason}', content from gone
+select :table_name, :reason, content from gone
 
 -- name: count_null
 select count(*) as found from {table} where {column} is null
 
 -- name: fill_null
 update {table} set {column} = {expression}
-where {column} is null and ctid >= '({first},0)' and ctid < '({last},0)'
+where {column} is null and ctid >= cast(:first as tid) and ctid < cast(:last as tid)
 
 -- name: set_aside_null
 with gone as (
     delete from {table} as strange where {column} is null returning to_jsonb(strange) as content
 )
 insert into adoption.set_aside (table_name, reason, content)
-select '{table}', 'no {column}', content from gone
+select :table_name, :reason, content from gone
 
 -- name: count_duplicates
 -- All but the first of every group of equals; the source has the ctid of each row as a column.
@@ -148,7 +151,7 @@ gone as (
     returning to_jsonb(double) as content
 )
 insert into adoption.set_aside (table_name, reason, content)
-select '{table}', '{reason}', content from gone
+select :table_name, :reason, content from gone
 
 -- name: change_duplicates
 -- The rows stay; what they may not share with the first of their group is changed.
@@ -203,11 +206,15 @@ alter table {table} drop constraint {name}
 -- name: use_index
 alter table {table} add constraint {name} {kind} using index {index}
 
--- name: know_migrations
--- As the migration tool makes and fills it.
+-- name: make_migrations
+-- As the migration tool makes it.
 create schema if not exists ops;
-create table if not exists ops.schema_migrations (version varchar(128) primary key);
-insert into ops.schema_migrations (version) values {versions} on conflict do nothing
+create table if not exists ops.schema_migrations (version varchar(128) primary key)
+
+-- name: know_migrations
+insert into ops.schema_migrations (version)
+select unnest(cast(:versions as text[]))
+on conflict do nothing
 
 -- name: report
 insert into adoption.report (phase, table_name, what, found, done)
@@ -223,7 +230,7 @@ group by table_name
 order by table_name
 
 -- name: kept_indexes
-select name, definition from adoption.indexes order by name
+select name, full_name, definition from adoption.indexes order by name
 
 -- name: rename_constraint
 alter table {table} rename constraint {old} to {name}
