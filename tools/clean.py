@@ -17,8 +17,10 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from local import postgres_pidfile
 from local.elsewhere import elsewhere, is_ours
-from local.postgres_guard import Use
+from local.postgres_use import Use
+from local.private import read_private
 
 ROOT = Path(__file__).resolve().parent.parent
 MADE = [
@@ -47,7 +49,7 @@ def main(arguments: list[str]) -> int:
     ):
         print(f"clean: {refusal}", file=sys.stderr)
         return 1
-    end_server(ROOT / ".local" / "postgres" / "data" / "postmaster.pid")
+    end_server((ROOT / ".local" / "postgres").resolve() / "data")
     for path in there:
         remove(path)
         print(f"  removed {shown(path)}")
@@ -74,10 +76,10 @@ def refused() -> str | None:
     """Why nothing may be removed now: the running system would go on without its files."""
     state = ROOT / ".local" / "runtime.json"
     try:
-        pid = int(json.loads(state.read_text())["pid"])
+        pid = int(json.loads(read_private(state))["pid"])
     except (FileNotFoundError, ValueError, TypeError, KeyError):
         return None
-    except PermissionError:
+    except OSError:
         return f"{state.relative_to(ROOT)} is somebody else's, whose `mauntic dev` may run here."
     try:
         os.kill(pid, 0)
@@ -112,13 +114,16 @@ def unwanted(there: list[Path], *, yes: bool) -> str | None:
     return None if answer.strip().lower() in ("y", "yes") else "nothing was removed."
 
 
-def end_server(pid_file: Path) -> None:
+def end_server(data: Path) -> None:
     """End a server that still runs, and wait until it has written its last file."""
-    with suppress(FileNotFoundError, ProcessLookupError):
-        os.kill(int(pid_file.read_text().split(maxsplit=1)[0]), signal.SIGINT)
-        deadline = time.monotonic() + STOP_TIMEOUT_S
-        while pid_file.exists() and time.monotonic() < deadline:
-            time.sleep(POLL_S)
+    running = postgres_pidfile.read(data)
+    if running is None:
+        return
+    with suppress(ProcessLookupError):
+        os.kill(running.pid, signal.SIGINT)
+    deadline = time.monotonic() + STOP_TIMEOUT_S
+    while postgres_pidfile.read(data) and time.monotonic() < deadline:
+        time.sleep(POLL_S)
 
 
 def remove(path: Path) -> None:

@@ -224,11 +224,8 @@ def _make_way(scene: Scene, wanted: Index) -> list[str]:
             _build_unique(scene, index, suffixed(index.name, "_before"))
             changes.append(template("drop_constraint", **words))
         elif index.name == wanted.name:
-            changes.append(
-                template(
-                    "rename_index", index=index.full_name, name=suffixed(index.name, "_before")
-                )
-            )
+            name = suffixed(index.name, "_before")
+            changes.append(template("rename_index", index=index.full_name, name=name))
     return changes
 
 
@@ -258,10 +255,8 @@ def _add_index(scene: Scene, table: str, name: str, statement: str) -> None:
             shortly(scene.db, template("rename_index", index=index.full_name, name=name))
             return
         if index.name == name and index.is_valid:
-            shortly(
-                scene.db,
-                template("rename_index", index=index.full_name, name=suffixed(name, "_before")),
-            )
+            before = suffixed(name, "_before")
+            shortly(scene.db, template("rename_index", index=index.full_name, name=before))
     for attempt in range(1, BUILD_TRIES + 1):
         at_length(scene.db, template("drop_index", index=f"{table.partition('.')[0]}.{name}"))
         try:

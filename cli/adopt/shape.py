@@ -261,7 +261,7 @@ def _put_back(scene: Scene, row: dict[str, Any], is_there: bool) -> None:
 
 
 def _full_name(row: dict[str, Any]) -> str:
-    """The kept index's name in its schema. A note of an earlier version has the definition alone."""
+    """The kept index's name in its schema. An earlier version noted the definition alone."""
     if known := row["full_name"]:
         return str(known)
     match = INDEX_ON.match(row["definition"])

@@ -56,14 +56,14 @@ class Scene:
         return [table for table in self.target.columns if table in now.columns]
 
     def count(
-        self, block: str, /, parameters: Mapping[str, object] | None = None, **words: object
+        self, block: str, parameters: Mapping[str, object] | None = None, /, **words: object
     ) -> int:
         """The answer of a counting template."""
         return int(self.db.rows(template(block, **words), **parameters or {})[0]["found"])
 
 
 # A statement, alone or with the values of its parameters.
-Statement = str | tuple[str, dict[str, object]]
+Statement = str | tuple[str, Mapping[str, object]]
 
 
 def shortly(db: Database, *statements: Statement) -> int | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from local import elsewhere
-from local.postgres_guard import Use
+from local.postgres_use import Use
 from tools import clean
 
 
@@ -61,14 +61,29 @@ time.sleep(60)
 def test_ends_the_server_and_waits_for_its_last_file(tree: Path) -> None:
     pid_file = tree / ".local" / "postgres" / "data" / "postmaster.pid"
     pid_file.parent.mkdir(parents=True)
-    command = [sys.executable, "-c", SERVER, str(pid_file)]
+    command = [sys.executable, "-c", SERVER, str(pid_file), str(pid_file.parent.resolve())]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as server:
         assert server.stdout is not None
         server.stdout.readline()
-        pid_file.write_text(f"{server.pid}\n/somewhere\n")
+        pid_file.write_text(f"{server.pid}\n/somewhere\n0\n5432\n")
         assert clean.main([]) == 0
         assert server.wait(timeout=5) == 7
     assert not (tree / ".local").exists()
+
+
+def test_a_process_that_serves_nothing_here_is_left_alone(tree: Path) -> None:
+    """The server's account writes the number, and it may be that of anything at all."""
+    data = tree / ".local" / "postgres" / "data"
+    data.mkdir(parents=True)
+    command = [sys.executable, "-c", "print(flush=True); input()"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        (data / "postmaster.pid").write_text(f"{other.pid}\n/somewhere\n0\n5432\n")
+        assert clean.main([]) == 0
+        assert other.poll() is None
+        other.communicate(b"\n")
+    assert other.returncode == 0
 
 
 def test_a_server_that_is_gone_is_nothing(tree: Path) -> None:
