@@ -1,7 +1,9 @@
 """Known holes in what is pinned: `make audit` asks the public advisory services.
 
 Ends with 0 if there are none, with 1 if there are some, and with 3 where a service could not be
-asked, since that says nothing. For services of your own (a mirror of them, say): --python, --node.
+asked, since that says nothing. Services know packages alone, so it also names the programs that
+packages carry, with their versions, to compare with the release notes of each. For services of
+your own (a mirror of them, say): --python, --node.
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from local.migrations import dbmate_binary
+from local.postgres_account import BINARIES
 from local.programs import search_path
 from tools.causes import explain
 from tools.setup import TOOLS, trusted_certificates
@@ -40,8 +44,35 @@ def main(arguments: list[str]) -> int:
     answers = {"uv.lock": of_python(given.python), "package-lock.json": of_node(given.node)}
     for lock, answer in answers.items():
         print(f"{lock}: {answer.said}", file=sys.stderr if answer.code else sys.stdout)
+    print("inside packages, asked about nowhere: compare with the release notes")
+    for program, version in carried().items():
+        print(f"  {program} {version}")
     codes = {answer.code for answer in answers.values()}
     return SOME if SOME in codes else max(codes)
+
+
+def carried() -> dict[str, str]:
+    """The programs inside wheels and npm packages, each with the version that it states itself."""
+    node = [str(ROOT / ".venv" / "bin" / "node"), "--print"]
+    modules = ROOT / "node_modules"
+    pyodide = json.loads((modules / "pyodide" / "package.json").read_text(encoding="utf-8"))
+    abi = json.loads((modules / "pyodide" / "pyodide-lock.json").read_text(encoding="utf-8"))
+    return {
+        "PostgreSQL": stated(str(BINARIES / "postgres"), "--version").split()[-1],
+        "Node.js": stated(*node, "process.versions.node"),
+        "OpenSSL of Node.js": stated(*node, "process.versions.openssl"),
+        "Pyodide": pyodide["version"],
+        "CPython of Pyodide": abi["info"]["python"],
+        "workerd": stated(str(modules / ".bin" / "workerd"), "--version").split()[-1],
+        "dbmate": stated(str(dbmate_binary()), "--version").split()[-1],
+    }
+
+
+def stated(*command: str) -> str:
+    """What a program of ours prints."""
+    settings = {**os.environ, "PATH": search_path()}
+    done = subprocess.run(command, env=settings, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
 
 
 def of_python(service: str | None) -> Answer:

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from local.private import make_home
 from local.programs import search_path
 from tools.step import Run, Step, StepFailed, take
 
@@ -26,6 +27,7 @@ UV_VERSION = "0.13.9"
 ROOT = Path(__file__).resolve().parent.parent
 STATE = ROOT / ".local" / "setup"
 TOOLS = ROOT / ".local" / "tools"
+UV_REQUIREMENTS = ROOT / "tools" / "uv.txt"
 VENV = ROOT / ".venv"
 PYTHON_MODULES = ROOT / "python_modules"
 
@@ -40,6 +42,16 @@ PRUNED = {
     "pydantic/v1": "the interface of pydantic 1, which does not run on Python 3.14",
     "dateutil/zoneinfo/dateutil-zoneinfo.tar.gz": "time zones once more",
 }
+# `import shared`, `import analytics`: the names that a bundle has.
+IMPORTED = (".", "workers")
+COMMAND = """#!/bin/sh
+# Runs the command with the Python beside it; -P: not with modules of the folder it is called in.
+exec "$(dirname "$0")/python" -P -c '
+import sys
+from cli.main import main
+sys.argv[0] = "mauntic"
+main()' "$@"
+"""
 NPM_SHIM = """#!/bin/sh
 # Runs {program} with the Node.js beside it.
 exec "$(dirname "$0")/node" "$(dirname "$0")/{script}" "$@"
@@ -52,7 +64,8 @@ def main() -> int:
         print(f"Python {sys.version.split()[0]} is too old: `make PYTHON=python3.12 setup`.")
         return 1
     started = time.monotonic()
-    STATE.mkdir(parents=True, exist_ok=True)
+    make_home(STATE.parent)
+    STATE.mkdir(exist_ok=True)
     try:
         with alone():
             taken = [take(step, STATE) for step in steps()]
@@ -77,8 +90,15 @@ def steps() -> Iterator[Step]:
         "python-packages",
         "Python packages (.venv)",
         inputs=[UV_VERSION, sys.version, python, str(ROOT), project, lock],
-        outputs=[VENV / "bin" / "python", VENV / "bin" / "mauntic"],
+        outputs=[VENV / "bin" / "python"],
         work=sync_python_packages,
+    )
+    yield Step(
+        "command",
+        "The command (.venv/bin/mauntic)",
+        inputs=[COMMAND, *IMPORTED, sys.version, python, str(ROOT), lock],
+        outputs=[VENV / "bin" / "mauntic"],
+        work=expose_command,
     )
     yield Step(
         "node",
@@ -106,7 +126,22 @@ def steps() -> Iterator[Step]:
 def sync_python_packages(run: Run) -> None:
     """Make .venv what uv.lock says; `--frozen`, so that the lock decides."""
     uv = find_uv() or install_uv(run)
-    run([uv, "sync", "--frozen", "--python", base_python()], cwd=ROOT, env=uv_settings())
+    run(
+        [uv, "sync", "--frozen", "--no-build", "--python", base_python()],
+        cwd=ROOT,
+        env=uv_settings(),
+    )
+
+
+def expose_command(run: Run) -> None:
+    """Put the tree on the path of .venv, and `mauntic` into its bin: nothing is built for that."""
+    del run
+    packages = next((VENV / "lib").glob("python3*/site-packages"))
+    folders = "".join(f"{ROOT / folder}\n" for folder in IMPORTED)
+    (packages / "mauntic.pth").write_text(folders, encoding="utf-8")
+    command = VENV / "bin" / "mauntic"
+    command.write_text(COMMAND, encoding="utf-8")
+    command.chmod(0o755)
 
 
 def expose_node(run: Run) -> None:
@@ -126,7 +161,7 @@ def expose_node(run: Run) -> None:
 
 
 def install_node_packages(run: Run) -> None:
-    """`npm ci` with our Node, which its install scripts find first on the PATH."""
+    """`npm ci` with our Node; no install script of a package runs (.npmrc)."""
     settings = {"PATH": search_path(), **trusted_certificates()}
     run([VENV / "bin" / "npm", "ci", "--loglevel=warn"], cwd=ROOT, env=settings)
 
@@ -171,10 +206,9 @@ def export_worker_lock(run: Run) -> Path:
 
 
 def find_uv() -> Path | None:
-    """uv of the pinned version: the one on the PATH, or the one that we installed."""
-    on_path = shutil.which("uv")
-    candidates = [TOOLS / "bin" / "uv", *([Path(on_path)] if on_path else [])]
-    return next((uv for uv in candidates if has_pinned_version(uv)), None)
+    """uv of the pinned version that we installed. Another one may print any number."""
+    uv = TOOLS / "bin" / "uv"
+    return uv if has_pinned_version(uv) else None
 
 
 def has_pinned_version(uv: Path) -> bool:
@@ -187,11 +221,12 @@ def has_pinned_version(uv: Path) -> bool:
 
 
 def install_uv(run: Run) -> Path:
-    """Install uv from PyPI beside the project: `--target` also works where Python is the system's
-    and closed to pip (PEP 668), and without the venv module."""
+    """Install uv beside the project, with a hash of tools/uv.txt: `--target` also works where
+    Python is the system's and closed to pip (PEP 668), and without the venv module."""
     shutil.rmtree(TOOLS, ignore_errors=True)
     options = ["--target", str(TOOLS), "--no-deps", "--disable-pip-version-check"]
-    run([base_python(), "-m", "pip", "install", *options, f"uv=={UV_VERSION}"], cwd=ROOT)
+    options += ["--require-hashes", "--only-binary=:all:", "-r", str(UV_REQUIREMENTS)]
+    run([base_python(), "-m", "pip", "install", *options], cwd=ROOT)
     return TOOLS / "bin" / "uv"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -97,3 +98,15 @@ def test_a_service_that_cannot_be_reached_is_no_good_news(
     monkeypatch.setenv("npm_config_fetch_retries", "0")
     assert audit("http://127.0.0.1:9") == 3
     assert capsys.readouterr().err.count("  cause:   the advisory service cannot be reached") == 2
+
+
+def test_what_packages_carry_is_named_with_its_version(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with advisories() as url:
+        main(["--python", url, "--node", url])
+    said = capsys.readouterr().out
+    for program in ("PostgreSQL 18", "Node.js 2", "OpenSSL of Node.js 3", "Pyodide ", "dbmate 2"):
+        assert f"  {program}" in said
+    assert re.search(r"CPython of Pyodide 3\.14\.\d+\n", said)
+    assert re.search(r"workerd \S*\d{4}-?\d\d-?\d\d", said)

@@ -77,25 +77,37 @@ def test_uv_of_the_pinned_version_is_found(tree: Path) -> None:
     assert setup.find_uv() == tree / "tools" / "bin" / "uv"
 
 
-def test_uv_of_another_version_is_passed_over(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_uv_of_another_version_is_passed_over(tree: Path) -> None:
     make_uv(tree / "tools", "0.0.1")
-    monkeypatch.setenv("PATH", str(make_uv(tree / "other", setup.UV_VERSION).parent))
-    found = setup.find_uv()
-    assert found == tree / "other" / "bin" / "uv"
-    make_uv(tree / "other", "0.0.2")
     assert setup.find_uv() is None
 
 
-def test_uv_is_installed_from_pypi_beside_the_project(tree: Path, run: Recorder) -> None:
+def test_a_uv_that_we_did_not_install_is_not_run(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Any program may print the pinned number."""
+    make_uv(tree / "tools", "0.0.1")
+    monkeypatch.setenv("PATH", str(make_uv(tree / "other", setup.UV_VERSION).parent))
+    assert setup.find_uv() is None
+
+
+def test_uv_is_installed_by_its_hash_beside_the_project(tree: Path, run: Recorder) -> None:
     assert setup.install_uv(run) == tree / "tools" / "bin" / "uv"
     (command,) = run.commands
     assert command[1:4] == ["-m", "pip", "install"]
-    assert command[-1] == f"uv=={setup.UV_VERSION}"
+    assert {"--require-hashes", "--only-binary=:all:"} < set(command)
+    assert command[-2:] == ["-r", str(setup.UV_REQUIREMENTS)]
+
+
+def test_the_command_runs_on_the_tree_without_a_build() -> None:
+    command = str(ROOT / ".venv" / "bin" / "mauntic")
+    done = subprocess.run([command, "--help"], cwd="/", capture_output=True, text=True, check=True)
+    assert "mauntic" in done.stdout
 
 
 def test_the_lock_decides(tree: Path, run: Recorder) -> None:
     setup.sync_python_packages(run)
-    assert "--frozen" in run.commands[0]
+    assert {"--frozen", "--no-build"} < set(run.commands[0])
 
 
 def test_worker_packages_replace_the_old_ones_whole(tree: Path, run: Recorder) -> None:
