@@ -73,4 +73,5 @@ class DevLog:
 
 def _brief(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value, default=str)
-    return json.dumps(text) if isinstance(value, str) and (" " in text or not text) else text
+    is_plain = bool(text) and text.isprintable() and " " not in text
+    return json.dumps(text) if isinstance(value, str) and not is_plain else text

@@ -6,6 +6,7 @@ import errno
 import os
 import sys
 from importlib import import_module
+from traceback import format_exc
 from typing import Any, NamedTuple, TextIO
 
 from cli.interrupts import at_once
@@ -124,7 +125,8 @@ def main() -> None:
         _run()
     except Exception as error:
         if not is_expected(error):
-            raise
+            remark(format_exc().rstrip())  # its texts may be those of others
+            sys.exit(1)
         remark(f"{error}{remedy(error)}", "error", "bold red")
         sys.exit(1)
     except KeyboardInterrupt:

@@ -9,6 +9,7 @@ import typer
 
 from cli.output import Refusal, remark
 from cli.records import BIGINT_MAX
+from local.visible import visible
 
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on standard output.")]
 Remote = Annotated[
@@ -26,7 +27,7 @@ def confirm(question: str, *, yes: bool) -> None:
     if yes:
         return
     try:
-        agreed = typer.confirm(question, err=True)
+        agreed = typer.confirm(visible(question), err=True)
     except typer.Abort as abort:
         typer.echo(err=True)  # ends the line of the question
         if isinstance(abort.__context__, KeyboardInterrupt):

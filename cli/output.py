@@ -10,11 +10,14 @@ from contextlib import AbstractContextManager, nullcontext
 from datetime import date, datetime
 from typing import Any
 
-from rich.console import Console, JustifyMethod
+from rich.console import JustifyMethod
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.status import Status
 from rich.table import Column, Table
+
+from cli.terminal import terminal
+from local.visible import visible, visible_json
 
 PIPED_WIDTH = 10_000  # a file or another program wants whole values, however long the line
 GAP = 2  # between two columns
@@ -22,9 +25,11 @@ NAME_MAX = 25  # characters: a moment and a schedule have blanks too, and are na
 NAMING = ("id", "redriven_from", "fencing_token")  # columns whose numbers are names
 
 console = (
-    Console() if sys.stdout and sys.stdout.isatty() else Console(width=PIPED_WIDTH, soft_wrap=True)
+    terminal()
+    if sys.stdout and sys.stdout.isatty()
+    else terminal(width=PIPED_WIDTH, soft_wrap=True)
 )
-errors = Console(stderr=True)
+errors = terminal(stderr=True)
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -64,7 +69,8 @@ def print_json_line(value: Any) -> None:
 def _json(value: Any, indent: int | None = None) -> str:
     """JSON is UTF-8; where the output has another encoding, everything but ASCII is escaped."""
     is_utf_8 = codecs.lookup(sys.stdout.encoding).name == "utf-8"
-    return json.dumps(value, default=plain, ensure_ascii=not is_utf_8, indent=indent)
+    text = json.dumps(value, default=plain, ensure_ascii=not is_utf_8, indent=indent)
+    return visible_json(text)
 
 
 def print_table(title: str, rows: Rows, *, empty: str = "nothing") -> None:
@@ -114,11 +120,15 @@ def _words(name: str) -> str:
 
 def cell(value: Any, name: str = "") -> str:
     """The value as a person reads it; moments to the second, in UTC. A number that names something
-    stays as it is typed.
+    stays as it is typed. What would steer a terminal is made visible.
 
     >>> cell(2_435, "messages"), cell(2_435, "id"), cell(["a", "b"]), cell([]), cell(None)
     ('2,435', '2435', 'a, b', '-', '-')
     """
+    return visible(_cell(value, name))
+
+
+def _cell(value: Any, name: str) -> str:
     if value is None or value == []:
         return "-"
     if isinstance(value, bool):

@@ -6,7 +6,6 @@ rest, and ends with the last of them, however that ends (postgres_guard.py).
 """
 
 import os
-import secrets
 import shutil
 import socket
 import subprocess
@@ -36,12 +35,12 @@ from local.postgres_account import (
     reachable_home,
     temporary_directory,
 )
+from local.postgres_data import NAME, initialise, last_line
 from local.postgres_guard import guarded
 from local.postgres_use import Use
-from local.private import make_home, open_private, read_private, write_private
+from local.private import make_home, open_private, read_private
 
 HOME = Path(__file__).resolve().parent.parent / ".local" / "postgres"
-NAME = "mauntic"  # of the role and of the database
 START_TIMEOUT_S = 60  # a server that recovers from a crash needs its time
 STOP_TIMEOUT_S = 30
 POLL_S = 0.005
@@ -60,14 +59,6 @@ SETTINGS = {
 }
 # For data that may be lost: tests and benchmarks.
 NOT_DURABLE = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
-
-# SCRAM as in production, with its 4096 rounds: RFC 7677 asks for them, and scramp, which does this
-# for pg8000, refuses fewer, so `scram_iterations` cannot make connecting cheaper.
-INITDB = [
-    *("--username", NAME, "--auth", "scram-sha-256"),
-    *("--encoding", "UTF8", "--locale", "C", "--locale-provider", "builtin"),
-    *("--builtin-locale", "C.UTF-8", "--no-instructions"),
-]
 
 
 class Server:
@@ -149,7 +140,8 @@ class Server:
         if (running := self._running()) is not None:
             self._port = running.port
             return
-        self._initialise()
+        if not self._data.exists():
+            initialise(self._home, self._account, self._binaries, durable=self._durable)
         self._launch()
         self._create_database()
 
@@ -186,45 +178,6 @@ class Server:
                 )
             time.sleep(POLL_S)
         return found
-
-    def _initialise(self) -> None:
-        """Make the data directory, whole or not at all: an interrupted attempt is begun anew."""
-        if self._data.exists():
-            return
-        new = self._home / "data.new"
-        shutil.rmtree(new, ignore_errors=True)
-        new.mkdir(mode=0o700)
-        self._give(new)
-        write_private(self._home / "password", password := secrets.token_urlsafe(24))
-        with self._lent(password) as file:
-            command = [self._binaries / "initdb", "--pgdata", new, "--pwfile", file, *INITDB]
-            self._run_initdb([*map(str, command), *([] if self._durable else ["--no-sync"])])
-        new.rename(self._data)
-
-    def _give(self, path: Path) -> None:
-        """Make the server's account the owner of what is in our own directory, and of no link."""
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
-        try:
-            self._account.take(handle)
-        finally:
-            os.close(handle)
-
-    @contextmanager
-    def _lent(self, password: str) -> Iterator[Path]:
-        """A file with the password that the server's account may read, as long as initdb runs."""
-        file = self._home / "password.lent"
-        write_private(file, password)
-        try:
-            self._give(file)
-            yield file
-        finally:
-            file.unlink()
-
-    def _run_initdb(self, command: list[str]) -> None:
-        options = self._account.popen_options()
-        done = subprocess.run(command, cwd="/", capture_output=True, text=True, **options)
-        if done.returncode != 0:
-            raise DatabaseUnavailable(f"initdb failed: {last_line(done.stderr)}")
 
     def _launch(self) -> None:
         """Start the server process and wait until it is ready, on another port if one is taken."""
@@ -358,9 +311,3 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-def last_line(text: str) -> str:
-    """The last line that says something, without the trailing dot."""
-    lines = [line for line in text.splitlines() if line.strip()]
-    return lines[-1].strip().rstrip(".") if lines else "it said nothing"

@@ -20,6 +20,7 @@ from pathlib import Path
 from local.migrations import dbmate_binary
 from local.postgres_account import BINARIES
 from local.programs import search_path
+from local.visible import visible
 from tools.causes import explain
 from tools.setup import TOOLS, trusted_certificates
 
@@ -43,7 +44,7 @@ def main(arguments: list[str]) -> int:
     given = parser.parse_args(arguments)
     answers = {"uv.lock": of_python(given.python), "package-lock.json": of_node(given.node)}
     for lock, answer in answers.items():
-        print(f"{lock}: {answer.said}", file=sys.stderr if answer.code else sys.stdout)
+        print(f"{lock}: {visible(answer.said)}", file=sys.stderr if answer.code else sys.stdout)
     print("inside packages, asked about nowhere: compare with the release notes")
     for program, version in carried().items():
         print(f"  {program} {version}")

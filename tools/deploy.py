@@ -18,6 +18,7 @@ from cli.provision import HYPERDRIVE
 from cli.remote.api import account_and_token, open_vendor
 from local.envs import envs, unknown_envs
 from local.programs import PLACES, search_path
+from local.visible import visible
 from tools.setup import STATE
 from tools.weigh import weigh
 
@@ -49,7 +50,7 @@ def main(names: list[str]) -> int:
         for env in chosen:
             run("wrangler", "deploy", "--env", env, "--config", str(config))
     except (CannotDeploy, Refusal) as error:
-        print(f"deploy: {error}", file=sys.stderr)
+        print(f"deploy: {visible(str(error))}", file=sys.stderr)
         return 1
     return 0
 

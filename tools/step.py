@@ -18,6 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from local.visible import visible
 from tools.causes import explain
 
 TAIL_LINES = 25
@@ -174,4 +175,5 @@ def tail(log: Path) -> str:
 
 def indented(text: str) -> str:
     """The text, set off from what is ours."""
-    return "\n".join(f"    | {line}" for line in text.splitlines()) or "    | (nothing)"
+    lines = visible(text).splitlines()
+    return "\n".join(f"    | {line}" for line in lines) or "    | (nothing)"

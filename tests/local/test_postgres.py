@@ -18,11 +18,11 @@ from local.database_url import DatabaseUnavailable, DatabaseUrl, connect, with_d
 from local.postgres import (
     GivenDatabase,
     Server,
-    last_line,
     open_database,
     temporary_server,
 )
 from local.postgres_account import BINARIES, account_for, temporary_directory
+from local.postgres_data import last_line
 from shared.adapters.connection import Connection
 from tests.scratch import scratch_database
 

@@ -62,9 +62,8 @@ def audit(url: str) -> int:
 def test_no_known_holes(capsys: pytest.CaptureFixture[str]) -> None:
     with advisories() as url:
         assert audit(url) == 0
-    assert capsys.readouterr().out == (
-        "uv.lock: no known holes\npackage-lock.json: no known holes\n"
-    )
+    expected = "uv.lock: no known holes\npackage-lock.json: no known holes\n"
+    assert capsys.readouterr().out.startswith(expected)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +103,7 @@ def test_what_packages_carry_is_named_with_its_version(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with advisories() as url:
-        main(["--python", url, "--node", url])
+        assert audit(url) == 0
     said = capsys.readouterr().out
     for program in ("PostgreSQL 18", "Node.js 2", "OpenSSL of Node.js 3", "Pyodide ", "dbmate 2"):
         assert f"  {program}" in said
