@@ -16,6 +16,7 @@ ROOT = Path(__file__).parent.parent
 NODE: dict[str, Any] = json.loads((ROOT / "package-lock.json").read_text())["packages"]
 PYTHON: list[dict[str, Any]] = tomllib.loads((ROOT / "uv.lock").read_text())["package"]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+BUILT = {"yattag"}  # for `make mutants` alone, which set-up does not fetch
 SHA_512 = re.compile(r"sha512-[A-Za-z0-9+/]{86}==")
 SHA_256 = re.compile(r"sha256:[0-9a-f]{64}")
 
@@ -48,8 +49,8 @@ def test_every_python_package_has_a_hash_for_every_file(package: dict[str, Any])
 
 def test_no_python_package_has_to_be_built() -> None:
     """A build fetches a back end that is in no lock: what has no wheel cannot be installed."""
-    lacking = [one["name"] for one in PYTHON if not one.get("wheels") and one["name"] != "mauntic"]
-    assert lacking == []
+    lacking = {one["name"] for one in PYTHON if not one.get("wheels")} - {"mauntic"}
+    assert lacking == BUILT
     assert "build-system" not in PROJECT
     assert PROJECT["tool"]["uv"]["package"] is False
 
