@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli import findings, provision, shadow
+from cli import findings, provision, shadow, wrangler
 from cli.moments import schedule_of
 from cli.options import AsJson
 from cli.output import Refusal, console, count_of, print_json, print_table, say
@@ -23,6 +23,7 @@ from cli.remote.api import account_and_token, open_vendor
 from cli.shadow import Days
 from cli.systems import open_records
 from cli.workers import workers
+from cli.wrangler import put_secret
 from shared.jobs import Job, Worker
 from shared.ports import Database
 
@@ -215,12 +216,12 @@ def back(env: Env, as_json: AsJson = False) -> None:
 
 
 def _set_gate(worker: Worker, value: str) -> findings.Finding:
-    line = f"printf {value} | wrangler secret put {worker.gate} --env {worker.env}"
+    command = put_secret(f"gate {worker.gate}", worker.gate, worker.env, says=value)
     try:
-        done = provision.shell(line) == 0
+        done = wrangler.run(command) == 0
     except (OSError, subprocess.SubprocessError) as error:
-        return findings.Finding(worker.gate, False, f"{line}: {error}")
-    return findings.Finding(worker.gate, done, f"is {value}" if done else f"failed: {line}")
+        return findings.Finding(worker.gate, False, f"{command.line}: {error}")
+    return findings.Finding(worker.gate, done, f"is {value}" if done else f"failed: {command.line}")
 
 
 def _worker(env: str) -> Worker:

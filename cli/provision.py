@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,19 +14,19 @@ import typer
 from cli.checks.topology import ORIGIN_CONNECTIONS
 from cli.options import AsJson
 from cli.output import Refusal, print_json, remark, say, warn
+from cli.remote.answers import Buckets, Hyperdrive, Named, Queue
 from cli.remote.api import VendorApi, VendorRefused, open_vendor
 from cli.workers import workers
+from cli.wrangler import Command, put_secret, run
+from local.database_url import DatabaseUrl
 from local.envs import unknown_envs
-from local.programs import search_path
 
-ROOT = Path(__file__).parent.parent
-CONFIG = ROOT / "wrangler.toml"
+CONFIG = Path(__file__).parent.parent / "wrangler.toml"
 
 # The longest that the vendor keeps a message: a dead letter outlasts a fortnight without Postgres.
 DEAD_LETTER_RETENTION_S = 1_209_600
 HYPERDRIVE = "mauntic"
 ALERT_SECRET = "ALERT_WEBHOOK_URL"
-STANDARD_ERROR = 2
 
 
 @dataclass(frozen=True)
@@ -47,18 +46,16 @@ class Account:
 
     queues: dict[str, int | None] = field(default_factory=dict)
     buckets: set[str] = field(default_factory=set)
-    hyperdrives: dict[str, dict[str, Any]] = field(default_factory=dict)
+    hyperdrives: dict[str, Hyperdrive] = field(default_factory=dict)
     secrets: dict[str, set[str]] = field(default_factory=dict)
     consumers: dict[str, list[str]] = field(default_factory=dict)
     scripts: set[str] = field(default_factory=set)
 
 
-@dataclass(frozen=True)
-class Command:
-    """A line for a shell. What is secret is named in it, not spelled out."""
-
-    why: str
-    line: str
+CREATE_HYPERDRIVE = Command(
+    f"Hyperdrive {HYPERDRIVE}",
+    ("mauntic", "provision", "--apply"),  # wrangler takes the URL as an argument, for all to see
+)
 
 
 def provision(
@@ -84,7 +81,7 @@ def provision(
         account = read_account(api, needs)
         todo = missing(needs, account, os.environ)
         if apply:
-            run_all(todo)
+            run_all(api, todo)
             account = read_account(api, needs)
             todo = missing(needs, account, os.environ)
             if todo:
@@ -119,18 +116,14 @@ def _needs(env: str, table: Mapping[str, Any], gate: str) -> Needs:
 def read_account(api: VendorApi, needs: Sequence[Needs]) -> Account:
     """What is there now."""
     account = Account()
-    for queue in api.pages("/queues"):
-        settings = queue.get("settings") or {}
-        name = queue["queue_name"]
-        account.queues[name] = settings.get("message_retention_period")
-        account.consumers[name] = [
-            str(one.get("script") or one.get("service") or "")
-            for one in queue.get("consumers") or []
-        ]
-    account.buckets = {
-        one["name"] for one in api.ask("GET", "/r2/buckets?per_page=1000")["buckets"]
-    }
-    account.hyperdrives = {one["name"]: one for one in api.ask("GET", "/hyperdrive/configs")}
+    for queue in api.pages("/queues", Queue):
+        settings, name = queue.settings, queue.queue_name
+        account.queues[name] = settings.message_retention_period if settings else None
+        account.consumers[name] = [one.name for one in queue.consumers or []]
+    found = api.ask("GET", "/r2/buckets?per_page=1000", Buckets)
+    account.buckets = {one.name for one in found.buckets}
+    configs = api.ask("GET", "/hyperdrive/configs", list[Hyperdrive])
+    account.hyperdrives = {one.name: one for one in configs}
     for need in needs:
         secrets = _secrets(api, need.script)
         if secrets is not None:
@@ -142,7 +135,8 @@ def read_account(api: VendorApi, needs: Sequence[Needs]) -> Account:
 def _secrets(api: VendorApi, script: str) -> set[str] | None:
     """The names alone: values cannot be read. None where the worker was never deployed."""
     try:
-        return {one["name"] for one in api.ask("GET", f"/workers/scripts/{script}/secrets")}
+        found = api.ask("GET", f"/workers/scripts/{script}/secrets", list[Named])
+        return {one.name for one in found}
     except VendorRefused as error:
         if error.status == 404:
             return None
@@ -164,34 +158,52 @@ def missing(
 def _queues(needs: Sequence[Needs], account: Account) -> Iterator[Command]:
     for name in dict.fromkeys(name for need in needs for name in need.queues):
         is_dead = name.endswith("-dlq")
-        keep = f" --message-retention-period-secs {DEAD_LETTER_RETENTION_S}" if is_dead else ""
+        keep = ["--message-retention-period-secs", str(DEAD_LETTER_RETENTION_S)] if is_dead else []
         if name not in account.queues:
-            yield Command(f"queue {name}", f"wrangler queues create {name}{keep}")
+            yield Command(f"queue {name}", ("wrangler", "queues", "create", name, *keep))
         elif is_dead and account.queues[name] != DEAD_LETTER_RETENTION_S:
-            yield Command(f"14 days of {name}", f"wrangler queues update {name}{keep}")
+            yield Command(f"14 days of {name}", ("wrangler", "queues", "update", name, *keep))
 
 
 def _buckets(needs: Sequence[Needs], account: Account) -> Iterator[Command]:
     for name in dict.fromkeys(name for need in needs for name in need.buckets):
         if name not in account.buckets:
-            yield Command(f"bucket {name}", f"wrangler r2 bucket create {name}")
+            yield Command(f"bucket {name}", ("wrangler", "r2", "bucket", "create", name))
 
 
 def _hyperdrive(account: Account) -> Iterator[Command]:
     known = account.hyperdrives.get(HYPERDRIVE)
     if known is None:
-        yield Command(
-            f"Hyperdrive {HYPERDRIVE}",
-            f'wrangler hyperdrive create {HYPERDRIVE} --connection-string "$DATABASE_URL"'
-            f" --caching-disabled --origin-connection-limit {ORIGIN_CONNECTIONS}",
-        )
+        yield CREATE_HYPERDRIVE
         return
-    update = f"wrangler hyperdrive update {known['id']}"
-    if not (known.get("caching") or {}).get("disabled"):
-        yield Command(f"no caching in Hyperdrive {HYPERDRIVE}", f"{update} --caching-disabled")
-    if (known.get("origin_connection_limit") or ORIGIN_CONNECTIONS) < ORIGIN_CONNECTIONS:
+    update = ("wrangler", "hyperdrive", "update", known.id)
+    if known.is_cached:
+        why = f"no caching in Hyperdrive {HYPERDRIVE}"
+        yield Command(why, (*update, "--caching-disabled"))
+    if (known.origin_connection_limit or ORIGIN_CONNECTIONS) < ORIGIN_CONNECTIONS:
         why = f"{ORIGIN_CONNECTIONS} connections of Hyperdrive {HYPERDRIVE}"
-        yield Command(why, f"{update} --origin-connection-limit {ORIGIN_CONNECTIONS}")
+        yield Command(why, (*update, "--origin-connection-limit", str(ORIGIN_CONNECTIONS)))
+
+
+def create_hyperdrive(api: VendorApi, database_url: str) -> None:
+    """Lead a new Hyperdrive to the database. Its password is in the body of a request, in no
+    argument."""
+    to = DatabaseUrl.parse(database_url)
+    origin = {
+        "scheme": "postgres",
+        "host": to.host,
+        "port": to.port,
+        "user": to.user,
+        "password": to.password or "",
+        "database": to.database,
+    }
+    settings = {
+        "name": HYPERDRIVE,
+        "origin": origin,
+        "caching": {"disabled": True},
+        "origin_connection_limit": ORIGIN_CONNECTIONS,
+    }
+    api.ask("POST", "/hyperdrive/configs", Hyperdrive, settings)
 
 
 def _secret_commands(
@@ -204,11 +216,10 @@ def _secret_commands(
     for need in needs:
         known = account.secrets.get(need.script, set())
         if need.script not in account.scripts:
-            line = f"printf false | wrangler secret put {need.gate} --env {need.env}"
-            yield Command(f"gate {need.gate}, held", line)
+            yield put_secret(f"gate {need.gate}, held", need.gate, need.env, says="false")
         if ALERT_SECRET not in known and environment.get(ALERT_SECRET):
-            line = f"printenv {ALERT_SECRET} | wrangler secret put {ALERT_SECRET} --env {need.env}"
-            yield Command(f"{ALERT_SECRET} of {need.env}", line)
+            why = f"{ALERT_SECRET} of {need.env}"
+            yield put_secret(why, ALERT_SECRET, need.env, says_variable=ALERT_SECRET)
 
 
 def open_gates(needs: Sequence[Needs], account: Account) -> list[Needs]:
@@ -228,32 +239,33 @@ def open_gate_note(need: Needs) -> str:
     )
 
 
-def run_all(commands: Sequence[Command], run: Callable[[str], int] | None = None) -> None:
+def run_all(api: VendorApi, commands: Sequence[Command]) -> None:
     """Run the commands one after the other; Refusal at the first that fails."""
     for command in commands:
+        if command is CREATE_HYPERDRIVE:
+            remark(f"$ POST /hyperdrive/configs: {command.why}, led to DATABASE_URL")
+            create_hyperdrive(api, _database_url())
+            continue
         remark(f"$ {command.line}")
-        if '"$DATABASE_URL"' in command.line and not os.environ.get("DATABASE_URL"):
-            raise Refusal("Set DATABASE_URL: Hyperdrive has to be led to the database.")
-        if (run or shell)(command.line) != 0:
-            raise Refusal(f"{command.why}: the command failed; apply again when it is mended.")
+        if run(command) != 0:
+            raise Refusal(f"{command.why}: the command failed; correct its cause and apply again.")
 
 
-def shell(line: str) -> int:
-    """Run a line with our own wrangler and Node before any others. What it says goes to standard
-    error: standard output is for the answer."""
-    ready = ["sh", "-c", f"set -e; {line}"]
-    environment = {**os.environ, "PATH": search_path()}
-    return subprocess.run(ready, cwd=ROOT, env=environment, stdout=STANDARD_ERROR).returncode
+def _database_url() -> str:
+    url = os.environ.get("DATABASE_URL")
+    if not url:
+        raise Refusal("Set DATABASE_URL: Hyperdrive has to be led to the database.")
+    return url
 
 
-def _show(todo: Sequence[Command], hyperdrive: Mapping[str, Any] | None, as_json: bool) -> None:
+def _show(todo: Sequence[Command], hyperdrive: Hyperdrive | None, as_json: bool) -> None:
     if as_json:
         commands = [{"why": command.why, "command": command.line} for command in todo]
-        print_json({"missing": commands, "hyperdrive_id": hyperdrive and hyperdrive["id"]})
+        print_json({"missing": commands, "hyperdrive_id": hyperdrive and hyperdrive.id})
         return
     for command in todo:
         say(f"# {command.why}\n{command.line}")
     if not todo:
         say("Nothing is missing.")
     if hyperdrive:
-        say(f"The deployment takes HYPERDRIVE_ID={hyperdrive['id']}")
+        say(f"The deployment takes HYPERDRIVE_ID={hyperdrive.id}")

@@ -7,6 +7,7 @@ HYPERDRIVE_ID, or from the account itself, and goes into a copy of wrangler.toml
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from cli.output import Refusal
 from cli.provision import HYPERDRIVE
+from cli.remote.answers import Hyperdrive
 from cli.remote.api import account_and_token, open_vendor
 from local.envs import envs, unknown_envs
 from local.programs import PLACES, search_path
@@ -79,17 +81,18 @@ def hyperdrive_id(environment: Mapping[str, str]) -> str:
     that is not valid ends the deployment here.
     """
     with open_vendor(environment) as api:
-        known = {one["name"]: one["id"] for one in api.ask("GET", "/hyperdrive/configs")}
+        configs = api.ask("GET", "/hyperdrive/configs", list[Hyperdrive])
+    known = {one.name: one.id for one in configs}
     if given := environment.get("HYPERDRIVE_ID"):
         return given
     if HYPERDRIVE not in known:
         raise CannotDeploy(f"the account has no Hyperdrive {HYPERDRIVE}: mauntic provision --apply")
-    return str(known[HYPERDRIVE])
+    return known[HYPERDRIVE]
 
 
 def write_config(hyperdrive: str, config: Path = CONFIG) -> Path:
     """wrangler.toml with the account's Hyperdrive in it, as a file of its own."""
-    if not hyperdrive.isalnum():
+    if re.fullmatch(r"[0-9a-f]{32}", hyperdrive) is None:
         raise CannotDeploy(f"{hyperdrive} is no id of a Hyperdrive")
     text = config.read_text(encoding="utf-8")
     copy = config.with_name(COPY)

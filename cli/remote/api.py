@@ -7,15 +7,27 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import httpx
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from cli.output import Refusal, remark
+from cli.remote.answers import Envelope, Refused, Rows, Success
+from cli.remote.transport import TooLarge, TooSlow, client, fetch
 
 BASE_URL = "https://api.cloudflare.com/client/v4"
-TIMEOUT_S = 30
+TIMEOUT_S = 30  # until the next bytes
+WHOLE_S = 120  # until the last
 PAGE_ITEMS = 100
+PAGES_MAX = 100  # ten thousand queues are an account's limit
+SAID_MAX = 300  # characters of a message of the vendor's
+ERRORS_MAX = 5
+
+Result = TypeVar("Result")
+Value = TypeVar("Value")
+Model = TypeVar("Model", bound=BaseModel)
+
 # https://developers.cloudflare.com/fundamentals/api/reference/limits/
 REQUESTS_MAX = 1_200
 REQUESTS_PERIOD_S = 300
@@ -101,38 +113,43 @@ class VendorApi:
         pace: Pace | None = None,
         sleep: Callable[[float], None] = time.sleep,
         timeout_s: float = TIMEOUT_S,
+        whole_s: float = WHOLE_S,
     ) -> None:
         self._token = token
         self._pace = pace or Pace()
         self._sleep = sleep
-        self._http = httpx.Client(
-            base_url=f"{base_url.rstrip('/')}/accounts/{account}",
-            headers={"authorization": f"Bearer {token}", "user-agent": "mauntic"},
-            timeout=timeout_s,
-        )
+        self._http = client(base_url, account, token, timeout_s)
+        self._within_s = whole_s
 
     def close(self) -> None:
         self._http.close()
 
-    def ask(self, method: str, path: str, body: Any = None) -> Any:
-        """The `result` of an answer in the vendor's envelope."""
-        return self._envelope(self._answer(method, path, json=body))["result"]
+    def ask(self, method: str, path: str, kind: type[Result], body: Any = None) -> Result:
+        """The `result` of an answer in the vendor's envelope, which is of that kind."""
+        return self._envelope(self._answer(method, path, json=body), kind).result
 
-    def pages(self, path: str) -> Iterator[Any]:
+    def tell(self, method: str, path: str, body: Any) -> None:
+        """Have something done whose result is of no interest."""
+        self.ask(method, path, cast(type[Any], Any), body)
+
+    def pages(self, path: str, kind: type[Result]) -> Iterator[Result]:
         """Every item of a list, page after page."""
         page, pages = 1, 1
         while page <= pages:
             query = {"page": page, "per_page": PAGE_ITEMS}
-            envelope = self._envelope(self._answer("GET", path, params=query))
-            yield from envelope["result"]
-            pages = (envelope.get("result_info") or {}).get("total_pages") or 1
+            envelope = self._envelope(self._answer("GET", path, params=query), list[kind])  # type: ignore[valid-type]
+            yield from envelope.result
+            info = envelope.result_info
+            pages = (info.total_pages if info else None) or 1
+            if pages > PAGES_MAX:
+                raise VendorRefused(f"The vendor's API has more than {PAGES_MAX} pages of {path}.")
             page += 1
 
-    def sql(self, statement: str) -> list[dict[str, Any]]:
-        """The rows that Analytics Engine answers."""
+    def sql(self, statement: str, kind: type[Result]) -> list[Result]:
+        """The rows that Analytics Engine answers, each of that kind."""
         answer = self._answer("POST", "/analytics_engine/sql", content=statement)
-        rows: list[dict[str, Any]] = _json(answer)["data"]
-        return rows
+        rows = self._read(answer, Rows).data
+        return self._checked(lambda: TypeAdapter(list[kind]).validate_python(rows))  # type: ignore[valid-type]
 
     def _answer(self, method: str, path: str, **parts: Any) -> httpx.Response:
         """The answer, once it is neither an error nor a request to wait."""
@@ -150,8 +167,10 @@ class VendorApi:
     def _request(self, method: str, path: str, parts: Mapping[str, Any]) -> httpx.Response:
         self._pace.wait()
         try:
-            return self._http.request(method, path, **parts)
-        except httpx.TimeoutException:
+            return fetch(self._http, self._within_s, method, path, **parts)
+        except TooLarge:
+            raise VendorRefused("The vendor's API answers without an end.") from None
+        except (httpx.TimeoutException, TooSlow):
             raise VendorRefused(
                 "The vendor's API did not answer in time; what was asked may have been done."
             ) from None
@@ -162,11 +181,27 @@ class VendorApi:
             cause = self._without_token(str(error).rstrip("."))
             raise VendorRefused(f"The vendor's API cannot be reached: {cause}.") from None
 
-    def _envelope(self, answer: httpx.Response) -> dict[str, Any]:
-        envelope = _json(answer)
-        if not envelope.get("success"):
+    def _envelope(self, answer: httpx.Response, kind: type[Result]) -> Envelope[Result]:
+        if not self._read(answer, Success).success:
             raise VendorRefused(self._sentence(answer), answer.status_code)
-        return envelope
+        return self._read(answer, Envelope[kind])  # type: ignore[valid-type]
+
+    def _read(self, answer: httpx.Response, kind: type[Model]) -> Model:
+        return self._checked(lambda: kind.model_validate_json(answer.content))
+
+    def _checked(self, read: Callable[[], Value]) -> Value:
+        """What was read; of an answer of another form, where it differs, and none of its values."""
+        try:
+            return read()
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+            if first["type"] == "json_invalid":
+                raise VendorRefused("The vendor's API answered what is no JSON.") from None
+            where = ".".join(str(part) for part in first["loc"][:6]) or "the whole"
+            raise VendorRefused(
+                f"The vendor's API answered in another form than documented: {where}"
+                f" ({first['type']})."
+            ) from None
 
     def _sentence(self, answer: httpx.Response) -> str:
         remedy = REMEDIES.get(answer.status_code)
@@ -194,19 +229,9 @@ def _seconds(text: str | None) -> float:
         return REQUESTS_PERIOD_S  # a date, which the vendor does not send
 
 
-def _json(answer: httpx.Response) -> dict[str, Any]:
-    try:
-        found = answer.json()
-    except ValueError:
-        found = None
-    if not isinstance(found, dict):
-        raise VendorRefused("The vendor's API answered something that is no JSON object.")
-    return found
-
-
 def _said(answer: httpx.Response) -> str:
     try:
-        told = answer.json()["errors"]
-        return ", ".join(f"{one['message']} ({one['code']})" for one in told)
-    except (ValueError, KeyError, TypeError):
-        return answer.text[:200].strip() if answer.is_error else ""
+        told = Refused.model_validate_json(answer.content).errors
+    except ValidationError:
+        return answer.text[:SAID_MAX].strip() if answer.is_error else ""
+    return ", ".join(f"{one.message[:SAID_MAX]} ({one.code})" for one in told[:ERRORS_MAX])

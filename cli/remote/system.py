@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from cli.output import Refusal
+from cli.remote.answers import Backlog, LoadRow, Queue
 from cli.remote.api import VendorApi, VendorRefused, open_vendor
 from cli.statements import SQL
 from cli.systems import Advance, Load, QueueState, ignored, send_in_parts
@@ -31,8 +32,8 @@ class RemoteSystem:
         self._api = api
 
     @cached_property
-    def _queues(self) -> dict[str, dict[str, Any]]:
-        return {queue["queue_name"]: queue for queue in self._api.pages("/queues")}
+    def _queues(self) -> dict[str, Queue]:
+        return {queue.queue_name: queue for queue in self._api.pages("/queues", Queue)}
 
     def send(
         self, queue: str, bodies: Sequence[Any], delay_s: int = 0, advance: Advance = ignored
@@ -43,7 +44,7 @@ class RemoteSystem:
             messages = [
                 {"body": body, "content_type": "json", "delay_seconds": delay_s} for body in part
             ]
-            self._api.ask("POST", path, {"messages": messages})
+            self._api.tell("POST", path, {"messages": messages})
 
         send_in_parts(bodies, send, advance)
 
@@ -52,33 +53,30 @@ class RemoteSystem:
 
     def set_paused(self, queue: str, paused: bool) -> None:
         body = {"settings": {"delivery_paused": paused}}
-        self._api.ask("PATCH", f"/queues/{self._id(queue)}", body)
+        self._api.tell("PATCH", f"/queues/{self._id(queue)}", body)
 
     def loads(self, since: timedelta, queue: str | None) -> list[Load]:
-        return [_load(row) for row in self._api.sql(metrics_sql(since, queue))]
+        return [_load(row) for row in self._api.sql(metrics_sql(since, queue), LoadRow)]
 
     def _id(self, queue: str) -> str:
         if queue not in self._queues:
             raise VendorRefused(
                 f"The account has no queue {queue}: see `wrangler queues create {queue}`."
             )
-        return str(self._queues[queue]["queue_id"])
+        return self._queues[queue].queue_id
 
     def _state(self, name: str) -> QueueState:
         queue = self._queues[name]
-        backlog = self._api.ask("GET", f"/queues/{queue['queue_id']}/metrics")
-        oldest_ms = backlog.get("oldest_message_timestamp_ms")
-        consumers = queue.get("consumers") or []
+        backlog = self._api.ask("GET", f"/queues/{queue.queue_id}/metrics", Backlog)
+        oldest_ms = backlog.oldest_message_timestamp_ms
         return QueueState(
             queue=name,
-            backlog=round(backlog["backlog_count"]),
+            backlog=round(backlog.backlog_count),
             oldest_at=datetime.fromtimestamp(oldest_ms / 1_000, UTC) if oldest_ms else None,
             delayed=None,
             in_flight=None,
-            consumers=[
-                str(one.get("script") or one.get("service") or one["type"]) for one in consumers
-            ],
-            paused=(queue.get("settings") or {}).get("delivery_paused"),
+            consumers=[one.name or one.type for one in queue.consumers or []],
+            paused=queue.settings.delivery_paused if queue.settings else None,
         )
 
 
@@ -90,15 +88,14 @@ def metrics_sql(since: timedelta, queue: str | None) -> str:
     return SQL["queue_metrics"].replace(":seconds", seconds).replace(":queue", queue or "%")
 
 
-def _load(row: Mapping[str, Any]) -> Load:
-    """A row of the answer, whose large integers are text."""
+def _load(row: LoadRow) -> Load:
     return Load(
-        queue=row["queue"],
-        type=row["type"],
-        messages=round(float(row["messages"])),
-        done=round(float(row["done"])),
-        retries=round(float(row["retries"])),
-        dead_letters=round(float(row["dead_letters"])),
-        p50_ms=float(row["p50_ms"]),
-        p95_ms=float(row["p95_ms"]),
+        queue=row.queue,
+        type=row.type,
+        messages=round(row.messages),
+        done=round(row.done),
+        retries=round(row.retries),
+        dead_letters=round(row.dead_letters),
+        p50_ms=row.p50_ms,
+        p95_ms=row.p95_ms,
     )

@@ -13,9 +13,10 @@ import pytest
 
 from analytics import store
 from analytics.worker import WORKER
-from cli import findings, provision, shadow
+from cli import findings, provision, shadow, wrangler
 from cli.output import Refusal
 from cli.provision import Account, needs_of
+from cli.remote.answers import Caching, Hyperdrive
 from cli.shadow import Days
 from local.database_url import DatabaseUrl, connect
 from shared.adapters.postgres import Postgres
@@ -265,7 +266,9 @@ def test_a_deployed_worker_is_ready() -> None:
     account = Account(
         queues={QUEUE: 345_600, DLQ: 1_209_600},
         buckets={"mauntic-warmup-counters"},
-        hyperdrives={"mauntic": {"id": "x", "name": "mauntic", "caching": {"disabled": True}}},
+        hyperdrives={
+            "mauntic": Hyperdrive(id="0" * 32, name="mauntic", caching=Caching(disabled=True))
+        },
         secrets={WORKER.name: {WORKER.gate}},
         scripts={WORKER.name},
         consumers={QUEUE: [WORKER.name], DLQ: [WORKER.name]},
@@ -402,11 +405,11 @@ def test_enable_opens_the_gate_only_when_all_is_ready(
 ) -> None:
     lines: list[str] = []
 
-    def shell(line: str) -> int:
-        lines.append(line)
+    def run(command: wrangler.Command) -> int:
+        lines.append(command.line)
         return 0
 
-    monkeypatch.setattr(provision, "shell", shell)
+    monkeypatch.setattr(wrangler, "run", run)
     answer = cli("cutover", "enable", "--env", "analytics", "--json")
     assert answer.code == 1
     assert lines == []
@@ -423,7 +426,7 @@ def test_back_closes_the_gate_and_leaves_the_old_scheduler_to_the_operator(
     cli: Cli, account: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """That somebody started it is nothing that a command has done or seen."""
-    monkeypatch.setattr(provision, "shell", lambda line: 0)
+    monkeypatch.setattr(wrangler, "run", lambda command: 0)
     answer = cli("cutover", "back", "--env", "analytics")
     assert answer.code == 0
     gate, old = answer.out.splitlines()
@@ -437,7 +440,7 @@ def test_back_closes_the_gate_and_leaves_the_old_scheduler_to_the_operator(
 def test_back_starts_no_second_scheduler_where_the_gate_stays_open(
     cli: Cli, account: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(provision, "shell", lambda line: 1)
+    monkeypatch.setattr(wrangler, "run", lambda command: 1)
     answer = cli("cutover", "back", "--env", "analytics")
     assert answer.code == 1
     gate, old = answer.out.splitlines()
@@ -471,7 +474,7 @@ def test_a_gate_is_set_in_an_account_that_is_named(
     cli: Cli, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     """Else wrangler would ask, or take whichever it was logged in to."""
-    monkeypatch.setattr(provision, "shell", lambda line: pytest.fail(line))
+    monkeypatch.setattr(wrangler, "run", lambda command: pytest.fail(command.line))
     answer = cli("cutover", step, "--env", "analytics")
     assert answer.code == 1
     assert "Set CLOUDFLARE_ACCOUNT_ID and CLOUDFLARE_API_TOKEN" in answer.err

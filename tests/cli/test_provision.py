@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from analytics.worker import WORKER
-from cli import provision
+from cli import provision, wrangler
 from cli.checks.topology import ORIGIN_CONNECTIONS
 from cli.output import Refusal
+from cli.wrangler import Command
 from local.runtime import ROOT
 from tests.cli import vendor as vendors
 from tests.cli.harness import DLQ, QUEUE, Cli
 from tests.cli.vendor import Answer, Vendor, failure, success
 
+ID = "0123456789abcdef0123456789abcdef"
 WEEK_S = 604_800
 
 
@@ -30,12 +33,18 @@ class Account:
         self.hyperdrives: dict[str, dict[str, Any]] = {}
         self.secrets: dict[str, set[str]] = {}
         self.lines: list[str] = []
+        self.created: list[dict[str, Any]] = []
         self._queues = vendor._route
 
     def route(self, method: str, path: list[str], query: Any, body: Any) -> Answer:
         match (method, path):
             case ("GET", ["r2", "buckets"]):
                 return success({"buckets": [{"name": name} for name in sorted(self.buckets)]})
+            case ("POST", ["hyperdrive", "configs"]):
+                self.created.append(body)
+                made = {"id": ID, "name": body["name"], "caching": body["caching"]}
+                self.hyperdrives[body["name"]] = made
+                return success(made)
             case ("GET", ["hyperdrive", "configs"]):
                 return success(list(self.hyperdrives.values()))
             case ("GET", ["workers", "scripts", script, "secrets"]):
@@ -44,12 +53,13 @@ class Account:
                 return success([{"name": name} for name in sorted(self.secrets[script])])
         return self._queues(method, path, query, body)
 
-    def wrangler(self, line: str) -> int:
-        """Does to the account what the printed line would."""
-        self.lines.append(line)
-        words = shlex.split(line.partition("| ")[2] or line)
-        assert words[0] == "wrangler"
-        match words[1:]:
+    def wrangler(self, command: Command) -> int:
+        """Does to the account what the command would."""
+        self.lines.append(command.line)
+        assert shlex.split(command.line.rpartition("| ")[2]) == list(command.words)
+        name, *words = command.words
+        assert name == "wrangler"
+        match words:
             case ["queues", "create" | "update", name, *options]:
                 self.vendor.add_queue(name)
                 if options:
@@ -57,9 +67,6 @@ class Account:
                     self.vendor.queues[name]["settings"]["message_retention_period"] = retention
             case ["r2", "bucket", "create", name]:
                 self.buckets.add(name)
-            case ["hyperdrive", "create", name, *options]:
-                caching = {"disabled": "--caching-disabled" in options}
-                self.hyperdrives[name] = {"id": "a1b2", "name": name, "caching": caching}
             case ["hyperdrive", "update", _, "--origin-connection-limit", limit]:
                 self.hyperdrives["mauntic"]["origin_connection_limit"] = int(limit)
             case ["hyperdrive", "update", _, "--caching-disabled"]:
@@ -68,7 +75,7 @@ class Account:
                 scripts = {need.env: need.script for need in provision.needs_of(provision.CONFIG)}
                 self.secrets.setdefault(scripts[env], set()).add(name)
             case _:
-                raise AssertionError(line)
+                raise AssertionError(command)
         return 0
 
 
@@ -78,7 +85,7 @@ def account(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
     with vendors.running() as vendor:
         account = Account(vendor)
         monkeypatch.setattr(vendor, "_route", account.route)
-        monkeypatch.setattr(provision, "shell", account.wrangler)
+        monkeypatch.setattr(provision, "run", account.wrangler)
         monkeypatch.setenv("CLOUDFLARE_ACCOUNT_ID", vendors.ACCOUNT)
         monkeypatch.setenv("CLOUDFLARE_API_TOKEN", vendors.TOKEN)
         monkeypatch.setenv("CLOUDFLARE_API_BASE_URL", vendor.url)
@@ -95,8 +102,7 @@ def test_the_plan_prints_what_an_empty_account_lacks_and_does_nothing(
         f"wrangler queues create {QUEUE}",
         f"wrangler queues create {DLQ} --message-retention-period-secs 1209600",
         "wrangler r2 bucket create mauntic-warmup-counters",
-        'wrangler hyperdrive create mauntic --connection-string "$DATABASE_URL"'
-        " --caching-disabled --origin-connection-limit 60",
+        "mauntic provision --apply",
         "printf false | wrangler secret put ENABLE_ANALYTICS_CRON --env analytics",
     ]
     assert account.lines == []
@@ -110,7 +116,7 @@ def test_what_is_applied_once_is_not_missing_again(cli: Cli, account: Account) -
     assert answer.code == 0
     assert len(account.lines) == done
     assert "Nothing is missing" in answer.out
-    assert "HYPERDRIVE_ID=a1b2" in answer.out
+    assert f"HYPERDRIVE_ID={ID}" in answer.out
 
 
 @pytest.mark.parametrize("action", ["--plan", "--apply"])
@@ -140,13 +146,58 @@ def test_a_worker_that_is_not_deployed_yet_starts_held_beside_one_that_is_open(
 def test_what_wrangler_says_is_no_part_of_the_answer(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    assert provision.shell("echo 'Success!'") == 0
+    assert wrangler.run(Command("greet", ("echo", "Success!"))) == 0
     assert capfd.readouterr() == ("", "Success!\n")
+
+
+HOSTILE = "x; touch /tmp/owned #"
+
+
+def test_an_argument_is_no_program(capfd: pytest.CaptureFixture[str]) -> None:
+    """Neither where we run it nor where a person pastes what the plan prints."""
+    command = Command("greet", ("echo", HOSTILE, "$(id)", "'"))
+    assert wrangler.run(command) == 0
+    assert capfd.readouterr().err == f"{HOSTILE} $(id) '\n"
+    pasted = subprocess.run(["sh", "-c", command.line], capture_output=True, text=True, check=True)
+    assert pasted.stdout == f"{HOSTILE} $(id) '\n"
+
+
+@pytest.mark.parametrize("odd", [HOSTILE, "", "a1b2x", "A" * 32, f"{'a' * 32}\n", 7, None, ["a"]])
+@pytest.mark.parametrize("action", ["--plan", "--apply"])
+def test_an_id_of_the_vendor_s_is_an_id_or_refused(
+    cli: Cli, account: Account, action: str, odd: object
+) -> None:
+    account.hyperdrives["mauntic"] = {"id": odd, "name": "mauntic", "caching": {}}
+    answer = cli("provision", action)
+    assert (answer.code, answer.out, account.lines) == (1, "", [])
+    assert "answered in another form than documented: result.0.id" in answer.err
+    assert "touch" not in answer.err
+
+
+def test_hyperdrive_is_made_without_the_password_in_an_argument(
+    cli: Cli, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = "postgresql://o%40wner:s3cr%2Fet@db.example:6543/shop?sslmode=verify-full"
+    monkeypatch.setenv("DATABASE_URL", url)
+    answer = cli("provision", "--apply", "--env", "analytics")
+    assert answer.code == 0, answer
+    origin = {
+        "scheme": "postgres", "host": "db.example", "port": 6543, "user": "o@wner",
+        "password": "s3cr/et", "database": "shop",
+    }  # fmt: skip
+    assert account.created == [
+        {
+            "name": "mauntic", "origin": origin, "caching": {"disabled": True},
+            "origin_connection_limit": 60,
+        }
+    ]  # fmt: skip
+    said = answer.out + answer.err + "".join(account.lines)
+    assert "s3cr" not in said
 
 
 def test_applying_answers_in_nothing_but_json(cli: Cli, account: Account) -> None:
     answer = cli("provision", "--apply", "--json")
-    assert answer.json == {"missing": [], "hyperdrive_id": "a1b2"}
+    assert answer.json == {"missing": [], "hyperdrive_id": ID}
     assert all(f"$ {line}" in answer.err for line in account.lines)
 
 
@@ -161,8 +212,8 @@ def test_short_retention_caching_and_too_few_connections_are_mended(
     assert cli("provision", "--apply", "--env", "analytics").code == 0
     assert account.lines == [
         f"wrangler queues update {DLQ} --message-retention-period-secs 1209600",
-        "wrangler hyperdrive update a1b2 --caching-disabled",
-        "wrangler hyperdrive update a1b2 --origin-connection-limit 60",
+        f"wrangler hyperdrive update {ID} --caching-disabled",
+        f"wrangler hyperdrive update {ID} --origin-connection-limit 60",
     ]
 
 
@@ -178,7 +229,7 @@ def test_a_webhook_is_set_where_the_operator_has_one_and_never_printed(
 def test_a_command_that_fails_ends_it_with_its_name(
     cli: Cli, account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(provision, "shell", lambda line: 1)
+    monkeypatch.setattr(provision, "run", lambda command: 1)
     answer = cli("provision", "--apply", "--env", "analytics")
     assert answer.code == 1
     assert QUEUE in answer.err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -40,7 +41,7 @@ class Vendor:
     def add_queue(self, name: str, consumer: str | None = None, backlog: int = 0) -> None:
         consumers = [{"type": "worker", "script": consumer, "settings": {}}] if consumer else []
         self.queues[name] = {
-            "queue_id": f"id-of-{name}",
+            "queue_id": id_of(name),
             "queue_name": name,
             "settings": {"delivery_paused": False, "delivery_delay": 0},
             "consumers": consumers,
@@ -129,6 +130,11 @@ class Vendor:
         return 200, {"meta": [], "data": self.rows, "rows": len(self.rows)}, {}
 
 
+def id_of(name: str) -> str:
+    """An identifier as the vendor's are."""
+    return hashlib.md5(name.encode(), usedforsecurity=False).hexdigest()
+
+
 def success(result: Any, info: Any = None) -> Answer:
     envelope = {"success": True, "errors": [], "messages": [], "result": result}
     return 200, envelope | ({"result_info": info} if info else {}), {}
@@ -168,7 +174,7 @@ def _handler(vendor: Vendor) -> type[BaseHTTPRequestHandler]:
             length = int(self.headers.get("content-length") or 0)
             content = self.rfile.read(length)
             status, value, headers = vendor.answer(self.command, self.path, self.headers, content)
-            text = json.dumps(value).encode()
+            text = value if isinstance(value, bytes) else json.dumps(value).encode()
             self.send_response(status)
             for name, header in {"content-type": "application/json", **headers}.items():
                 self.send_header(name, header)

@@ -16,6 +16,7 @@ from tests.cli.vendor import Answer, Vendor, success
 from tools import deploy
 from tools.deploy import NO_HYPERDRIVE, CannotDeploy, hyperdrive_id, main, require, write_config
 
+KNOWN = "f" * 32
 ID = "0123456789abcdef0123456789abcdef"
 ALL = {"CLOUDFLARE_ACCOUNT_ID": "a", "CLOUDFLARE_API_TOKEN": "t", "DATABASE_URL": "u"}
 
@@ -30,9 +31,10 @@ def test_the_copy_differs_in_the_hyperdrive_alone(tmp_path: Path) -> None:
     assert {env["hyperdrive"][0]["id"] for env in envs.values()} == {ID}
 
 
-def test_an_id_cannot_bring_more_than_itself(tmp_path: Path) -> None:
+@pytest.mark.parametrize("odd", ['x"\nmain = "y', "", "a1b2", f"{ID}\n", ID.upper()])
+def test_an_id_cannot_bring_more_than_itself(tmp_path: Path, odd: str) -> None:
     with pytest.raises(CannotDeploy):
-        write_config('x"\nmain = "y', tmp_path / "wrangler.toml")
+        write_config(odd, tmp_path / "wrangler.toml")
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -64,7 +66,7 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Vendor]:
 
         def answer(method: str, path: list[str], query: Any, body: Any) -> Answer:
             if path == ["hyperdrive", "configs"]:
-                return success([{"name": HYPERDRIVE, "id": "known"}])
+                return success([{"name": HYPERDRIVE, "id": KNOWN}])
             return route(method, path, query, body)
 
         monkeypatch.setattr(vendor, "_route", answer)
@@ -78,7 +80,7 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Vendor]:
 def test_the_environment_may_say_the_hyperdrive(
     account: Vendor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert hyperdrive_id(os.environ) == "known"
+    assert hyperdrive_id(os.environ) == KNOWN
     monkeypatch.setenv("HYPERDRIVE_ID", ID)
     assert hyperdrive_id(os.environ) == ID
 

@@ -1,0 +1,114 @@
+"""What the vendor's API may answer, as far as we read it: anything else is refused.
+
+An answer is input like any other: identifiers go into paths, arguments and files, numbers into
+dates.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+Result = TypeVar("Result")
+
+Identifier = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+Word = Annotated[str, StringConstraints(max_length=1_024)]
+Count = Annotated[
+    float, Field(ge=0, le=1e15, allow_inf_nan=False)
+]  # large integers are text in SQL
+LAST_MOMENT_MS = 253_402_300_799_000  # of the year 9999
+
+
+class Answer(BaseModel):
+    """Fields that nobody here reads may come and go."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class Problem(Answer):
+    code: int
+    message: Word
+
+
+class PageInfo(Answer):
+    total_pages: int | None = Field(None, ge=0)
+
+
+class Success(Answer):
+    success: bool
+
+
+class Envelope(Answer, Generic[Result]):
+    result: Result
+    result_info: PageInfo | None = None
+
+
+class Refused(Answer):
+    errors: list[Problem] = []
+
+
+class QueueSettings(Answer):
+    message_retention_period: int | None = None
+    delivery_paused: bool | None = None
+
+
+class Consumer(Answer):
+    type: Word = ""
+    script: Word | None = None
+    service: Word | None = None
+
+    @property
+    def name(self) -> str:
+        return self.script or self.service or ""
+
+
+class Queue(Answer):
+    queue_id: Identifier
+    queue_name: Name
+    settings: QueueSettings | None = None
+    consumers: list[Consumer] | None = None
+
+
+class Backlog(Answer):
+    backlog_count: Count
+    oldest_message_timestamp_ms: Annotated[float, Field(ge=0, le=LAST_MOMENT_MS)] | None = None
+
+
+class Named(Answer):
+    name: Name
+
+
+class Buckets(Answer):
+    buckets: list[Named]
+
+
+class Caching(Answer):
+    disabled: bool = False
+
+
+class Hyperdrive(Answer):
+    id: Identifier
+    name: Name
+    caching: Caching | None = None
+    origin_connection_limit: int | None = None
+
+    @property
+    def is_cached(self) -> bool:
+        return self.caching is None or not self.caching.disabled
+
+
+class LoadRow(Answer):
+    queue: Word
+    type: Word
+    messages: Count
+    done: Count
+    retries: Count
+    dead_letters: Count
+    p50_ms: Count
+    p95_ms: Count
+
+
+class Rows(Answer):
+    data: list[dict[str, Any]]
