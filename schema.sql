@@ -303,6 +303,26 @@ COMMENT ON COLUMN analytics.locked_days.shared_by IS 'The window that was split 
 
 COMMENT ON COLUMN analytics.locked_days.begun_by IS 'Start of the split window that books the day for the first time. Until it has succeeded, the day counts as unbooked.';
 
+CREATE TABLE analytics.partial_counts (
+    job_type text NOT NULL,
+    window_start timestamp with time zone NOT NULL,
+    split bigint NOT NULL,
+    organization_id uuid NOT NULL,
+    date date NOT NULL,
+    piece integer NOT NULL,
+    subject text NOT NULL,
+    figures bigint[] NOT NULL,
+    counted_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+COMMENT ON TABLE analytics.partial_counts IS 'What each shard of a cut organization has counted for a day, or a month by its first day. The last shard adds it up, sets the rows and deletes it.';
+
+COMMENT ON COLUMN analytics.partial_counts.split IS 'The run that cut the window: shards of another run do not add to it.';
+
+COMMENT ON COLUMN analytics.partial_counts.piece IS 'Which shard has counted it; 0 is the row that the shards lock while one of them adds up.';
+
+COMMENT ON COLUMN analytics.partial_counts.subject IS 'What was counted: a campaign, or a monthly type. Empty says that the piece is complete.';
+
 CREATE TABLE crm.contacts (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     organization_id uuid NOT NULL,
@@ -601,6 +621,9 @@ ALTER TABLE ONLY analytics.hourly_cells
 ALTER TABLE ONLY analytics.locked_days
     ADD CONSTRAINT locked_days_pkey PRIMARY KEY (job_type, date);
 
+ALTER TABLE ONLY analytics.partial_counts
+    ADD CONSTRAINT partial_counts_pkey PRIMARY KEY (job_type, window_start, organization_id, date, split, piece, subject);
+
 ALTER TABLE ONLY crm.contacts
     ADD CONSTRAINT contacts_pkey PRIMARY KEY (id);
 
@@ -669,6 +692,8 @@ CREATE INDEX event_aggregates_date ON analytics.event_aggregates USING btree (da
 CREATE INDEX hourly_cells_hour ON analytics.hourly_cells USING btree (hour);
 
 CREATE INDEX hourly_cells_late ON analytics.hourly_cells USING btree (booked_in) WHERE (booked_in > hour);
+
+CREATE INDEX partial_counts_date ON analytics.partial_counts USING btree (job_type, date);
 
 CREATE INDEX contacts_organization ON crm.contacts USING btree (organization_id, id);
 

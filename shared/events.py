@@ -22,13 +22,14 @@ EVENTS: tuple[Event, ...] = (
     ),
     Event(
         "campaign.passed_over",
-        "An organisation has events whose source is no campaign's UUID: no report has them.",
-        "Tell the organisation, if they should be in one.",
+        "`count` events of an organization have a source that is no campaign's UUID:"
+        " no report has them.",
+        "If they belong to a campaign, map its id: docs/platform.md, Map a provider's campaign.",
     ),
     Event(
         "usage.differs",
-        "A month's usage was summed from daily rollups that differ from the events.",
-        "`mauntic backfill analytics.aggregate-hourly` for the month, then the usage again.",
+        "A month's usage was summed from daily rollups that differ from the events, by `count`.",
+        "`mauntic check --deep` over the month names the days and the commands that correct them.",
     ),
     Event(
         "queue.metric",
@@ -112,5 +113,11 @@ EVENTS: tuple[Event, ...] = (
         "event.refused",
         "An organisation sends event types in a form that is ours: they are not in its daily rows.",
         "Tell the organisation.",
+    ),
+    Event(
+        "event.before_retention",
+        "`count` events of an organization lie before its retained period: they are not counted.",
+        "`mauntic backfill JOB --before-retention --dry-run` lists what counting them would"
+        " change.",
     ),
 )

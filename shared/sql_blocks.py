@@ -14,7 +14,7 @@ class SqlBlocks:
     """The named blocks of every `.sql` file of a folder, read at first use: `SQL["claim_run"]`.
 
     A line `-- include: formula` stands for the text of `parts/formula.sql`: what several statements
-    must have in common is written once.
+    must have in common is written once. A part may include others.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -34,8 +34,14 @@ class SqlBlocks:
                     raise ValueError(
                         f"two SQL blocks are called {name}, one of them in {path.name}"
                     )
-                blocks[name] = _INCLUDE.sub(self._part, text).strip().removesuffix(";")
+                blocks[name] = self.expand(text).strip().removesuffix(";")
         return blocks
 
-    def _part(self, include: re.Match[str]) -> str:
-        return (self.folder / "parts" / f"{include[1]}.sql").read_text(encoding="utf-8").strip()
+    def expand(self, text: str) -> str:
+        """The text with each line `-- include: part` replaced by the part."""
+        return _INCLUDE.sub(lambda include: self.part(include[1]), text)
+
+    def part(self, name: str) -> str:
+        """The text of `parts/<name>.sql`."""
+        path = self.folder / "parts" / f"{name}.sql"
+        return self.expand(path.read_text(encoding="utf-8").strip())

@@ -14,6 +14,7 @@ from uuid import UUID
 
 import pytest
 
+from analytics import store
 from analytics.warmup_counters import WarmingDomain, WarmupCounters
 from cli.checks import topology
 from cli.workers import workers
@@ -70,10 +71,23 @@ def test_the_documented_binding_can_be_deployed(tmp_path: Path) -> None:
     assert list(topology.problems(workers(), config)) == []
 
 
+def test_a_mapped_campaign_is_one_uuid_of_its_organization() -> None:
+    """And the reports take it for a campaign."""
+    known: dict[str, Any] = {}
+    exec(examples("python")[0], known)
+    campaign, other = (
+        known["campaign_id"](one, "klaviyo", "cid-4711") for one in (ORGANIZATION, CONTACT)
+    )
+    assert campaign == known["campaign_id"](ORGANIZATION, "klaviyo", "cid-4711") != other
+    form = re.search(r"event_source ~ '(.*)'", store.SQL.part("campaign_of_source"))
+    assert form
+    assert re.fullmatch(form[1], str(campaign))
+
+
 @pytest.mark.parametrize("sent", [0, 25, 50])
 def test_a_sender_gets_the_cap_and_gives_back_what_it_did_not_send(sent: int) -> None:
     """The code of the page, on the first day of a domain: 50 of 80."""
-    body = "\n".join(f"    {line}" for line in examples("python")[0].splitlines())
+    body = "\n".join(f"    {line}" for line in examples("python")[1].splitlines())
     known: dict[str, Any] = {"random": random, "WarmingDomain": WarmingDomain} | {
         "WarmupCounters": WarmupCounters
     }

@@ -7,7 +7,7 @@ expect.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 from typing import Any
@@ -21,8 +21,6 @@ SHARD_EVENTS_TARGET = 1_000_000
 SHARDS_MAX = 1_000
 LAST_UUID = UUID(int=2**128 - 1)
 
-# Where to cut an organization into so many pieces: the first contact of each piece but the first.
-CutContacts = Callable[[UUID, int], Sequence[UUID]]
 # A shard without its number.
 Box = dict[str, Any]
 
@@ -52,22 +50,26 @@ def plan(sizes: Sequence[Size]) -> tuple[dict[str, Any], ...]:
     return numbered(boxes) if len(boxes) > 1 else ()
 
 
-def plan_contacts(sizes: Sequence[Size], cut: CutContacts) -> list[Box]:
-    """The boxes of one span of time; an organization that is too large is cut by its contacts.
+def contact_pieces(sizes: Sequence[Size]) -> dict[UUID, int]:
+    """The organizations that are too large for a shard, and the number of pieces of each.
 
-    `sizes` has one size an organization, in order. Each box of a cut organization carries `pieces`:
-    how many boxes there are of it, whose results add up.
+    `sizes` has one size an organization, in order.
+    """
+    target = _target(sizes, _counted_pieces)
+    return {size.organization_id: _pieces(size, target) for size in sizes if size.count > target}
+
+
+def plan_contacts(sizes: Sequence[Size], cuts: Mapping[UUID, Sequence[UUID]]) -> list[Box]:
+    """The boxes of a span of time, where `cuts` has the first contact of each piece but the first.
+
+    Each box of a cut organization carries `pieces`: how many boxes add up to its results.
     """
 
-    def pieces_of(own: Sequence[Size], target: int) -> int:
-        return -(-own[0].count // target)
-
-    def contact_boxes(own: Sequence[Size], target: int) -> list[Box]:
+    def boxes_of(own: Sequence[Size], target: int) -> list[Box]:
         organization_id = own[0].organization_id
-        return _contact_boxes(organization_id, cut(organization_id, pieces_of(own, target)))
+        return _contact_boxes(organization_id, cuts.get(organization_id, ()))
 
-    target = _target(sizes, lambda own, target: [{}] * pieces_of(own, target))
-    return _boxes(sizes, target, contact_boxes)
+    return _boxes(sizes, _target(sizes, _counted_pieces), boxes_of)
 
 
 def numbered(boxes: Sequence[Box]) -> tuple[dict[str, Any], ...]:
@@ -90,6 +92,32 @@ def bounds(shard: Shard | None) -> dict[str, Any]:
     }
 
 
+def contact_bounds(shard: Shard | None) -> dict[str, Any]:
+    """Where a shard of contacts begins and ends, as the statements take it.
+
+    A shard of a release that cut by parts takes the organizations of both its ends as a whole: the
+    rows that it sets are right, though a neighbor sets some of them too.
+    """
+    whole = shard or Shard(index=1, of=1)
+    until = whole.until_organization
+    if until and whole.until_part and until != LAST_UUID:
+        until = UUID(int=until.int + 1)
+    return {
+        "first_organization": whole.first_organization,
+        "first_contact": whole.first_contact,
+        "until_organization": until,
+        "until_contact": whole.until_contact,
+    }
+
+
+def _pieces(size: Size, target: int) -> int:
+    return -(-size.count // target)
+
+
+def _counted_pieces(own: Sequence[Size], target: int) -> list[Box]:
+    return [{} for _ in range(_pieces(own[0], target))]
+
+
 def _target(sizes: Sequence[Size], cut: CutOrganization) -> int:
     """The smallest target that gives no more than SHARDS_MAX boxes."""
     target = SHARD_EVENTS_TARGET
@@ -110,7 +138,8 @@ def _boxes(sizes: Sequence[Size], target: int, cut: CutOrganization) -> list[Box
         count = sum(size.count for size in own)
         pieces = cut(own, target) if count > target else []
         if len(pieces) > 1:
-            boxes += [_run(first, organization_id), *pieces]
+            between = [] if first == organization_id else [_run(first, organization_id)]
+            boxes += [*between, *pieces]
             if organization_id == LAST_UUID:
                 return boxes
             first, filled = UUID(int=organization_id.int + 1), 0

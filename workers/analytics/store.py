@@ -45,15 +45,6 @@ class Booked:
 
 
 @dataclass(frozen=True)
-class Reported:
-    """What a run of reports did. `noticed` are organisations with data that it cannot use."""
-
-    rows_read: int
-    rows_written: int
-    noticed: list[str]
-
-
-@dataclass(frozen=True)
 class WarmupCounter:
     """A counter object of a domain that is warming up, by its key, and the day that it counts."""
 
@@ -143,40 +134,6 @@ def _book_changes(
     return db.execute(SQL["book_changes"], hours=hours, days=days, anew=anew, **bounded)
 
 
-def report_days(db: Database, span: Window, window: Window, shard: Shard | None = None) -> Reported:
-    """Set the campaigns' rows of the days of `span`, as part of the run of `window`."""
-    days = days_of(span)
-    lock_days(db, DAILY, days, window, shard)
-    [done] = db.rows(SQL["report_days"], start=span.start, end=span.end, days=days, **bounds(shard))
-    return Reported(done["rows_read"], done["rows_written"], _texts(done["passed_over"]))
-
-
-def unbooked_hours(db: Database, window: Window, caught_up_from: datetime) -> int:
-    """How many hours of the window are still to be booked: queued, being run, to be tried again, or
-    unknown so far. Ticks take up again what begins at `caught_up_from` or later."""
-    [row] = db.rows(
-        SQL["unbooked_hours"],
-        job_type=HOURLY,
-        start=window.start,
-        end=window.end,
-        caught_up_from=caught_up_from,
-    )
-    return int(row["count"])
-
-
-def set_monthly_usage(db: Database, window: Window, shard: Shard | None = None) -> Reported:
-    """Set the `monthly:` rows of a month. Any number of times."""
-    [done] = db.rows(
-        SQL["set_monthly_usage"],
-        start=window.start,
-        end=window.end,
-        first_day=window.start.date(),
-        until_day=window.end.date(),
-        **bounds(shard),
-    )
-    return Reported(done["rows_read"], done["rows_written"], _texts(done["differing"]))
-
-
 def spent_counters(db: Database, counters: Sequence[WarmupCounter], warmup_days: int) -> list[str]:
     """The keys of the counters that may be deleted."""
     rows = db.rows(
@@ -190,21 +147,6 @@ def spent_counters(db: Database, counters: Sequence[WarmupCounter], warmup_days:
     return [row["key"] for row in rows]
 
 
-def event_sizes(db: Database, span: Window) -> list[Size]:
-    """The organisations' events in a span of time; none at all where one run can take them."""
-    most = {"most": sharding.SHARD_EVENTS_TARGET}
-    [counted] = db.rows(SQL["events_beyond"], start=span.start, end=span.end, **most)
-    if not counted["beyond"]:
-        return []
-    return _sizes(db.rows(SQL["event_sizes"], start=span.start, end=span.end, **most))
-
-
-def rollup_sizes(db: Database, window: Window) -> list[Size]:
-    """The organisations' events of a span of days, as the daily rollups have them."""
-    days = {"first_day": window.start.date(), "until_day": window.end.date()}
-    return _sizes(db.rows(SQL["rollup_sizes"], **days, most=sharding.SHARD_EVENTS_TARGET))
-
-
 def lock_days(
     db: Database,
     job_type: str,
@@ -212,8 +154,9 @@ def lock_days(
     window: Window,
     shard: Shard | None,
     unbegun: Sequence[date] = (),
-) -> None:
-    """Wait for one's turn at the days; it ends with the transaction.
+) -> bool:
+    """Wait for one's turn at the days; it ends with the transaction. True if no shard of the window
+    can have them at the same time.
 
     Whoever waited sees what the ones before have written, so no older count overwrites a newer one.
     The shards of one window share its days; where another window has cut in they too go one by one.
@@ -221,9 +164,12 @@ def lock_days(
     """
     if shard is None:
         _take_days(db, job_type, days, unbegun=list(unbegun))
-    elif not _share_days(db, job_type, days, str(window)):
-        begun = {"is_shard": True, "begun_by": "infinity", "unbegun": list(unbegun)}
-        _take_days(db, job_type, days, **begun)
+        return True
+    if _share_days(db, job_type, days, str(window)):
+        return False
+    begun = {"is_shard": True, "begun_by": "infinity", "unbegun": list(unbegun)}
+    _take_days(db, job_type, days, **begun)
+    return True
 
 
 def leave_days_to_shards(

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from analytics import store
-from analytics.sharding import bounds
+from analytics.sharding import bounds, contact_bounds
 from local.database_url import connect
 from shared.adapters.postgres import Postgres
 from shared.messages import Shard
 from tests.workers.analytics.history import DAY, org
+
+
+def contact(digit: int) -> UUID:
+    """Where the contacts whose id begins with that digit begin."""
+    return UUID(int=digit << 124)
+
 
 LARGE = org(5)  # nine tenths of all events, between small organizations
 FACTOR_MAX = 10
@@ -103,3 +111,39 @@ def test_also_where_one_organization_has_every_event(month: Postgres) -> None:
     month.execute("vacuum analyze analytics.contact_activity")
     for part in SHARDS[1:4]:
         assert_known(expected_of(month, part))
+
+
+MARCH = {"start": DAY, "end": DAY + timedelta(days=31)}
+ONE_DAY = {"start": DAY, "end": DAY + timedelta(days=1), "days": [DAY.date()]}
+PIECES: tuple[dict[str, Any], ...] = (
+    {"untilOrganization": LARGE},
+    {"firstOrganization": LARGE, "untilOrganization": LARGE, "untilContact": contact(4)},
+    {
+        "firstOrganization": LARGE,
+        "untilOrganization": LARGE,
+        "firstContact": contact(4),
+        "untilContact": contact(9),
+    },
+    {"firstOrganization": LARGE, "untilOrganization": LARGE, "firstContact": contact(9)},
+)
+
+
+@pytest.mark.parametrize(
+    ("statement", "span", "part"),
+    [
+        *(("set_monthly_usage", MARCH, part) for part in PIECES),
+        *(("count_usage", MARCH, part) for part in PIECES[1:]),
+        *(("report_days", ONE_DAY, part) for part in PIECES),
+        *(("count_campaigns", ONE_DAY, part) for part in PIECES[1:]),
+    ],
+)
+def test_the_statements_of_a_piece_read_what_the_planner_expects(
+    month: Postgres, statement: str, span: dict[str, Any], part: dict[str, Any]
+) -> None:
+    shard = Shard.model_validate({"index": 1, "of": 5, "pieces": 3} | part)
+    sql = store.SQL[statement]
+    asked = span | contact_bounds(shard) | {
+        "first_day": DAY.date(), "until_day": DAY.date() + timedelta(days=31), "day": DAY.date(),
+        "before_retention": False, "job_type": "", "window_start": DAY, "split": 1, "piece": 1,
+    }  # fmt: skip
+    assert_known(planned(month, sql, **{k: v for k, v in asked.items() if f":{k}" in sql}))

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from analytics import sharding, store
+from analytics import figures, sharding, store
 from shared.messages import Shard
 from shared.windows import Window
 from tests.fakes import World
@@ -58,9 +58,9 @@ def close_rollups(history: History) -> None:
         )  # fmt: skip
 
 
-def run(history: History, shard: Shard | None = None) -> store.Reported:
+def run(history: History, shard: Shard | None = None) -> figures.Reported:
     with history.db.transaction():
-        return store.set_monthly_usage(history.db, FEBRUARY, shard)
+        return figures.set_monthly_usage(history.db, FEBRUARY, shard)
 
 
 def usage(history: History) -> Usage:
@@ -91,7 +91,7 @@ def test_sums_days_and_counts_a_contact_once_a_month(history: History) -> None:
     for day, contact in ((1.0, 1), (2.5, 1), (2.6, 2), (28.9, 1)):
         add(history, 1, contact, "email_opened", day)
     close_rollups(history)
-    assert run(history) == store.Reported(4, 1, [])
+    assert run(history) == figures.Reported(4, 1, {}, {})
     assert usage(history) == {(org(1), "email_opened"): (4, 2)}
     assert run(history).rows_written == 0
 
@@ -135,10 +135,10 @@ def test_rollups_that_lag_behind_are_named_and_stop_nobody(history: History) -> 
     close_rollups(history)
     add(history, 1, 2, "email_sent", 3)
     add(history, 3, 1, "email_sent", 3)
-    assert run(history).noticed == [str(org(1)), str(org(3))]
+    assert run(history).noticed == {str(org(1)): 1, str(org(3)): 1}
     assert usage(history) == {(org(n), "email_sent"): (1, 1) for n in (1, 2)}
     close_rollups(history)
-    assert run(history).noticed == []
+    assert run(history).noticed == {}
     assert usage(history) == expected(history)
 
 
@@ -149,7 +149,7 @@ def test_the_hourly_job_s_own_rollups_are_the_source(history: History) -> None:
         hour = event.occurred_at.replace(minute=0, second=0, microsecond=0)
         with history.db.transaction():
             store.book_hour(history.db, Window(hour, hour + timedelta(hours=1)))
-    assert run(history).noticed == []
+    assert run(history).noticed == {}
     assert usage(history) == expected(history)
 
 
@@ -236,7 +236,7 @@ def step(history: History, what: str, value: Any) -> None:
             run(history, Shard.model_validate(part))
     elif what == "undo":
         with suppress(Undone), history.db.transaction():
-            store.set_monthly_usage(history.db, FEBRUARY)
+            figures.set_monthly_usage(history.db, FEBRUARY)
             raise Undone
 
 
@@ -251,5 +251,5 @@ def test_any_history_ends_as_the_events_say(history: History, steps: list[Any]) 
         step(history, what, value)
     close_rollups(history)
     for _ in range(2):
-        assert run(history).noticed == []
+        assert run(history).noticed == {}
         assert usage(history) == expected(history)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Literal
 
-from analytics import sharding, store
+from analytics import figures
+from analytics.cutting import shards_of
 from analytics.jobs.aggregate_hourly import SCHEDULE as HOURS
 from shared.errors import NotYet
 from shared.jobs import Job
@@ -29,18 +30,21 @@ async def generate_monthly_usage(run: Run) -> Done | Sharded:
     """
     db = run.ports.db
     caught_up_from = HOURS.catch_up_start(run.ports.clock())
-    if unbooked := store.unbooked_hours(db, run.window, caught_up_from):
+    if unbooked := figures.unbooked_hours(db, run.window, caught_up_from):
         raise NotYet(f"{unbooked} hours of the month are still to be booked")
-    if run.shard is None and (shards := sharding.plan(store.rollup_sizes(db, run.window))):
+    if run.shard is None and (shards := shards_of(db, run.window)):
+        figures.void_counts(db, figures.MONTHLY, [run.window.start.date()], run.window)
         return Sharded(shards)
-    usage = store.set_monthly_usage(db, run.window, run.shard)
-    for organization_id in usage.noticed:
+    usage = figures.set_monthly_usage(db, run.window, run.shard)
+    for organization_id, count in usage.noticed.items():
         run.ports.log(
             "usage.differs",
             level="warning",
             reason="rollups_and_events",
             organization_id=organization_id,
+            count=count,
         )
+    figures.log_before_retention(run, usage)
     return Done(usage.rows_read, usage.rows_written)
 
 

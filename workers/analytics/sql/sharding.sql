@@ -8,33 +8,44 @@ from (
     limit cast(:most as bigint) + 1
 ) as counted
 
--- name: event_sizes
--- How many events each organisation has in a span of time; each campaign of those with more than :most,
--- in the order of their ids, whatever the language of the database.
-select organization_id, case when total > :most then coalesce(campaign_id::text, '') else '' end collate "C" as part,
-    cast(sum(count) as bigint) as count
+-- name: sample_percent
+-- Which part of the pages of events is to be read, so that it is about :bytes, however large the table.
+select cast(least(100, greatest(0.001, 100.0 * :bytes / greatest(1, sum(pg_relation_size(relid))))) as float8) as percent
 from (
-    select organization_id, count, sum(count) over (partition by organization_id) as total,
--- include: campaign_of_source
-    from (
-        select organization_id, event_source, count(*) as count
-        from analytics.contact_activity
-        where occurred_at >= :start and occurred_at < :end
-        group by organization_id, event_source
-    ) as source
-) as sized
+    select cast('analytics.contact_activity' as regclass) as relid
+    union
+    select relid from pg_partition_tree('analytics.contact_activity')
+) as part
+
+-- name: sampled_sizes
+-- About how many events each organization has in a span of time, of each day of it where :by_day.
+select case when cast(:by_day as boolean) then (occurred_at at time zone 'UTC')::date end as day, organization_id,
+    cast(ceil(count(*) * 100 / cast(:percent as float8)) as bigint) as count
+from analytics.contact_activity tablesample system (cast(:percent as float8)) repeatable (0)
+where occurred_at >= :start and occurred_at < :end
 group by 1, 2
 order by 1, 2
 
--- name: rollup_sizes
--- How many events each organisation has in a span of days, as its daily rollups know; of each type
--- where there are more than :most.
-select organization_id, part, cast(sum(count) as bigint) as count
+-- name: sampled_cuts
+-- Where to cut organizations into so many :pieces, of each day of the span where :by_day: the first
+-- contact of each piece but the first. A contact is never cut.
+select distinct day, organization_id, contact_id
 from (
-    select organization_id, count,
-        case when sum(count) over (partition by organization_id) > :most then event_type else '' end as part
-    from analytics.event_aggregates
-    where date >= :first_day and date < :until_day and event_type not like 'monthly:%'
-) as sized
-group by organization_id, part
-order by organization_id, part
+    select event.day, organization_id, contact_id, pieces,
+        (row_number() over part - 1) * pieces / count(*) over (partition by event.day, organization_id) as piece,
+        lag(contact_id) over part as before,
+        (row_number() over part - 2) * pieces / count(*) over (partition by event.day, organization_id) as piece_before
+    from (
+        select case when cast(:by_day as boolean) then (occurred_at at time zone 'UTC')::date end as day,
+            organization_id, contact_id
+        from analytics.contact_activity tablesample system (cast(:percent as float8)) repeatable (0)
+        where occurred_at >= :start and occurred_at < :end
+            and organization_id = any(cast(:organizations as uuid[]))
+    ) as event
+    join unnest(cast(:days as date[]), cast(:organizations as uuid[]), cast(:pieces as integer[]))
+        as wanted (day, organization_id, pieces) using (organization_id)
+    where event.day is not distinct from wanted.day
+    window part as (partition by event.day, organization_id order by contact_id)
+) as place
+where piece > piece_before and before is not null
+order by day, organization_id, contact_id

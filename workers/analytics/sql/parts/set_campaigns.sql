@@ -1,0 +1,82 @@
+-- Set the rows of `counted`, and to 0 those of :days of which nothing is left. Days before an
+-- organization's retained period keep the rows they have.
+periods as materialized (
+    select organization_id, retained_since from ops.retention where source = 'contact_activity'
+),
+figures as materialized (
+    select counted.*, coalesce(
+            date < greatest(own.retained_since, (select retained_since from periods where organization_id is null)),
+            false
+        ) and not cast(:before_retention as boolean) as is_before
+    from counted
+    left join periods as own using (organization_id)
+),
+lost as (
+    select known.campaign_id, known.organization_id, known.date
+    from analytics.campaign_daily_stats as known
+    left join periods as own using (organization_id)
+    where known.date = any(cast(:days as date[])) and
+-- include: within_organizations
+        and (
+            cast(:before_retention as boolean)
+            or known.date >= coalesce(
+                greatest(own.retained_since, (select retained_since from periods where organization_id is null)),
+                '-infinity'
+            )
+        )
+        and not exists (
+            select 1 from counted
+            where counted.campaign_id = known.campaign_id
+                and counted.organization_id = known.organization_id and counted.date = known.date
+        )
+),
+reports as (
+    select campaign_id, organization_id, date, sent, delivered, opened, unique_opened, clicked,
+        unique_clicked, bounced, complained, unsubscribed
+    from figures
+    where campaign_id is not null and not is_before
+    union all
+    select campaign_id, organization_id, date, 0, 0, 0, 0, 0, 0, 0, 0, 0
+    from lost
+),
+written as (
+    insert into analytics.campaign_daily_stats as known (
+        campaign_id, organization_id, date, sent, delivered, opened, unique_opened, clicked,
+        unique_clicked, bounced, complained, unsubscribed, updated_at
+    )
+    select reports.*, now()
+    from reports
+    on conflict (campaign_id, organization_id, date) do update set
+        sent = excluded.sent,
+        delivered = excluded.delivered,
+        opened = excluded.opened,
+        unique_opened = excluded.unique_opened,
+        clicked = excluded.clicked,
+        unique_clicked = excluded.unique_clicked,
+        bounced = excluded.bounced,
+        complained = excluded.complained,
+        unsubscribed = excluded.unsubscribed,
+        updated_at = excluded.updated_at
+    where (
+        known.sent, known.delivered, known.opened, known.unique_opened, known.clicked,
+        known.unique_clicked, known.bounced, known.complained, known.unsubscribed
+    ) is distinct from (
+        excluded.sent, excluded.delivered, excluded.opened, excluded.unique_opened, excluded.clicked,
+        excluded.unique_clicked, excluded.bounced, excluded.complained, excluded.unsubscribed
+    )
+    returning 1
+),
+noticed as (
+    select organization_id,
+        coalesce(cast(sum(total) filter (where campaign_id is null) as bigint), 0) as passed_over,
+        coalesce(cast(sum(total) filter (where is_before) as bigint), 0) as before_retention
+    from figures
+    where campaign_id is null or is_before
+    group by organization_id
+)
+select (select count(*) from written) as rows_written,
+    coalesce((select cast(sum(total) as bigint) from figures), 0) as rows_read,
+    array_agg(organization_id order by organization_id) as organizations,
+    array_agg(passed_over order by organization_id) as noticed,
+    array_agg(before_retention order by organization_id) as before_retention
+from noticed

@@ -1,0 +1,10 @@
+    -- The organizations of a shard, and within one of them a range of its contacts.
+-- include: within_organizations
+    and case
+        when cast(:first_contact as uuid) is null then true
+        else contact_id >= cast(:first_contact as uuid)
+    end
+    and case
+        when cast(:until_contact as uuid) is null then true
+        else contact_id < cast(:until_contact as uuid)
+    end
