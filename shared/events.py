@@ -44,6 +44,17 @@ EVENTS: tuple[Event, ...] = (
         "score.threshold_crossed",
         "`count` scores of an organisation crossed `threshold`; logged where no queue is bound.",
     ),
+    Event(
+        "score.postponed",
+        "`count` contacts for which a message asked are held by another transaction: a message with"
+        " a context is sent again in `delay_s` seconds, any other leaves them to BatchRecompute.",
+        "If it repeats for long: end the transaction that holds them (`pg_stat_activity`).",
+    ),
+    Event(
+        "feed.waiting",
+        "The change feed holds `count` rows after a fold, the oldest for `age_s` seconds.",
+        "None, unless `age_s` grows for hours: see `mauntic scores status`.",
+    ),
     Event("dispatch.sent", "A tick enqueued `count` windows."),
     Event("dispatch.held", "The gate is `false`: the tick enqueued nothing."),
     Event(

@@ -6,6 +6,7 @@ import re
 from functools import cached_property
 from pathlib import Path
 
+SHARED_PARTS = Path(__file__).parent / "sql" / "parts"
 _NAME = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
 _INCLUDE = re.compile(r"^-- include: (\w+)\s*$", re.MULTILINE)
 
@@ -14,7 +15,8 @@ class SqlBlocks:
     """The named blocks of every `.sql` file of a folder, read at first use: `SQL["claim_run"]`.
 
     A line `-- include: formula` stands for the text of `parts/formula.sql`: what several statements
-    must have in common is written once. A part may include others.
+    must have in common is written once. A part may include others. A part that the folder does
+    not have is looked up in the shared parts, which workers have in common.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -43,5 +45,6 @@ class SqlBlocks:
 
     def part(self, name: str) -> str:
         """The text of `parts/<name>.sql`."""
-        path = self.folder / "parts" / f"{name}.sql"
+        own = self.folder / "parts" / f"{name}.sql"
+        path = own if own.exists() else SHARED_PARTS / own.name
         return self.expand(path.read_text(encoding="utf-8").strip())

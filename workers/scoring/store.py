@@ -10,6 +10,7 @@ from uuid import UUID
 
 from scoring import parts
 from scoring.parts import Key, Load, Part
+from shared import changes
 from shared.ports import Database, Row
 from shared.sql_blocks import SqlBlocks
 
@@ -18,11 +19,6 @@ SQL = SqlBlocks(Path(__file__).parent / "sql")
 # A shard may have grown so much since it was counted; what is beyond waits for the next run.
 GROWTH_MAX = 2
 ALERTS_MAX = 100_000  # a statement's
-# How long a run waits for a contact that the platform is changing; then its message comes again.
-# One that holds others gives up before the server's deadlock detector, which looks after 1 s, might
-# end the platform's transaction in its place. A message that is tried alone may take longer: so
-# much that a batch of a hundred ends well within an invocation's 15 minutes.
-PATIENCE, PATIENCE_ALONE = "800ms", "5s"
 
 
 @dataclass(frozen=True)
@@ -85,60 +81,62 @@ def due_cuts(db: Database, organization_id: UUID, t: datetime) -> list[UUID]:
 
 def recompute_backlog(db: Database, part: Part, t: datetime) -> Scored:
     """Score the contacts of a part of the backlog, and clear the entries that did not move."""
-    return _recompute(db, part, t, backlog_rows(db, part))
+    rows = min(backlog_rows(db, part), _rows_max())
+    if rows == 0:
+        return Scored(0, 0)
+    [row] = db.rows(SQL["recompute_backlog"], **part.bounds(), t=t, rows=rows, settled_until=t)
+    return Scored(row["rows_read"], row["rows_written"])
 
 
 def recompute_due(db: Database, part: Part, t: datetime) -> Scored:
-    """Score the contacts of a part whose score is another at `t` through time alone.
-
-    They go through the backlog: whoever holds a contact's entry may write the score, nobody else.
-    """
+    """Score the contacts of a part whose score is another at `t` through time alone."""
     due = min(due_rows(db, part, t), _rows_max())
     if due == 0:
         return Scored(0, 0)
-    db.execute(SQL["have_patience"], patience=PATIENCE)
-    changed = db.execute(SQL["request_due"], **part.bounds(), t=t, rows=due)
-    return Scored(due, _recompute(db, part, t, changed, reason="decay").rows_written)
+    [row] = db.rows(SQL["recompute_due"], **part.bounds(), t=t, rows=due)
+    return Scored(due, row["rows_written"])
 
 
-def _recompute(
-    db: Database, part: Part, t: datetime, rows: int, reason: str | None = None
-) -> Scored:
-    if rows == 0:
-        return Scored(0, 0)
-    [row] = db.rows(
-        SQL["recompute_backlog"],
-        **part.bounds(),
-        t=t,
-        rows=min(rows, _rows_max()),
-        reason=reason,
-        settled_until=t,
-    )
-    return _scored(row)
+@dataclass(frozen=True)
+class Requested:
+    """The versions of the entries that are held, and the contacts that somebody else holds."""
+
+    versions: dict[Key, int]
+    busy: list[Key]
 
 
-def request_contacts(db: Database, keys: Sequence[Key]) -> dict[Key, int]:
-    """Put contacts into the backlog and hold their entries: the versions of those that exist."""
-    [row] = db.rows(
-        SQL["request_contacts"],
-        patience=PATIENCE if len(keys) > 1 else PATIENCE_ALONE,
-        organization_ids=[organization_id for organization_id, _ in keys],
-        contact_ids=[contact_id for _, contact_id in keys],
-    )
+def request_contacts(db: Database, keys: Sequence[Key]) -> Requested:
+    """Enter contacts into the backlog and hold their entries, as far as the contacts exist.
+
+    A lock that no statement can skip (another transaction inserts the same entry at this moment)
+    raises 55P03, so that the messages are tried one by one. A contact alone is then busy.
+    """
+
+    def hold() -> Row:
+        [row] = db.rows(SQL["request_contacts"], **_columns(keys), patience=changes.PATIENCE)
+        return row
+
+    row = hold() if len(keys) > 1 else changes.unless_locked(db, hold)
+    if row is None:
+        return Requested({}, list(keys))
     held = zip(row["places"] or [], row["versions"] or [], strict=True)
-    return {keys[place - 1]: version for place, version in held}
+    versions = {keys[place - 1]: version for place, version in held}
+    known = [keys[place - 1] for place in row["known"] or []]
+    return Requested(versions, [key for key in known if key not in versions])
 
 
 def score_contacts(
     db: Database, versions: Mapping[Key, int], replacements: Mapping[Key, Replacement], t: datetime
-) -> Scored:
-    """Score contacts whose entries are held. Their rows are written even if nothing changed."""
-    nothing = Replacement()
-    said = [replacements.get(key, nothing) for key in versions]
+) -> list[Key]:
+    """Score contacts whose entries are held. Their rows are written even if nothing changed.
+
+    Return those whose score another transaction holds: they stay in the backlog.
+    """
+    nothing, keys = Replacement(), list(versions)
+    said = [replacements.get(key, nothing) for key in keys]
     [row] = db.rows(
         SQL["score_contacts"],
-        organization_ids=[organization_id for organization_id, _ in versions],
-        contact_ids=[contact_id for _, contact_id in versions],
+        **_columns(keys),
         versions=list(versions.values()),
         as_fit=[one.fit for one in said],
         as_engagement=[one.engagement for one in said],
@@ -146,7 +144,14 @@ def score_contacts(
         t=t,
         settled_until="-infinity",
     )
-    return _scored(row)
+    return [keys[place - 1] for place in row["busy"] or []]
+
+
+def _columns(keys: Sequence[Key]) -> dict[str, list[UUID]]:
+    return {
+        "organization_ids": [organization_id for organization_id, _ in keys],
+        "contact_ids": [contact_id for _, contact_id in keys],
+    }
 
 
 def expire_alerts(db: Database, t: datetime) -> int:
@@ -177,7 +182,3 @@ def _rows_max() -> int:
 
 def _loads(rows: Sequence[Row]) -> list[Load]:
     return [Load(row["organization_id"], row["count"]) for row in rows]
-
-
-def _scored(row: Row) -> Scored:
-    return Scored(row["rows_read"], row["rows_written"])

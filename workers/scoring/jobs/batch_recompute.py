@@ -1,4 +1,4 @@
-"""Score anew whoever changed."""
+"""Score the contacts that have changed."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Literal
 
 from scoring import parts, store
+from scoring.fold import fold_changes
 from scoring.parts import Part
 from shared.jobs import Job
 from shared.messages import WindowMessage
@@ -22,6 +23,8 @@ async def batch_recompute(run: Run) -> Done | Sharded:
     """Score every contact in the backlog; many of them in shards, the busy organisations' last."""
     db = run.ports.db
     part = Part.of(run.shard)
+    if run.shard is None:  # changes that were committed before the window's end count in it
+        fold_changes(db, run.ports.clock())
     if run.shard is None and store.backlog_rows(db, part) > parts.SHARD_ROWS:
         cut = parts.cut(store.backlog_loads(db), lambda one: store.backlog_cuts(db, one))
         if cut:  # else another run has just emptied the backlog

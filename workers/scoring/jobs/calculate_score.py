@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from math import floor
 from typing import Annotated, Literal
 from uuid import UUID
@@ -10,13 +10,16 @@ from uuid import UUID
 from pydantic import Field
 
 from scoring import store
+from scoring.fold import CONSUMER
 from scoring.parts import Key
 from scoring.store import Replacement
+from shared import changes
 from shared.jobs import Job
 from shared.messages import Data, Message
 from shared.outcome import Dead, Done
 from shared.ports import Ports
 
+LOCKED_DELAY_S = 60
 Points = Annotated[float, Field(strict=True, ge=-1_000_000, le=1_000_000)]
 
 
@@ -54,15 +57,39 @@ class CalculateScore(Message):
 
 async def calculate_score(messages: Sequence[CalculateScore], ports: Ports) -> list[Done | Dead]:
     """Score the contacts of a batch, in two statements; of two contexts the last holds."""
-    contexts = {message.data.key: message.data.context for message in messages}
-    versions = store.request_contacts(ports.db, list(contexts))
-    replacements = {key: said.replacement() for key, said in contexts.items() if said is not None}
-    store.score_contacts(ports.db, versions, replacements, ports.clock())
-    return _outcomes(messages, versions)
+    latest = {message.data.key: message for message in messages}
+    requested = store.request_contacts(ports.db, list(latest))
+    replacements = {
+        key: message.data.context.replacement()
+        for key, message in latest.items()
+        if message.data.context is not None
+    }
+    locked = store.score_contacts(ports.db, requested.versions, replacements, ports.clock())
+    busy = {key: latest[key] for key in (*requested.busy, *locked)}
+    await _postpone(busy, set(requested.busy), ports)
+    return _outcomes(messages, requested.versions.keys() - busy.keys(), busy.keys())
 
 
-def _outcomes(messages: Sequence[CalculateScore], known: dict[Key, int]) -> list[Done | Dead]:
-    uncounted = dict.fromkeys(known, 1)
+async def _postpone(busy: Mapping[Key, CalculateScore], unentered: Set[Key], ports: Ports) -> None:
+    """Keep what is asked of contacts that another transaction holds.
+
+    A message with a context goes back to the queue as a new one, so that a long lock does not use
+    up its deliveries. For any other the backlog stands: the next BatchRecompute scores the contact.
+    """
+    if not busy:
+        return
+    again = [message.body() for message in busy.values() if message.data.context is not None]
+    await ports.queue.send(again, delay_s=LOCKED_DELAY_S)
+    waiting = [key for key in unentered if busy[key].data.context is None]
+    if waiting:
+        changes.note_contacts(ports.db, CONSUMER, waiting, "contact", "message")
+    ports.log("score.postponed", level="warning", count=len(busy), delay_s=LOCKED_DELAY_S)
+
+
+def _outcomes(
+    messages: Sequence[CalculateScore], scored: Set[Key], busy: Set[Key]
+) -> list[Done | Dead]:
+    uncounted = dict.fromkeys(scored, 1) | dict.fromkeys(busy, 0)
     outcomes: list[Done | Dead] = []
     for contact in (message.data for message in messages):
         key = contact.key

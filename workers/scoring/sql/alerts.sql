@@ -7,6 +7,6 @@ from (
     where status = 'open' and deadline <= :t
     order by deadline
     limit :alerts_max
-    for update
+    for update skip locked
 ) as due
 where alert.id = due.id

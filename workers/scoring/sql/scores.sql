@@ -8,9 +8,9 @@ where job_type in ('scoring.BatchRecompute', 'scoring.SignalDecay')
     and window_end > cast(:t as timestamptz)
 
 -- name: recompute_backlog
--- Score the contacts of a part of the backlog, at most :rows of them. `reason` restricts it to
--- entries of that reason. The series tells the planner how many there are: of a table that fills
--- and empties every hour its statistics know nothing, and a plan for one row takes hours for many.
+-- Score the contacts of a part of the backlog, at most :rows of them. The series tells the planner how
+-- many there are: of a table that fills and empties every hour its statistics know nothing, and a plan
+-- for one row takes hours for many.
 with target as materialized (
     select number, entry.organization_id, entry.contact_id, entry.version, cast(:t as timestamptz) as t,
         null::integer as as_fit, null::integer as as_engagement, null::integer as as_intent
@@ -21,23 +21,26 @@ with target as materialized (
         from scoring.recompute_backlog
         where
 -- include: within_part
-            and (cast(:reason as text) is null or reason = :reason)
     ) as entry using (number)
 ),
 
 -- include: score
 ,
 
+-- include: claim_entry
+,
+
 -- include: write
+,
 
--- name: have_patience
--- How long to wait for a lock, until the end of the transaction.
-select set_config('lock_timeout', :patience, true)
+-- include: clear_entries
 
--- name: request_due
--- Of the :rows contacts of a part whom SignalDecay has to look at, ask for those whose score has
--- changed by t through the passing of time alone. The others get a new moment at which to look again,
--- except where somebody else writes their score, or has written it since: that sets the moment too.
+select (select count(*) from claimed) as rows_read, (select count(*) from changed) as rows_written
+
+-- name: recompute_due
+-- Score the :rows contacts of a part whom SignalDecay has to look at. Where time has changed nothing,
+-- only the moment at which to look again is set. A row that another transaction holds, or has written
+-- since it was read, stays due and is left to the next run: so this waits for nothing.
 with target as materialized (
     select number, known.organization_id, known.contact_id, 0 as version, cast(:t as timestamptz) as t,
         null::integer as as_fit, null::integer as as_engagement, null::integer as as_intent
@@ -55,53 +58,61 @@ with target as materialized (
 -- include: score
 ,
 
-postponed as (
-    update scoring.lead_scores as known set recheck_at = unmoved.recheck_at
-    from (
-        select scored.organization_id, scored.contact_id, scored.recheck_at
-        from scored
-        cross join lateral (
-            select from scoring.lead_scores as known
-            where known.organization_id = scored.organization_id and known.contact_id = scored.contact_id
-                and known.xmin = scored.known_xmin -- still the row that was read
-            for update skip locked
-        ) as held
-        where not moved and scored.recheck_at > scored.known_recheck_at
-    ) as unmoved
-    where known.organization_id = unmoved.organization_id and known.contact_id = unmoved.contact_id
-)
+claimed as materialized (
+    select scored.*, moved as to_write
+    from scored
+    cross join lateral (
+        select from scoring.lead_scores as known
+        where known.organization_id = scored.organization_id and known.contact_id = scored.contact_id
+            and known.xmin = scored.known_xmin -- still the row that was read
+        for update skip locked
+    ) as held
+    where moved or not scored.exists or scored.recheck_at > scored.known_recheck_at
+),
 
-insert into scoring.recompute_backlog (organization_id, contact_id, reason)
-select organization_id, contact_id, 'decay'
-from scored
-where moved
-order by organization_id, contact_id
-on conflict (organization_id, contact_id) do update set version = excluded.version, reason = excluded.reason
+postponed as (
+    update scoring.lead_scores as known set recheck_at = claimed.recheck_at
+    from claimed
+    where not claimed.moved and claimed.exists
+        and known.organization_id = claimed.organization_id and known.contact_id = claimed.contact_id
+),
+
+-- include: write
+
+select (select count(*) from claimed) as rows_read, (select count(*) from changed) as rows_written
 
 -- name: request_contacts
--- Ask for these contacts, as far as there are such, and hold their entries: each one's place in the list,
--- and its version. Two values are read faster than a hundred rows, and put in one order they need no
--- join. :patience is set before the first contact is looked for.
-with asked as (
+-- Enter these contacts into the backlog, as far as there are such, and hold their entries: the places in
+-- the list of those that exist, and the places and versions of those that are held. A few values are
+-- read faster than a hundred rows. :patience is set before the first contact is looked for.
+with asked as materialized (
     select place, contact.organization_id, contact.id as contact_id
     from unnest(cast(:organization_ids as uuid[]), cast(:contact_ids as uuid[]))
         with ordinality as asked (organization_id, contact_id, place)
     join crm.contacts as contact on contact.id = asked.contact_id and contact.organization_id = asked.organization_id
     where (select set_config('lock_timeout', :patience, true)) is not null
 ),
-held as (
-    insert into scoring.recompute_backlog as entry (organization_id, contact_id, reason)
-    select organization_id, contact_id, 'message'
+
+subject as materialized (
+    select organization_id, contact_id, 'message' as reason, now() as at from asked
+),
+
+-- include: enter_backlog
+,
+
+entry as (
+    select place, version
     from asked
-    order by organization_id, contact_id
-    on conflict (organization_id, contact_id) do update set version = excluded.version
-    returning organization_id, contact_id, version
+    join (select * from renewed union all select * from added) as entry using (organization_id, contact_id)
 )
-select (select jsonb_agg(place order by organization_id, contact_id) from asked) as places,
-    (select jsonb_agg(version order by organization_id, contact_id) from held) as versions
+
+select (select jsonb_agg(place) from asked) as known,
+    (select jsonb_agg(place order by place) from entry) as places,
+    (select jsonb_agg(version order by place) from entry) as versions
 
 -- name: score_contacts
--- Score these contacts, whose entries are held at these versions.
+-- Score these contacts, whose entries are held at these versions; and the places in the list of those
+-- whose scores another transaction holds.
 with target as materialized (
     select number, organization_id, contact_id, version, cast(:t as timestamptz) as t, as_fit, as_engagement,
         as_intent
@@ -114,7 +125,19 @@ with target as materialized (
 -- include: score
 ,
 
+-- include: claim_entry
+,
+
 -- include: write
+,
+
+-- include: clear_entries
+
+select (select count(*) from claimed) as rows_read, (select count(*) from changed) as rows_written,
+    (
+        select jsonb_agg(number)
+        from (select number from target except select number from claimed) as busy
+    ) as busy
 
 -- name: backlog_rows
 -- How many entries a part of the backlog has.

@@ -85,7 +85,7 @@ kind as materialized (
 
 -- Each signal with its age, and how long until it expires, in hours.
 aged as (
-    select subject.number, signal.signal_type, signal.decay_model,
+    select subject.number, signal.signal_type, signal.decay_model, signal.detected_at,
         case when kind.enabled is false then 0
             else coalesce(signal.weight::double precision, kind.weight, 0) end as weight,
         coalesce(signal.decay_hours, kind.decay_hours, 168)::double precision as hours,
@@ -122,7 +122,8 @@ decayed as (
 -- `slope` is how many points an hour a signal loses at most from now on, `jump` the hours until it
 -- next loses some at once.
 by_type as (
-    select number, signal_type, sum(weight * decay) as points, bool_or(age < 0) as awaited,
+    select number, signal_type, sum(weight * decay) as points,
+        min(detected_at) filter (where age < 0) as begins_at,
         sum(slope) filter (where slope > 0) as falling,
         sum(-slope) filter (where slope < 0) as rising,
         min(jump) filter (where decay > 0) as jump
@@ -145,7 +146,7 @@ by_type as (
 ),
 
 interest as (
-    select number, sum(points) as points, bool_or(awaited) as awaited,
+    select number, sum(points) as points, min(begins_at) as begins_at,
         sum(falling) as falling, sum(rising) as rising, min(jump) as jump,
         sum(points) + 0.5 + 1e-9 - floor(sum(points) + 0.5 + 1e-9) as above_step,
         jsonb_object_agg(
@@ -159,13 +160,14 @@ interest as (
     group by number
 ),
 
--- What the contact did in the 30 days before t, and whether something is dated t or later.
+-- What the contact did in the 30 days before t, and when the first event that is dated t or later begins
+-- to count.
 activity as (
     select subject.number,
         count(*) filter (where event.occurred_at < subject.t and event.event_type <> 'content_download') as visits,
         count(*) filter (where event.occurred_at < subject.t and event.event_type = 'content_download') as downloads,
         min(event.occurred_at) filter (where event.occurred_at < subject.t) as oldest_at,
-        bool_or(event.occurred_at >= subject.t) as awaited
+        min(event.occurred_at) filter (where event.occurred_at >= subject.t) as begins_at
     from subject
     join analytics.contact_activity as event using (organization_id, contact_id)
     where event.occurred_at >= subject.t - interval '720 hours'
@@ -193,7 +195,7 @@ factors as (
         case when activity.downloads > 0 then worth.content_download else 0 end as content_download,
         least(1000000, greatest(-1000000, floor(coalesce(interest.points, 0) + 0.5 + 1e-9)))::integer as intent,
         coalesce(interest.by_type, '{}') as by_type,
-        coalesce(activity.awaited, false) or coalesce(interest.awaited, false) as awaited,
+        least(activity.begins_at, interest.begins_at) as begins_at,
         activity.oldest_at + interval '720 hours' as engagement_until,
         -- No earlier than this can the sum of all signals have reached the next half.
         case when interest.jump is not null then subject.t + make_interval(secs => 3600 * least(
@@ -214,10 +216,10 @@ factors as (
 -- The three categories, or what the message says in their place: for this calculation, so that the
 -- contact's own are due again.
 categories as (
-    select organization_id, contact_id, version, t, exists, known_total, known_fit, known_engagement,
+    select number, organization_id, contact_id, version, t, exists, known_total, known_fit, known_engagement,
         known_intent, known_components, known_recheck_at, known_xmin,
-        awaited or as_fit is not null or as_engagement is not null or as_intent is not null as awaited,
-        least(engagement_until, intent_until, 'infinity') as recheck_at,
+        as_fit is not null or as_engagement is not null or as_intent is not null as replaced,
+        least(engagement_until, intent_until, begins_at, 'infinity') as recheck_at,
         coalesce(as_fit, has_email + has_phone + has_direct_phone + company_size + seniority) as fit,
         coalesce(as_engagement, recent_activity + content_download) as engagement,
         coalesce(as_intent, intent) as intent,
@@ -245,7 +247,7 @@ categories as (
 -- `moved`: the stored row says something else, or would be looked at again too late. `restated`: it
 -- says that the same points come from something else.
 scored as materialized (
-    select organization_id, contact_id, version, t, exists, awaited, known_total, fit, engagement, intent,
+    select number, organization_id, contact_id, version, t, exists, replaced, known_total, fit, engagement, intent,
         greatest(0, least(100, fit + engagement + intent)) as total, signals || facts as components, recheck_at,
         known_recheck_at, known_xmin,
         known_total is null

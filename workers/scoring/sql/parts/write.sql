@@ -1,20 +1,4 @@
--- Write what `scored` says, for those whose backlog entry is still at the version it was computed
--- from. Holding the entry is the right to write the score: nobody else can, until we commit. An
--- entry that somebody has locked is being changed right now, and stays for the next run; so this
--- never waits for an entry while it holds others. An entry also stays, with a new version, where
--- the score is not the last word (`awaited`): events or signals of the contact are dated after t.
-claimed as materialized (
-    select scored.*, held.entry
-    from scored
-    cross join lateral (
-        select entry.ctid as entry from scoring.recompute_backlog as entry
-        where entry.organization_id = scored.organization_id and entry.contact_id = scored.contact_id
-            and entry.version = scored.version
-        for update skip locked
-    ) as held
-),
-
--- A row that would not change is not written, unless its t lies beyond what the ledger remembers.
+-- Write what `claimed` holds: scores whose rows nobody else can write until we commit.
 changed as materialized (
     select claimed.*, top.contributors
     from claimed
@@ -29,7 +13,7 @@ changed as materialized (
         from jsonb_each(claimed.components)
         where value > '0'
     ) as top
-    where claimed.exists and (claimed.moved or claimed.restated or claimed.t > :settled_until)
+    where claimed.exists and claimed.to_write
 ),
 
 stored as (
@@ -100,17 +84,4 @@ forgotten as (
         ) as known
         where not claimed.exists
     ))
-),
-
--- The entries are found where they were locked.
-cleared as (
-    delete from scoring.recompute_backlog
-    where ctid = any(array(select entry from claimed where not (awaited and claimed.exists)))
-),
-
-kept as (
-    update scoring.recompute_backlog set version = nextval('scoring.backlog_version'), reason = 'awaited'
-    where ctid = any(array(select entry from claimed where awaited and claimed.exists))
 )
-
-select (select count(*) from claimed) as rows_read, (select count(*) from changed) as rows_written

@@ -1,0 +1,42 @@
+-- Enter the contacts of `subject` (organization_id, contact_id, reason, at) into the backlog. An entry
+-- that exists gets a new version; one that another transaction has locked is passed over. Only a
+-- transaction that inserts the same entry at this moment is waited for, up to the lock timeout. Where
+-- that one commits, its entry stands for this change too: whoever reads the entry sees the change.
+standing as materialized (
+    select subject.*, entry.organization_id is not null as has_entry
+    from subject
+    left join scoring.recompute_backlog as entry using (organization_id, contact_id)
+),
+
+held as materialized (
+    select standing.organization_id, standing.contact_id, entry.place
+    from standing
+    cross join lateral (
+        select entry.ctid as place from scoring.recompute_backlog as entry
+        where standing.has_entry and entry.organization_id = standing.organization_id
+            and entry.contact_id = standing.contact_id
+        for update skip locked
+    ) as entry
+),
+
+renewed as (
+    update scoring.recompute_backlog set version = nextval('scoring.backlog_version')
+    where ctid = any(array(select place from held))
+    returning organization_id, contact_id, version
+),
+
+added as (
+    insert into scoring.recompute_backlog (organization_id, contact_id, reason, requested_at)
+    select organization_id, contact_id, reason, at
+    from standing
+    where not has_entry
+    order by organization_id, contact_id
+    on conflict (organization_id, contact_id) do nothing
+    returning organization_id, contact_id, version
+),
+
+passed_over as materialized (
+    select organization_id, contact_id from standing where has_entry
+    except
+    select organization_id, contact_id from held
+)
