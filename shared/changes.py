@@ -95,9 +95,9 @@ def keep_progress(db: Database, change_id: int, reached: UUID | None) -> None:
 
 
 @contextmanager
-def patience(db: Database, limit: str = PATIENCE) -> Iterator[None]:
-    """Wait at most `limit` for each lock, within a transaction."""
-    [row] = db.rows(SQL["set_patience"], patience=limit)
+def patience(db: Database) -> Iterator[None]:
+    """Wait at most PATIENCE for each lock, within a transaction."""
+    [row] = db.rows(SQL["set_patience"], patience=PATIENCE)
     yield
     db.rows(SQL["set_patience"], patience=row["was"])
 

@@ -14,12 +14,13 @@ from typing import Any
 from uuid import UUID
 
 from scoring import store
-from shared.ports import Ports, Row
+from scoring.jobs.publish_crossings import PublishCrossings
+from shared.ports import Ports, Producer, Row
 
 BINDING = "THRESHOLD_EVENTS"
 THRESHOLDS = (20, 40, 60, 80)
 ROWS_A_TRANSACTION = 1_000
-# An invocation's, half of what it may take after its answer: the rest is left to the next one.
+# An invocation's, half of what it may take after its answer. A message goes on with the rest.
 # https://developers.cloudflare.com/workers/runtime-apis/context/#waituntil
 PUBLISHING_MAX = timedelta(seconds=15)
 LOGGED_ROWS_MAX = 100_000
@@ -59,18 +60,33 @@ class Crossing:
 
 
 async def publish(ports: Ports) -> None:
-    """Publish what earlier transactions have written down, on the queue that is bound, if any."""
+    """Publish what earlier transactions have written down, on the queue that is bound, if any.
+
+    Where the time is used up and rows may be left, a message of its own goes on with them.
+    """
     queue = ports.producer(BINDING)
-    if queue is None:
-        _log(ports)
-        return
     end = ports.clock() + PUBLISHING_MAX
     while ports.clock() < end:
-        with ports.db.transaction():
-            rows = store.take_crossings(ports.db, ROWS_A_TRANSACTION)
-            await queue.send([crossing.body() for row in rows for crossing in crossings(row)])
-        if len(rows) < ROWS_A_TRANSACTION:
+        is_done = await _send(queue, ports) if queue else _log(ports)
+        if is_done:
             return
+    await ports.queue.send([PublishCrossings().body()])
+
+
+async def _send(queue: Producer, ports: Ports) -> bool:
+    with ports.db.transaction():
+        rows = store.take_crossings(ports.db, ROWS_A_TRANSACTION)
+        await queue.send([crossing.body() for row in rows for crossing in crossings(row)])
+    return len(rows) < ROWS_A_TRANSACTION
+
+
+def _log(ports: Ports) -> bool:
+    """A line an organisation, threshold and direction: a first import crosses a million times."""
+    with ports.db.transaction():
+        taken, counts = store.count_crossings(ports.db, THRESHOLDS, LOGGED_ROWS_MAX)
+    for counted in counts:
+        ports.log("score.threshold_crossed", **counted)
+    return taken < LOGGED_ROWS_MAX
 
 
 def crossings(row: Row) -> Iterator[Crossing]:
@@ -88,9 +104,3 @@ def crossings(row: Row) -> Iterator[Crossing]:
                 threshold,
                 row["scored_at"].isoformat(),
             )
-
-
-def _log(ports: Ports) -> None:
-    """A line an organisation, threshold and direction: a first import crosses a million times."""
-    for counted in store.count_crossings(ports.db, THRESHOLDS, LOGGED_ROWS_MAX):
-        ports.log("score.threshold_crossed", **counted)

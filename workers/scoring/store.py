@@ -169,11 +169,13 @@ def take_crossings(db: Database, rows_max: int) -> list[Row]:
     return db.rows(SQL["take_crossings"], rows_max=rows_max)
 
 
-def count_crossings(db: Database, thresholds: Sequence[int], rows_max: int) -> list[Row]:
-    """Remove them too; how many there were of each organisation, threshold and direction."""
+def count_crossings(
+    db: Database, thresholds: Sequence[int], rows_max: int
+) -> tuple[int, list[Row]]:
+    """Remove them too. Return how many there were: all, and those of each organisation, threshold
+    and direction."""
     [row] = db.rows(SQL["count_crossings"], thresholds=list(thresholds), rows_max=rows_max)
-    crossings: list[Row] = row["crossings"]
-    return crossings
+    return row["taken"], row["crossings"]
 
 
 def _rows_max() -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -22,6 +22,7 @@ from scoring.domain.score import (
     SignalConfig,
     score,
 )
+from scoring.fold import Folded, fold_changes
 from scoring.parts import Part
 from shared.adapters.postgres import Postgres
 from shared.ports import Row
@@ -54,6 +55,7 @@ class Stage:
     def __init__(self, url: str) -> None:
         self.url = url
         self.db = Postgres(lambda: connect(url))
+        self.is_undone = False
         self.forget()
 
     def forget(self) -> None:
@@ -69,9 +71,11 @@ class Stage:
         self.forget()
         self.db.execute("begin")
         self.db.execute("set local timezone = 'UTC'")
+        self.is_undone = True
         try:
             yield
         finally:
+            self.is_undone = False
             self.db.execute("rollback")
 
     def add_contact(
@@ -167,8 +171,20 @@ class Stage:
             t,
         )
 
+    def fold(self, t: datetime = NOON) -> Folded:
+        """Fold what is pending, in a transaction."""
+        with nullcontext() if self.is_undone else self.db.transaction():
+            return fold_changes(self.db, t)
+
     def batch(self, t: datetime = NOON) -> store.Scored:
+        """As BatchRecompute does it."""
+        self.fold(t)
         return store.recompute_backlog(self.db, Part(), t)
+
+    def request(self, *keys: Key) -> store.Requested:
+        """As CalculateScore does it."""
+        with self.db.transaction():
+            return store.request_contacts(self.db, [(org(o), person(c)) for o, c in keys])
 
     def decay(self, t: datetime = NOON) -> store.Scored:
         return store.recompute_due(self.db, Part(), t)
@@ -207,10 +223,25 @@ class Stage:
         }
 
     def waiting(self) -> list[Key]:
+        """The contacts in the backlog, once what is pending is folded."""
+        self.fold()
+        return self.entries()
+
+    def entries(self) -> list[Key]:
         return [
             (row["organization_id"].int, row["contact_id"].int - 1_000)
             for row in self.rows("recompute_backlog")
         ]
+
+
+@contextmanager
+def locked(stage: Stage, sql: str, **parameters: Any) -> Iterator[None]:
+    """Another transaction holds what the statement locks. Whoever waits for it fails soon."""
+    database = stage.url.rpartition("/")[2]
+    stage.db.execute(f"alter database {database} set lock_timeout = '2s'")
+    with closing(Postgres(lambda: connect(stage.url))) as other, other.transaction():
+        other.execute(sql, **parameters)
+        yield
 
 
 @contextmanager

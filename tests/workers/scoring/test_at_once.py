@@ -14,6 +14,7 @@ import pytest
 from local.database_url import connect
 from scoring import store
 from scoring.domain.score import Contact, Event, Signal, SignalConfig
+from scoring.fold import fold_changes
 from scoring.parts import Part
 from shared.adapters.postgres import Postgres
 from shared.ports import Database
@@ -27,12 +28,6 @@ RUNS: dict[str, Callable[[Database, Part, datetime], store.Scored]] = {
 }
 
 
-@pytest.fixture(autouse=True)
-def all_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A slow machine may take its time until the first of two commits."""
-    monkeypatch.setattr(store, "PATIENCE", f"{WAIT_S}s")
-
-
 def populate(stage: Stage) -> None:
     """Everybody scored at noon; since then a third has changed, and time goes on for all."""
     for number, key in enumerate(PEOPLE):
@@ -44,6 +39,7 @@ def populate(stage: Stage) -> None:
         stage.add_signal(key, Signal("PRICING_PAGE", NOON + HOUR))
         for minutes in (1, 2, 3):
             stage.add_event(key, Event("email_opened", NOON + timedelta(minutes=minutes)))
+    stage.fold()
 
 
 def at_once(stage: Stage, first: tuple[str, datetime], second: tuple[str, datetime]) -> None:
@@ -125,10 +121,12 @@ def put_back(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("kind", RUNS)
+@pytest.mark.parametrize("is_folded", [False, True])
 def test_a_change_between_reading_and_writing_is_left_to_the_next_run(
-    stage: Stage, kind: str
+    stage: Stage, kind: str, is_folded: bool
 ) -> None:
-    """What was computed without it is not written, and its entry stays."""
+    """What was computed without it may be written, but the change waits for the next batch. Where
+    it is folded by then, its entry has moved, and a batch writes nothing."""
     populate(stage)
     changed = PEOPLE[0]
     runner = threading.Thread(target=run_once, args=(stage, kind))
@@ -136,10 +134,13 @@ def test_a_change_between_reading_and_writing_is_left_to_the_next_run(
         runner.start()
         until(lambda: is_somebody_waiting(stage))
         change(stage, changed, phone="+49")
+        if is_folded:
+            stage.fold()
     runner.join(WAIT_S)
-    if kind == "batch":  # the other asks anew before it writes
-        assert stage.waiting() == [changed]
-        assert stage.row(changed)["scored_at"] == NOON
+    if kind == "batch":
+        assert stage.row(changed)["scored_at"] == (NOON if is_folded else LATEST)
+    assert "has_phone" not in stage.row(changed)["top_contributors"]
+    assert changed in stage.waiting()
     stage.batch(LATEST)
     stage.decay(LATEST)
     assert stage.numbers() == stage.expected_numbers(LATEST)
@@ -197,6 +198,7 @@ def test_a_contact_who_is_scored_while_he_is_looked_at_in_vain_is_looked_at_agai
         runner.start()
         until(lambda: is_somebody_waiting(stage))
         stage.add_signal((1, 1), Signal("DEMO_REQUEST", NOON - timedelta(minutes=1)))
+        stage.fold()
         with gate_open_for(stage) as db:
             store.recompute_backlog(db, Part(), NOON)
         assert stage.row((1, 1))["recheck_at"] == look_again
@@ -214,6 +216,7 @@ def meet_decay(stage: Stage, t: datetime, meanwhile: Callable[[], None]) -> None
     def recompute() -> None:
         try:
             with closing(Postgres(lambda: connect(stage.url))) as db, db.transaction():
+                fold_changes(db, t)
                 store.recompute_backlog(db, Part(), t)
         except BaseException as error:
             failures.append(error)
@@ -240,16 +243,18 @@ def test_a_contact_who_is_deleted_while_he_is_looked_at_in_vain_takes_his_score_
             stage.db.execute(f"delete from {table} where {column} = :id", id=person(1))
 
     meet_decay(stage, NOON + 2 * HOUR, delete)
+    stage.batch(NOON + 3 * HOUR)
     assert (stage.rows(), stage.waiting()) == ([], [])
 
 
-def test_who_holds_the_entry_has_the_last_word_on_when_to_look_again(stage: Stage) -> None:
+def test_a_batch_that_met_a_decay_has_the_last_word_on_when_to_look_again(stage: Stage) -> None:
     stage.add_contact((1, 1), email="a@b.example")
     stage.add_event((1, 1), Event("page_visited", NOON - 719 * HOUR))
     stage.add_signal((1, 1), Signal("DEMO_REQUEST", NOON, decay_model="step"))
     stage.batch(NOON)
     sooner = SignalConfig(decay_hours=24)
     meet_decay(stage, NOON + 2 * HOUR, lambda: stage.set_signal(1, "DEMO_REQUEST", sooner))
+    stage.batch(NOON + 3 * HOUR)
     for hours in (13, 19, 25):  # half of it is left, a quarter, nothing
         stage.decay(NOON + hours * HOUR)
         assert stage.numbers() == stage.expected_numbers(NOON + hours * HOUR)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import closing
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from unittest.mock import patch
 from uuid import UUID
@@ -13,17 +12,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local.database_url import connect
-from scoring.domain.score import Signal, SignalConfig
+from scoring.domain.score import Signal
 from scoring.outbox import BINDING, crossings
 from scoring.parts import NOBODY, Load, Part, cut, shards
 from scoring.worker import WORKER
-from shared.adapters.postgres import Postgres
 from shared.consume import consume
+from shared.dispatch import dispatch
 from shared.errors import DatabaseUnreachable
 from shared.messages import Shard
 from tests.fakes import FakeBatch, FakeDelivery, QueueBinding, World
-from tests.workers.scoring.stage import HOUR, NOON, Stage, org, person
+from tests.workers.scoring.stage import HOUR, NOON, Stage, locked, org, person
 
 
 @pytest.fixture
@@ -64,8 +62,10 @@ def test_the_worker_is_what_its_neighbours_know() -> None:
         "scoring.BatchRecompute",
         "scoring.CalculateScore",
         "scoring.SignalDecay",
+        "scoring.fold-changes",
+        "scoring.publish-crossings",
     ]
-    assert WORKER.crons == ["*/15 * * * *", "0 * * * *"]
+    assert WORKER.crons == ["* * * * *", "*/15 * * * *", "0 * * * *"]
 
 
 def test_calculate_score_takes_a_batch_and_tells_who_is_unknown(stage: Stage, world: World) -> None:
@@ -81,7 +81,7 @@ def test_calculate_score_takes_a_batch_and_tells_who_is_unknown(stage: Stage, wo
         {"type": "scoring.CalculateScore"},
     )
     assert stage.numbers() == stage.expected_numbers(NOON)
-    assert stage.waiting() == []
+    assert stage.entries() == []
     letters = [sent["deadLetter"] for sent in world.dlq.sent]
     assert sorted(letter["reason"] for letter in letters) == [
         "invalid",
@@ -190,8 +190,21 @@ def test_an_event_that_could_not_be_sent_is_sent_after_the_next_batch(
     assert stage.rows("threshold_outbox") == []
 
 
-def test_publishing_that_takes_long_is_left_to_the_next_batch(stage: Stage, world: World) -> None:
-    """The platform would end it; what is published is published once."""
+def leave_crossings(stage: Stage, count: int) -> None:
+    stage.db.execute(
+        "insert into scoring.threshold_outbox"
+        " (organization_id, contact_id, score, previous_score, scored_at)"
+        " select :o, gen_random_uuid(), 20, 0, :t from generate_series(1, :count)",
+        o=org(1),
+        t=NOON,
+        count=count,
+    )
+
+
+def test_publishing_that_takes_long_goes_on_as_a_message_of_its_own(
+    stage: Stage, world: World
+) -> None:
+    """The platform would end it. Each event is published once, and waits for no other batch."""
 
     class Slow(QueueBinding):
         async def sendBatch(self, messages: list[dict[str, Any]]) -> None:
@@ -199,18 +212,42 @@ def test_publishing_that_takes_long_is_left_to_the_next_batch(stage: Stage, worl
             world.advance(seconds=1)  # a hundred events
 
     events = world.producers[BINDING] = Slow()
-    stage.db.execute(
-        "insert into scoring.threshold_outbox"
-        " (organization_id, contact_id, score, previous_score, scored_at)"
-        " select :o, gen_random_uuid(), 20, 0, :t from generate_series(1, 2500)",
-        o=org(1),
-        t=NOON,
-    )
+    leave_crossings(stage, 4_500)
     deliver(world, window("AlertExpiry"))
-    assert len(events.sent) == 2_000
-    deliver(world, window("SignalDecay"))
-    assert len({event["eventId"] for event in events.sent}) == len(events.sent) == 2_500
+    sent = [len(events.sent)]
+    while world.queue.sent:
+        [body] = world.queue.sent
+        world.queue.sent.clear()
+        deliver(world, body)
+        sent.append(len(events.sent))
+    assert sent == [2_000, 4_000, 4_500]
+    assert len({event["eventId"] for event in events.sent}) == 4_500
     assert stage.rows("threshold_outbox") == []
+
+
+def test_crossings_without_a_queue_are_counted_to_the_last(
+    stage: Stage, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scoring.outbox.LOGGED_ROWS_MAX", 100)
+    leave_crossings(stage, 250)
+    deliver(world, window("AlertExpiry"))
+    counts = [event["count"] for event in world.named("score.threshold_crossed")]
+    assert (counts, stage.rows("threshold_outbox")) == ([100, 100, 50], [])
+
+
+@pytest.mark.parametrize("is_bound", [True, False])
+def test_publishing_passes_over_what_another_publisher_holds(
+    stage: Stage, world: World, is_bound: bool
+) -> None:
+    events = QueueBinding()
+    if is_bound:
+        world.producers[BINDING] = events
+    leave_crossings(stage, 3)
+    with locked(stage, "select from scoring.threshold_outbox order by id limit 1 for update"):
+        deliver(world, window("AlertExpiry"))
+        assert len(stage.rows("threshold_outbox")) == 1
+    assert not world.named("batch.unfinished")
+    assert len(events.sent) == (2 if is_bound else 0)
 
 
 def test_without_a_queue_crossings_are_logged(stage: Stage, world: World) -> None:
@@ -220,44 +257,6 @@ def test_without_a_queue_crossings_are_logged(stage: Stage, world: World) -> Non
     deliver(world, window("BatchRecompute"))
     [event] = world.named("score.threshold_crossed")
     assert (event["threshold"], event["direction"], event["count"]) == (20, "up", 2)
-
-
-def test_alerts_open_by_tier_and_expire_at_their_deadline(stage: Stage, world: World) -> None:
-    for tier, kind in (("critical", "A"), ("high", "B"), ("medium", "C"), ("low", "D")):
-        stage.set_signal(1, kind, SignalConfig(), tier=tier)
-        stage.add_signal((1, 1), Signal(kind, NOON - 30 * HOUR))
-        stage.add_signal((1, 1), Signal(kind, NOON - 20 * HOUR))  # one is open already
-    stage.set_signal(1, "E", SignalConfig(enabled=False), tier="critical")
-    stage.add_signal((1, 1), Signal("E", NOON - 30 * HOUR))
-    stage.db.execute(
-        "update scoring.signal_alerts set status = 'acknowledged', acknowledged_at = now()"
-        " where signal_type = 'B'"
-    )
-    deliver(world, window("AlertExpiry"))
-    alerts = {row["signal_type"]: row for row in stage.rows("signal_alerts")}
-    assert {kind: row["status"] for kind, row in alerts.items()} == {
-        "A": "expired",
-        "B": "acknowledged",
-        "C": "expired",
-        "D": "open",
-    }
-    started = NOON - 30 * HOUR
-    hours = {kind: (row["deadline"] - started) / HOUR for kind, row in alerts.items()}
-    assert hours == {"A": 1, "B": 4, "C": 24, "D": 72}
-    assert alerts["A"]["expired_at"] == alerts["A"]["deadline"]
-
-
-def test_an_alert_expires_when_its_deadline_has_come_and_opens_again(
-    stage: Stage, world: World
-) -> None:
-    for opened_at in (NOON - HOUR, NOON - HOUR + timedelta(seconds=1)):
-        stage.db.rows(
-            "select scoring.open_alert(:o, gen_random_uuid(), 'X', 'critical', :at)",
-            o=org(1),
-            at=opened_at,
-        )
-    deliver(world, window("AlertExpiry"))
-    assert sorted(row["status"] for row in stage.rows("signal_alerts")) == ["expired", "open"]
 
 
 def test_the_sweep_reads_its_partial_index(stage: Stage) -> None:
@@ -277,22 +276,6 @@ def test_the_sweep_reads_its_partial_index(stage: Stage) -> None:
     assert any("signal_alerts_due" in row["QUERY PLAN"] for row in plan)
 
 
-def test_messages_whose_contacts_the_platform_is_changing_give_way_each_after_its_patience(
-    stage: Stage, world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Nor does a batch of a hundred wait for each of them as long as a statement may take."""
-    monkeypatch.setattr("scoring.store.PATIENCE", "50ms")
-    monkeypatch.setattr("scoring.store.PATIENCE_ALONE", "100ms")
-    for contact in (1, 2, 3):
-        stage.add_contact((1, contact), email="a@b.example")
-    with closing(Postgres(lambda: connect(stage.url))) as platform, platform.transaction():
-        platform.execute("update crm.contacts set phone = '1' where id <> :id", id=person(3))
-        answers = [one.answer for one in deliver(world, ask(1, 1), ask(1, 2), ask(1, 3))]
-    assert answers == ["retry", "retry", "ack"]
-    classes = [event.get("error_class") for event in world.named("queue.metric")]
-    assert classes == ["DatabaseError:55P03", "DatabaseError:55P03", None]
-
-
 def test_a_large_backlog_is_cut_into_shards_of_which_each_can_be_retried(
     stage: Stage, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -309,6 +292,25 @@ def test_a_large_backlog_is_cut_into_shards_of_which_each_can_be_retried(
     assert stage.numbers() == stage.expected_numbers(NOON)
     [run] = stage.db.rows("select status, rows_written from ops.job_runs where shard = ''")
     assert run == {"status": "succeeded", "rows_written": 10}
+
+
+def test_the_sweep_passes_over_an_alert_that_somebody_takes_up(stage: Stage, world: World) -> None:
+    """One open transaction of the platform keeps no other alert from its end."""
+    stage.db.execute(
+        "insert into scoring.signal_alerts (organization_id, contact_id, signal_type, priority,"
+        " created_at)"
+        " select :o, gen_random_uuid(), 'X', 'critical', :at from generate_series(1, 3)",
+        o=org(1),
+        at=NOON - 2 * HOUR,
+    )
+    with locked(stage, "select from scoring.signal_alerts limit 1 for update"):
+        [delivery] = deliver(world, window("AlertExpiry"))
+    assert delivery.answer == "ack"
+    assert sorted(row["status"] for row in stage.rows("signal_alerts")) == [
+        "expired",
+        "expired",
+        "open",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -377,3 +379,127 @@ def test_if_postgres_is_away_the_messages_are_tried_again(world: World) -> None:
     [delivery] = deliver(world, ask(1, 1))
     assert delivery.answer == "retry"
     assert DatabaseUnreachable.__name__ in str(world.events)
+
+
+def tick(world: World, at: datetime) -> tuple[int, list[str]]:
+    """A tick of the minute's cron: how many messages it sends, and its statements."""
+    ports, seen = world.ports(), list[str]()
+    rows, execute = ports.db.rows, ports.db.execute
+    world.now = at
+    with (
+        patch.object(ports.db, "rows", lambda sql, **k: (seen.append(sql), rows(sql, **k))[1]),
+        patch.object(
+            ports.db, "execute", lambda sql, **k: (seen.append(sql), execute(sql, **k))[1]
+        ),
+    ):
+        return asyncio.run(dispatch(WORKER, "* * * * *", at, ports)), seen
+
+
+def test_an_empty_feed_costs_a_tick_one_statement(stage: Stage, world: World) -> None:
+    count, seen = tick(world, NOON)
+    assert (count, len(seen), world.queue.sent) == (0, 1, [])
+    assert stage.db.rows("select * from ops.job_runs") == []
+
+
+def test_a_change_is_folded_within_the_minute(stage: Stage, world: World) -> None:
+    stage.add_contact((1, 1))
+    count, _ = tick(world, NOON)
+    [body] = world.queue.sent
+    assert (count, body["type"]) == (1, "scoring.fold-changes")
+    deliver(world, body)
+    assert stage.entries() == [(1, 1)]
+    assert tick(world, NOON + timedelta(minutes=1))[0] == 0
+    [run] = stage.db.rows("select job_type, status, rows_read, rows_written from ops.job_runs")
+    assert tuple(run.values()) == ("scoring.fold-changes", "succeeded", 1, 1)
+
+
+def test_the_ledger_keeps_folds_for_a_day(stage: Stage, world: World) -> None:
+    for moment in (NOON, NOON + 26 * HOUR):
+        stage.add_contact((1, moment.day * 100 + moment.hour))
+        tick(world, moment)
+        deliver(world, *world.queue.sent)
+        world.queue.sent.clear()
+    [run] = stage.db.rows("select window_end from ops.job_runs")
+    assert run["window_end"] == NOON + 26 * HOUR
+
+
+def test_a_fold_that_leaves_rows_says_how_many_and_since_when(
+    stage: Stage, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scoring.fold.CHANGES_MAX", 2)
+    for contact in range(5):
+        stage.add_contact((1, contact))
+    stage.db.execute("update crm.contact_changes set at = :at", at=world.now - timedelta(minutes=9))
+    body = {"type": "scoring.fold-changes"}
+    deliver(world, body)
+    world.advance(seconds=60)
+    deliver(world, body)
+    world.advance(seconds=60)
+    deliver(world, body)
+    told = [(event["count"], event["age_s"]) for event in world.named("feed.waiting")]
+    assert told == [(3, 540), (1, 600)]
+
+
+def test_batch_recompute_sees_what_was_committed_before_it(stage: Stage, world: World) -> None:
+    stage.add_contact((1, 1), email="a@b.example")
+    deliver(world, window("BatchRecompute"))
+    assert stage.numbers() == stage.expected_numbers(NOON)
+    assert stage.entries() == []
+
+
+HOLDS = {
+    "entry": "select from scoring.recompute_backlog where contact_id = :c for update",
+    "score": "select from scoring.lead_scores where contact_id = :c for update",
+    "new entry": "insert into scoring.recompute_backlog (organization_id, contact_id, reason)"
+    " select organization_id, id, 'test' from crm.contacts where id = :c",
+}
+
+
+@pytest.mark.parametrize("held", HOLDS)
+def test_a_message_for_a_locked_contact_is_neither_lost_nor_in_the_way(
+    stage: Stage, world: World, held: str
+) -> None:
+    """Its neighbours are scored; it is scored by the next BatchRecompute."""
+    for contact in (1, 2, 3):
+        stage.add_contact((1, contact), email="a@b.example")
+    deliver(world, *(ask(1, contact) for contact in (1, 2, 3)))
+    stage.db.execute("update crm.contacts set phone = '1'")
+    if held == "entry":
+        stage.fold()
+    else:
+        stage.db.execute("truncate crm.contact_changes")
+    with locked(stage, HOLDS[held], c=person(2)):
+        answers = [one.answer for one in deliver(world, *(ask(1, n) for n in (1, 2, 3)))]
+        assert answers == ["ack"] * 3
+        assert {key[1]: row[0] for key, row in stage.numbers().items()} == {1: 25, 2: 10, 3: 25}
+    assert world.queue.sent == []
+    assert [event["count"] for event in world.named("score.postponed")] == [1]
+    deliver(world, window("BatchRecompute"))
+    assert stage.row((1, 2))["total_score"] == 25
+
+
+@pytest.mark.parametrize("held", HOLDS)
+def test_a_context_of_a_locked_contact_outlasts_the_lock(
+    stage: Stage, world: World, held: str
+) -> None:
+    """However long it is held: no delivery of the message is used up."""
+    for contact in (1, 2):
+        stage.add_contact((1, contact), email="a@b.example")
+    deliver(world, ask(1, 1), ask(1, 2))
+    stage.db.execute("truncate crm.contact_changes")
+    if held == "entry":
+        stage.db.execute("update crm.contacts set phone = '1'")
+        stage.fold()
+    bodies = [ask(1, 1, intent=33), ask(1, 2, intent=44)]
+    with locked(stage, HOLDS[held], c=person(2)):
+        for _ in range(10):
+            assert {one.answer for one in deliver(world, *bodies)} == {"ack"}
+            bodies = list(world.queue.sent)
+            assert [body["data"]["contactId"] for body in bodies] == [str(person(2))]
+            assert world.queue.delays_s == [60]
+            world.queue.sent.clear()
+            world.queue.delays_s.clear()
+            world.advance(seconds=60)
+    deliver(world, *bodies)
+    assert (stage.row((1, 1))["intent_score"], stage.row((1, 2))["intent_score"]) == (33, 44)
+    assert world.dlq.sent == []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -15,7 +15,6 @@ from scoring import store
 from scoring.domain.score import Event, FactorConfig, Signal, SignalConfig
 from scoring.store import Replacement
 from shared.adapters.postgres import Postgres
-from shared.errors import DatabaseError, is_retryable
 from tests.workers.scoring.stage import HOUR, NOON, Stage, org, person
 from tests.workers.scoring.test_formulas import EVENTS, SIGNALS
 
@@ -167,37 +166,57 @@ def test_a_late_window_does_not_take_a_score_back(stage: Stage) -> None:
     assert stage.numbers() == stage.expected_numbers(NOON + 40 * HOUR)
 
 
-def test_what_is_dated_later_keeps_its_place_in_the_backlog(stage: Stage) -> None:
+def test_what_is_dated_later_counts_from_its_moment_on(stage: Stage) -> None:
+    """It waits for that moment, and not in the backlog."""
     stage.add_contact((1, 1))
     for _ in range(3):
-        stage.add_event((1, 1), Event("email_opened", NOON + timedelta(seconds=2)))
+        stage.add_event((1, 1), Event("email_opened", NOON + timedelta(hours=2, seconds=2)))
     stage.batch()
     assert stage.row((1, 1))["total_score"] == 0
-    assert stage.waiting() == [(1, 1)]
-    stage.batch(NOON + HOUR)
-    assert stage.row((1, 1))["total_score"] == 10
     assert stage.waiting() == []
+    read = [stage.decay(NOON + hours * HOUR).rows_read for hours in (1, 2, 3, 4)]
+    assert stage.row((1, 1))["total_score"] == 10
+    assert read == [0, 0, 1, 0]
+
+
+@pytest.mark.parametrize("kind", ["event", "signal"])
+def test_a_contact_dated_far_ahead_is_scored_once(stage: Stage, kind: str) -> None:
+    """Not once an hour until 2099; and in 2099 it counts."""
+    there = datetime(2099, 5, 6, 7, tzinfo=UTC)
+    stage.add_contact((1, 1))
+    if kind == "event":
+        stage.add_event((1, 1), Event("content_download", there))
+    else:
+        stage.add_signal((1, 1), Signal("DEMO_REQUEST", there))
+    assert stage.batch() == store.Scored(1, 1)
+    for hours in range(1, 30):
+        assert stage.batch(NOON + hours * HOUR) == stage.decay(NOON + hours * HOUR)
+        assert stage.decay(NOON + hours * HOUR) == store.Scored(0, 0)
+    stage.decay(there + HOUR)
+    assert stage.row((1, 1))["total_score"] == (10 if kind == "event" else 30)
+    assert stage.numbers() == stage.expected_numbers(there + HOUR)
 
 
 def test_an_entry_that_moved_is_neither_written_nor_cleared(stage: Stage) -> None:
     """The score was computed from version n; somebody has changed the contact since."""
     stage.add_contact((1, 1), email="a@b.example")
+    assert stage.waiting() == [(1, 1)]
     [entry] = stage.rows("recompute_backlog")
-    stale = {(org(1), person(1)): entry["version"] - 1}
-    assert store.score_contacts(stage.db, stale, {}, NOON) == store.Scored(0, 0)
+    key = (org(1), person(1))
+    assert store.score_contacts(stage.db, {key: entry["version"] - 1}, {}, NOON) == [key]
     assert stage.waiting() == [(1, 1)]
     assert stage.numbers() == {}
 
 
-def test_a_contact_who_is_being_changed_is_left_to_the_next_run(stage: Stage) -> None:
+def test_a_contact_who_is_being_changed_is_scored_as_he_was_and_again(stage: Stage) -> None:
     """Without waiting for the writer, and without losing his change."""
     stage.add_contact((1, 1))
     stage.add_contact((1, 2))
     writer = Postgres(lambda: connect(stage.url))
     with closing(writer), writer.transaction():
         writer.execute("update crm.contacts set email = 'a@b.example' where id = :id", id=person(1))
-        assert stage.batch() == store.Scored(1, 1)
-        assert stage.waiting() == [(1, 1)]
+        assert stage.batch() == store.Scored(2, 2)
+        assert stage.waiting() == []
     assert stage.batch() == store.Scored(1, 1)
     assert stage.row((1, 1))["total_score"] == 10
 
@@ -269,7 +288,7 @@ def test_a_message_s_context_holds_for_its_calculation(stage: Stage) -> None:
     stage.add_contact((1, 1), email="a@b.example")
     stage.add_signal((1, 1), Signal("DEMO_REQUEST", NOON - 84 * HOUR))
     key = (org(1), person(1))
-    versions = store.request_contacts(stage.db, [key])
+    versions = stage.request((1, 1)).versions
     store.score_contacts(stage.db, versions, {key: Replacement(fit=40, engagement=7)}, NOON)
     row = stage.row((1, 1))
     assert (row["total_score"], row["fit_score"], row["engagement_score"], row["intent_score"]) == (
@@ -342,7 +361,7 @@ def test_the_same_score_of_other_signals_is_explained_anew(stage: Stage) -> None
         kind = ("PRICING_PAGE", "DEMO_REQUEST")[contact - 1]
         stage.add_signal((1, contact), Signal(kind, NOON, decay_model="step"))
     key = (org(1), person(2))
-    versions = store.request_contacts(stage.db, [key])
+    versions = stage.request((1, 2)).versions
     store.score_contacts(stage.db, versions, {key: Replacement(intent=30)}, NOON)
     stage.batch()
     stage.db.execute(
@@ -389,22 +408,22 @@ def test_whoever_was_looked_at_in_vain_is_not_looked_at_every_hour(stage: Stage)
     assert stage.numbers() == stage.expected_numbers(NOON + 48 * HOUR)
 
 
-def test_a_run_that_holds_contacts_waits_for_no_transaction_of_the_platform(stage: Stage) -> None:
-    """It gives way before Postgres has to choose whom to kill; alone, a contact may wait."""
+def test_an_open_transaction_of_the_platform_stops_nobody(stage: Stage) -> None:
+    """Neither its contact nor the others: it holds nothing that a run writes."""
     for contact in (1, 2):
         stage.add_contact((1, contact))
         stage.add_signal((1, contact), Signal("DEMO_REQUEST", NOON, decay_hours=24))
     stage.batch()
-    both = [(org(1), person(1)), (org(1), person(2))]
     writer = Postgres(lambda: connect(stage.url))
     with closing(writer), writer.transaction():
         writer.execute("update crm.contacts set email = 'a@b.example' where id = :id", id=person(2))
-        for attempt in (
-            lambda: stage.decay(NOON + 3 * HOUR),
-            lambda: store.request_contacts(stage.db, both),
-        ):
-            with pytest.raises(DatabaseError) as refused, stage.db.transaction():
-                attempt()
-            assert (refused.value.sqlstate, is_retryable(refused.value)) == ("55P03", True)
-        assert len(store.request_contacts(stage.db, both[:1])) == 1
-    assert stage.decay(NOON + 3 * HOUR).rows_written == 2
+        writer.execute(
+            "insert into analytics.contact_activity"
+            " (organization_id, contact_id, event_type, occurred_at)"
+            " values (:org, :contact, 'email_opened', :at)",
+            org=org(1),
+            contact=person(2),
+            at=NOON,
+        )
+        assert stage.decay(NOON + 3 * HOUR).rows_written == 2
+        assert stage.request((1, 1), (1, 2)).busy == []

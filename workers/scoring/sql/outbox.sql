@@ -28,5 +28,6 @@ counted as (
         on threshold > least(score, previous_score) and threshold <= greatest(score, previous_score)
     group by 1, 2, 3
 )
-select coalesce(jsonb_agg(to_jsonb(counted) order by organization_id, threshold, direction), '[]') as crossings
+select (select count(*) from taken) as taken,
+    coalesce(jsonb_agg(to_jsonb(counted) order by organization_id, threshold, direction), '[]') as crossings
 from counted

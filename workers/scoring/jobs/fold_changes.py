@@ -1,0 +1,51 @@
+"""Fold the change feed into the backlog, and open alerts."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Literal
+
+from scoring.fold import CONSUMER, fold_changes
+from shared import changes
+from shared.jobs import Job
+from shared.messages import WindowMessage
+from shared.outcome import Done
+from shared.ports import Database, Ports
+from shared.run import Run
+from shared.windows import Schedule, minute_before
+
+
+class FoldChanges(WindowMessage):
+    type: Literal["scoring.fold-changes"] = "scoring.fold-changes"
+
+
+async def fold(run: Run) -> Done:
+    """Fold the changes of contacts and settings: fill the backlog, open alerts."""
+    ports = run.ports
+    folded = fold_changes(ports.db, ports.clock())
+    _report(ports)
+    return Done(folded.rows_read, folded.rows_written)
+
+
+def _report(ports: Ports) -> None:
+    """Log the depth and age of the feed. An empty feed says nothing: the usual case."""
+    state = changes.feed_state(ports.db, CONSUMER)
+    if state.oldest_at is not None:
+        age = ports.clock() - state.oldest_at
+        ports.log("feed.waiting", count=state.count, age_s=max(0, round(age.total_seconds())))
+
+
+def has_work(db: Database) -> bool:
+    """Return whether the feed holds anything."""
+    return changes.has_changes(db, CONSUMER)
+
+
+JOB = Job(
+    message=FoldChanges,
+    handler=fold,
+    schedule=Schedule(
+        "* * * * *", window_of=minute_before, grace=timedelta(minutes=15), catch_up=1
+    ),
+    has_work=has_work,
+    keep_runs=timedelta(days=1),
+)

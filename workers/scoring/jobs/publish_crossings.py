@@ -1,0 +1,22 @@
+"""Go on publishing threshold events where one invocation's time was not enough."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from shared.jobs import Job
+from shared.messages import Message
+from shared.outcome import Done
+from shared.ports import Ports
+
+
+class PublishCrossings(Message):
+    type: Literal["scoring.publish-crossings"] = "scoring.publish-crossings"
+
+
+async def publish_crossings(message: PublishCrossings, ports: Ports) -> Done:
+    """Start another invocation, which publishes threshold events after its batch."""
+    return Done()
+
+
+JOB = Job(message=PublishCrossings, handler=publish_crossings)
