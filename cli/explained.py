@@ -112,11 +112,12 @@ def explain(db: Database, contact: Row, t: datetime) -> Explanation:
 
 def request_recompute(
     db: Database, organization_id: UUID | None = None, contact_id: UUID | None = None
-) -> int:
-    """Put an organisation's contacts, one contact, or all into the backlog; how many."""
-    return db.execute(
-        SQL["request_recompute"], organization_id=organization_id, contact_id=contact_id
-    )
+) -> None:
+    """Ask for an organization's contacts, one contact, or all of them, through the change feed."""
+    if contact_id:
+        db.execute(SQL["request_contact"], contact_id=contact_id)
+    else:
+        db.execute(SQL["request_organizations"], organization_id=organization_id)
 
 
 def count_contacts(

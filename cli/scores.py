@@ -92,7 +92,10 @@ def recompute(
     as_json: AsJson = False,
     remote: Remote = False,
 ) -> None:
-    """Put contacts into the recompute backlog, which scoring.BatchRecompute drains every hour.
+    """Ask for the scores of contacts. scoring.BatchRecompute computes them every hour.
+
+    For an organization, or for all, this adds one row for each organization to the change feed.
+    scoring.fold-changes expands it, 500,000 contacts a minute.
 
     Examples:
 
@@ -115,7 +118,7 @@ def recompute(
                     f"recompute the scores of everybody, {count_of(count, 'contact')}?", yes=yes
                 )
             with busy("asking for it"):
-                count = request_recompute(db, organization, contact_id)
+                request_recompute(db, organization, contact_id)
     _tell_requested(as_json, count, dry_run)
 
 

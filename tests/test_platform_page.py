@@ -20,7 +20,9 @@ from cli.checks import topology
 from cli.workers import workers
 from local.database_url import connect
 from scoring import outbox
+from scoring.fold import fold_changes
 from scoring.jobs.calculate_score import CalculateScore
+from shared.adapters.postgres import Postgres
 from tests.fake_r2 import FakeR2, run_virtually, virtual_clock
 
 PAGE = (Path(__file__).parent.parent / "docs" / "platform.md").read_text(encoding="utf-8")
@@ -36,15 +38,23 @@ def test_the_message_is_one_that_the_job_takes() -> None:
     assert message.data.key == (ORGANIZATION, CONTACT)
 
 
+def fold(database: str) -> None:
+    with closing(Postgres(lambda: connect(database))) as db, db.transaction():
+        fold_changes(db, datetime.now(UTC))
+
+
 def test_the_statements_do_what_the_page_says(database: str) -> None:
     recompute, alert = examples("sql")
     with closing(connect(database)) as db:
         assert db.run(recompute) == [[1]]
-        waiting = db.run("select contact_id, reason from scoring.recompute_backlog")
+        waiting = db.run("select contact_id, name from crm.contact_changes")
         assert waiting == [[CONTACT, "import"]]
         [[opened]], [[again]] = db.run(alert), db.run(alert)
         assert isinstance(opened, UUID)
         assert again is None
+        fold(database)
+        assert db.run("select contact_id from scoring.recompute_backlog") == [[CONTACT]]
+        assert db.run("select id from scoring.signal_alerts") == [[opened]]
         hours = "extract(epoch from deadline - created_at) / 3600"
         assert db.run(f"select priority, {hours} from scoring.signal_alerts") == [["critical", 1]]
         assert db.run("select * from analytics.daily_aggregates") == []

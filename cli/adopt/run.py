@@ -52,8 +52,13 @@ def seed(scene: Scene) -> Iterator[Step]:
 
 
 def ask_for_scores(scene: Scene) -> Iterator[Step]:
-    """Put contacts without a score into the backlog, as the migration does for those it finds."""
-    tables = ("scoring.recompute_backlog", "scoring.lead_scores", "crm.contacts")
+    """Ask for the contacts of each organization that has some without a score."""
+    tables = (
+        "crm.contact_changes",
+        "scoring.recompute_backlog",
+        "scoring.lead_scores",
+        "crm.contacts",
+    )
     if not all(_has_table(scene.db, table) for table in tables):
         return
     if found := scene.count("count_unscored"):

@@ -34,11 +34,16 @@ from scoring.signal_configs
 where organization_id = :organization_id
 
 -- name: stored_score
--- The stored score, and whether a change waits to be computed.
+-- The stored score, and whether a change waits to be folded or computed.
 select total_score, grade, fit_score, engagement_score, intent_score, scored_at,
     exists (
         select 1 from scoring.recompute_backlog as entry
         where entry.organization_id = known.organization_id and entry.contact_id = known.contact_id
+    )
+    or exists (
+        select 1 from crm.contact_changes as change
+        where change.consumer = 'scoring' and change.organization_id = known.organization_id
+            and coalesce(change.contact_id, known.contact_id) = known.contact_id
     ) as outdated
 from scoring.lead_scores as known
 where organization_id = :organization_id and contact_id = :contact_id
@@ -58,18 +63,36 @@ from crm.contacts
 where (cast(:organization_id as uuid) is null or organization_id = :organization_id)
     and (cast(:contact_id as uuid) is null or id = :contact_id)
 
--- name: request_recompute
--- Ask for the contacts of an organisation, for one contact, or (both null) for all.
-insert into scoring.recompute_backlog as entry (organization_id, contact_id, reason)
-select organization_id, id, 'operator'
-from crm.contacts
-where (cast(:organization_id as uuid) is null or organization_id = :organization_id)
-    and (cast(:contact_id as uuid) is null or id = :contact_id)
-order by organization_id, id
-on conflict (organization_id, contact_id) do update set version = excluded.version, reason = excluded.reason
+-- name: request_contact
+-- Ask for one contact: a row of the change feed.
+insert into crm.contact_changes (consumer, organization_id, contact_id, source, name)
+select 'scoring', organization_id, id, 'contact', 'operator' from crm.contacts where id = :contact_id
+
+-- name: request_organizations
+-- Ask for all contacts of an organization, or (null) of each: one row of the change feed for each
+-- organization, which the fold expands.
+with recursive organization (id) as ( -- one step through the index for each
+    (select organization_id from crm.contacts order by organization_id limit 1)
+    union all
+    select (
+        select organization_id from crm.contacts where organization_id > organization.id
+        order by organization_id limit 1
+    )
+    from organization
+    where organization.id is not null
+)
+insert into crm.contact_changes (consumer, organization_id, source)
+select 'scoring', id, 'config'
+from organization
+where id is not null and (cast(:organization_id as uuid) is null or id = :organization_id)
 
 -- name: scoring_work
 -- What waits for each scoring job at :now, and since when.
+select 'changes to be folded' as waiting, count(*) as count, min(at) as oldest_at,
+    'scoring.fold-changes' as done_by
+from crm.contact_changes
+where consumer = 'scoring'
+union all
 select 'changed contacts' as waiting, count(*) as count, min(requested_at) as oldest_at,
     'scoring.BatchRecompute' as done_by
 from scoring.recompute_backlog

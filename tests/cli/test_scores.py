@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from scoring.domain.score import Event, FactorConfig, Signal
+from scoring.fold import fold_changes
 from shared.adapters.postgres import Postgres
 from tests.cli.harness import Cli
 from tests.workers.scoring.stage import HOUR, NOON, Stage, opened, org, person
@@ -179,9 +180,10 @@ def test_what_waits_is_told_by_job_and_organisation(cli: Cli, stage: Stage, db: 
         " values (:org, :one, 45, 35, :ago), (:org, :one, 35, 45, :ago)",
         org=org(1), one=person(1), ago=now,
     )  # fmt: skip
-    assert waiting() == {
-        "BatchRecompute": 3, "SignalDecay": 1, "AlertExpiry": 1, "any scoring message": 2,
-    }  # fmt: skip
+    others = {"SignalDecay": 1, "AlertExpiry": 1, "any scoring message": 2}
+    assert waiting() == {"fold-changes": 3, "BatchRecompute": 0, **others}
+    stage.fold(now)
+    assert waiting() == {"fold-changes": 0, "BatchRecompute": 3, **others}
     largest = cli("scores", "status", "--json").json["backlog"]
     assert [(row["organization_id"], row["contacts"]) for row in largest] == [
         (str(org(2)), 2),
@@ -191,6 +193,9 @@ def test_what_waits_is_told_by_job_and_organisation(cli: Cli, stage: Stage, db: 
 
 
 def backlog(db: Postgres) -> set[tuple[int, int]]:
+    """Who waits to be scored, once the feed is folded."""
+    with db.transaction():
+        fold_changes(db, NOON)
     rows = db.rows("select organization_id, contact_id from scoring.recompute_backlog")
     return {(row["organization_id"].int, row["contact_id"].int - 1_000) for row in rows}
 
@@ -243,9 +248,22 @@ def test_asking_twice_is_harmless_and_moves_the_version(
     versions = []
     for _ in range(2):
         assert cli("scores", "recompute", "--contact", "jane@example.com").code == 0
-        [row] = db.rows("select version, reason from scoring.recompute_backlog")
+        assert backlog(db) == {JANE}
+        [row] = db.rows("select version from scoring.recompute_backlog")
         versions.append(row["version"])
-    assert (versions[1] > versions[0], row["reason"]) == (True, "operator")
+    assert versions[1] > versions[0]
+
+
+def test_asking_for_everybody_is_a_row_for_each_organization(
+    cli: Cli, stage: Stage, db: Postgres
+) -> None:
+    """However many contacts they have: nothing of it is done inside the command."""
+    for contact in range(2, 9):
+        stage.add_contact((2, contact))
+    stage.batch(NOON)
+    assert cli("scores", "recompute", "--all", "--yes").code == 0
+    rows = db.rows("select organization_id, contact_id from crm.contact_changes order by id")
+    assert [tuple(row.values()) for row in rows] == [(org(1), None), (org(2), None)]
 
 
 def test_whose_scores_must_be_said(cli: Cli, stage: Stage, db: Postgres) -> None:

@@ -15,6 +15,7 @@ from pg8000.exceptions import InterfaceError
 
 from local.database_url import connect
 from shared.errors import StorageError
+from tests.sim.notary import BESIDE
 
 FAULTY = 0.15  # the part of the invocations that meet a fault
 STATEMENTS = 16  # within so many statements
@@ -183,6 +184,8 @@ class FaultyConnection:
         if self._is_out():
             self.break_off()
         assert self._real is not None
+        if sql in BESIDE:
+            self._real.run(BESIDE[sql], **parameters)
         rows = self._real.run(sql, **parameters)
         self._invocation.after(self, sql)
         return rows

@@ -1,10 +1,12 @@
 """Tables and triggers of the simulator's own that note what was written, and from what.
 
-A score's row says which changes of the world its transaction had seen, so that the oracle can be
-asked for exactly those. What is rolled back is not noted.
+A fold notes which signals it considers. A score's row says which changes of the world its
+transaction had seen, so that the oracle can be asked for exactly those. What is rolled back is not noted.
 """
 
 from __future__ import annotations
+
+from scoring.store import SQL
 
 SCHEMA = """
 create table sim.changes (number bigint primary key);
@@ -14,6 +16,12 @@ create table sim.scores (
     organization_id uuid not null,
     contact_id uuid not null,
     score jsonb
+);
+create table sim.considered (
+    id bigint generated always as identity primary key,
+    at timestamptz not null,
+    changes bigint not null,
+    signals uuid[] not null
 );
 create function sim.note_score() returns trigger language plpgsql as $$
 begin
@@ -34,4 +42,9 @@ for each row when (to_jsonb(old) - 'recheck_at' is distinct from to_jsonb(new) -
 execute function sim.note_score();
 """
 
+# What a transaction does beside a statement of the system, before it.
+BESIDE = {
+    SQL["open_alerts"]: "insert into sim.considered (at, changes, signals)"
+    " select :t, coalesce(max(number), 0), cast(:signals as uuid[]) from sim.changes"
+}
 NOTE = "with noted as (insert into sim.changes values (:number)) "

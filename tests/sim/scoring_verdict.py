@@ -11,10 +11,12 @@ from typing import Any
 from uuid import UUID
 
 from shared.adapters.postgres import Postgres
+from tests.sim.broker import Message
 from tests.sim.people import STRANGER, Ask
 from tests.sim.saying import differences, some
-from tests.sim.scores import SLA_HOURS, Key, Known, Score, grade, score
+from tests.sim.scores import SLA_HOURS, Key, Kind, Known, Score, Signal, grade, score
 from tests.sim.simulation import Simulation
+from tests.sim.world import Alert
 
 NAMES = ("fit_score", "engagement_score", "intent_score")
 SAID = {"demographic": "fit", "engagement": "engagement", "intent": "intent"}
@@ -188,30 +190,108 @@ def _crossed(body: dict[str, Any]) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Considered:
+    """A signal that a fold looked at, with the tier that its type had then."""
+
+    id: UUID
+    signal: Signal
+    tier: str
+    at: datetime
+    fold: int
+
+    @property
+    def alert(self) -> Alert:
+        return Alert(*self.signal.key, self.signal.kind, self.signal.detected_at)
+
+    @property
+    def deadline(self) -> datetime:
+        return self.signal.detected_at + timedelta(hours=SLA_HOURS[self.tier])
+
+
+def considered(simulation: Simulation, db: Postgres) -> list[list[Considered]]:
+    """The signals of each fold that was committed, in order."""
+    known, seen = Known(), 0
+    folds: list[list[Considered]] = []
+    for row in db.rows("select * from sim.considered order by id"):
+        for _, change in simulation.world.applied[seen : max(seen, row["changes"])]:
+            change.effect(known)
+        seen = max(seen, row["changes"])
+        found = []
+        for id_ in (one for one in row["signals"] if one in known.signals):
+            signal = known.signals[id_]
+            kind = known.kinds.get((signal.key[0], signal.kind), Kind())
+            if kind.enabled and kind.tier:
+                found.append(Considered(id_, signal, kind.tier, row["at"], len(folds)))
+        folds.append(found)
+    return folds
+
+
 def alerts(simulation: Simulation, db: Postgres) -> Iterator[str]:
-    """Each signal with a tier opened one unless one was open; those past their time expired."""
+    """Each is that of the newest signal of its fold; those past their time expired."""
     [last] = db.rows(
         "select max(window_end) as t from ops.job_runs"
         " where job_type = 'scoring.AlertExpiry' and status = 'succeeded'"
     )
-    expected = {}
-    for alert, tier in simulation.world.alerts.items():
-        deadline = alert.created_at + timedelta(hours=SLA_HOURS[tier])
+    folds = considered(simulation, db)
+    possible: dict[Alert, set[str]] = defaultdict(set)
+    for one in (one for fold in folds for one in newest(fold)):
+        if one.deadline > one.at:
+            possible[one.alert].add(one.tier)
+    rows = db.rows("select * from scoring.signal_alerts")
+    for row in rows:
+        alert = Alert(*(row[name] for name in Alert._fields))
+        if row["priority"] not in possible[alert]:
+            yield f"{alert} is {row['priority']}, and its signal's {possible[alert] or 'none'}"
+        deadline = alert.created_at + timedelta(hours=SLA_HOURS[row["priority"]])
         status = "expired" if deadline <= last["t"] else "open"
         if alert in simulation.world.acknowledged:
             status = "acknowledged"
-        expired_at = deadline if status == "expired" else None
-        expected[*vars(alert).values()] = (tier, deadline, status, expired_at)
-    rows = db.rows("select * from scoring.signal_alerts")
-    found = {
-        tuple(row[name] for name in ("organization_id", "contact_id", "signal_type", "created_at")):
-        (row["priority"], row["deadline"], row["status"], row["expired_at"])
-        for row in rows
-    }  # fmt: skip
-    yield from differences("alert", expected, found)
-    if len(found) != len(rows):
-        yield f"{len(rows)} alerts were opened for {len(found)} signals"
+        expected = (deadline, status, deadline if status == "expired" else None)
+        if (row["deadline"], row["status"], row["expired_at"]) != expected:
+            yield f"{alert} is {row['status']} until {row['deadline']} and not {expected}"
+    if len({tuple(row[name] for name in Alert._fields) for row in rows}) != len(rows):
+        yield "two alerts are of one signal"
     yield from some("was seen", simulation.world.wrongs)
+    yield from some("opened no alert", list(_unalerted(simulation, folds, rows)))
+
+
+def newest(fold: list[Considered]) -> list[Considered]:
+    """Of several signals of a contact and type the newest decides."""
+    by_key: dict[tuple[Key, str], Considered] = {}
+    for one in sorted(fold, key=lambda one: one.signal.detected_at):
+        by_key[one.signal.key, one.signal.kind] = one
+    return list(by_key.values())
+
+
+def _unalerted(
+    simulation: Simulation, folds: list[list[Considered]], rows: list[dict[str, Any]]
+) -> Iterator[str]:
+    """The signals that should have opened an alert: within their time, and none was open."""
+    again = {one.id: one.fold for fold in folds for one in fold}
+    opened = [(Alert(*(row[n] for n in Alert._fields)), row) for row in rows]
+    for one in (one for fold in folds for one in newest(fold)):
+        if one.deadline <= one.at or again[one.id] > one.fold:
+            continue
+        blocking = [
+            alert
+            for alert, row in opened
+            if alert == one.alert
+            or (
+                alert[:3] == one.alert[:3]
+                and row["deadline"] > one.at
+                and simulation.world.acknowledged.get(alert, one.at) >= one.at
+            )
+        ]
+        if not blocking:
+            yield f"{one.alert} at {one.at}"
+
+
+def feed(simulation: Simulation, db: Postgres) -> Iterator[str]:
+    """At the end nothing waits to be folded."""
+    yield from some("waits in the feed", db.rows("select * from crm.contact_changes"))
+    yield from some("is half expanded", db.rows("select * from crm.expanded_changes"))
+    yield from some("is asked for", db.rows("select * from scoring.alert_requests"))
 
 
 def answers(simulation: Simulation, db: Postgres) -> Iterator[str]:
@@ -225,14 +305,30 @@ def answers(simulation: Simulation, db: Postgres) -> Iterator[str]:
     for one in written(db):
         if one.row is not None:
             scored[one.key].append(one)
+    again: dict[str, list[Message]] = defaultdict(list)
+    for message in simulation.asked_again:
+        again[message.body["correlationId"]].append(message)
     spans = [
-        Span(ask, message.sent_at, simulation.broker.acked.get(message.id))
+        Span(ask, message.sent_at, _last_ack(simulation, [message, *again[ask.name]]))
         for ask, message in simulation.asked
         # what the platform gave up is looked for by the check of messages
-        if message.id not in simulation.broker.given_up
+        if not any(m.id in simulation.broker.given_up for m in (message, *again[ask.name]))
     ]
+    postponed = _postponed(simulation)
     for span in spans:
-        yield from _answer(span, scored[span.ask.key], letters[span.ask.name], spans)
+        may_wait = not span.ask.context and any(span.has(at) for at in postponed)
+        yield from _answer(span, scored[span.ask.key], letters[span.ask.name], spans, may_wait)
+
+
+def _last_ack(simulation: Simulation, messages: list[Message]) -> datetime | None:
+    """When the last of a message and of those that took its place was acked."""
+    acks = [simulation.broker.acked.get(message.id) for message in messages]
+    return None if None in acks else max(ack for ack in acks if ack)
+
+
+def _postponed(simulation: Simulation) -> list[datetime]:
+    """When messages were left to the backlog, as another run held their contacts."""
+    return [one["at"] for one in simulation.events if one["event"] == "score.postponed"]
 
 
 @dataclass(frozen=True)
@@ -257,14 +353,14 @@ class Span:
 
 
 def _answer(
-    span: Span, scored: list[Written], reasons: list[str], spans: list[Span]
+    span: Span, scored: list[Written], reasons: list[str], spans: list[Span], may_wait: bool
 ) -> Iterator[str]:
     ask, within = span.ask, [one for one in scored if span.has(one.t)]
     if span.acked_at is None:
         yield f"{ask.name} was never answered"
     if len(reasons) > 1 or not {*reasons} <= {"unknown_contact", "exhausted"}:
         yield f"{ask.name} died of {reasons}"
-    if not within and not reasons:
+    if not within and not reasons and not may_wait:
         yield f"{ask.name} was acked and nobody scored"
     if ask.key == STRANGER and not reasons:
         yield f"{ask.name} asks for a stranger and did not die"
@@ -274,4 +370,4 @@ def _answer(
             yield f"{ask.name} says {said}, which no score heeded"
 
 
-CHECKS = (computations, final_scores, history, crossings, alerts, answers)
+CHECKS = (computations, final_scores, history, crossings, alerts, feed, answers)

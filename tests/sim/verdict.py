@@ -24,7 +24,8 @@ def problems(simulation: Simulation) -> list[str]:
     """Everything that is wrong after a run, in sentences."""
     with closing(Postgres(lambda: connect(simulation.url))) as db:
         checks = (
-            messages, thrift, crashes, ledger, shards, probes, rollups, months, campaigns, counters,
+            messages, thrift, crashes, ledger, about_now, shards, probes, rollups, months,
+            campaigns, counters,
         )  # fmt: skip
         every = checks + scoring_verdict.CHECKS
         return [problem for check in every for problem in check(simulation, db)]
@@ -76,12 +77,26 @@ def ledger(simulation: Simulation, db: Postgres) -> Iterator[str]:
     }
     for job in (job for worker in simulation.workers for job in worker.jobs if job.schedule):
         assert job.schedule is not None
+        if job.has_work:  # what a run leaves the next one does; the checks of scores see the end
+            continue
         for window in job.schedule.between(first[job.type], simulation.now - timedelta(hours=2)):
             row = states.get((job.type, window.start), {"status": None})
             if row["status"] == "skipped" and _may_skip(simulation, row):
                 continue
             if row["status"] != "succeeded":
                 yield f"{job.type} {window} is {row['status']}"
+
+
+def about_now(simulation: Simulation, db: Postgres) -> Iterator[str]:
+    """Of a job that acts on what there is now, no run waits, and only what died stays undone."""
+    types = [job.type for worker in simulation.workers for job in worker.jobs if job.has_work]
+    unfinished = db.rows(
+        "select job_type, window_end, status from ops.job_runs where job_type = any(:job_types)"
+        " and status not in ('succeeded', 'skipped', 'dead') and window_end < :before",
+        job_types=types,
+        before=simulation.now - timedelta(hours=2),
+    )
+    yield from some("is left of a job about now", unfinished)
 
 
 def shards(simulation: Simulation, db: Postgres) -> Iterator[str]:

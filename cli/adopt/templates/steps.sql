@@ -270,16 +270,22 @@ where not exists (
         select 1 from scoring.recompute_backlog as entry
         where entry.organization_id = contact.organization_id and entry.contact_id = contact.id
     )
+    and not exists (
+        select 1 from crm.contact_changes as change
+        where change.consumer = 'scoring' and change.organization_id = contact.organization_id
+            and coalesce(change.contact_id, contact.id) = contact.id and change.name is null
+    )
 
 -- name: ask_for_scores
-insert into scoring.recompute_backlog (organization_id, contact_id, reason)
-select contact.organization_id, contact.id, 'contact'
+-- One row of the change feed for each organization that has a contact without a score: the fold
+-- expands it, and no writer waits for that.
+insert into crm.contact_changes (consumer, organization_id, source)
+select distinct 'scoring', contact.organization_id, 'config'
 from crm.contacts as contact
 where not exists (
     select 1 from scoring.lead_scores as score
     where score.organization_id = contact.organization_id and score.contact_id = contact.id
 )
-on conflict do nothing
 
 -- name: count_undeclared
 -- Organizations with events or rollups, before any retained period was declared.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 from unittest.mock import patch
@@ -384,13 +385,18 @@ def test_if_postgres_is_away_the_messages_are_tried_again(world: World) -> None:
 def tick(world: World, at: datetime) -> tuple[int, list[str]]:
     """A tick of the minute's cron: how many messages it sends, and its statements."""
     ports, seen = world.ports(), list[str]()
-    rows, execute = ports.db.rows, ports.db.execute
+
+    def noted(run: Callable[..., Any]) -> Callable[..., Any]:
+        def run_and_note(sql: str, **parameters: Any) -> Any:
+            seen.append(sql)
+            return run(sql, **parameters)
+
+        return run_and_note
+
     world.now = at
     with (
-        patch.object(ports.db, "rows", lambda sql, **k: (seen.append(sql), rows(sql, **k))[1]),
-        patch.object(
-            ports.db, "execute", lambda sql, **k: (seen.append(sql), execute(sql, **k))[1]
-        ),
+        patch.object(ports.db, "rows", noted(ports.db.rows)),
+        patch.object(ports.db, "execute", noted(ports.db.execute)),
     ):
         return asyncio.run(dispatch(WORKER, "* * * * *", at, ports)), seen
 
