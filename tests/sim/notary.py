@@ -1,7 +1,8 @@
 """Tables and triggers of the simulator's own that note what was written, and from what.
 
 A fold notes which signals it considers. A score's row says which changes of the world its
-transaction had seen, so that the oracle can be asked for exactly those. What is rolled back is not noted.
+transaction had seen, so that the oracle can be asked for exactly those. What is rolled back is not
+noted.
 """
 
 from __future__ import annotations
