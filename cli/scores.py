@@ -92,10 +92,7 @@ def recompute(
     as_json: AsJson = False,
     remote: Remote = False,
 ) -> None:
-    """Ask for the scores of contacts. scoring.BatchRecompute computes them every hour.
-
-    For an organization, or for all, this adds one row for each organization to the change feed.
-    scoring.fold-changes expands it, 500,000 contacts a minute.
+    """Ask for the scores of contacts, which scoring.BatchRecompute computes every hour.
 
     Examples:
 
