@@ -53,15 +53,29 @@ COMMENT ON FUNCTION ops.retained_since(organization_id uuid, source text) IS 'Fi
 
 CREATE FUNCTION scoring.activity_changed() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog'
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
-    insert into scoring.recompute_backlog as entry (organization_id, contact_id, reason)
-    select distinct organization_id, contact_id, 'activity'
+    insert into crm.contact_changes (consumer, organization_id, contact_id, source)
+    select distinct 'scoring', organization_id, contact_id, 'event'
     from changed
+    where event_type in ('email_opened', 'email_clicked', 'form_submitted', 'page_visited', 'content_download');
+    return null;
+end $$;
+
+CREATE FUNCTION scoring.activity_updated() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    insert into crm.contact_changes (consumer, organization_id, contact_id, source)
+    select 'scoring', organization_id, contact_id, 'event'
+    from was
     where event_type in ('email_opened', 'email_clicked', 'form_submitted', 'page_visited', 'content_download')
-    order by organization_id, contact_id
-    on conflict (organization_id, contact_id) do update set version = excluded.version, reason = excluded.reason;
+    union
+    select 'scoring', organization_id, contact_id, 'event'
+    from became
+    where event_type in ('email_opened', 'email_clicked', 'form_submitted', 'page_visited', 'content_download');
     return null;
 end $$;
 
@@ -80,80 +94,102 @@ COMMENT ON FUNCTION scoring.alert_sla(priority text) IS 'How long an alert may s
 
 CREATE FUNCTION scoring.contacts_changed() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog'
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
-    insert into scoring.recompute_backlog as entry (organization_id, contact_id, reason)
-    select organization_id, id, 'contact' from changed order by organization_id, id
-    on conflict (organization_id, contact_id) do update set version = excluded.version, reason = excluded.reason;
+    insert into crm.contact_changes (consumer, organization_id, contact_id, source)
+    select 'scoring', organization_id, id, 'contact' from changed;
     return null;
 end $$;
 
 CREATE FUNCTION scoring.contacts_updated() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog'
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
-    insert into scoring.recompute_backlog as entry (organization_id, contact_id, reason)
-    select organization_id, id, 'contact'
+    insert into crm.contact_changes (consumer, organization_id, contact_id, source)
+    select 'scoring', organization_id, id, 'contact'
     from (
         select was.organization_id, was.id, was.email, was.phone, was.custom_fields from was
         except all
         select became.organization_id, became.id, became.email, became.phone, became.custom_fields from became
     ) as lost
     union
-    select organization_id, id, 'contact'
+    select 'scoring', organization_id, id, 'contact'
     from (
         select became.organization_id, became.id, became.email, became.phone, became.custom_fields from became
         except all
         select was.organization_id, was.id, was.email, was.phone, was.custom_fields from was
-    ) as gained
-    order by 1, 2
-    on conflict (organization_id, contact_id) do update set version = excluded.version, reason = excluded.reason;
+    ) as gained;
     return null;
 end $$;
 
 CREATE FUNCTION scoring.open_alert(organization_id uuid, contact_id uuid, signal_type text, priority text, opened_at timestamp with time zone DEFAULT now()) RETURNS uuid
-    LANGUAGE sql
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-    insert into scoring.signal_alerts (organization_id, contact_id, signal_type, priority, created_at)
-    values (
-        open_alert.organization_id, open_alert.contact_id, open_alert.signal_type, open_alert.priority,
-        open_alert.opened_at
+    with request as (
+        insert into scoring.alert_requests (organization_id, contact_id, signal_type, priority, opened_at)
+        select open_alert.organization_id, open_alert.contact_id, open_alert.signal_type, open_alert.priority,
+            open_alert.opened_at
+        where not exists (
+                select from scoring.signal_alerts as alert
+                where alert.organization_id = open_alert.organization_id
+                    and alert.contact_id = open_alert.contact_id and alert.signal_type = open_alert.signal_type
+                    and alert.status = 'open' and alert.deadline > open_alert.opened_at
+            )
+            and not exists (
+                select from scoring.alert_requests as earlier
+                where earlier.organization_id = open_alert.organization_id
+                    and earlier.contact_id = open_alert.contact_id and earlier.signal_type = open_alert.signal_type
+            )
+        returning id
+    ),
+    noted as (
+        insert into crm.contact_changes (consumer, organization_id, contact_id, source, name, activity_id)
+        select 'scoring', open_alert.organization_id, open_alert.contact_id, 'signal', open_alert.signal_type, id
+        from request
     )
-    on conflict (organization_id, contact_id, signal_type) where status = 'open' do nothing
-    returning id
+    select id from request
 $$;
 
-COMMENT ON FUNCTION scoring.open_alert(organization_id uuid, contact_id uuid, signal_type text, priority text, opened_at timestamp with time zone) IS 'Opens an alert, unless one of this contact and type is open; null then.';
+COMMENT ON FUNCTION scoring.open_alert(organization_id uuid, contact_id uuid, signal_type text, priority text, opened_at timestamp with time zone) IS 'Asks for an alert, which the next fold of the change feed opens (within a minute). Returns the id that the alert will have; null where one of this contact and type is open or asked for.';
 
 CREATE FUNCTION scoring.request_recompute(organization_ids uuid[], contact_ids uuid[], reason text) RETURNS bigint
-    LANGUAGE sql
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
     with requested as (
-        insert into scoring.recompute_backlog as entry (organization_id, contact_id, reason)
-        select distinct organization_id, contact_id, request_recompute.reason
+        insert into crm.contact_changes (consumer, organization_id, contact_id, source, name)
+        select distinct 'scoring', contact.organization_id, contact.contact_id, 'contact', request_recompute.reason
         from unnest(organization_ids, contact_ids) as contact (organization_id, contact_id)
-        order by organization_id, contact_id
-        on conflict (organization_id, contact_id) do update set version = excluded.version, reason = excluded.reason
+        where contact.contact_id is not null
         returning 1
     )
     select count(*) from requested
 $$;
 
-COMMENT ON FUNCTION scoring.request_recompute(organization_ids uuid[], contact_ids uuid[], reason text) IS 'Asks for contacts to be scored anew: for whoever changes what a score depends on behind the triggers'' back.';
+COMMENT ON FUNCTION scoring.request_recompute(organization_ids uuid[], contact_ids uuid[], reason text) IS 'Asks for contacts to be scored: for a change that no trigger sees. Returns how many contacts it asked for.';
 
 CREATE FUNCTION scoring.scoring_configs_changed() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog'
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
-    insert into scoring.recompute_backlog as entry (organization_id, contact_id, reason)
-    select contact.organization_id, contact.id, 'config'
-    from (select distinct organization_id from changed) as organization
-    join crm.contacts as contact using (organization_id)
-    order by contact.organization_id, contact.id
-    on conflict (organization_id, contact_id) do update set version = excluded.version, reason = excluded.reason;
+    insert into crm.contact_changes (consumer, organization_id, source)
+    select distinct 'scoring', organization_id, 'config' from changed;
+    return null;
+end $$;
+
+CREATE FUNCTION scoring.scoring_configs_updated() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    insert into crm.contact_changes (consumer, organization_id, source)
+    select 'scoring', organization_id, 'config' from was
+    union
+    select 'scoring', organization_id, 'config' from became;
     return null;
 end $$;
 
@@ -167,42 +203,58 @@ end $$;
 
 CREATE FUNCTION scoring.signal_configs_changed() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog'
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
-    insert into scoring.recompute_backlog as entry (organization_id, contact_id, reason)
-    select distinct signal.organization_id, signal.contact_id, 'config'
-    from (select distinct organization_id, signal_type from changed) as kind
-    join scoring.intent_signals as signal using (organization_id, signal_type)
-    order by signal.organization_id, signal.contact_id
-    on conflict (organization_id, contact_id) do update set version = excluded.version, reason = excluded.reason;
+    insert into crm.contact_changes (consumer, organization_id, source, name)
+    select distinct 'scoring', organization_id, 'config', signal_type from changed;
     return null;
 end $$;
 
-CREATE FUNCTION scoring.signals_alert() RETURNS trigger
+CREATE FUNCTION scoring.signal_configs_updated() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog'
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
-    insert into scoring.signal_alerts (organization_id, contact_id, signal_type, priority, created_at)
-    select organization_id, contact_id, signal_type, config.tier, min(signal.detected_at)
-    from changed as signal
-    join scoring.signal_configs as config using (organization_id, signal_type)
-    where config.enabled and config.tier is not null
-    group by organization_id, contact_id, signal_type, config.tier
-    order by organization_id, contact_id, signal_type
-    on conflict (organization_id, contact_id, signal_type) where status = 'open' do nothing;
+    insert into crm.contact_changes (consumer, organization_id, source, name)
+    select 'scoring', organization_id, 'config', signal_type from was
+    union
+    select 'scoring', organization_id, 'config', signal_type from became;
     return null;
 end $$;
 
-CREATE FUNCTION scoring.signals_changed() RETURNS trigger
+CREATE FUNCTION scoring.signals_added() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog'
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
-    insert into scoring.recompute_backlog as entry (organization_id, contact_id, reason)
-    select distinct organization_id, contact_id, 'signal' from changed order by organization_id, contact_id
-    on conflict (organization_id, contact_id) do update set version = excluded.version, reason = excluded.reason;
+    insert into crm.contact_changes (consumer, organization_id, contact_id, source, name, activity_id)
+    select distinct on (organization_id, contact_id, signal_type)
+        'scoring', organization_id, contact_id, 'signal', signal_type, id
+    from changed
+    order by organization_id, contact_id, signal_type, detected_at desc, id;
+    return null;
+end $$;
+
+CREATE FUNCTION scoring.signals_removed() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    insert into crm.contact_changes (consumer, organization_id, contact_id, source)
+    select distinct 'scoring', organization_id, contact_id, 'signal' from changed;
+    return null;
+end $$;
+
+CREATE FUNCTION scoring.signals_updated() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    insert into crm.contact_changes (consumer, organization_id, contact_id, source)
+    select 'scoring', organization_id, contact_id, 'signal' from was
+    union
+    select 'scoring', organization_id, contact_id, 'signal' from became;
     return null;
 end $$;
 
@@ -323,6 +375,37 @@ COMMENT ON COLUMN analytics.partial_counts.piece IS 'Which shard has counted it;
 
 COMMENT ON COLUMN analytics.partial_counts.subject IS 'What was counted: a campaign, or a monthly type. Empty says that the piece is complete.';
 
+CREATE TABLE crm.contact_changes (
+    id bigint NOT NULL,
+    consumer text NOT NULL,
+    organization_id uuid NOT NULL,
+    contact_id uuid,
+    source text NOT NULL,
+    name text,
+    activity_id uuid,
+    at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT contact_changes_consumer_check CHECK ((consumer = ANY (ARRAY['scoring'::text, 'segments'::text, 'events'::text]))),
+    CONSTRAINT contact_changes_source_check CHECK ((source = ANY (ARRAY['contact'::text, 'custom'::text, 'event'::text, 'tag'::text, 'score'::text, 'segment'::text, 'company'::text, 'signal'::text, 'config'::text])))
+)
+WITH (autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='20000');
+
+COMMENT ON TABLE crm.contact_changes IS 'What changed, a row for each consumer. Writers only append; the consumer''s job deletes what it has folded. There is no unique key but the id and no foreign key, so that no writer waits for another.';
+
+COMMENT ON COLUMN crm.contact_changes.contact_id IS 'Null: the change concerns every contact of the organization.';
+
+COMMENT ON COLUMN crm.contact_changes.name IS 'What changed within the source. A new signal: its type. A setting: the type of signal it concerns, null for all contacts.';
+
+COMMENT ON COLUMN crm.contact_changes.activity_id IS 'The row that the change is about. A new signal, or a request for an alert: its id.';
+
+ALTER TABLE crm.contact_changes ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME crm.contact_changes_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE TABLE crm.contacts (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     organization_id uuid NOT NULL,
@@ -338,6 +421,14 @@ CREATE TABLE crm.contacts (
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT contacts_status_check CHECK ((status = ANY (ARRAY['active'::text, 'unsubscribed'::text, 'bounced'::text, 'do_not_contact'::text])))
 );
+
+CREATE TABLE crm.expanded_changes (
+    change_id bigint NOT NULL,
+    reached uuid NOT NULL,
+    expanded_at timestamp with time zone NOT NULL
+);
+
+COMMENT ON TABLE crm.expanded_changes IS 'How far a job has come with a change that concerns a whole organization: the last contact it has taken. Deleted with the change.';
 
 CREATE TABLE delivery.sending_domains (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -446,6 +537,18 @@ COMMENT ON COLUMN ops.schedules.starts_at IS 'Start of the first window that a t
 
 COMMENT ON COLUMN ops.schedules.recorded_until IS 'The watermark: every window from starts_at up to here has its row in the ledger.';
 
+CREATE TABLE scoring.alert_requests (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    organization_id uuid NOT NULL,
+    contact_id uuid NOT NULL,
+    signal_type character varying(50) NOT NULL,
+    priority text NOT NULL,
+    opened_at timestamp with time zone NOT NULL,
+    CONSTRAINT alert_requests_priority_check CHECK ((priority = ANY (ARRAY['critical'::text, 'high'::text, 'medium'::text, 'low'::text])))
+);
+
+COMMENT ON TABLE scoring.alert_requests IS 'Alerts that the platform asks for (scoring.open_alert). The fold of the change feed opens them.';
+
 CREATE SEQUENCE scoring.backlog_version
     START WITH 1
     INCREMENT BY 1
@@ -520,7 +623,7 @@ CREATE TABLE scoring.recompute_backlog (
 )
 WITH (fillfactor='70');
 
-COMMENT ON TABLE scoring.recompute_backlog IS 'Contacts whose score is older than what it depends on. A row is locked by whoever writes that contact''s score.';
+COMMENT ON TABLE scoring.recompute_backlog IS 'Contacts whose score is older than what it depends on. Jobs fill it from the change feed. A row is locked by the run that writes the contact''s score.';
 
 COMMENT ON COLUMN scoring.recompute_backlog.version IS 'Moves with every change: a row is cleared only by a computation that has seen this very version.';
 
@@ -624,8 +727,14 @@ ALTER TABLE ONLY analytics.locked_days
 ALTER TABLE ONLY analytics.partial_counts
     ADD CONSTRAINT partial_counts_pkey PRIMARY KEY (job_type, window_start, organization_id, date, split, piece, subject);
 
+ALTER TABLE ONLY crm.contact_changes
+    ADD CONSTRAINT contact_changes_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY crm.contacts
     ADD CONSTRAINT contacts_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY crm.expanded_changes
+    ADD CONSTRAINT expanded_changes_pkey PRIMARY KEY (change_id);
 
 ALTER TABLE ONLY delivery.sending_domains
     ADD CONSTRAINT sending_domains_organization_id_domain_key UNIQUE (organization_id, domain);
@@ -647,6 +756,9 @@ ALTER TABLE ONLY ops.message_failures
 
 ALTER TABLE ONLY ops.schedules
     ADD CONSTRAINT schedules_pkey PRIMARY KEY (job_type);
+
+ALTER TABLE ONLY scoring.alert_requests
+    ADD CONSTRAINT alert_requests_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY scoring.factors
     ADD CONSTRAINT factors_pkey PRIMARY KEY (category, factor);
@@ -695,6 +807,10 @@ CREATE INDEX hourly_cells_late ON analytics.hourly_cells USING btree (booked_in)
 
 CREATE INDEX partial_counts_date ON analytics.partial_counts USING btree (job_type, date);
 
+CREATE INDEX contact_changes_pending ON crm.contact_changes USING btree (consumer, organization_id, id);
+
+CREATE INDEX contact_changes_whole ON crm.contact_changes USING btree (consumer, id) WHERE (contact_id IS NULL);
+
 CREATE INDEX contacts_organization ON crm.contacts USING btree (organization_id, id);
 
 CREATE INDEX dead_letters_open ON ops.dead_letters USING btree (queue, dead_at) WHERE (status = 'dead'::text);
@@ -709,6 +825,8 @@ CREATE INDEX message_failures_digest ON ops.message_failures USING btree (queue,
 
 CREATE UNIQUE INDEX retention_key ON ops.retention USING btree (source, organization_id) NULLS NOT DISTINCT;
 
+CREATE INDEX alert_requests_contact ON scoring.alert_requests USING btree (organization_id, contact_id, signal_type);
+
 CREATE INDEX intent_signals_contact ON scoring.intent_signals USING btree (organization_id, contact_id);
 
 CREATE INDEX lead_scores_recheck ON scoring.lead_scores USING btree (recheck_at) WHERE (recheck_at < 'infinity'::timestamp with time zone);
@@ -721,9 +839,7 @@ CREATE TRIGGER scoring_delete AFTER DELETE ON analytics.contact_activity REFEREN
 
 CREATE TRIGGER scoring_insert AFTER INSERT ON analytics.contact_activity REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION scoring.activity_changed();
 
-CREATE TRIGGER scoring_update_from AFTER UPDATE ON analytics.contact_activity REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION scoring.activity_changed();
-
-CREATE TRIGGER scoring_update_to AFTER UPDATE ON analytics.contact_activity REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION scoring.activity_changed();
+CREATE TRIGGER scoring_update AFTER UPDATE ON analytics.contact_activity REFERENCING OLD TABLE AS was NEW TABLE AS became FOR EACH STATEMENT EXECUTE FUNCTION scoring.activity_updated();
 
 CREATE TRIGGER scoring_delete AFTER DELETE ON crm.contacts REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION scoring.contacts_changed();
 
@@ -731,33 +847,25 @@ CREATE TRIGGER scoring_insert AFTER INSERT ON crm.contacts REFERENCING NEW TABLE
 
 CREATE TRIGGER scoring_update AFTER UPDATE ON crm.contacts REFERENCING OLD TABLE AS was NEW TABLE AS became FOR EACH STATEMENT EXECUTE FUNCTION scoring.contacts_updated();
 
-CREATE TRIGGER scoring_alerts AFTER INSERT ON scoring.intent_signals REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION scoring.signals_alert();
-
 CREATE TRIGGER scoring_deadline BEFORE INSERT ON scoring.signal_alerts FOR EACH ROW WHEN ((new.deadline IS NULL)) EXECUTE FUNCTION scoring.set_alert_deadline();
 
-CREATE TRIGGER scoring_delete AFTER DELETE ON scoring.intent_signals REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION scoring.signals_changed();
+CREATE TRIGGER scoring_delete AFTER DELETE ON scoring.intent_signals REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION scoring.signals_removed();
 
 CREATE TRIGGER scoring_delete AFTER DELETE ON scoring.scoring_configs REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION scoring.scoring_configs_changed();
 
 CREATE TRIGGER scoring_delete AFTER DELETE ON scoring.signal_configs REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION scoring.signal_configs_changed();
 
-CREATE TRIGGER scoring_insert AFTER INSERT ON scoring.intent_signals REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION scoring.signals_changed();
+CREATE TRIGGER scoring_insert AFTER INSERT ON scoring.intent_signals REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION scoring.signals_added();
 
 CREATE TRIGGER scoring_insert AFTER INSERT ON scoring.scoring_configs REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION scoring.scoring_configs_changed();
 
 CREATE TRIGGER scoring_insert AFTER INSERT ON scoring.signal_configs REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION scoring.signal_configs_changed();
 
-CREATE TRIGGER scoring_update_from AFTER UPDATE ON scoring.intent_signals REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION scoring.signals_changed();
+CREATE TRIGGER scoring_update AFTER UPDATE ON scoring.intent_signals REFERENCING OLD TABLE AS was NEW TABLE AS became FOR EACH STATEMENT EXECUTE FUNCTION scoring.signals_updated();
 
-CREATE TRIGGER scoring_update_from AFTER UPDATE ON scoring.scoring_configs REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION scoring.scoring_configs_changed();
+CREATE TRIGGER scoring_update AFTER UPDATE ON scoring.scoring_configs REFERENCING OLD TABLE AS was NEW TABLE AS became FOR EACH STATEMENT EXECUTE FUNCTION scoring.scoring_configs_updated();
 
-CREATE TRIGGER scoring_update_from AFTER UPDATE ON scoring.signal_configs REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION scoring.signal_configs_changed();
-
-CREATE TRIGGER scoring_update_to AFTER UPDATE ON scoring.intent_signals REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION scoring.signals_changed();
-
-CREATE TRIGGER scoring_update_to AFTER UPDATE ON scoring.scoring_configs REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION scoring.scoring_configs_changed();
-
-CREATE TRIGGER scoring_update_to AFTER UPDATE ON scoring.signal_configs REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION scoring.signal_configs_changed();
+CREATE TRIGGER scoring_update AFTER UPDATE ON scoring.signal_configs REFERENCING OLD TABLE AS was NEW TABLE AS became FOR EACH STATEMENT EXECUTE FUNCTION scoring.signal_configs_updated();
 
 ALTER TABLE ONLY ops.dead_letters
     ADD CONSTRAINT dead_letters_redriven_from_fkey FOREIGN KEY (redriven_from) REFERENCES ops.dead_letters(id);
