@@ -1,5 +1,12 @@
 # Everything that can be done here; `make` alone shows the table. Each target sets up what is missing.
-PYTHON ?= python3
+PYTHON = python3
+# A variable counts where it stands on make's own command line: one that a profile exports would
+# deploy half, or remove without asking. It is an argument, quoted, and never part of a program.
+given = $(if $(filter command line,$(origin $(1))),$(value $(1)))
+quoted = '$(subst ','\'',$(1))'
+option = $(if $(call given,$(2)),$(1) $(call quoted,$(call given,$(2))))
+envs = $(foreach env,$(call given,ENV),$(call quoted,$(env)))
+flag = $(if $(call given,$(2)),$(1))
 # Our Python and our Node before the system's, also for what wrangler starts.
 RUN = PATH="$(CURDIR)/.venv/bin:$$PATH"
 
@@ -10,7 +17,7 @@ help: ## This table
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Fetch Python packages, Node, wrangler, PostgreSQL; costs nothing when all is there
-	@$(PYTHON) -m tools.setup $(if $(filter setup,$(MAKECMDGOALS)),,--quiet)
+	@"$(PYTHON)" -m tools.setup $(if $(filter setup,$(MAKECMDGOALS)),,--quiet)
 
 lint: setup ## Style and types
 	$(RUN) ruff check .
@@ -23,10 +30,10 @@ test: lint ## Everything that must hold: style, types, tests
 	$(RUN) pytest --numprocesses 2 --dist loadgroup
 
 sim: setup ## Simulate two weeks with faults: SEEDS=1000, or SEED=123 to replay one
-	$(RUN) python -m tests.sim --seeds $(or $(SEEDS),100) $(if $(SEED),--seed $(SEED)) $(if $(DAYS),--days $(DAYS))
+	$(RUN) python -m tests.sim $(or $(call option,--seeds,SEEDS),--seeds 100) $(call option,--seed,SEED) $(call option,--days,DAYS)
 
 mutants: setup ## Change the code at random and see that tests fail: COUNT=200 SEED=0, or FILE=shared/retry.py
-	$(RUN) .local/tools/bin/uv run --quiet --frozen --group mutants python -m tests.mutants $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED)) $(if $(FILE),--file $(FILE))
+	$(RUN) .local/tools/bin/uv run --quiet --frozen --group mutants python -m tests.mutants $(call option,--count,COUNT) $(call option,--seed,SEED) $(call option,--file,FILE)
 
 demo: setup ## Run the whole system once, with sample data, and show what it did
 	@$(RUN) mauntic demo
@@ -35,7 +42,7 @@ dev: setup ## Run the whole system locally until Ctrl-C
 	@$(RUN) mauntic dev
 
 bench: setup ## Measure, each thing against its reference; ONLY=hourly for one
-	@$(RUN) .local/tools/bin/uv run --quiet --frozen --group bench python -m bench $(if $(ONLY),--only $(ONLY))
+	@$(RUN) .local/tools/bin/uv run --quiet --frozen --group bench python -m bench $(call option,--only,ONLY)
 
 schema: setup ## Write schema.sql anew from the migrations
 	@$(RUN) python -m local.migrations dump > .local/schema.sql
@@ -45,22 +52,22 @@ catalogue: setup ## Make what follows from the code: pages, schemas, crons and q
 	@$(RUN) python -m cli.catalogue --write
 
 new-job: setup ## Begin a job: TYPE=analytics.count-events CRON="0 4 * * *"
-	@$(RUN) python -m tools.new_job "$(TYPE)" $(if $(CRON),--cron "$(CRON)")
+	@$(RUN) python -m tools.new_job $(call quoted,$(call given,TYPE)) $(call option,--cron,CRON)
 
 clean: ## Remove all that was made, the local database included; DRY_RUN=1 shows it, YES=1 does not ask
-	@$(PYTHON) -m tools.clean $(if $(DRY_RUN),--dry-run) $(if $(YES),--yes)
+	@"$(PYTHON)" -m tools.clean $(call flag,--dry-run,DRY_RUN) $(call flag,--yes,YES)
 
 dry-run: setup ## Bundle every worker as a deployment would, without one
-	@$(RUN) python -m tools.weigh $(ENV)
+	@$(RUN) python -m tools.weigh $(call envs)
 
 weigh: setup ## What a deployment uploads, what takes the room, how long a worker starts
-	@$(RUN) python -m tools.weigh --boot $(ENV)
+	@$(RUN) python -m tools.weigh --boot $(call envs)
 
 deploy: setup ## Check, migrate and deploy: all workers, or ENV=analytics
-	@$(RUN) python -m tools.deploy $(ENV)
+	@$(RUN) python -m tools.deploy $(call envs)
 
 audit: setup ## Known holes in what is pinned; fails if nobody could be asked
-	@$(RUN) python -m tools.audit $(if $(PYTHON_URL),--python $(PYTHON_URL)) $(if $(NODE_URL),--node $(NODE_URL))
+	@$(RUN) python -m tools.audit $(call option,--python,PYTHON_URL) $(call option,--node,NODE_URL)
 
 pictures: setup ## Draw the README's pictures anew, from the commands themselves
 	@$(RUN) python -m tools.pictures

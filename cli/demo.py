@@ -24,12 +24,13 @@ from analytics.worker import WORKER
 from cli.counted import counted_from_files
 from cli.counted_scores import scores_from_file
 from cli.demo_checks import Check, check
-from cli.demo_database import fresh_database, how_to_look
+from cli.demo_database import DATABASE, fresh_database, how_to_look
 from cli.demo_scoring import best, check_scores, map_customers
 from cli.dev_log import DevLog
+from cli.elsewhere import confirm_elsewhere
 from cli.importer import SAMPLE_ROWS, Imported, import_samples
 from cli.interrupts import heed_interrupts
-from cli.options import AsJson
+from cli.options import AsJson, Yes
 from cli.output import busy, console, errors, print_json, print_table
 from cli.statements import SQL
 from local.database_url import connect
@@ -61,7 +62,7 @@ class Result:
         return [one.title for one in self.checks if not one.is_right]
 
 
-def demo(as_json: AsJson = False) -> None:
+def demo(yes: Yes = False, as_json: AsJson = False) -> None:
     """Run weeks of real events through the workers here, and compare the result with the source.
 
     Exit code 1 if anything differs. What came out stays in the database mauntic_demo until the
@@ -74,6 +75,7 @@ def demo(as_json: AsJson = False) -> None:
       mauntic demo --json | jq .wrong
     """
     heed_interrupts()
+    confirm_elsewhere(os.environ, f"drop the database {DATABASE} there and make it anew", yes=yes)
     took: Seconds = {}
     with _started(took) as (runtime, url):
         result = run(runtime, url, took)

@@ -15,7 +15,9 @@ from watchfiles import watch
 
 from cli.dev_log import DevLog
 from cli.dev_state import announced, refuse_second
+from cli.elsewhere import confirm_elsewhere
 from cli.interrupts import heed_interrupts
+from cli.options import Yes
 from cli.output import Refusal, errors
 from local.crons import CronClock
 from local.envs import CONFIG, unknown_envs
@@ -35,8 +37,10 @@ def dev(
         list[str] | None, typer.Option(help="A worker's env in wrangler.toml; all if not given.")
     ] = None,
     var: Annotated[
-        list[str] | None, typer.Option(help="NAME=VALUE: a gate or secret that the workers get.")
+        list[str] | None,
+        typer.Option(help="NAME=VALUE, a gate that the workers get; NAME: a secret, as exported."),
     ] = None,
+    yes: Yes = False,
     crons: Annotated[bool, typer.Option(help="Fire the crons on schedule, in UTC.")] = True,
     json_lines: Annotated[bool, typer.Option("--json", help="Log lines as JSON.")] = False,
 ) -> None:
@@ -47,11 +51,15 @@ def dev(
       mauntic dev
 
       mauntic dev --env analytics --var ENABLE_ANALYTICS_CRON=false
+
+      ALERT_WEBHOOK_URL=… mauntic dev --var ALERT_WEBHOOK_URL
     """
     heed_interrupts()
     if refusal := unknown_envs(env or ()):
         raise Refusal(refusal)
     refuse_second()
+    variables = dict(_pair(text) for text in var or [])
+    confirm_elsewhere(os.environ, "migrate it and run the crons of this folder on it", yes=yes)
     log = DevLog(as_json=json_lines)
     errors.print("starting …", style="dim", highlight=False)
     with open_database(os.environ) as server:
@@ -62,7 +70,7 @@ def dev(
             port=port,
             persist=HOME / "r2",
             metrics_file=HOME / "metrics.jsonl",
-            variables=dict(_pair(text) for text in var or []),
+            variables=variables,
             on_event=log.show,
         )
         _serve(runtime, server, log, crons)
@@ -151,7 +159,11 @@ def _background(work: Callable[[], None], stop: threading.Event) -> Iterator[Non
 
 
 def _pair(text: str) -> tuple[str, str]:
+    """A variable with its value; that of the environment where none is given, since every account
+    of the machine reads arguments."""
     name, equals, value = text.partition("=")
-    if not equals:
-        raise typer.BadParameter(f"--var takes NAME=VALUE, not {text}")
-    return name, value
+    if equals:
+        return name, value
+    if name not in os.environ:
+        raise typer.BadParameter(f"--var {name} takes the value from the environment: export it.")
+    return name, os.environ[name]

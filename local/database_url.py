@@ -19,6 +19,23 @@ SCHEMES = ("postgres", "postgresql")
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
+OPTIONAL = (None, "allow", "prefer")
+DECIDED = ("disable", "require", "verify-ca", "verify-full")
+PORT_MAX = 65_535
+# What may stand in a part as it is. All else, the signs that end a part above all, is %-escaped.
+PLAIN = r"(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})"
+SHAPE = re.compile(
+    rf"(?:{'|'.join(SCHEMES)})://"
+    rf"(?:(?P<user>{PLAIN}*)(?::(?P<password>(?:{PLAIN}|:)*))?@)?"
+    r"(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>\d{1,5}))?"
+    rf"(?:/(?P<database>{PLAIN}*))?(?:\?(?P<query>(?:{PLAIN}|[/:])*))?"
+)
+MUST_LOOK_LIKE = (
+    "DATABASE_URL must look like postgresql://user:password@host:5432/database, with every sign of"
+    " user and password that is no letter or digit escaped (/ is %2F, @ is %40, # is %23)."
+)
+
+
 class DatabaseUnavailable(Exception):
     """The database cannot be used; the text is one sentence that says why and what to do."""
 
@@ -33,27 +50,39 @@ class DatabaseUrl:
     port: int
     database: str
     sslmode: str | None
+    sslrootcert: str | None = None
 
     @classmethod
     def parse(cls, url: str) -> "DatabaseUrl":
-        """Take a URL apart; `DatabaseUnavailable` if it is none that names a TCP host."""
-        try:
-            parts = urlsplit(url)
-            port = parts.port or 5432
-        except ValueError as error:
-            raise DatabaseUnavailable(f"DATABASE_URL is no URL: {error}.") from None
-        if parts.scheme not in SCHEMES or not parts.hostname:
-            raise DatabaseUnavailable(
-                "DATABASE_URL must look like postgresql://user:password@host:5432/database."
-            )
+        """Take a URL apart; `DatabaseUnavailable` if it is none that names a TCP host. Its text is
+        fixed: a part of a broken URL may be a part of the password."""
+        match = SHAPE.fullmatch(url)
+        if match is None or int(match["port"] or 5432) > PORT_MAX:
+            raise DatabaseUnavailable(MUST_LOOK_LIKE)
+        user = unquote(match["user"] or "postgres")
+        options = parse_qs(match["query"] or "")
         return cls(
-            user=unquote(parts.username or "postgres"),
-            password=unquote(parts.password) if parts.password is not None else None,
-            host=parts.hostname,
-            port=port,
-            database=unquote(parts.path.lstrip("/")) or unquote(parts.username or "postgres"),
-            sslmode=parse_qs(parts.query).get("sslmode", [None])[0],
+            user=user,
+            password=unquote(match["password"]) if match["password"] is not None else None,
+            host=match["host"].strip("[]").lower(),
+            port=int(match["port"] or 5432),
+            database=unquote(match["database"] or "") or user,
+            sslmode=options.get("sslmode", [None])[0],
+            sslrootcert=options.get("sslrootcert", [None])[0],
         )
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is on this machine."""
+        return self.host in LOOPBACK_HOSTS
+
+    def refuse_optional_tls(self) -> None:
+        """Raise `DatabaseUnavailable` for a database elsewhere whose TLS is left open."""
+        if not self.is_local and self.sslmode not in DECIDED:
+            raise DatabaseUnavailable(
+                "DATABASE_URL must say how it is encrypted, for the database is on another machine:"
+                " add sslmode=verify-full (sslmode=require checks no certificate)."
+            )
 
     @property
     def address(self) -> str:
@@ -61,12 +90,17 @@ class DatabaseUrl:
         return f"{self.host}:{self.port}/{self.database}"
 
     def ssl_context(self) -> ssl.SSLContext | bool | None:
-        """What pg8000 understands: False for plain, None for TLS if offered, else a context."""
-        if self.sslmode == "disable" or (self.sslmode is None and self.host in LOOPBACK_HOSTS):
+        """What pg8000 understands: False for plain, None for TLS if offered, else a context.
+
+        Where the network is between us, TLS that is optional is none: whoever is in between asks
+        for the password in clear.
+        """
+        self.refuse_optional_tls()
+        if self.sslmode == "disable" or (self.sslmode is None and self.is_local):
             return False
-        if self.sslmode in (None, "allow", "prefer"):
+        if self.sslmode in OPTIONAL:
             return None
-        context = ssl.create_default_context()
+        context = ssl.create_default_context(cafile=self.sslrootcert)
         if self.sslmode != "verify-full":
             context.check_hostname = False
         if self.sslmode == "require":
@@ -80,14 +114,13 @@ def own_database(url: str) -> str | None:
     >>> own_database("postgresql:///mauntic_demo"), own_database("postgresql:///shop?host=/run")
     ('mauntic_demo', None)
     """
-    parts = urlsplit(url)
-    is_bare = parts.scheme in SCHEMES and not (parts.netloc or parts.query or parts.fragment)
-    name = parts.path.removeprefix("/")
-    return name if is_bare and re.fullmatch(r"\w+", name) else None
+    match = re.fullmatch(rf"(?:{'|'.join(SCHEMES)}):///(\w+)", url)
+    return match[1] if match else None
 
 
 def with_database(url: str, database: str) -> str:
     """The same server, another database."""
+    DatabaseUrl.parse(url)  # of a broken one, parts of the password would move
     return urlunsplit(urlsplit(url)._replace(path=f"/{database}"))
 
 

@@ -6,15 +6,16 @@ embedded database; `dump` makes the schema anew from the migrations and prints i
 
 import os
 import re
+import ssl
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import quote, urlsplit
 
-from local.database_url import LOOPBACK_HOSTS, DatabaseUnavailable, DatabaseUrl, connect
+from local.database_url import DatabaseUnavailable, DatabaseUrl, connect
 from local.postgres import open_database, temporary_server
 from local.postgres_account import BINARIES
 
@@ -50,7 +51,7 @@ def migrate(url: str, directory: Path = DIRECTORY) -> str:
 def in_the_way(url: str, directory: Path = DIRECTORY) -> list[str]:
     """The schemas of the database that a pending migration would create."""
     with closing(connect(url)) as connection:
-        [[has_versions]] = connection.run(f"select to_regclass('{TABLE}') is not null")
+        [[has_versions]] = connection.run("select to_regclass(:name) is not null", name=TABLE)
         known = connection.run(f"select version from {TABLE}") if has_versions else []
         names = _created_schemas(directory, {version for (version,) in known})
         found = connection.run(
@@ -114,7 +115,8 @@ def dbmate(url: str, directory: Path, command: str) -> str:
             text=True,
         )
     if done.returncode != 0:
-        raise MigrationFailed(f"{done.stdout}{done.stderr}".strip())
+        said = f"{done.stdout}{done.stderr}".strip()
+        raise MigrationFailed(without_password(said, url))
     return done.stdout
 
 
@@ -141,13 +143,36 @@ def dbmate_binary(modules: Path = ROOT / "node_modules") -> Path:
 
 
 def for_libpq(url: str) -> str:
-    """The URL with TLS off on the loopback, where dbmate would insist on it."""
-    parts = urlsplit(url)
+    """The URL with TLS off on the loopback, where dbmate would insist on it. Each part is escaped
+    anew: what dbmate cannot read it prints."""
     to = DatabaseUrl.parse(url)
-    if to.sslmode is not None or to.host not in LOOPBACK_HOSTS:
-        return url
-    query = "&".join(filter(None, [parts.query, "sslmode=disable"]))
-    return urlunsplit(parts._replace(query=query))
+    to.refuse_optional_tls()
+    query = urlsplit(url).query
+    if to.sslmode is None:
+        query = "&".join(filter(None, [query, "sslmode=disable"]))
+    user, database = quote(to.user, safe=""), quote(to.database, safe="")
+    login = user if to.password is None else f"{user}:{quote(to.password, safe='')}"
+    host = f"[{to.host}]" if ":" in to.host else to.host
+    return f"postgresql://{login}@{host}:{to.port}/{database}?{query}"
+
+
+def without_password(said: str, url: str) -> str:
+    """What another program said, but for the password, as it is and as a URL has it."""
+    password = DatabaseUrl.parse(url).password
+    for text in filter(None, (password, quote(password or "", safe=""))):
+        said = said.replace(text, "[password]")
+    return said
+
+
+def tls_of(to: DatabaseUrl) -> dict[str, str]:
+    """What libpq needs to encrypt as the URL says; it finds no certificates of the system's."""
+    to.refuse_optional_tls()
+    trusted = to.sslrootcert or ssl.get_default_verify_paths().cafile or "system"
+    checks = (to.sslmode or "").startswith("verify-")
+    return {
+        **({"PGSSLMODE": to.sslmode} if to.sslmode else {}),
+        **({"PGSSLROOTCERT": trusted} if checks else {}),
+    }
 
 
 def dump_schema(url: str) -> str:
@@ -159,12 +184,13 @@ def dump_schema(url: str) -> str:
             *("--restrict-key", "0", "--exclude-table", TABLE, "--no-password"),
             *("--host", to.host, "--port", str(to.port), "--username", to.user, to.database),
         ],
-        env={**os.environ, "PGPASSWORD": to.password or "", "PGCONNECT_TIMEOUT": "5"},
+        env={**os.environ, **tls_of(to), "PGPASSWORD": to.password or "", "PGCONNECT_TIMEOUT": "5"},
         capture_output=True,
         text=True,
     )
     if done.returncode != 0:
-        raise DatabaseUnavailable(f"pg_dump failed: {done.stderr.strip()}")
+        said = without_password(done.stderr.strip(), url)
+        raise DatabaseUnavailable(f"pg_dump failed: {said}")
     return normalised(done.stdout)
 
 

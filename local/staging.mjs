@@ -9,7 +9,7 @@ import { fromHere, resolve } from "./packages.mjs";
 import { unzip } from "./zip.mjs";
 
 const INSIDE = fileURLToPath(new URL("inside", import.meta.url));
-const UPLOADED = /\.(py|sql|txt|html)$/; // what a deployment uploads of a worker's own files
+const UPLOADED = /\.(py|sql|txt)$/; // what a deployment uploads of a worker's own files
 const NOT_CODE = /(^|\/)__pycache__\/|\.pyc$/;
 
 export async function stage({ name, folder, main, build }) {

@@ -8,7 +8,8 @@ the others has to lie beside its `entry.py`:
     shared/                     ->  build/analytics/shared/
 
 Of modules it carries those that the worker imports: from its entry and its jobs on, whatever they
-import of both folders, and so on.
+import of both folders, and so on; of texts (.txt) those that one of these modules names. A link is
+refused: it may lead to any file of this machine.
 
 Safe to run while the bundle is being watched or read: a file is replaced whole, and only if it
 changed. Runs on any Python from 3.11 on, without the project's packages.
@@ -39,18 +40,27 @@ def sources_of(root: Path, name: str) -> dict[Path, Path]:
     """Path in the bundle -> the file that it copies."""
     package, shared = root / "workers" / name, root / "shared"
     entry = package / "entry.py"
-    if not entry.is_file():
-        raise ValueError(f"{entry} is missing: a worker is a folder of workers/ with an entry.py.")
+    if entry.is_symlink() or not entry.is_file():
+        raise ValueError(
+            f"{entry} is missing, or a link: a worker is a folder of workers/ with an entry.py."
+        )
     sources = {Path("entry.py"): entry}
     for folder, prefix in ((package, name), (shared, "shared")):
         for source in sorted(folder.rglob("*")):
-            if source != entry and is_uploaded(source.relative_to(folder)) and source.is_file():
-                sources[prefix / source.relative_to(folder)] = source
+            path = source.relative_to(folder)
+            if source.is_symlink() and is_uploaded(path):
+                raise ValueError(f"{source} is a link: put the file itself there, or remove it.")
+            if source != entry and is_uploaded(path) and source.is_file():
+                sources[prefix / path] = source
     carried = imported(sources, f"{name}.jobs")
+    modules = {path: source for path, source in sources.items() if module_of(path) in carried}
+    texts = {text for source in modules.values() for text in texts_of(source)}
     return {
         path: source
         for path, source in sources.items()
-        if path.suffix != ".py" or module_of(path) in carried
+        if path in modules
+        or path.suffix == ".sql"
+        or (path.suffix == ".txt" and path.name in texts)
     }
 
 
@@ -65,6 +75,16 @@ def imported(sources: dict[Path, Path], jobs: str) -> set[str]:
         new = {name for name in named if name in modules} - met
         met |= new
     return met
+
+
+def texts_of(source: Path) -> set[str]:
+    """The texts in a module: a `.txt` file that none of them names may be somebody's notes."""
+    try:
+        tree = ast.parse(source.read_bytes(), source)
+    except SyntaxError:
+        return set()
+    constants = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant))
+    return {value for value in constants if isinstance(value, str)}
 
 
 def imports_of(source: Path) -> Iterator[str]:
@@ -87,6 +107,8 @@ def imports_of(source: Path) -> Iterator[str]:
 
 def module_of(path: Path) -> str:
     """`shared/adapters/r2.py` is shared.adapters.r2, `shared/__init__.py` is shared."""
+    if path.suffix != ".py":
+        return ""
     return ".".join(path.with_suffix("").parts).removesuffix(".__init__")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import keyword
 import re
 import sys
 from datetime import datetime
@@ -12,7 +13,7 @@ from string import Template
 from cronsim import CronSim, CronSimError
 
 ROOT = Path(__file__).parent.parent
-TYPE = re.compile(r"^(?P<worker>[a-z]+)\.(?P<name>[a-z][a-z0-9]*(-[a-z0-9]+)*)$")
+TYPE = re.compile(r"(?P<worker>[a-z]+)\.(?P<name>[a-z][a-z0-9]*(-[a-z0-9]+)*)")
 
 JOB = Template('''"""PURPOSE_HERE"""
 
@@ -103,7 +104,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def new_files(job_type: str, cron: str, purpose: str, root: Path) -> dict[Path, str]:
     """The files of the new job by path. ValueError says why there can be none."""
-    match = TYPE.match(job_type)
+    match = TYPE.fullmatch(job_type)
     if not match or not (root / "workers" / match["worker"]).is_dir():
         workers = ", ".join(
             sorted(path.name for path in (root / "workers").iterdir() if path.is_dir())
@@ -111,6 +112,12 @@ def new_files(job_type: str, cron: str, purpose: str, root: Path) -> dict[Path, 
         raise ValueError(
             f"a type is WORKER.some-name, where WORKER is one of {workers}; not {job_type!r}"
         )
+    if keyword.iskeyword(match["name"]):
+        raise ValueError(f"{match['name']} is a word of Python's own: choose another name")
+    if not purpose.isprintable() or "\\" in purpose or '"""' in purpose or purpose.endswith('"'):
+        raise ValueError("a purpose is one sentence in one line, without a quote at its end")
+    if not cron.isprintable():
+        raise ValueError(f"{cron!r} is no cron expression in one line")
     try:
         CronSim(cron, datetime(2026, 1, 1))
     except CronSimError as error:

@@ -3,13 +3,16 @@
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, unquote
 
 import pytest
 
-from local.database_url import connect
+from local.database_url import DatabaseUnavailable, DatabaseUrl, connect
 from local.migrations import (
+    DIRECTORY,
     ROOT,
     MigrationFailed,
+    dbmate,
     dbmate_binary,
     dump_schema,
     for_libpq,
@@ -17,6 +20,7 @@ from local.migrations import (
     migrate,
     normalised,
     status,
+    tls_of,
 )
 from local.postgres import Server
 from tests.scratch import scratch_database
@@ -111,14 +115,51 @@ def test_dbmate_without_its_package(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("url", "expected"),
     [
-        ("postgres://127.0.0.1/d", "postgres://127.0.0.1/d?sslmode=disable"),
-        ("postgres://localhost/d?x=1", "postgres://localhost/d?x=1&sslmode=disable"),
-        ("postgres://localhost/d?sslmode=require", "postgres://localhost/d?sslmode=require"),
-        ("postgres://db.example/d", "postgres://db.example/d"),
+        ("postgres://127.0.0.1/d", "postgresql://postgres@127.0.0.1:5432/d?sslmode=disable"),
+        ("postgres://u:p@localhost/d?x=1", "postgresql://u:p@localhost:5432/d?x=1&sslmode=disable"),
+        (
+            "postgres://u@localhost:6/d?sslmode=require",
+            "postgresql://u@localhost:6/d?sslmode=require",
+        ),
+        (
+            "postgres://db.example/d?sslmode=disable",
+            "postgresql://postgres@db.example:5432/d?sslmode=disable",
+        ),
+        (
+            "postgres://u:a%20$b:c@[::1]/d",
+            "postgresql://u:a%20%24b%3Ac@[::1]:5432/d?sslmode=disable",
+        ),
     ],
 )
 def test_tls_is_off_on_the_loopback_only(url: str, expected: str) -> None:
     assert for_libpq(url) == expected
+
+
+def test_a_database_elsewhere_is_not_asked_without_a_word_about_tls() -> None:
+    for ask in (for_libpq, dump_schema, migrate):
+        with pytest.raises(DatabaseUnavailable, match="sslmode=verify-full"):
+            ask("postgres://u:secret@db.example/d")
+
+
+PASSWORD = "s3cr et/?#@:%41'\"[]"
+
+
+def test_no_program_of_others_shows_the_password() -> None:
+    """Nothing listens there: each says where it wanted to go."""
+    url = f"postgres://u:{quote(PASSWORD, safe='')}@127.0.0.1:9/d"
+    for ask in (lambda url: dbmate(url, DIRECTORY, "migrate"), dump_schema):
+        with pytest.raises((MigrationFailed, DatabaseUnavailable)) as failed:
+            ask(url)
+        assert "s3cr" not in unquote(str(failed.value))
+
+
+def test_pg_dump_checks_the_certificate_that_the_url_asks_for() -> None:
+    to = DatabaseUrl.parse("postgres://u@db.example/d?sslmode=verify-full&sslrootcert=/ca.pem")
+    assert tls_of(to) == {"PGSSLMODE": "verify-full", "PGSSLROOTCERT": "/ca.pem"}
+    assert tls_of(DatabaseUrl.parse("postgres://u@db.example/d?sslmode=verify-full"))[
+        "PGSSLROOTCERT"
+    ]
+    assert tls_of(DatabaseUrl.parse("postgres://u@127.0.0.1/d")) == {}
 
 
 def test_an_empty_dump_is_empty() -> None:

@@ -68,6 +68,11 @@ def test_following_the_page_gives_a_job_that_runs(copy: Path) -> None:
         ("nobody.count-events", "0 4 * * *", "one of analytics"),
         ("analytics.count-events", "0 25 * * *", "no cron expression"),
         ("analytics.aggregate-hourly", "0 4 * * *", "is there already"),
+        ("analytics.class", "0 4 * * *", "a word of Python's own"),
+        ("analytics.import", "0 4 * * *", "a word of Python's own"),
+        ("analytics.count-events\n", "0 4 * * *", "some-name"),
+        ("analytics.count-events", "0 4 * * *\n", "in one line"),
+        ("../analytics.x", "0 4 * * *", "some-name"),
     ],
 )
 def test_what_cannot_be_a_job_is_refused_with_the_reason(
@@ -75,3 +80,17 @@ def test_what_cannot_be_a_job_is_refused_with_the_reason(
 ) -> None:
     with pytest.raises(ValueError, match=said):
         new_files(job_type, cron, "For nothing.", ROOT)
+
+
+@pytest.mark.parametrize(
+    "purpose", ['""" + evil() + """', 'It says "so"', "two\nlines", "a back\\slash", "\x1b"]
+)
+def test_a_purpose_is_a_sentence_and_no_program(purpose: str) -> None:
+    with pytest.raises(ValueError, match="one sentence in one line"):
+        new_files("analytics.count-events", "0 4 * * *", purpose, ROOT)
+
+
+def test_every_file_of_a_new_job_can_be_read() -> None:
+    for path, text in new_files("analytics.x9-y", "0 4 * * *", 'Say "so" twice.', ROOT).items():
+        if path.suffix == ".py":
+            compile(text, path, "exec")
