@@ -27,6 +27,10 @@ from local.runtime import HOME, ROOT, LocalRuntime, RuntimeFailed
 
 WATCHED = ("shared", "workers")
 WATCH_EVERY_S = 1.0
+Var = Annotated[
+    list[str] | None,
+    typer.Option(help="NAME=VALUE, a gate that the workers get; NAME: a secret, as exported."),
+]
 
 
 def dev(
@@ -36,10 +40,7 @@ def dev(
     env: Annotated[
         list[str] | None, typer.Option(help="A worker's env in wrangler.toml; all if not given.")
     ] = None,
-    var: Annotated[
-        list[str] | None,
-        typer.Option(help="NAME=VALUE, a gate that the workers get; NAME: a secret, as exported."),
-    ] = None,
+    var: Var = None,
     yes: Yes = False,
     crons: Annotated[bool, typer.Option(help="Fire the crons on schedule, in UTC.")] = True,
     json_lines: Annotated[bool, typer.Option("--json", help="Log lines as JSON.")] = False,
