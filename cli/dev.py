@@ -31,12 +31,13 @@ Var = Annotated[
     list[str] | None,
     typer.Option(help="NAME=VALUE, a gate that the workers get; NAME: a secret, as exported."),
 ]
+Port = Annotated[
+    int, typer.Option(min=0, max=65_535, help="Port of the control API; 0 takes a free one.")
+]
 
 
 def dev(
-    port: Annotated[
-        int, typer.Option(min=0, max=65_535, help="Port of the control API; 0 takes a free one.")
-    ] = 8787,
+    port: Port = 8787,
     env: Annotated[
         list[str] | None, typer.Option(help="A worker's env in wrangler.toml; all if not given.")
     ] = None,
