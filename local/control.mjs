@@ -145,7 +145,8 @@ async function runCron(runtime, { json }) {
   if (typeof cron !== "string") throw new Failure("`cron` must be a text such as `0 * * * *`.");
   if (input.number(scheduledTime, "`scheduledTime`") > MOMENT_MAX) throw new Failure("`scheduledTime` is no moment.");
   const fetcher = await runtime.fetcher(name);
-  const { outcome } = await fetcher.scheduled({ cron, scheduledTime: new Date(scheduledTime) });
+  const event = { cron, scheduledTime: new Date(scheduledTime) };
+  const { outcome } = await runtime.turns.run(name, () => fetcher.scheduled(event));
   if (outcome === "ok") return { outcome };
   const told = await runtime.ledger("cron-error", { worker: name, cron, scheduledTime });
   return { outcome: "exception", error: (await told.json()).error ?? `the worker ended with ${outcome}` };
@@ -153,10 +154,11 @@ async function runCron(runtime, { json }) {
 
 async function runFetch(runtime, { json }) {
   const { worker, url, method = "GET", headers = {}, body = null } = input.object(json());
-  const fetcher = await runtime.fetcher(worker);
+  const { name } = runtime.worker(worker);
+  const fetcher = await runtime.fetcher(name);
   const request = { method, headers, body, redirect: "manual" };
   assertSendable(url, request);
-  const answer = await fetcher.fetch(url, request).catch(asErrorPage);
+  const answer = await runtime.turns.run(name, () => fetcher.fetch(url, request).catch(asErrorPage));
   const answerHeaders = Object.fromEntries(answer.headers);
   return { status: answer.status, headers: answerHeaders, body: await answer.text() };
 }

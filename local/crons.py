@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
-from itertools import takewhile
+from datetime import UTC, datetime, timedelta
 from operator import itemgetter
 from typing import Any
 
@@ -62,17 +61,16 @@ class CronClock:
 def planned_fires(
     crons: Sequence[tuple[str, str]], since: datetime, now: datetime
 ) -> list[tuple[str, str, datetime]]:
-    """(worker, cron, planned time) of each fire after `since`, in order; more than one of a cron
-    where the machine slept.
+    """Return (worker, cron, planned time) of the newest fire of each cron after `since`, in order.
+
+    Earlier fires, which a machine that slept has missed, are left out: the platform does not replay
+    them either, and the newest tick catches up what is due.
 
     >>> ten, half_past = (datetime(2026, 3, 1, 10, minute, tzinfo=UTC) for minute in (0, 30))
     >>> crons = [("one", "*/15 * * * *"), ("two", "20 * * * *")]
     >>> [(worker, at.minute) for worker, _, at in planned_fires(crons, ten, half_past)]
-    [('one', 15), ('two', 20), ('one', 30)]
+    [('two', 20), ('one', 30)]
     """
-    fires = (
-        (worker, cron, at)
-        for worker, cron in crons
-        for at in takewhile(lambda at: at <= now, CronSim(cron, since))
-    )
-    return sorted(fires, key=itemgetter(2))
+    just_after = now.replace(second=0, microsecond=0) + timedelta(minutes=1)
+    newest = ((*one, next(CronSim(one[1], just_after, reverse=True))) for one in crons)
+    return sorted((fire for fire in newest if fire[2] > since), key=itemgetter(2))

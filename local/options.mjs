@@ -3,6 +3,7 @@
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { fromHere, resolve } from "./packages.mjs";
+import { repaired } from "./repairs.mjs";
 
 const HOST = [
   "host.mjs", // the main module comes first
@@ -34,10 +35,15 @@ function pyodideModule(path, type) {
   return { type, path, contents: type === "ESModule" ? contents.toString() : contents };
 }
 
+function repairedModule(path) {
+  const module = pyodideModule(path, "ESModule");
+  return { ...module, contents: repaired(module.contents) };
+}
+
 function hostModules() {
   return [
     ...HOST.map(own),
-    pyodideModule("pyodide.asm.mjs", "ESModule"),
+    repairedModule("pyodide.asm.mjs"),
     pyodideModule("pyodide.mjs", "ESModule"),
     pyodideModule("pyodide.asm.wasm", "CompiledWasm"), // workerd compiles it while it starts
   ];

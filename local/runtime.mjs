@@ -11,6 +11,7 @@ import { PointStore } from "./points.mjs";
 import { runtimeProcesses, watchOver } from "./processes.mjs";
 import { insideFiles, stage, standardLibrary, vendoredFiles } from "./staging.mjs";
 import { queuesOf, readTopology } from "./topology.mjs";
+import { Turns } from "./turns.mjs";
 
 export class Runtime {
   #miniflare;
@@ -29,6 +30,7 @@ export class Runtime {
     this.workers = readTopology(config);
     this.queues = queuesOf(this.workers);
     this.points = new PointStore(config.metricsFile);
+    this.turns = new Turns();
   }
 
   async start() {

@@ -4,6 +4,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
+import httpx
 import pytest
 
 from tests.local.runtime.harness import Server
@@ -101,6 +102,21 @@ def test_a_crashed_interpreter_is_followed_by_another(server: Server) -> None:
     assert [answer["status"] for answer in answers] == [500, 500]
     assert "the interpreter has crashed" in answers[0]["body"]
     assert server.ask("/seen")["instances"] == ["new"]
+
+
+def test_no_number_of_events_at_once_crashes_the_interpreter(server: Server) -> None:
+    """Each blocks in the database at the same time, as the crons of a machine that slept would."""
+    events = 365
+    limits = httpx.Limits(max_connections=None)
+    with (
+        httpx.Client(
+            base_url=server.api.base_url, headers=server.api.headers, limits=limits
+        ) as api,
+        ThreadPoolExecutor(events) as pool,
+    ):
+        asked = {"worker": "toy-alpha", "url": "http://toy.test/wait"}
+        answers = pool.map(lambda _: api.post("/fetch", json=asked, timeout=300), range(events))
+        assert {answer.json()["status"] for answer in answers} == {200}
 
 
 def test_hyperdrive_leads_to_the_database(server: Server) -> None:

@@ -118,6 +118,17 @@ class Default(WorkerEntrypoint):
         times = [(connected - started) * 1000, (ran - connected) * 1000 / 50]
         return Response.json({"rows": rows, "connect_ms": times[0], "query_ms": times[1]})
 
+    async def do_wait(self, request, query, more):
+        """Blocks in the database, as deep in calls as a real job is."""
+        db = self.env.DB
+        connection = pg8000.native.Connection(
+            user=db.user, password=db.password, host=db.host, port=int(db.port),
+            database=db.database, ssl_context=False,
+        )  # fmt: skip
+        rows = deep(30, lambda: connection.run("select pg_sleep(0.2)"))
+        connection.close()
+        return Response.json(len(rows))
+
     async def scheduled(self, controller, env="absent", ctx="absent"):
         planned = controller.scheduledTime
         seen.crons.append({"cron": controller.cron, "at": planned, "env": env, "ctx": ctx})
@@ -167,6 +178,13 @@ class Default(WorkerEntrypoint):
         self.env.METRICS.writeDataPoint({"indexes": [f"lingered {body['n']}"]})
         if body.get("then") == "raise":
             raise ValueError("too late to matter")
+
+
+def deep(calls, work):
+    """Does the work below so many calls that pass through C."""
+    if calls == 0:
+        return work()
+    return next(map(deep, [calls - 1], [work]))
 
 
 def crash():
