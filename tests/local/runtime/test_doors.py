@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from http.client import HTTPConnection
+from pathlib import Path
 from struct import pack
 from urllib.parse import urlsplit
 
@@ -157,6 +158,16 @@ def test_the_token_is_new_at_every_start_and_long(server: Server) -> None:
     wrong = server.token[:-1] + ("1" if server.token[-1] == "0" else "0")
     headers = {"authorization": f"Bearer {wrong}"}
     assert server.api.get("/workers", headers=headers).status_code == 401
+
+
+def test_what_the_system_writes_is_its_owner_s_alone(with_object: Server, project: Path) -> None:
+    """Objects, metric points and the bundles, whatever the umask of the shell was."""
+    with_object.ask('/points?points=[{"blobs": ["a"]}]')
+    written = [path for path in (project / ".local").rglob("*") if path.is_file()]
+    assert any(path.name == "metrics.jsonl" for path in written)
+    assert any("sqlite" in path.name for path in written)
+    open_to_others = [path for path in written if path.stat().st_mode & 0o077]
+    assert open_to_others == []
 
 
 # --- what is malformed ------------------------------------------------------------------------

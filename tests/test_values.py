@@ -1,0 +1,143 @@
+"""No value becomes part of an SQL statement's text, or of a line that a shell reads."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+FOLDERS = ("shared", "workers", "cli", "local", "tools", "bench")
+STATEMENT = re.compile(
+    r"\s*(--[^\n]*\n\s*)*(select\s|insert\s+into\s|update\s+\S+\s+set\s|delete\s+from\s"
+    r"|(create|drop|alter|truncate)\s+(or\s+replace\s+|unique\s+|temp\w*\s+)?"
+    r"(table|index|schema|database|role|view|function|trigger|type|extension|sequence|user)\b"
+    r"|grant\s|revoke\s|copy\s+\S+\s+(from|to)\s|with\s+\S+\s+as\s|set\s+(local\s+)?\w+\s*(=|to\s)"
+    r"|lock\s+table|comment\s+on|do\s+\$|call\s+\w|explain\s|listen\s|notify\s)",
+    re.IGNORECASE,
+)
+# Where a statement is put together from what is no constant, and why no value gets in.
+PUT_TOGETHER = {
+    "cli/adopt/catalogue.py": "names that Postgres has quoted; no word of a template is in quotes",
+    "cli/remote/system.py": "the API takes no parameters: a checked name, and a whole number",
+}
+# Who starts a shell, and why no value gets into its line.
+SHELLS = {
+    "local/staging.mjs": "the build command of wrangler.toml, which wrangler gives to a shell too",
+    "local/processes.mjs": "a constant line; process numbers are its arguments",
+}
+
+
+def sources(*endings: str) -> list[Path]:
+    found = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*")]
+    return sorted(path for path in found if path.suffix in endings)
+
+
+def name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def tree(path: Path) -> ast.AST | None:
+    """None for what only the workers' newer Python reads."""
+    try:
+        return ast.parse(path.read_text(encoding="utf-8"))
+    except SyntaxError:
+        assert "inside" in path.parts
+        return None
+
+
+def is_constant(node: ast.expr) -> bool:
+    """A constant of the module, such as the name of a table, is no value."""
+    return isinstance(node, ast.Constant) or (isinstance(node, ast.Name) and node.id.isupper())
+
+
+def formatted(node: ast.AST) -> Iterator[str]:
+    """The text of an expression that puts values into it."""
+    match node:
+        case ast.JoinedStr(values=values):
+            holes = [part.value for part in values if isinstance(part, ast.FormattedValue)]
+            if not all(map(is_constant, holes)):
+                yield "".join(
+                    str(part.value) if isinstance(part, ast.Constant) else "{}" for part in values
+                )
+        case ast.BinOp(left=left, op=ast.Add() | ast.Mod(), right=right):
+            first = left
+            while isinstance(first, ast.BinOp):
+                first = first.left
+            if isinstance(first, ast.Constant) and not is_constant(right):
+                yield str(first.value)
+        case ast.Call(func=ast.Attribute(value=text, attr="format" | "format_map" | "replace")):
+            if isinstance(text, ast.Constant):
+                yield str(text.value)
+            elif re.match(r"(SQL|TEMPLATES)\[", ast.unparse(text)):
+                yield "select "
+
+
+def put_together(source: ast.AST) -> list[str]:
+    texts = [text for node in ast.walk(source) for text in formatted(node)]
+    return [text for text in texts if STATEMENT.match(text)]
+
+
+# The benchmarks make and drop databases of servers of their own, under names of their own.
+@pytest.mark.parametrize("path", [p for p in sources(".py") if "bench" not in p.parts], ids=name)
+def test_a_statement_is_a_text_and_its_values_are_parameters(path: Path) -> None:
+    source = tree(path)
+    if source is not None and name(path) not in PUT_TOGETHER:
+        assert put_together(source) == []
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        'f"select * from t where id = {x}"',
+        'f"drop database {name}"',
+        '"delete from t where id = %s" % x',
+        '"insert into t values (" + x + ")"',
+        '"update t set a = {}".format(x)',
+        'SQL["block"].replace(":x", x)',
+        'f"create unique index {name} on t (a)"',
+    ],
+)
+def test_the_rule_above_sees_a_value_in_a_statement(code: str) -> None:
+    assert len(put_together(ast.parse(code))) == 1
+
+
+def test_the_rule_above_lets_a_constant_be() -> None:
+    assert put_together(ast.parse('f"select version from {TABLE}"')) == []
+
+
+def test_no_word_of_a_template_is_quoted() -> None:
+    """Inside quotes a name that Postgres has quoted is no name: there a value belongs, as a
+    parameter."""
+    for path in (ROOT / "cli" / "adopt" / "templates").glob("*.sql"):
+        text = re.sub(r"--[^\n]*", "", path.read_text())
+        assert re.findall(r"'[^'\n]*\{\w+\}[^'\n]*'", text) == [], path
+
+
+def test_what_a_function_of_the_database_executes_has_no_bare_value() -> None:
+    for path in (ROOT / "migrations").glob("*.sql"):
+        text = re.sub(r"--[^\n]*", "", path.read_text())
+        for statement in re.findall(r"\bexecute\s+(?!function|procedure|on\b)[^;]*;", text, re.I):
+            assert "||" not in statement, (path, statement)
+            assert not re.search(r"%\d*\$?s", statement), (path, statement)
+
+
+@pytest.mark.parametrize("path", sources(".py", ".mjs"), ids=name)
+def test_a_program_gets_a_list_of_arguments_and_no_shell(path: Path) -> None:
+    if name(path) in SHELLS:
+        return
+    text = path.read_text(encoding="utf-8")
+    shells = re.findall(
+        r"shell\s*[=:]\s*True|shell:\s*true|\bos\.(?:system|popen)\(|\bexecSync\(|getoutput\("
+        r"|[\"'](?:/bin/)?(?:ba|da|z)?sh[\"'],\s*\[?\s*[\"']-c[\"']"
+        r"|import \{[^}]*\bexec\b[^}]*\} from \"node:child_process\"",
+        text,
+    )
+    assert shells == []
+
+
+def test_the_exceptions_are_still_there() -> None:
+    assert all((ROOT / path).exists() for path in {**PUT_TOGETHER, **SHELLS})
