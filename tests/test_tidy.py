@@ -221,7 +221,7 @@ ACROSS = {
     "tests/test_doctests.py", "tests/test_package.py", "tests/test_platform_page.py",
     "tests/test_retention.py",
     "tests/test_tidy.py",
-    "tests/test_locks.py", "tests/test_make.py",
+    "tests/test_locks.py", "tests/test_make.py", "tests/test_security_page.py",
     "tests/test_secrets_are_ignored.py", "tests/test_values.py",
     "tests/cli/test_terminal.py", "tests/local/test_postgres_root.py",
 }  # fmt: skip
