@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -20,6 +21,7 @@ from cli.interrupts import heed_interrupts
 from cli.options import Yes
 from cli.output import Refusal, errors
 from local.crons import CronClock
+from local.database_url import DatabaseUrl, connect
 from local.envs import CONFIG, unknown_envs
 from local.migrations import migrate
 from local.postgres import GivenDatabase, Server, open_database
@@ -71,11 +73,22 @@ def dev(
             envs=env,
             port=port,
             persist=HOME / "r2",
-            metrics_file=HOME / "metrics.jsonl",
+            metrics_file=HOME / "metrics" / f"{identity(server)}.jsonl",
             variables=variables,
             on_event=log.show,
         )
         _serve(runtime, server, log, crons)
+
+
+def identity(server: Server | GivenDatabase) -> str:
+    """A name for the database itself: another one at the same address has another. The embedded
+    server is at another port with each start."""
+    with closing(connect(server.url)) as connection:
+        [[number]] = connection.run(
+            "select oid from pg_database where datname = current_database()"
+        )
+    place = DatabaseUrl.parse(server.url).address if isinstance(server, GivenDatabase) else "own"
+    return f"{re.sub(r'[^A-Za-z0-9.-]', '_', place)}-{number}"
 
 
 def _serve(runtime: LocalRuntime, server: Server | GivenDatabase, log: DevLog, crons: bool) -> None:

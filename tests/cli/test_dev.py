@@ -22,9 +22,12 @@ import cli.dev
 from analytics.worker import WORKER
 from cli.dev_log import DevLog
 from local import postgres_pidfile
+from local.database_url import connect, with_database
+from local.postgres import GivenDatabase, Server
 from local.postgres_account import account_for, temporary_directory
 from local.runtime import Control, RuntimeFailed
 from tests.cli.harness import HOURLY, QUEUE, Cli
+from tests.scratch import scratch_database
 
 ROOT = Path(__file__).parent.parent.parent
 # Its own folder, for the developer's own `mauntic dev` may be running.
@@ -68,6 +71,20 @@ def folder() -> Iterator[Path]:
     directory = temporary_directory(account_for(None))
     yield directory
     shutil.rmtree(directory)
+
+
+def test_each_database_has_points_of_its_own(postgres: Server, database: str) -> None:
+    """Also where another one has taken its name: figures of the old would be taken for its own."""
+    kept = cli.dev.identity(GivenDatabase(database))
+    assert cli.dev.identity(GivenDatabase(database)) == kept
+    with scratch_database(postgres) as other:
+        assert cli.dev.identity(GivenDatabase(other)) != kept
+    name = database.rpartition("/")[2]
+    with closing(connect(with_database(database, "postgres"))) as admin:
+        admin.run(f"drop database {name} with (force)")
+        admin.run(f"create database {name}")
+    assert cli.dev.identity(GivenDatabase(database)) != kept
+    assert cli.dev.identity(postgres).startswith("own-")
 
 
 def lines_until(process: subprocess.Popen[str], event: str) -> list[dict[str, Any]]:
