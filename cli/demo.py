@@ -18,6 +18,7 @@ from typing import Any
 
 import typer
 from cronsim import CronSim
+from pg8000.exceptions import DatabaseError, InterfaceError
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from analytics.worker import WORKER
@@ -33,7 +34,7 @@ from cli.interrupts import heed_interrupts
 from cli.options import AsJson, Yes
 from cli.output import busy, console, errors, print_json, print_table
 from cli.statements import SQL
-from local.database_url import connect
+from local.database_url import CONNECT_TIMEOUT_S, DatabaseUrl, connect, reason
 from local.postgres import open_database
 from local.runtime import LocalRuntime, RuntimeFailed
 from scoring.worker import WORKER as SCORING
@@ -42,6 +43,7 @@ from shared.jobs import Worker
 from shared.ports import Row
 
 TICK_TIMEOUT_S = 60
+LOOK_EVERY_S = 5  # whether the database is still there
 
 Seconds = dict[str, float]  # what took how long
 Tick = tuple[datetime, list[str]]  # a planned time, and the crons that fire then
@@ -174,13 +176,29 @@ def fire(runtime: LocalRuntime, worker: Worker, cron: str, at: datetime) -> None
     """Fire one cron, and wait until all that it enqueued is done."""
     _fire_one(runtime, worker, cron, at)
     queues = [worker.queue.name, worker.queue.dead_letter_name]
-    if not runtime.control.wait_idle(queues, timeout_s=TICK_TIMEOUT_S, quiet_ms=0):
-        raise RuntimeFailed(f"What {at} enqueued was not done within {TICK_TIMEOUT_S} seconds.")
+    deadline = monotonic() + TICK_TIMEOUT_S
+    while not runtime.control.wait_idle(queues, timeout_s=LOOK_EVERY_S, quiet_ms=0):
+        _assert_database(runtime, at)
+        if monotonic() > deadline:
+            raise RuntimeFailed(f"What {at} enqueued was not done within {TICK_TIMEOUT_S} seconds.")
+
+
+def _assert_database(runtime: LocalRuntime, at: datetime) -> None:
+    """RuntimeFailed where the database is gone: nothing else explains a tick that is not done."""
+    try:
+        connect(runtime.database_url, timeout_s=CONNECT_TIMEOUT_S).close()
+    except (InterfaceError, DatabaseError, OSError) as error:
+        address = DatabaseUrl.parse(runtime.database_url).address
+        raise RuntimeFailed(
+            f"The database at {address} has ended ({reason(error)}), so the tick of"
+            f" {at:%Y-%m-%dT%H:%MZ} cannot be done: start it, and run the demo again."
+        ) from None
 
 
 def _fire_one(runtime: LocalRuntime, worker: Worker, cron: str, at: datetime) -> None:
     answer = runtime.control.fire_cron(worker.name, cron, at)
     if answer["outcome"] != "ok":
+        _assert_database(runtime, at)
         raise RuntimeFailed(f"The cron {cron} of {at} failed: {answer['error']}")
 
 

@@ -41,7 +41,7 @@ from cli.statements import SQL
 from local.database_url import DatabaseUnavailable, connect, with_database
 from local.postgres import Server, open_database
 from local.postgres_account import account_for, temporary_directory
-from local.runtime import LocalRuntime
+from local.runtime import LocalRuntime, RuntimeFailed
 from scoring.fold import fold_changes
 from scoring.parts import Part
 from scoring.store import recompute_backlog
@@ -141,6 +141,33 @@ def test_what_stays_can_be_looked_at(cli: Cli, folder: Path) -> None:
     with pytest.raises(DatabaseUnavailable, match='"nowhere" does not exist'):
         open_database({"DATABASE_URL": "postgresql:///nowhere"}, folder).__enter__()
     assert "of that server" in how_to_look({"DATABASE_URL": url}, "someone", NOON)
+
+
+class Stuck:
+    """A runtime whose queues never become empty, as where its database is gone."""
+
+    def __init__(self, database_url: str) -> None:
+        self.database_url = database_url
+        self.control = self
+        self.waited_s = 0.0
+
+    def fire_cron(self, *_: object) -> dict[str, str]:
+        return {"outcome": "ok"}
+
+    def wait_idle(self, _queues: object, timeout_s: float, **_: object) -> bool:
+        self.waited_s += timeout_s
+        return False
+
+
+def test_a_demo_whose_database_is_killed_names_the_cause(folder: Path) -> None:
+    with Server(folder, durable=False) as server:
+        runtime = Stuck(server.url)
+        server.kill()
+        with pytest.raises(
+            RuntimeFailed, match=r"^The database at .* has ended .*2019-11-16T12:00Z"
+        ):
+            demo.fire(runtime, WORKER, CRONS[0], NOON)  # type: ignore[arg-type]
+    assert runtime.waited_s <= 5
 
 
 def test_after_an_interrupt_the_workers_troubles_are_no_news(
