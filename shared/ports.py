@@ -41,6 +41,14 @@ class Producer(Protocol):
     async def send(self, bodies: Sequence[dict[str, Any]], delay_s: int = 0) -> None: ...
 
 
+@dataclass(frozen=True)
+class StoredObject:
+    """An object of a bucket, by its key and when it was last written."""
+
+    key: str
+    uploaded: datetime
+
+
 class Bucket(Protocol):
     """An R2 bucket. Every method raises StorageError with R2's status."""
 
@@ -52,8 +60,10 @@ class Bucket(Protocol):
     ) -> str | None:
         """Writes and gives the new etag; None where the condition did not hold."""
 
-    async def list(self, prefix: str, cursor: str | None = None) -> tuple[list[str], str | None]:
-        """Up to 1,000 keys, and the cursor of the next page if there is one."""
+    async def list(
+        self, prefix: str, cursor: str | None = None
+    ) -> tuple[list[StoredObject], str | None]:
+        """Up to 1,000 objects, and the cursor of the next page if there is one."""
 
     async def delete(self, keys: Sequence[str]) -> None:
         """Deletes up to 1,000 keys; missing ones are no error."""

@@ -11,10 +11,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, TypeVar
 
 from shared.errors import StorageError
+from shared.ports import StoredObject
 
 KEYS_MAX = 1_000
 KEY_BYTES_MAX = 1_024
 WRITE_INTERVAL_S = 1.0
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)  # when objects were written that a test has put there
 
 # What may go wrong with a call: refused; failed before it was done; failed after it was done;
 # failed and done later; and done, but repeated on its way, so that its condition no longer holds
@@ -65,13 +67,16 @@ class FakeR2:
             raise StorageError(500, "We encountered an internal error. (10001)")
         return None if fault == "none" else etag
 
-    async def list(self, prefix: str, cursor: str | None = None) -> tuple[list[str], str | None]:
+    async def list(
+        self, prefix: str, cursor: str | None = None
+    ) -> tuple[list[StoredObject], str | None]:
         await self._begin("list", [prefix])
         keys = sorted(
             key for key in self.objects if key.startswith(prefix) and key > (cursor or "")
         )
         page = keys[:KEYS_MAX]
-        return page, page[-1] if len(keys) > KEYS_MAX else None
+        found = [StoredObject(key, self.written_at.get(key, LONG_AGO)) for key in page]
+        return found, page[-1] if len(keys) > KEYS_MAX else None
 
     async def delete(self, keys: Sequence[str]) -> None:
         if len(keys) > KEYS_MAX:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 from shared.errors import StorageError
+from shared.ports import StoredObject
 
 KEYS_MAX = 1_000  # a list or delete: https://developers.cloudflare.com/r2/platform/limits/
 
@@ -40,12 +42,14 @@ class BoundBucket:
             written = await self._binding.put(key, text, **condition)
             return str(written.etag) if written is not None else None
 
-    async def list(self, prefix: str, cursor: str | None = None) -> tuple[list[str], str | None]:
+    async def list(
+        self, prefix: str, cursor: str | None = None
+    ) -> tuple[list[StoredObject], str | None]:
         with _translated():
             options = {"prefix": prefix, "limit": KEYS_MAX} | ({"cursor": cursor} if cursor else {})
             page = await self._binding.list(**options)
-            keys = [str(item.key) for item in page.objects]
-            return keys, str(page.cursor) if page.truncated else None
+            found = [StoredObject(str(one.key), moment_of(one.uploaded)) for one in page.objects]
+            return found, str(page.cursor) if page.truncated else None
 
     async def delete(self, keys: Sequence[str]) -> None:
         if len(keys) > KEYS_MAX:
@@ -62,6 +66,13 @@ def _translated() -> Any:
         raise
     except Exception as error:  # a JsException, whose class the host does not have
         raise StorageError(status_of(str(error)), str(error)) from error
+
+
+def moment_of(date: Any) -> datetime:
+    """The time of a JavaScript Date; a runtime may convert one into a datetime by itself."""
+    if isinstance(date, datetime):
+        return date.astimezone(UTC)
+    return datetime.fromisoformat(str(date.toISOString())).astimezone(UTC)
 
 
 def status_of(text: str) -> int:

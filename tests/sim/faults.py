@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from random import Random
 from typing import Any
@@ -15,6 +15,7 @@ from pg8000.exceptions import InterfaceError
 
 from local.database_url import connect
 from shared.errors import StorageError
+from shared.ports import StoredObject
 from tests.sim.notary import BESIDE
 
 FAULTY = 0.15  # the part of the invocations that meet a fault
@@ -222,9 +223,6 @@ class FaultyBinding:
             raise RuntimeError("Queue send failed")
 
 
-Keys = list[str]
-
-
 class FaultyBucket:
     """A Bucket in memory."""
 
@@ -245,10 +243,13 @@ class FaultyBucket:
     ) -> str | None:
         raise NotImplementedError("no job writes")
 
-    async def list(self, prefix: str, cursor: str | None = None) -> tuple[Keys, str | None]:
+    async def list(
+        self, prefix: str, cursor: str | None = None
+    ) -> tuple[list[StoredObject], str | None]:
         self._trouble()
         keys = sorted(key for key in self._held if key.startswith(prefix) and key > (cursor or ""))
-        return keys[:3], keys[2] if len(keys) > 3 else None
+        found = [StoredObject(key, datetime.min.replace(tzinfo=UTC)) for key in keys[:3]]
+        return found, keys[2] if len(keys) > 3 else None
 
     async def delete(self, keys: Sequence[str]) -> None:
         for key in keys:

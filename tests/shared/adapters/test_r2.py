@@ -5,13 +5,25 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from shared.adapters.r2 import KEYS_MAX, BoundBucket, status_of
+from shared.adapters.r2 import KEYS_MAX, BoundBucket, moment_of, status_of
 from shared.errors import StorageError, is_retryable
+from shared.ports import StoredObject
+
+
+class JsDate:
+    """A JavaScript Date as Pyodide hands it over."""
+
+    def toISOString(self) -> str:
+        return "2026-03-10T15:00:00.250Z"
+
+
+UPLOADED = datetime(2026, 3, 10, 15, 0, 0, 250_000, tzinfo=UTC)
 
 
 class Binding:
@@ -51,7 +63,7 @@ class Binding:
     async def list(self, prefix: str, limit: int, cursor: str | None = None) -> Any:
         self._trouble()
         keys = sorted(key for key in self.held if key.startswith(prefix) and key > (cursor or ""))
-        page = [SimpleNamespace(key=key) for key in keys[:limit]]
+        page = [SimpleNamespace(key=key, uploaded=JsDate()) for key in keys[:limit]]
         more = len(keys) > limit
         return SimpleNamespace(objects=page, truncated=more, cursor=page[-1].key if more else None)
 
@@ -72,13 +84,18 @@ def test_objects_are_written_read_and_listed_to_the_last_page() -> None:
             assert await bucket.put(f"a/{n:04}", str(n))
         assert await bucket.get("a/0007") == ("7", etag("7"))
         assert await bucket.get("a/none") is None
-        keys, cursor = await bucket.list("a/")
-        assert (len(keys), cursor) == (KEYS_MAX, "a/0999")
-        assert await bucket.list("a/", cursor) == (["a/1000"], None)
+        found, cursor = await bucket.list("a/")
+        assert (len(found), cursor) == (KEYS_MAX, "a/0999")
+        last = StoredObject("a/1000", UPLOADED)
+        assert await bucket.list("a/", cursor) == ([last], None)
         await bucket.delete(["a/0000", "a/none"])
         assert await bucket.get("a/0000") is None
 
     asyncio.run(run())
+
+
+def test_a_date_that_the_runtime_has_converted_is_the_same_moment() -> None:
+    assert moment_of(UPLOADED) == moment_of(JsDate()) == UPLOADED
 
 
 def test_a_condition_that_does_not_hold_writes_nothing() -> None:

@@ -48,8 +48,10 @@ class Setting:
         )  # fmt: skip
 
     def put(self, *keys: str) -> None:
+        """Objects that were last written yesterday."""
         for key in keys:
             self.bucket.objects[key] = ("{}", "etag")
+            self.bucket.written_at[key] = datetime(2026, 3, 9, 12, tzinfo=UTC)
 
     async def run(self, message_id: str = "message-1") -> FakeDelivery:
         return await deliver(self.world, BODY, message_id)
@@ -81,6 +83,39 @@ def test_days_that_are_over_are_cleared_and_today_is_not(setting: Setting) -> No
     setting.put(undated(1, "a.example"))
     assert asyncio.run(setting.run()).answer == "ack"
     assert setting.left() == [dated(d, 1, "a.example", s) for d in (0, -1) for s in (0, 1)]
+
+
+async def write(setting: Setting, key: str, hours: float) -> None:
+    """A sender writes an object so many hours after the window's end."""
+    setting.world.now = datetime(2026, 3, 10, tzinfo=UTC) + timedelta(hours=hours)
+    assert await setting.bucket.put(key, '{"used": 240}')
+
+
+@pytest.mark.parametrize("hours", [0, 9, 30])
+def test_what_a_sender_has_written_since_the_end_of_the_window_stays(
+    setting: Setting, hours: float
+) -> None:
+    """The run comes at midnight, late, and again by hand: each leaves the day's own count."""
+    setting.domain(1, "a.example", age_days=5)
+    setting.put(undated(1, "a.example"), undated(1, "b.example"))
+    asyncio.run(setting.run())
+    assert setting.left() == []
+    asyncio.run(write(setting, undated(1, "a.example"), hours))
+    asyncio.run(write(setting, undated(1, "gone.example"), hours))
+    for number in range(2):
+        asyncio.run(deliver(setting.world, BODY, f"again-{number}"))
+        assert setting.left() == [undated(1, "a.example"), undated(1, "gone.example")]
+
+
+def test_what_was_written_before_the_end_of_the_window_goes_in_the_next_run(
+    setting: Setting,
+) -> None:
+    setting.domain(1, "a.example", age_days=5)
+    asyncio.run(write(setting, undated(1, "a.example"), -0.01))
+    asyncio.run(write(setting, undated(1, "b.example"), 0.01))
+    setting.world.now = datetime(2026, 3, 10, 1, tzinfo=UTC)
+    asyncio.run(setting.run())
+    assert setting.left() == [undated(1, "b.example")]
 
 
 def test_domains_that_are_gone_are_cleared(setting: Setting) -> None:

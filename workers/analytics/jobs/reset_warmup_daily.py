@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Literal
 from uuid import UUID
 
@@ -11,7 +11,7 @@ from analytics.store import WarmupCounter
 from shared.jobs import Job
 from shared.messages import WindowMessage
 from shared.outcome import Done
-from shared.ports import Bucket
+from shared.ports import Bucket, StoredObject
 from shared.run import Run
 from shared.windows import Schedule, day_before
 
@@ -29,16 +29,17 @@ async def reset_warmup_daily(run: Run) -> Done:
     its first 30 days. That is judged by the counter's day and not by that of the run: so the
     counter of the 30th day goes too, though its domain is 31 days old by then, and nothing is left
     behind. A domain that is not verified keeps its last counters until it is, or is removed.
+
+    A counter without a date counts the day on which it was last written: one that a sender has
+    written since the window's end stays, however late or often the run is.
     """
     bucket, today = run.ports.bucket(BUCKET), run.window.end.date()
     listed = deleted = strange = 0
     cursor: str | None = None
     while True:
-        keys, cursor = await bucket.list(warmup.PREFIX, cursor)
-        counters = [
-            counter for key in keys if (counter := counter_of(key, run.window.start.date()))
-        ]
-        listed, strange = listed + len(keys), strange + len(keys) - len(counters)
+        found, cursor = await bucket.list(warmup.PREFIX, cursor)
+        counters = [counter for one in found if (counter := counter_of(one))]
+        listed, strange = listed + len(found), strange + len(found) - len(counters)
         deleted += await _delete_spent(
             run, bucket, [counter for counter in counters if counter.day < today]
         )
@@ -49,20 +50,25 @@ async def reset_warmup_daily(run: Run) -> Done:
     return Done(listed, deleted)
 
 
-def counter_of(key: str, undated: date) -> WarmupCounter | None:
-    """What a key counts. One without a date counts as of the day `undated`; None is no counter.
+def counter_of(found: StoredObject) -> WarmupCounter | None:
+    """What an object counts; None if it is no counter. One without a date in its key counts the day
+    on which it was last written.
 
-    >>> organization = "00000000-0000-0000-0000-000000000001"
-    >>> counter_of(f"warmup/daily/2026-03-09/{organization}/a.example/00", date.min).domain
-    'a.example'
+    >>> from datetime import UTC, datetime
+    >>> key = "warmup/daily/2026-03-09/00000000-0000-0000-0000-000000000001/a.example/00"
+    >>> str(counter_of(StoredObject(key, datetime.now(UTC))).day)
+    '2026-03-09'
     """
+    key = found.key
     if dated := warmup.COUNTER_KEY.fullmatch(key):
         day = warmup.day_of(dated["day"])
         return (
             WarmupCounter(key, UUID(dated["organization"]), dated["domain"], day) if day else None
         )
     if legacy := warmup.UNDATED_KEY.fullmatch(key):
-        return WarmupCounter(key, UUID(legacy["organization"]), legacy["domain"], undated)
+        return WarmupCounter(
+            key, UUID(legacy["organization"]), legacy["domain"], found.uploaded.date()
+        )
     return None
 
 
