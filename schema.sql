@@ -495,8 +495,11 @@ CREATE TABLE ops.job_runs (
     error_text text,
     retryable boolean,
     overdue_at timestamp with time zone,
+    sends integer DEFAULT 0 NOT NULL,
+    delivery integer DEFAULT 0 NOT NULL,
+    shard_data jsonb,
     CONSTRAINT job_runs_check CHECK ((window_start < window_end)),
-    CONSTRAINT job_runs_status_check CHECK ((status = ANY (ARRAY['queued'::text, 'running'::text, 'sharded'::text, 'failed'::text, 'succeeded'::text, 'dead'::text, 'skipped'::text]))),
+    CONSTRAINT job_runs_status_check CHECK ((status = ANY (ARRAY['queued'::text, 'running'::text, 'sharded'::text, 'failed'::text, 'waiting'::text, 'succeeded'::text, 'dead'::text, 'skipped'::text]))),
     CONSTRAINT job_runs_trigger_check CHECK ((trigger = ANY (ARRAY['cron'::text, 'catch-up'::text, 'manual'::text, 'backfill'::text])))
 );
 
@@ -509,6 +512,12 @@ COMMENT ON COLUMN ops.job_runs.lease_until IS 'Until then somebody answers for t
 COMMENT ON COLUMN ops.job_runs.fencing_token IS 'Rises with every start: a run may only finish with the newest.';
 
 COMMENT ON COLUMN ops.job_runs.overdue_at IS 'When the window was reported as overdue: once.';
+
+COMMENT ON COLUMN ops.job_runs.sends IS 'How often a tick has sent the row since it last began: the wait for its message grows with it.';
+
+COMMENT ON COLUMN ops.job_runs.delivery IS 'Which delivery of message_id started the run: a later one shows that the run has ended without an answer.';
+
+COMMENT ON COLUMN ops.job_runs.shard_data IS 'The bounds of a shard, as its message carries them: a tick sends the shard again.';
 
 CREATE TABLE ops.message_failures (
     queue text NOT NULL,
@@ -530,12 +539,18 @@ CREATE TABLE ops.schedules (
     starts_at timestamp with time zone,
     recorded_until timestamp with time zone,
     changed_by text,
-    changed_at timestamp with time zone DEFAULT now() NOT NULL
+    changed_at timestamp with time zone DEFAULT now() NOT NULL,
+    overdue_since timestamp with time zone,
+    missed_windows bigint DEFAULT 0 NOT NULL
 );
 
 COMMENT ON COLUMN ops.schedules.starts_at IS 'Start of the first window that a tick ever enqueued: nothing before it counts as missed.';
 
 COMMENT ON COLUMN ops.schedules.recorded_until IS 'The watermark: every window from starts_at up to here has its row in the ledger.';
+
+COMMENT ON COLUMN ops.schedules.overdue_since IS 'When the schedule was reported as overdue; null once its recovery is reported.';
+
+COMMENT ON COLUMN ops.schedules.missed_windows IS 'How many windows were overdue or skipped since then.';
 
 CREATE TABLE scoring.alert_requests (
     id uuid DEFAULT gen_random_uuid() NOT NULL,

@@ -25,7 +25,7 @@ from shared.windows import Schedule, Window
 
 Only = Literal["missing", "failed", "all"]
 
-UNANSWERED = ("queued", "running", "sharded", "failed")
+UNANSWERED = ("queued", "running", "sharded", "failed", "waiting")
 # Which statuses are run again; a window without a row is missing.
 STATUSES: dict[Only, tuple[str, ...]] = {
     "missing": ("missing", *UNANSWERED, "skipped"),

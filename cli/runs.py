@@ -27,7 +27,7 @@ app = typer.Typer(
     """,
 )
 
-STATUSES = ("queued", "running", "sharded", "failed", "succeeded", "dead", "skipped")
+STATUSES = ("queued", "running", "sharded", "failed", "waiting", "succeeded", "dead", "skipped")
 LISTED = (
     "job_type", "window", "status", "trigger", "attempts", "started_at", "seconds", "rows_read",
     "rows_written", "error_class", "error_text",

@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from shared.log import Level
 from shared.ports import Ports
 
 WEBHOOK_TIMEOUT_S = 10  # an invocation has better things to do than to wait for a dead webhook
 
 
-async def send(event: str, ports: Ports, **fields: Any) -> None:
-    """Log the event as an error and post it, if `ALERT_WEBHOOK_URL` is set. Never raises."""
-    ports.log(event, level="error", **fields)
+async def send(
+    event: str, ports: Ports, *, level: Level = "error", post: bool = True, **fields: Any
+) -> None:
+    """Log the event and post it, if `ALERT_WEBHOOK_URL` is set. Never raises."""
+    ports.log(event, level=level, **fields)
     url = ports.settings.alert_webhook_url
-    if url is None:
+    if url is None or not post:
         return
     payload = {"event": event, **{name: _plain(value) for name, value in fields.items()}}
     try:

@@ -115,9 +115,7 @@ async def _answer(group: list[Letter], ports: Ports, invocation: Invocation) -> 
 async def _handle(group: list[Letter], ports: Ports) -> list[Outcome]:
     job, first = group[0].job, group[0]
     if isinstance(first.message, WindowMessage) and job.schedule:
-        return [
-            await run_window(job, first.message, first.delivery.id, first.delivery.sent_at, ports)
-        ]
+        return [await run_window(job, first.message, first.delivery, ports)]
     with ports.db.transaction():
         if job.batch:
             outcomes = await job.handler([letter.message for letter in group], ports)

@@ -6,51 +6,67 @@ makes good. The ledger decides: of two ticks at once, one enqueues a window.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import asyncio
 from datetime import datetime
 from typing import Any
 
-from shared import alerts, failures
-from shared.discreet import said, told
-from shared.due import Due, beyond_reach, candidates, looked_at, own_windows
+from shared import alerts, failures, heartbeat, overdue
+from shared.claims import claim
+from shared.discreet import told
+from shared.due import Due, is_first_of_hour, looked_at, own_windows
 from shared.errors import DatabaseError, DatabaseUnreachable, error_class
 from shared.jobs import Job, Worker
-from shared.ledger import LEASE
-from shared.ports import Ports, Row
+from shared.ports import Ports
 from shared.settings import Gate
 from shared.statements import SQL
-from shared.windows import CATCH_UP_WINDOWS_MAX, Schedule, Window
 
 FORGOTTEN_RUNS_MAX = 2_000  # a job and tick: far more than any job adds between two ticks
 
 
+class TickFailed(Exception):
+    """A tick ended with an error that would have ended the isolate too."""
+
+
 async def dispatch(worker: Worker, cron: str, tick: datetime, ports: Ports) -> int:
-    """Enqueue what is due at `tick`, the planned time of `cron`. Gives the number of messages."""
+    """Enqueue what is due at `tick`, the planned time of `cron`. Gives the number of messages.
+
+    A tick that fails says so to whoever watches from outside, and raises: the platform logs it.
+    """
     try:
         if not _gate_is_open(worker, cron, ports):
             return 0
-        try:
-            jobs = looked_at(worker, cron, ports.db)
-            if not jobs:
-                return 0
-            due, late = _claim(jobs, tick, ports)
-        except (DatabaseError, DatabaseUnreachable) as error:
-            ports.log(
-                "dispatch.blind",
-                level="error",
-                cron=cron,
-                error_class=error_class(error),
-                error=told(error),
-            )
-            return await _enqueue(own_windows(worker, cron, tick), worker, cron, tick, ports)
-        try:
-            count = await _enqueue(due, worker, cron, tick, ports)
-        finally:  # they are marked as reported: no later tick would do it
-            await _report_overdue(late, tick, ports)
-        _forget(jobs, tick, ports)
+        count, ok = await _enqueue_due(worker, cron, tick, ports)
+        await heartbeat.beat(ports, ok=ok)
         return count
+    except (asyncio.CancelledError, KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException as error:
+        await alerts.send("dispatch.failed", ports, **_wrong(error, worker, cron, tick))
+        await heartbeat.beat(ports, ok=False)
+        if isinstance(error, SystemExit):
+            raise TickFailed("something in a tick raised SystemExit") from error
+        raise
     finally:
         ports.db.close()
+
+
+async def _enqueue_due(worker: Worker, cron: str, tick: datetime, ports: Ports) -> tuple[int, bool]:
+    """The number of messages, and whether the ledger had its say."""
+    try:
+        jobs = looked_at(worker, cron, ports.db)
+        if not jobs:
+            return 0, True
+        claimed = claim(jobs, tick, await ports.queue.backlog(), ports)
+    except (DatabaseError, DatabaseUnreachable) as error:
+        count = await _enqueue(own_windows(worker, cron, tick), worker, cron, tick, ports)
+        await alerts.send("dispatch.blind", ports, **_wrong(error, worker, cron, tick))
+        return count, False
+    try:
+        count = await _enqueue(claimed.due, worker, cron, tick, ports)
+    finally:  # they are marked as reported: no later tick would do it
+        await overdue.report(claimed, tick, ports)
+    _forget(jobs, tick, ports)
+    return count, True
 
 
 async def _enqueue(due: list[Due], worker: Worker, cron: str, tick: datetime, ports: Ports) -> int:
@@ -79,70 +95,17 @@ def _gate_is_open(worker: Worker, cron: str, ports: Ports) -> bool:
     return gate is Gate.OPEN
 
 
-def _claim(looked: list[Job], tick: datetime, ports: Ports) -> tuple[list[Due], list[Row]]:
-    """Claim the due windows in the ledger, and mark those newly overdue: all of it or nothing."""
-    jobs = {job.type: (job, job.schedule) for job in looked if job.schedule}
-    now = max(tick, ports.clock())  # a tick may come late: a lease lasts from when it is given
-    with ports.db.transaction():
-        schedules = ports.db.rows(
-            SQL["open_schedules"],
-            job_types=list(jobs),
-            beginnings=[schedule.beginning(tick) for _, schedule in jobs.values()],
-            now=tick,
-        )
-        running = [row for row in schedules if not row["paused"]]
-        wanted = [due for row in running for due in candidates(*jobs[row["job_type"]], row, tick)]
-        claimed = ports.db.rows(
-            SQL["claim_windows"],
-            **_columns(wanted),
-            alone=[due.schedule.is_about_now for due in wanted],
-            running=[row["job_type"] for row in running],
-            now=now,
-            lease_until=now + LEASE,
-            most=CATCH_UP_WINDOWS_MAX,
-        )
-        _record_skipped(running, jobs, tick, now, ports)
-        late = ports.db.rows(SQL["mark_overdue"], **_columns(_past_grace(wanted, tick)), now=tick)
-    order = {(due.job.type, due.window): place for place, due in enumerate(wanted)}
-    due = [Due(*jobs[row["job_type"]], _window(row), row["trigger"]) for row in claimed]
-    return sorted(due, key=lambda one: order.get((one.job.type, one.window), len(order))), late
-
-
-def _record_skipped(
-    running: list[Row],
-    jobs: dict[str, tuple[Job, Schedule]],
-    tick: datetime,
-    now: datetime,
-    ports: Ports,
-) -> None:
-    """Windows too many or too old to catch up get a row that says so, and are reported, unless
-    their job acts on what there is now."""
-    skipped: list[Due] = []
-    recorded_until: list[datetime] = []
-    for row in running:
-        due, until = beyond_reach(*jobs[row["job_type"]], row["recorded_until"], tick)
-        skipped += due
-        recorded_until.append(until)
-    recorded: list[Row] = []
-    if skipped:
-        recorded = ports.db.rows(SQL["record_skipped"], **_columns(skipped), now=now)
-    types = [row["job_type"] for row in running]
-    bounds = [jobs[job_type][1].catch_up_start(tick) for job_type in types]
-    abandoned = ports.db.rows(SQL["abandon_windows"], job_types=types, bounds=bounds, now=now)
-    reported = {job_type for job_type in types if not jobs[job_type][1].is_about_now}
-    _report_skipped([row for row in recorded + abandoned if row["job_type"] in reported], ports)
-    ports.db.execute(SQL["advance_watermarks"], job_types=types, recorded=recorded_until)
-
-
-def _report_skipped(skipped: list[Row], ports: Ports) -> None:
-    for job_type in sorted({row["job_type"] for row in skipped}):
-        windows = [_window(row) for row in skipped if row["job_type"] == job_type]
-        span = f"{min(windows).start.isoformat()} to {max(windows).end.isoformat()}"
-        ports.log("dispatch.skipped", level="error", type=job_type, count=len(windows), window=span)
-
-
-def _past_grace(candidates: Iterable[Due], tick: datetime) -> list[Due]:
-    return [due for due in candidates if due.planned + due.schedule.grace <= tick]
+def _wrong(error: BaseException, worker: Worker, cron: str, tick: datetime) -> dict[str, Any]:
+    """What is wrong with a tick. Each one logs it, and one an hour posts it: without the ledger
+    nothing knows what was posted before, but a tick knows whether it is the first of its hour."""
+    return {
+        "post": is_first_of_hour(worker, cron, tick),
+        "worker": worker.name,
+        "cron": cron,
+        "scheduled_for": tick.isoformat(),
+        "error_class": error_class(error),
+        "error": told(error),
+    }
 
 
 def _forget(jobs: list[Job], tick: datetime, ports: Ports) -> None:
@@ -165,33 +128,3 @@ def _forget(jobs: list[Job], tick: datetime, ports: Ports) -> None:
             error_class=error_class(error),
             error=told(error),
         )
-
-
-async def _report_overdue(late: list[Row], tick: datetime, ports: Ports) -> None:
-    for row in late:
-        await alerts.send(
-            "job.overdue",
-            ports,
-            type=row["job_type"],
-            window=str(_window(row)),
-            status=row["status"],
-            overdue_s=round((tick - row["scheduled_for"]).total_seconds()),
-            error_class=row["error_class"],
-            error=said(row["error_class"] or "", row["error_text"] or ""),
-        )
-
-
-def _window(row: Row) -> Window:
-    return Window(row["window_start"], row["window_end"])
-
-
-def _columns(due: Iterable[Due]) -> dict[str, list[Any]]:
-    """The windows as the arrays that the statements unnest."""
-    rows = list(due)
-    return {
-        "job_types": [one.job.type for one in rows],
-        "starts": [one.window.start for one in rows],
-        "ends": [one.window.end for one in rows],
-        "planned": [one.planned for one in rows],
-        "triggers": [one.trigger for one in rows],
-    }

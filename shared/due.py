@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import islice, takewhile
 from typing import Any
 
 from shared.jobs import Job, Worker
-from shared.messages import Trigger
+from shared.messages import Shard, Trigger
 from shared.ports import Database, Row
-from shared.windows import Schedule, Window
+from shared.windows import Schedule, Window, next_fire
 
 # A tick after years of pause records the windows that it skips in portions of so many a job.
 SKIPPED_MAX = 1_000
@@ -18,12 +18,13 @@ SKIPPED_MAX = 1_000
 
 @dataclass(frozen=True)
 class Due:
-    """A window that should be run, and why."""
+    """A window that should be run, or a shard of it, and why."""
 
     job: Job
     schedule: Schedule
     window: Window
     trigger: Trigger
+    shard: Shard | None = None
 
     @property
     def planned(self) -> datetime:
@@ -37,7 +38,7 @@ class Due:
             "trigger": self.trigger,
             "correlationId": f"{self.job.type}@{self.window}",
         })  # fmt: skip
-        return message.body()
+        return message.body() | ({"data": {"shard": self.shard.body()}} if self.shard else {})
 
 
 def looked_at(worker: Worker, cron: str, db: Database) -> list[Job]:
@@ -60,6 +61,17 @@ def own_windows(worker: Worker, cron: str, tick: datetime) -> list[Due]:
     return [Due(job, schedule, schedule.window_of(tick), "cron") for job, schedule in jobs]
 
 
+def is_first_of_hour(worker: Worker, cron: str, tick: datetime) -> bool:
+    """Whether no other tick of the worker is planned earlier in this hour; of those of the same
+    minute, the cron that comes first counts. Crons that mostly find nothing to do count only where
+    there is no other."""
+    patient = {job.schedule.cron for job in worker.jobs if job.schedule and not job.has_work}
+    hour = tick.replace(minute=0, second=0, microsecond=0)
+    before = hour - timedelta(seconds=1)
+    firsts = [(next_fire(one, before), one) for one in patient or worker.crons]
+    return min(firsts) == (tick.replace(second=0, microsecond=0), cron)
+
+
 def candidates(job: Job, schedule: Schedule, row: Row, tick: datetime) -> list[Due]:
     """The windows within the bounds of catching up, oldest first. The newest is the tick's own
     if its planned time is this tick."""
@@ -78,6 +90,7 @@ def beyond_reach(
     if job.has_work:
         return [], newest.end
     start = schedule.catch_up_start(tick)
+    end = newest.start if schedule.is_about_now else newest.end  # the newest may have to wait
     unrecorded = takewhile(lambda w: w.start < start, schedule.due_since(recorded_until, tick))
     skipped = [Due(job, schedule, w, "catch-up") for w in islice(unrecorded, SKIPPED_MAX)]
-    return skipped, skipped[-1].window.end if len(skipped) == SKIPPED_MAX else newest.end
+    return skipped, skipped[-1].window.end if len(skipped) == SKIPPED_MAX else end

@@ -64,8 +64,14 @@ EVENTS: tuple[Event, ...] = (
     ),
     Event(
         "dispatch.blind",
-        "Postgres did not answer at a tick: only the tick's own windows were enqueued.",
+        "Postgres did not answer at a tick: only the tick's own windows were enqueued. The first"
+        " tick of an hour posts it.",
         "Look after Postgres; the next tick that reaches it makes the rest good.",
+    ),
+    Event(
+        "dispatch.failed",
+        "A tick ended with an error. The first tick of an hour posts it.",
+        "Read the error. Where the queue takes nothing, the next tick makes it good.",
     ),
     Event(
         "dispatch.skipped",
@@ -74,8 +80,26 @@ EVENTS: tuple[Event, ...] = (
     ),
     Event(
         "job.overdue",
-        "A window has not succeeded within its grace. Said once a window.",
-        "`mauntic runs show`.",
+        "`count` windows have not succeeded within their grace; `window` is the oldest. A tick"
+        " posts one alert a job; each window is in one of them.",
+        "`mauntic runs list`, then `mauntic runs show` of the window.",
+    ),
+    Event(
+        "job.recovered",
+        "A schedule that was overdue runs again; `count` windows were late or skipped meanwhile.",
+    ),
+    Event(
+        "run.held",
+        "A message of a paused schedule was acknowledged without a run; its window stays due.",
+    ),
+    Event(
+        "run.waiting",
+        "A run waits for other work: a later tick sends it again, for as long as it takes.",
+    ),
+    Event(
+        "heartbeat.unsent",
+        "The address of HEARTBEAT_URL did not take the sign of life of a tick.",
+        "Look at HEARTBEAT_URL, and at the service behind it.",
     ),
     Event(
         "job.crashed",

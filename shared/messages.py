@@ -49,6 +49,11 @@ class Message(BaseModel):
     correlation_id: str | None = Field(default=None, max_length=200)
     trigger: Trigger = "manual"
 
+    @property
+    def is_of_a_tick(self) -> bool:
+        """Whether a tick has sent it, and ticks go on to ask for what it asks."""
+        return self.trigger in ("cron", "catch-up")
+
     def body(self) -> dict[str, Any]:
         """The message as it is sent: plain JSON values, nothing that is not set."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
@@ -80,6 +85,10 @@ class Shard(Data):
     def key(self) -> str:
         """Its name in the ledger, for example `2/4`."""
         return f"{self.index}/{self.of}"
+
+    def body(self) -> dict[str, Any]:
+        """Its bounds as a message carries them, and the ledger keeps them."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
 class WindowData(Data):

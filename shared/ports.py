@@ -35,10 +35,23 @@ class Database(Protocol):
         """Gives the connection back; harmless if none was opened."""
 
 
+@dataclass(frozen=True)
+class Backlog:
+    """What a queue says of the messages that wait in it. `oldest_at` is when the oldest
+    was sent; None where there is none."""
+
+    count: int
+    bytes: int
+    oldest_at: datetime | None
+
+
 class Producer(Protocol):
     """A queue to send to. At most 100 messages a call are sent on; longer lists are cut up."""
 
     async def send(self, bodies: Sequence[dict[str, Any]], delay_s: int = 0) -> None: ...
+
+    async def backlog(self) -> Backlog | None:
+        """What waits in the queue; None where the queue does not say. Never raises."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +86,9 @@ class Http(Protocol):
     """The way out."""
 
     async def post_json(self, url: str, payload: dict[str, Any]) -> int:
+        """The answer's status."""
+
+    async def get(self, url: str) -> int:
         """The answer's status."""
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import ceil
-from typing import Any
 
 from shared import ledger
+from shared.delivery import Delivery
+from shared.discreet import told
+from shared.errors import NotYet, error_class
 from shared.jobs import Job
-from shared.ledger import Busy, Lease, Obsolete, RunKey
-from shared.letters import Letter
+from shared.ledger import Busy, Held, Lease, Obsolete, RunKey, Unsent
+from shared.letters import Letter, error_text
 from shared.messages import Shard, Trigger, WindowMessage
 from shared.outcome import Dead, Done, Outcome, RetryIn, Sharded
 from shared.ports import Ports
@@ -30,33 +32,50 @@ class Run:
     trigger: Trigger
 
 
-async def run_window(
-    job: Job, message: WindowMessage, message_id: str, sent_at: datetime, ports: Ports
-) -> Outcome:
+async def run_window(job: Job, message: WindowMessage, delivery: Delivery, ports: Ports) -> Outcome:
     """Run the window that a message means. The handler's rows and the ledger's commit together."""
     assert job.schedule is not None
-    planned = message.planned(sent_at)
+    planned = message.planned(delivery.sent_at)
     key = RunKey(job.type, job.schedule.window_of(planned), message.shard)
-    early_s = (key.window.end - ports.clock()).total_seconds()
+    now = ports.clock()
+    early_s = (key.window.end - now).total_seconds()
     if early_s > 0:
         return _too_early(key.window, early_s)
+    if message.is_of_a_tick and now - key.window.end > job.keep_runs:
+        return Done()  # the ledger does not know any more whether it has been run
     start = ledger.start(
         ports.db,
         key,
         trigger=message.trigger,
-        message_id=message_id,
+        message_id=delivery.id,
+        delivery=delivery.attempts,
         planned=planned,
-        now=ports.clock(),
+        now=now,
     )
     match start:
-        case Busy(seconds_left):
-            return RetryIn(seconds_left, "Busy", f"{key.window} is being run by another message")
+        case Busy() as busy:
+            return await _wait(busy, message, planned, ports)
         case Obsolete():
+            return Done()
+        case Held():
+            ports.log("run.held", type=job.type, window=str(key.window))
+            return Done()
+        case Unsent(shards):
+            await _send_shards(shards, message, planned, ports)
             return Done()
         case Lease() as lease:
             return await _work(
                 job, Run(key.window, planned, key.shard, ports, message.trigger), lease, message
             )
+
+
+async def _wait(busy: Busy, message: WindowMessage, planned: datetime, ports: Ports) -> Outcome:
+    """Another run holds the window. Should it fail, a tick sends what a tick has sent. What an
+    operator has asked for is sent again for when the lease ends: waiting costs no delivery."""
+    if not message.is_of_a_tick:
+        again = message.body() | {"scheduledFor": planned.isoformat()}
+        await ports.queue.send([again], delay_s=busy.seconds_left)
+    return Done()
 
 
 def _too_early(window: Window, early_s: float) -> Outcome:
@@ -69,28 +88,37 @@ def _too_early(window: Window, early_s: float) -> Outcome:
 
 async def _work(job: Job, run: Run, lease: Lease, message: WindowMessage) -> Outcome:
     db = run.ports.db
-    shards: list[Shard] = []
-    with db.transaction():
-        outcome: Outcome = await job.handler(run)
-        match outcome:
-            case Done():
-                ledger.finish(db, lease, outcome, run.ports.clock())
-            case Sharded() if outcome.shards and run.shard is None:  # a shard is not split again
-                shards = [
-                    Shard.model_validate(part | {"run": lease.token}) for part in outcome.shards
-                ]
-                ledger.split(db, lease, shards, run.ports.clock())
-            case _:
-                raise TypeError(f"{job.type} answered {outcome!r}, which a window cannot end with")
-    await run.ports.queue.send([_shard_body(message, run.planned, shard) for shard in shards])
+    try:
+        with db.transaction():
+            outcome: Outcome = await job.handler(run)
+            shards = _conclude(job, run, lease, outcome)
+    except NotYet as error:
+        ledger.put_off(db, lease, error_class(error), error_text(error), run.ports.clock())
+        run.ports.log("run.waiting", type=job.type, window=str(run.window), error=told(error))
+        return Done()
+    await _send_shards(shards, message, run.planned, run.ports)
     return outcome
 
 
-def _shard_body(message: WindowMessage, planned: datetime, shard: Shard) -> dict[str, Any]:
+def _conclude(job: Job, run: Run, lease: Lease, outcome: object) -> list[Shard]:
+    """Write down how a run ended, in the transaction of its rows; gives the shards to be sent."""
+    now = run.ports.clock()
+    match outcome:
+        case Done():
+            ledger.finish(run.ports.db, lease, outcome, now)
+            return []
+        case Sharded() if outcome.shards and run.shard is None:  # a shard is not split again
+            shards = [Shard.model_validate(part | {"run": lease.token}) for part in outcome.shards]
+            ledger.split(run.ports.db, lease, shards, now)
+            return shards
+    raise TypeError(f"{job.type} answered {outcome!r}, which a window cannot end with")
+
+
+async def _send_shards(
+    shards: list[Shard], message: WindowMessage, planned: datetime, ports: Ports
+) -> None:
     whole = message.body() | {"scheduledFor": planned.isoformat()}
-    return whole | {
-        "data": {"shard": shard.model_dump(mode="json", by_alias=True, exclude_none=True)}
-    }
+    await ports.queue.send([whole | {"data": {"shard": shard.body()}} for shard in shards])
 
 
 def record_failure(letter: Letter, verdict: RetryIn | Dead, retryable: bool, ports: Ports) -> None:
@@ -107,9 +135,11 @@ def record_failure(letter: Letter, verdict: RetryIn | Dead, retryable: bool, por
         ports.db,
         RunKey(letter.job.type, window, message.shard),
         message_id=delivery.id,
+        delivery=delivery.attempts,
         dead=isinstance(verdict, Dead),
         retryable=retryable,
         error_class=verdict.error_class,
         error_text=verdict.error_text,
         until=until,
+        about_now=schedule.is_about_now,
     )

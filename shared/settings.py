@@ -1,4 +1,4 @@
-"""What the deployment decides: gates and the alert webhook. All of it may be absent."""
+"""What the deployment decides: gates, alert webhook, heartbeat. All of it may be absent."""
 
 from __future__ import annotations
 
@@ -35,3 +35,9 @@ class Settings:
     def alert_webhook_url(self) -> str | None:
         """Where alerts are posted; None posts none. A secret: never logged."""
         return self.get("ALERT_WEBHOOK_URL") or None
+
+    @property
+    def heartbeat_url(self) -> str | None:
+        """What a tick asks for when it has done its work; None asks for nothing. A secret: never
+        logged."""
+        return self.get("HEARTBEAT_URL") or None

@@ -137,7 +137,7 @@ class Schedule:
 
     def next_fire(self, now: datetime) -> datetime:
         """The first planned time after `now`."""
-        return _next_fire(self.cron, now.astimezone(UTC))
+        return next_fire(self.cron, now.astimezone(UTC))
 
     def planned_for(self, window: Window) -> datetime:
         """The planned time of a window: the first fire at or after its end."""
@@ -198,7 +198,8 @@ class Schedule:
 
 # Every tick asks for the planned times of the same windows as the tick before, each several times.
 @lru_cache(maxsize=1_024)
-def _next_fire(cron: str, now: datetime) -> datetime:
+def next_fire(cron: str, now: datetime) -> datetime:
+    """The first planned time of a cron after `now`, which is in UTC."""
     return next(CronSim(cron, now))
 
 

@@ -28,6 +28,12 @@ class QueueBinding:
         self.sent: list[dict[str, Any]] = []
         self.delays_s: list[int] = []
         self.broken: Exception | None = None
+        self.measured: dict[str, Any] | None = None  # what `metrics` answers; None: it has none
+
+    async def metrics(self) -> dict[str, Any]:
+        if self.measured is None:
+            raise AttributeError("metrics")
+        return self.measured
 
     async def sendBatch(self, messages: list[dict[str, Any]]) -> None:
         if self.broken:
@@ -84,15 +90,20 @@ class FakeBatch:
 
 
 class FakeHttp:
-    """Keeps what was posted; answers `status`."""
+    """Keeps what was posted and asked for; answers `status`."""
 
     def __init__(self) -> None:
         self.posts: list[tuple[str, dict[str, Any]]] = []
+        self.gets: list[str] = []
         self.status = 200
 
     async def post_json(self, url: str, payload: dict[str, Any]) -> int:
         json.dumps(payload)
         self.posts.append((url, payload))
+        return self.status
+
+    async def get(self, url: str) -> int:
+        self.gets.append(url)
         return self.status
 
 

@@ -9,7 +9,7 @@ from shared.jobs import Job
 from shared.messages import WindowMessage
 from shared.outcome import Outcome
 from shared.run import run_window
-from tests.fakes import World
+from tests.fakes import FakeDelivery, World
 
 
 def run_job(job: Job, database: str, planned: datetime, world: World | None = None) -> Outcome:
@@ -19,6 +19,7 @@ def run_job(job: Job, database: str, planned: datetime, world: World | None = No
     assert isinstance(message, WindowMessage)
     ports = world.ports()
     try:
-        return asyncio.run(run_window(job, message, f"message-{id(ports)}", planned, ports))
+        delivery = FakeDelivery(message.body(), id=f"message-{id(ports)}", sent_at=planned)
+        return asyncio.run(run_window(job, message, delivery, ports))
     finally:
         ports.db.close()

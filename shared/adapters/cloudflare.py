@@ -131,3 +131,8 @@ class FetchHttp:
         body = json.dumps(payload)
         response = await fetch(url, method=HTTPMethod.POST, headers=headers, body=body)
         return int(response.status)
+
+    async def get(self, url: str) -> int:
+        from workers import fetch
+
+        return int((await fetch(url)).status)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from shared.errors import QueueUnavailable
+from shared.ports import Backlog
 
 # https://developers.cloudflare.com/queues/platform/limits/
 BATCH_MESSAGES_MAX = 100
 BATCH_BYTES_MAX = 256_000
+BACKLOG_TIMEOUT_S = 5
 OVERHEAD_BYTES = 100  # about as much as the platform counts a message beyond its body
 
 
@@ -30,6 +35,13 @@ class BoundQueue:
             except Exception as error:  # a JsException, whose class the host does not have
                 raise QueueUnavailable(str(error)) from error
 
+    async def backlog(self) -> Backlog | None:
+        try:
+            async with asyncio.timeout(BACKLOG_TIMEOUT_S):
+                return read_backlog(await self._binding.metrics())
+        except Exception:  # an older runtime has no metrics; what they say is a help and no more
+            return None
+
 
 def cut(bodies: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
     """The bodies in order, in parts that one call may carry."""
@@ -44,3 +56,26 @@ def cut(bodies: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
         room_bytes -= size_bytes
     if part:
         yield part
+
+
+def read_backlog(metrics: Any) -> Backlog:
+    """The platform's answer, an object or a dict. Its oldest message is a date, or milliseconds, or
+    nothing (0 too) where the queue is empty.
+
+    >>> str(read_backlog({"backlogCount": 2, "oldestMessageTimestamp": 90_000}).oldest_at)
+    '1970-01-01 00:01:30+00:00'
+    >>> read_backlog({"backlogCount": 0, "backlogBytes": 0, "oldestMessageTimestamp": 0})
+    Backlog(count=0, bytes=0, oldest_at=None)
+    """
+    read = metrics.get if isinstance(metrics, dict) else partial(getattr, metrics)
+    count, size = (int(read(name, 0)) for name in ("backlogCount", "backlogBytes"))
+    oldest = read("oldestMessageTimestamp", None)
+    return Backlog(count, size, _moment(oldest) if oldest and count else None)
+
+
+def _moment(value: Any) -> datetime:
+    if isinstance(value, datetime):
+        return value.replace(tzinfo=value.tzinfo or UTC).astimezone(UTC)
+    if not isinstance(value, int | float):
+        value = value.getTime()  # JavaScript's own Date
+    return datetime.fromtimestamp(value / 1_000, UTC)

@@ -1,43 +1,89 @@
 -- name: start_run
--- Take a window's lease: a new row, or one that nobody holds. No row comes back where somebody
--- does, where this very message has succeeded before, or for a shard whose split does not stand.
--- A split that is dead because one of its shards died does stand: the others go on, and redriving
--- the dead one completes it.
+-- Take a window's lease: a new row, or one that nobody holds. A later delivery of the very message that
+-- holds it takes it over: the platform delivers a message again once its consumer is gone, and the
+-- fencing token keeps out one that is not.
+-- No row comes back where somebody holds it; where it is done and the message asks for no more than
+-- that; where the window's split stands, unless an operator asks for all of it; for a shard whose split
+-- does not stand; and where the schedule is paused. A split that is dead because one of its shards died
+-- does stand: the others go on, and the dead one's next run completes it.
 insert into ops.job_runs as run (
-    job_type, window_start, window_end, shard, status, trigger, attempts, message_id,
+    job_type, window_start, window_end, shard, status, trigger, attempts, message_id, delivery,
     scheduled_for, lease_until, fencing_token, started_at
 )
-select :job_type, :window_start, :window_end, :shard, 'running', :trigger, 1, :message_id,
+select :job_type, :window_start, :window_end, :shard, 'running', :trigger, 1, :message_id, :delivery,
     cast(:scheduled_for as timestamptz), cast(:lease_until as timestamptz), 1, cast(:now as timestamptz)
-where cast(:shard as text) = '' or exists (
-    select 1 from ops.job_runs as whole
-    where whole.job_type = :job_type and whole.window_start = :window_start and whole.window_end = :window_end
-        and whole.shard = '' and whole.status in ('sharded', 'dead') and whole.fencing_token = :split
+where (
+    cast(:shard as text) = '' or exists (
+        select 1 from ops.job_runs as whole
+        where whole.job_type = :job_type and whole.window_start = :window_start and whole.window_end = :window_end
+            and whole.shard = '' and whole.status in ('sharded', 'dead') and whole.fencing_token = :split
+    )
+) and not (
+    cast(:trigger as text) in ('cron', 'catch-up')
+    and exists (select 1 from ops.schedules where job_type = :job_type and paused)
 )
 on conflict (job_type, window_start, window_end, shard) do update set
     status = 'running',
     trigger = excluded.trigger,
     attempts = case when run.message_id = excluded.message_id then run.attempts + 1 else 1 end,
     message_id = excluded.message_id,
+    delivery = excluded.delivery,
     scheduled_for = excluded.scheduled_for,
     lease_until = excluded.lease_until,
     fencing_token = run.fencing_token + 1,
     started_at = excluded.started_at,
     finished_at = null
-where not (run.status = 'running' and run.lease_until > :now)
-    and not (run.status = 'succeeded' and run.message_id is not distinct from excluded.message_id)
+where not (
+    run.status = 'running' and run.lease_until > :now
+    and not (run.message_id = excluded.message_id and run.delivery < excluded.delivery)
+) and not (
+    run.status = 'succeeded' and (
+        run.shard <> '' or excluded.trigger in ('cron', 'catch-up') or run.message_id = excluded.message_id
+    )
+) and not (
+    (excluded.trigger in ('cron', 'catch-up') or run.message_id = excluded.message_id) and
+-- include: split_stands
+)
 returning run.fencing_token
 
 -- name: run_state
--- Why a lease was refused; no row where a shard's split does not stand.
-select status, lease_until
-from ops.job_runs
-where job_type = :job_type and window_start = :window_start and window_end = :window_end and shard = :shard
+-- Why a lease was refused. A shard whose split does not stand has no status.
+select run.status, run.lease_until, run.fencing_token, run.message_id = cast(:message_id as text) as is_own,
+    cast(:trigger as text) in ('cron', 'catch-up')
+    and exists (select 1 from ops.schedules where job_type = :job_type and paused) as is_held
+from (select 1) as always
+left join ops.job_runs as run
+    on run.job_type = :job_type and run.window_start = :window_start and run.window_end = :window_end
+    and run.shard = :shard
     and (cast(:shard as text) = '' or exists (
         select 1 from ops.job_runs as whole
         where whole.job_type = :job_type and whole.window_start = :window_start and whole.window_end = :window_end
             and whole.shard = '' and whole.status in ('sharded', 'dead') and whole.fencing_token = :split
     ))
+
+-- name: hold_run
+-- A message of a paused schedule is answered without a run: the next tick after the pause sends another.
+update ops.job_runs set status = 'queued', lease_until = :now, sends = 0
+where job_type = :job_type and window_start = :window_start and window_end = :window_end and shard = :shard
+    and status in ('queued', 'failed')
+
+-- name: unbegun_shards
+-- The shards of a window's split that no message has begun.
+select shard_data
+from ops.job_runs
+where job_type = :job_type and window_start = :window_start and window_end = :window_end
+    and shard <> '' and status = 'queued' and cast(shard_data ->> 'run' as bigint) = :token
+order by shard
+
+-- name: put_off_run
+-- What the run builds upon is still under way: a later tick sends it again.
+update ops.job_runs set
+    status = 'waiting',
+    lease_until = :until,
+    error_class = :error_class,
+    error_text = :error_text
+where job_type = :job_type and window_start = :window_start and window_end = :window_end
+    and shard = :shard and fencing_token = :token and status = 'running'
 
 -- name: finish_run
 -- Success counts only with the newest token. A window that was run whole leaves no shards of an
@@ -75,13 +121,13 @@ where job_type = :job_type and window_start = :window_start and window_end = :wi
 -- The shards' tokens begin far above those of any earlier split: a shard of that one which is still
 -- running cannot finish its namesake.
 insert into ops.job_runs (
-    job_type, window_start, window_end, shard, status, trigger, scheduled_for, queued_at, lease_until,
-    fencing_token
+    job_type, window_start, window_end, shard, status, trigger, scheduled_for, queued_at, sends, lease_until,
+    fencing_token, shard_data
 )
 select run.job_type, run.window_start, run.window_end, part.key, 'queued', run.trigger,
-    run.scheduled_for, :now, :lease_until, run.fencing_token * 1000000
+    run.scheduled_for, :now, 1, :lease_until, run.fencing_token * 1000000, part.data
 from ops.job_runs as run
-cross join unnest(cast(:shards as text[])) as part (key)
+cross join unnest(cast(:shards as text[]), cast(:shard_data as jsonb[])) as part (key, data)
 where run.job_type = :job_type and run.window_start = :window_start
     and run.window_end = :window_end and run.shard = :shard
 
@@ -128,18 +174,21 @@ where run.job_type = :job_type and run.window_start = :window_start and run.wind
     and run.shard = '' and run.status in ('sharded', 'dead') and part.complete
 
 -- name: fail_run
--- Why a run failed. A shard that died takes its window with it, if its split still stands.
-update ops.job_runs set
+-- Why a run failed. One that is dead waits longer with every send until a tick sends it again. A shard
+-- that died takes its window with it, if its split still stands.
+update ops.job_runs as run set
     status = :status,
-    lease_until = :lease_until,
+    lease_until = cast(:lease_until as timestamptz) + case when cast(:status as text) = 'dead' then
+-- include: patience
+    else interval '0' end,
     retryable = :retryable,
     error_class = :error_class,
     error_text = :error_text
 where job_type = :job_type and window_start = :window_start and window_end = :window_end
     and (
-        (shard = :shard and message_id = :message_id and status in ('running', 'sharded'))
+        (shard = :shard and message_id = :message_id and delivery = :delivery and status = 'running')
         or (
-            shard = '' and status in ('sharded', 'dead') and cast(:status as text) = 'dead'
-            and fencing_token = :split
+            shard = '' and cast(:shard as text) <> '' and status in ('sharded', 'dead')
+            and cast(:status as text) = 'dead' and fencing_token = :split
         )
     )

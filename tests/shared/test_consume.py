@@ -15,14 +15,16 @@ from shared.consume import consume
 from shared.errors import DatabaseError, DatabaseUnreachable, StorageError, Unanswerable
 from shared.jobs import Worker
 from shared.ledger import LEASE
+from shared.letters import Letter
 from shared.outcome import Dead, Done, Outcome, RetryIn, Sharded
 from shared.ports import Ports
 from shared.retry import ceiling_s
-from shared.run import Run
+from shared.run import Run, record_failure
 from tests.fakes import FakeDelivery, World
 from tests.shared.toy import (
     NOON,
     CpuLimitExceeded,
+    Hourly,
     Listed,
     Single,
     batch,
@@ -489,17 +491,87 @@ def test_a_redelivered_message_whose_window_is_done_is_acked_without_work(databa
     assert len(count) == 2
 
 
-def test_a_window_that_another_runs_is_awaited(database: str) -> None:
+def test_what_an_operator_asks_for_while_another_runs_it_is_sent_again(database: str) -> None:
+    """For when the lease ends, with the window that it meant: waiting costs no delivery."""
     outside = world(database)
-    inner = FakeDelivery(hour_message(), id="second")
+    body = {"type": "toy.hourly", "correlationId": "mine"}
+    inner = FakeDelivery(body, id="second", attempts=4, sent_at=NOON)
 
     async def handler(run: Run) -> Outcome:
         await consume(batch(inner), toy(), outside.ports())
         return Done()
 
     assert deliver(outside, toy(hourly=handler), FakeDelivery(hour_message())) == ["ack"]
-    assert inner.answer == "retry"
-    assert inner.delay_s == LEASE.total_seconds() + 1
+    assert inner.answer == "ack"
+    assert outside.queue.delays_s == [LEASE.total_seconds() + 1]
+    assert outside.queue.sent == [body | {"trigger": "manual", "scheduledFor": NOON.isoformat()}]
+
+
+@pytest.mark.parametrize("trigger", ["cron", "catch-up"])
+def test_what_a_tick_sends_while_another_runs_it_is_left_to_the_ledger(
+    database: str, trigger: str
+) -> None:
+    outside = world(database)
+    inner = FakeDelivery(hour_message(trigger=trigger), id="second")
+
+    async def handler(run: Run) -> Outcome:
+        await consume(batch(inner), toy(), outside.ports())
+        return Done()
+
+    assert deliver(outside, toy(hourly=handler), FakeDelivery(hour_message())) == ["ack"]
+    assert (inner.answer, outside.queue.sent) == ("ack", [])
+
+
+@pytest.mark.parametrize(("trigger", "count"), [("cron", 1), ("catch-up", 1), ("backfill", 2)])
+def test_a_window_that_is_done_is_run_again_for_an_operator_alone(
+    database: str, trigger: str, count: int
+) -> None:
+    seen = []
+
+    async def handler(run: Run) -> Outcome:
+        seen.append(1)
+        return Done()
+
+    outside, worker = world(database), toy(hourly=handler)
+    for name in ("first", "second"):
+        body = hour_message(trigger=trigger)
+        assert deliver(outside, worker, FakeDelivery(body, id=name)) == ["ack"]
+    assert len(seen) == count
+
+
+def test_a_copy_of_the_delivery_that_runs_does_not_run_beside_it(database: str) -> None:
+    seen: list[FakeDelivery] = []
+
+    async def handler(run: Run) -> Outcome:
+        if not seen:
+            seen.append(FakeDelivery(hour_message(), id="same"))
+            await consume(batch(seen[0]), toy(hourly=handler), outside.ports())
+        return Done(rows_written=len(seen))
+
+    outside = world(database)
+    assert deliver(outside, toy(hourly=handler), FakeDelivery(hour_message(), id="same")) == ["ack"]
+    assert seen[0].answer == "ack"
+    assert runs(database) == {"toy.hourly 03-10T11": "succeeded"}
+
+
+def test_a_delivery_that_was_taken_over_does_not_fail_the_run_of_the_next(database: str) -> None:
+    """The earlier delivery fails while the later one is at work."""
+    outside = world(database)
+
+    async def earlier(run: Run) -> Outcome:
+        await consume(batch(FakeDelivery(hour_message(), attempts=2)), later, outside.ports())
+        raise TimeoutError("slow")
+
+    async def at_work(run: Run) -> Outcome:
+        failed = Letter(FakeDelivery(hour_message()), later.by_type["toy.hourly"], message)
+        record_failure(failed, RetryIn(1, "TimeoutError", "slow"), True, run.ports)
+        return Done()
+
+    later = toy(hourly=at_work)
+    message = Hourly.model_validate(hour_message())
+    first = FakeDelivery(hour_message())
+    assert deliver(outside, toy(hourly=earlier), first) == ["retry"]
+    assert runs(database) == {"toy.hourly 03-10T11": "succeeded"}
 
 
 def test_a_run_that_was_too_slow_is_rolled_back(database: str) -> None:
@@ -539,7 +611,10 @@ def test_two_deliveries_of_one_message_do_not_end_each_other(database: str) -> N
     assert (runs(database), booked(database)) == ({"toy.hourly 03-10T11": "succeeded"}, 1)
 
 
-def test_a_crashed_run_is_taken_over_when_its_lease_ends(database: str) -> None:
+def test_a_run_whose_worker_is_gone_is_taken_over_by_the_next_delivery(database: str) -> None:
+    """A deployment ends a running window: the platform delivers its message again, and that one
+    does not wait for the lease of its own earlier delivery."""
+
     async def crash(run: Run) -> Outcome:
         raise KeyboardInterrupt
 
@@ -547,10 +622,7 @@ def test_a_crashed_run_is_taken_over_when_its_lease_ends(database: str) -> None:
     with pytest.raises(KeyboardInterrupt):
         deliver(outside, toy(hourly=crash), FakeDelivery(hour_message()))
     assert runs(database) == {"toy.hourly 03-10T11": "running"}
-    again = FakeDelivery(hour_message(), attempts=2)
-    assert deliver(outside, toy(), again) == ["retry"]
-    outside.advance(seconds=again.delay_s or 0)
-    assert deliver(outside, toy(), FakeDelivery(hour_message(), attempts=3)) == ["ack"]
+    assert deliver(outside, toy(), FakeDelivery(hour_message(), attempts=2)) == ["ack"]
     assert runs(database) == {"toy.hourly 03-10T11": "succeeded"}
 
 
@@ -558,8 +630,8 @@ def test_a_crashed_run_is_taken_over_when_its_lease_ends(database: str) -> None:
     ("error", "attempts", "status", "lease_left"),
     [
         (TimeoutError("slow"), 1, "failed", timedelta(seconds=5) + LEASE),
-        (TimeoutError("slow"), 4, "dead", timedelta()),
-        (KeyError("x"), 1, "dead", timedelta()),
+        (TimeoutError("slow"), 4, "dead", LEASE),
+        (KeyError("x"), 1, "dead", LEASE),
     ],
 )
 def test_a_failed_run_says_why(

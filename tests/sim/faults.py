@@ -27,8 +27,8 @@ KINDS = (
 )  # fmt: skip
 
 
-class Died(SystemExit):
-    """The isolate is gone: nothing that it would still do happens."""
+class Died(KeyboardInterrupt):
+    """The isolate is gone: nothing that it would still do happens, and nothing may stop it."""
 
 
 class CpuLimitExceeded(BaseException):

@@ -171,7 +171,7 @@ def test_waits_for_hours_of_the_month_that_are_under_way(history: History) -> No
         ]
         return [delivery.answer for delivery in answers]
 
-    assert asyncio.run(in_turn()) == ["retry", "ack", "ack"]
+    assert asyncio.run(in_turn()) == ["ack", "ack", "ack"]
     assert usage(history) == {(org(1), "email_sent"): (1, 1)}
 
 
