@@ -122,6 +122,8 @@ def cell(value: Any, name: str = "") -> str:
     """The value as a person reads it; moments to the second, in UTC. A number that names something
     stays as it is typed. What would steer a terminal is made visible.
 
+    >>> cell("a\\x1b[2J"), cell(["\\x9b"])
+    ('a\\\\x1b[2J', '\\\\x9b')
     >>> cell(2_435, "messages"), cell(2_435, "id"), cell(["a", "b"]), cell([]), cell(None)
     ('2,435', '2435', 'a, b', '-', '-')
     """

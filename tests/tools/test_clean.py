@@ -44,6 +44,13 @@ def test_does_not_follow_a_link_elsewhere(tree: Path) -> None:
     assert (tree / "precious").exists()
 
 
+# Ends at once where it is told to, whatever the shell of these tests has it ignore.
+OTHER = """
+import signal
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+print(flush=True)
+input()
+"""
 # Ends as a server does: takes its own file away when it is told to.
 SERVER = """
 import signal, sys, time
@@ -75,7 +82,7 @@ def test_a_process_that_serves_nothing_here_is_left_alone(tree: Path) -> None:
     """The server's account writes the number, and it may be that of anything at all."""
     data = tree / ".local" / "postgres" / "data"
     data.mkdir(parents=True)
-    command = [sys.executable, "-c", "print(flush=True); input()"]
+    command = [sys.executable, "-c", OTHER]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout is not None
         other.stdout.readline()
