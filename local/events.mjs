@@ -17,6 +17,21 @@ export function onRuntimeLine({ level, message }) {
   else if (!TOLD.test(message)) emit("log", { worker: null, level: LEVELS[level] ?? "info", text: message });
 }
 
+/** A line on runtime native, where no host marks it: our own lines name their worker where they can. */
+export function onNativeLine({ level, message }) {
+  emit("log", { worker: workerOf(message), level: LEVELS[level] ?? "info", text: message });
+}
+
+function workerOf(message) {
+  if (!message.startsWith("{")) return null;
+  try {
+    const { worker } = JSON.parse(message);
+    return typeof worker === "string" ? worker : null;
+  } catch {
+    return null;
+  }
+}
+
 function emitTexts({ texts, ...said }) {
   process.stdout.write(texts.map((text) => lineOf("log", { ...said, text })).join(""));
 }

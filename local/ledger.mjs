@@ -1,6 +1,6 @@
 // The control worker: it runs beside the workers in the same workerd, holds a producer for every
-// queue, and counts every message from its sending to its last answer. The broker itself tells only
-// how many messages wait; delayed ones and those being handled it keeps to itself.
+// queue, and counts every message from its sending to its last answer, as its hosts report it. The
+// broker counts too (counting.mjs), for runtime native, which has no hosts: whatever is not acked.
 import { WorkerEntrypoint, env } from "cloudflare:workers";
 import { Tally } from "./tally.mjs";
 import { Tails } from "./tails.mjs";
@@ -93,11 +93,15 @@ export default class extends WorkerEntrypoint {
 }
 
 async function describeAll() {
-  const entries = [...tallies].map(async ([name, tally]) => {
+  const entries = [...tallies.keys()].map(async (name) => {
     const backlog = await env[settings[name].binding].metrics();
-    const waiting = { oldestMessageAt: oldestOf(name, backlog), backlogBytes: backlog.backlogBytes };
+    const waiting = {
+      unacked: backlog.backlogCount, // as the broker counts
+      oldestMessageAt: oldestOf(name, backlog),
+      backlogBytes: backlog.backlogBytes,
+    };
     const { binding: _binding, ...own } = settings[name];
-    return [name, { ...tally.counts(), ...waiting, paused: paused.has(name), ...own }];
+    return [name, { ...(await countsOf(name)), ...waiting, paused: paused.has(name), ...own }];
   });
   return Object.fromEntries(await Promise.all(entries));
 }
@@ -145,18 +149,32 @@ function outgoing({ body, contentType = "json", delaySeconds }) {
   return { body, contentType, ...(delaySeconds != null && { delaySeconds }) };
 }
 
+/** Hosts know of work that goes on after an answer; the broker of all that nobody has answered. */
+async function areIdle(names) {
+  if (env.HAS_HOSTS && !names.every((name) => tallies.get(name).isEmpty())) return false;
+  const backlogs = await Promise.all(names.map((name) => env[settings[name].binding].metrics()));
+  return backlogs.every(({ backlogCount }) => backlogCount === 0);
+}
+
+/** Without hosts nobody knows which of the messages that are not acked wait. */
+async function countsOf(name) {
+  if (env.HAS_HOSTS) return tallies.get(name).counts();
+  const { backlogCount } = await env[settings[name].binding].metrics();
+  return { waiting: backlogCount, delayed: 0, inFlight: 0 };
+}
+
 async function idle({ timeout_ms = 30_000, queues = null, quiet_ms = 0 }) {
   const names = queues ?? [...tallies.keys()];
   const end = Date.now() + timeout_ms;
   let idleSince = null;
   for (;;) {
     const now = Date.now();
-    const isIdle = names.every((name) => tallies.get(name).isEmpty());
+    const isIdle = await areIdle(names);
     idleSince = isIdle ? (idleSince ?? now) : null;
     const isQuiet = isIdle && now - idleSince >= quiet_ms;
     if (isQuiet || now >= end) {
-      const counts = names.map((name) => [name, tallies.get(name).counts()]);
-      return { idle: isQuiet, queues: Object.fromEntries(counts) };
+      const counts = names.map(async (name) => [name, await countsOf(name)]);
+      return { idle: isQuiet, queues: Object.fromEntries(await Promise.all(counts)) };
     }
     await sleep(IDLE_POLL_MS);
   }

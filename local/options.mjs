@@ -2,6 +2,7 @@
 // that runs Pyodide, and the ledger in front of them.
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import { countInBroker } from "./counting.mjs";
 import { fromHere, resolve } from "./packages.mjs";
 import { repaired } from "./repairs.mjs";
 
@@ -20,6 +21,7 @@ const LEDGER = ["ledger.mjs", "tally.mjs", "tails.mjs"];
 export const LEDGER_NAME = "local-ledger";
 
 export function loadMiniflare() {
+  countInBroker();
   const wrangler = fromHere("wrangler", resolve);
   return fromHere("miniflare", createRequire(wrangler)); // the one that wrangler ships
 }
@@ -88,7 +90,7 @@ export function ledgerWorker(queues, hosts, compatibilityDate) {
     name: LEDGER_NAME,
     modules: LEDGER.map(own),
     compatibilityDate,
-    bindings: { QUEUES: JSON.stringify(Object.fromEntries(bound)) },
+    bindings: { QUEUES: JSON.stringify(Object.fromEntries(bound)), HAS_HOSTS: hosts.length > 0 },
     serviceBindings: Object.fromEntries(
       hosts.map((name) => [`HOST_${name}`, { name, entrypoint: "Runtime" }]),
     ),

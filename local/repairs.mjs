@@ -23,10 +23,9 @@ export function repaired(source) {
   return REPAIRS.reduce(replaceOnly, source);
 }
 
-function replaceOnly(source, [text, replacement]) {
+/** The source with the text replaced, which has to be there once: another version may differ. */
+export function replaceOnly(source, [text, replacement]) {
   const parts = source.split(text);
-  if (parts.length !== 2) {
-    throw new Error(`local/repairs.mjs: this Pyodide has \`${text}\` ${parts.length - 1} times, not once.`);
-  }
-  return parts.join(replacement);
+  if (parts.length === 2) return parts.join(replacement);
+  throw new Error(`an npm package has another version than local/ was written for: \`${text}\` is in it ${parts.length - 1} times`);
 }

@@ -3,7 +3,7 @@ import { pack } from "./pack.mjs";
 import { Door } from "./door.mjs";
 import { Failure } from "./failure.mjs";
 import { brokerLog } from "./broker.mjs";
-import { emit, onRuntimeLine } from "./events.mjs";
+import { emit, onNativeLine, onRuntimeLine } from "./events.mjs";
 import { LEDGER_NAME, hostWorkers, ledgerWorker, loadMiniflare, miniflareOptions } from "./options.mjs";
 import { nativeWorkers } from "./native.mjs";
 import { Bytecode } from "./bytecode.mjs";
@@ -45,7 +45,7 @@ export class Runtime {
       workers: [ledger, ...this.#workerOptions()],
       persist: this.config.persist,
       log: this.#log,
-      onLine: onRuntimeLine,
+      onLine: this.isNative ? onNativeLine : onRuntimeLine,
       onRestart: () => this.#onRestart(),
     });
     await this.#door.closedDuring(async () => {

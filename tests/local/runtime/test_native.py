@@ -52,6 +52,26 @@ def test_python_flags_are_kept_and_flags_added(options: dict[str, Any]) -> None:
     assert options["queueConsumers"] == {"work": {}}
 
 
+LINES = """
+import { onNativeLine } from "%s";
+onNativeLine({ level: "log", message: JSON.stringify({ event: "queue.metric", worker: "toy" }) });
+onNativeLine({ level: "error", message: "Uncaught Error: ValueError: no" });
+onNativeLine({ level: "warn", message: "{no JSON" });
+"""
+
+
+def test_a_line_has_the_worker_that_it_names_and_no_exception_is_left_out() -> None:
+    """No host has reported the exception of a cron before."""
+    script = LINES % (ROOT / "local" / "events.mjs").as_uri()
+    command = [str(NODE), "--input-type=module", "--eval", script]
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    events = [json.loads(line) for line in output.splitlines()]
+    assert [(event["worker"], event["level"]) for event in events] == [
+        ("toy", "info"), (None, "error"), (None, "warn"),
+    ]  # fmt: skip
+    assert events[1]["text"] == "Uncaught Error: ValueError: no"
+
+
 @pytest.mark.e2e
 def test_without_its_bundle_it_says_so(tmp_path: Path) -> None:
     config = str(write_project(tmp_path / "toy"))
