@@ -10,16 +10,15 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.checks import Problem, declarations, pages, rollups, schema, topology
+from cli.checks import Problem, declarations, derived, pages, schema, topology
 from cli.connection import local_url
 from cli.moments import moment
 from cli.options import AsJson
-from cli.output import Refusal, console, count_of, print_json, print_table, progress
+from cli.output import Refusal, console, print_json, print_table, progress
 from cli.workers import declared
 from local.database_url import DatabaseUnavailable, connect
 from local.migrations import MigrationFailed
 from shared.adapters.postgres import Postgres
-from shared.ports import Row
 
 DEEP_DAYS = 35
 DEEP_DAYS_MAX = 4_000  # eleven years, as a backfill of hours
@@ -28,7 +27,7 @@ SHOWN_MAX = 50
 
 def check(
     deep: Annotated[
-        bool, typer.Option("--deep", help="Compare the daily rollups with their events too.")
+        bool, typer.Option("--deep", help="Count every derived table again too.")
     ] = False,
     start: Annotated[
         str | None, typer.Option("--from", metavar="DAY", help="For --deep; else 35 days back.")
@@ -40,6 +39,10 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Every problem of jobs, messages, wrangler.toml, queues, docs and database, in one list.
+
+    --deep counts again what the jobs derive: rollups and campaigns of 35 days, the usage of months
+    that ended in them, every score, and events that are there twice. Each finding names the command
+    that corrects it; run the commands in the order of the list.
 
     Examples:
 
@@ -53,14 +56,14 @@ def check(
         raise typer.BadParameter("--from and --to say which days --deep compares: say --deep too.")
     bounds = _days(start, end)
     found = list(static_problems())
-    differing: list[Row] = []
+    differing: derived.Found = {}
     if not offline:
         try:
             found += _database_problems()
-            differing = _differing(*bounds) if deep else []
+            differing = _differing(*bounds) if deep else {}
         except (DatabaseUnavailable, MigrationFailed) as error:
             found.append(Problem("database", "connection", str(error)))
-    found += _rollup_problems(differing)
+    found += derived.problems(differing)
     _tell(found, differing, as_json)
 
 
@@ -94,34 +97,26 @@ def _database_problems() -> list[Problem]:
         return list(schema.problems(url))
 
 
-def _differing(start: datetime, end: datetime) -> list[Row]:
+def _differing(start: datetime, end: datetime) -> derived.Found:
     with (
         local_url(migrated=False) as url,
         closing(Postgres(lambda: connect(url))) as db,
         progress() as bar,
     ):
         task = bar.add_task("days", total=(end - start).days)
-        return list(rollups.differences(db, start, end, lambda days: bar.advance(task, days)))
+        now = datetime.now(UTC)
+        return derived.differences(db, start, end, now, lambda days: bar.advance(task, days))
 
 
-def _rollup_problems(rows: list[Row]) -> list[Problem]:
-    if not rows:
-        return []
-    days = len({row["date"] for row in rows})
-    what = f"{count_of(len(rows), 'rollup')} of {count_of(days, 'day')}"
-    verb, whose = ("differs", "its") if len(rows) == 1 else ("differ", "their")
-    sentence = f"{what} {verb} from {whose} events: {rollups.remedy(rows)}"
-    return [Problem("rollups", "analytics.event_aggregates", sentence)]
-
-
-def _tell(found: list[Problem], differing: list[Row], as_json: bool) -> None:
+def _tell(found: list[Problem], differing: derived.Found, as_json: bool) -> None:
     if as_json:
         told: dict[str, Any] = {"problems": [asdict(one) for one in found]}
-        print_json(told | {"differences": differing})
+        print_json(told | {"differences": []} | differing)
     elif found:
         print_table("problems", [asdict(one) for one in found])
-        if differing:
-            print_table("differences", differing[:SHOWN_MAX])
+        for name, rows in differing.items():
+            if rows:
+                print_table(name.replace("_", " "), rows[:SHOWN_MAX])
     else:
         console.print("no problem found", style="green")
     if found:

@@ -6,4 +6,6 @@ from pathlib import Path
 
 from shared.sql_blocks import SqlBlocks
 
-SQL = SqlBlocks(Path(__file__).parent / "sql")
+_ROOT = Path(__file__).parent.parent
+# A check counts with the formulas of the jobs.
+SQL = SqlBlocks(_ROOT / "cli" / "sql", sorted((_ROOT / "workers").glob("*/sql")))

@@ -152,7 +152,6 @@ EVENTS: tuple[Event, ...] = (
     Event(
         "event.before_retention",
         "`count` events of an organization lie before its retained period: they are not counted.",
-        "`mauntic backfill JOB --before-retention --dry-run` lists what counting them would"
-        " change.",
+        "None: that their days are kept as they are is what the retained period is for.",
     ),
 )

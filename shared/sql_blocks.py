@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -16,11 +17,13 @@ class SqlBlocks:
 
     A line `-- include: formula` stands for the text of `parts/formula.sql`: what several statements
     must have in common is written once. A part may include others. A part that the folder does
-    not have is looked up in the shared parts, which workers have in common.
+    not have is looked up in the folders of `also`, then in the shared parts, which workers have in
+    common.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, also: Sequence[Path] = ()) -> None:
         self.folder = folder
+        self.also = also
 
     def __getitem__(self, name: str) -> str:
         return self.blocks[name]
@@ -45,6 +48,6 @@ class SqlBlocks:
 
     def part(self, name: str) -> str:
         """The text of `parts/<name>.sql`."""
-        own = self.folder / "parts" / f"{name}.sql"
-        path = own if own.exists() else SHARED_PARTS / own.name
+        paths = [folder / "parts" / f"{name}.sql" for folder in (self.folder, *self.also)]
+        path = next((path for path in paths if path.exists()), SHARED_PARTS / f"{name}.sql")
         return self.expand(path.read_text(encoding="utf-8").strip())

@@ -9,6 +9,7 @@ from pathlib import Path
 from pg8000.exceptions import DatabaseError, InterfaceError
 
 from cli.checks import Problem
+from cli.statements import SQL
 from local.database_url import connect, reason
 from local.migrations import MigrationFailed, adoption_needed, in_the_way, pending
 from shared.sql_blocks import SqlBlocks
@@ -36,13 +37,11 @@ def problems(url: str) -> Iterator[Problem]:
 
 def statements() -> Iterator[tuple[str, str]]:
     """Every statement of the product, by its place."""
-    for folder in (
-        ROOT / "shared" / "sql",
-        *sorted(ROOT.glob("workers/*/sql")),
-        ROOT / "cli" / "sql",
-    ):
+    folders = (ROOT / "shared" / "sql", *sorted(ROOT.glob("workers/*/sql")))
+    for blocks in (*map(SqlBlocks, folders), SQL):
+        folder = blocks.folder
         places = {name: path.name for path in sorted(folder.glob("*.sql")) for name in _names(path)}
-        for name, text in SqlBlocks(folder).blocks.items():
+        for name, text in blocks.blocks.items():
             if places[name] not in UNPREPARED:
                 yield f"{folder.relative_to(ROOT).as_posix()}/{places[name]}: {name}", text
 

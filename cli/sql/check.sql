@@ -20,4 +20,125 @@ select organization_id, date, event_type, booked.count as booked, counted.count 
 from counted
 full join booked using (organization_id, date, event_type)
 where (counted.count, counted.unique_count) is distinct from (booked.count, booked.unique_count)
+    and date >= ops.retained_since(organization_id)
 order by date, organization_id, event_type
+
+-- name: campaign_differences
+-- Where the figures of campaigns differ from their events: each figure that does, of some days. A row
+-- of zeros and none at all say the same.
+with source as materialized (
+    select distinct event_source,
+-- include: campaign_of_source
+    from analytics.contact_activity
+    where occurred_at >= :start and occurred_at < :end
+),
+counted as (
+    select campaign_id, organization_id, (occurred_at at time zone 'UTC')::date as date, jsonb_build_object(
+            'sent', count(*) filter (where event_type = 'email_sent'),
+            'delivered', count(*) filter (where event_type = 'email_delivered'),
+            'opened', count(*) filter (where event_type = 'email_opened'),
+            'unique_opened', count(distinct contact_id) filter (where event_type = 'email_opened'),
+            'clicked', count(*) filter (where event_type = 'email_clicked'),
+            'unique_clicked', count(distinct contact_id) filter (where event_type = 'email_clicked'),
+            'bounced', count(*) filter (where event_type = 'email_bounced'),
+            'complained', count(*) filter (where event_type = 'email_complained'),
+            'unsubscribed', count(*) filter (where event_type = 'email_unsubscribed')
+        ) as figures
+    from analytics.contact_activity
+    join source using (event_source)
+    where occurred_at >= :start and occurred_at < :end and campaign_id is not null
+    group by 1, 2, 3
+),
+reported as (
+    select campaign_id, organization_id, date,
+        to_jsonb(stats) - '{campaign_id, organization_id, date, updated_at}'::text [] as figures
+    from analytics.campaign_daily_stats as stats
+    where date >= (cast(:start as timestamptz) at time zone 'UTC')::date
+        and date < (cast(:end as timestamptz) at time zone 'UTC')::date
+)
+select organization_id, date, campaign_id, figure.key as figure,
+    cast(coalesce(reported.figures ->> figure.key, '0') as bigint) as reported,
+    cast(coalesce(counted.figures ->> figure.key, '0') as bigint) as counted
+from counted
+full join reported using (campaign_id, organization_id, date)
+cross join lateral jsonb_each_text(coalesce(counted.figures, reported.figures)) as figure
+where coalesce(reported.figures ->> figure.key, '0') <> coalesce(counted.figures ->> figure.key, '0')
+    and date >= ops.retained_since(organization_id)
+order by date, organization_id, campaign_id, figure
+
+-- name: usage_differences
+-- Where the usage of a month differs from its events, counted again from every event.
+with counted as (
+    select organization_id, event_type, cast(sum(count) as bigint) as count, count(*) as unique_count
+    from (
+        select organization_id, event_type, contact_id, count(*) as count
+        from analytics.contact_activity
+        where occurred_at >= :start and occurred_at < :end and event_type not like 'monthly:%'
+        group by organization_id, event_type, contact_id
+    ) as contact
+    group by organization_id, event_type
+),
+summed as (
+    select organization_id, substr(event_type, length('monthly:') + 1) as event_type, count, unique_count
+    from analytics.event_aggregates
+    where date = (cast(:start as timestamptz) at time zone 'UTC')::date and event_type like 'monthly:%' and count > 0
+)
+select organization_id, (cast(:start as timestamptz) at time zone 'UTC')::date as date, event_type,
+    summed.count as summed, counted.count as counted,
+    summed.unique_count as summed_unique, counted.unique_count as counted_unique
+from counted
+full join summed using (organization_id, event_type)
+where (counted.count, counted.unique_count) is distinct from (summed.count, summed.unique_count)
+    and (cast(:start as timestamptz) at time zone 'UTC')::date >= ops.retained_since(organization_id)
+order by organization_id, event_type
+
+-- name: equal_events
+-- Events that are equal in all but their ids: each organization, day and type that has some, with how
+-- many there are beyond the first of their kind.
+select organization_id, (occurred_at at time zone 'UTC')::date as date, event_type,
+    cast(sum(count - 1) as bigint) as surplus
+from (
+    select organization_id, event_type, occurred_at, count(*) as count
+    from analytics.contact_activity
+    where occurred_at >= :start and occurred_at < :end
+    group by organization_id, contact_id, event_type, occurred_at, event_source
+    having count(*) > 1
+) as equal_ones
+group by 1, 2, 3
+order by 2, 1, 3
+
+
+-- name: score_differences
+-- Where scores differ from what they are computed from: computed again for the time that each is of.
+-- The next :most contacts after a contact. Those that wait to be scored do not differ, nor those whose
+-- events of that time are not retained.
+with target as materialized (
+    select row_number() over () as number, organization_id, contact_id, 0 as version, scored_at as t,
+        cast(null as integer) as as_fit, cast(null as integer) as as_engagement, cast(null as integer) as as_intent
+    from (
+        select organization_id, contact_id, scored_at
+        from scoring.lead_scores
+        where (organization_id, contact_id) > (cast(:organization as uuid), cast(:contact as uuid))
+        order by organization_id, contact_id
+        limit :most
+    ) as portion
+),
+-- include: score
+select organization_id, contact_id, known.total_score as stored, scored.total as computed,
+    known.fit_score as stored_fit, scored.fit as computed_fit,
+    known.engagement_score as stored_engagement, scored.engagement as computed_engagement,
+    known.intent_score as stored_intent, scored.intent as computed_intent,
+    scored.exists and (known.total_score, known.fit_score, known.engagement_score, known.intent_score)
+    is distinct from (scored.total, scored.fit, scored.engagement, scored.intent)
+    and cast(known.scored_at - interval '30 days' as date) >= ops.retained_since(organization_id)
+    and not exists (
+        select 1 from scoring.recompute_backlog as entry
+        where entry.organization_id = known.organization_id and entry.contact_id = known.contact_id
+    ) and not exists (
+        select 1 from crm.contact_changes as change
+        where change.consumer = 'scoring' and change.organization_id = known.organization_id
+            and (change.contact_id = known.contact_id or change.contact_id is null)
+    ) as differs
+from scored
+join scoring.lead_scores as known using (organization_id, contact_id)
+order by organization_id, contact_id
