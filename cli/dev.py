@@ -20,6 +20,7 @@ from cli.elsewhere import confirm_elsewhere
 from cli.interrupts import heed_interrupts
 from cli.options import Yes
 from cli.output import Refusal, errors
+from cli.statements import SQL
 from local.crons import CronClock
 from local.database_url import DatabaseUrl, connect
 from local.envs import CONFIG, unknown_envs
@@ -84,9 +85,7 @@ def identity(server: Server | GivenDatabase) -> str:
     """A name for the database itself: another one at the same address has another. The embedded
     server is at another port with each start."""
     with closing(connect(server.url)) as connection:
-        [[number]] = connection.run(
-            "select oid from pg_database where datname = current_database()"
-        )
+        [[number]] = connection.run(SQL["dev_database"])
     place = DatabaseUrl.parse(server.url).address if isinstance(server, GivenDatabase) else "own"
     return f"{re.sub(r'[^A-Za-z0-9.-]', '_', place)}-{number}"
 
