@@ -383,15 +383,17 @@ CREATE TABLE crm.contact_changes (
     source text NOT NULL,
     name text,
     activity_id uuid,
-    at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT contact_changes_consumer_check CHECK ((consumer = ANY (ARRAY['scoring'::text, 'segments'::text, 'events'::text]))),
-    CONSTRAINT contact_changes_source_check CHECK ((source = ANY (ARRAY['contact'::text, 'custom'::text, 'event'::text, 'tag'::text, 'score'::text, 'segment'::text, 'company'::text, 'signal'::text, 'config'::text])))
+    at timestamp with time zone DEFAULT now() NOT NULL
 )
 WITH (autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='20000');
 
 COMMENT ON TABLE crm.contact_changes IS 'What changed, a row for each consumer. Writers only append; the consumer''s job deletes what it has folded. There is no unique key but the id and no foreign key, so that no writer waits for another.';
 
+COMMENT ON COLUMN crm.contact_changes.consumer IS 'scoring, segments or events. Checks of this and of the source would cost each writer 10 µs a statement; triggers alone write them.';
+
 COMMENT ON COLUMN crm.contact_changes.contact_id IS 'Null: the change concerns every contact of the organization.';
+
+COMMENT ON COLUMN crm.contact_changes.source IS 'contact, custom, event, tag, score, segment, company, signal or config.';
 
 COMMENT ON COLUMN crm.contact_changes.name IS 'What changed within the source. A new signal: its type. A setting: the type of signal it concerns, null for all contacts.';
 

@@ -12,7 +12,7 @@ from bench.world import machine, world
 
 BENCHMARKS = (
     "hourly", "flatness", "reports", "dispatch", "growth", "load",
-    "recompute", "decay", "calculate", "expiry",
+    "recompute", "decay", "calculate", "expiry", "ingest",
 )  # fmt: skip
 
 

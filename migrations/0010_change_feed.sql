@@ -4,16 +4,17 @@
 
 create table crm.contact_changes (
     id bigint generated always as identity primary key,
-    consumer text not null check (consumer in ('scoring', 'segments', 'events')),
+    consumer text not null,
     organization_id uuid not null,
     contact_id uuid,
-    source text not null
-    check (source in ('contact', 'custom', 'event', 'tag', 'score', 'segment', 'company', 'signal', 'config')),
+    source text not null,
     name text,
     activity_id uuid,
     at timestamptz not null default now()
 ) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000);
 comment on table crm.contact_changes is 'What changed, a row for each consumer. Writers only append; the consumer''s job deletes what it has folded. There is no unique key but the id and no foreign key, so that no writer waits for another.';
+comment on column crm.contact_changes.consumer is 'scoring, segments or events. Checks of this and of the source would cost each writer 10 µs a statement; triggers alone write them.';
+comment on column crm.contact_changes.source is 'contact, custom, event, tag, score, segment, company, signal or config.';
 comment on column crm.contact_changes.contact_id is 'Null: the change concerns every contact of the organization.';
 comment on column crm.contact_changes.name is 'What changed within the source. A new signal: its type. A setting: the type of signal it concerns, null for all contacts.';
 comment on column crm.contact_changes.activity_id is 'The row that the change is about. A new signal, or a request for an alert: its id.';
