@@ -28,6 +28,14 @@ def would_run(target: str, *words: str, **environment: str) -> str:
     return done.stdout.splitlines()[-1].rstrip()
 
 
+def test_the_fast_tests_start_no_local_runtime_and_no_simulator() -> None:
+    words = shlex.split(would_run("test-fast"))
+    assert words[words.index("-m") + 1] == "not e2e"
+    folders = {word for word in words if word.startswith("tests/")}
+    assert folders >= {"tests/shared", "tests/workers", "tests/test_*.py"}
+    assert not folders & {"tests", "tests/e2e", "tests/local", "tests/sim", "tests/cli"}
+
+
 @pytest.mark.parametrize("target", TARGETS)
 def test_what_a_profile_exports_changes_nothing(target: str) -> None:
     assert would_run(target, **dict.fromkeys(NAMES, EVIL)) == would_run(target)

@@ -10,13 +10,13 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event, Thread
-from time import monotonic
 from typing import Any
 from uuid import UUID
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pg8000.exceptions import DatabaseError
 
 from cli.adopt import keys, run, shape
 from cli.adopt.catalogue import Catalogue, template
@@ -754,8 +754,9 @@ def test_a_text_that_is_too_long_is_not_cut(platform: Platform) -> None:
 def test_others_read_and_write_all_the_while(platform: Platform) -> None:
     """A writer of the old kind, doubling as it always did, is never held up for long."""
     dirty(platform)
-    stop, worst_s, written = Event(), [0.0], [0]
-    writer = Thread(target=lambda: _write_until(stop, platform.url, worst_s, written))
+    stop, written = Event(), [0]
+    refused: list[str] = []
+    writer = Thread(target=lambda: _write_until(stop, platform.url, refused, written))
     writer.start()
     try:
         platform.adopt()
@@ -763,25 +764,30 @@ def test_others_read_and_write_all_the_while(platform: Platform) -> None:
         stop.set()
         writer.join()
     assert written[0] > 20
-    assert worst_s[0] < 3
+    assert refused == []
     contacts = platform.rows(
         "select count(distinct contact_id) from analytics.contact_activity where event_type = 'w'"
     )
     assert contacts == [(written[0],)]
 
 
-def _write_until(stop: Event, url: str, worst_s: list[float], written: list[int]) -> None:
+def _write_until(stop: Event, url: str, refused: list[str], written: list[int]) -> None:
+    """Insert row after row. The server refuses one that waits longer than 3 s for a lock: a clock
+    of our own would measure how busy the machine is."""
     with closing(connect(url)) as connection:
+        connection.run("set lock_timeout = '3s'")
         while not stop.wait(0.005):
-            started = monotonic()
-            connection.run(
-                "insert into analytics.contact_activity"
-                " (id, organization_id, contact_id, event_type, occurred_at)"
-                " values (gen_random_uuid(), cast(:o as uuid), gen_random_uuid(), 'w',"
-                " now() at time zone 'UTC')",
-                o=str(uid(1)),
-            )
-            worst_s[0] = max(worst_s[0], monotonic() - started)
+            try:
+                connection.run(
+                    "insert into analytics.contact_activity"
+                    " (id, organization_id, contact_id, event_type, occurred_at)"
+                    " values (gen_random_uuid(), cast(:o as uuid), gen_random_uuid(), 'w',"
+                    " now() at time zone 'UTC')",
+                    o=str(uid(1)),
+                )
+            except DatabaseError as error:
+                refused.append(str(error))
+                return
             written[0] += 1
 
 

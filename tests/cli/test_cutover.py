@@ -22,12 +22,18 @@ from local.database_url import DatabaseUrl, connect
 from shared.adapters.postgres import Postgres
 from shared.windows import Window
 from tests.cli.harness import DLQ, HOURLY, QUEUE, Cli
+from tests.clock import pass_the_hour
 from tests.scratch import scratch_database
 
 DAY = datetime(2026, 3, 10, tzinfo=UTC)
 REPORTS = "analytics.generate-daily-reports"
 CAMPAIGN = UUID(int=77)
 DAYS = Days(date(2026, 3, 10), date(2026, 3, 11))
+
+
+@pytest.fixture(autouse=True)
+def _within_one_hour() -> None:
+    pass_the_hour()
 
 
 @pytest.fixture

@@ -15,10 +15,16 @@ from shared.adapters.postgres import Postgres
 from shared.windows import Schedule, Window, day_before, hour_before, month_before
 from tests.cli.harness import HOURLY, QUEUE, Cli, Consumer
 from tests.cli.vendor import Vendor
+from tests.clock import pass_the_hour
 
 HOUR = timedelta(hours=1)
 SCHEDULE = WORKER.by_type[HOURLY].schedule
 assert SCHEDULE is not None
+
+
+@pytest.fixture(autouse=True)
+def _within_one_hour() -> None:
+    pass_the_hour()
 
 
 def last_hour() -> datetime:

@@ -11,6 +11,7 @@ from uuid import UUID
 import pytest
 
 from tests.cli.harness import Answer, Cli
+from tests.clock import pass_the_hour
 from tests.e2e import oracle
 from tests.e2e.oracle import Counts, between
 from tests.e2e.sabotage import Sabotaged
@@ -116,6 +117,7 @@ def test_by_cron(system: System, history: History) -> None:
 
 def test_by_hand(system: System, history: History) -> None:
     """A message with nothing but a type means the last complete window before it was sent."""
+    pass_the_hour(margin_s=120)
     now = datetime.now(UTC)
     past_month = (now.replace(day=1) - DAY).replace(day=10, hour=5, minute=0, second=0)
     for contact in (1, 1, 2):
