@@ -10,8 +10,10 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
+from shared import ledger
 from shared.messages import Message, WindowMessage
 from shared.ports import Database, Ports
+from shared.retry import ceiling_s
 from shared.windows import CATCH_UP_AGE_MAX, Schedule
 
 Handler = Callable[..., Awaitable[Any]]
@@ -45,6 +47,11 @@ class Queue:
     def deliveries_max(self) -> int:
         """After so many deliveries the platform gives a message up."""
         return self.max_retries + 1
+
+    @property
+    def retries_last(self) -> timedelta:
+        """How long the delays of all retries are together, at most."""
+        return timedelta(seconds=sum(ceiling_s(n + 1) for n in range(self.max_retries)))
 
 
 @dataclass(frozen=True)
@@ -123,6 +130,18 @@ class Worker:
                     raise ValueError(f"two jobs of {self.name} are called {name}")
                 by_type[name] = job
         object.__setattr__(self, "by_type", by_type)
+        if ledger.LEASE <= ledger.INVOCATION_MAX:
+            raise ValueError(
+                f"a lease of {ledger.LEASE} is shorter than the work of {self.name}, which may take"
+                f" {ledger.INVOCATION_MAX}: a run would be taken over while it is at work"
+            )
+        retries = self.queue.retries_last
+        for job in self.jobs:
+            if job.schedule and job.schedule.grace < retries:
+                raise ValueError(
+                    f"{job.type} counts as overdue after {job.schedule.grace}, but the retries of"
+                    f" {self.queue.name} may last {retries}: give it that much grace"
+                )
 
     @property
     def crons(self) -> list[str]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from itertools import islice, takewhile
+from itertools import islice, pairwise, takewhile
 
 from cronsim import CronSim
 
@@ -111,15 +111,25 @@ class Schedule:
     the newest missed windows a tick makes up for. With 1, for a job that acts on what there is now,
     older windows are skipped without a report, and a window is enqueued only when no earlier one is
     under way.
+
+    Each planned time means a window of its own, and these windows adjoin; where they are not to,
+    `gap` says in words which time belongs to no window, and why.
     """
 
     cron: str
     window_of: WindowOf
     grace: timedelta
     catch_up: int = CATCH_UP_WINDOWS_MAX
+    gap: str = ""
 
     def __post_init__(self) -> None:
-        CronSim(self.cron, datetime(2026, 1, 1, tzinfo=UTC))  # a wrong expression fails at import
+        if self.grace <= timedelta(0):
+            raise ValueError("a grace is longer than nothing")
+        gap = first_gap(self.cron, self.window_of)  # which also refuses a cron that makes no sense
+        if gap and not self.gap:
+            raise ValueError(f"{gap}: choose a cron and windows that fit, or name the gap")
+        if self.gap and not gap:
+            raise ValueError(f"the windows of {self.cron} adjoin: there is no gap to name")
         if not 1 <= self.catch_up <= CATCH_UP_WINDOWS_MAX:
             raise ValueError(
                 f"a schedule catches up 1 to {CATCH_UP_WINDOWS_MAX} windows, not {self.catch_up}"
@@ -188,12 +198,76 @@ class Schedule:
 
     def between(self, start: datetime, end: datetime) -> list[Window]:
         """The windows that lie whole in `[start, end)`, oldest first."""
-        windows = []
-        window = self.window_of(end)
-        while window.start >= start:
-            windows.append(window)
-            window = self.window_of(window.start)
-        return windows[::-1]
+        fires = CronSim(self.cron, start.astimezone(UTC))
+        windows = takewhile(lambda window: window.end <= end, map(self.window_of, fires))
+        return [window for window in windows if window.start >= start]
+
+
+# Two years, of which the second has a 29th of February.
+SAMPLE_START = datetime(2027, 1, 1, tzinfo=UTC)
+SAMPLE_END = datetime(2029, 1, 1, tzinfo=UTC)
+FIRES_MIN = 3
+# Where every day has its fires, days are alike but for the ends of months and years.
+SAMPLE_DAYS = [SAMPLE_START + timedelta(days=n) for n in (0, 1, 57, 58, 59, 60, 363, 364, 365, 366)]
+
+
+@lru_cache(maxsize=64)
+def first_gap(cron: str, window_of: WindowOf) -> str | None:
+    """What lies between two windows of consecutive planned times, if anything does.
+
+    ValueError says which planned times mean one window, or windows that overlap. Hours and days are
+    alike: so it looks at the minutes of one hour, the hours of one day and the days of two years,
+    and not at each minute of them. Loading a worker must not take long.
+    """
+    gap = None
+    for earlier, later in _consecutive_fires(cron):
+        before, after = window_of(earlier), window_of(later)
+        if after.start < before.end:
+            raise ValueError(
+                f"{cron} is planned for {_iso(earlier)} and {_iso(later)}, which mean the windows"
+                f" {before} and {after}: each planned time needs a window of its own"
+            )
+        if not earlier < after.end <= later:
+            raise ValueError(
+                f"{cron} is planned for {_iso(later)}, which means the window {after}: it is to"
+                f" mean one that ends after {_iso(earlier)}, and by then"
+            )
+        if after.start > before.end and gap is None:
+            gap = f"{cron} leaves {Window(before.end, after.start)} to no window"
+    return gap
+
+
+def _consecutive_fires(cron: str) -> Iterator[tuple[datetime, datetime]]:
+    """Pairs of planned times that follow each other: within an hour, a day, and two years."""
+    parsed = CronSim(cron, SAMPLE_START - timedelta(seconds=1))
+    minutes, hours = sorted(parsed.minutes), sorted(parsed.hours)
+    first, *_ = days = _days(cron)
+    yield from pairwise(first.replace(hour=hours[0], minute=minute) for minute in minutes)
+    for hour, later in pairwise(hours):
+        yield (
+            first.replace(hour=hour, minute=minutes[-1]),
+            first.replace(hour=later, minute=minutes[0]),
+        )
+    for day, later_day in pairwise(days):
+        if days is SAMPLE_DAYS and later_day - day > timedelta(days=1):
+            continue
+        yield (
+            day.replace(hour=hours[-1], minute=minutes[-1]),
+            later_day.replace(hour=hours[0], minute=minutes[0]),
+        )
+
+
+def _days(cron: str) -> list[datetime]:
+    """The days on which a cron fires, in two years; at least three of them, however far ahead."""
+    of_days = cron.split()[-3:]
+    if of_days == ["*", "*", "*"]:
+        return SAMPLE_DAYS
+    days: list[datetime] = []
+    for day in CronSim(" ".join(["0", "0", *of_days]), SAMPLE_START - timedelta(seconds=1)):
+        if day >= SAMPLE_END and len(days) >= FIRES_MIN:
+            break
+        days.append(day)
+    return days
 
 
 # Every tick asks for the planned times of the same windows as the tick before, each several times.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
 
 from pydantic import BaseModel
 
@@ -14,8 +13,6 @@ from cli.workers import Declared
 from shared.jobs import Job, Worker
 from shared.windows import Schedule
 
-# Any moment will do: windows are arithmetic.
-SOME_TIME = datetime(2026, 3, 31, 12, 34, tzinfo=UTC)
 CRONS_MAX = 250  # an account: https://developers.cloudflare.com/workers/platform/limits/
 
 
@@ -85,11 +82,3 @@ def _of_schedule(kind: str, schedule: Schedule) -> Iterator[Problem]:
         yield Problem(
             "jobs", kind, "write weekdays by name: the platform counts them from Sunday = 1"
         )
-    if schedule.grace <= timedelta(0):
-        yield Problem("jobs", kind, "its grace must be longer than nothing")
-    newest = schedule.newest_due(SOME_TIME)
-    before = schedule.window_of(newest.start)
-    if before.end != newest.start:
-        yield Problem("jobs", kind, f"its windows leave a gap or overlap: {before}, then {newest}")
-    if schedule.window_of(schedule.planned_for(newest)) != newest:
-        yield Problem("jobs", kind, f"the planned time of {newest} means another window")

@@ -18,7 +18,7 @@ from shared.adapters.postgres import Postgres
 from shared.jobs import Job, Queue, Worker
 from shared.messages import Message, WindowMessage
 from shared.outcome import Done
-from shared.windows import Schedule, Window, hour_before
+from shared.windows import Schedule, hour_before
 from tests.cli.harness import HOURLY, Cli
 
 DAY = datetime(2026, 3, 10, tzinfo=UTC)
@@ -177,16 +177,6 @@ def blocking(run: Any) -> Done:
     return Done()
 
 
-def gappy(planned: datetime) -> Window:
-    window = hour_before(planned)
-    return Window(window.start + timedelta(minutes=1), window.end)
-
-
-def early(planned: datetime) -> Window:
-    """The hour before the last one: its planned time would be that of the last."""
-    return hour_before(planned - timedelta(hours=1))
-
-
 def scheduled(**fields: Any) -> Job:
     return replace(JOB, schedule=replace(SCHEDULE, **fields))
 
@@ -198,11 +188,8 @@ def scheduled(**fields: Any) -> Job:
         (replace(JOB, handler=blocking), "not async"),  # type: ignore[arg-type]
         (Job(LooseMessage, work), "unknown fields"),
         (replace(JOB, message=Untyped), "Literal"),
-        (scheduled(cron="0 0 * * 1"), "weekdays by name"),
-        (scheduled(cron="0 0 0 * * *"), "five fields"),
-        (scheduled(grace=timedelta(0)), "grace"),
-        (scheduled(window_of=gappy), "gap"),
-        (scheduled(window_of=early), "means another window"),
+        (scheduled(cron="0 0 * * 1", gap="the rest of the week"), "weekdays by name"),
+        (scheduled(cron="0 0 0 * * *", gap="the rest of the day"), "five fields"),
     ],
 )
 def test_each_wrong_declaration_is_found(job: Job, words: str) -> None:
@@ -260,7 +247,10 @@ def test_a_worker_without_an_env_and_a_consumer_nobody_reads_are_found(tmp_path:
 
 def test_more_crons_than_an_account_may_have_are_found() -> None:
     jobs = [
-        replace(scheduled(cron=f"{number % 60} {number // 60} * * *"), message=numbered(number))
+        replace(
+            scheduled(cron=f"{number % 60} {number // 60} * * *", gap="the rest of the day"),
+            message=numbered(number),
+        )
         for number in range(251)
     ]
     problems = [one.problem for one in declarations.problems(Declared((toy(*jobs),), {}))]

@@ -20,6 +20,7 @@ from shared.errors import DatabaseUnreachable, QueueUnavailable
 from shared.ledger import LEASE
 from shared.outcome import RetryIn
 from shared.ports import Ports
+from shared.statements import SQL
 from tests.fakes import FakeDelivery, World
 from tests.shared.toy import NOON, rows_of, runs, toy, world
 
@@ -338,6 +339,69 @@ def test_a_tick_costs_a_fixed_number_of_statements(
     statements = counted(ports, monkeypatch)
     asyncio.run(dispatch(toy(), HOURLY, NOON + timedelta(days=days), ports))
     assert len(statements) == count
+
+
+def test_the_watermark_never_goes_back(database: str) -> None:
+    """A tick that comes late is not told apart by it; one that went back would look again, at every
+    tick, at each window since the beginning."""
+    outside, marks = world(database), []
+    for hours in (0, 3, 1):
+        tick(outside, NOON + hours * HOUR)
+        with rows_of(database) as look:
+            [row] = look("select recorded_until from ops.schedules where job_type = 'toy.hourly'")
+        marks.append(row["recorded_until"])
+    assert marks == [NOON, NOON + 3 * HOUR, NOON + 3 * HOUR]
+
+
+@pytest.mark.parametrize("days", [0, 3, 300, 3_000])
+def test_what_a_tick_asks_for_is_bounded(
+    database: str, days: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """48 windows a job to catch up, 1,000 a job to skip: however long nothing ticked. And the next
+    tick asks for no more than the first."""
+    tick(world(database), NOON)
+    later = NOON + timedelta(days=days)
+    for at in (later, later + HOUR):
+        ports = world(database, at).ports()
+        sizes = sized(ports, monkeypatch)
+        asyncio.run(dispatch(toy(), HOURLY, at, ports))
+        [skipping] = [size for sql, size in sizes if sql == SQL["record_skipped"]]
+        assert skipping <= 5 * 2 * 1_000
+        assert all(size <= 5 * 2 * 49 for sql, size in sizes if sql != SQL["record_skipped"])
+    if days < 300:
+        assert skipping == 0
+
+
+def sized(ports: Ports, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
+    """Each statement that the ports' database is given from now on: its text, and how many values
+    its parameters hold."""
+    sizes: list[tuple[str, int]] = []
+
+    def noted(real: Any) -> Any:
+        def noting(sql: str, **parameters: Any) -> Any:
+            lists = [value for value in parameters.values() if isinstance(value, list)]
+            sizes.append((sql, sum(map(len, lists))))
+            return real(sql, **parameters)
+
+        return noting
+
+    for name in ("rows", "execute"):
+        monkeypatch.setattr(ports.db, name, noted(getattr(ports.db, name)))
+    return sizes
+
+
+def test_a_pause_of_years_is_recorded_in_portions(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.due.SKIPPED_MAX", 10)
+    outside = world(database)
+    tick(outside, NOON)
+    back = NOON + 48 * HOUR + 25 * HOUR  # 24 windows lie beyond reach: the first is queued
+    counts = []
+    for hours in range(4):
+        tick(outside, back + hours * HOUR)
+        counts.append(sum(status == "skipped" for status in runs(database).values()))
+    assert counts == [11, 22, 28, 29]  # and, each hour, the one that passes out of reach
 
 
 def counted(ports: Ports, monkeypatch: pytest.MonkeyPatch) -> list[str]:

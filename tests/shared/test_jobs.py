@@ -54,6 +54,35 @@ def test_a_worker_knows_its_jobs_by_type_and_alias_and_its_crons_once() -> None:
     assert twin.crons == ["0 * * * *"]
 
 
+@pytest.mark.parametrize(
+    ("max_retries", "grace_s", "fits"),
+    [
+        (3, 70, True),
+        (3, 69, False),
+        (5, 310, True),
+        (5, 309, False),
+        (7, 1_270, True),
+        (0, 1, True),
+    ],
+)
+def test_a_grace_outlasts_the_retries(max_retries: int, grace_s: int, fits: bool) -> None:
+    """10 + 20 + 40 s after three deliveries; 310 s after five."""
+    job = Job(Hourly, done, Schedule("0 * * * *", hour_before, timedelta(seconds=grace_s)))
+    queue = Queue("toy-jobs", "TOY", max_retries)
+    if fits:
+        Worker("toy", "toy", queue, "ENABLE_TOY_CRON", [job])
+        return
+    with pytest.raises(ValueError, match="give it that much grace"):
+        Worker("toy", "toy", queue, "ENABLE_TOY_CRON", [job])
+
+
+@pytest.mark.parametrize("minutes", [14, 15])
+def test_a_lease_outlasts_the_work(minutes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.ledger.LEASE", timedelta(minutes=minutes))
+    with pytest.raises(ValueError, match="shorter than the work of toy"):
+        worker(Job(Hourly, done, HOURLY))
+
+
 def test_the_dead_letter_queue_is_named_after_its_queue() -> None:
     queue = Queue("toy-jobs", "TOY", 3)
     assert (queue.dead_letter_name, queue.dead_letter_binding) == ("toy-jobs-dlq", "TOY_DLQ")

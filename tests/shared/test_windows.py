@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from datetime import UTC, datetime, timedelta, timezone
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
@@ -16,7 +17,10 @@ from shared.windows import (
     Window,
     WindowOf,
     day_before,
+    first_gap,
+    five_minutes_before,
     hour_before,
+    minute_before,
     month_before,
     quarter_hour_before,
 )
@@ -56,7 +60,13 @@ def test_a_planned_time_in_another_zone_means_the_same_window() -> None:
     assert day_before(utc(2026, 3, 1, 20).astimezone(kathmandu)) == day_before(utc(2026, 3, 1, 20))
 
 
-@pytest.mark.parametrize("window_of", [hour_before, quarter_hour_before, day_before, month_before])
+@pytest.mark.parametrize(
+    "window_of",
+    [
+        minute_before, five_minutes_before, quarter_hour_before, hour_before, day_before,
+        month_before,
+    ],
+)  # fmt: skip
 @given(moment=MOMENTS)
 def test_windows_are_complete_and_touch_each_other(window_of: WindowOf, moment: datetime) -> None:
     window = window_of(moment)
@@ -76,7 +86,7 @@ def test_a_window_is_in_utc_and_not_empty() -> None:
 
 def test_a_wrong_cron_is_refused_when_it_is_declared() -> None:
     with pytest.raises(Exception, match="Bad"):
-        Schedule("61 * * * *", hour_before, timedelta(0))
+        Schedule("61 * * * *", hour_before, timedelta(hours=1))
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda schedule: schedule.cron)
@@ -131,3 +141,127 @@ def test_history_begins_with_a_tick_s_own_window_and_else_with_the_next() -> Non
     [*_, monthly] = SCHEDULES
     assert monthly.beginning(utc(2026, 3, 1, 3)) == utc(2026, 2, 1)
     assert monthly.beginning(utc(2026, 3, 1, 4)) == utc(2026, 3, 1)
+
+
+# Which crons fit which windows: every pair of these, against planned times that are written out.
+
+MINUTES = ("*", "0", "30", "59", "*/5", "*/15", "*/20", "7-59/15", "0,30", "1,16,31,46", "5-10")
+HOURS = ("*", "0", "2", "*/2", "0-22", "6,18")
+DAYS = (
+    "* * *", "1 * *", "15 * *", "28 * *", "29 * *", "31 * *", "L * *", "1,15 * *", "*/2 * *",
+    "* 1-11 *", "1 1 *", "1 */2 *", "* * MON", "* * MON-FRI", "* * MON#1", "29 2 *",
+)  # fmt: skip
+LENGTHS = {
+    minute_before: 1, five_minutes_before: 5, quarter_hour_before: 15, hour_before: 60,
+    day_before: 1_440, month_before: None,
+}  # fmt: skip
+WEEK = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
+
+
+def values(field: str, least: int, most: int) -> set[int]:
+    """What a field of numbers means: lists of ranges with steps."""
+    found: set[int] = set()
+    for part in field.split(","):
+        span, _, step = part.partition("/")
+        first, _, last = (f"{least}-{most}" if span == "*" else span).partition("-")
+        found |= set(range(int(first), int(last or first) + 1, int(step or 1)))
+    return found
+
+
+def is_day(day: date, of_month: str, months: str, of_week: str) -> bool:
+    """Whether a cron fires on a day; where one of the two fields is a star, both must agree."""
+    if day.month not in values(months, 1, 12):
+        return False
+    if of_month == "L":
+        return (day + timedelta(days=1)).day == 1
+    name, _, nth = of_week.partition("#")
+    first, _, last = name.partition("-")
+    if first != "*":
+        if not WEEK.index(first) <= day.weekday() <= WEEK.index(last or first):
+            return False
+        if nth and (day.day - 1) // 7 + 1 != int(nth):
+            return False
+    return day.day in values(of_month, 1, 31)
+
+
+def written_out(cron: str, days: int) -> Iterator[datetime]:
+    """Every planned time in so many days from the middle of 2026 on."""
+    minutes, hours, *rest = cron.split()
+    for ahead in range(days):
+        day = date(2026, 6, 1) + timedelta(days=ahead)
+        if is_day(day, *rest):
+            for hour in sorted(values(hours, 0, 23)):
+                for minute in sorted(values(minutes, 0, 59)):
+                    yield datetime(day.year, day.month, day.day, hour, minute, tzinfo=UTC)
+
+
+def complete_before(moment: datetime, minutes: int | None) -> tuple[int, int]:
+    """The last window of that length that has ended, in minutes since 1970; a month's in months."""
+    if minutes is None:
+        months = moment.year * 12 + moment.month
+        return months - 1, months
+    ended = int(moment.timestamp()) // 60 // minutes * minutes
+    return ended - minutes, ended
+
+
+def judged(cron: str, minutes: int | None) -> str:
+    """What the planned times say of the pair."""
+    days = 40 if cron.endswith("* * *") else 800
+    if minutes is None or minutes == 1_440:
+        days = 3 * 366
+    if cron.endswith("29 2 *"):
+        days = 6 * 366
+    gap, before = False, None
+    for moment in written_out(cron, days):
+        window = complete_before(moment, minutes)
+        if before and window[0] < before[1]:
+            return "overlap"
+        gap = gap or bool(before and window[0] > before[1])
+        before = window
+        if gap and minutes != 1_440 and minutes is not None:
+            return "gap or overlap"
+    return "gap" if gap else "fits"
+
+
+@pytest.mark.parametrize("days", DAYS)
+def test_a_cron_and_windows_that_do_not_fit_are_refused(days: str) -> None:
+    """Rarer, more frequent, or with days left out: 66 crons with each length of window."""
+    for minute, hour, (window_of, length) in itertools.product(MINUTES, HOURS, LENGTHS.items()):
+        cron = f"{minute} {hour} {days}"
+        right = judged(cron, length)
+        try:
+            found = "gap" if first_gap.__wrapped__(cron, window_of) else "fits"
+        except ValueError:
+            found = "overlap"
+        assert found in right, f"{cron} with {window_of.__name__} is {right}, not {found}"
+
+
+@pytest.mark.parametrize(
+    ("cron", "window_of"),
+    [
+        ("0 */2 * * *", hour_before),
+        ("*/15 * * * *", hour_before),
+        ("0 2 * * MON-FRI", day_before),
+        ("0 3 31 * *", month_before),
+        ("0 * * * *", lambda planned: hour_before(planned - timedelta(hours=1))),
+        ("0 * * * *", lambda planned: hour_before(planned + timedelta(hours=1))),
+    ],
+)
+def test_the_declaration_is_where_it_is_refused(cron: str, window_of: WindowOf) -> None:
+    with pytest.raises(ValueError, match=r"name the gap|a window of its own|and by then"):
+        Schedule(cron, window_of, timedelta(hours=1))
+
+
+def test_a_gap_that_is_named_is_left_out() -> None:
+    """Nights belong to nobody: each planned time means its own hour all the same."""
+    daily = Schedule("0 8-18 * * *", hour_before, timedelta(hours=1), gap="offices are closed")
+    assert [window.end.hour for window in daily.within_reach(utc(2026, 3, 2, 9))[-3:]] == [18, 8, 9]
+    assert [w.end.hour for w in daily.between(utc(2026, 3, 1, 16), utc(2026, 3, 2, 9))] == [
+        17, 18, 8, 9,
+    ]  # fmt: skip
+    for window in daily.within_reach(utc(2026, 3, 2, 9)):
+        assert daily.window_of(daily.planned_for(window)) == window
+    with pytest.raises(ValueError, match="no gap to name"):
+        Schedule("0 * * * *", hour_before, timedelta(hours=1), gap="none")
+    with pytest.raises(ValueError, match="a window of its own"):
+        Schedule("0,30 * * * *", hour_before, timedelta(hours=1), gap="none")
