@@ -31,7 +31,7 @@ CPU_MS_MAX = 300_000
 ORIGIN_CONNECTIONS = 60
 DATASET = "mauntic_queue_metrics"
 BUCKETS = {"WARMUP_R2": "mauntic-warmup-counters"}
-SECRETS = ("ALERT_WEBHOOK_URL",)
+SECRETS = ("ALERT_WEBHOOK_URL", "HEARTBEAT_URL")
 # Bindings of queues that the platform consumes: no worker of ours does.
 PLATFORM_BINDINGS = ("THRESHOLD_EVENTS",)
 
