@@ -153,3 +153,18 @@ def test_what_the_platform_gives_up_arrives_raw_and_is_explained(tmp_path: Path)
         assert letter["error"] == "DatabaseError:40001: 40001: trouble"
         assert letter["body"] == hour(10)
         assert letter["job_type"] == "analytics.aggregate-hourly"
+
+
+def test_the_queue_itself_says_that_a_message_is_gone(system: System) -> None:
+    """`metrics()` of the runtime: the ledger would wait for another day."""
+    system.add_events(0.1)
+    system.tick(DAY + timedelta(hours=1))
+    system.settle()
+    assert system.statuses() == {"00": "succeeded"}
+    system.run(
+        "update ops.job_runs set status = 'queued', queued_at = now() - interval '20 minutes',"
+        " lease_until = now() + interval '1 day'"
+    )
+    system.tick(DAY + timedelta(hours=1))
+    system.settle()
+    assert system.statuses() == {"00": "succeeded"}

@@ -230,6 +230,41 @@ def test_a_message_that_the_queue_does_not_have_is_sent_at_once(database: str) -
     assert waits(outside, 6) == [0, 15, 30, 45, 60, 75]
 
 
+def test_a_message_that_a_consumer_may_hold_is_not_sent_again(database: str) -> None:
+    """It is in nobody's backlog then, for as long as an invocation may last."""
+    outside = world(database, NOON)
+    outside.queue.measured = {"backlogCount": 0, "oldestMessageTimestamp": 0}
+    counts = []
+    for minutes in (0, 5, 14, 15):
+        outside.now = NOON + timedelta(minutes=minutes)
+        asyncio.run(dispatch(toy(), "0 * * * *", outside.now, outside.ports()))
+        counts.append(len(outside.queue.sent))
+    assert counts == [1, 1, 1, 2]
+
+
+def test_a_shard_that_somebody_holds_keeps_no_tick_waiting(database: str) -> None:
+    late = Late(world(database, NOON), [timedelta()])
+    late.tick_for(timedelta())
+    late.go_on_until(NOON)
+    assert runs(database)["toy.split 03-10T11"] == "succeeded"
+    with closing(connect(database)) as db:
+        db.run(
+            "update ops.job_runs set status = 'sharded' where job_type = 'toy.split' and shard = ''"
+        )
+        db.run(
+            "update ops.job_runs set status = 'queued', lease_until = :noon where shard <> ''",
+            noon=NOON,
+        )
+        db.run("begin; select 1 from ops.job_runs where shard = '2/3' for update")
+        outside = world(database, NOON + QUARTER)
+        ports = outside.ports()
+        ports.db.execute("set lock_timeout = '2s'")
+        asyncio.run(dispatch(late.worker(), "*/15 * * * *", NOON + QUARTER, ports))
+    shards = [body["data"]["shard"]["index"] for body in outside.queue.sent if "data" in body]
+    assert sorted(shards) == [1, 3]
+    assert outside.named("dispatch.blind") == []
+
+
 @pytest.mark.parametrize(("older", "again"), [(True, [0, 30]), (False, [0, 15, 30, 45])])
 def test_a_message_that_the_queue_may_have_is_waited_for(
     database: str, older: bool, again: list[int]
