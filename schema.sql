@@ -258,6 +258,14 @@ begin
     return null;
 end $$;
 
+CREATE TABLE analytics.booking_turns (
+    organization_id uuid NOT NULL,
+    date date NOT NULL,
+    taken_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+COMMENT ON TABLE analytics.booking_turns IS 'One row for each organization and day, locked by the run that writes its rollups. Rows of runs that have ended may be deleted.';
+
 CREATE TABLE analytics.campaign_daily_stats (
     campaign_id uuid NOT NULL,
     organization_id uuid NOT NULL,
@@ -342,18 +350,33 @@ COMMENT ON COLUMN analytics.hourly_cells.fingerprint IS 'Exclusive or over the h
 
 COMMENT ON COLUMN analytics.hourly_cells.booked_in IS 'The hour whose run books the events: that of their ingestion, where it is later than their own.';
 
+CREATE UNLOGGED TABLE analytics.hourly_work (
+    kind text NOT NULL,
+    organization_id uuid NOT NULL,
+    date date NOT NULL,
+    event_type character varying(100) NOT NULL,
+    hour timestamp with time zone NOT NULL,
+    until timestamp with time zone,
+    booked_in timestamp with time zone,
+    count bigint DEFAULT 0 NOT NULL,
+    CONSTRAINT hourly_work_kind_check CHECK ((kind = ANY (ARRAY['fresh'::text, 'look'::text, 'book'::text, 'set'::text])))
+);
+
+COMMENT ON TABLE analytics.hourly_work IS 'The list of what a run of the hourly job has to do: empty outside of its transaction.';
+
+COMMENT ON COLUMN analytics.hourly_work.kind IS 'fresh: an hour without cells. look: a cell whose events may have changed. book: a cell that has to be written. set: a row to set without a look at its events.';
+
+COMMENT ON COLUMN analytics.hourly_work.until IS 'The cells from hour up to this are looked at together; null for late events alone.';
+
 CREATE TABLE analytics.locked_days (
     job_type text NOT NULL,
     date date NOT NULL,
-    shared_by text,
-    begun_by timestamp with time zone
+    shared_by text
 );
 
 COMMENT ON TABLE analytics.locked_days IS 'One row a job and day, locked by whoever writes the rows of that day: runs of one day go one after the other.';
 
 COMMENT ON COLUMN analytics.locked_days.shared_by IS 'The window that was split last: its shards, which have no row in common, may write the day together.';
-
-COMMENT ON COLUMN analytics.locked_days.begun_by IS 'Start of the split window that books the day for the first time. Until it has succeeded, the day counts as unbooked.';
 
 CREATE TABLE analytics.partial_counts (
     job_type text NOT NULL,
@@ -726,6 +749,9 @@ ALTER TABLE scoring.threshold_outbox ALTER COLUMN id ADD GENERATED ALWAYS AS IDE
     CACHE 1
 );
 
+ALTER TABLE ONLY analytics.booking_turns
+    ADD CONSTRAINT booking_turns_pkey PRIMARY KEY (organization_id, date);
+
 ALTER TABLE ONLY analytics.campaign_daily_stats
     ADD CONSTRAINT campaign_daily_stats_pkey PRIMARY KEY (campaign_id, organization_id, date);
 
@@ -809,6 +835,8 @@ CREATE INDEX campaign_daily_stats_date ON analytics.campaign_daily_stats USING b
 CREATE INDEX contact_activity_contact ON analytics.contact_activity USING btree (organization_id, contact_id, occurred_at) INCLUDE (event_type);
 
 CREATE UNIQUE INDEX contact_activity_event_id ON analytics.contact_activity USING btree (organization_id, event_id) WHERE (event_id IS NOT NULL);
+
+CREATE INDEX contact_activity_key ON analytics.contact_activity USING btree (organization_id, event_type, occurred_at);
 
 CREATE INDEX contact_activity_late ON analytics.contact_activity USING btree (created_at) WHERE (date_trunc('hour'::text, (occurred_at AT TIME ZONE 'UTC'::text)) < date_trunc('hour'::text, (created_at AT TIME ZONE 'UTC'::text)));
 

@@ -16,6 +16,7 @@ import psutil
 from rich.console import Console
 
 from analytics import store
+from analytics.hours import Hour, book_hour
 from analytics.worker import WORKER as ANALYTICS
 from bench import generate, people
 from bench.generate import Spread
@@ -177,7 +178,7 @@ def book_hours(url: str, until: datetime, hours: int) -> None:
         for back in range(hours, 0, -1):
             with db.transaction():
                 hour = Window(until - back * HOUR, until - (back - 1) * HOUR)
-                store.book_hour(db, hour)
+                book_hour(db, Hour(hour))
                 db.execute(SQL["note_hour"], job_type=store.HOURLY, start=hour.start, end=hour.end)
         db.execute("vacuum (analyze) analytics.hourly_cells")
         db.execute("vacuum (analyze) analytics.event_aggregates")

@@ -65,8 +65,9 @@ class Shard(Data):
     Both are the same where a shard is within one organization. A second pair of bounds then says
     where in it the shard begins and ends: a contact, or a part, which is what tells the job's rows
     apart within an organization (a type of event). A bound that is absent is open. `day` is the one
-    day of the window that the shard is about. `pieces` is the number of shards whose results for
-    one organization and day add up.
+    day of the window that the shard is about. Work that lies on several days is cut from
+    `first_day` up to, not including, `until_day`. `pieces` is the number of shards whose results
+    for one organization and day add up.
     """
 
     index: int = Field(ge=1)
@@ -79,7 +80,10 @@ class Shard(Data):
     first_part: str | None = Field(default=None, max_length=100)
     until_part: str | None = Field(default=None, max_length=100)
     day: date | None = None
+    first_day: date | None = None
+    until_day: date | None = None
     pieces: int | None = Field(default=None, ge=1)
+    before_retention: bool | None = None  # as the message of the whole window asked
 
     @property
     def key(self) -> str:
@@ -95,6 +99,7 @@ class WindowData(Data):
     """What a message for a window may carry beyond its time."""
 
     shard: Shard | None = None
+    before_retention: bool | None = None  # write also before the retained period
 
 
 class WindowMessage(Message):
@@ -106,6 +111,12 @@ class WindowMessage(Message):
     def shard(self) -> Shard | None:
         """Which part of the window is meant; None is all of it."""
         return self.data.shard if self.data else None
+
+    @property
+    def before_retention(self) -> bool:
+        """Whether an operator asks to write days of which the source is not complete."""
+        asked = (self.data, self.shard)
+        return any(one.before_retention for one in asked if one is not None)
 
     def planned(self, sent_at: datetime) -> datetime:
         """The planned time that decides over the window."""

@@ -30,6 +30,7 @@ class Run:
     shard: Shard | None
     ports: Ports
     trigger: Trigger
+    before_retention: bool = False
 
 
 async def run_window(job: Job, message: WindowMessage, delivery: Delivery, ports: Ports) -> Outcome:
@@ -64,9 +65,10 @@ async def run_window(job: Job, message: WindowMessage, delivery: Delivery, ports
             await _send_shards(shards, message, planned, ports)
             return Done()
         case Lease() as lease:
-            return await _work(
-                job, Run(key.window, planned, key.shard, ports, message.trigger), lease, message
+            run = Run(
+                key.window, planned, key.shard, ports, message.trigger, message.before_retention
             )
+            return await _work(job, run, lease, message)
 
 
 async def _wait(busy: Busy, message: WindowMessage, planned: datetime, ports: Ports) -> Outcome:
@@ -108,7 +110,8 @@ def _conclude(job: Job, run: Run, lease: Lease, outcome: object) -> list[Shard]:
             ledger.finish(run.ports.db, lease, outcome, now)
             return []
         case Sharded() if outcome.shards and run.shard is None:  # a shard is not split again
-            shards = [Shard.model_validate(part | {"run": lease.token}) for part in outcome.shards]
+            common = {"run": lease.token, "beforeRetention": run.before_retention or None}
+            shards = [Shard.model_validate(part | common) for part in outcome.shards]
             ledger.split(run.ports.db, lease, shards, now)
             return shards
     raise TypeError(f"{job.type} answered {outcome!r}, which a window cannot end with")

@@ -11,7 +11,7 @@ from uuid import UUID
 
 import pytest
 
-from analytics import store
+from analytics.hours import Hour, book_hour
 from analytics.worker import WORKER
 from cli import findings, provision, shadow, wrangler
 from cli.output import Refusal
@@ -206,7 +206,8 @@ def test_what_a_later_hour_booked_of_late_events_is_no_old_row(
     event(db, 1)
     db.execute("update analytics.contact_activity set created_at = :at", at=DAY + timedelta(days=9))
     with db.transaction():
-        store.book_hour(db, Window(DAY + timedelta(days=9), DAY + timedelta(days=9, hours=1)))
+        hour = Window(DAY + timedelta(days=9), DAY + timedelta(days=9, hours=1))
+        book_hour(db, Hour(hour))
     shadow_run(cli)
     [file] = kept.iterdir()
     rows = json.loads(file.read_text())["rows"]["event_aggregates"]

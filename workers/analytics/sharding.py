@@ -72,6 +72,11 @@ def plan_contacts(sizes: Sequence[Size], cuts: Mapping[UUID, Sequence[UUID]]) ->
     return _boxes(sizes, _target(sizes, _counted_pieces), boxes_of)
 
 
+def part_boxes(sizes: Sequence[Size], target: int) -> list[Box]:
+    """The boxes of one span of time: an organization that is too large is cut between its parts."""
+    return _boxes(sizes, target, _part_boxes)
+
+
 def numbered(boxes: Sequence[Box]) -> tuple[dict[str, Any], ...]:
     """The boxes as shards of one split."""
     return tuple({"index": index, "of": len(boxes)} | box for index, box in enumerate(boxes, 1))

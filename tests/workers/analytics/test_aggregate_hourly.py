@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from analytics import store
+from analytics import hours
+from analytics.hours import Hour
 from tests.workers.analytics.warehouse import DAY, Warehouse, at, hour_window, org
 
 
@@ -105,30 +106,19 @@ def test_a_bucket_that_lost_its_last_event_becomes_zero(warehouse: Warehouse) ->
     assert (row["count"], row["unique_count"]) == (0, 0)
 
 
-@pytest.mark.parametrize("anew", [False, True])
-def test_a_row_from_before_that_no_event_bears_out_becomes_zero(
-    warehouse: Warehouse, anew: bool
-) -> None:
-    """As soon as its day is booked for the first time, else by a backfill; a month's row stays."""
-
-    def adopt() -> None:
-        for kind, day in (("email_sent", "2026-03-10"), ("monthly:email_sent", "2026-03-10")):
-            warehouse.db.execute(
-                "insert into analytics.event_aggregates"
-                " (organization_id, date, event_type, count, unique_count)"
-                " values (:organization, :day, :kind, 5, 4)",
-                organization=org(1), day=day, kind=kind,
-            )  # fmt: skip
-
-    if not anew:
-        adopt()
+def test_a_backfill_sets_a_row_that_no_event_bears_out_to_zero(warehouse: Warehouse) -> None:
+    """And no other run touches it: a month's row stays."""
+    for kind, day in (("email_sent", "2026-03-10"), ("monthly:email_sent", "2026-03-10")):
+        warehouse.db.execute(
+            "insert into analytics.event_aggregates"
+            " (organization_id, date, event_type, count, unique_count)"
+            " values (:organization, :day, :kind, 5, 4)",
+            organization=org(1), day=day, kind=kind,
+        )  # fmt: skip
     warehouse.add(1, 1, "email_opened", at(9.5))
     warehouse.run(hour_window(9))
-    if anew:
-        adopt()
-        warehouse.run(hour_window(9))
-        assert (str(org(1)), "2026-03-10", "email_sent") in warehouse.rollups()
-        warehouse.run(hour_window(9), anew=True)
+    assert (str(org(1)), "2026-03-10", "email_sent") in warehouse.rollups()
+    warehouse.run(hour_window(9), anew=True)
     month = {(str(org(1)), "2026-03-10", "monthly:email_sent"): (5, 4)}
     assert warehouse.rollups() == warehouse.counted() | month
 
@@ -190,23 +180,24 @@ def test_events_committed_within_a_day_of_their_ingestion_are_found(
     assert warehouse.rollups() == warehouse.counted()
 
 
-@pytest.mark.parametrize("hour", [9.2, 3.2, -20.8])
-def test_as_many_gone_as_committed_late_are_told_apart_a_day_later(
-    warehouse: Warehouse, hour: float
+@pytest.mark.parametrize("other", [1, 2])
+@pytest.mark.parametrize("hour", [9.2, -20.8])
+def test_as_many_gone_as_committed_late_are_told_apart(
+    warehouse: Warehouse, hour: float, other: int
 ) -> None:
-    """One tenant's deletion does not hide another's event for good: by number nothing has moved."""
+    """By the next run where they are of two tenants, else a day after their ingestion."""
     for tenant in (1, 2):
         warehouse.add(tenant, 1, "email_opened", at(1.5))
+        warehouse.add(tenant, 1, "email_opened", at(-21.5))
     gone = warehouse.add(1, 2, "email_opened", at(hour), created=at(9.3))
-    told_apart_in = 27 if hour == 3.2 else 33  # a day after its hour, or its ingestion
-    for n in range(1, told_apart_in):
+    for n in range(-22, 33):
+        if n == 10:
+            warehouse.delete(gone)
+            warehouse.add(other, 1, "email_opened", at(hour), created=at(9.99))
         warehouse.run(hour_window(n))
         warehouse.note(hour_window(n))
-        if n == 9:
-            warehouse.delete(gone)
-            warehouse.add(2, 5, "email_opened", at(hour), created=at(9.99))
-    assert warehouse.rollups() != warehouse.counted()
-    warehouse.run(hour_window(told_apart_in))
+    assert (warehouse.rollups() == warehouse.counted()) == (other == 2)
+    warehouse.run(hour_window(33))
     assert warehouse.rollups() == warehouse.counted()
 
 
@@ -221,12 +212,14 @@ def test_a_run_that_surveyed_long_ago_touches_no_day_that_it_does_not_set(
     warehouse.add(1, 1, "email_opened", at(9.5), created=at(10.1))
     other = Warehouse(warehouse.url)
     with closing(other.db), warehouse.db.transaction():
-        survey = store.survey_hour(warehouse.db, hour_window(10))
+        tenth = Hour(hour_window(10))
+        found = hours.list_work(warehouse.db, tenth)
         other.rng.seed(99)
         late = other.add(1, 9, "email_opened", at(-20.4), created=at(10.9))
         other.run(hour_window(11))
         other.delete(late)
-        store.book_hour(warehouse.db, hour_window(10), survey)
+        hours.take_turn(warehouse.db, tenth, found["was_compared"])
+        hours.book(warehouse.db, tenth, hours.size(warehouse.db))
     for hour in (10, 11, 12):
         warehouse.run(hour_window(hour))
     assert warehouse.rollups() == warehouse.counted()

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from analytics import store
+from analytics.hours import Hour, book_hour
 from local.database_url import connect
 from shared.adapters.postgres import Postgres
 from shared.windows import Window
@@ -131,7 +131,7 @@ def runner(
     def work() -> None:
         try:
             with closing(Conducted(url, conductor)) as db, db.transaction():
-                store.book_hour(db, window)
+                book_hour(db, Hour(window))
         except BaseException as error:
             failures.append(error)
 

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from itertools import count
-from typing import Any
 
 import pytest
 
-from analytics import store
+from analytics import hours, store
+from analytics.hours import Hour
 from analytics.worker import WORKER
 from cli import records
 from shared.dispatch import dispatch
@@ -74,8 +74,8 @@ class Months:
 @pytest.fixture
 def months(database: str) -> Iterator[Months]:
     months = Months(database)
-    for hours in (-0.5, 2.5, 3.5):
-        months.history.add(1, 1, "email_sent", None, EVENING + hours * HOUR)
+    for hour in (-0.5, 2.5, 3.5):
+        months.history.add(1, 1, "email_sent", None, EVENING + hour * HOUR)
     with closing(months.history.db):
         months.tick(HOURLY, EVENING)
         months.deliver_all()
@@ -107,15 +107,15 @@ def test_hours_that_no_tick_has_seen_yet_are_waited_for(months: Months) -> None:
 def test_hours_that_died_for_the_moment_are_waited_for(
     months: Months, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    book_hour = store.book_hour
+    book = hours.book
 
-    def ended(db: Database, window: Window, *rest: Any) -> store.Booked:
-        if window.start in (MARCH - 2 * HOUR, MARCH - HOUR):
+    def ended(db: Database, hour: Hour, size: hours.Size) -> store.Booked:
+        if hour.window.start in (MARCH - 2 * HOUR, MARCH - HOUR):
             raise DatabaseError("57014", "canceling statement due to statement timeout")
-        return book_hour(db, window, *rest)
+        return book(db, hour, size)
 
     with monkeypatch.context() as broken:
-        broken.setattr(store, "book_hour", ended)
+        broken.setattr(hours, "book", ended)
         months.go_on(EVENING + HOUR, 6)
         months.tick(MONTHLY, MARCH + 3 * HOUR)
         months.deliver_all()

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from analytics import figures, sharding, store
+from analytics import figures, sharding
+from analytics.hours import Hour, book_hour
 from shared.messages import Shard
 from shared.windows import Window
 from tests.fakes import World
@@ -148,7 +149,7 @@ def test_the_hourly_job_s_own_rollups_are_the_source(history: History) -> None:
     for event in history.events:
         hour = event.occurred_at.replace(minute=0, second=0, microsecond=0)
         with history.db.transaction():
-            store.book_hour(history.db, Window(hour, hour + timedelta(hours=1)))
+            book_hour(history.db, Hour(Window(hour, hour + timedelta(hours=1))))
     assert run(history).noticed == {}
     assert usage(history) == expected(history)
 

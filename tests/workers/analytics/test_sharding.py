@@ -14,7 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from analytics import sharding, store
+from analytics import sharding
+from analytics.hours import Hour, book_hour
 from analytics.sharding import (
     SHARD_EVENTS_TARGET,
     SHARDS_MAX,
@@ -123,7 +124,7 @@ def test_a_shard_books_its_own_organisations_alone(history: History) -> None:
     hour = Window(DAY + timedelta(hours=9), DAY + timedelta(hours=10))
     for _ in range(2):
         with history.db.transaction():
-            booked = store.book_hour(history.db, hour, shard=Shard.model_validate(part))
+            booked = book_hour(history.db, Hour(hour, Shard.model_validate(part)))
         assert booked.rows_read == 1
     for table in ("hourly_cells", "event_aggregates"):
         rows = history.all(f"analytics.{table}")
@@ -207,7 +208,8 @@ def test_an_organisation_too_large_for_a_shard_is_split_by_every_job(
     monkeypatch.setattr(sharding, "SHARD_EVENTS_TARGET", 25)
     for number in range(rounds):
         world = World(history.url, now=datetime(2026, 3, 10, 10, 0, 5, tzinfo=UTC))
-        assert asyncio.run(split(world, "analytics.aggregate-hourly", f"m{number}")) > 2
+        shards = asyncio.run(split(world, "analytics.aggregate-hourly", f"m{number}"))
+        assert shards > 2 if number == 0 else shards == 0  # again: little differs
         world = World(history.url, now=datetime(2026, 3, 11, 2, 0, 5, tzinfo=UTC))
         assert asyncio.run(split(world, "analytics.generate-daily-reports", f"m{number}")) > 2
         world = World(history.url, now=datetime(2026, 4, 1, 3, 0, 5, tzinfo=UTC))
@@ -357,7 +359,7 @@ def test_a_day_of_which_a_split_did_not_know_is_booked_whole_by_the_next_run(
     run(world, 10**6, scheduledFor="2026-03-10T09:00:00Z")
     late(history, 1, 78, OLD_DAY + timedelta(hours=9), DAY + timedelta(hours=9.5))
     run(world, 10**6, scheduledFor="2026-03-10T10:00:00Z")
-    assert day_of(history, OLD_DAY) == {1: (3, 3), 2: (2, 2), 3: (2, 2), 4: (3, 3)}
+    assert day_of(history, OLD_DAY) == {1: (3, 3), 4: (3, 3)}
 
 
 def test_a_day_that_shards_begin_is_whole_though_shards_of_the_next_day_come_between_them(
@@ -390,4 +392,4 @@ def test_a_day_that_a_split_begins_is_whole_though_what_made_it_begin_is_deleted
     run(world, 10**6, scheduledFor="2026-03-10T09:00:00Z")
     late(history, 4, 78, OLD_DAY + timedelta(hours=9), DAY + timedelta(hours=9.5))
     run(world, 10**6, scheduledFor="2026-03-10T10:00:00Z")
-    assert day_of(history, OLD_DAY) == {1: (2, 2), 2: (2, 2), 3: (2, 2), 4: (3, 3)}
+    assert day_of(history, OLD_DAY) == {1: (2, 2), 4: (3, 3)}

@@ -6,7 +6,8 @@ import random
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from analytics import store
+from analytics import hours, store
+from analytics.hours import Hour
 from local.database_url import connect
 from shared.adapters.postgres import Postgres
 from shared.messages import Shard
@@ -73,7 +74,7 @@ class Warehouse:
 
     def run(self, window: Window, shard: Shard | None = None, anew: bool = False) -> store.Booked:
         with self.db.transaction():
-            return store.book_hour(self.db, window, shard=shard, anew=anew)
+            return hours.book_hour(self.db, Hour(window, shard, anew))
 
     def note(self, window: Window) -> None:
         """In the ledger: the window has been run."""

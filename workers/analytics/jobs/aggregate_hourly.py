@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Literal
 
-from analytics import sharding, store
+from analytics import hours
+from analytics.hours import Hour
 from shared.jobs import Job
 from shared.messages import WindowMessage
 from shared.outcome import Done, Sharded
@@ -19,15 +20,24 @@ class AggregateHourly(WindowMessage):
 
 async def aggregate_hourly(run: Run) -> Done | Sharded:
     """Count the hour's events, and late ones, into the daily rollups of their days."""
-    db = run.ports.db
-    survey = store.survey_hour(db, run.window, run.shard)
-    if run.shard is None and (shards := sharding.plan(store.hour_sizes(db, run.window, survey))):
-        store.leave_days_to_shards(db, store.HOURLY, survey.days, run.window, survey.unbegun)
+    db, log = run.ports.db, run.ports.log
+    is_backfill = run.trigger == "backfill"  # an operator has seen a difference
+    hour = Hour(run.window, run.shard, anew=is_backfill, before_retention=run.before_retention)
+    before_retention = hours.survey(db, hour)
+    size = hours.size(db)
+    if run.shard is None and (shards := hours.shards(db, size)):
+        hours.forget(db)
         return Sharded(shards)
-    anew = run.trigger == "backfill"  # somebody has seen a difference
-    booked = store.book_hour(db, run.window, survey, run.shard, anew)
+    booked = hours.book(db, hour, size)
+    for organization_id, count in before_retention.items():
+        log(
+            "event.before_retention",
+            level="warning",
+            organization_id=organization_id,
+            count=count,
+        )
     for organization_id in booked.refused:
-        run.ports.log(
+        log(
             "event.refused",
             level="warning",
             reason="reserved_prefix",

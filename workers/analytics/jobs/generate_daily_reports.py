@@ -30,7 +30,7 @@ async def generate_daily_reports(run: Run) -> Done | Sharded:
         store.leave_days_to_shards(db, store.DAILY, days, run.window)
         figures.void_counts(db, store.DAILY, days, run.window)
         return Sharded(shards)
-    reported = figures.report_days(db, span, run.window, run.shard)
+    reported = figures.report_days(db, span, run.window, run.shard, run.before_retention)
     for organization_id, count in reported.noticed.items():
         run.ports.log(
             "campaign.passed_over",

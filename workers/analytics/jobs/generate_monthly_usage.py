@@ -35,7 +35,7 @@ async def generate_monthly_usage(run: Run) -> Done | Sharded:
     if run.shard is None and (shards := shards_of(db, run.window)):
         figures.void_counts(db, figures.MONTHLY, [run.window.start.date()], run.window)
         return Sharded(shards)
-    usage = figures.set_monthly_usage(db, run.window, run.shard)
+    usage = figures.set_monthly_usage(db, run.window, run.shard, run.before_retention)
     for organization_id, count in usage.noticed.items():
         run.ports.log(
             "usage.differs",

@@ -1,0 +1,296 @@
+"""What one tenant does stays with it, and a correction is applied by itself."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from analytics import hours, store
+from analytics.hours import Hour
+from tests.fakes import World
+from tests.workers.analytics.history import deliver
+from tests.workers.analytics.warehouse import DAY, Rollups, Warehouse, at, hour_window, org
+
+OLD = DAY - timedelta(days=40)
+TABLES = ("contact_activity", "hourly_cells", "event_aggregates", "booking_turns")
+
+
+def adopt(warehouse: Warehouse, organization: int, *figures: int) -> None:
+    """A rollup of an old day, as an older system left it."""
+    count, unique_count = figures
+    warehouse.db.execute(
+        "insert into analytics.event_aggregates"
+        " (organization_id, date, event_type, count, unique_count)"
+        " values (:organization, :day, 'email_opened', :count, :unique_count)",
+        organization=org(organization), day=OLD.date(), count=count, unique_count=unique_count,
+    )  # fmt: skip
+
+
+def old_day(warehouse: Warehouse) -> dict[int, tuple[int, int]]:
+    rows = warehouse.db.rows(
+        "select * from analytics.event_aggregates where date = :day", day=OLD.date()
+    )
+    return {row["organization_id"].int: (row["count"], row["unique_count"]) for row in rows}
+
+
+def purged_before(warehouse: Warehouse, day: Any, organization: int | None = None) -> None:
+    warehouse.db.execute(
+        "select ops.purged_before(:day, :one)",
+        day=day, one=org(organization) if organization else None,
+    )  # fmt: skip
+
+
+def test_a_late_event_of_a_day_without_cells_leaves_the_other_tenants_rows(
+    warehouse: Warehouse,
+) -> None:
+    """Their events of that day are gone, as far as anyone has said it or not."""
+    adopt(warehouse, 2, 50_000, 40_000)
+    warehouse.add(1, 1, "email_opened", OLD + timedelta(hours=9), created=at(9.5))
+    warehouse.run(hour_window(9))
+    assert old_day(warehouse) == {1: (1, 1), 2: (50_000, 40_000)}
+
+
+@pytest.mark.parametrize("whose", [1, None])
+def test_before_the_retained_period_nothing_is_written_but_reported(
+    warehouse: Warehouse, database: str, whose: int | None
+) -> None:
+    adopt(warehouse, 1, 7, 7)
+    purged_before(warehouse, OLD.date() + timedelta(days=1), whose)
+    for minute in (1, 2):
+        occurred = OLD + timedelta(hours=9, minutes=minute)
+        warehouse.add(1, 1, "email_opened", occurred, created=at(9.5))
+    warehouse.add(1, 1, "email_opened", at(9.1))
+    world = World(database, now=at(10.1))
+    body = {"type": store.HOURLY, "scheduledFor": at(10).isoformat()}
+    assert asyncio.run(deliver(world, body, "message-1")).answer == "ack"
+    assert old_day(warehouse) == {1: (7, 7)}
+    [reported] = [one for one in world.events if one["event"] == "event.before_retention"]
+    assert (reported["organization_id"], reported["count"]) == (str(org(1)), 2)
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_a_backfill_sets_no_row_to_zero_whose_events_were_purged_unless_asked(
+    warehouse: Warehouse, asked: bool
+) -> None:
+    """Not even one that we have booked ourselves."""
+    events = [
+        warehouse.add(organization, 1, "email_opened", OLD + timedelta(hours=9.5))
+        for organization in (1, 2)
+    ]
+    hour = hour_window(9, OLD)
+    warehouse.run(hour)
+    for event in events:
+        warehouse.delete(event)
+    purged_before(warehouse, OLD.date() + timedelta(days=1), 1)
+    with warehouse.db.transaction():
+        hours.book_hour(warehouse.db, Hour(hour, anew=True, before_retention=asked))
+    assert old_day(warehouse) == {1: (0, 0) if asked else (1, 1), 2: (0, 0)}
+
+
+def test_a_purge_between_the_survey_and_the_booking_changes_no_row(warehouse: Warehouse) -> None:
+    warehouse.add(1, 1, "email_opened", OLD + timedelta(hours=8.5))
+    warehouse.run(hour_window(8, OLD))
+    late = warehouse.add(1, 2, "email_opened", OLD + timedelta(hours=8.6), created=at(9.5))
+    ninth = Hour(hour_window(9))
+    with warehouse.db.transaction():
+        hours.survey(warehouse.db, ninth)
+        warehouse.db.execute("delete from analytics.contact_activity where id = :id", id=late)
+        purged_before(warehouse, OLD.date() + timedelta(days=1))
+        hours.book(warehouse.db, ninth, hours.size(warehouse.db))
+    assert old_day(warehouse) == {1: (1, 1)}
+
+
+def test_a_type_that_is_corrected_after_it_was_booked_is_counted_as_corrected(
+    warehouse: Warehouse,
+) -> None:
+    ids = [warehouse.add(1, contact, "email_opened", at(12 + 1 / 6)) for contact in (1, 2, 3)]
+    for hour in range(12, 14):
+        tick(warehouse, hour)
+    for one in ids[1:]:
+        change(warehouse, one, "event_type", "email_opened_by_machine")
+    for hour in range(14, 38):
+        tick(warehouse, hour)
+    day = "2026-03-10"
+    assert warehouse.rollups() == {
+        (str(org(1)), day, "email_opened"): (1, 1),
+        (str(org(1)), day, "email_opened_by_machine"): (2, 2),
+    }
+
+
+def tick(warehouse: Warehouse, hour: int) -> None:
+    warehouse.run(hour_window(hour))
+    warehouse.note(hour_window(hour))
+
+
+COLUMNS = ["organization_id", "contact_id", "event_type", "occurred_at", "created_at"]
+
+
+def change(warehouse: Warehouse, event_id: UUID, column: str, value: object) -> None:
+    event = list(warehouse.events[event_id])
+    event[1 + COLUMNS.index(column)] = value
+    warehouse.events[event_id] = tuple(event)  # type: ignore[assignment]
+    warehouse.db.execute(
+        f"update analytics.contact_activity set {column} = :value where id = :id",
+        value=value, id=event_id,
+    )  # fmt: skip
+
+
+def clear(warehouse: Warehouse) -> None:
+    for table in TABLES:
+        warehouse.db.execute(f"delete from analytics.{table}")
+    for table in ("job_runs", "retention"):
+        warehouse.db.execute(f"delete from ops.{table}")
+    warehouse.events.clear()
+
+
+EDITS = st.one_of(
+    st.tuples(st.just("organization_id"), st.sampled_from([org(1), org(2)])),
+    st.tuples(st.just("contact_id"), st.sampled_from([UUID(int=1001), UUID(int=1002)])),
+    st.tuples(st.just("event_type"), st.sampled_from(["email_opened", "email_sent", "new"])),
+    st.tuples(st.just("occurred_at"), st.integers(-30, 8).map(lambda hour: at(hour + 0.3))),
+    st.tuples(st.just("created_at"), st.integers(-30, 8).map(lambda hour: at(hour + 0.4))),
+)
+
+
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    added=st.lists(
+        st.tuples(st.integers(1, 2), st.integers(1, 2), st.integers(0, 8)), min_size=1, max_size=6
+    ),
+    edits=st.lists(st.tuples(st.integers(9, 23), st.integers(0, 5), EDITS), max_size=6),
+)
+def test_any_change_of_any_column_within_the_day_is_applied_by_ticks(
+    warehouse: Warehouse, added: list[Any], edits: list[Any]
+) -> None:
+    clear(warehouse)
+    ids = [
+        warehouse.add(organization, contact, "email_opened", at(hour + 0.2))
+        for organization, contact, hour in added
+    ]
+    for hour in range(34):
+        for _, index, (column, value) in [one for one in edits if one[0] == hour]:
+            change(warehouse, ids[index % len(ids)], column, value)
+        tick(warehouse, hour)
+    assert warehouse.rollups() == warehouse.counted()
+
+
+@dataclass
+class Seen:
+    """What a tenant sees of the others: its rows, and the work that its runs have with it."""
+
+    rows: Rollups = field(default_factory=dict)
+    work: list[tuple[Any, ...]] = field(default_factory=list)
+
+
+A, B = 1, 2
+FAR = ["0044-03-15 BC", "9000-01-01", "infinity", "-infinity"]
+WRONG = ["infinity", "-infinity", "2199-12-31"]
+A_STEPS = st.lists(
+    st.tuples(
+        st.integers(0, 11),  # before the run of this hour
+        st.one_of(
+            st.tuples(st.just("late"), st.integers(-1_000, 0)),
+            st.tuples(st.just("now"), st.integers(0, 0)),
+            st.tuples(st.just("date"), st.sampled_from(FAR)),
+            st.tuples(st.just("ingested"), st.sampled_from(WRONG)),
+            st.tuples(st.just("delete"), st.integers(0, 9)),
+            st.tuples(st.just("retype"), st.integers(0, 9)),
+            st.tuples(st.just("purge"), st.integers(-40, 0)),
+            st.tuples(st.just("history"), st.integers(1, 30)),
+        ),
+    ),
+    min_size=1,
+    max_size=10,
+)  # fmt: skip
+B_EVENTS = st.lists(
+    st.tuples(
+        st.integers(1, 3), st.integers(0, 11), st.sampled_from([0, 0, 0, 2, 30, 200]), st.booleans()
+    ),
+    max_size=6,
+)
+
+
+@settings(
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(steps=A_STEPS, events=B_EVENTS)
+def test_whatever_a_tenant_does_the_other_has_the_rows_and_the_work_of_a_world_without_it(
+    warehouse: Warehouse, steps: list[Any], events: list[Any]
+) -> None:
+    with_a = live(warehouse, steps, events)
+    without = live(warehouse, [], events)
+    assert with_a == without
+
+
+def live(warehouse: Warehouse, steps: list[Any], events: list[Any]) -> Seen:
+    """Twelve hours of both tenants, after a row of B's of which no event is left."""
+    clear(warehouse)
+    adopt(warehouse, B, 9, 8)
+    seen, mine = Seen(), list[UUID]()
+    warehouse.add(B, 1, "email_opened", at(-0.9))
+    tick(warehouse, -1)
+    for hour in range(12):
+        for contact, occurred, late_by, in_time in events:
+            if occurred == hour - (0 if in_time else 1):
+                moment = at(occurred + 0.1 - late_by)
+                warehouse.add(B, contact, "email_opened", moment, created=at(occurred + 0.5))
+        for _, step in [one for one in steps if one[0] == hour]:
+            do(warehouse, mine, hour, *step)
+        with warehouse.db.transaction():
+            ours = Hour(hour_window(hour))
+            hours.survey(warehouse.db, ours)
+            work = warehouse.db.rows(
+                "select kind, date, event_type, hour, until, booked_in, count"
+                " from analytics.hourly_work where organization_id = :b order by 1, 2, 3, 4, 5, 6",
+                b=org(B),
+            )
+            seen.work += [(hour, *row.values()) for row in work]
+            hours.book(warehouse.db, ours, hours.size(warehouse.db))
+        warehouse.note(hour_window(hour))
+    seen.rows = {key: row for key, row in warehouse.rollups().items() if key[0] == str(org(B))}
+    return seen
+
+
+def do(warehouse: Warehouse, mine: list[UUID], hour: int, step: str, value: Any) -> None:
+    """One thing that A does."""
+    now = at(hour + 0.5)
+    if step in ("late", "now"):
+        occurred = now + timedelta(hours=value)
+        mine.append(warehouse.add(A, 1, "email_opened", occurred, created=now))
+    elif step == "history":
+        for day in range(value):
+            occurred = OLD + timedelta(days=day, hours=3)
+            mine.append(warehouse.add(A, day, "email_sent", occurred, created=now))
+    elif step in ("date", "ingested"):
+        mine.append(warehouse.add(A, 1, "email_opened", now))
+        column = "occurred_at" if step == "date" else "created_at"
+        warehouse.db.execute(
+            f"update analytics.contact_activity set {column} = cast(:value as timestamptz)"
+            " where id = :id",
+            value=value, id=mine[-1],
+        )  # fmt: skip
+    elif step == "purge":
+        before = (DAY + timedelta(days=value)).date()
+        warehouse.db.execute(
+            "delete from analytics.contact_activity"
+            " where organization_id = :a and occurred_at < :at",
+            a=org(A), at=DAY + timedelta(days=value),
+        )  # fmt: skip
+        purged_before(warehouse, before, A)
+    elif mine:
+        one = mine[value % len(mine)]
+        sql = (
+            "delete from analytics.contact_activity where id = :id"
+            if step == "delete"
+            else "update analytics.contact_activity set event_type = 'other' where id = :id"
+        )
+        warehouse.db.execute(sql, id=one)

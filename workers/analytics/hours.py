@@ -1,0 +1,173 @@
+"""Book an hour: its events, and late or changed ones of other hours, into their days.
+
+What a run has to do is a list in `analytics.hourly_work`, which no other transaction sees: `survey`
+writes it, `book` works it off. docs/decisions/0002 and 0009 have the reasons.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import pairwise
+from typing import Any
+from uuid import UUID
+
+from analytics import day_shards, sharding
+from analytics.day_shards import DaySize
+from analytics.store import HOURLY, SQL, Booked
+from shared.messages import Shard
+from shared.ports import Database, Row
+from shared.windows import Window
+
+# More ranges of contacts than this would not end within an invocation.
+RANGES_MAX = 200
+
+Contacts = tuple[UUID | None, UUID | None]
+
+
+@dataclass(frozen=True)
+class Hour:
+    """What a run books: the work of an hour, or a shard of it.
+
+    `anew` trusts nothing that is there: no cell of the hour, and no row of its day.
+    `before_retention` also writes days of which the source is no longer complete.
+    """
+
+    window: Window
+    shard: Shard | None = None
+    anew: bool = False
+    before_retention: bool = False
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        day = self.window.start.date()
+        day_start = day_shards.midnight(day)
+        return {
+            "job_type": HOURLY,
+            "start": self.window.start,
+            "until": self.window.end,
+            "hour_before": self.window.start - (self.window.end - self.window.start),
+            "day": day,
+            "day_start": day_start,
+            "day_end": day_start + timedelta(days=1),
+            "anew": self.anew and self._has_own_day,
+            "before_retention": self.before_retention,
+            **day_shards.moments(self.shard),
+            **sharding.bounds(self.shard),
+        }
+
+    @property
+    def _has_own_day(self) -> bool:
+        day, shard = self.window.start.date(), self.shard
+        return shard is None or (
+            (shard.first_day is None or shard.first_day <= day)
+            and (shard.until_day is None or day < shard.until_day)
+        )
+
+
+@dataclass(frozen=True)
+class Size:
+    """How many events the listed work has, how many of them in fresh cells, and whether cells are
+    to be looked at."""
+
+    events: int
+    fresh_events: int
+    has_looks: bool
+
+
+def book_hour(db: Database, hour: Hour) -> Booked:
+    """Survey and book, as one run. Any number of times."""
+    survey(db, hour)
+    return book(db, hour, size(db))
+
+
+def survey(db: Database, hour: Hour) -> dict[str, int]:
+    """List the work, and wait for the run's turn at it. Returns how many events of which
+    organizations lie before the retained period."""
+    found = list_work(db, hour)
+    take_turn(db, hour, found["was_compared"])
+    return dict(found["before_retention"])
+
+
+def list_work(db: Database, hour: Hour) -> Row:
+    """List what there is to do as far as it can be seen before it is the run's turn."""
+    [found] = db.rows(SQL["survey_hour"], **hour.parameters)
+    return found
+
+
+def take_turn(db: Database, hour: Hour, was_compared: bool) -> None:
+    """Wait for the runs that write the same days of the same organizations, and see their rows."""
+    db.execute(SQL["take_turns"])
+    db.execute(SQL["sort_work"], was_compared=was_compared, **hour.parameters)
+
+
+def size(db: Database) -> Size:
+    """How much the listed work is."""
+    [row] = db.rows(SQL["size_of_work"], most=RANGES_MAX * sharding.SHARD_EVENTS_TARGET)
+    return Size(**row)
+
+
+def shards(db: Database, size: Size) -> tuple[dict[str, Any], ...]:
+    """How to cut the listed work; nothing where one run can do it."""
+    if size.events <= sharding.SHARD_EVENTS_TARGET:
+        return ()
+    return day_shards.plan([DaySize(**row) for row in db.rows(SQL["sizes_of_work"])])
+
+
+def forget(db: Database) -> None:
+    """Leave the listed work to others: the shards of the window."""
+    db.execute(SQL["forget_work"])
+
+
+def book(db: Database, hour: Hour, size: Size) -> Booked:
+    """Work off the list."""
+    ranges = _ranges_of_contacts(db, size.events)
+    cells = 0
+    if size.has_looks:
+        cells += _book_changes(db, hour, ranges)
+    if size.fresh_events:
+        cells += _book_fresh(db, hour, ranges)
+    [done] = db.rows(SQL["set_days"], **hour.parameters)
+    forget(db)
+    refused = [str(organization) for organization in done["refused"] or []]
+    return Booked(done["rows_read"], cells + done["rows_written"], refused)
+
+
+def _ranges_of_contacts(db: Database, events: int) -> list[Contacts]:
+    """Ranges that have about as many events as a shard: what is listed may be one type of one
+    organization, which no shard cuts. One range, unless it is more than two shards' work."""
+    pieces = min(RANGES_MAX, -(-events // sharding.SHARD_EVENTS_TARGET))
+    if pieces <= 2:
+        return [(None, None)]
+    fractions = [piece / pieces for piece in range(1, pieces)]
+    cuts = [row["cut"] for row in db.rows(SQL["contact_cuts"], fractions=fractions)]
+    return list(pairwise([None, *cuts, None]))
+
+
+def _book_changes(db: Database, hour: Hour, ranges: Sequence[Contacts]) -> int:
+    db.execute(SQL["find_disturbed"], **hour.parameters)
+    return sum(
+        db.execute(
+            SQL["book_cells"],
+            adds=number > 0,
+            before_retention=hour.before_retention,
+            **_between(contacts),
+        )
+        for number, contacts in enumerate(ranges)
+    )
+
+
+def _book_fresh(db: Database, hour: Hour, ranges: Sequence[Contacts]) -> int:
+    db.execute(SQL["prefer_hashing"])
+    cells = sum(
+        db.execute(SQL["book_fresh_hour"], **hour.parameters, **_between(contacts))
+        for contacts in ranges
+    )
+    db.execute(SQL["prefer_nothing"])
+    return cells
+
+
+def _between(contacts: Contacts) -> dict[str, UUID | None]:
+    first, until = contacts
+    return {"first_contact": first, "until_contact": until}

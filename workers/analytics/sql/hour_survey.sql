@@ -1,0 +1,401 @@
+-- name: survey_hour
+-- List what the run of the window [:start, :until) has to do: its own hour (fresh), late events that were
+-- ingested in it, and cells that no longer match their events (look). Two earlier runs are checked for
+-- that: the run of the hour before, for commits that it could not see, and the run of a day ago, for the
+-- last time and key by key, so that any change of any column is found. A backfill also lists every row of
+-- its day (set). Days before the retained period
+-- are left out; their events are returned by organization.
+with own as materialized (
+    select organization_id, event_type, count(*) as count, count(*) filter (where created_at >= :until) as late_count
+    from analytics.contact_activity
+    where occurred_at >= :start and occurred_at < :until and
+-- include: within_days
+        and
+-- include: within_shard
+    group by organization_id, event_type
+),
+-- Whether the hour was booked before: then its cells are compared with its events, too.
+again as materialized (
+    select exists (
+        select 1 from analytics.hourly_cells
+        where hour = :start and booked_in = :start and
+-- include: cell_within_days
+            and
+-- include: within_shard
+    ) as is_known
+),
+-- Only a run that is done can be checked: one that has cells, or that the ledger knows to have found no event.
+checked as materialized (
+    select run, is_final
+    from (
+        select cast(:start as timestamptz) - interval '1 hour' as run, false as is_final, exists (
+                select 1 from analytics.hourly_cells
+                where hour >= cast(:start as timestamptz) - interval '1 day' and hour < :start
+            ) as is_booked
+        union all
+        select cast(:start as timestamptz) - interval '1 day', true, false
+    ) as earlier
+    where is_booked or exists (
+        select 1 from ops.job_runs
+        where job_type = :job_type and shard = '' and status = 'succeeded' and window_start = run
+    )
+),
+-- The late events of these runs and of ours: read once, by their own index.
+lately as materialized (
+    select run, event.*
+    from (select run from checked union all select :start) as runs
+    cross join lateral (
+        select organization_id, event_type, analytics.hour_of(occurred_at) as hour,
+            uuid_hash_extended(id, uuid_hash_extended(contact_id, 0)) as fingerprint
+        from analytics.contact_activity
+        where
+-- include: is_late
+            and created_at >= run and created_at < run + interval '1 hour'
+            and occurred_at < :start and isfinite(occurred_at) and
+-- include: within_days
+            and
+-- include: within_shard
+        offset 0
+    ) as event
+),
+-- Did the run of the hour before book as many events of each organization as there are now? A sum of
+-- weights answers that in one pass.
+before as materialized (
+    select sum(weight) <> 0 as has_moved
+    from (
+        select uuid_hash_extended(organization_id, 0) & 1099511627775 as weight
+        from analytics.contact_activity
+        where occurred_at >= :hour_before and occurred_at < :start and exists (select 1 from checked where not is_final)
+            and created_at <= 'infinity' -- always: a search by organization, in an index alone, would take longer
+            and
+-- include: within_days
+            and
+-- include: within_shard
+        union all
+        select uuid_hash_extended(organization_id, 0) & 1099511627775
+        from lately
+        join checked using (run)
+        where not is_final
+        union all
+        -- An event of that hour that was ingested in ours is ours to book.
+        select -(uuid_hash_extended(organization_id, 0) & 1099511627775)
+        from lately
+        join checked on checked.run = lately.hour
+        where lately.run = :start and not is_final
+        union all
+        select -(uuid_hash_extended(organization_id, 0) & 1099511627775) * count
+        from checked
+        cross join lateral (
+            select organization_id, count
+            from analytics.hourly_cells
+            where hour = run and booked_in <> :start and
+-- include: cell_within_days
+                and
+-- include: within_shard
+            union all
+            select organization_id, count
+            from analytics.hourly_cells
+            where booked_in = run and booked_in > hour and
+-- include: cell_within_days
+                and
+-- include: within_shard
+            offset 0
+        ) as cell
+        where not is_final
+    ) as balance
+),
+compared as materialized (
+    select run from checked where is_final or (select has_moved from before)
+    union all
+    select :start from again where is_known
+),
+actual as (
+    select organization_id, event_type, hour, booked_in, count(*) as count, bit_xor(fingerprint) as fingerprint
+    from (
+        select organization_id, event_type, run as hour, run,
+            case when created_at < run + interval '1 hour' then run else analytics.hour_of(created_at) end as booked_in,
+            fingerprint
+        from compared
+        cross join lateral (
+            select organization_id, event_type, created_at,
+                uuid_hash_extended(id, uuid_hash_extended(contact_id, 0)) as fingerprint
+            from analytics.contact_activity
+            where occurred_at >= run and occurred_at < run + interval '1 hour' and
+-- include: within_days
+                and
+-- include: within_shard
+            offset 0
+        ) as event
+        union all
+        select organization_id, event_type, hour, run, run, fingerprint
+        from lately
+        join compared using (run)
+    ) as event
+    where booked_in <> :start or run = :start
+    group by organization_id, event_type, hour, booked_in
+),
+known as (
+    select cell.*
+    from compared
+    cross join lateral (
+        select organization_id, event_type, hour, booked_in, count, fingerprint
+        from analytics.hourly_cells
+        where hour = run and (booked_in <> :start or run = :start) and
+-- include: cell_within_days
+            and
+-- include: within_shard
+        union all
+        select organization_id, event_type, hour, booked_in, count, fingerprint
+        from analytics.hourly_cells
+        where booked_in = run and booked_in > hour and
+-- include: cell_within_days
+            and
+-- include: within_shard
+        offset 0
+    ) as cell
+),
+found as (
+    select 'fresh' as kind, organization_id, event_type, cast(:start as timestamptz) as hour,
+        cast(:start as timestamptz) as booked_in, count - late_count as count
+    from own
+    where count > late_count
+    union all
+    -- Events of the hour that were ingested after its end.
+    select 'look', organization_id, event_type, :start, analytics.hour_of(created_at), count(*)
+    from analytics.contact_activity
+    where occurred_at >= :start and occurred_at < :until and created_at >= :until
+        and (select sum(late_count) > 0 from own) and
+-- include: is_late
+        and
+-- include: within_days
+        and
+-- include: within_shard
+    group by organization_id, event_type, analytics.hour_of(created_at)
+    union all
+    select 'look', organization_id, event_type, hour, :start, count(*)
+    from lately
+    where run = :start
+    group by organization_id, event_type, hour
+    union all
+    -- Late events that this run has booked before, and that may be gone.
+    select 'look', organization_id, event_type, hour, booked_in, 0
+    from analytics.hourly_cells
+    where booked_in = :start and booked_in > hour and count > 0 and
+-- include: cell_within_days
+        and
+-- include: within_shard
+    union all
+    -- Cells that differ. One that is missing in our own hour is fresh.
+    select 'look', organization_id, event_type, hour, booked_in, coalesce(actual.count, 0)
+    from actual
+    full join known using (organization_id, event_type, hour, booked_in)
+    where (actual.count, actual.fingerprint) is distinct from (known.count, known.fingerprint)
+        and (actual.count is not null or known.count > 0)
+        and (known.count is not null or hour <> :start or booked_in <> :start)
+    union all
+    -- An hour that is booked after later ones: those may have taken its contacts for seen, by events that
+    -- are gone by now.
+    select 'look', organization_id, event_type, :start, null, 0
+    from (
+        select organization_id, event_type from analytics.hourly_cells
+        where hour > :start and hour < cast(:day_end as timestamptz) and
+-- include: cell_within_days
+            and
+-- include: within_shard
+        union
+        select organization_id, event_type from analytics.hourly_cells
+        where booked_in > :start and booked_in > hour and date = cast(:day as date) and
+-- include: cell_within_days
+            and
+-- include: within_shard
+    ) as later
+    where organization_id not in (
+            select organization_id from analytics.hourly_cells where hour = :start and booked_in = :start
+        )
+    union all
+    -- A backfill trusts no row of its day.
+    select 'set', organization_id, event_type, :start, null, 0
+    from analytics.event_aggregates
+    where cast(:anew as boolean) and date = cast(:day as date) and event_type not like 'monthly:%' and
+-- include: within_shard
+    union all
+    select 'set', organization_id, event_type, :start, null, 0
+    from analytics.hourly_cells
+    where cast(:anew as boolean) and hour >= cast(:day_start as timestamptz) and hour < cast(:day_end as timestamptz) and
+-- include: within_shard
+),
+judged as materialized (
+    select work.*,
+-- include: is_retained
+        as is_retained
+    from (select found.*, (hour at time zone 'UTC')::date as date from found) as work
+-- include: retained_period
+),
+listed as (
+    insert into analytics.hourly_work (kind, organization_id, date, event_type, hour, until, booked_in, count)
+    select kind, organization_id, date, event_type, hour,
+        case when booked_in is null or booked_in = hour then hour + interval '1 hour' end, booked_in, count
+    from judged
+    where is_retained
+),
+refused as (
+    select organization_id, cast(sum(count) as bigint) as count
+    from judged
+    where not is_retained and count > 0
+    group by organization_id
+)
+select is_known as was_compared,
+    (select coalesce(jsonb_object_agg(organization_id, count), '{}') from refused) as before_retention
+from again
+
+-- name: take_turns
+-- Have the days of the listed organizations to oneself until the end of the transaction.
+insert into analytics.booking_turns as turn (organization_id, date)
+select distinct organization_id, date from analytics.hourly_work order by organization_id, date
+on conflict (organization_id, date) do update set taken_at = now()
+
+-- name: sort_work
+-- Once it is our turn: an hour that has a cell is not fresh; whether that cell is as it should be, the survey
+-- has seen, unless it was booked since. An hour with later cells on its day is looked at, and so is every
+-- hour in a backfill. Of a key (organization, day, type) without a cell the whole day but :start is looked
+-- at, so that its row is not set to a part; the hours to come only if it was counted before there were cells.
+with later as materialized (
+    select organization_id, event_type from analytics.hourly_cells
+    where hour > :start and hour < cast(:day_end as timestamptz) and
+-- include: within_shard
+    union
+    select organization_id, event_type from analytics.hourly_cells
+    where booked_in > :start and booked_in > hour and date = cast(:day as date) and
+-- include: within_shard
+),
+known as materialized (
+    select organization_id, event_type from analytics.hourly_cells
+    where hour = :start and booked_in = :start and
+-- include: within_shard
+),
+stale as (
+    update analytics.hourly_work set
+        kind = case when cast(:was_compared as boolean) and not cast(:anew as boolean)
+                and (organization_id, event_type) not in (select organization_id, event_type from later)
+                then 'set' else 'look' end,
+        booked_in = null,
+        until = :until
+    where kind = 'fresh' and (
+        cast(:anew as boolean)
+        or (organization_id, event_type) in (select organization_id, event_type from known)
+        or (organization_id, event_type) in (select organization_id, event_type from later)
+    )
+),
+unbegun as materialized (
+    select key.*
+    from (select distinct organization_id, date, event_type from analytics.hourly_work) as key
+    left join lateral (
+        select true as is_begun
+        from analytics.hourly_cells as cell
+        where cell.organization_id = key.organization_id and cell.date = key.date
+            and cell.event_type = key.event_type
+        limit 1 -- by its index: `exists` has the planner hash the whole table
+    ) as cell on true
+    where is_begun is null
+),
+-- What these keys were listed for is part of their day.
+covered as (
+    update analytics.hourly_work set kind = 'set'
+    where kind = 'look' and hour <> :start
+        -- `is true` keeps it a look-up by hash
+        and ((organization_id, date, event_type) in (select organization_id, date, event_type from unbegun)) is true
+)
+insert into analytics.hourly_work (kind, organization_id, date, event_type, hour, until)
+select 'look', key.organization_id, key.date, key.event_type, part.start, part.until
+from unbegun as key
+cross join lateral (select key.date::timestamp at time zone 'UTC' as midnight) as day
+cross join lateral (
+    select midnight as start, least(midnight + interval '1 day', :start) as until
+    union all
+    select greatest(midnight, :until), midnight + interval '1 day'
+    where (
+        select true
+        from analytics.event_aggregates as row
+        where row.organization_id = key.organization_id and row.date = key.date and row.event_type = key.event_type
+        limit 1
+    )
+) as part
+where part.start < part.until and (
+    select true
+    from analytics.contact_activity as event
+    where event.organization_id = key.organization_id and event.event_type = key.event_type
+        and event.occurred_at >= part.start and event.occurred_at < part.until
+    limit 1
+)
+
+-- name: size_of_work
+-- How many events the listed work has, counted no further than :most; how many of them are fresh; and
+-- whether there is anything to look at.
+select cast((
+        select count(*)
+        from (
+            select 1
+            from (
+                select distinct organization_id, event_type, hour, until
+                from analytics.hourly_work
+                where kind = 'look' and until is not null
+            ) as work
+            cross join lateral (
+                select 1
+                from analytics.contact_activity as event
+                where event.organization_id = work.organization_id and event.event_type = work.event_type
+                    and event.occurred_at >= work.hour and event.occurred_at < work.until
+                offset 0
+            ) as event
+            limit :most
+        ) as counted
+    ) + coalesce(sum(count) filter (where kind = 'fresh' or until is null), 0) as bigint) as events,
+    coalesce(cast(sum(count) filter (where kind = 'fresh') as bigint), 0) as fresh_events,
+    coalesce(bool_or(kind = 'look'), false) as has_looks
+from analytics.hourly_work
+
+-- name: sizes_of_work
+-- How many events each key of the listed work has, by day. The days before all that a calendar of ours can
+-- name are one.
+select greatest(date, date '0001-01-01') as day, organization_id, event_type as part,
+    cast(sum(count) as bigint) as count
+from (
+    select organization_id, date, event_type, count
+    from analytics.hourly_work
+    where kind = 'fresh' or (kind = 'look' and until is null)
+    union all
+    select organization_id, date, event_type, event.count
+    from (
+        select distinct organization_id, date, event_type, hour, until
+        from analytics.hourly_work
+        where kind = 'look' and until is not null
+    ) as work
+    cross join lateral (
+        select count(*) as count
+        from analytics.contact_activity as event
+        where event.organization_id = work.organization_id and event.event_type = work.event_type
+            and event.occurred_at >= work.hour and event.occurred_at < work.until
+    ) as event
+) as sized
+group by 1, 2, 3
+order by 1, 2, 3
+
+-- name: contact_cuts
+-- Where to cut the contacts of the listed work so that each range has about as many events.
+select distinct unnest(percentile_disc(cast(:fractions as double precision[])) within group (order by contact_id)) as cut
+from (
+    select distinct organization_id, event_type, hour, coalesce(until, hour + interval '1 hour') as until
+    from analytics.hourly_work
+) as work
+cross join lateral (
+    select contact_id
+    from analytics.contact_activity as event
+    where event.organization_id = work.organization_id and event.event_type = work.event_type
+        and event.occurred_at >= work.hour and event.occurred_at < work.until
+        and uuid_hash(id) & 63 = 0
+    offset 0
+) as event
+order by cut
+
+-- name: forget_work
+delete from analytics.hourly_work
