@@ -8,7 +8,7 @@ from bench.measure import Result, alternate
 from bench.world import DAY, HOUR, MONTH_START, Jobs, World, book_hours, forget_hour, jobs
 from shared.windows import Window
 
-RATIO_MAX = 1.25
+RATIO_MAX = 1.6
 LAST = Window(MONTH_START + 23 * HOUR, MONTH_START + DAY)
 FIRST = Window(MONTH_START + 2 * DAY, MONTH_START + 2 * DAY + HOUR)
 

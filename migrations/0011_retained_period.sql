@@ -1,6 +1,6 @@
 -- migrate:up
 -- Since which day an organization's source events are complete: declared, never inferred.
--- docs/decisions/0009.
+-- docs/decisions/0011.
 
 create table ops.retention (
     source text not null default 'contact_activity' check (source in ('contact_activity')),

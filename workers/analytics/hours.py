@@ -1,7 +1,7 @@
 """Book an hour: its events, and late or changed ones of other hours, into their days.
 
 What a run has to do is a list in `analytics.hourly_work`, which no other transaction sees: `survey`
-writes it, `book` works it off. docs/decisions/0002 and 0009 have the reasons.
+writes it, `book` works it off. docs/decisions/0002 and 0011 have the reasons.
 """
 
 from __future__ import annotations
