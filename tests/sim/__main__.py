@@ -61,7 +61,7 @@ def _report(seeds: range, url: str, days: int, processes: int) -> Iterator[int]:
             seed, found, took_s = done.result()
             spent += took_s
             if found:
-                print(f"seed {seed} failed; replay it with: make sim SEED={seed}")
+                print(f"seed {seed} failed; replay it with: make sim SEED={seed} DAYS={days}")
                 print("\n".join(f"  {problem}" for problem in found), flush=True)
                 yield seed
             else:

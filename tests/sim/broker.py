@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any
+
+from tests.sim.delays import Slowdown, deliverable_at
 
 BATCH_MAX = 100
 DUPLICATED, ACKS_LOST = 0.05, 0.5  # how often
@@ -76,6 +78,7 @@ class Broker:
 
     rng: Random
     max_retries: dict[str, int]
+    slowdowns: Sequence[Slowdown] = ()
     waiting: list[Message] = field(default_factory=list)
     sent: int = 0
     acked: dict[str, datetime] = field(default_factory=dict)  # id -> when last
@@ -88,13 +91,17 @@ class Broker:
         self.sent += 1
         # What is sent together mostly comes together.
         on_its_way_s = self.rng.choice([1, 1, 1, self.rng.uniform(0.5, 5)])
-        visible = now + timedelta(seconds=delay_s + on_its_way_s)
+        visible = self._deliverable(queue, now, delay_s + on_its_way_s)
         message = Message(f"m{self.sent}", queue, body, now, visible)
         self.waiting.append(message)
         if not self.is_calm and self.rng.random() < DUPLICATED:
             later = visible + timedelta(seconds=self.rng.choice([0, 3, 600, 4_000]))
             self.waiting.append(Message(message.id, queue, body, now, later))
         return message
+
+    def _deliverable(self, queue: str, now: datetime, delay_s: float) -> datetime:
+        visible_at = now + timedelta(seconds=delay_s)
+        return deliverable_at(self.slowdowns, queue, now, visible_at)
 
     def next_at(self) -> datetime | None:
         """When the next message becomes visible."""
@@ -128,7 +135,7 @@ class Broker:
 
     def _again(self, message: Message, now: datetime, delay_s: float) -> None:
         if message.attempts <= self.max_retries[message.queue]:
-            message.visible_at = now + timedelta(seconds=delay_s)
+            message.visible_at = self._deliverable(message.queue, now, delay_s)
             self.waiting.append(message)
         elif message.queue.endswith("-dlq"):
             self.lost.append(message)

@@ -11,15 +11,18 @@ from random import Random
 from typing import Any
 
 from pg8000.converters import array_out
-from pg8000.exceptions import InterfaceError
+from pg8000.exceptions import DatabaseError, InterfaceError
 
 from local.database_url import connect
 from shared.errors import StorageError
 from shared.ports import StoredObject
+from tests.sim.lanes import LOCK_TURNS_MAX, yield_after_statement, yield_turn
 from tests.sim.notary import BESIDE
 
 FAULTY = 0.15  # the part of the invocations that meet a fault
 STATEMENTS = 16  # within so many statements
+ENDS = ("commit", "rollback")  # statements that take no lock
+LOCKED = "55P03"
 IDLE = b"I"  # a connection outside of a transaction
 KINDS = (
     "die before", "die after", "break before", "break after", "break after", "stall", "stall",
@@ -45,6 +48,7 @@ class Invocation:
     statements: int = 0
     is_dead: bool = False
     met_trouble: bool = False  # something did go wrong
+    lanes: Random | None = None  # draws when a lane yields to the others; None without lanes
 
     def before(self, connection: FaultyConnection) -> None:
         if self.is_dead:
@@ -138,8 +142,12 @@ class Prepared:
     def row_count(self) -> int:
         return int(self._last._context.row_count)
 
+    @property
+    def is_in_transaction(self) -> bool:
+        return bool(self._connection._transaction_status != IDLE)
+
     def roll_back(self) -> None:
-        if self._connection._transaction_status != IDLE:
+        if self.is_in_transaction:
             self._connection.run("rollback")
 
     def close(self) -> None:
@@ -184,12 +192,29 @@ class FaultyConnection:
         self._invocation.before(self)
         if self._is_out():
             self.break_off()
-        assert self._real is not None
         if sql in BESIDE:
-            self._real.run(BESIDE[sql], **parameters)
-        rows = self._real.run(sql, **parameters)
+            self._run(BESIDE[sql], parameters)
+        rows = self._run(sql, parameters)
         self._invocation.after(self, sql)
+        if self._invocation.lanes:
+            yield_after_statement(self._invocation.lanes)
         return rows
+
+    def _run(self, sql: str, parameters: dict[str, Any]) -> Any:
+        """The statement; where another lane holds a lock, it waits its turn as on a server."""
+        assert self._real is not None
+        if not (self._invocation.lanes and self._real.is_in_transaction and sql not in ENDS):
+            return self._real.run(sql, **parameters)
+        for _ in range(LOCK_TURNS_MAX):
+            self._real.run("savepoint lane")
+            try:
+                return self._real.run(sql, **parameters)
+            except DatabaseError as error:
+                if error.args[0]["C"] != LOCKED:
+                    raise
+            self._real.run("rollback to savepoint lane")
+            yield_turn()
+        return self._real.run(sql, **parameters)
 
     def break_off(self) -> None:
         """The network is gone; the server rolls back what was not committed."""

@@ -41,6 +41,40 @@ for each row execute function sim.note_score();
 create trigger sim_note_update after update on scoring.lead_scores
 for each row when (to_jsonb(old) - 'recheck_at' is distinct from to_jsonb(new) - 'recheck_at')
 execute function sim.note_score();
+create table sim.starts (
+    id bigint generated always as identity primary key,
+    job_type text not null,
+    window_start timestamptz not null,
+    shard text not null,
+    trigger text not null,
+    was_done boolean not null
+);
+-- Each committed start of a run, and whether its window had succeeded before.
+create function sim.note_start() returns trigger language plpgsql as $$
+begin
+    insert into sim.starts (job_type, window_start, shard, trigger, was_done)
+    select new.job_type, new.window_start, new.shard, new.trigger, exists (
+        select 1 from ops.job_runs as whole
+        where whole.job_type = new.job_type and whole.window_start = new.window_start
+            and whole.window_end = new.window_end and whole.shard = ''
+            and whole.status = 'succeeded'
+    ) or (tg_op = 'UPDATE' and old.status = 'succeeded');
+    return null;
+end $$;
+create trigger sim_note_insert after insert on ops.job_runs
+for each row when (new.status = 'running') execute function sim.note_start();
+create trigger sim_note_update after update on ops.job_runs
+for each row when (new.status = 'running' and new.fencing_token > old.fencing_token)
+execute function sim.note_start();
+create table sim.splits (job_type text not null, window_start timestamptz not null);
+create function sim.note_split() returns trigger language plpgsql as $$
+begin
+    insert into sim.splits values (new.job_type, new.window_start);
+    return null;
+end $$;
+create trigger sim_note_split after update on ops.job_runs
+for each row when (new.status = 'sharded' and old.status = 'running')
+execute function sim.note_split();
 """
 
 # What a transaction does beside a statement of the system, before it.

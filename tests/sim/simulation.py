@@ -32,6 +32,7 @@ from shared.ports import Ports
 from shared.settings import Settings
 from tests.sim import notary, people, probe
 from tests.sim.broker import Broker, DeliveredBatch, Message
+from tests.sim.delays import draw_pauses, draw_slowdowns
 from tests.sim.faults import (
     CpuLimitExceeded,
     Died,
@@ -44,6 +45,7 @@ from tests.sim.faults import (
     draw_outages,
 )
 from tests.sim.history import ORGANIZATIONS, History
+from tests.sim.lanes import run_with_lanes
 from tests.sim.people import Ask
 from tests.sim.world import World
 
@@ -86,11 +88,16 @@ class Simulation:
         self.world = World(lambda: self.now)
         self.faults = Faults(self.rng, draw_outages(self.rng, self.start, self.days))
         retries = {worker.queue.name: worker.queue.max_retries for worker in self.workers}
-        self.broker = Broker(self.rng, retries | {f"{name}-dlq": 100 for name in retries})
+        slowdowns = draw_slowdowns(self.rng, list(retries), self.start, self.days)
+        dead = {f"{name}-dlq": 100 for name in retries}
+        self.broker = Broker(self.rng, retries | dead, slowdowns)
+        scheduled = [job.type for worker in self.workers for job in worker.jobs if job.schedule]
+        self.pauses = draw_pauses(self.rng, scheduled, self.start, self.days)
         self.pool, self.own = Pool(self.url), Pool(self.url)
         self.actions: list[tuple[datetime, int, Callable[[], None]]] = []
         self.order = count()
         self.is_nested = False
+        self.has_lanes = self.seed % 4 == 3  # among the seeds that split their windows
 
     def run(self) -> Simulation:
         with self._small_shards(), self._own_connection() as db:
@@ -128,6 +135,9 @@ class Simulation:
         for at, body in self.history.letters:
             queue = self.rng.choice(self.workers).queue.name
             self._at(at, partial(self._send, queue, body))
+        for pause in self.pauses:
+            self._at(pause.start, partial(self._set_paused, pause.job_type, True))
+            self._at(pause.end, partial(self._set_paused, pause.job_type, False))
         for at, key in self.history.counters:
             self._at(at, partial(self.objects.update, {key: "{}"}))
         for worker in self.workers:
@@ -149,6 +159,15 @@ class Simulation:
 
     def _send(self, queue: str, body: object) -> Message:
         return self.broker.send(queue, body, self.now)
+
+    def _set_paused(self, job_type: str, paused: bool) -> None:
+        """What `mauntic jobs pause` and `resume` write."""
+        self.world.db.run(
+            "insert into ops.schedules (job_type, paused) values (:job_type, :paused)"
+            " on conflict (job_type) do update set paused = excluded.paused",
+            job_type=job_type,
+            paused=paused,
+        )
 
     def _ask(self, ask: Ask) -> None:
         self.asked.append((ask, self._send(SCORING.queue.name, ask.body())))
@@ -192,7 +211,11 @@ class Simulation:
         [worker] = [w for w in self.workers if batch.queue.startswith(w.queue.name)]
         handle = dead_letters.archive if batch.queue.endswith("-dlq") else consume
         with self._invocation(worker) as (ports, invocation):
-            run(handle(batch, worker, ports))
+            drive = run
+            if self.has_lanes and not self.is_nested:
+                ports, drive = replace(ports, connect=self._further(invocation)), run_with_lanes
+                invocation.lanes = self.rng
+            drive(handle(batch, worker, ports))
         self.broker.settle(batch, self.now, invocation.is_dead)
 
     @contextmanager
@@ -228,11 +251,8 @@ class Simulation:
             bound = binding == outbox.BINDING
             return BoundQueue(FaultyBinding(publish, invocation)) if bound else None
 
-        def is_out() -> bool:
-            return self.faults.is_out(self.now)
-
         return Ports(
-            db=Postgres(lambda: FaultyConnection(self.pool, invocation, is_out)),
+            db=self._database(invocation),
             queue=take(queue.name),
             dead_letters=take(queue.dead_letter_name),
             http=None,  # type: ignore[arg-type]  # no webhook is set
@@ -244,6 +264,16 @@ class Simulation:
             bucket=lambda _: FaultyBucket(self.objects, invocation, self.rng),
             producer=producer,
         )
+
+    def _database(self, invocation: Invocation) -> Postgres:
+        def is_out() -> bool:
+            return self.faults.is_out(self.now)
+
+        return Postgres(lambda: FaultyConnection(self.pool, invocation, is_out))
+
+    def _further(self, invocation: Invocation) -> Callable[[], Postgres]:
+        """A connection for each further lane."""
+        return lambda: self._database(invocation)
 
     def _log(self, event: str, *, level: str = "info", **fields: Any) -> None:
         assert fields.keys() <= FIELDS

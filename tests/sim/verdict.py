@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from local.database_url import connect
@@ -24,8 +24,8 @@ def problems(simulation: Simulation) -> list[str]:
     """Everything that is wrong after a run, in sentences."""
     with closing(Postgres(lambda: connect(simulation.url))) as db:
         checks = (
-            messages, thrift, crashes, ledger, about_now, shards, probes, rollups, months,
-            campaigns, counters,
+            messages, thrift, runs, splits, crashes, ledger, about_now, shards, probes, rollups,
+            months, campaigns, counters,
         )  # fmt: skip
         every = checks + scoring_verdict.CHECKS
         return [problem for check in every for problem in check(simulation, db)]
@@ -59,6 +59,24 @@ def thrift(simulation: Simulation, db: Postgres) -> Iterator[str]:
     fair = ENQUEUED_MAX * windows + len(simulation.history.letters) + len(simulation.asked)
     if simulation.broker.sent > fair:
         yield f"{simulation.broker.sent} messages were sent for {windows} windows and shards"
+
+
+def runs(simulation: Simulation, db: Postgres) -> Iterator[str]:
+    """A delay makes no work: a window that has succeeded does not run for a cron's message."""
+    again = db.rows(
+        "select job_type, window_start, shard from sim.starts"
+        " where was_done and trigger in ('cron', 'catch-up')"
+    )
+    yield from some("ran again though it had succeeded", again)
+
+
+def splits(simulation: Simulation, db: Postgres) -> Iterator[str]:
+    """A window is split once: what is missing of a split is sent again, and not split again."""
+    again = db.rows(
+        "select job_type, window_start, count(*) as splits from sim.splits"
+        " group by job_type, window_start having count(*) > 1"
+    )
+    yield from some("was split more than once", again)
 
 
 def crashes(simulation: Simulation, db: Postgres) -> Iterator[str]:
@@ -111,17 +129,28 @@ def shards(simulation: Simulation, db: Postgres) -> Iterator[str]:
 
 
 def _may_skip(simulation: Simulation, row: Row) -> bool:
-    """A window that 48 newer ones had overtaken, in an outage that kept it from being run."""
+    """48 newer windows had overtaken it while an outage, a slow queue or a pause held it."""
     length = row["window_end"] - row["window_start"]
     is_behind: bool = row["window_end"] + 48 * length <= row["finished_at"]
     was_out = sum(
         (
             max(min(until, row["finished_at"]) - max(start, row["window_end"]), timedelta())
-            for start, until in simulation.faults.outages
+            for start, until in _standstills(simulation, row["job_type"])
         ),
         timedelta(),
     )
     return is_behind and was_out >= 40 * length
+
+
+def _standstills(simulation: Simulation, job_type: str) -> list[tuple[datetime, datetime]]:
+    """The times in which a window of the job could not run."""
+    [queue] = [
+        w.queue.name for w in simulation.workers if any(job.type == job_type for job in w.jobs)
+    ]
+    slow = [s for s in simulation.broker.slowdowns if s.queue == queue]
+    late = [(s.start, s.end + (s.delay or timedelta())) for s in slow]
+    paused = [(p.start, p.end) for p in simulation.pauses if p.job_type == job_type]
+    return [*simulation.faults.outages, *late, *paused]
 
 
 def probes(simulation: Simulation, db: Postgres) -> Iterator[str]:
