@@ -26,8 +26,9 @@ Scheduled = dict[str, tuple[Job, Schedule]]
 @dataclass(frozen=True)
 class Claim:
     """What a tick has to send, and to report: windows newly overdue, windows skipped, schedules
-    that have recovered."""
+    that have recovered. `at` is when it was made, as its rows have it."""
 
+    at: datetime
     due: list[Due]
     late: list[Row]
     skipped: list[Row]
@@ -70,7 +71,21 @@ def claim(jobs: Iterable[Job], tick: datetime, backlog: Backlog | None, ports: P
     order = {(due.job.type, due.window): place for place, due in enumerate(wanted)}
     due = [_due(row, known) for row in windows + shards]
     due.sort(key=lambda one: order.get((one.job.type, one.window), len(order)))
-    return Claim(due, late, skipped, recovered)
+    return Claim(now, due, late, skipped, recovered)
+
+
+def release(claimed: Claim, ports: Ports) -> None:
+    """Give up a claim whose messages the queue refused, so that the next tick sends them."""
+    columns = _columns(claimed.due)
+    with ports.db.transaction():
+        ports.db.execute(
+            SQL["release_claims"],
+            job_types=columns["job_types"],
+            starts=columns["starts"],
+            ends=columns["ends"],
+            shards=[one.shard.key if one.shard else "" for one in claimed.due],
+            now=claimed.at,
+        )
 
 
 def window_of(row: Row) -> Window:

@@ -7,14 +7,15 @@ makes good. The ledger decides: of two ticks at once, one enqueues a window.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
 from shared import alerts, failures, heartbeat, overdue
-from shared.claims import claim
+from shared.claims import claim, release
 from shared.discreet import told
 from shared.due import Due, is_first_of_hour, looked_at, own_windows
-from shared.errors import DatabaseError, DatabaseUnreachable, error_class
+from shared.errors import DatabaseError, DatabaseUnreachable, QueueUnavailable, error_class
 from shared.jobs import Job, Worker
 from shared.ports import Ports
 from shared.settings import Gate
@@ -63,6 +64,12 @@ async def _enqueue_due(worker: Worker, cron: str, tick: datetime, ports: Ports) 
         return count, False
     try:
         count = await _enqueue(claimed.due, worker, cron, tick, ports)
+    except QueueUnavailable:
+        with suppress(
+            DatabaseError, DatabaseUnreachable
+        ):  # without it the rows wait their interval
+            release(claimed, ports)
+        raise
     finally:  # they are marked as reported: no later tick would do it
         await overdue.report(claimed, tick, ports)
     _forget(jobs, tick, ports)

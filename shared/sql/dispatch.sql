@@ -94,6 +94,18 @@ where run.job_type = missing.job_type and run.window_start = missing.window_star
     and run.window_end = missing.window_end and run.shard = missing.shard
 returning run.job_type, run.window_start, run.window_end, run.trigger, run.shard, run.shard_data, run.scheduled_for
 
+-- name: release_claims
+-- The queue refused the messages of these rows: the next tick sends them. A row that has begun since, or that
+-- another tick has claimed, stays as it is.
+update ops.job_runs as run
+set lease_until = :now, sends = greatest(0, run.sends - 1)
+from unnest(
+    cast(:job_types as text[]), cast(:starts as timestamptz[]), cast(:ends as timestamptz[]), cast(:shards as text[])
+) as claimed (job_type, window_start, window_end, shard)
+where run.job_type = claimed.job_type and run.window_start = claimed.window_start
+    and run.window_end = claimed.window_end and run.shard = claimed.shard
+    and run.status = 'queued' and run.queued_at = :now
+
 -- name: record_skipped
 -- Windows that are too many or too old to be caught up are not forgotten in silence.
 insert into ops.job_runs (job_type, window_start, window_end, status, trigger, scheduled_for, finished_at)

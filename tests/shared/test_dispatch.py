@@ -24,7 +24,7 @@ from shared.statements import SQL
 from tests.fakes import FakeDelivery, World
 from tests.shared.toy import NOON, rows_of, runs, toy, world
 
-HOUR = timedelta(hours=1)
+HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 HOURLY, DAILY = "0 * * * *", "0 2 * * *"
 
 
@@ -299,7 +299,22 @@ def test_a_queue_that_takes_nothing_leaves_windows_that_the_next_tick_enqueues(
     with pytest.raises(QueueUnavailable):
         tick(outside, NOON)
     outside.queue.broken = None
-    tick(outside, NOON + HOUR)
+    tick(outside, NOON + 15 * MINUTE)
+    assert ("toy.hourly", "03-10T12", "catch-up") in sent(outside)
+
+
+def test_a_refused_message_does_not_make_its_window_wait_longer(database: str) -> None:
+    """However often the queue refuses, the next tick sends: no interval grows."""
+    outside = world(database)
+    for number in range(5):
+        outside.queue.broken = OSError("no")
+        with pytest.raises(QueueUnavailable):
+            tick(outside, NOON + number * MINUTE)
+    outside.queue.broken = None
+    tick(outside, NOON + 5 * MINUTE)
+    with rows_of(database) as look:
+        [row] = look("select sends from ops.job_runs where job_type = 'toy.hourly'")
+    assert row["sends"] == 1
     assert ("toy.hourly", "03-10T12", "catch-up") in sent(outside)
 
 

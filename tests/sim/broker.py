@@ -9,10 +9,11 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
+from shared.ports import Backlog
 from tests.sim.delays import Slowdown, deliverable_at
 
 BATCH_MAX = 100
-DUPLICATED, ACKS_LOST = 0.05, 0.5  # how often
+DUPLICATED, ACKS_LOST, UNMEASURED = 0.05, 0.5, 0.2  # how often
 
 
 @dataclass
@@ -81,6 +82,7 @@ class Broker:
     slowdowns: Sequence[Slowdown] = ()
     waiting: list[Message] = field(default_factory=list)
     sent: int = 0
+    buried: int = 0  # of those, into a dead-letter queue
     acked: dict[str, datetime] = field(default_factory=dict)  # id -> when last
     given_up: dict[str, Any] = field(default_factory=dict)  # id -> body, into a dead-letter queue
     lost: list[Message] = field(default_factory=list)
@@ -89,6 +91,7 @@ class Broker:
     def send(self, queue: str, body: Any, now: datetime, delay_s: float = 0) -> Message:
         """Take a message; now and then it will be delivered twice."""
         self.sent += 1
+        self.buried += queue.endswith("-dlq")
         # What is sent together mostly comes together.
         on_its_way_s = self.rng.choice([1, 1, 1, self.rng.uniform(0.5, 5)])
         visible = self._deliverable(queue, now, delay_s + on_its_way_s)
@@ -102,6 +105,13 @@ class Broker:
     def _deliverable(self, queue: str, now: datetime, delay_s: float) -> datetime:
         visible_at = now + timedelta(seconds=delay_s)
         return deliverable_at(self.slowdowns, queue, now, visible_at)
+
+    def backlog(self, queue: str) -> Backlog | None:
+        """What the queue's metrics answer; nothing now and then."""
+        if self.rng.random() < UNMEASURED:
+            return None
+        held = [message.sent_at for message in self.waiting if message.queue == queue]
+        return Backlog(len(held), 0, min(held, default=None))
 
     def next_at(self) -> datetime | None:
         """When the next message becomes visible."""

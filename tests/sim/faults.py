@@ -14,8 +14,9 @@ from pg8000.converters import array_out
 from pg8000.exceptions import DatabaseError, InterfaceError
 
 from local.database_url import connect
+from shared.adapters.queue import BoundQueue
 from shared.errors import StorageError
-from shared.ports import StoredObject
+from shared.ports import Backlog, StoredObject
 from tests.sim.lanes import LOCK_TURNS_MAX, yield_after_statement, yield_turn
 from tests.sim.notary import BESIDE
 
@@ -246,6 +247,17 @@ class FaultyBinding:
             self._take(message["body"], message.get("delaySeconds", 0))
         if kind in ("queue", "half a queue"):
             raise RuntimeError("Queue send failed")
+
+
+class MeasuredQueue(BoundQueue):
+    """A queue that answers how much waits in it, mostly; without a loop there is no time limit."""
+
+    def __init__(self, binding: Any, measure: Callable[[], Backlog | None]) -> None:
+        super().__init__(binding)
+        self._measure = measure
+
+    async def backlog(self) -> Backlog | None:
+        return self._measure()
 
 
 class FaultyBucket:

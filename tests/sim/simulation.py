@@ -41,6 +41,7 @@ from tests.sim.faults import (
     FaultyBucket,
     FaultyConnection,
     Invocation,
+    MeasuredQueue,
     Pool,
     draw_outages,
 )
@@ -242,7 +243,9 @@ class Simulation:
                     self.asked_again.append(message)
                 return message
 
-            return BoundQueue(FaultyBinding(send, invocation))
+            return MeasuredQueue(
+                FaultyBinding(send, invocation), partial(self.broker.backlog, name)
+            )
 
         def publish(body: Any, delay_s: int) -> None:
             self.crossings.append((body, invocation))

@@ -55,10 +55,16 @@ def mark(body: Any) -> str | None:
 
 def thrift(simulation: Simulation, db: Postgres) -> Iterator[str]:
     """Windows are enqueued once, and again only where a fault makes nobody answer for them."""
-    windows = db.rows("select count(*) as n from ops.job_runs")[0]["n"]
+    [counted] = db.rows(
+        "select count(*) as n from ("
+        " select job_type, window_start, shard from ops.job_runs"
+        " union select job_type, window_start, shard from sim.starts) as run"
+    )
+    windows = counted["n"]
     fair = ENQUEUED_MAX * windows + len(simulation.history.letters) + len(simulation.asked)
-    if simulation.broker.sent > fair:
-        yield f"{simulation.broker.sent} messages were sent for {windows} windows and shards"
+    sent = simulation.broker.sent - simulation.broker.buried
+    if sent > fair:
+        yield f"{sent} messages were sent for {windows} windows and shards"
 
 
 def runs(simulation: Simulation, db: Postgres) -> Iterator[str]:
