@@ -60,7 +60,7 @@ def problems_of(body: object, worker: Worker | None, delivered_at: datetime = LA
         return [f"a message has at most {MESSAGE_BYTES_MAX:,} bytes, this one {body_bytes(body):,}"]
     if worker is None:
         return []
-    verdict = read(Draft(body), worker)
+    verdict = read(Draft(body), worker, from_operator=True)
     if isinstance(verdict, Letter):
         return list(_too_early(body, worker, delivered_at))
     if verdict.reason == "unknown_type":

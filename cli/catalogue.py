@@ -25,8 +25,9 @@ WINDOWS = {"max_batch_size": 10, "max_batch_timeout": 0}
 # Each consumer at work holds one of the 60 connections that Hyperdrive may open, two while it runs
 # shards: see ORIGIN_CONNECTIONS in cli/checks/topology.py.
 MAX_CONCURRENCY = 10
-# While Postgres is down, dead letters wait for it: as many tries as the platform allows.
-DEAD = {"max_batch_size": 100, "max_batch_timeout": 5, "max_retries": 100, "max_concurrency": 1}
+# While Postgres is down, dead letters wait for it: as many tries as the platform allows. Each may
+# have 128 kB: ten of them are little beside the 128 MB of an isolate.
+DEAD = {"max_batch_size": 10, "max_batch_timeout": 5, "max_retries": 100, "max_concurrency": 1}
 
 
 def generated(workers: Sequence[Worker]) -> dict[Path, str]:

@@ -13,7 +13,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from cli.output import Refusal
-from shared.dead_letters import ENVELOPE
+from shared.envelopes import ENVELOPE
 
 if TYPE_CHECKING:
     from local.runtime import Control

@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 
 from shared import failures
+from shared.containment import ends_the_task
 from shared.delivery import Delivery
 from shared.discreet import told, traced
 from shared.errors import LeaseLost, Unanswerable, error_class, is_retryable
@@ -19,7 +20,7 @@ from shared.jobs import Job, Worker
 from shared.lanes import side_by_side
 from shared.letters import Letter, Unread, error_text, job_meant, read
 from shared.messages import WindowMessage
-from shared.outcome import Dead, Done, Outcome, RetryIn
+from shared.outcome import Dead, Done, Outcome, Reason, RetryIn
 from shared.ports import Ports
 from shared.retry import delay_s
 from shared.run import record_failure, run_window
@@ -46,16 +47,33 @@ async def consume(batch: Iterable[Delivery], worker: Worker, ports: Ports) -> No
 async def _understood(
     batch: Iterable[Delivery], ports: Ports, invocation: Invocation
 ) -> list[Letter]:
-    """What the deliveries ask for; those that nobody can answer are settled."""
-    letters, worker = [], invocation.worker
+    """What the deliveries ask for; those that nobody can answer are settled.
+
+    What is raised while one is read is that one's alone. It is left to the queue, whose last retry
+    makes a dead letter of the body as it came: what could not be read cannot be buried either.
+    """
+    letters, now = [], ports.clock()
     for delivery in batch:
-        letter = read(delivery, worker)
+        try:
+            letter, job = _read(delivery, invocation.worker)
+        except BaseException as error:
+            if ends_the_task(error):
+                raise
+            again = _again(error, delivery, ports.random)
+            await settle(
+                Unread(delivery, None, is_legible=False), again, now, now, ports, invocation
+            )
+            continue
         if isinstance(letter, Letter):
             letters.append(letter)
         else:
-            unread = Unread(delivery, job_meant(delivery.body, worker))
-            await settle(unread, letter, ports.clock(), ports, invocation)
+            await settle(Unread(delivery, job), letter, now, now, ports, invocation)
     return letters
+
+
+def _read(delivery: Delivery, worker: Worker) -> tuple[Letter | Dead, Job | None]:
+    letter = read(delivery, worker)
+    return letter, None if isinstance(letter, Letter) else job_meant(delivery.body, worker)
 
 
 def _company(letter: Letter) -> object:
@@ -89,8 +107,8 @@ async def _answer_shards(group: list[Letter], ports: Ports, invocation: Invocati
 async def _answer(group: list[Letter], ports: Ports, invocation: Invocation) -> None:
     """Handle and settle a group; one that fails as a whole is tried one by one.
 
-    The platform's CpuLimitExceeded is no Exception. The time is used up, then: the letters that
-    follow are not begun, and end with the same error.
+    The platform's CpuLimitExceeded is neither an Exception nor a SystemExit. The time is used up,
+    then: the letters that follow are not begun, and end with the same error.
     """
     invocation.report(ports)
     started = ports.clock()
@@ -98,18 +116,19 @@ async def _answer(group: list[Letter], ports: Ports, invocation: Invocation) -> 
         if invocation.spent:
             raise invocation.spent
         outcomes = await _handle(group, ports)
-    except (asyncio.CancelledError, KeyboardInterrupt, SystemExit, GeneratorExit):
-        raise
     except BaseException as error:
-        if not isinstance(error, Exception):
+        if ends_the_task(error):
+            raise
+        if not isinstance(error, Exception | SystemExit | asyncio.CancelledError):
             invocation.spent = error
         elif len(group) > 1:
             for letter in group:
                 await _answer([letter], ports, invocation)
             return
         outcomes = [_verdict(error, letter, ports, invocation) for letter in group]
+    ended = ports.clock()
     for letter, outcome in zip(group, outcomes, strict=True):
-        await settle(letter, outcome, started, ports, invocation)
+        await settle(letter, outcome, started, ended, ports, invocation)
 
 
 async def _handle(group: list[Letter], ports: Ports) -> list[Outcome]:
@@ -154,11 +173,14 @@ def _judged(
     error: BaseException, delivery: Delivery, worker: Worker, random: Callable[[], float]
 ) -> RetryIn | Dead:
     """What an error means for the message: another try, if one is worth it and left. Pure."""
-    kind, text = error_class(error), error_text(error)
     if is_retryable(error):
-        again = RetryIn(delay_s(delivery.attempts, random), kind, text)
-        return unless_last(again, delivery, worker)
-    return Dead(error.reason if isinstance(error, Unanswerable) else "failed", kind, text)
+        return unless_last(_again(error, delivery, random), delivery, worker)
+    reason: Reason = error.reason if isinstance(error, Unanswerable) else "failed"
+    return Dead(reason, error_class(error), error_text(error))
+
+
+def _again(error: BaseException, delivery: Delivery, random: Callable[[], float]) -> RetryIn:
+    return RetryIn(delay_s(delivery.attempts, random), error_class(error), error_text(error))
 
 
 async def _wind_up(
@@ -170,7 +192,9 @@ async def _wind_up(
         invocation.report(ports)
         if follow_up:
             await follow_up(ports)
-    except Exception as error:
+    except BaseException as error:
+        if ends_the_task(error):
+            raise
         name = error_class(error)
         ports.log("batch.unfinished", level="error", error_class=name, error=told(error))
     finally:

@@ -19,3 +19,10 @@ class Delivery(Protocol):
     def sent_at(self) -> datetime: ...
     def ack(self) -> None: ...
     def retry(self, delay_s: int) -> None: ...
+
+
+class RawDelivery(Delivery, Protocol):
+    """A delivery whose body can also be had without being parsed."""
+
+    def beginning(self) -> str:
+        """As much of the body's text as a dead letter keeps; no parser sees it."""

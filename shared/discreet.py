@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 from shared.errors import error_class
 from shared.letters import error_text
+from shared.storable import visible
 
 SAYABLE = frozenset({
     # ours: sentences of our own, with ids at most
@@ -28,12 +29,12 @@ SAYABLE = frozenset({
 
 
 def said(kind: str, text: str) -> str | None:
-    """The text of an error of that class, if the log may have it.
+    """The text of an error of that class, if the log may have it, fit for any terminal.
 
     >>> said("DatabaseError:40P01", "deadlock detected"), said("KeyError", "'eve@example.org'")
     ('deadlock detected', None)
     """
-    return text if kind.partition(":")[0] in SAYABLE else None
+    return visible(text) if kind.partition(":")[0] in SAYABLE else None
 
 
 def told(error: BaseException) -> str:

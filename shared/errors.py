@@ -84,6 +84,7 @@ RULES: tuple[Rule, ...] = (
     Rule("exception", "CpuLimitExceeded", True, "the isolate's time was used up"),
     Rule("exception", "ConnectionError", True, "socket refused, reset or broken"),
     Rule("exception", "TimeoutError", True, "no answer in time"),
+    Rule("exception", "CancelledError", True, "what it waited for was cancelled"),
     Rule("exception", "MemoryError", True, "the isolate was full"),
     Rule("exception", "Unanswerable", False, "the message cannot be obeyed"),
 )

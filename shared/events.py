@@ -108,13 +108,19 @@ EVENTS: tuple[Event, ...] = (
     ),
     Event(
         "dead_letter.archived",
-        "A message died.",
-        "`mauntic dlq show`, mend the cause, `mauntic redrive`.",
+        "Messages died: `count` of a batch, by reason and job; the first is `dead_letter_id`.",
+        "`mauntic dlq list`, fix the cause, `mauntic dlq redrive`.",
     ),
     Event(
         "dead_letter.unarchived",
-        "Dead letters could not be written to Postgres: they wait in their queue.",
+        "Dead letters could not be read or written to Postgres: they wait in their queue. An alert"
+        " is sent when a letter fails for the first time.",
         "Look after Postgres; they arrive by themselves.",
+    ),
+    Event(
+        "dead_letter.unread",
+        "A dead letter was archived as text, because reading it failed or ended the worker.",
+        "`mauntic dlq list --reason exhausted`; report its body as a defect.",
     ),
     Event(
         "dead_letter.unsent",

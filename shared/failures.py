@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
+from shared.bodies import kept
+from shared.containment import ends_the_task
 from shared.delivery import Delivery
 from shared.discreet import told
 from shared.errors import DatabaseError, DatabaseUnreachable, error_class
@@ -50,7 +52,9 @@ def tolerated(ports: Ports) -> Iterator[None]:
     """Bookkeeping must not decide over a message: if it fails, that is an event and no more."""
     try:
         yield
-    except Exception as error:
+    except BaseException as error:
+        if ends_the_task(error):
+            raise
         ports.log(
             "failure.unrecorded",
             level="warning",
@@ -75,6 +79,6 @@ def forget(ports: Ports) -> None:
 
 
 def digest(body: object) -> str:
-    """The same for equal bodies. By it a dead letter finds its failures, should the platform have
-    given it another id than its message had."""
-    return hashlib.sha256(json.dumps(storable(body), sort_keys=True).encode()).hexdigest()
+    """Return the same for bodies of which the same is kept. By it a dead letter finds its failures,
+    should the platform have given it another id than its message had."""
+    return hashlib.sha256(json.dumps(kept(body), sort_keys=True).encode()).hexdigest()

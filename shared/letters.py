@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, get_args
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from shared.delivery import Delivery
 from shared.jobs import Job, Worker
@@ -14,7 +15,7 @@ from shared.outcome import Dead
 from shared.storable import printable
 
 ERROR_TEXT_MAX = 2_000
-_NAME = re.compile(r"\w{1,40}", re.ASCII)
+PROBLEMS_MAX = 20
 
 
 @dataclass(frozen=True)
@@ -34,14 +35,17 @@ class Letter:
 
 @dataclass(frozen=True)
 class Unread:
-    """A delivery that was not understood; `job` is the one that it names all the same, if any."""
+    """A delivery that was not understood; `job` is the one that it names all the same, if any.
+    `is_legible` is False where its body could not even be read."""
 
     delivery: Delivery
     job: Job | None
+    is_legible: bool = True
 
 
-def read(delivery: Delivery, worker: Worker) -> Letter | Dead:
-    """What the delivery asks for, or why nobody can answer it."""
+def read(delivery: Delivery, worker: Worker, *, from_operator: bool = False) -> Letter | Dead:
+    """What the delivery asks for, or why nobody can answer it. For an operator's own
+    message the text has the names of unknown fields, which no log may have."""
     try:
         body = decode(delivery.body)
     except ValueError as error:
@@ -52,7 +56,8 @@ def read(delivery: Delivery, worker: Worker) -> Letter | Dead:
     try:
         return Letter(delivery, job, job.message.model_validate(body | {"type": job.type}))
     except ValidationError as error:
-        return Dead("invalid", "ValidationError", describe(error))
+        text = describe(error, job.message, all_names=from_operator)
+        return Dead("invalid", "ValidationError", text)
 
 
 def job_named(name: object, worker: Worker) -> Job | None:
@@ -66,18 +71,46 @@ def job_meant(body: object, worker: Worker) -> Job | None:
     return job_named(meant.get("type"), worker) if meant else None
 
 
-def describe(error: ValidationError) -> str:
-    """Which fields are wrong and why, without the values: those may be personal data."""
+def describe(
+    error: ValidationError, model: type[BaseModel] | None = None, *, all_names: bool = False
+) -> str:
+    """Which fields are wrong and why, without the values: those may be personal data.
+
+    A field has its name where it is one of `model`; any other name is the sender's own, and may be
+    personal data too. Without a model the kinds of the problems are all that is certain.
+    """
+    names = _field_names(model) if model else frozenset()
     problems = [
-        f"{'.'.join(map(_named, e['loc'])) or 'body'}: {e['msg']}"
-        for e in error.errors(include_input=False, include_url=False)
+        f"{_path(e['loc'], None if all_names else names)}: {e['msg'] if model else e['type']}"
+        for e in error.errors(include_input=False, include_url=False)[:PROBLEMS_MAX]
     ]
     return printable("; ".join(problems))[:ERROR_TEXT_MAX]
 
 
-def _named(part: int | str) -> str:
-    """A field as its sender calls it, unless that is no name: keys may be personal data too."""
-    return str(part) if _NAME.fullmatch(str(part)) else "…"
+def _path(parts: tuple[int | str, ...], names: frozenset[str] | None) -> str:
+    """The way to a field; None shows every name."""
+    shown = [
+        str(part) if names is None or isinstance(part, int) or part in names else "…"
+        for part in parts
+    ]
+    return ".".join(shown) or "body"
+
+
+@lru_cache(maxsize=64)
+def _field_names(model: type[BaseModel]) -> frozenset[str]:
+    """Every name that a field of the model has in JSON, and those of the models within it."""
+    names = set()
+    for name, field in model.model_fields.items():
+        names.add(field.alias or name)
+        for inner in _models_in(field.annotation):
+            names |= _field_names(inner)
+    return frozenset(names)
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in _models_in(part)]
 
 
 def error_text(error: BaseException) -> str:

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from shared.storable import printable
+from shared.storable import visible
 
 Level = Literal["info", "warning", "error"]
 
@@ -37,7 +37,8 @@ def check(event: str, fields: Mapping[str, Any]) -> None:
 
 
 def line(event: str, *, level: Level = "info", **fields: Any) -> str:
-    """The event as JSON. A text is cut to 2,000 characters, a traceback to its last 8,000."""
+    """The event as JSON. A text is cut to 2,000 characters, a traceback to its last 8,000; what a
+    terminal would obey or hide is written as its escape, but for the line feeds of a traceback."""
     check(event, fields)
     known = {"event": event, "level": level}
     known |= {name: value for name, value in fields.items() if value is not None}
@@ -50,5 +51,6 @@ def line(event: str, *, level: Level = "info", **fields: Any) -> str:
 def _plain(name: str, value: Any) -> Any:
     if not isinstance(value, str):
         return value
-    text = printable(value)
-    return text[-TRACEBACK_TEXT_MAX:] if name == "traceback" else text[:TEXT_MAX]
+    if name == "traceback":
+        return "\n".join(map(visible, value[-TRACEBACK_TEXT_MAX:].split("\n")))
+    return visible(value[:TEXT_MAX])[:TEXT_MAX]

@@ -11,6 +11,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from shared.bodies import BODY_CHARS_MAX, Unparsed, too_large
 from shared.storable import is_json_too_deep, is_too_deep
 
 Trigger = Literal["cron", "catch-up", "manual", "backfill"]
@@ -147,8 +148,12 @@ def object_meant(body: object) -> dict[str, Any] | None:
 
 
 def _parsed(body: object) -> object:
+    if isinstance(body, Unparsed):
+        raise ValueError(body.problem)
     if not isinstance(body, str):
         return body
+    if len(body) > BODY_CHARS_MAX:
+        raise ValueError(too_large(len(body)))
     if is_json_too_deep(body):
         raise ValueError("the body is nested too deeply")
     return from_json(body)

@@ -42,12 +42,14 @@ async def settle(
     letter: Letter | Unread,
     outcome: Outcome,
     started: datetime,
+    ended: datetime,
     ports: Ports,
     invocation: Invocation,
 ) -> None:
-    """Answer the queue, once, as the outcome says, and measure."""
+    """Answer the queue, once, as the outcome says, and measure. `started` and `ended` are those of
+    the group that the message was handled with."""
     delivery, worker = letter.delivery, invocation.worker
-    if isinstance(outcome, RetryIn):
+    if isinstance(outcome, RetryIn) and _can_be_buried(letter):
         outcome = unless_last(outcome, delivery, worker)
     if isinstance(outcome, Dead):
         outcome = await dead_letters.bury(letter, outcome, worker, ports)
@@ -56,11 +58,15 @@ async def settle(
         delivery.retry(outcome.delay_s)
     else:
         delivery.ack()
-    measure = partial(_measure, letter, outcome, started, ports.clock(), worker, ports)
+    measure = partial(_measure, letter, outcome, started, ended, worker, ports)
     if isinstance(outcome, RetryIn | Dead):
         measure()
     else:
         invocation.unmeasured.append(measure)
+
+
+def _can_be_buried(letter: Letter | Unread) -> bool:
+    return isinstance(letter, Letter) or letter.is_legible
 
 
 def unless_last(outcome: RetryIn, delivery: Delivery, worker: Worker) -> RetryIn | Dead:
@@ -88,8 +94,8 @@ def _measure(
         type=job.type if job else "unknown",
         status=_status(outcome),
         attempts=delivery.attempts,
-        duration_ms=round((ended - started).total_seconds() * 1_000),
-        lag_ms=round((started - delivery.sent_at).total_seconds() * 1_000),
+        duration_ms=_ms_between(started, ended),
+        lag_ms=_ms_between(delivery.sent_at, started),
         rows_read=done.rows_read,
         rows_written=done.rows_written,
         error_class=wrong.error_class if wrong else "",
@@ -105,6 +111,11 @@ def _measure(
         shard=letter.shard_key if isinstance(letter, Letter) else "",
         delay_s=outcome.delay_s if isinstance(outcome, RetryIn) else None,
     )
+
+
+def _ms_between(start: datetime, end: datetime) -> int:
+    """Never negative: two machines' clocks, or one that is set back, may disagree."""
+    return max(0, round((end - start).total_seconds() * 1_000))
 
 
 def _status(outcome: Outcome) -> str:

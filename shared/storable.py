@@ -6,9 +6,9 @@ import re
 from typing import Any
 
 DEPTH_MAX = 64  # json and jsonb recurse: Python's and Postgres's stacks end, ours ends first
-_STRINGS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
-_NO_BRACKETS = re.compile(r"[^\[\]{}]+")
-_INNERMOST = re.compile(r"\[\]|\{\}")
+# Possessive, and a string that never closes ends with the text: no quote is scanned from twice.
+_STRINGS = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
+_NO_BRACKETS = re.compile(r"[^\[\]{}]++")
 TOO_DEEP = "(nested too deeply to be kept)"
 
 
@@ -44,29 +44,42 @@ def printable(text: str) -> str:
     return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
+def visible(text: str) -> str:
+    """The text with each character that a terminal obeys or hides written as its escape.
+
+    >>> visible("\x1b]52;c;eA==\a \u202egpj.exe"), visible("Zoë, 3 €")
+    ('\\\\x1b]52;c;eA==\\\\x07 \\\\u202egpj.exe', 'Zoë, 3 €')
+    """
+    if text.isprintable():
+        return text
+    return "".join([c if c.isprintable() else c.encode("unicode_escape").decode() for c in text])
+
+
 def is_too_deep(value: Any) -> bool:
     """True where `storable` would cut something off."""
     level = [value]
-    for _ in range(DEPTH_MAX + 1):
+    for _ in range(DEPTH_MAX):
         level = [inner for item in level for inner in _inside(item)]
         if not level:
             return False
-    return True
+    return any(isinstance(item, dict | list | tuple) for item in level)
 
 
 def is_json_too_deep(text: str, depth_max: int = DEPTH_MAX) -> bool:
     """The same of JSON text, before a parser meets it: in WebAssembly too deep a text is not an
-    exception but the end of the interpreter.
+    exception but the end of the interpreter. Linear in the text, whatever it is.
 
     >>> is_json_too_deep('["[[["]' * 100), is_json_too_deep("[" * 100)
     (False, True)
     """
     if text.count("[") + text.count("{") <= depth_max:
         return False
-    brackets = _NO_BRACKETS.sub("", _STRINGS.sub("", text))
-    for _ in range(depth_max):
-        brackets = _INNERMOST.sub("", brackets)
-    return "[" in brackets or "{" in brackets
+    depth = 0
+    for bracket in _NO_BRACKETS.sub("", _STRINGS.sub("", text)):
+        depth += 1 if bracket in "[{" else -1
+        if depth > depth_max:
+            return True
+    return False
 
 
 def _inside(value: Any) -> Any:

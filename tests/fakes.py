@@ -11,6 +11,7 @@ from typing import Any
 from local.database_url import connect
 from shared.adapters.postgres import Postgres
 from shared.adapters.queue import BATCH_BYTES_MAX, BATCH_MESSAGES_MAX, BoundQueue
+from shared.bodies import BODY_CHARS_MAX
 from shared.log import FIELDS
 from shared.points import checked_point
 from shared.ports import Bucket, Ports
@@ -19,6 +20,11 @@ from shared.settings import Settings
 MESSAGE_BYTES_MAX = 128_000
 DELAY_MAX_S = 86_400
 POINTS_MAX = 250
+
+
+def json_bytes(body: Any) -> int:
+    """Its size as JavaScript writes it; what UTF-8 cannot spell is refused."""
+    return len(json.dumps(body, allow_nan=False, ensure_ascii=False).encode())
 
 
 class QueueBinding:
@@ -38,7 +44,7 @@ class QueueBinding:
     async def sendBatch(self, messages: list[dict[str, Any]]) -> None:
         if self.broken:
             raise self.broken
-        sizes = [len(json.dumps(m["body"], allow_nan=False).encode()) for m in messages]
+        sizes = [json_bytes(m["body"]) for m in messages]
         if len(messages) > BATCH_MESSAGES_MAX or sum(sizes) > BATCH_BYTES_MAX:
             raise ValueError("a batch is at most 100 messages and 256 KB")
         if any(size > MESSAGE_BYTES_MAX for size in sizes):
@@ -60,6 +66,12 @@ class FakeDelivery:
     sent_at: datetime = datetime(2026, 3, 10, 11, 0, 5, tzinfo=UTC)
     answer: str | None = None
     delay_s: int | None = None
+
+    def beginning(self) -> str:
+        try:
+            return json.dumps(self.body)[:BODY_CHARS_MAX]
+        except (RecursionError, TypeError):
+            return str(type(self.body))
 
     def ack(self) -> None:
         self._settle("ack")

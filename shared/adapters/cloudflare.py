@@ -12,6 +12,7 @@ from typing import Any
 
 from shared import dead_letters
 from shared.adapters import pbkdf2
+from shared.adapters.clock import InvocationClock
 from shared.adapters.connection import Connection
 from shared.adapters.deliveries import QueueBatch
 from shared.adapters.postgres import Postgres
@@ -45,9 +46,10 @@ async def answer_batch(batch: Any, env: Any, ctx: Any, worker: Worker) -> None:
     async def afterwards(work: Work) -> None:
         ctx.waitUntil(_in_a_while(work))
 
-    deliveries = QueueBatch(batch, _stringify)
     outside = replace(ports(env, worker), afterwards=afterwards)
-    if deliveries.queue != worker.queue.dead_letter_name:
+    is_dead = str(batch.queue) == worker.queue.dead_letter_name
+    deliveries = QueueBatch(batch, Script(), of_dead_letters=is_dead)
+    if not is_dead:
         await consume(deliveries, worker, outside)
         return
     try:
@@ -82,7 +84,7 @@ def ports(env: Any, worker: Worker) -> Ports:
         dead_letters=BoundQueue(getattr(env, worker.queue.dead_letter_binding)),
         http=FetchHttp(),
         settings=Settings(setting),
-        clock=lambda: datetime.now(UTC),
+        clock=InvocationClock(datetime.now(UTC)),
         random=random.random,
         log=telemetry.log,
         write_point=telemetry.write_point,
@@ -105,14 +107,29 @@ def _connect(hyperdrive: Any) -> Connection:
     )
 
 
-def _stringify(value: Any) -> str | None:
-    from js import JSON
+class Script:
+    """JavaScript's own JSON. It raises a JsException, whose class the host does not have, for what
+    has no JSON: a BigInt, or what is nested some thousand deep."""
 
-    try:
-        text = JSON.stringify(value)
-    except Exception:  # a JsException, whose class the host does not have: a BigInt, for example
-        return None
-    return text if isinstance(text, str) else None
+    def stringify(self, value: Any) -> str | None:
+        from js import JSON
+
+        try:
+            text = JSON.stringify(value)
+        except Exception:
+            return None
+        return text if isinstance(text, str) else None
+
+    def stringify_all(self, messages: Any, start: int, stop: int, bytes_max: int) -> str | None:
+        from js import JSON, Blob
+
+        try:
+            texts = messages.slice(start, stop).map(JSON.stringify)
+            if Blob.new(texts).size > bytes_max:  # measured before Python has a copy
+                return None
+            return f"[{texts.join(',')}]"
+        except Exception:
+            return None
 
 
 def _parse(text: str) -> Any:

@@ -1,41 +1,116 @@
-"""The platform's batch of messages, read in one crossing from JavaScript to Python."""
+"""The platform's batch of messages, read in few crossings from JavaScript to Python.
+
+Messages that are small together are read together; any other is read alone, when its body is asked
+for, and its body is not kept: a batch of a hundred times 128 kB never lies in memory twice.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
+from shared.bodies import BODY_CHARS_MAX, Unparsed, too_large
+from shared.containment import ends_the_task
+from shared.envelopes import ENVELOPE
 from shared.storable import DEPTH_MAX, TOO_DEEP, is_json_too_deep
 
-Stringify = Callable[[Any], str | None]  # JavaScript's own; None for what has no JSON
+TOGETHER_MAX = 20
+# What one body may have: then each of those that are read together is within it.
+TOGETHER_BYTES_MAX = BODY_CHARS_MAX
+
+
+# An envelope is two levels more than the body in it, and a queue takes no larger one:
+# https://developers.cloudflare.com/queues/platform/limits/
+PARSED_DEPTH_MAX = DEPTH_MAX + 2
+ENVELOPE_CHARS_MAX = 128_000
+ENVELOPE_START = f'{{"{ENVELOPE}":'
+
+
+class Script(Protocol):
+    """JavaScript's side of reading."""
+
+    def stringify(self, value: Any) -> str | None:
+        """Its JSON; None for what has none."""
+
+    def stringify_all(self, messages: Any, start: int, stop: int, bytes_max: int) -> str | None:
+        """A JSON array of these messages; None where that is larger than `bytes_max`, or one of
+        them has no JSON. No larger text comes into being than that of `TOGETHER_MAX` messages."""
 
 
 class QueueBatch:
-    """The platform's batch: the queue it comes from, and its deliveries in their order."""
+    """The platform's batch: the queue it comes from, and its deliveries in their order. In a
+    dead-letter queue the larger bodies may be envelopes, which are read whole."""
 
-    def __init__(self, batch: Any, stringify: Stringify) -> None:
+    def __init__(self, batch: Any, script: Script, *, of_dead_letters: bool) -> None:
         self.queue = str(batch.queue)
-        messages = batch._binding.messages  # JavaScript's own: the SDK would wrap each of them
-        self._deliveries = [
-            QueueDelivery(message, known)
-            for message, known in zip(messages, _read(messages, stringify), strict=True)
-        ]
+        self._raw = batch._binding.messages  # JavaScript's own: the SDK would wrap each of them
+        self._messages = list(self._raw)
+        self._script, self._of_dead_letters = script, of_dead_letters
 
     def __iter__(self) -> Iterator[QueueDelivery]:
-        return iter(self._deliveries)
+        for start in range(0, len(self._messages), TOGETHER_MAX):
+            stop = min(start + TOGETHER_MAX, len(self._messages))
+            known = self._read_together(start, stop)
+            for place, message in enumerate(self._messages[start:stop]):
+                fields = known[place] if known else None
+                yield QueueDelivery(message, fields, self._script, self._of_dead_letters)
+
+    def _read_together(self, start: int, stop: int) -> list[dict[str, Any]] | None:
+        """Id, attempts, timestamp and body of each; None where each has to be read alone."""
+        try:
+            text = self._script.stringify_all(self._raw, start, stop, TOGETHER_BYTES_MAX)
+            if text is None or is_json_too_deep(text, PARSED_DEPTH_MAX + 2):
+                return None
+            known: list[dict[str, Any]] = json.loads(text, parse_int=_number)
+        except BaseException as error:
+            if ends_the_task(error):
+                raise
+            return None  # the one at fault fails alone, when it is read alone
+        return known
 
 
 class QueueDelivery:
-    """A Delivery over the platform's message, of which `known` is the plain account."""
+    """A Delivery over the platform's message. `known` is the plain account of one that was read
+    with others; the body of any other is read at each use."""
 
-    def __init__(self, message: Any, known: dict[str, Any]) -> None:
-        self._message = message
-        self.id: str = known["id"]
-        self.attempts: int = known["attempts"]
-        self.body: object = known.get("body")
-        self.sent_at = datetime.fromisoformat(known["timestamp"]).astimezone(UTC)
+    def __init__(
+        self, message: Any, known: dict[str, Any] | None, script: Script, is_dead: bool
+    ) -> None:
+        self._message, self._known = message, known
+        self._script, self._is_dead = script, is_dead
+        if known is None:
+            self.id = str(message.id)
+            self.attempts = int(message.attempts)
+            sent_at = str(message.timestamp.toISOString())
+        else:
+            self.id, self.attempts, sent_at = known["id"], known["attempts"], known["timestamp"]
+        self.sent_at = datetime.fromisoformat(sent_at).astimezone(UTC)
+
+    @property
+    def body(self) -> object:
+        """The body as Python has it, or Unparsed: the parser and whatever follows it recurse, and
+        a body that is nested a few hundred deep takes the whole interpreter with it."""
+        if self._known is not None:
+            return self._known.get("body")
+        text = self._text()
+        if text is None:
+            return Unparsed(TOO_DEEP, "the body has no JSON, or is nested too deeply")
+        is_envelope = self._is_dead and text.startswith(ENVELOPE_START)
+        if len(text) > (ENVELOPE_CHARS_MAX if is_envelope else BODY_CHARS_MAX):
+            return Unparsed(_start(text), too_large(len(text)))
+        if is_json_too_deep(text, PARSED_DEPTH_MAX):
+            return Unparsed(_start(text), "the body is nested too deeply")
+        return json.loads(text, parse_int=_number)
+
+    def beginning(self) -> str:
+        """As much of the body's text as a dead letter keeps, without parsing it."""
+        text = self._text() if self._known is None else json.dumps(self._known.get("body"))
+        return TOO_DEEP if text is None else _start(text)
+
+    def _text(self) -> str | None:
+        return self._script.stringify(self._message.body)
 
     def ack(self) -> None:
         self._message.ack()
@@ -44,31 +119,11 @@ class QueueDelivery:
         self._message.retry(delaySeconds=delay_s)
 
 
-def _read(messages: Any, stringify: Stringify) -> list[dict[str, Any]]:
-    """Id, attempts, timestamp and body of each message.
-
-    The SDK and every parser work by recursion, and a body that is nested a few hundred deep takes
-    the whole interpreter with it, and every batch that it is redelivered in. Where there is such a
-    one, or one that is no JSON, each message is read alone.
-    """
-    text = stringify(messages)
-    if text is None or is_json_too_deep(text, DEPTH_MAX + 2):
-        return [_read_alone(message, stringify) for message in messages]
-    known: list[dict[str, Any]] = json.loads(text, parse_int=_number)
-    return known
-
-
-def _read_alone(message: Any, stringify: Stringify) -> dict[str, Any]:
-    text = stringify(message)
-    if text is not None and not is_json_too_deep(text, DEPTH_MAX + 1):
-        known: dict[str, Any] = json.loads(text, parse_int=_number)
-        return known
-    return {
-        "id": str(message.id),
-        "attempts": int(message.attempts),
-        "timestamp": str(message.timestamp.toISOString()),
-        "body": stringify(message.body) or TOO_DEEP,  # a text, which no job takes for a message
-    }
+def _start(text: str) -> str:
+    """The beginning of a body: of one that was sent as text, the text itself."""
+    if text.startswith('"'):
+        return str(json.loads(text))[:BODY_CHARS_MAX]
+    return text[:BODY_CHARS_MAX]
 
 
 def _number(digits: str) -> int | float:

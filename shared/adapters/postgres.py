@@ -5,7 +5,6 @@ Hyperdrive pools by transaction: no session state outlives one, so the limits ar
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
@@ -15,6 +14,7 @@ import pg8000.native
 from pg8000.exceptions import DatabaseError as ServerSaysNo
 from pg8000.exceptions import InterfaceError
 
+from shared.adapters.refusals import text_of
 from shared.errors import DatabaseError, DatabaseUnreachable
 from shared.ports import Row
 
@@ -27,9 +27,6 @@ _BEGIN = (
     f"begin; set local statement_timeout = '{STATEMENT_TIMEOUT_S}s'; "
     f"set local work_mem = '{WORK_MEM_MB}MB'; set local jit = off; set local timezone = 'UTC'"
 )
-
-# A value in the message of a data exception, in whatever quotes the server's language has.
-_QUOTED = re.compile(r"[\"'«»„“”‹›「].*[\"'«»„“”‹›」]", re.DOTALL)
 
 Connect = Callable[[], pg8000.native.Connection]
 
@@ -124,15 +121,6 @@ def _remember_statements() -> None:
         pg8000.native.to_statement = lru_cache(maxsize=256)(pg8000.native.to_statement)
 
 
-def _message(answer: dict[str, str]) -> str:
-    """What Postgres says, without values: they may be personal data. Names of columns, tables and
-    constraints stay."""
-    state, text = answer.get("C", ""), answer.get("M", "no message")
-    if state.startswith("P0"):  # `raise` in a function: anything may be in it
-        return "a function or trigger of the database refused it, in words of its own"
-    return _QUOTED.sub("…", text) if state.startswith("22") else text
-
-
 @contextmanager
 def _translated() -> Iterator[None]:
     try:
@@ -140,6 +128,6 @@ def _translated() -> Iterator[None]:
     except ServerSaysNo as error:
         answer = error.args[0] if error.args and isinstance(error.args[0], dict) else {}
         # Not `from error`: its other fields hold the row that was refused.
-        raise DatabaseError(answer.get("C", "XX000"), _message(answer)) from None
+        raise DatabaseError(answer.get("C", "XX000"), text_of(answer)) from None
     except (InterfaceError, OSError) as error:
         raise DatabaseUnreachable(str(error)) from error

@@ -26,25 +26,47 @@ where ctid = any (array(
 -- Two archives of a queue go one after the other: the second sees the rows of the first.
 select pg_advisory_xact_lock(hashtextextended(:queue, 0))
 
+-- name: redriven_letters
+-- The letters among these that were sent back to the queue, or that a redrive has claimed and is
+-- sending, with their bodies.
+select id, body
+from ops.dead_letters
+where id = any(cast(:ids as bigint[])) and queue = :queue
+    and (status = 'redriven' or (status = 'dead' and changed_at is not null))
+
+-- name: withdraw_unread
+-- The rows of letters that were written unread, before they are written as they are read.
+delete from ops.dead_letters
+where queue = :queue and message_id = any(cast(:message_ids as text[])) and error = :error
+    and status = 'dead' and changed_at is null
+
 -- name: archive_dead_letters
--- A row a dead letter. One that is delivered twice is one row; one that died after a redrive points
--- to the letter that was redriven. An error that the letter does not carry is that of its last attempt.
+-- A row a dead letter. One that is delivered twice is one row; another body under a known message id
+-- is another letter. An error that the letter does not carry is that of its last attempt. No letter
+-- died later than now, and of two that claim one moment the second died a microsecond later.
 insert into ops.dead_letters (
     queue, message_id, job_type, body, reason, error, attempts, dead_at, sent_at, redriven_from
 )
 select letter.queue, letter."messageId", letter."jobType", letter.body, letter.reason,
     coalesce(letter.error, failure.error_class || ': ' || failure.error_text),
-    coalesce(letter.attempts, 0), coalesce(letter."deadAt", :now), letter."sentAt",
-    case when letter.body ->> 'redrivenFrom' ~ '^[0-9]{1,18}$' then (
-        select earlier.id from ops.dead_letters as earlier
-        where earlier.id = cast(letter.body ->> 'redrivenFrom' as bigint)
-    ) end
+    coalesce(letter.attempts, 0),
+    least(coalesce(letter."deadAt", :now), :now) + interval '1 microsecond' * (
+        letter.number - 1 + (
+            select count(*) from ops.dead_letters as other
+            where other.queue = letter.queue and other.message_id = letter."messageId"
+        )
+    ),
+    letter."sentAt", letter."redrivenFrom"
 from (
-    select distinct on (sent.queue, sent."messageId") sent.*
-    from jsonb_to_recordset(cast(:letters as jsonb)) as sent (
-        queue text, "messageId" text, "jobType" text, body jsonb, reason text, error text,
-        attempts integer, "deadAt" timestamptz, "sentAt" timestamptz, "bodyDigest" text
-    )
+    select sent.*, row_number() over (partition by sent.queue, sent."messageId") as number
+    from (
+        select distinct on (one.queue, one."messageId", one."bodyDigest") one.*
+        from jsonb_to_recordset(cast(:letters as jsonb)) as one (
+            queue text, "messageId" text, "jobType" text, body jsonb, reason text, error text,
+            attempts integer, "deadAt" timestamptz, "sentAt" timestamptz, "bodyDigest" text,
+            "redrivenFrom" bigint
+        )
+    ) as sent
 ) as letter
 left join lateral (
     select f.error_class, f.error_text
@@ -57,6 +79,7 @@ left join lateral (
 where not exists (
     select 1 from ops.dead_letters as known
     where known.queue = letter.queue and known.message_id = letter."messageId"
+        and known.body is not distinct from letter.body
 )
 on conflict (queue, message_id, dead_at) do nothing
 returning id, queue, job_type, reason, message_id

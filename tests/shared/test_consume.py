@@ -7,6 +7,7 @@ import json
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -27,6 +28,7 @@ from tests.shared.toy import (
     Hourly,
     Listed,
     Single,
+    Unreadable,
     batch,
     hour_message,
     rows_of,
@@ -420,15 +422,134 @@ def test_time_that_is_used_up_in_a_list_retries_it_whole(database: str) -> None:
     assert deliver(world(database), toy(listed=handler), *deliveries) == ["retry"] * 3
 
 
-@pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit, asyncio.CancelledError])
-def test_what_ends_the_program_is_not_taken_for_an_error(
-    database: str, stop: type[BaseException]
-) -> None:
+def test_an_interrupt_from_the_keyboard_is_not_taken_for_an_error(database: str) -> None:
     [delivery] = singles(1)
-    with pytest.raises(BaseException) as caught:  # noqa: PT011 (three kinds)
-        deliver(world(database), toy(single=raising(stop())), delivery)
-    assert isinstance(caught.value, stop)
+    with pytest.raises(KeyboardInterrupt):
+        deliver(world(database), toy(single=raising(KeyboardInterrupt())), delivery)
     assert delivery.answer is None
+
+
+def test_a_batch_that_is_cancelled_ends(database: str) -> None:
+    async def handler(message: Single, ports: Ports) -> Outcome:
+        await asyncio.sleep(60)
+        return Done()
+
+    [delivery] = singles(1)
+
+    async def cancelled() -> None:
+        work = consume(batch(delivery), toy(single=handler), world(database).ports())
+        task = asyncio.create_task(work)
+        await asyncio.sleep(0.05)
+        task.cancel()
+        await task
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(cancelled())
+    assert delivery.answer is None
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(SystemExit(3), "dead"), (asyncio.CancelledError(), "retry")], ids=repr
+)
+@pytest.mark.parametrize("kind", ["toy.single", "toy.listed", "toy.hourly"])
+def test_a_handler_that_exits_or_was_cancelled_fails_its_own_message(
+    database: str, error: BaseException, status: str, kind: str
+) -> None:
+    """On the vendor's runtime SystemExit ends the isolate. Whatever a handler raises, it takes
+    nothing along: the others are done, and so is a list without the one at fault."""
+
+    async def single(message: Single, ports: Ports) -> Outcome:
+        if message.data["n"] == 1:
+            raise error
+        return Done()
+
+    async def listed(messages: list[Listed], ports: Ports) -> list[Outcome]:
+        return [await single(message, ports) for message in messages]  # type: ignore[arg-type]
+
+    async def hourly(run: Run) -> Outcome:
+        if run.window.end == NOON - timedelta(hours=1):
+            raise error
+        return Done()
+
+    deliveries = [
+        FakeDelivery(
+            hour_message(NOON - timedelta(hours=n)) if kind == "toy.hourly"
+            else {"type": kind, "data": {"n": n}},
+            id=f"m{n}",
+        )
+        for n in range(4)
+    ]  # fmt: skip
+    outside = world(database)
+    worker = toy(single=single, listed=listed, hourly=hourly)
+    deliver(outside, worker, *deliveries)
+    dead = [one["deadLetter"] for one in outside.dlq.sent]
+    assert [(one["messageId"], one["reason"]) for one in dead] == (
+        [("m1", "failed")] if status == "dead" else []
+    )
+    lines = {one["message_id"]: one for one in outside.named("queue.metric")}
+    statuses = {name: line["status"] for name, line in lines.items()}
+    assert statuses == {"m0": "ack", "m1": status, "m2": "ack", "m3": "ack"}
+    assert lines["m1"]["error_class"] == type(error).__name__
+
+
+UNREADABLE = [
+    CpuLimitExceeded("time"), SystemExit(1), RecursionError("deep"), MemoryError(), KeyError("x"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("error", UNREADABLE, ids=repr)
+def test_what_is_raised_while_a_message_is_read_is_that_messages_alone(
+    database: str, error: BaseException
+) -> None:
+    """It stays with the queue, whose last retry makes a dead letter of the body as it came."""
+    outside = world(database)
+    deliveries: list[FakeDelivery] = [*singles(2), Unreadable(error, id="bad"), *singles(1)]
+    assert deliver(outside, toy(), *deliveries) == ["ack", "ack", "retry", "ack"]
+    last = Unreadable(error, id="bad", attempts=4)
+    assert deliver(outside, toy(), last, *singles(1)) == ["retry", "ack"]
+    assert outside.dlq.sent == []
+    lines = [one for one in outside.named("queue.metric") if one["message_id"] == "bad"]
+    assert [(one["status"], one["error_class"]) for one in lines] == [
+        ("retry", type(error).__name__)
+    ] * 2
+
+
+def test_what_is_raised_while_a_letter_is_buried_is_that_messages_alone(database: str) -> None:
+    outside = world(database)
+    ports = outside.ports()
+    sent: list[Any] = []
+
+    async def send(bodies: list[Any], delay_s: int = 0) -> None:
+        sent.append(bodies)
+        if len(sent) == 1:
+            raise CpuLimitExceeded
+
+    object.__setattr__(ports, "dead_letters", SimpleNamespace(send=send))
+    deliveries = [FakeDelivery({"type": "?"}, id=f"m{n}") for n in range(2)] + singles(1)
+    asyncio.run(consume(batch(*deliveries), toy(), ports))
+    assert [one.answer for one in deliveries] == ["retry", "ack", "ack"]
+
+
+def test_a_duration_is_that_of_its_group_and_never_negative(database: str) -> None:
+    """On the vendor's clock each reading costs a millisecond: it is read once a group, and may
+    even go back."""
+    readings: list[int] = []
+    outside = world(database)
+    ports = outside.ports()
+
+    def clock() -> datetime:
+        readings.append(1)
+        return outside.now - timedelta(milliseconds=len(readings))
+
+    object.__setattr__(ports, "clock", clock)
+    listed = [FakeDelivery({"type": "toy.listed"}, id=f"m{n}") for n in range(99)]
+    early = FakeDelivery({"type": "toy.single"}, id="early", sent_at=outside.now + timedelta(1))
+    asyncio.run(consume(batch(*listed, early), toy(), ports))
+    lines = outside.named("queue.metric")
+    assert len(lines) == 100
+    assert {line["duration_ms"] for line in lines} == {0}
+    assert min(line["lag_ms"] for line in lines) == 0
+    assert len(readings) <= 5  # one of the batch, two of each group
 
 
 # Windows and their ledger

@@ -13,14 +13,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shared import failures
+from shared.bodies import BODY_CHARS_MAX, Unparsed
 from shared.consume import consume
-from shared.dead_letters import ENVELOPE, archive
+from shared.dead_letters import READ_TRIES, archive
+from shared.envelopes import ENVELOPE
 from shared.outcome import RetryIn
 from shared.ports import Row
 from shared.retry import ARCHIVE_MAX_S
+from shared.storable import DEPTH_MAX
 from tests.fakes import FakeBatch, FakeDelivery, World
 from tests.shared.test_messages import JSON, nested
-from tests.shared.toy import NOON, batch, rows_of, toy, world
+from tests.shared.toy import NOON, CpuLimitExceeded, Unreadable, batch, rows_of, toy, world
 
 
 def bury(outside: World, body: Any, **fields: Any) -> Any:
@@ -80,7 +83,7 @@ def test_a_letter_says_when_its_message_was_sent_if_that_says_what_it_meant(
     outside, sent_at = world(database), NOON - timedelta(hours=3)
     for kind in ("toy.hourly", "toy.single"):
         body = {"type": kind, "data": 5}
-        bring(outside, bury(outside, body, id=kind, sent_at=sent_at))
+        bring(outside, bury(outside, body, id=kind.replace(".", "-"), sent_at=sent_at))
     assert [row["sent_at"] for row in letters(database)] == [sent_at, None]
 
 
@@ -157,12 +160,70 @@ def test_a_body_that_was_sent_as_text_names_its_job_too(database: str, data: Any
     assert {(row["job_type"], row["body"]) for row in letters(database)} == {("toy.hourly", body)}
 
 
+GENUINE = {
+    "queue": "toy-jobs", "messageId": "f00d-1", "jobType": "toy.hourly", "body": {"type": "x"},
+    "reason": "invalid", "error": "e", "attempts": 4, "deadAt": "2026-03-10T11:00:00Z",
+}  # fmt: skip
+
+
+def test_an_envelope_says_what_consume_wrote(database: str) -> None:
+    bring(world(database), {ENVELOPE: GENUINE})
+    [row] = letters(database)
+    assert (row["message_id"], row["body"], row["attempts"]) == ("f00d-1", {"type": "x"}, 4)
+
+
+def test_an_envelope_cannot_come_from_the_future(database: str) -> None:
+    outside = world(database)
+    bring(outside, {ENVELOPE: GENUINE | {"deadAt": "2999-01-01T00:00:00Z"}})
+    assert letters(database)[0]["dead_at"] == outside.now
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_known_message_id_keeps_no_other_letter_out(database: str, at_once: bool) -> None:
+    """Not even one that claims the same moment."""
+    outside = world(database)
+    real = bury(outside, {"type": "toy.hourly", "data": 5}, id="m1")
+    forged = {ENVELOPE: real[ENVELOPE] | {"body": {"type": "mine"}, "reason": "failed"}}
+    for bodies in ([forged, real],) if at_once else ([forged], [real]):
+        bring(outside, *bodies)
+    bring(outside, real)
+    found = sorted((row["reason"], row["message_id"]) for row in letters(database))
+    assert found == [("failed", "m1"), ("invalid", "m1")]
+
+
+def test_a_forged_envelope_brings_nothing_into_log_or_alert(database: str) -> None:
+    outside = world(database)
+    outside.secrets["ALERT_WEBHOOK_URL"] = "http://alerts.test/"
+    said = {"reason": "jane_doe", "error": "Jane Doe", "messageId": "Jane-Doe-491701234567"}
+    bring(outside, {ENVELOPE: GENUINE | said})
+    assert len(letters(database)) == 1
+    told = json.dumps([outside.events, outside.points, outside.http.posts], default=str)
+    assert "jane" not in told.lower()
+    assert outside.http.posts[0][1]["reason"] == "other"
+
+
 FORGED = [
     {ENVELOPE: {}},
     {ENVELOPE: 5},
     {ENVELOPE: {"queue": None}},
     {ENVELOPE: {"queue": "q", "messageId": "m", "attempts": "many", "deadAt": "never"}},
     {ENVELOPE: {"queue": "q" * 10}, "type": "toy.hourly"},
+    *[
+        {ENVELOPE: GENUINE | wrong}
+        for wrong in (
+            {"queue": "mauntic-scoring-events"},
+            {"jobType": "jane.doe@example.org +49 170 1234567"},
+            {"jobType": 7},
+            {"messageId": "eve@example.org"},
+            {"messageId": "x" * 65},
+            {"messageId": ""},
+            {"reason": "Jane Doe"},
+            {"reason": "x" * 41},
+            {"error": "x" * 4_001},
+            {"attempts": 0},
+            {"deadAt": "2026-03-10T11:00:00"},
+        )
+    ],
 ]
 
 
@@ -194,25 +255,50 @@ def test_whatever_is_in_a_body_it_can_be_kept(database: str, body: Any) -> None:
 @settings(
     max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(bodies=st.lists(JSON, min_size=1, max_size=20))
-def test_any_letters_in_one_batch_are_all_kept(database: str, bodies: list[Any]) -> None:
+@given(bodies=st.lists(JSON, min_size=1, max_size=20), attempts=st.integers(1, 6))
+def test_any_letters_in_one_batch_are_all_kept(
+    database: str, bodies: list[Any], attempts: int
+) -> None:
     with rows_of(database) as look:
         look("truncate ops.dead_letters")
     outside = world(database)
     outside.events.clear()
-    assert {one.answer for one in bring(outside, *bodies)} == {"ack"}
+    assert {one.answer for one in bring(outside, *bodies, attempts=attempts)} == {"ack"}
     assert len(letters(database)) == len(bodies)
 
 
-def test_a_body_too_large_for_an_envelope_goes_without_and_keeps_its_error(database: str) -> None:
-    outside = world(database)
-    body = {"type": "toy.nobody", "text": "x" * 127_000}
-    letter = bury(outside, body, id="m1")
-    assert letter == body
+@pytest.mark.parametrize("character", ["x", "\x01", '"', "é", "\N{PILE OF POO}", "\0"])
+@pytest.mark.parametrize("kind", [str, list, Unparsed])
+def test_of_a_large_body_a_letter_keeps_the_beginning(
+    database: str, kind: type, character: str
+) -> None:
+    """In its envelope, and never bare: a bare body could look like an envelope."""
+    outside, text = world(database), character * 127_000
+    sent = {str: text, list: ["toy.nobody", text], Unparsed: Unparsed(text, "it is too large")}
+    letter = bury(outside, sent[kind], id="m1")
+    assert letter.keys() == {ENVELOPE}
     bring(outside, letter)
     [row] = letters(database)
-    assert (row["reason"], row["body"]) == ("unknown_type", body)
-    assert row["error"] == "UnknownType: toy has no job of this type"
+    assert (row["reason"], row["message_id"]) == ("invalid", "m1")
+    beginning = '["toy.nobody","' if kind is list else ""
+    assert row["body"].startswith(beginning)
+    assert len(row["body"]) == BODY_CHARS_MAX
+    if character.isprintable() and character != '"':
+        assert row["body"] == (beginning + text)[:BODY_CHARS_MAX]
+
+
+def test_the_largest_body_is_kept_whole(database: str) -> None:
+    outside = world(database)
+    body = {"type": "toy.nobody", "text": "x" * (BODY_CHARS_MAX - 31)}
+    assert len(json.dumps(body, separators=(",", ":"))) == BODY_CHARS_MAX
+    bring(outside, bury(outside, body, id="m1"))
+    assert letters(database)[0]["body"] == body
+
+
+def test_the_deepest_body_is_kept_whole(database: str) -> None:
+    outside, body = world(database), nested(DEPTH_MAX - 1)
+    bring(outside, bury(outside, body, id="m1"), body)
+    assert [row["body"] for row in letters(database)] == [body, body]
 
 
 def test_without_postgres_dead_letters_wait_longer_and_longer(database: str) -> None:
@@ -229,6 +315,142 @@ def test_without_postgres_dead_letters_wait_longer_and_longer(database: str) -> 
     assert len(letters(database)) == 1
 
 
+def test_an_outage_of_postgres_is_posted_once_a_letter(database: str) -> None:
+    """Of ten new letters once; of the same ones that still wait not again."""
+    outside = world(None)
+    outside.secrets["ALERT_WEBHOOK_URL"] = "http://alerts.test/"
+    for attempts in range(1, 8):
+        bring(outside, *[{"type": "?", "n": n} for n in range(10)], attempts=attempts)
+    [(_, alert)] = outside.http.posts
+    assert (alert["event"], alert["count"]) == ("dead_letter.unarchived", 10)
+    assert alert["error"].startswith("DatabaseUnreachable: ")
+    assert len(outside.named("dead_letter.unarchived")) == 7
+
+
+def test_letters_that_waited_for_postgres_are_archived_as_any_other(database: str) -> None:
+    """Each with what its envelope says, as one row, and all of them in one alert."""
+    outside = world(database)
+    outside.secrets["ALERT_WEBHOOK_URL"] = "http://alerts.test/"
+    bodies = [{"type": "toy.hourly", "data": 5, "n": n} for n in range(3)]
+    sent = [bury(outside, body, id=f"m{n}") for n, body in enumerate(bodies)]
+    deliveries = bring(outside, *sent, attempts=READ_TRIES + 1)
+    assert [one.answer for one in deliveries] == ["ack"] * 3
+    rows = letters(database)
+    assert [(row["message_id"], row["reason"], row["body"]) for row in rows] == [
+        (f"m{n}", "invalid", body) for n, body in enumerate(bodies)
+    ]
+    [(_, alert)] = outside.http.posts
+    assert (alert["count"], alert["reason"], alert["type"]) == (3, "invalid", "toy.hourly")
+    bring(outside, *sent, attempts=READ_TRIES + 2)
+    assert letters(database) == rows
+
+
+UNREADABLE = [CpuLimitExceeded(), SystemExit(1), RecursionError("deep"), MemoryError(), KeyError()]
+
+
+def deliver(outside: World, *deliveries: FakeDelivery) -> list[str | None]:
+    asyncio.run(archive(FakeBatch("toy-jobs-dlq", deliveries), toy(), outside.ports()))
+    return [one.answer for one in deliveries]
+
+
+@pytest.mark.parametrize("error", UNREADABLE, ids=repr)
+def test_a_letter_that_cannot_be_read_is_archived_unread_after_a_few_tries(
+    database: str, error: BaseException
+) -> None:
+    outside = world(database)
+    for attempts in range(1, READ_TRIES + 1):
+        bad = Unreadable(error, id="bad", attempts=attempts)
+        others = [FakeDelivery({"type": "?", "n": n}, id=f"{attempts}-{n}") for n in range(2)]
+        assert deliver(outside, others[0], bad, others[1]) == ["ack", "retry", "ack"]
+    bad = Unreadable(error, "its \0 text", id="bad", attempts=READ_TRIES + 1)
+    good = FakeDelivery({"type": "?"}, id="good", attempts=READ_TRIES + 1)
+    assert deliver(outside, bad, good) == ["ack", "ack"]
+    [row] = [one for one in letters(database) if one["message_id"] == "bad"]
+    assert (row["reason"], row["body"], row["status"]) == ("exhausted", "its \ufffd text", "dead")
+    assert "could not be read" in row["error"]
+    assert len(letters(database)) == 2 * READ_TRIES + 2
+
+
+def test_a_letter_that_ends_the_isolate_is_acked_without_being_read_again(database: str) -> None:
+    """What ends the isolate is not an exception, and what was acked before it is not heard."""
+    outside = world(database)
+    bad = Unreadable(KeyboardInterrupt(), id="bad", attempts=READ_TRIES + 1)
+    with pytest.raises(KeyboardInterrupt):
+        deliver(outside, FakeDelivery({"type": "?"}, id="first", attempts=READ_TRIES + 1), bad)
+    assert bad.answer is None
+    again = [
+        FakeDelivery({"type": "?"}, id="first", attempts=READ_TRIES + 2),
+        Unreadable(KeyboardInterrupt(), id="bad", attempts=READ_TRIES + 2),
+        FakeDelivery({"type": "?"}, id="last", attempts=READ_TRIES + 2),
+    ]
+    assert deliver(outside, *again) == ["ack"] * 3
+    assert {row["message_id"]: row["reason"] for row in letters(database)} == {
+        "first": "unknown_type", "bad": "exhausted", "last": "unknown_type",
+    }  # fmt: skip
+    assert [one["message_id"] for one in outside.named("dead_letter.unread")] == ["bad"]
+
+
+def test_a_letter_that_the_database_refuses_is_archived_unread_after_a_few_tries(
+    database: str,
+) -> None:
+    with rows_of(database) as look:
+        look("alter table ops.dead_letters add check (job_type is null)")
+    outside = world(database)
+    letter = bury(outside, {"type": "toy.hourly", "data": 5}, id="m1")
+    [early] = bring(outside, letter, attempts=READ_TRIES)
+    [late] = bring(outside, letter, attempts=READ_TRIES + 1)
+    assert (early.answer, late.answer) == ("retry", "ack")
+    [row] = letters(database)
+    assert json.loads(row["body"])[ENVELOPE]["messageId"] == "m1"
+
+
+def test_a_letter_that_could_be_read_after_all_replaces_its_text(database: str) -> None:
+    """A copy of a letter that was written down unread, delivered to another isolate."""
+    outside = world(database)
+    letter = bury(outside, {"type": "toy.hourly", "data": 5}, id="m1")
+    deliver(outside, Unreadable(MemoryError(), id="d0", attempts=READ_TRIES + 1))
+    assert [row["reason"] for row in letters(database)] == ["exhausted"]
+    bring(outside, letter, attempts=1)
+    assert [(row["reason"], row["message_id"]) for row in letters(database)] == [("invalid", "m1")]
+
+
+def test_a_letter_whose_second_write_fails_is_tried_again(database: str) -> None:
+    outside = world(database)
+    letter = bury(outside, {"type": "toy.hourly", "data": 5}, id="m1")
+    with rows_of(database) as look:
+        look(
+            "create function busy() returns trigger language plpgsql as $$ begin"
+            " if new.job_type is not null then raise exception 'x' using errcode = '40001'; end if;"
+            " return new; end $$"
+        )
+        look(
+            "create trigger busy before insert on ops.dead_letters for each row"
+            " execute function busy()"
+        )
+        [late] = bring(outside, letter, attempts=READ_TRIES + 1)
+        assert (late.answer, letters(database)) == ("retry", [])
+        look("drop trigger busy on ops.dead_letters")
+    [later] = bring(outside, letter, attempts=READ_TRIES + 2)
+    assert later.answer == "ack"
+    assert [(row["reason"], row["message_id"]) for row in letters(database)] == [("invalid", "m1")]
+
+
+def test_a_batch_of_letters_is_one_alert(database: str) -> None:
+    outside = world(database)
+    outside.secrets["ALERT_WEBHOOK_URL"] = "http://alerts.test/"
+    bodies = [{"type": "?"}] * 2 + [{"type": "toy.hourly", "data": 5}] * 3 + ["no json"] * 4
+    bring(outside, *[bury(outside, body, id=f"m{n}") for n, body in enumerate(bodies)])
+    [(_, alert)] = outside.http.posts
+    assert alert == {
+        "event": "dead_letter.archived",
+        "queue": "toy-jobs",
+        "count": 9,
+        "reason": "invalid 7, unknown_type 2",
+        "type": "unknown 6, toy.hourly 3",
+        "dead_letter_id": 1,
+    }
+
+
 def test_a_row_that_the_database_refuses_does_not_hold_up_the_others(database: str) -> None:
     with rows_of(database) as look:
         look("alter table ops.dead_letters add check (message_id <> 'd1')")
@@ -238,13 +460,47 @@ def test_a_row_that_the_database_refuses_does_not_hold_up_the_others(database: s
     assert len(letters(database)) == 2
 
 
-def test_a_second_death_points_to_the_first(database: str) -> None:
+def redrive(url: str) -> None:
+    with rows_of(url) as look:
+        look("update ops.dead_letters set status = 'redriven' where status = 'dead'")
+
+
+@pytest.mark.parametrize(
+    ("sent", "again"),
+    [
+        ({"type": "?"}, {"type": "?"}),
+        ('{"type": "?"}', {"type": "?"}),
+        ({"type": "?"}, {"type": "?", "scheduledFor": "2026-03-10T11:00:00+00:00"}),
+        ({"type": "?", "n": [1.5, {"a": None}]}, {"n": [1.5, {"a": None}], "type": "?"}),
+    ],
+)
+def test_a_second_death_points_to_the_first(database: str, sent: Any, again: Any) -> None:
     outside = world(database)
-    bring(outside, bury(outside, {"type": "?"}, id="m1"))
+    bring(outside, bury(outside, sent, id="m1"))
     [first] = letters(database)
-    redriven = {"type": "?", "redrivenFrom": first["id"]}
-    bring(outside, bury(outside, redriven, id="m2"))
+    redrive(database)
+    bring(outside, bury(outside, again | {"redrivenFrom": first["id"]}, id="m2"))
     assert letters(database)[1]["redriven_from"] == first["id"]
+
+
+@pytest.mark.parametrize("forged", ["body", "time", "status", "queue"])
+def test_a_producer_cannot_claim_to_be_redriven(database: str, forged: str) -> None:
+    outside = world(database)
+    planned = {"type": "?", "scheduledFor": "2026-03-10T11:00:00Z"}
+    bring(outside, bury(outside, planned, id="m1"))
+    [first] = letters(database)
+    if forged != "status":
+        redrive(database)
+    if forged == "queue":
+        with rows_of(database) as look:
+            look("update ops.dead_letters set queue = 'other'")
+    body = planned | {"redrivenFrom": first["id"]}
+    if forged == "body":
+        body["extra"] = "mine"
+    if forged == "time":
+        body["scheduledFor"] = "2026-03-11T11:00:00Z"
+    bring(outside, bury(outside, body, id="m2"))
+    assert letters(database)[1]["redriven_from"] is None
 
 
 def test_a_letter_with_a_reason_that_is_not_known_here_is_archived_with_it(database: str) -> None:

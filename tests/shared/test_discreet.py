@@ -116,7 +116,7 @@ def test_what_an_error_said_stands_in_the_dead_letter(database: str) -> None:
     ("body", "said"),
     [
         ({"type": "toy.single", "data": {EVE: "x"}}, "data.…: Input should be a valid integer"),
-        ({"type": "toy.single", "data": {"n": EVE}}, "data.n: Input should be a valid integer"),
+        ({"type": "toy.single", "data": {"n": EVE}}, "data.…: Input should be a valid integer"),
         ({"type": EVE}, "toy has no job of this type"),
         (f'{{"type": "{EVE}"', "Expecting ',' delimiter: line 1 column 27 (char 26)"),
         ({"type": "toy.single", "scheduledFor": EVE}, "scheduledFor: Value error, a time is text"),

@@ -53,15 +53,32 @@ def test_a_name_that_stands_twice_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_event_is_one_line_of_json() -> None:
-    said = "two\nlines \ud800\0"
-    output = line("toy.happened", level="warning", count=2, error=said, reason=None)
+    output = line("toy.happened", level="warning", count=2, error="two\nlines", reason=None)
     assert "\n" not in output
     assert json.loads(output) == {
         "event": "toy.happened",
         "level": "warning",
         "count": 2,
-        "error": "two\nlines ?\ufffd",
+        "error": r"two\nlines",
     }
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("\x1b]52;c;eA==\x1b\\", r"\x1b]52;c;eA==\x1b" + "\\"),
+        ("\x9b2J\x7f\x07\0", r"\x9b2J\x7f\x07\x00"),
+        ("a\u202egpj.exe\u2066\u2069\u200f\u061c", r"a\u202egpj.exe\u2066\u2069\u200f\u061c"),
+        ("\u2028\u2029\u200b\ufeff\U000e0041", r"\u2028\u2029\u200b\ufeff\U000e0041"),
+        ("\ud800", r"\ud800"),
+        ("Zoë 你好 \N{PILE OF POO} \\x", "Zoë 你好 \N{PILE OF POO} \\x"),
+    ],
+)
+def test_what_a_terminal_obeys_or_hides_is_written_out(text: str, shown: str) -> None:
+    logged = json.loads(line("toy.happened", correlation_id=text, traceback=f"{text}\n{text}"))
+    assert logged["correlation_id"] == shown
+    assert logged["traceback"] == f"{shown}\n{shown}"
+    line("toy.happened", correlation_id=text).encode()
 
 
 def test_a_field_that_is_not_on_the_list_is_a_programming_error() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from asyncio import CancelledError
+
 import pytest
 
 from shared import errors
@@ -29,7 +31,8 @@ def example(rule: Rule) -> BaseException:
         return DatabaseError(rule.code.ljust(5, "0"), "no")
     if rule.source == "r2":
         return StorageError(int(rule.code.ljust(3, "0")), "no")
-    known = {"CpuLimitExceeded": CpuLimitExceeded} | vars(errors) | vars(__import__("builtins"))
+    known = {"CpuLimitExceeded": CpuLimitExceeded, "CancelledError": CancelledError}
+    known |= vars(errors) | vars(__import__("builtins"))
     kind = known[rule.code]
     arguments = {"Unanswerable": ("unknown_contact", "no")}
     made: BaseException = kind(*arguments.get(rule.code, ()))

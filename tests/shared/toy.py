@@ -25,6 +25,25 @@ class CpuLimitExceeded(BaseException):
     """As the platform's: no Exception."""
 
 
+class Unreadable(FakeDelivery):
+    """A delivery whose body cannot be read: that raises."""
+
+    def __init__(self, error: BaseException, text: str = "its text", **fields: Any) -> None:
+        super().__init__(None, **fields)
+        self.error, self.text = error, text
+
+    @property
+    def body(self) -> object:
+        raise self.error
+
+    @body.setter
+    def body(self, value: object) -> None:
+        pass
+
+    def beginning(self) -> str:
+        return self.text
+
+
 class Hourly(WindowMessage):
     type: Literal["toy.hourly"] = "toy.hourly"
 

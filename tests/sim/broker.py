@@ -52,6 +52,9 @@ class Delivered:
     def sent_at(self) -> datetime:
         return self.message.sent_at
 
+    def beginning(self) -> str:
+        return json.dumps(self.message.body)
+
     def ack(self) -> None:
         assert self.answer is None, "answered twice"
         self.answer = "ack"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
@@ -11,8 +12,8 @@ from typing import Any
 
 from local.database_url import connect
 from shared.adapters.postgres import Postgres
+from shared.bodies import kept
 from shared.ports import Row
-from shared.storable import storable
 from tests.sim import scoring_verdict
 from tests.sim.saying import differences, some
 from tests.sim.simulation import Simulation
@@ -38,19 +39,18 @@ def messages(simulation: Simulation, db: Postgres) -> Iterator[str]:
     yield from some("was lost from a dead-letter queue", [m.body for m in broker.lost])
     letters = db.rows("select * from ops.dead_letters")
     yield from some("died without a reason", [one for one in letters if not one["reason"]])
-    kept = Counter(mark(one["body"]) for one in letters if mark(one["body"]))
+    found = Counter(mark(one["body"]) for one in letters if mark(one["body"]))
     sent = Counter(mark(body) for _, body in simulation.history.letters)
-    yield from differences("poisoned message", sent, kept)
+    yield from differences("poisoned message", sent, found)
     bodies = {json.dumps(one["body"], sort_keys=True) for one in letters}
-    given_up = {json.dumps(storable(body), sort_keys=True) for body in broker.given_up.values()}
+    given_up = {json.dumps(kept(body), sort_keys=True) for body in broker.given_up.values()}
     yield from some("was given up by the platform and has no row", sorted(given_up - bodies))
 
 
 def mark(body: Any) -> str | None:
     """The mark of a poisoned message."""
-    text = json.dumps(body)
-    start = text.find("poison-")
-    return text[start : start + 10].split('"')[0].split(" ")[0] if start >= 0 else None
+    found = re.search(r"poison-\d+", json.dumps(body))
+    return found[0] if found else None
 
 
 def thrift(simulation: Simulation, db: Postgres) -> Iterator[str]:

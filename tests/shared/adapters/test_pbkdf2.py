@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.adapters.pbkdf2 import pbkdf2_hmac
+from shared.adapters.pbkdf2 import install, pbkdf2_hmac
 
 
 @given(password=st.binary(max_size=200), salt=st.binary(max_size=40), iterations=st.integers(1, 50))
@@ -19,3 +19,14 @@ def test_it_derives_what_openssl_derives(
     assert pbkdf2_hmac(name, password, salt, iterations) == hashlib.pbkdf2_hmac(
         name, password, salt, iterations
     )
+
+
+def test_it_fills_the_gap_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a worker a login derives its key with ours; elsewhere with OpenSSL's."""
+    openssl = vars(hashlib)["pbkdf2_hmac"]
+    install()
+    assert vars(hashlib)["pbkdf2_hmac"] is openssl
+    monkeypatch.delattr(hashlib, "pbkdf2_hmac")
+    install()
+    assert vars(hashlib)["pbkdf2_hmac"] is pbkdf2_hmac
+    monkeypatch.setattr(hashlib, "pbkdf2_hmac", openssl)

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analytics.warmup import COUNTER_KEY, cap
-from analytics.warmup_counters import WarmingDomain, WarmupCounters
+from analytics.warmup_counters import Content, Slot, WarmingDomain, WarmupCounters
 from shared.errors import StorageError
 from tests.fake_r2 import FakeR2, Fault, run_virtually, virtual_clock
 from tests.workers.analytics.reservations import booked, granted_to_many
@@ -45,6 +45,23 @@ def test_many_at_once_get_the_whole_cap_and_no_more(warmup_day: int, sizes: list
         assert sum(granted) == cap(warmup_day) == await booked(bucket, clock, domain)
 
     run_virtually(check())
+
+
+@pytest.mark.parametrize("settled_by", ["recognised", "given_up", "doubtful", "settle"])
+def test_what_was_settled_is_not_given_back_by_a_later_refusal(settled_by: str) -> None:
+    """A write whose answer was lost is settled once; the next one, refused, was never done."""
+    slot = Slot("k", 50, unanswered={"n": 2}, lost=True)
+    settled = {
+        "recognised": lambda: slot.recognised(Content(2, ("n",))),
+        "given_up": slot.given_up,
+        "doubtful": slot.doubtful,
+        "settle": slot.settle,
+    }[settled_by]()
+    assert settled == (None if settled_by == "settle" else 2)
+    assert (slot.unanswered, slot.lost) == ({}, False)
+    slot.unanswered["m"] = 3  # refused: kept until the counter is read again
+    assert slot.given_up() == 0
+    assert slot.closed is (settled_by in ("given_up", "doubtful"))
 
 
 def test_a_batch_is_one_conditional_write() -> None:

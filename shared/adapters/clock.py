@@ -1,0 +1,21 @@
+"""The time within one invocation."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from time import monotonic
+
+
+class InvocationClock:
+    """Counts on from one reading of the wall clock.
+
+    On the vendor's runtime each reading of the wall clock within a millisecond returns a
+    millisecond more, and a later one may return less. The monotonic clock does neither, so what is
+    measured between two calls is as long as it was, and never negative.
+    """
+
+    def __init__(self, started: datetime) -> None:
+        self._started, self._from_s = started, monotonic()
+
+    def __call__(self) -> datetime:
+        return self._started + timedelta(seconds=monotonic() - self._from_s)

@@ -1,0 +1,135 @@
+"""Every regular expression that runs in a worker, against the input that is worst for it.
+
+A message, a key in a bucket or an answer of Postgres may be chosen by somebody else: a pattern
+whose time grows faster than its text stops the worker. Each one is listed here with its worst
+input, by the text of the pattern: a new one is not run before it is listed.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import re
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.poison import MESSAGE_CHARS
+from tests.test_tidy import IN_BUNDLES, module, sources, tree
+
+Text = Callable[[int], str]
+
+# module.NAME of a compiled pattern -> texts of n characters that make it look furthest in vain.
+WORST: dict[str, list[Text]] = {
+    "shared.sql_blocks._NAME": [
+        lambda n: "-- name: a" + "\n" * (n - 11) + "b",
+        lambda n: "-- name: " * (n // 9),
+        lambda n: ("-- name: a" + " " * 90 + "\n") * (n // 101),
+        lambda n: "-- name: " + "a" * (n - 10) + "!",
+    ],
+    "shared.sql_blocks._INCLUDE": [
+        lambda n: "-- include: a" + "\n" * (n - 14) + "b",
+        lambda n: "-- include: " + "a" * (n - 13) + "!",
+    ],
+    "shared.messages._DATE": [lambda n: "2" * n, lambda n: "2026-01-0" * (n // 9)],
+    "shared.storable._STRINGS": [
+        lambda n: '"' + '\\"' * (n // 2),
+        lambda n: '"' * n,
+        lambda n: '\\"' * (n // 2),
+        lambda n: '"' + "\\" * (n - 1),
+        lambda n: ('"' + "a" * 9) * (n // 10),
+    ],
+    "shared.storable._NO_BRACKETS": [lambda n: "a" * n, lambda n: "a[" * (n // 2)],
+    "shared.envelopes._ID": [lambda n: "a" * n, lambda n: "a" * 63 + "!" * (n - 63)],
+    "shared.envelopes._REASON": [lambda n: "a" * n, lambda n: "a" * 39 + "!" * (n - 39)],
+    "shared.adapters.refusals._QUOTED": [
+        lambda n: '"' + "a" * (n - 1),
+        lambda n: '"' * n,
+        lambda n: "a" * (n - 1) + '"',
+        lambda n: "»" + "«" * (n - 1),
+    ],
+    "shared.adapters.refusals._LANGUAGES": [lambda n: "pl" * (n // 2), lambda n: "p" * n],
+    "shared.adapters.r2._STATUS": [
+        lambda n: "(" * n,
+        lambda n: "(" + "1" * (n - 1),
+        lambda n: "(1" * (n // 2),
+    ],
+    "analytics.warmup.COUNTER_KEY": [
+        lambda n: "warmup/daily/2026-03-10/" + "a" * (n - 24),
+        lambda n: "warmup/daily/2026-03-10/00000000-0000-0000-0000-000000000001/" + "a" * n,
+        lambda n: "warmup/daily/2026-03-10/00000000-0000-0000-0000-000000000001/" + "a/" * n,
+    ],
+    "analytics.warmup.UNDATED_KEY": [
+        lambda n: "warmup/daily/00000000-0000-0000-0000-000000000001/" + "a" * n + "\0",
+        lambda n: "warmup/daily/" * (n // 13),
+    ],
+}
+# How a worker may use a pattern; the slowest of them counts.
+USES: tuple[Callable[[re.Pattern[str], str], object], ...] = (
+    lambda pattern, text: pattern.sub("", text),
+    lambda pattern, text: pattern.fullmatch(text),
+    lambda pattern, text: pattern.search(text),
+    lambda pattern, text: pattern.findall(text),
+)
+
+
+def compiled() -> Iterator[str]:
+    """Each pattern that a module of a worker compiles, as module.NAME."""
+    for path in sources(*IN_BUNDLES):
+        for node in tree(path).body:
+            value = getattr(node, "value", None)
+            if isinstance(value, ast.Call) and ast.unparse(value.func) == "re.compile":
+                [target] = node.targets if isinstance(node, ast.Assign) else [node.target]  # type: ignore[attr-defined]
+                yield f"{module(path)}.{ast.unparse(target)}"
+
+
+def other_uses(path: Path) -> Iterator[str]:
+    """Patterns that are not compiled at the top of a module, where the list would miss them."""
+    top = {id(getattr(node, "value", None)) for node in tree(path).body}
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Call):
+            called = ast.unparse(node.func)
+            if called.startswith("re.") and id(node) not in top:
+                yield f"{called} in line {node.lineno}"
+            yield from (
+                f"pattern= in line {node.lineno}" for one in node.keywords if one.arg == "pattern"
+            )
+        if isinstance(node, ast.ImportFrom) and node.module == "re":
+            yield f"from re import in line {node.lineno}"
+
+
+def test_every_pattern_of_a_worker_is_listed_with_its_worst_input() -> None:
+    assert sorted(compiled()) == sorted(WORST)
+
+
+@pytest.mark.parametrize("path", sources(*IN_BUNDLES), ids=module)
+def test_a_pattern_is_compiled_at_the_top_of_its_module(path: Path) -> None:
+    assert list(other_uses(path)) == []
+
+
+def longest_s(pattern: re.Pattern[str], text: str) -> float:
+    def taken_s(use: Callable[[re.Pattern[str], str], object]) -> float:
+        started = time.process_time()
+        use(pattern, text)
+        return time.process_time() - started
+
+    return max(taken_s(use) for use in USES)
+
+
+@pytest.mark.parametrize("name", WORST)
+def test_no_pattern_is_slow_at_its_worst_input(name: str) -> None:
+    """The largest message, which takes a quadratic pattern half a minute and a cubic one days: so a
+    text of an eighth comes first."""
+    home, _, pattern_name = name.rpartition(".")
+    pattern = getattr(importlib.import_module(home), pattern_name)
+    for text in WORST[name]:
+        assert longest_s(pattern, text(MESSAGE_CHARS // 8)) < 0.1
+        assert longest_s(pattern, text(MESSAGE_CHARS)) < 0.3
+
+
+def test_a_quadratic_pattern_would_be_found() -> None:
+    """A string that never closes, looked for from each quote."""
+    quadratic = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+    assert longest_s(quadratic, '"' + '\\"' * (MESSAGE_CHARS // 16)) > 0.1
