@@ -12,12 +12,15 @@ from statistics import mean
 from typing import Any
 
 from bench.dispatch import Counted
-from bench.measure import Result
+from bench.measure import Result, stopwatch
 from bench.profiled import Parts, profiled
 from bench.world import SQL, Jobs, World, jobs
 from local.database_url import connect
+from scoring import store
 from scoring.jobs.calculate_score import CalculateScore
+from scoring.parts import Key
 from scoring.worker import WORKER
+from shared.adapters.postgres import Postgres
 from shared.consume import consume
 from shared.messages import Message
 from shared.ports import Ports
@@ -33,15 +36,39 @@ def run(world: World) -> list[Result]:
     url = world.people()
     with closing(connect(url)) as db:
         db.run("truncate scoring.lead_scores, scoring.score_history, scoring.recompute_backlog")
-        rounds = [_messages(db, world.events(MESSAGES), number) for number in range(ROUNDS + 2)]
+        drawn = [_messages(db, world.events(MESSAGES), number) for number in range(2 * ROUNDS + 3)]
+    own, loops, last = drawn[: ROUNDS + 1], drawn[ROUNDS + 1 : -1], drawn[-1]
     with jobs(url, WORKER) as worker:
-        measured = [_first_to_last_ms(worker, messages) for messages in rounds[:-1]][1:]
-    parts = _where_it_goes(url, rounds[-1])
-    notes = (_rates(measured, len(rounds[0])), _statements(url, rounds[0]), _told(parts))
-    return [Result(f"{len(rounds[0]):,} messages", measured, note="\n".join(notes))]
+        pairs = [
+            (_loop_ms(url, looped), _first_to_last_ms(worker, messages))
+            for looped, messages in zip(loops, own, strict=True)
+        ][1:]
+    reference, measured = [loop for loop, _ in pairs], [ours for _, ours in pairs]
+    parts = _where_it_goes(url, last)
+    notes = (
+        f"{_rates(measured, len(last))}; the loop {_rates(reference, len(last))}",
+        _statements(url, last),
+        _told(parts),
+    )
+    return [Result(f"{len(last):,} messages", measured, reference, note="\n".join(notes))]
 
 
-def _messages(db: Any, size: int, number: int) -> list[Message]:
+def _loop_ms(url: str, messages: Sequence[CalculateScore]) -> float:
+    """The reference: the same statements in a loop, a hundred contacts a transaction."""
+    keys = [message.data.key for message in messages]
+    with closing(Postgres(lambda: connect(url))) as db:
+        db.open()
+        return stopwatch(lambda: _loop(db, keys))
+
+
+def _loop(db: Postgres, keys: Sequence[Key]) -> None:
+    for first in range(0, len(keys), BATCH):
+        with db.transaction():
+            requested = store.request_contacts(db, keys[first : first + BATCH])
+            store.score_contacts(db, requested.versions, {}, datetime.now(UTC))
+
+
+def _messages(db: Any, size: int, number: int) -> list[CalculateScore]:
     found = db.run(SQL["some_contacts"], count=size, skip=size * number)
     return [
         CalculateScore.model_validate(

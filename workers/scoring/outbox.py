@@ -64,6 +64,8 @@ async def publish(ports: Ports) -> None:
 
     Where the time is used up and rows may be left, a message of its own goes on with them.
     """
+    if not store.has_crossings(ports.db):
+        return
     queue = ports.producer(BINDING)
     end = ports.clock() + PUBLISHING_MAX
     while ports.clock() < end:

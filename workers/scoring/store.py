@@ -164,6 +164,12 @@ def expire_alerts(db: Database, t: datetime) -> int:
             return expired
 
 
+def has_crossings(db: Database) -> bool:
+    """Return whether scores that crossed a threshold are left to publish."""
+    [row] = db.rows(SQL["has_crossings"])
+    return bool(row["found"])
+
+
 def take_crossings(db: Database, rows_max: int) -> list[Row]:
     """Remove the oldest scores that crossed a threshold and that nobody else is publishing."""
     return db.rows(SQL["take_crossings"], rows_max=rows_max)

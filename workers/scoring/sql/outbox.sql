@@ -1,3 +1,7 @@
+-- name: has_crossings
+-- Is anything left to publish? Asked after each batch, outside a transaction.
+select exists (select from scoring.threshold_outbox) as found
+
 -- name: take_crossings
 -- Take the oldest crossings that nobody else is publishing. They are gone once we commit, and there
 -- again if we do not.
