@@ -42,7 +42,7 @@ async def run_window(job: Job, message: WindowMessage, delivery: Delivery, ports
     early_s = (key.window.end - now).total_seconds()
     if early_s > 0:
         return _too_early(key.window, early_s)
-    if message.is_of_a_tick and now - key.window.end > job.keep_runs:
+    if message.is_of_a_tick and now - delivery.sent_at > job.keep_runs:
         return Done()  # the ledger does not know any more whether it has been run
     start = ledger.start(
         ports.db,

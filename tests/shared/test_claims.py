@@ -387,3 +387,22 @@ def test_a_run_that_waits_for_other_work_is_sent_again_for_as_long_as_it_takes(
     ready.append(True)
     tick(NOON + timedelta(days=20))
     assert runs(database)["toy.hourly 03-10T11"] == "succeeded"
+
+
+@pytest.mark.parametrize(
+    ("waited", "planned", "is_run"),
+    [
+        (timedelta(days=399), NOON - timedelta(days=399), True),
+        (timedelta(days=401), NOON - timedelta(days=401), False),
+        (timedelta(), NOON - 8 * timedelta(days=365), True),  # a tick of years ago, sent just now
+    ],
+)
+def test_a_message_runs_unless_it_has_waited_for_longer_than_the_ledger_keeps_its_run(
+    database: str, waited: timedelta, planned: datetime, is_run: bool
+) -> None:
+    outside = world(database, NOON)
+    body = {"type": "toy.hourly", "scheduledFor": planned.isoformat(), "trigger": "cron"}
+    delivery = FakeDelivery(body, sent_at=NOON - waited)
+    asyncio.run(consume(FakeBatch("toy-jobs", [delivery]), toy(), outside.ports()))
+    assert delivery.answer == "ack"
+    assert [*runs(database).values()] == (["succeeded"] if is_run else [])
