@@ -119,6 +119,12 @@ def log_before_retention(run: Run, reported: Reported) -> None:
         )
 
 
+def is_summed(db: Database, month: Window) -> bool:
+    """Whether a month was summed, by a schedule that is not paused."""
+    [row] = db.rows(SQL["is_summed"], job_type=MONTHLY, start=month.start, end=month.end)
+    return bool(row["is_summed"])
+
+
 def unbooked_hours(db: Database, window: Window, caught_up_from: datetime) -> int:
     """How many hours of the window are still to be booked: queued, being run, to be tried again, or
     unknown so far. Ticks take up again what begins at `caught_up_from` or later."""

@@ -21,7 +21,7 @@ from shared.windows import Window
 from tests.fakes import FakeDelivery, World
 from tests.workers.analytics.history import History, deliver
 
-HOURLY, MONTHLY = "0 * * * *", "0 3 1 * *"
+HOURLY, DAILY, MONTHLY = "0 * * * *", "0 2 * * *", "0 3 1 * *"
 EVENING = datetime(2026, 2, 28, 20, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 MARCH = EVENING + 4 * HOUR
@@ -92,6 +92,46 @@ def test_hours_of_a_paused_schedule_are_waited_for(months: Months) -> None:
     months.history.db.execute("update ops.schedules set paused = false")
     months.go_on(MARCH + 4 * HOUR, 3)
     assert months.figures() == (3, 3)
+
+
+def test_a_month_waits_for_weeks_without_a_dead_letter(months: Months) -> None:
+    """Longer than a tick catches up, and than a message is retried."""
+    set_paused(months, True)
+    months.tick(MONTHLY, MARCH + 3 * HOUR)
+    months.deliver_all()
+    for day in range(1, 20):
+        months.tick(HOURLY, MARCH + 24 * day * HOUR)
+        months.deliver_all()
+    assert months.figures()[1] is None
+    set_paused(months, False)
+    months.go_on(MARCH + 24 * 20 * HOUR, 3)
+    assert months.figures() == (1, 1)  # two hours were skipped: too old to be caught up
+    assert months.world.dlq.sent == []
+
+
+def set_paused(months: Months, paused: bool) -> None:
+    months.history.db.execute(
+        "update ops.schedules set paused = :paused where job_type = :kind",
+        paused=paused, kind=store.HOURLY,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("deleted_at", [4, 22])
+def test_an_event_that_goes_within_a_day_is_gone_from_a_month_that_was_summed(
+    months: Months, deleted_at: int
+) -> None:
+    months.go_on(EVENING + HOUR, 4)
+    months.tick(MONTHLY, MARCH + 3 * HOUR)
+    months.deliver_all()
+    assert months.figures() == (3, 3)
+    for hour in range(4, 27):
+        if hour == deleted_at:  # it was of half past eleven of the month's last evening
+            months.history.delete(months.history.events[-1])
+        months.tick(HOURLY, MARCH + hour * HOUR)
+        if hour == 26:
+            months.tick(DAILY, MARCH + hour * HOUR)
+        months.deliver_all()
+    assert months.figures() == (2, 2)
 
 
 def test_hours_that_no_tick_has_seen_yet_are_waited_for(months: Months) -> None:

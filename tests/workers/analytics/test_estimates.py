@@ -147,3 +147,10 @@ def test_the_statements_of_a_piece_read_what_the_planner_expects(
         "before_retention": False, "job_type": "", "window_start": DAY, "split": 1, "piece": 1,
     }  # fmt: skip
     assert_known(planned(month, sql, **{k: v for k, v in asked.items() if f":{k}" in sql}))
+
+
+def test_whether_a_span_is_too_much_is_asked_of_a_few_events(month: Postgres) -> None:
+    """It counts no further than it has to."""
+    asked = {"start": DAY, "end": DAY + timedelta(days=31), "most": 100}
+    [(_, actual)] = planned(month, store.SQL["events_beyond"], **asked)
+    assert actual == 101

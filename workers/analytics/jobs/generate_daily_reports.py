@@ -7,6 +7,8 @@ from typing import Literal
 
 from analytics import figures, store
 from analytics.cutting import shards_of
+from analytics.jobs.generate_monthly_usage import SCHEDULE as MONTH
+from analytics.jobs.generate_monthly_usage import GenerateMonthlyUsage
 from shared.jobs import Job
 from shared.messages import WindowMessage
 from shared.outcome import Done, Sharded
@@ -22,8 +24,14 @@ class GenerateDailyReports(WindowMessage):
 
 
 async def generate_daily_reports(run: Run) -> Done | Sharded:
-    """Set each campaign's figures of the day, and of the two days before for late events."""
+    """Set each campaign's figures of the day, and of the two days before for late events.
+
+    The run of a month's first day has the month before summed once more: its last events may change
+    for a day after the month was summed.
+    """
     db = run.ports.db
+    if run.shard is None and run.window.start.day == 1:
+        await _sum_again(run)
     span = Window(run.window.start - RECOUNTED_BEFORE, run.window.end)
     if run.shard is None and (shards := shards_of(db, span, by_day=True)):
         days = store.days_of(span)
@@ -40,6 +48,14 @@ async def generate_daily_reports(run: Run) -> Done | Sharded:
         )
     figures.log_before_retention(run, reported)
     return Done(reported.rows_read, reported.rows_written)
+
+
+async def _sum_again(run: Run) -> None:
+    """Send the message of the month that ended where the day begins."""
+    month = MONTH.window_of(run.window.start)
+    if figures.is_summed(run.ports.db, month):
+        again = GenerateMonthlyUsage(scheduled_for=MONTH.planned_for(month))
+        await run.ports.queue.send([again.body()])
 
 
 JOB = Job(

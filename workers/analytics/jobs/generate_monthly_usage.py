@@ -48,9 +48,10 @@ async def generate_monthly_usage(run: Run) -> Done | Sharded:
     return Done(usage.rows_read, usage.rows_written)
 
 
+SCHEDULE = Schedule("0 3 1 * *", window_of=month_before, grace=timedelta(hours=6))
 JOB = Job(
     message=GenerateMonthlyUsage,
     handler=generate_monthly_usage,
-    schedule=Schedule("0 3 1 * *", window_of=month_before, grace=timedelta(hours=6)),
+    schedule=SCHEDULE,
     aliases=("analytics.monthly-usage-summary",),
 )

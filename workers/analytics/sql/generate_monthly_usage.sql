@@ -21,6 +21,16 @@ select (
             )
     ) as count
 
+-- name: is_summed
+-- Whether a month was summed, by a schedule that is not paused.
+select exists (
+        select 1 from ops.job_runs
+        where job_type = :job_type and window_start = :start and window_end = :end and shard = ''
+            and status = 'succeeded'
+    ) and not exists (
+        select 1 from ops.schedules where job_type = :job_type and paused
+    ) as is_summed
+
 -- name: set_monthly_usage
 -- Count a month's contacts, and set its rows.
 with
