@@ -20,6 +20,8 @@ from shared.messages import Shard
 from shared.ports import Database, Row
 from shared.windows import Window
 
+# What one statement books of a range of contacts: looking up earlier visits takes up to 15 µs each.
+RANGE_EVENTS_TARGET = 250_000
 # More ranges of contacts than this would not end within an invocation.
 RANGES_MAX = 200
 
@@ -104,7 +106,7 @@ def take_turn(db: Database, hour: Hour, was_compared: bool) -> None:
 
 def size(db: Database) -> Size:
     """How much the listed work is."""
-    [row] = db.rows(SQL["size_of_work"], most=RANGES_MAX * sharding.SHARD_EVENTS_TARGET)
+    [row] = db.rows(SQL["size_of_work"], most=RANGES_MAX * RANGE_EVENTS_TARGET)
     return Size(**row)
 
 
@@ -135,9 +137,9 @@ def book(db: Database, hour: Hour, size: Size) -> Booked:
 
 
 def _ranges_of_contacts(db: Database, events: int) -> list[Contacts]:
-    """Ranges that have about as many events as a shard: what is listed may be one type of one
-    organization, which no shard cuts. One range, unless it is more than two shards' work."""
-    pieces = min(RANGES_MAX, -(-events // sharding.SHARD_EVENTS_TARGET))
+    """Ranges of about RANGE_EVENTS_TARGET events: what is listed may be one type of one
+    organization, which no shard cuts. One range, unless the work is more than that of two."""
+    pieces = min(RANGES_MAX, -(-events // RANGE_EVENTS_TARGET))
     if pieces <= 2:
         return [(None, None)]
     fractions = [piece / pieces for piece in range(1, pieces)]
