@@ -33,6 +33,8 @@ from shared.storable import printable, storable
 # before it is read. (It may also have waited for Postgres; then it is read afterwards.)
 READ_TRIES = 3
 UNREAD = f"the dead letter could not be read in {READ_TRIES} tries: this is its text"
+# So many letters are read and written at once: each may hold 16,384 characters, several times.
+TOGETHER_MAX = 10
 REDRIVEN_FROM = "redrivenFrom"
 BIGINT_MAX = 2**63 - 1
 
@@ -57,7 +59,9 @@ async def archive(batch: Iterable[RawDelivery], worker: Worker, ports: Ports) ->
     or written is that one's alone; nothing is raised out of here."""
     deliveries, work = list(batch), Archive(worker, ports)
     try:
-        work.write_together([one for one in deliveries if one.attempts <= READ_TRIES])
+        fresh = [one for one in deliveries if one.attempts <= READ_TRIES]
+        for start in range(0, len(fresh), TOGETHER_MAX):
+            work.write_together(fresh[start : start + TOGETHER_MAX])
         for delivery in deliveries:
             if delivery.attempts > READ_TRIES:
                 work.write_unread_first(delivery)
