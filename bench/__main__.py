@@ -12,7 +12,7 @@ from bench.world import machine, world
 
 BENCHMARKS = (
     "hourly", "flatness", "reports", "dispatch", "growth", "load",
-    "recompute", "decay", "calculate", "expiry", "ingest",
+    "recompute", "decay", "calculate", "expiry", "poison", "ingest",
 )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ import pytest
 from analytics.worker import WORKER
 from tests.e2e.sabotage import Sabotaged
 from tests.e2e.system import DAY, QUEUE, System
+from tests.poison import POISON
 
 pytestmark = pytest.mark.e2e
 
@@ -73,7 +74,7 @@ def body(rng: random.Random) -> Any:
     """A body: nonsense, a message with something wrong in it, or one that is nearly right."""
     hour = (DAY + timedelta(hours=rng.randrange(1, 25))).isoformat()
     good = {"type": rng.choice(GOOD_TYPES), "scheduledFor": hour}
-    match rng.randrange(12):
+    match rng.randrange(14):
         case 0:
             return value(rng)
         case 1:
@@ -98,6 +99,15 @@ def body(rng: random.Random) -> Any:
             )
         case 10:
             return {"deadLetter": value(rng), "type": rng.choice(TYPES)}
+        case 11:
+            return POISON[rng.choice(list(POISON))](rng.choice([200, 2_000, 18_000]))
+        case 12:
+            envelope = {
+                "queue": rng.choice([QUEUE, "mauntic-scoring-events"]), "messageId": "f00d",
+                "jobType": rng.choice(TYPES), "body": value(rng), "reason": "x", "error": "\x1b[2J",
+                "attempts": 1, "deadAt": "2026-03-10T11:00:00Z",
+            }  # fmt: skip
+            return {"deadLetter": envelope}
         case _:
             return good | {"data": {"shard": {"index": value(rng), "of": value(rng)}}}
 
