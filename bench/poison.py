@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -40,7 +41,7 @@ def run(world: World) -> list[Result]:
 
 def _worst(size_chars: int, at_most: float) -> Result:
     texts = {name: _as_json(poison(size_chars)) for name, poison in POISON.items()}
-    taken_ms = {name: stopwatch(lambda text=text: _read(text, 5)) for name, text in texts.items()}
+    taken_ms = {name: stopwatch(partial(_read, text, 5)) for name, text in texts.items()}
     worst = max(taken_ms, key=lambda name: taken_ms[name])
     document = json.dumps([{"n": n, "text": "abc"} for n in range(size_chars // 24)])
     measured = alternate(
