@@ -8,6 +8,7 @@ from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from unittest.mock import patch
 from uuid import UUID
 
 from local.database_url import connect
@@ -235,10 +236,26 @@ class Stage:
 
 
 @contextmanager
+def no_lock_met(stage: Stage) -> Iterator[None]:
+    """What is locked is skipped, and not waited for."""
+    seen: list[str] = []
+    execute = stage.db.execute
+
+    def note(sql: str, **parameters: Any) -> int:
+        seen.append(sql)
+        return execute(sql, **parameters)
+
+    with patch.object(stage.db, "execute", note):
+        yield
+    assert "rollback to savepoint unless_locked" not in seen
+
+
+@contextmanager
 def locked(stage: Stage, sql: str, **parameters: Any) -> Iterator[None]:
     """Another transaction holds what the statement locks. Whoever waits for it fails soon."""
     database = stage.url.rpartition("/")[2]
     stage.db.execute(f"alter database {database} set lock_timeout = '2s'")
+    stage.db.execute("set lock_timeout = '2s'")
     with closing(Postgres(lambda: connect(stage.url))) as other, other.transaction():
         other.execute(sql, **parameters)
         yield

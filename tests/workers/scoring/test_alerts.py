@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from scoring import store
 from scoring.domain.score import Signal, SignalConfig
-from tests.workers.scoring.stage import HOUR, NOON, Stage, locked, org, person
+from tests.workers.scoring.stage import HOUR, NOON, Stage, locked, no_lock_met, org, person
 
 MINUTE = timedelta(minutes=1)
 SLA = {"critical": 1 * HOUR, "high": 4 * HOUR, "medium": 24 * HOUR, "low": 72 * HOUR}
@@ -190,7 +190,7 @@ def test_while_somebody_takes_up_a_due_alert_the_new_signal_waits(stage: Stage) 
         "update scoring.signal_alerts set status = 'acknowledged', acknowledged_at = now()"
         " where contact_id = :contact"
     )
-    with locked(stage, take_up, contact=person(1)):
+    with locked(stage, take_up, contact=person(1)), no_lock_met(stage):
         stage.fold(at("11:21"))
         opened = [(one.contact, one.opened_at) for one in alerts(stage) if one.status == "open"]
         assert sorted(opened) == [(1, at("10:16")), (2, at("11:20"))]

@@ -147,6 +147,25 @@ def test_a_change_between_reading_and_writing_is_left_to_the_next_run(
     assert stage.row(changed)["components"]["has_phone"] == 15
 
 
+def test_a_batch_writes_no_score_that_decay_has_written_since_it_was_read(stage: Stage) -> None:
+    """It is of an earlier hour: the later score stays, and the entry waits for the next batch."""
+    stage.add_contact((1, 1), email="a@b.example")
+    stage.add_signal((1, 1), Signal("DEMO_REQUEST", NOON, decay_hours=24))
+    stage.batch(NOON)
+    stage.change_contact((1, 1), None)
+    stage.fold()
+    runner = threading.Thread(target=run_once, args=(stage, "batch", NOON + HOUR))
+    with closed_gate(stage):
+        runner.start()
+        until(lambda: is_somebody_waiting(stage))
+        with gate_open_for(stage) as db:
+            assert store.recompute_due(db, Part(), LATEST).rows_written == 1
+    runner.join(WAIT_S)
+    assert stage.row((1, 1))["scored_at"] == LATEST
+    assert stage.entries() == [(1, 1)]
+    assert stage.numbers() == stage.expected_numbers(LATEST)
+
+
 def run_once(stage: Stage, kind: str, t: datetime = LATEST) -> None:
     with closing(Postgres(lambda: connect(stage.url))) as db, db.transaction():
         RUNS[kind](db, Part(), t)

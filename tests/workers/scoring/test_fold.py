@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -16,7 +16,7 @@ from scoring.domain.score import Event, FactorConfig, Signal, SignalConfig
 from scoring.parts import Part
 from shared import changes
 from shared.adapters.postgres import Postgres
-from tests.workers.scoring.stage import HOUR, NOON, Stage, locked, org, person
+from tests.workers.scoring.stage import HOUR, NOON, Stage, locked, no_lock_met, org, person
 from tests.workers.scoring.test_runs import CHANGES, EVERYBODY, change
 
 ENTRY = (
@@ -32,22 +32,6 @@ def pending(stage: Stage) -> list[tuple[int, int | None]]:
         (row["organization_id"].int, row["contact_id"] and row["contact_id"].int - 1_000)
         for row in rows
     ]
-
-
-@contextmanager
-def no_lock_met(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """What is locked is skipped, and not waited for."""
-    seen: list[str] = []
-    execute = stage.db.execute
-
-    def note(sql: str, **parameters: Any) -> int:
-        seen.append(sql)
-        return execute(sql, **parameters)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(stage.db, "execute", note)
-        yield
-    assert "rollback to savepoint unless_locked" not in seen
 
 
 def versions(stage: Stage) -> dict[int, int]:
@@ -78,16 +62,14 @@ def test_a_change_moves_the_version_of_an_entry_that_waits(stage: Stage) -> None
     assert now == requested  # that of the first change that is not computed yet
 
 
-def test_the_rows_of_a_locked_entry_stay_in_the_feed(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_rows_of_a_locked_entry_stay_in_the_feed(stage: Stage) -> None:
     for contact in (1, 2, 3):
         stage.add_contact((1, contact))
     stage.fold()
     was = versions(stage)
     for contact in (1, 2, 3):
         stage.change_contact((1, contact), "a@b.example")
-    with locked(stage, HOLD_ENTRY, contact=person(2)), no_lock_met(stage, monkeypatch):
+    with locked(stage, HOLD_ENTRY, contact=person(2)), no_lock_met(stage):
         assert stage.fold().rows_read == 2
         assert pending(stage) == [(1, 2)]
     assert versions(stage)[2] == was[2]
@@ -129,11 +111,11 @@ def test_many_locks_end_a_fold_in_time(stage: Stage, monkeypatch: pytest.MonkeyP
     assert (len(stage.entries()), pending(stage)) == (40, [])
 
 
-def test_two_folds_at_once_share_the_rows(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_folds_at_once_share_the_rows(stage: Stage) -> None:
     stage.add_contact((1, 1))
     stage.add_contact((1, 2))
     first = "select from crm.contact_changes order by id limit 1 for update"
-    with locked(stage, first), no_lock_met(stage, monkeypatch):
+    with locked(stage, first), no_lock_met(stage):
         assert stage.fold() == fold.Folded(1, 1)
     assert (stage.entries(), pending(stage)) == ([(1, 2)], [(1, 1)])
 
@@ -192,7 +174,7 @@ def test_a_setting_of_a_type_concerns_whoever_has_such_a_signal(
 
 @pytest.mark.parametrize("whole", ["factor", "kind"])
 def test_a_locked_entry_of_a_whole_organization_gets_a_row_of_its_own(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch, whole: str
+    stage: Stage, whole: str
 ) -> None:
     for contact in (1, 2, 3):
         stage.add_contact((1, contact))
@@ -203,7 +185,7 @@ def test_a_locked_entry_of_a_whole_organization_gets_a_row_of_its_own(
         stage.set_factor(1, "fit", "has_email", FactorConfig(9))
     else:
         stage.set_signal(1, "DEMO_REQUEST", SignalConfig(9))
-    with locked(stage, HOLD_ENTRY, contact=person(2)), no_lock_met(stage, monkeypatch):
+    with locked(stage, HOLD_ENTRY, contact=person(2)), no_lock_met(stage):
         stage.fold()
         assert pending(stage) == [(1, 2)]
     assert versions(stage)[1] > was[1]
@@ -240,16 +222,14 @@ def test_organizations_expand_by_turns(stage: Stage, monkeypatch: pytest.MonkeyP
     assert pending(stage) == [(1, None)]
 
 
-def test_a_whole_change_that_another_fold_expands_is_left_to_it(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_whole_change_that_another_fold_expands_is_left_to_it(stage: Stage) -> None:
     for organization in (1, 2):
         stage.add_contact((organization, organization * 10))
     stage.batch()
     for organization in (1, 1, 2):
         stage.set_factor(organization, "fit", "has_email", FactorConfig(9))
     held = "select from crm.contact_changes where organization_id = :org for update"
-    with locked(stage, held, org=org(1)), no_lock_met(stage, monkeypatch):
+    with locked(stage, held, org=org(1)), no_lock_met(stage):
         stage.fold()
     assert (stage.entries(), pending(stage)) == ([(2, 20)], [(1, None), (1, None)])
 
