@@ -11,14 +11,13 @@ from typing import Annotated, Any
 import typer
 
 from cli.checks import Problem, declarations, derived, pages, schema, topology
-from cli.connection import local_url
+from cli.connection import database_at, local_url
 from cli.moments import moment
 from cli.options import AsJson
 from cli.output import Refusal, console, print_json, print_table, progress
 from cli.workers import declared
-from local.database_url import DatabaseUnavailable, connect
+from local.database_url import DatabaseUnavailable
 from local.migrations import MigrationFailed
-from shared.adapters.postgres import Postgres
 
 DEEP_DAYS = 35
 DEEP_DAYS_MAX = 4_000  # eleven years, as a backfill of hours
@@ -100,7 +99,7 @@ def _database_problems() -> list[Problem]:
 def _differing(start: datetime, end: datetime) -> derived.Found:
     with (
         local_url(migrated=False) as url,
-        closing(Postgres(lambda: connect(url))) as db,
+        closing(database_at(url)) as db,
         progress() as bar,
     ):
         task = bar.add_task("days", total=(end - start).days)

@@ -24,7 +24,13 @@ from local.migrations import migrate
 from local.postgres import open_database as open_server
 from local.runtime import Control, RuntimeFailed
 from shared.adapters.postgres import Postgres
+from shared.adapters.session import AS_COMMAND
 from shared.errors import DatabaseUnreachable
+
+
+def database_at(url: str) -> Postgres:
+    """The database as commands use it: every transaction with the settings of commands."""
+    return Postgres(lambda: connect(url), AS_COMMAND)
 
 
 @contextmanager
@@ -32,7 +38,7 @@ def open_database() -> Iterator[Postgres]:
     """The local system's database; a warning where the running `mauntic dev` has another one."""
     with local_url() as url:
         _warn_of_another(url)
-        with closing(Postgres(lambda: connect(url))) as database:
+        with closing(database_at(url)) as database:
             yield database
 
 
@@ -41,7 +47,7 @@ def open_deployed() -> Iterator[Postgres]:
     """The database that DATABASE_URL names, for those who have no other to fall back to."""
     url = os.environ["DATABASE_URL"]
     _assert_answers(url, "see whether it is up, or correct DATABASE_URL")
-    with closing(Postgres(lambda: connect(url))) as database:
+    with closing(database_at(url)) as database:
         yield database
 
 

@@ -22,6 +22,7 @@ from pg8000.exceptions import DatabaseError, InterfaceError
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from analytics.worker import WORKER
+from cli.connection import database_at
 from cli.counted import counted_from_files
 from cli.counted_scores import scores_from_file
 from cli.demo_checks import Check, check
@@ -107,7 +108,7 @@ def _database() -> Iterator[str]:
 
 def run(runtime: LocalRuntime, database_url: str, took: Seconds) -> Result:
     """The demo, on a runtime that is up and its empty database."""
-    with closing(Postgres(lambda: connect(database_url))) as database:
+    with closing(database_at(database_url)) as database:
         with _timed("import events and contacts", took), _progress("import", SAMPLE_ROWS) as bar:
             imported = import_samples(database_url, bar)
         first, last = _span(database)

@@ -21,6 +21,7 @@ from uuid import NAMESPACE_DNS, UUID, uuid5
 
 from cli.statements import SQL
 from local.database_url import connect
+from shared.adapters.session import AS_COMMAND, begin
 
 FOLDER = Path(__file__).parent.parent / "data"
 
@@ -262,7 +263,7 @@ def _contact_columns(contact: Contact) -> tuple[Any, ...]:
 
 
 def _load(connection: Any, what: str, rows: Iterator[tuple[Any, ...]], advance: Progress) -> int:
-    connection.run("begin")
+    connection.run(begin(AS_COMMAND))
     try:
         connection.run(SQL[f"stage_{what}"])
         connection.run(SQL[f"copy_{what}"], stream=_copy_chunks(rows, advance))

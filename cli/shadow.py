@@ -12,12 +12,12 @@ from urllib.parse import quote
 from analytics.jobs.generate_daily_reports import RECOUNTED_BEFORE
 from analytics.store import DAILY, HOURLY
 from cli.adopt.catalogue import template
+from cli.connection import database_at
 from cli.findings import midnight
 from cli.output import Refusal, Rows
 from cli.statements import SQL
-from local.database_url import DatabaseUnavailable, DatabaseUrl, connect
+from local.database_url import DatabaseUnavailable, DatabaseUrl
 from local.private import write_private
-from shared.adapters.postgres import Postgres
 from shared.errors import DatabaseError
 from shared.ports import Database
 
@@ -101,7 +101,7 @@ def read_old_url(url: str, schema: str, days: Days) -> OldRows:
         DatabaseUrl.parse(url)
     except DatabaseUnavailable as error:
         raise Refusal(str(error).replace("DATABASE_URL", "DATABASE_URL_OLD")) from None
-    with closing(Postgres(lambda: connect(url))) as db:
+    with closing(database_at(url)) as db:
         return read_copy(db, schema, days)
 
 

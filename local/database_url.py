@@ -10,11 +10,9 @@ from urllib.parse import parse_qs, unquote, urlsplit, urlunsplit
 from pg8000.exceptions import DatabaseError, InterfaceError
 
 from shared.adapters.connection import Connection
+from shared.adapters.session import AT_CONNECT
 
 CONNECT_TIMEOUT_S = 5
-# Whatever the database is set to: pg8000 reads dates in one form alone, and times are shown in UTC.
-# PgBouncer lets both through: https://www.pgbouncer.org/config.html#ignore_startup_parameters
-SESSION = {"TimeZone": "UTC", "DateStyle": "ISO"}
 SCHEMES = ("postgres", "postgresql")
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 
@@ -135,7 +133,7 @@ def connect(url: str, *, timeout_s: float | None = None) -> Any:
         database=to.database,
         ssl_context=to.ssl_context(),
         timeout=timeout_s,
-        startup_params=SESSION,
+        startup_params=AT_CONNECT,
     )
 
 

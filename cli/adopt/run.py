@@ -9,13 +9,12 @@ from functools import partial
 
 from cli.adopt import keys, kinds, rows, shape
 from cli.adopt.catalogue import LEDGER_OF_MIGRATIONS, Index, read_catalogue, template
+from cli.adopt.direct import Direct
 from cli.adopt.steps import Scene, Step, at_length, shortly
 from cli.output import Refusal, Rows
 from cli.statements import SQL
-from local.database_url import connect
 from local.migrations import DIRECTORY, dump_schema, migrate
 from local.postgres import temporary_server
-from shared.adapters.postgres import Postgres
 from shared.ports import Database
 
 
@@ -120,8 +119,8 @@ def open_target() -> Iterator[str]:
 def open_scene(url: str, target_url: str) -> Iterator[Scene]:
     """The database to adopt, beside what it should become."""
     with (
-        closing(Postgres(lambda: connect(url))) as db,
-        closing(Postgres(lambda: connect(target_url))) as target,
+        closing(Direct(url)) as db,
+        closing(Direct(target_url)) as target,
     ):
         wanted = keys.statements(dump_schema(target_url))
         yield Scene(db, url, target, read_catalogue(target), wanted)

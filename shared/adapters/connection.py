@@ -38,17 +38,55 @@ class Connection(pg8000.native.Connection):  # type: ignore[misc]  # pg8000 tell
     ) -> core.Context:
         if stream is not None:
             return super().execute_unnamed(statement, vals, oids, stream)
-        context = core.Context(statement)
-        texts = make_params(self.py_types, vals)
+        return self._ask([(statement, self._unnamed(statement, vals, oids))])[0]
+
+    def run_between(self, before: str, sql: str, after: str, /, **parameters: Any) -> Any:
+        """Run a statement as `run` does, `before` and `after` in the same way to the server.
+
+        They are plain SQL, or empty. Where `before` fails, the rest must not matter: it begins a
+        transaction, or is empty. An error of `before` is raised first, then one of the statement.
+        """
+        if parameters:
+            statement, values_of = pg8000.native.to_statement(sql)
+            question = (statement, self._unnamed(statement, values_of(parameters)))
+        else:
+            question = (sql, _simple(sql))
+        questions = [(text, _simple(text)) for text in (before, after)]
+        questions.insert(1, question)
+        asked = [one for one in questions if one[0]]
+        contexts = self._ask(asked)
+        self._context = contexts[asked.index(question)]
+        return self._context.rows
+
+    def _ask(self, questions: Sequence[tuple[str, bytes]]) -> list[core.Context]:
+        """Send all of the questions, then read all of the answers; raise the first error."""
+        core._write(self._sock, b"".join(sent for _, sent in questions))
+        core._flush(self._sock)
+        contexts, errors = [], []
+        for statement, _ in questions:
+            context = core.Context(statement)
+            contexts.append(context)
+            try:
+                self.handle_messages(context)
+            except (core.DatabaseError, core.InterfaceError) as error:
+                if error is not context.error:
+                    raise  # the conversation itself broke
+                errors.append(error)
+        if errors:
+            raise errors[0]
+        return contexts
+
+    def _unnamed(self, statement: str, vals: Iterable[Any], oids: Sequence[int] = ()) -> bytes:
         parts = (
             _message(core.PARSE, core.NULL_BYTE + _text(statement) + _oids(oids)),
-            _message(core.BIND, core.NULL_BYTE * 2 + _bound(texts)),
+            _message(core.BIND, core.NULL_BYTE * 2 + _bound(make_params(self.py_types, vals))),
             _DESCRIBE_PORTAL + core.EXECUTE_MSG + core.SYNC_MSG,
         )
-        core._write(self._sock, b"".join(parts))
-        core._flush(self._sock)
-        self.handle_messages(context)
-        return context
+        return b"".join(parts)
+
+
+def _simple(statement: str) -> bytes:
+    return _message(core.QUERY, _text(statement))
 
 
 def _message(code: bytes, body: bytes) -> bytes:

@@ -1,11 +1,13 @@
 """Postgres over pg8000: the same in a worker (through Hyperdrive) and on the host.
 
-Hyperdrive pools by transaction: no session state outlives one, so the limits are set inside each.
+Hyperdrive pools by transaction: no session state outlives one. So each transaction sets its own
+settings (`session.py`), and a statement outside of `transaction` is a transaction of its own.
+Neither costs a round trip: what begins and what ends it goes out with a statement.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from typing import Any
@@ -15,18 +17,9 @@ from pg8000.exceptions import DatabaseError as ServerSaysNo
 from pg8000.exceptions import InterfaceError
 
 from shared.adapters.refusals import text_of
+from shared.adapters.session import SETTINGS, begin
 from shared.errors import DatabaseError, DatabaseUnreachable
 from shared.ports import Row
-
-# Hyperdrive ends a statement after 60 s; ending it ourselves gives an error that says so.
-STATEMENT_TIMEOUT_S = 55
-# A run sorts and hashes the contacts of an hour: at the default of 4 MB that goes through the disk.
-WORK_MEM_MB = 64
-
-_BEGIN = (
-    f"begin; set local statement_timeout = '{STATEMENT_TIMEOUT_S}s'; "
-    f"set local work_mem = '{WORK_MEM_MB}MB'; set local jit = off; set local timezone = 'UTC'"
-)
 
 Connect = Callable[[], pg8000.native.Connection]
 
@@ -38,11 +31,12 @@ class Postgres:
     its other half would be committed alone.
     """
 
-    def __init__(self, connect: Connect) -> None:
+    def __init__(self, connect: Connect, settings: Mapping[str, str] = SETTINGS) -> None:
         self._connect = connect
+        self._begin = begin(settings)
         self._connection: pg8000.native.Connection | None = None
         self._refusal: str | None = None
-        self._in_transaction = False
+        self._in_transaction = self._has_begun = False
 
     def rows(self, sql: str, **parameters: Any) -> list[Row]:
         connection, values = self._run(sql, parameters)
@@ -55,11 +49,12 @@ class Postgres:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
+        self.open()
+        self._in_transaction, self._has_begun = True, False
         try:
-            self.execute(_BEGIN)
-            self._in_transaction = True
             yield
-            self.execute("commit")
+            if self._has_begun:
+                self.execute("commit")
         except BaseException:
             self._in_transaction = False
             self._roll_back()
@@ -81,18 +76,27 @@ class Postgres:
     ) -> tuple[pg8000.native.Connection, list[Any]]:
         with _translated():
             connection = self._open()
+            before, after = self._around()
             try:
-                return connection, connection.run(sql, **parameters) or []
+                return connection, connection.run_between(before, sql, after, **parameters) or []
             except ServerSaysNo:
                 raise
             except BaseException:
                 self.close()  # half a conversation: the next answer would be to this question
                 raise
 
+    def _around(self) -> tuple[str, str]:
+        """The SQL to send before and after the next statement."""
+        if not self._in_transaction:
+            return self._begin, "commit"
+        before = "" if self._has_begun else self._begin
+        self._has_begun = True
+        return before, ""
+
     def _open(self) -> pg8000.native.Connection:
         if self._refusal:
             raise DatabaseUnreachable(self._refusal)
-        if self._connection is None and self._in_transaction:
+        if self._connection is None and self._in_transaction and self._has_begun:
             raise DatabaseUnreachable("the connection broke within the transaction")
         if self._connection is None:
             _remember_statements()

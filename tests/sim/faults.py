@@ -24,6 +24,7 @@ FAULTY = 0.15  # the part of the invocations that meet a fault
 STATEMENTS = 16  # within so many statements
 ENDS = ("commit", "rollback")  # statements that take no lock
 LOCKED = "55P03"
+IMPATIENT = "set lock_timeout = '20ms'"
 IDLE = b"I"  # a connection outside of a transaction
 KINDS = (
     "die before", "die after", "break before", "break after", "break after", "stall", "stall",
@@ -122,18 +123,28 @@ class Prepared:
         # Invocations that overlap run on one thread here: none may wait long for another's lock.
         # Over a handful of rows planning would cost more than running.
         self._connection.run(
-            "set lock_timeout = '20ms'; set deadlock_timeout = '10ms';"
-            " set plan_cache_mode = force_generic_plan"
+            f"{IMPATIENT}; set deadlock_timeout = '10ms'; set plan_cache_mode = force_generic_plan"
         )
+
+    def begin(self, sql: str) -> None:
+        """Begin a transaction, if there is one to begin."""
+        if sql:
+            self._connection.run(f"{sql}; {IMPATIENT}")
+
+    def end(self, sql: str) -> None:
+        """End it; columns and rows stay those of the statement before."""
+        self._connection.run(sql)
 
     def run(self, sql: str, **parameters: Any) -> Any:
         if not parameters:
-            self._last = self._connection
-            return self._connection.run(sql)
+            rows = self._connection.run(sql)
+            self._last = self._connection._context
+            return rows
         if sql not in self._statements:
             self._statements[sql] = self._connection.prepare(sql)
-        self._last = self._statements[sql]
-        return self._last.run(**parameters)
+        rows = self._statements[sql].run(**parameters)
+        self._last = self._statements[sql]._context
+        return rows
 
     @property
     def columns(self) -> Any:
@@ -141,7 +152,7 @@ class Prepared:
 
     @property
     def row_count(self) -> int:
-        return int(self._last._context.row_count)
+        return int(self._last.row_count)
 
     @property
     def is_in_transaction(self) -> bool:
@@ -189,13 +200,26 @@ class FaultyConnection:
         assert self._real is not None
         return self._real.row_count
 
-    def run(self, sql: str, **parameters: Any) -> Any:
+    def run(self, sql: str) -> Any:
+        return self.run_between("", sql, "")
+
+    def run_between(self, before: str, sql: str, after: str, /, **parameters: Any) -> Any:
+        """The same one after the other: a prepared statement cannot go out with others."""
         self._invocation.before(self)
         if self._is_out():
             self.break_off()
-        if sql in BESIDE:
-            self._run(BESIDE[sql], parameters)
-        rows = self._run(sql, parameters)
+        assert self._real is not None
+        self._real.begin(before)
+        try:
+            if sql in BESIDE:
+                self._run(BESIDE[sql], parameters)
+            rows = self._run(sql, parameters)
+        except DatabaseError:
+            if after:
+                self._real.roll_back()
+            raise
+        if after:
+            self._real.end(after)
         self._invocation.after(self, sql)
         if self._invocation.lanes:
             yield_after_statement(self._invocation.lanes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -42,6 +42,10 @@ def person(number: int) -> UUID:
     return UUID(int=1_000 + number)
 
 
+class _Undo(Exception):
+    """Rolls a transaction back."""
+
+
 @dataclass
 class Known:
     """What Python knows of one organisation."""
@@ -70,14 +74,13 @@ class Stage:
     def undone(self) -> Iterator[None]:
         """Whatever happens in here has not happened afterwards: quick, for many examples."""
         self.forget()
-        self.db.execute("begin")
-        self.db.execute("set local timezone = 'UTC'")
         self.is_undone = True
         try:
-            yield
+            with suppress(_Undo), self.db.transaction():
+                yield
+                raise _Undo
         finally:
             self.is_undone = False
-            self.db.execute("rollback")
 
     def add_contact(
         self, key: Key, email: str | None = None, phone: str | None = None, custom: Any = None
