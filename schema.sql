@@ -589,6 +589,18 @@ CREATE TABLE scoring.alert_requests (
 
 COMMENT ON TABLE scoring.alert_requests IS 'Alerts that the platform asks for (scoring.open_alert). The fold of the change feed opens them.';
 
+CREATE TABLE scoring.alert_requests (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    organization_id uuid NOT NULL,
+    contact_id uuid NOT NULL,
+    signal_type character varying(50) NOT NULL,
+    priority text NOT NULL,
+    opened_at timestamp with time zone NOT NULL,
+    CONSTRAINT alert_requests_priority_check CHECK ((priority = ANY (ARRAY['critical'::text, 'high'::text, 'medium'::text, 'low'::text])))
+);
+
+COMMENT ON TABLE scoring.alert_requests IS 'Alerts that the platform asks for (scoring.open_alert). The fold of the change feed opens them.';
+
 CREATE SEQUENCE scoring.backlog_version
     START WITH 1
     INCREMENT BY 1
@@ -799,6 +811,9 @@ ALTER TABLE ONLY ops.message_failures
 
 ALTER TABLE ONLY ops.schedules
     ADD CONSTRAINT schedules_pkey PRIMARY KEY (job_type);
+
+ALTER TABLE ONLY scoring.alert_requests
+    ADD CONSTRAINT alert_requests_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY scoring.alert_requests
     ADD CONSTRAINT alert_requests_pkey PRIMARY KEY (id);

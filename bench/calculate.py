@@ -124,7 +124,7 @@ def _statements(url: str, messages: Sequence[Message]) -> str:
 
 
 def _asked(url: str, messages: Sequence[Message]) -> int:
-    world = fakes.World(url, now=datetime.now(UTC))
+    world = fakes.World(url, now=datetime.now(UTC), connect=connect)
     counted = Counted(lambda: connect(url))
     ports: Ports = replace(world.ports(), db=counted)
     numbers = count()

@@ -57,7 +57,7 @@ def _tick(url: str, missed: int) -> tuple[float, int]:
             job=HOURLY,
             since=since,
         )
-    fake = fakes.World(url, now=TICK)
+    fake = fakes.World(url, now=TICK, connect=connect)
     counted = Counted(lambda: connect(url))
     ports = replace(fake.ports(), db=counted)
     duration_ms = stopwatch(lambda: asyncio.run(dispatch(WORKER, "0 * * * *", TICK, ports)))

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from typing import Annotated
 
 import typer
 
+from cli import grants as rights
 from cli.adopt import run
 from cli.adopt.steps import Scene, Step
-from cli.connection import local_url
+from cli.connection import database_at, local_url
 from cli.options import AsJson
 from cli.output import Refusal, count_of, print_json, print_table, say
 from local import migrations
@@ -60,6 +62,42 @@ def status(as_json: AsJson = False) -> None:
             print_json([{"migration": file, "applied": known[file]} for file in known])
         else:
             say(migrations.status(url).strip())
+
+
+@app.command()
+def grants(
+    role: Annotated[
+        str, typer.Option("--role", metavar="NAME", help="The role that Hyperdrive connects as.")
+    ] = rights.Roles.workers,
+    platform_role: Annotated[
+        str, typer.Option(metavar="NAME", help="The role of the platform's own services.")
+    ] = rights.Roles.platform,
+    apply: Annotated[bool, typer.Option("--apply", help="Run it; else it is printed.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """The rights that the workers and the platform's services need, and no more.
+
+    Prints SQL: the dry run. With --apply it runs on `DATABASE_URL`, whose user must own the tables.
+    Repeat it after each `db migrate`: a new table needs its rights. The workers' role has no
+    password yet: set one with `\\password` of psql.
+
+    Examples:
+
+      mauntic db grants
+
+      DATABASE_URL=postgresql://owner… mauntic db grants --role mauntic_workers --apply
+    """
+    roles = rights.Roles(role, platform_role)
+    if not apply:
+        statements = list(rights.statements(roles))
+        print_json(statements) if as_json else say(rights.script(roles).strip())
+        return
+    with local_url() as url, closing(database_at(url)) as db:
+        rights.apply(db, roles)
+    if as_json:
+        print_json({"workers": roles.workers, "platform": roles.platform})
+    else:
+        say(f"The roles {roles.workers} and {roles.platform} have what they need, and no more.")
 
 
 @app.command()

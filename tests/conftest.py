@@ -8,6 +8,7 @@ import pytest
 from local.database_url import connect, with_database
 from local.migrations import DIRECTORY, migrate
 from local.postgres import Server, temporary_server
+from tests.roles import make_roles
 from tests.scratch import scratch_database
 
 TEMPLATE = "migrated"
@@ -43,6 +44,7 @@ def migrated(postgres: Server) -> str:
         admin.run(f"CREATE DATABASE {TEMPLATE}")
         if any(DIRECTORY.glob("*.sql")):
             migrate(with_database(postgres.url, TEMPLATE))
+            make_roles(with_database(postgres.url, TEMPLATE))
         admin.run(f"ALTER DATABASE {TEMPLATE} IS_TEMPLATE true ALLOW_CONNECTIONS false")
     return TEMPLATE
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from local.database_url import connect
 from shared.adapters.postgres import Postgres
 from shared.adapters.queue import BATCH_BYTES_MAX, BATCH_MESSAGES_MAX, BoundQueue
 from shared.bodies import BODY_CHARS_MAX
@@ -16,6 +15,7 @@ from shared.log import FIELDS
 from shared.points import checked_point
 from shared.ports import Bucket, Ports
 from shared.settings import Settings
+from tests.roles import as_worker
 
 MESSAGE_BYTES_MAX = 128_000
 DELAY_MAX_S = 86_400
@@ -134,6 +134,7 @@ class World:
     buckets: dict[str, Bucket] = field(default_factory=dict)
     producers: dict[str, QueueBinding] = field(default_factory=dict)
     connects: int = 0
+    connect: Callable[[str], Any] = as_worker
     random: float = 0.5
 
     def ports(self) -> Ports:
@@ -169,7 +170,7 @@ class World:
         self.connects += 1
         if self.url is None:
             raise OSError("connection refused")
-        return connect(self.url)
+        return self.connect(self.url)
 
     def _log(self, event: str, *, level: str = "info", **fields: Any) -> None:
         assert fields.keys() <= FIELDS, f"{event} logs fields that are not on the list"

@@ -51,19 +51,18 @@ def begin(settings: Mapping[str, str] = SETTINGS) -> str:
 
     The locking of ledger, days and backlog relies on `read committed`.
     """
-    return f"begin isolation level read committed read write; {_set(settings, is_local=True)}"
+    return _with("begin isolation level read committed read write", settings, "true")
 
 
 def whole_session(settings: Mapping[str, str]) -> str:
     """Set them for a direct connection, whose statements need not stand in a transaction."""
-    return (
-        "set session characteristics as transaction isolation level read committed read write; "
-        + _set(settings, is_local=False)
-    )
+    opening = "set session characteristics as transaction isolation level read committed read write"
+    return _with(opening, settings, "false")
 
 
-def _set(settings: Mapping[str, str], *, is_local: bool) -> str:
-    """One statement that sets all of them and returns no row."""
-    scope = "true" if is_local else "false"
-    calls = [f"pg_catalog.set_config('{name}', '{to}', {scope})" for name, to in settings.items()]
-    return f"select where pg_catalog.concat({', '.join(calls)}) is null"
+def _with(opening: str, settings: Mapping[str, str], is_local: str) -> str:
+    """The opening, then one statement that sets all of the settings and returns no row."""
+    calls = [
+        f"pg_catalog.set_config('{name}', '{to}', {is_local})" for name, to in settings.items()
+    ]
+    return f"{opening}; select where pg_catalog.concat({', '.join(calls)}) is null"

@@ -24,7 +24,8 @@ where ctid = any (array(
 
 -- name: archive_alone
 -- Two archives of a queue go one after the other: the second sees the rows of the first.
-select pg_advisory_xact_lock(hashtextextended(:queue, 0))
+insert into ops.turns as known (name) values (:queue)
+on conflict (name) do update set name = known.name
 
 -- name: redriven_letters
 -- The letters among these that were sent back to the queue, or that a redrive has claimed and is

@@ -39,9 +39,7 @@ from tests.shared.toy import (
 
 # What handlers write here: a row a day, some table.
 NOTE = (
-    "insert into delivery.sending_domains (organization_id, domain)"
-    " values ('00000000-0000-0000-0000-000000000001', cast(cast(:day as date) as text))"
-    " on conflict do nothing"
+    "insert into analytics.locked_days (job_type, date) values ('toy', :day) on conflict do nothing"
 )
 
 
@@ -72,7 +70,7 @@ def raising(error: BaseException, on: int = 0) -> Any:
 def booked(url: str) -> int:
     """How many rows the handlers have committed."""
     with rows_of(url) as look:
-        return int(look("select count(*) as n from delivery.sending_domains")[0]["n"])
+        return int(look("select count(*) as n from analytics.locked_days")[0]["n"])
 
 
 # One wrong message never harms its batch

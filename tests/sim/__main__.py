@@ -13,6 +13,7 @@ from functools import partial
 from local.database_url import connect, with_database
 from local.migrations import migrate
 from local.postgres import temporary_server
+from tests.roles import make_roles
 from tests.scratch import scratch_database
 from tests.sim.simulation import DAYS, Simulation
 from tests.sim.verdict import problems
@@ -48,6 +49,7 @@ def main() -> int:
         with closing(connect(server.url)) as admin:
             admin.run(f"CREATE DATABASE {TEMPLATE}")
         migrate(with_database(server.url, TEMPLATE))
+        make_roles(with_database(server.url, TEMPLATE))
         failed = list(_report(seeds, server.url, arguments.days, arguments.processes))
     return 1 if failed else 0
 

@@ -13,7 +13,6 @@ from typing import Any
 from pg8000.converters import array_out
 from pg8000.exceptions import DatabaseError, InterfaceError
 
-from local.database_url import connect
 from shared.adapters.queue import BoundQueue
 from shared.errors import StorageError
 from shared.ports import Backlog, StoredObject
@@ -113,8 +112,8 @@ def written_list(values: Sequence[Any]) -> str:
 class Prepared:
     """A real connection that prepares each statement once: one way to the server, not three."""
 
-    def __init__(self, url: str) -> None:
-        self._connection = connect(url)
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
         # What is larger than one buffer would wait 40 ms for an acknowledgement of its first part.
         self._connection._usock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._connection.register_out_adapter(list, written_list)
@@ -170,11 +169,11 @@ class Prepared:
 class Pool:
     """Real connections, as Hyperdrive keeps them: connecting costs more than all the rest."""
 
-    url: str
+    connect: Callable[[], Any]
     idle: list[Prepared] = field(default_factory=list)
 
     def take(self) -> Prepared:
-        return self.idle.pop() if self.idle else Prepared(self.url)
+        return self.idle.pop() if self.idle else Prepared(self.connect())
 
     def close(self) -> None:
         for real in self.idle:

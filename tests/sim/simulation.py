@@ -17,6 +17,7 @@ from cronsim import CronSim
 
 from analytics import sharding
 from analytics.worker import WORKER as ANALYTICS
+from local.database_url import connect
 from scoring import outbox, parts
 from scoring.worker import WORKER as SCORING
 from shared import dead_letters
@@ -30,6 +31,7 @@ from shared.log import FIELDS
 from shared.points import checked_point
 from shared.ports import Ports
 from shared.settings import Settings
+from tests.roles import ROLES, as_worker
 from tests.sim import notary, people, probe
 from tests.sim.broker import Broker, DeliveredBatch, Message
 from tests.sim.delays import draw_pauses, draw_slowdowns
@@ -54,6 +56,12 @@ MIDDLE = datetime(2026, 3, 1, tzinfo=UTC)  # the end of a month lies in every si
 DAYS = 14
 HEALING = timedelta(hours=14)  # dead letters wait up to 12 h for a Postgres that was away
 EVENTS_A_SHARD = CONTACTS_A_SHARD = 3
+
+# The probe's rows are in a schema that is none of ours.
+RIGHTS = (
+    f"; grant usage on schema sim to {ROLES.workers};"
+    f" grant all on all tables in schema sim to {ROLES.workers}"
+)
 
 NEVER, TWICE = 0.06, 0.06  # of the ticks
 # A tick of every minute mostly finds nothing: a fifth of them shows as much, and sooner.
@@ -94,7 +102,8 @@ class Simulation:
         self.broker = Broker(self.rng, retries | dead, slowdowns)
         scheduled = [job.type for worker in self.workers for job in worker.jobs if job.schedule]
         self.pauses = draw_pauses(self.rng, scheduled, self.start, self.days)
-        self.pool, self.own = Pool(self.url), Pool(self.url)
+        self.pool = Pool(lambda: as_worker(self.url))
+        self.own = Pool(lambda: connect(self.url))
         self.actions: list[tuple[datetime, int, Callable[[], None]]] = []
         self.order = count()
         self.is_nested = False
@@ -117,7 +126,7 @@ class Simulation:
     # What is planned
 
     def _prepare(self, db: Any) -> None:
-        db.run(probe.SCHEMA + notary.SCHEMA)
+        db.run(probe.SCHEMA + notary.SCHEMA + RIGHTS)
         for domain, status in (("verified.example", "verified"), ("pending.example", "pending")):
             db.run(
                 "insert into delivery.sending_domains (organization_id, domain, status, created_at)"

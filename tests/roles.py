@@ -1,0 +1,70 @@
+"""Two ways into a database of the tests: as its owner, and as the workers are let in.
+
+The workers' role has what `mauntic db grants` gives, and defaults that are all wrong. So whatever
+a job does in a test, it does with these rights and on the settings of the worst deployment.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+from cli import grants
+from cli.connection import database_at
+from local.database_url import DatabaseUrl, connect
+from shared.adapters.connection import Connection
+
+ROLES = grants.Roles()
+PASSWORD = "of the tests alone"
+
+HOSTILE = {
+    "timezone": "Asia/Kolkata",
+    "datestyle": "SQL, DMY",
+    "intervalstyle": "sql_standard",
+    "bytea_output": "escape",
+    "extra_float_digits": "-15",
+    "search_path": "",
+    "standard_conforming_strings": "off",
+    "array_nulls": "off",
+    "transform_null_equals": "on",
+    "statement_timeout": "2s",
+    "lock_timeout": "10ms",
+    "idle_in_transaction_session_timeout": "1s",
+    "work_mem": "64kB",
+    "jit": "on",
+    "default_transaction_isolation": "serializable",
+    "default_transaction_read_only": "on",
+    "client_encoding": "LATIN1",
+}
+
+
+def make_roles(url: str) -> None:
+    """The roles, with their rights in this database and in what is copied from it."""
+    with closing(database_at(url)) as db:
+        grants.apply(db, ROLES)
+    with closing(connect(url)) as owner:
+        owner.run(f"alter role {ROLES.workers} password '{PASSWORD}'")
+        # A test's own tables are in a schema that is none of ours.
+        owner.run(
+            f"alter default privileges in schema public grant all on tables to {ROLES.workers}"
+        )
+        # The simulator looks for deadlocks at once.
+        owner.run(f"grant set on parameter deadlock_timeout to {ROLES.workers}")
+        for setting, to in HOSTILE.items():
+            owner.run(f"alter role {ROLES.workers} set {setting} = '{to}'")
+
+
+def as_worker(url: str) -> Connection:
+    """Connect as Hyperdrive does for a worker: with its role, and no setting at startup."""
+    return _plain(DatabaseUrl.parse(url), ROLES.workers, PASSWORD)
+
+
+def as_owner(url: str) -> Connection:
+    """Connect as the owner, with no setting at startup."""
+    to = DatabaseUrl.parse(url)
+    return _plain(to, to.user, to.password)
+
+
+def _plain(to: DatabaseUrl, user: str, password: str | None) -> Connection:
+    return Connection(
+        user, host=to.host, port=to.port, password=password, database=to.database, ssl_context=False
+    )
