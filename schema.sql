@@ -22,6 +22,76 @@ CREATE FUNCTION analytics.visitor_key(occurred_at timestamp with time zone, cont
 
 COMMENT ON FUNCTION analytics.visitor_key(occurred_at timestamp with time zone, contact_id uuid) IS 'A contact on a day, in eight bytes: the day and a 32-bit hash. Two contacts may share one.';
 
+CREATE FUNCTION ops.erase_contact(organization_id uuid, contact_id uuid, email text DEFAULT NULL::text) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_variable
+declare
+    mentioned text [] := ops.mentions(concat_ws(' ', contact_id, email, (
+        select known.email from crm.contacts as known
+        where known.id = contact_id and known.organization_id = erase_contact.organization_id
+    )));
+    touched bigint;
+    total bigint := 0;
+begin
+    delete from scoring.lead_scores as gone
+    where gone.organization_id = erase_contact.organization_id and gone.contact_id = erase_contact.contact_id;
+    get diagnostics touched = row_count; total := total + touched;
+    delete from scoring.score_history as gone
+    where gone.organization_id = erase_contact.organization_id and gone.contact_id = erase_contact.contact_id;
+    get diagnostics touched = row_count; total := total + touched;
+    delete from scoring.intent_signals as gone
+    where gone.organization_id = erase_contact.organization_id and gone.contact_id = erase_contact.contact_id;
+    get diagnostics touched = row_count; total := total + touched;
+    delete from scoring.signal_alerts as gone
+    where gone.organization_id = erase_contact.organization_id and gone.contact_id = erase_contact.contact_id;
+    get diagnostics touched = row_count; total := total + touched;
+    delete from scoring.alert_requests as gone
+    where gone.organization_id = erase_contact.organization_id and gone.contact_id = erase_contact.contact_id;
+    get diagnostics touched = row_count; total := total + touched;
+    delete from scoring.threshold_outbox as gone
+    where gone.organization_id = erase_contact.organization_id and gone.contact_id = erase_contact.contact_id;
+    get diagnostics touched = row_count; total := total + touched;
+    delete from scoring.recompute_backlog as gone
+    where gone.organization_id = erase_contact.organization_id and gone.contact_id = erase_contact.contact_id;
+    get diagnostics touched = row_count; total := total + touched;
+    delete from ops.message_failures as gone where ops.mentions(gone.error_text) && mentioned;
+    get diagnostics touched = row_count; total := total + touched;
+    update ops.job_runs as kept set error_text = 'erased with a contact'
+    where kept.error_text is not null and ops.mentions(kept.error_text) && mentioned;
+    get diagnostics touched = row_count; total := total + touched;
+    update ops.dead_letters as kept set
+        body = null,
+        error = null,
+        note = 'erased with a contact',
+        status = case kept.status when 'dead' then 'discarded' else kept.status end,
+        changed_by = session_user,
+        changed_at = now()
+    where ops.mentions(kept.body::text || ' ' || coalesce(kept.error, '')) && mentioned;
+    get diagnostics touched = row_count; total := total + touched;
+    -- Last: the deletions above have noted changes of their own.
+    delete from crm.contact_changes as gone
+    where gone.consumer in ('scoring', 'segments', 'events')
+        and gone.organization_id = erase_contact.organization_id and gone.contact_id = erase_contact.contact_id;
+    get diagnostics touched = row_count; total := total + touched;
+    return total;
+end $$;
+
+COMMENT ON FUNCTION ops.erase_contact(organization_id uuid, contact_id uuid, email text) IS 'Removes or empties all that our tables hold of a contact, by its id and its e-mail address. Call it after the contact and its events are deleted, in the same transaction. Repeating it does no harm.';
+
+CREATE FUNCTION ops.mentions(content text) RETURNS text[]
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select array_agg(distinct rtrim(lower(word[1]), '.'))
+    from regexp_matches(
+        content, '([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|[^][[:space:]"''<>(){}:;,@\\]+@[^][[:space:]"''<>(){}:;,@\\]+)', 'gi'
+    ) as word
+$$;
+
+COMMENT ON FUNCTION ops.mentions(content text) IS 'The UUIDs and e-mail addresses in a text, in lower case.';
+
 CREATE TABLE ops.retention (
     source text DEFAULT 'contact_activity'::text NOT NULL,
     organization_id uuid,
@@ -577,17 +647,11 @@ COMMENT ON COLUMN ops.schedules.overdue_since IS 'When the schedule was reported
 
 COMMENT ON COLUMN ops.schedules.missed_windows IS 'How many windows were overdue or skipped since then.';
 
-CREATE TABLE scoring.alert_requests (
-    id uuid DEFAULT gen_random_uuid() NOT NULL,
-    organization_id uuid NOT NULL,
-    contact_id uuid NOT NULL,
-    signal_type character varying(50) NOT NULL,
-    priority text NOT NULL,
-    opened_at timestamp with time zone NOT NULL,
-    CONSTRAINT alert_requests_priority_check CHECK ((priority = ANY (ARRAY['critical'::text, 'high'::text, 'medium'::text, 'low'::text])))
+CREATE TABLE ops.turns (
+    name text NOT NULL
 );
 
-COMMENT ON TABLE scoring.alert_requests IS 'Alerts that the platform asks for (scoring.open_alert). The fold of the change feed opens them.';
+COMMENT ON TABLE ops.turns IS 'One row for each thing that one transaction does at a time, such as the archive of a queue: the row is locked until the transaction ends.';
 
 CREATE TABLE scoring.alert_requests (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -812,8 +876,8 @@ ALTER TABLE ONLY ops.message_failures
 ALTER TABLE ONLY ops.schedules
     ADD CONSTRAINT schedules_pkey PRIMARY KEY (job_type);
 
-ALTER TABLE ONLY scoring.alert_requests
-    ADD CONSTRAINT alert_requests_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY ops.turns
+    ADD CONSTRAINT turns_pkey PRIMARY KEY (name);
 
 ALTER TABLE ONLY scoring.alert_requests
     ADD CONSTRAINT alert_requests_pkey PRIMARY KEY (id);
@@ -845,6 +909,8 @@ ALTER TABLE ONLY scoring.signal_configs
 ALTER TABLE ONLY scoring.threshold_outbox
     ADD CONSTRAINT threshold_outbox_pkey PRIMARY KEY (id);
 
+CREATE INDEX booking_turns_age ON analytics.booking_turns USING btree (taken_at);
+
 CREATE INDEX campaign_daily_stats_date ON analytics.campaign_daily_stats USING btree (date, organization_id);
 
 CREATE INDEX contact_activity_contact ON analytics.contact_activity USING btree (organization_id, contact_id, occurred_at) INCLUDE (event_type);
@@ -873,7 +939,15 @@ CREATE INDEX contact_changes_whole ON crm.contact_changes USING btree (consumer,
 
 CREATE INDEX contacts_organization ON crm.contacts USING btree (organization_id, id);
 
+CREATE INDEX dead_letters_age ON ops.dead_letters USING btree (COALESCE(changed_at, dead_at));
+
+CREATE INDEX dead_letters_descent ON ops.dead_letters USING btree (redriven_from) WHERE (redriven_from IS NOT NULL);
+
+CREATE INDEX dead_letters_mentions ON ops.dead_letters USING gin (ops.mentions((((body)::text || ' '::text) || COALESCE(error, ''::text))));
+
 CREATE INDEX dead_letters_open ON ops.dead_letters USING btree (queue, dead_at) WHERE (status = 'dead'::text);
+
+CREATE INDEX job_runs_mentions ON ops.job_runs USING gin (ops.mentions(error_text)) WHERE (error_text IS NOT NULL);
 
 CREATE INDEX job_runs_newest ON ops.job_runs USING btree (job_type, window_end DESC) WHERE (shard = ''::text);
 
@@ -883,7 +957,11 @@ CREATE INDEX message_failures_age ON ops.message_failures USING btree (failed_at
 
 CREATE INDEX message_failures_digest ON ops.message_failures USING btree (queue, body_digest, failed_at DESC);
 
+CREATE INDEX message_failures_mentions ON ops.message_failures USING gin (ops.mentions(error_text));
+
 CREATE UNIQUE INDEX retention_key ON ops.retention USING btree (source, organization_id) NULLS NOT DISTINCT;
+
+CREATE INDEX alert_requests_age ON scoring.alert_requests USING btree (opened_at);
 
 CREATE INDEX alert_requests_contact ON scoring.alert_requests USING btree (organization_id, contact_id, signal_type);
 
@@ -891,9 +969,15 @@ CREATE INDEX intent_signals_contact ON scoring.intent_signals USING btree (organ
 
 CREATE INDEX lead_scores_recheck ON scoring.lead_scores USING btree (recheck_at) WHERE (recheck_at < 'infinity'::timestamp with time zone);
 
+CREATE INDEX score_history_age ON scoring.score_history USING btree (date);
+
+CREATE INDEX signal_alerts_closed ON scoring.signal_alerts USING btree (COALESCE(expired_at, acknowledged_at)) WHERE (status <> 'open'::text);
+
 CREATE INDEX signal_alerts_due ON scoring.signal_alerts USING btree (deadline) WHERE (status = 'open'::text);
 
 CREATE UNIQUE INDEX signal_alerts_one_open ON scoring.signal_alerts USING btree (organization_id, contact_id, signal_type) WHERE (status = 'open'::text);
+
+CREATE INDEX threshold_outbox_contact ON scoring.threshold_outbox USING btree (organization_id, contact_id);
 
 CREATE TRIGGER scoring_delete AFTER DELETE ON analytics.contact_activity REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION scoring.activity_changed();
 
@@ -928,7 +1012,7 @@ CREATE TRIGGER scoring_update AFTER UPDATE ON scoring.scoring_configs REFERENCIN
 CREATE TRIGGER scoring_update AFTER UPDATE ON scoring.signal_configs REFERENCING OLD TABLE AS was NEW TABLE AS became FOR EACH STATEMENT EXECUTE FUNCTION scoring.signal_configs_updated();
 
 ALTER TABLE ONLY ops.dead_letters
-    ADD CONSTRAINT dead_letters_redriven_from_fkey FOREIGN KEY (redriven_from) REFERENCES ops.dead_letters(id);
+    ADD CONSTRAINT dead_letters_redriven_from_fkey FOREIGN KEY (redriven_from) REFERENCES ops.dead_letters(id) ON DELETE SET NULL;
 
 ALTER TABLE ONLY scoring.factors
     ADD CONSTRAINT factors_category_part_of_fkey FOREIGN KEY (category, part_of) REFERENCES scoring.factors(category, factor);

@@ -180,8 +180,9 @@ def book_hours(url: str, until: datetime, hours: int) -> None:
                 hour = Window(until - back * HOUR, until - (back - 1) * HOUR)
                 book_hour(db, Hour(hour))
                 db.execute(SQL["note_hour"], job_type=store.HOURLY, start=hour.start, end=hour.end)
-        db.execute("vacuum (analyze) analytics.hourly_cells")
-        db.execute("vacuum (analyze) analytics.event_aggregates")
+    with closing(connect(url)) as connection:
+        connection.run("vacuum (analyze) analytics.hourly_cells")
+        connection.run("vacuum (analyze) analytics.event_aggregates")
 
 
 def forget_hour(db: Any, hour: Window) -> None:

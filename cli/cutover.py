@@ -59,20 +59,19 @@ DO_NOT_START_OLD = findings.Finding(
 
 @app.command()
 def preflight(env: Env, as_json: AsJson = False) -> None:
-    """Queues, dead-letter queues, bucket, Hyperdrive, gate, worker, schema: is all there?
+    """Queues, dead-letter queues, bucket, Hyperdrive, gate, worker, schema, role: is all there?
 
     Example:
 
-      DATABASE_URL=… mauntic cutover preflight --env analytics
+      DATABASE_URL=… DATABASE_URL_WORKERS=… mauntic cutover preflight --env analytics
     """
     worker = _worker(env)
     needs = provision.needs_of(provision.CONFIG, [env])
     with open_vendor(os.environ) as api:
         account = provision.read_account(api, needs)
-    _end(
-        [*findings.of_account(worker, needs, account), *findings.of_schema(_database_url())],
-        as_json,
-    )
+    url = _database_url()
+    found = [*findings.of_account(worker, needs, account), *findings.of_schema(url)]
+    _end([*found, *findings.of_role(os.environ)], as_json)
 
 
 @app.command(name="shadow")

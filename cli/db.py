@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import closing
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -11,11 +12,13 @@ import typer
 from cli import grants as rights
 from cli.adopt import run
 from cli.adopt.steps import Scene, Step
-from cli.connection import database_at, local_url
+from cli.connection import database_at, local_url, open_database
 from cli.options import AsJson
 from cli.output import Refusal, count_of, print_json, print_table, say
+from cli.retention import report
 from local import migrations
-from local.postgres import open_database
+from local.postgres import open_database as open_server
+from shared.settings import Settings
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -62,6 +65,24 @@ def status(as_json: AsJson = False) -> None:
             print_json([{"migration": file, "applied": known[file]} for file in known])
         else:
             say(migrations.status(url).strip())
+
+
+@app.command()
+def retention(as_json: AsJson = False) -> None:
+    """How long each table keeps its rows, and what ticks will delete. Deletes nothing itself.
+
+    Periods are the defaults, or those of the variables `RETENTION_DAYS_…` in this shell: give them
+    the values that the deployed workers have.
+
+    Examples:
+
+      DATABASE_URL=… mauntic db retention
+
+      RETENTION_DAYS_SCORE_HISTORY=365 mauntic db retention --json
+    """
+    with open_database() as db:
+        rows = report(db, Settings(os.environ.get), datetime.now(UTC))
+    print_json(rows) if as_json else print_table("Retention", rows)
 
 
 @app.command()
@@ -125,7 +146,7 @@ def adopt(
             "Set DATABASE_URL to the database to adopt: the local one has the schema already."
         )
     with (
-        open_database(os.environ) as server,
+        open_server(os.environ) as server,
         run.open_target() as target_url,
         run.open_scene(server.url, target_url) as scene,
     ):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 from analytics.store import HOURLY
-from cli import provision
+from cli import grants, provision
+from cli.connection import database_at
 from cli.moments import schedule_of
 from cli.statements import SQL
 from local.migrations import adoption_needed, in_the_way, pending
@@ -52,6 +54,37 @@ def of_schema(url: str) -> Iterator[Finding]:
     files = pending(url)
     why = f"pending: {', '.join(files)}: mauntic db migrate" if files else "migrated"
     yield Finding("schema", not files, why)
+
+
+def of_role(environment: Mapping[str, str]) -> Iterator[Finding]:
+    """Whether the role that Hyperdrive connects as has what the workers need, and no more."""
+    url = environment.get(provision.WORKERS_URL)
+    if not url:
+        why = f"set {provision.WORKERS_URL}: mauntic db grants makes the role that it names"
+        yield Finding("workers' role", False, why)
+        return
+    with closing(database_at(url)) as db:
+        [role] = db.rows(SQL["role_of_workers"], schemas=list(grants.SCHEMAS))
+        lacking = grants.missing(db, role["role"])
+    powers = [
+        what
+        for what, has in (
+            ("is a superuser", role["is_superuser"]),
+            ("passes over row-level security", role["bypasses_policies"]),
+            ("makes roles", role["makes_roles"]),
+            (f"owns {role['owned']} of our tables and indexes", role["owned"]),
+        )
+        if has
+    ]
+    name = f"workers' role {role['role']}"
+    if powers:
+        remedy = "lead Hyperdrive to the role of mauntic db grants --apply"
+        yield Finding(name, False, f"it {' and '.join(powers)}: {remedy}")
+    if lacking:
+        some = ", ".join(lacking[:3]) + (", …" if len(lacking) > 3 else "")
+        yield Finding(name, False, f"it lacks {some}: mauntic db grants --apply")
+    if not powers and not lacking:
+        yield Finding(name, True, "it owns nothing and has what the jobs need")
 
 
 def of_today(db: Database, worker: Worker, now: datetime) -> Iterator[Finding]:

@@ -52,6 +52,7 @@ class Account:
     scripts: set[str] = field(default_factory=set)
 
 
+WORKERS_URL = "DATABASE_URL_WORKERS"
 CREATE_HYPERDRIVE = Command(
     f"Hyperdrive {HYPERDRIVE}",
     ("mauntic", "provision", "--apply"),  # wrangler takes the URL as an argument, for all to see
@@ -66,7 +67,8 @@ def provision(
 ) -> None:
     """Queues, bucket, Hyperdrive and secrets of the account, as far as they are missing.
 
-    Works on CLOUDFLARE_ACCOUNT_ID by CLOUDFLARE_API_TOKEN. Hyperdrive is led to DATABASE_URL.
+    Works on CLOUDFLARE_ACCOUNT_ID by CLOUDFLARE_API_TOKEN. Hyperdrive is led to
+    DATABASE_URL_WORKERS: the database as the workers' role.
 
     Examples:
 
@@ -243,18 +245,21 @@ def run_all(api: VendorApi, commands: Sequence[Command]) -> None:
     """Run the commands one after the other; Refusal at the first that fails."""
     for command in commands:
         if command is CREATE_HYPERDRIVE:
-            remark(f"$ POST /hyperdrive/configs: {command.why}, led to DATABASE_URL")
-            create_hyperdrive(api, _database_url())
+            remark(f"$ POST /hyperdrive/configs: {command.why}, led to {WORKERS_URL}")
+            create_hyperdrive(api, _workers_url())
             continue
         remark(f"$ {command.line}")
         if run(command) != 0:
             raise Refusal(f"{command.why}: the command failed; correct its cause and apply again.")
 
 
-def _database_url() -> str:
-    url = os.environ.get("DATABASE_URL")
+def _workers_url() -> str:
+    url = os.environ.get(WORKERS_URL)
     if not url:
-        raise Refusal("Set DATABASE_URL: Hyperdrive has to be led to the database.")
+        raise Refusal(
+            f"Set {WORKERS_URL}: Hyperdrive has to be led to the database, as the role that"
+            " `mauntic db grants --apply` makes."
+        )
     return url
 
 

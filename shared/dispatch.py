@@ -11,7 +11,7 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
-from shared import alerts, failures, heartbeat, overdue
+from shared import alerts, heartbeat, overdue, retention
 from shared.claims import claim, release
 from shared.discreet import told
 from shared.due import Due, is_first_of_hour, looked_at, own_windows
@@ -118,7 +118,7 @@ def _wrong(error: BaseException, worker: Worker, cron: str, tick: datetime) -> d
 def _forget(jobs: list[Job], tick: datetime, ports: Ports) -> None:
     """Delete, in bounded portions, what the ledger need not know any more. If that fails, the next
     tick does it."""
-    failures.forget(ports)
+    retention.prune(ports, tick)
     try:
         with ports.db.transaction():
             ports.db.execute(

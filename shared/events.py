@@ -132,9 +132,18 @@ EVENTS: tuple[Event, ...] = (
         "Why an attempt failed could not be written down; the message is not affected.",
     ),
     Event(
-        "failures.unforgotten",
-        "A tick could not delete failures older than 15 days; its windows are not affected.",
-        "None, unless it repeats: then see that the workers' role may delete in `ops`.",
+        "retention.deleted",
+        "A tick deleted `count` rows of `table` that were older than their period.",
+    ),
+    Event(
+        "retention.failed",
+        "A tick could not delete old rows; its windows are not affected.",
+        "None, unless it repeats: then run `mauntic db grants --apply`, and read `error`.",
+    ),
+    Event(
+        "retention.wrong_setting",
+        "A `RETENTION_DAYS_…` variable is no period: its table keeps all rows.",
+        "Correct the variable that `error` names: docs/operations.md, Retention.",
     ),
     Event(
         "runs.unforgotten",

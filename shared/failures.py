@@ -6,25 +6,17 @@ import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 
 from shared.bodies import kept
 from shared.containment import ends_the_task
 from shared.delivery import Delivery
 from shared.discreet import told
-from shared.errors import DatabaseError, DatabaseUnreachable, error_class
+from shared.errors import error_class
 from shared.jobs import Job
 from shared.outcome import Dead, RetryIn
 from shared.ports import Ports
 from shared.statements import SQL
 from shared.storable import storable
-
-# A dead letter that came without its error looks for it here. Its queue keeps it for up to fourteen
-# days (cli/provision.py sets that); the day more is for the way there.
-KEPT = timedelta(days=15)
-# A tick deletes no more than this, which takes a fraction of a second: what a bad day left behind
-# goes in the course of many ticks.
-FORGOTTEN_MAX = 10_000
 
 
 def record(
@@ -57,21 +49,6 @@ def tolerated(ports: Ports) -> Iterator[None]:
             raise
         ports.log(
             "failure.unrecorded",
-            level="warning",
-            error_class=error_class(error),
-            error=told(error),
-        )
-
-
-def forget(ports: Ports) -> None:
-    """Delete what nobody will look for any more. If that fails, the next tick does it."""
-    try:
-        with ports.db.transaction():
-            before = ports.clock() - KEPT
-            ports.db.execute(SQL["forget_failures"], before=before, most=FORGOTTEN_MAX)
-    except (DatabaseError, DatabaseUnreachable) as error:
-        ports.log(
-            "failures.unforgotten",
             level="warning",
             error_class=error_class(error),
             error=told(error),

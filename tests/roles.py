@@ -7,6 +7,7 @@ a job does in a test, it does with these rights and on the settings of the worst
 from __future__ import annotations
 
 from contextlib import closing
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from cli import grants
 from cli.connection import database_at
@@ -56,6 +57,13 @@ def make_roles(url: str) -> None:
 def as_worker(url: str) -> Connection:
     """Connect as Hyperdrive does for a worker: with its role, and no setting at startup."""
     return _plain(DatabaseUrl.parse(url), ROLES.workers, PASSWORD)
+
+
+def url_of_worker(url: str) -> str:
+    """The URL of a database for the workers' role."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{ROLES.workers}:{quote(PASSWORD)}@{host}"))
 
 
 def as_owner(url: str) -> Connection:

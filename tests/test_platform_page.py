@@ -44,7 +44,7 @@ def fold(database: str) -> None:
 
 
 def test_the_statements_do_what_the_page_says(database: str) -> None:
-    recompute, alert = examples("sql")
+    recompute, alert, _, _, erase = examples("sql")
     with closing(connect(database)) as db:
         assert db.run(recompute) == [[1]]
         waiting = db.run("select contact_id, name from crm.contact_changes")
@@ -58,6 +58,20 @@ def test_the_statements_do_what_the_page_says(database: str) -> None:
         hours = "extract(epoch from deadline - created_at) / 3600"
         assert db.run(f"select priority, {hours} from scoring.signal_alerts") == [["critical", 1]]
         assert db.run("select * from analytics.daily_aggregates") == []
+        assert db.run(erase) == [[2]]  # the alert and the entry of the backlog
+        assert db.run("select id from scoring.signal_alerts") == []
+
+
+def test_a_member_of_the_platforms_role_calls_them(database: str) -> None:
+    recompute, _, _, grant, _ = examples("sql")
+    with closing(connect(database)) as db:
+        db.run("create role shop_backend")
+        try:
+            db.run(grant)
+            db.run("set role shop_backend")
+            assert db.run(recompute) == [[1]]
+        finally:
+            db.run("reset role; drop role shop_backend")
 
 
 def test_the_event_is_the_one_that_is_sent_and_the_binding_the_one_that_is_looked_for() -> None:

@@ -9,19 +9,6 @@ on conflict (queue, message_id, attempt) do update set
     error_text = excluded.error_text,
     failed_at = excluded.failed_at
 
--- name: forget_failures
--- The oldest failures that no dead letter can ask for any more, at most :most of them; those that
--- another tick is deleting are left to it.
-delete from ops.message_failures
-where ctid = any (array(
-    select old.ctid
-    from ops.message_failures as old
-    where old.failed_at < :before
-    order by old.failed_at
-    limit :most
-    for update skip locked
-))
-
 -- name: archive_alone
 -- Two archives of a queue go one after the other: the second sees the rows of the first.
 insert into ops.turns as known (name) values (:queue)

@@ -13,12 +13,14 @@ from shared.adapters.postgres import Postgres
 from tests.cli import vendor as vendors
 from tests.cli.harness import DLQ, QUEUE, Cli, Consumer, consuming
 from tests.cli.vendor import Vendor
+from tests.roles import url_of_worker
 
 
 @pytest.fixture
 def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], database: str) -> Cli:
     """The command on a fresh database, without any system."""
     monkeypatch.setenv("DATABASE_URL", database)
+    monkeypatch.setenv("DATABASE_URL_WORKERS", url_of_worker(database))
     monkeypatch.setenv("COLUMNS", "250")
     for name in ("CLOUDFLARE_ACCOUNT_ID", "CLOUDFLARE_API_TOKEN", "CLOUDFLARE_API_BASE_URL"):
         monkeypatch.delenv(name, raising=False)

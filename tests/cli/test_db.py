@@ -11,6 +11,7 @@ from cli import findings
 from local.database_url import connect
 from local.migrations import DIRECTORY
 from local.postgres import Server
+from shared.adapters.postgres import Postgres
 from tests.cli.harness import Cli
 from tests.scratch import scratch_database
 
@@ -60,3 +61,49 @@ def test_an_existing_database_is_led_to_its_adoption_and_left_as_it_is(
         assert (finding.done, "mauntic db adopt" in finding.why) == (False, True)
         assert cli("db", "status").code == 0
         assert schemas(url) == before
+
+
+def test_grants_are_printed_and_with_apply_run(cli: Cli, db: Postgres) -> None:
+    printed = cli("db", "grants", "--role", "workers_of_a_test")
+    assert printed.code == 0
+    assert printed.out.startswith("begin;\n")
+    exists = "select count(*) as n from pg_roles where rolname = 'workers_of_a_test'"
+    assert db.rows(exists) == [{"n": 0}]
+    try:
+        applied = cli("db", "grants", "--role", "workers_of_a_test", "--apply")
+        assert applied.code == 0
+        assert "workers_of_a_test" in applied.out
+        may = "select has_table_privilege('workers_of_a_test', 'ops.job_runs', 'insert') as may"
+        assert db.rows(may) == [{"may": True}]
+    finally:
+        db.execute("drop owned by workers_of_a_test; drop role workers_of_a_test")
+
+
+def test_a_role_of_another_form_is_refused(cli: Cli) -> None:
+    answer = cli("db", "grants", "--role", 'x"; drop table y')
+    assert answer.code == 1
+    assert "no plain name of a role" in answer.err
+
+
+def test_retention_says_what_is_to_go_and_deletes_nothing(
+    cli: Cli, db: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    db.execute(
+        "insert into ops.dead_letters (queue, message_id, reason, attempts, dead_at)"
+        " values ('q', 'old', 'invalid', 1, now() - interval '200 days'),"
+        " ('q', 'new', 'invalid', 1, now() - interval '20 days')"
+    )
+    monkeypatch.setenv("RETENTION_DAYS_SCORE_HISTORY", "never")
+    rows = {row["table"]: row for row in cli("db", "retention", "--json").json}
+    letters = rows["ops.dead_letters"]
+    assert (letters["rows"], letters["to go"], letters["days"]) == (2, 1, 180)
+    assert letters["setting"] == "RETENTION_DAYS_DEAD_LETTERS"
+    assert rows["scoring.score_history"]["days"] == "never"
+    monkeypatch.setenv("RETENTION_DAYS_DEAD_LETTERS", "10")
+    rows = {row["table"]: row for row in cli("db", "retention", "--json").json}
+    assert rows["ops.dead_letters"]["to go"] == 2
+    assert db.rows("select count(*) as n from ops.dead_letters") == [{"n": 2}]
+    monkeypatch.setenv("RETENTION_DAYS_DEAD_LETTERS", "soon")
+    answer = cli("db", "retention")
+    assert (answer.code, answer.out) == (1, "")
+    assert "RETENTION_DAYS_DEAD_LETTERS must be a number of days" in answer.err

@@ -178,7 +178,7 @@ def test_hyperdrive_is_made_without_the_password_in_an_argument(
     cli: Cli, account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = "postgresql://o%40wner:s3cr%2Fet@db.example:6543/shop?sslmode=verify-full"
-    monkeypatch.setenv("DATABASE_URL", url)
+    monkeypatch.setenv("DATABASE_URL_WORKERS", url)
     answer = cli("provision", "--apply", "--env", "analytics")
     assert answer.code == 0, answer
     origin = {

@@ -13,7 +13,6 @@ import pytest
 
 from local.database_url import connect
 from shared import failures
-from shared.adapters.postgres import Postgres
 from shared.dead_letters import archive
 from shared.dispatch import dispatch
 from shared.errors import DatabaseUnreachable, QueueUnavailable
@@ -345,7 +344,7 @@ def test_a_window_that_succeeded_is_not_overdue(database: str) -> None:
     assert outside.named("job.overdue") == []
 
 
-@pytest.mark.parametrize(("days", "count"), [(0, 16), (1, 16), (40, 16)])
+@pytest.mark.parametrize(("days", "count"), [(0, 12), (1, 12), (40, 12)])
 def test_a_tick_costs_a_fixed_number_of_statements(
     database: str, days: int, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -453,7 +452,7 @@ def kept(url: str) -> list[str]:
 
 def test_a_tick_forgets_failures_that_no_dead_letter_can_ask_for(database: str) -> None:
     outside = world(database)
-    fail(outside, "old", days=15, seconds=1)
+    fail(outside, "old", days=15, seconds=10)
     fail(outside, "younger", days=15)
     letter = fail(outside, "last", days=14)
     tick(outside, NOON)
@@ -464,44 +463,13 @@ def test_a_tick_forgets_failures_that_no_dead_letter_can_ask_for(database: str) 
     assert row["error"] == "KeyError: last"
 
 
-def test_many_failures_are_forgotten_in_the_course_of_several_ticks(
-    database: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(failures, "FORGOTTEN_MAX", 2)
-    outside = world(database)
-    for days in (20, 19, 18, 17):
-        fail(outside, f"{days} days", days=days)
-    tick(outside, NOON)
-    assert kept(database) == ["18 days", "17 days"]
-    tick(outside, NOON)
-    assert kept(database) == []
-
-
-def test_what_another_tick_forgets_is_not_waited_for(
-    database: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def impatient() -> Any:
-        connection = connect(database)
-        connection.run("set lock_timeout = '2s'")
-        return connection
-
-    outside = world(database)
-    fail(outside, "old", days=16)
-    monkeypatch.setattr(outside, "_connect", impatient)
-    with closing(Postgres(lambda: connect(database))) as db, db.transaction():
-        db.rows("select * from ops.message_failures for update")
-        tick(outside, NOON)
-    assert kept(database) == ["old"]
-    assert outside.named("failures.unforgotten") == []
-
-
 def test_a_tick_that_cannot_forget_has_enqueued_its_windows(database: str) -> None:
     outside = world(database)
     with rows_of(database) as look:
         look("alter table ops.message_failures rename to failures_elsewhere")
     assert tick(outside, NOON) == 1
     assert runs(database) == {"toy.hourly 03-10T11": "queued"}
-    [said] = outside.named("failures.unforgotten")
+    [said] = outside.named("retention.failed")
     assert said["error_class"] == "DatabaseError:42P01"
     assert outside.named("dispatch.blind") == []
 
@@ -509,7 +477,7 @@ def test_a_tick_that_cannot_forget_has_enqueued_its_windows(database: str) -> No
 def test_a_blind_tick_does_not_try_to_forget() -> None:
     outside = world(None)
     assert tick(outside, NOON) == 1
-    assert outside.named("failures.unforgotten") == []
+    assert outside.named("retention.failed") == []
 
 
 def test_a_late_tick_means_its_planned_time(database: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, suppress
 from typing import Any
 
 import pytest
@@ -16,6 +16,7 @@ from scoring.domain.score import Event, FactorConfig, Signal, SignalConfig
 from scoring.parts import Part
 from shared import changes
 from shared.adapters.postgres import Postgres
+from tests.roles import as_worker
 from tests.workers.scoring.stage import HOUR, NOON, Stage, locked, no_lock_met, org, person
 from tests.workers.scoring.test_runs import CHANGES, EVERYBODY, change
 
@@ -301,24 +302,33 @@ def test_decay_passes_over_a_score_that_another_transaction_holds(
     assert stage.numbers() == stage.expected_numbers(NOON + 3 * HOUR)
 
 
+class RolledBack(Exception):
+    """What a transaction ends with that is rolled back on purpose."""
+
+
 class Crowd:
     """Transactions of the platform and of our jobs that are open at the same time."""
 
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
         self.writers = {n: Postgres(lambda: connect(stage.url)) for n in (1, 2)}
-        self.jobs = {n: Postgres(lambda: connect(stage.url)) for n in (1, 2)}
-        self.busy: set[Postgres] = set()
+        self.jobs = {n: Postgres(lambda: as_worker(stage.url)) for n in (1, 2)}
+        self.busy: dict[Postgres, AbstractContextManager[None]] = {}
 
     def begin(self, db: Postgres) -> None:
         if db not in self.busy:
-            db.execute("begin; set local timezone = 'UTC'; set local lock_timeout = '500ms'")
-            self.busy.add(db)
+            self.busy[db] = db.transaction()
+            self.busy[db].__enter__()
+            db.execute("set local lock_timeout = '500ms'")
 
     def end(self, db: Postgres, how: str = "commit") -> None:
         if db in self.busy:
-            db.execute(how)
-            self.busy.remove(db)
+            transaction = self.busy.pop(db)
+            if how == "commit":
+                transaction.__exit__(None, None, None)
+            else:
+                with suppress(RolledBack):
+                    transaction.__exit__(RolledBack, RolledBack(), None)
 
     def write(self, step: Any) -> None:
         """An organization's changes are one service's: two rows of one key never meet."""

@@ -1,0 +1,133 @@
+-- name: delete_by_age
+-- Of each table the oldest rows before its bound, at most :most of them. Rows that another transaction
+-- holds are left to a later tick. How many rows of each table went.
+with
+gone_message_failures as (
+    delete from ops.message_failures
+    where ctid = any (array(
+        select ctid
+        from ops.message_failures
+        where failed_at < cast(:message_failures_before as timestamptz)
+        order by failed_at
+        limit :most
+        for update skip locked
+    ))
+    returning 1
+),
+gone_dead_letters as (
+    delete from ops.dead_letters
+    where ctid = any (array(
+        select ctid
+        from ops.dead_letters
+        where coalesce(changed_at, dead_at) < cast(:dead_letters_before as timestamptz)
+        order by coalesce(changed_at, dead_at)
+        limit :most
+        for update skip locked
+    ))
+    returning 1
+),
+gone_booking_turns as (
+    delete from analytics.booking_turns
+    where ctid = any (array(
+        select ctid
+        from analytics.booking_turns
+        where taken_at < cast(:booking_turns_before as timestamptz)
+        order by taken_at
+        limit :most
+        for update skip locked
+    ))
+    returning 1
+),
+gone_locked_days as (
+    delete from analytics.locked_days
+    where ctid = any (array(
+        select ctid
+        from analytics.locked_days
+        where date < cast(cast(:locked_days_before as timestamptz) as date)
+        order by date
+        limit :most
+        for update skip locked
+    ))
+    returning 1
+),
+gone_partial_counts as (
+    delete from analytics.partial_counts
+    where ctid = any (array(
+        select ctid
+        from analytics.partial_counts
+        where counted_at < cast(:partial_counts_before as timestamptz)
+        order by counted_at
+        limit :most
+        for update skip locked
+    ))
+    returning 1
+),
+gone_score_history as (
+    delete from scoring.score_history
+    where ctid = any (array(
+        select ctid
+        from scoring.score_history
+        where date < cast(cast(:score_history_before as timestamptz) as date)
+        order by date
+        limit :most
+        for update skip locked
+    ))
+    returning 1
+),
+gone_signal_alerts as (
+    delete from scoring.signal_alerts
+    where ctid = any (array(
+        select ctid
+        from scoring.signal_alerts
+        where coalesce(expired_at, acknowledged_at) < cast(:signal_alerts_before as timestamptz) and status <> 'open'
+        order by coalesce(expired_at, acknowledged_at)
+        limit :most
+        for update skip locked
+    ))
+    returning 1
+),
+gone_alert_requests as (
+    delete from scoring.alert_requests
+    where ctid = any (array(
+        select ctid
+        from scoring.alert_requests
+        where opened_at < cast(:alert_requests_before as timestamptz)
+        order by opened_at
+        limit :most
+        for update skip locked
+    ))
+    returning 1
+),
+gone_threshold_outbox as (
+    delete from scoring.threshold_outbox
+    where ctid = any (array(
+        select ctid
+        from scoring.threshold_outbox
+        where id in (select id from scoring.threshold_outbox order by id limit :most) and scored_at < cast(:threshold_outbox_before as timestamptz)
+        order by id
+        for update skip locked
+    ))
+    returning 1
+),
+gone_contact_changes as (
+    delete from crm.contact_changes
+    where ctid = any (array(
+        select ctid
+        from crm.contact_changes
+        where id in (select id from crm.contact_changes order by id limit :most) and at < cast(:contact_changes_before as timestamptz)
+        order by id
+        for update skip locked
+    ))
+    returning 1
+)
+select
+    (select count(*) from gone_message_failures) as ops__message_failures,
+    (select count(*) from gone_dead_letters) as ops__dead_letters,
+    (select count(*) from gone_booking_turns) as analytics__booking_turns,
+    (select count(*) from gone_locked_days) as analytics__locked_days,
+    (select count(*) from gone_partial_counts) as analytics__partial_counts,
+    (select count(*) from gone_score_history) as scoring__score_history,
+    (select count(*) from gone_signal_alerts) as scoring__signal_alerts,
+    (select count(*) from gone_alert_requests) as scoring__alert_requests,
+    (select count(*) from gone_threshold_outbox) as scoring__threshold_outbox,
+    (select count(*) from gone_contact_changes) as crm__contact_changes

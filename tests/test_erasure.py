@@ -1,0 +1,209 @@
+"""After `ops.erase_contact` no table of ours knows the contact, wherever it stood before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from time import monotonic
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from local.database_url import connect
+from tests.roles import ROLES
+
+ORG, OTHER_ORG = UUID(int=1), UUID(int=2)
+JANE, JOHN = UUID("3f0e8a52-9c1d-4c7e-8b1a-0d2f5a3b7c11"), UUID(int=1_002)
+MAIL, OLD_MAIL = "Jane.O'Doe+x@Example.org", "jane@old.example"
+# The platform deletes its own rows; of ours these name a contact in a column of their own.
+PLATFORM = {"crm.contacts", "analytics.contact_activity"}
+WITH_CONTACT = (
+    "select distinct table_schema || '.' || table_name from information_schema.columns"
+    " where table_schema in ('analytics', 'crm', 'delivery', 'ops', 'scoring')"
+    " and column_name = 'contact_id'"
+)
+TABLES = (
+    "select nspname || '.' || relname from pg_class join pg_namespace as n on n.oid = relnamespace"
+    " where relkind in ('r', 'p') and nspname in ('analytics', 'crm', 'delivery', 'ops', 'scoring')"
+)
+ROWS = (
+    "insert into crm.contacts (id, organization_id, email) values (:id, :org, :mail)",
+    "insert into analytics.contact_activity (organization_id, contact_id, event_type, occurred_at)"
+    " values (:org, :id, 'email_opened', now())",
+    "insert into scoring.lead_scores (organization_id, contact_id, total_score, grade,"
+    " engagement_score, fit_score, intent_score, scored_at)"
+    " values (:org, :id, 1, 'F', 1, 0, 0, now())",
+    "insert into scoring.score_history values (:org, :id, '2026-03-01', 1, 1, 0, 0)",
+    "insert into scoring.intent_signals (organization_id, contact_id, signal_type)"
+    " values (:org, :id, 'DEMO_REQUEST')",
+    "insert into scoring.signal_alerts (organization_id, contact_id, signal_type, priority)"
+    " values (:org, :id, 'DEMO_REQUEST', 'high')",
+    "insert into scoring.alert_requests"
+    " (organization_id, contact_id, signal_type, priority, opened_at)"
+    " values (:org, :id, 'TRIAL', 'low', now())",
+    "insert into scoring.threshold_outbox"
+    " (organization_id, contact_id, score, previous_score, scored_at)"
+    " values (:org, :id, 1, 2, now())",
+    "insert into scoring.recompute_backlog (organization_id, contact_id, reason)"
+    " values (:org, :id, 'x')",
+    "insert into crm.contact_changes (consumer, organization_id, contact_id, source)"
+    " select consumer, :org, cast(:id as uuid), 'contact'"
+    " from unnest(array['scoring', 'segments', 'events']) as consumer",
+)
+LETTER = (
+    "insert into ops.dead_letters (queue, message_id, body, reason, error, attempts, dead_at)"
+    " values ('q', :key, cast(:body as jsonb), 'invalid', :error, 1, now())"
+)
+FAILURE = (
+    "insert into ops.message_failures"
+    " (queue, message_id, attempt, body_digest, error_class, error_text, failed_at)"
+    " values ('q', :key, 1, '', 'E', :error, now())"
+)
+RUN = (
+    "insert into ops.job_runs"
+    " (job_type, window_start, window_end, status, trigger, scheduled_for, error_text)"
+    " values (:key, '2026-03-01T00:00Z', '2026-03-01T01:00Z', 'dead', 'cron', now(), :error)"
+)
+MENTIONS = {
+    "as its field": f'{{"data": {{"contactId": "{JANE}"}}}}',
+    "in another case": f'["{str(JANE).upper()}"]',
+    "as a key": f'{{"{JANE}": 1}}',
+    "by address": f'{{"to": "{MAIL.lower()}", "n": 1}}',
+    "by an address in a text": f'"Write to {OLD_MAIL}."',
+    "as a text of JSON": '"{\\"contactId\\": \\"' + str(JANE) + '\\"}"',
+}
+
+
+@pytest.fixture
+def owner(database: str) -> Iterator[Any]:
+    with closing(connect(database)) as connection:
+        yield connection
+
+
+def fill(owner: Any, organization: UUID, contact: UUID, mail: str) -> None:
+    values = {"org": organization, "id": contact, "mail": mail}
+    for row in ROWS:
+        owner.run(row, **{name: value for name, value in values.items() if f":{name}" in row})
+
+
+def mention(owner: Any) -> None:
+    for key, body in MENTIONS.items():
+        owner.run(LETTER, key=key, body=body, error=None)
+        owner.run(FAILURE, key=key, error=f"refused: {body}")
+        owner.run(RUN, key=key, error=f"refused: {body}")
+    owner.run(LETTER, key="in its error", body="{}", error=f"KeyError: '{JANE}'")
+    owner.run(LETTER, key="of another", body=f'{{"contactId": "{JOHN}"}}', error="e")
+    owner.run(FAILURE, key="of another", error=f"{JOHN}")
+
+
+def knowing(owner: Any, *words: object) -> set[str]:
+    """The tables of which a row holds one of the words, in any column."""
+    found = set()
+    for [table] in owner.run(TABLES):
+        for word in words:
+            row = "lower(cast(to_jsonb(t) as text))"
+            sql = f"select count(*) from {table} as t where position(:word in {row}) > 0"
+            if owner.run(sql, word=str(word).lower())[0][0]:
+                found.add(table)
+    return found
+
+
+def delete_at_the_platform(owner: Any, contact: UUID) -> None:
+    owner.run("delete from analytics.contact_activity where contact_id = :id", id=contact)
+    owner.run("delete from crm.contacts where id = :id", id=contact)
+
+
+def erase(owner: Any, *mails: str) -> list[int]:
+    sql = "select ops.erase_contact(:org, :id, :mail)"
+    return [owner.run(sql, org=ORG, id=JANE, mail=mail)[0][0] for mail in mails]
+
+
+def test_nothing_is_left_of_an_erased_contact_and_all_of_others(owner: Any) -> None:
+    fill(owner, ORG, JANE, MAIL)
+    fill(owner, ORG, JOHN, "john@example.org")
+    mention(owner)
+    tables = {table for [table] in owner.run(WITH_CONTACT)}
+    before = knowing(owner, JANE, MAIL, OLD_MAIL)
+    assert before == tables | {
+        "crm.contacts",
+        "ops.dead_letters",
+        "ops.message_failures",
+        "ops.job_runs",
+    }
+    johns = {table: owner.run(f"select count(*) from {table}")[0][0] for table in tables}
+    owner.run("begin")
+    delete_at_the_platform(owner, JANE)
+    first, second, third = erase(owner, MAIL, OLD_MAIL, MAIL)
+    owner.run("commit")
+    assert knowing(owner, JANE, MAIL, OLD_MAIL) == set()
+    assert first > 0
+    assert (second, third) == (3, 0)  # an address of old stands in a letter, a failure and a run
+    assert knowing(owner, JOHN) == tables | {
+        "crm.contacts",
+        "ops.dead_letters",
+        "ops.message_failures",
+    }
+    for table in tables:
+        [[left]] = owner.run(f"select count(*) from {table}")
+        assert left >= johns[table] / 2, table
+
+
+def test_a_letter_keeps_its_reason_and_is_not_sent_again(owner: Any) -> None:
+    mention(owner)
+    erase(owner, MAIL)
+    [[status, body, error, reason, note]] = owner.run(
+        "select status, body, error, reason, note from ops.dead_letters"
+        " where message_id = 'as its field'"
+    )
+    assert (status, body, error) == ("discarded", None, None)
+    assert (reason, note) == ("invalid", "erased with a contact")
+    [[other]] = owner.run("select status from ops.dead_letters where message_id = 'of another'")
+    assert other == "dead"
+
+
+def test_the_address_is_taken_from_the_contact_where_it_is_still_there(owner: Any) -> None:
+    fill(owner, ORG, JANE, MAIL)
+    mention(owner)
+    owner.run("select ops.erase_contact(:org, :id)", org=ORG, id=JANE)
+    assert knowing(owner, MAIL) == {"crm.contacts"}
+    assert knowing(owner, JANE) == PLATFORM
+
+
+def test_the_same_id_in_another_organization_stays(owner: Any) -> None:
+    fill(owner, OTHER_ORG, JANE, MAIL)
+    ours = {table for [table] in owner.run(WITH_CONTACT)}
+    erase(owner, "nobody@example.org")
+    assert knowing(owner, JANE) == ours | {"crm.contacts"}
+
+
+def test_the_platforms_role_erases(owner: Any) -> None:
+    fill(owner, ORG, JANE, MAIL)
+    owner.run(f"set role {ROLES.platform}")
+    assert erase(owner, MAIL)[0] > 0
+
+
+@pytest.mark.parametrize("table", ["ops.dead_letters", "ops.message_failures", "ops.job_runs"])
+def test_a_text_is_found_by_an_index(table: str, owner: Any) -> None:
+    expression = {
+        "ops.dead_letters": "ops.mentions(body::text || ' ' || coalesce(error, ''))",
+        "ops.message_failures": "ops.mentions(error_text)",
+        "ops.job_runs": "ops.mentions(error_text)",
+    }[table]
+    owner.run("set enable_seqscan = off")
+    plan = owner.run(
+        f"explain select 1 from {table}"
+        f" where {'error_text is not null and' if 'runs' in table else ''}"
+        f" {expression} && array['{JANE}']"
+    )
+    assert any("_mentions" in line for [line] in plan)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a" * 128_000, "a@" * 64_000, "a" * 127_000 + "@b", f"{JANE}," * 3_400, "a.b-" * 32_000],
+)
+def test_a_text_of_any_form_is_read_in_linear_time(text: str, owner: Any) -> None:
+    begun = monotonic()
+    owner.run("select ops.mentions(:text)", text=text)
+    assert monotonic() - begun < 10  # by the square it would take minutes
