@@ -223,10 +223,13 @@ def test_a_time_at_the_end_of_the_calendar_is_refused(
     assert (answer.code, "is no time from 1970 to 9000" in answer.err) == (2, True)
 
 
-@pytest.mark.parametrize("of", [hour_before, day_before, month_before])
+@pytest.mark.parametrize(
+    ("cron", "of"),
+    [("0 * * * *", hour_before), ("0 3 * * *", day_before), ("0 3 1 * *", month_before)],
+)
 @pytest.mark.parametrize("start", ["1970-01-01", "8999-12-01"])
-def test_windows_are_found_up_to_there(of: Any, start: str) -> None:
-    schedule = Schedule("0 3 * * *", of, HOUR)
+def test_windows_are_found_up_to_there(cron: str, of: Any, start: str) -> None:
+    schedule = Schedule(cron, of, HOUR)
     found = window_of(schedule, start, datetime(9000, 1, 1, tzinfo=UTC))
     assert found.start == moment(start)
 

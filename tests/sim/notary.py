@@ -66,10 +66,10 @@ for each row when (new.status = 'running') execute function sim.note_start();
 create trigger sim_note_update after update on ops.job_runs
 for each row when (new.status = 'running' and new.fencing_token > old.fencing_token)
 execute function sim.note_start();
-create table sim.splits (job_type text not null, window_start timestamptz not null);
+create table sim.splits (job_type text not null, window_start timestamptz not null, trigger text);
 create function sim.note_split() returns trigger language plpgsql as $$
 begin
-    insert into sim.splits values (new.job_type, new.window_start);
+    insert into sim.splits values (new.job_type, new.window_start, new.trigger);
     return null;
 end $$;
 create trigger sim_note_split after update on ops.job_runs
