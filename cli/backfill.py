@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import typer
 
+from cli import before_retention
 from cli.filling import Filling, Only, Plan, described, plan
 from cli.jobs import JobType
 from cli.moments import moment, schedule_of
-from cli.options import AsJson, DryRun, Remote, interrupted
+from cli.options import AsJson, DryRun, Remote, Yes, interrupted
 from cli.output import Refusal, busy, count_of, print_json, print_table, progress, remark, say
 from cli.systems import SystemEnded, open_records, open_system
 from cli.workers import find_job
-from shared.jobs import Job
+from shared.jobs import Job, Worker
 from shared.ledger import LEASE
+from shared.ports import Database, Row
 from shared.windows import Schedule, Window
 
 POLL_S = 0.1
@@ -25,8 +28,30 @@ STALLED_AFTER_S = 30
 SHOWN_MAX = 20
 WINDOWS_MAX = 100_000  # eleven years of hours
 
+BeforeRetention = Annotated[
+    bool,
+    typer.Option(
+        before_retention.OPTION,
+        help="Write days before the retained period too, as the events that are left say.",
+    ),
+]
 Bounds = tuple[datetime, datetime]
 Span = dict[str, str]  # the first and the last window that the command looked at
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The command as it was given, but for its range."""
+
+    worker: Worker
+    job: Job
+    only: Only
+    at_most: int
+    before_retention: bool
+    dry_run: bool
+    yes: bool
+    as_json: bool
+    remote: bool
 
 
 def backfill(
@@ -35,7 +60,9 @@ def backfill(
     end: Annotated[str, typer.Option("--to", metavar="TIME", help="Up to here, not including.")],
     at_most: Annotated[int, typer.Option(min=1, max=1_000, help="So many windows at once.")] = 8,
     only: Annotated[Only, typer.Option(help="Which of them.")] = "missing",
+    written_before: BeforeRetention = False,
     dry_run: DryRun = False,
+    yes: Yes = False,
     as_json: AsJson = False,
     remote: Remote = False,
 ) -> None:
@@ -45,24 +72,41 @@ def backfill(
     `failed` are those that died or whose retries stopped. A window that is running is left alone.
     Exit code 1 if a window died or was not answered.
 
+    Days before an organization's retained period keep their rows, because their events were purged.
+    With --before-retention they follow the events that are left: mostly none. The dry run lists
+    what would change; without --yes the run shows the list and asks.
+
     Examples:
 
       mauntic backfill analytics.aggregate-hourly --from 2026-03-01 --to 2026-03-08 --dry-run
 
       mauntic backfill analytics.aggregate-hourly --from 2026-03-01 --to 2026-03-08 --only all
+
+      mauntic backfill analytics.aggregate-hourly --from 2025-03-01 --to 2025-03-02 --only all
+      --before-retention --dry-run
     """
     worker, job = find_job(kind)
+    asked = Asked(worker, job, only, at_most, written_before, dry_run, yes, as_json, remote)
+    _run(asked, (moment(start), moment(end)))
+
+
+def _run(asked: Asked, bounds: Bounds) -> None:
+    job, only, as_json, now = asked.job, asked.only, asked.as_json, datetime.now(UTC)
     schedule = schedule_of(job)
-    now = datetime.now(UTC)
-    with open_records(remote=remote) as db:
+    with open_records(remote=asked.remote) as db:
         with busy("looking at the ledger"):
-            windows = _windows(schedule, (moment(start), moment(end)), now)
+            windows = _windows(schedule, bounds, now)
             chosen = plan(db, job, windows, only, now)
         span = {"first": str(windows[0]), "last": str(windows[-1])}
-        if dry_run:
-            return _tell_plan(as_json, job, chosen, span)
-        with open_system(remote=remote) as system:
-            filling = Filling(db, system, worker.queue.name, job, schedule, only, at_most)
+        changing = _listed(db, job, windows, only) if asked.before_retention else None
+        if asked.dry_run:
+            return _tell_plan(as_json, job, chosen, span, changing)
+        if changing is not None:
+            _agree(changing, as_json, asked.yes)
+        with open_system(remote=asked.remote) as system:
+            queue = asked.worker.queue.name
+            filling = Filling(db, system, queue, job, schedule, only, asked.at_most)
+            filling.before_retention = asked.before_retention
             _fill(filling, chosen, as_json, span)
 
 
@@ -79,6 +123,19 @@ def _windows(schedule: Schedule, bounds: Bounds, now: datetime) -> list[Window]:
     if not windows:
         raise Refusal("No whole window that is over lies in this range.")
     return windows
+
+
+def _listed(db: Database, job: Job, windows: list[Window], only: Only) -> list[Row]:
+    before_retention.check_allowed(job, windows, only)
+    with progress() as bar:
+        task = bar.add_task("before the retained period", total=None)
+        return before_retention.changes(db, job, windows, lambda n: bar.advance(task, n))
+
+
+def _agree(changing: list[Row], as_json: bool, yes: bool) -> None:
+    if not as_json:
+        before_retention.show(changing)
+    before_retention.ask(changing, yes=yes)
 
 
 def _fill(filling: Filling, chosen: Plan, as_json: bool, span: Span) -> None:
@@ -142,13 +199,18 @@ def _until_done(filling: Filling, total: int) -> None:
             time.sleep(POLL_S)
 
 
-def _tell_plan(as_json: bool, job: Job, chosen: Plan, span: Span) -> None:
+def _tell_plan(
+    as_json: bool, job: Job, chosen: Plan, span: Span, changing: list[Row] | None
+) -> None:
     rows = [{"window": str(window), "now": now} for window, now in chosen.todo]
     if as_json:
         busy = [str(window) for window in chosen.busy]
         left = dict(chosen.left)
-        print_json({"type": job.type, **span, "would_run": rows, "busy": busy, "left_alone": left})
+        told = {"type": job.type, **span, "would_run": rows, "busy": busy, "left_alone": left}
+        print_json(told | ({} if changing is None else {"would_change": changing}))
         return
+    if changing is not None:
+        before_retention.show(changing)
     print_table(f"{job.type}: would run", rows)
     say(f"of the windows {span['first']} to {span['last']}:")
     busy_ones = f"{len(chosen.busy):,} {'is' if len(chosen.busy) == 1 else 'are'} being run"

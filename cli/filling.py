@@ -102,6 +102,7 @@ class Filling:
     only: Only
     at_most: int
     clock: Callable[[], datetime] = utc_now
+    before_retention: bool = False  # write also days before the retained period
     summary: Summary = field(default_factory=Summary)
     _waiting: list[Window] = field(default_factory=list)
     _in_flight: dict[Window, datetime] = field(default_factory=dict)
@@ -136,7 +137,7 @@ class Filling:
         portion, self._waiting = self._waiting[:room], self._waiting[room:]
         if not portion:
             return
-        due = [Due(self.job, self.schedule, window, "backfill") for window in portion]
+        due = [self._due(window) for window in portion]
         now = self.clock()
         claimed = records.claim_backfill(
             self.db,
@@ -155,6 +156,15 @@ class Filling:
             raise
         self._in_flight |= dict.fromkeys(windows, now + LEASE)
         self.summary.busy += [window for window in portion if window not in windows]
+
+    def _due(self, window: Window) -> Due:
+        return Due(
+            self.job,
+            self.schedule,
+            window,
+            "backfill",
+            before_retention=self.before_retention,
+        )
 
     def _look(self) -> None:
         if not self._in_flight:

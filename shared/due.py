@@ -18,13 +18,17 @@ SKIPPED_MAX = 1_000
 
 @dataclass(frozen=True)
 class Due:
-    """A window that should be run, or a shard of it, and why."""
+    """A window that should be run, or a shard of it, and why.
+
+    `before_retention`: an operator asks to write also days before the retained period.
+    """
 
     job: Job
     schedule: Schedule
     window: Window
     trigger: Trigger
     shard: Shard | None = None
+    before_retention: bool = False
 
     @property
     def planned(self) -> datetime:
@@ -38,7 +42,10 @@ class Due:
             "trigger": self.trigger,
             "correlationId": f"{self.job.type}@{self.window}",
         })  # fmt: skip
-        return message.body() | ({"data": {"shard": self.shard.body()}} if self.shard else {})
+        data: dict[str, Any] = {"shard": self.shard.body()} if self.shard else {}
+        if self.before_retention:
+            data["beforeRetention"] = True
+        return message.body() | ({"data": data} if data else {})
 
 
 def looked_at(worker: Worker, cron: str, db: Database) -> list[Job]:

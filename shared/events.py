@@ -167,6 +167,7 @@ EVENTS: tuple[Event, ...] = (
     Event(
         "event.before_retention",
         "`count` events of an organization lie before its retained period: they are not counted.",
-        "None: that their days are kept as they are is what the retained period is for.",
+        "None: these days keep their rows. To write one all the same: `mauntic backfill` with"
+        " --before-retention, after its dry run.",
     ),
 )

@@ -1,61 +1,16 @@
 -- name: rollup_differences
--- Where the rollups of some days differ from their source: counted anew from every event, and
--- compared as sets. A rollup of 0 and none at all say the same.
-with counted as (
-    select organization_id, (occurred_at at time zone 'UTC')::date as date, event_type,
-        count(*) as count, count(distinct contact_id) as unique_count
-    from analytics.contact_activity
-    where occurred_at >= :start and occurred_at < :end and event_type not like 'monthly:%'
-    group by 1, 2, 3
-),
-booked as (
-    select organization_id, date, event_type, count, unique_count
-    from analytics.event_aggregates
-    where date >= (cast(:start as timestamptz) at time zone 'UTC')::date
-        and date < (cast(:end as timestamptz) at time zone 'UTC')::date
-        and event_type not like 'monthly:%' and count > 0
-)
-select organization_id, date, event_type, booked.count as booked, counted.count as counted,
-    booked.unique_count as booked_unique, counted.unique_count as counted_unique
-from counted
-full join booked using (organization_id, date, event_type)
-where (counted.count, counted.unique_count) is distinct from (booked.count, booked.unique_count)
-    and date >= ops.retained_since(organization_id)
+-- The rollups of some retained days that differ from their source.
+with
+-- include: differing_rollups
+select * from differing
+where date >= ops.retained_since(organization_id)
 order by date, organization_id, event_type
 
 -- name: campaign_differences
 -- Where the figures of campaigns differ from their events: each figure that does, of some days. A row
 -- of zeros and none at all say the same.
-with source as materialized (
-    select distinct event_source,
--- include: campaign_of_source
-    from analytics.contact_activity
-    where occurred_at >= :start and occurred_at < :end
-),
-counted as (
-    select campaign_id, organization_id, (occurred_at at time zone 'UTC')::date as date, jsonb_build_object(
-            'sent', count(*) filter (where event_type = 'email_sent'),
-            'delivered', count(*) filter (where event_type = 'email_delivered'),
-            'opened', count(*) filter (where event_type = 'email_opened'),
-            'unique_opened', count(distinct contact_id) filter (where event_type = 'email_opened'),
-            'clicked', count(*) filter (where event_type = 'email_clicked'),
-            'unique_clicked', count(distinct contact_id) filter (where event_type = 'email_clicked'),
-            'bounced', count(*) filter (where event_type = 'email_bounced'),
-            'complained', count(*) filter (where event_type = 'email_complained'),
-            'unsubscribed', count(*) filter (where event_type = 'email_unsubscribed')
-        ) as figures
-    from analytics.contact_activity
-    join source using (event_source)
-    where occurred_at >= :start and occurred_at < :end and campaign_id is not null
-    group by 1, 2, 3
-),
-reported as (
-    select campaign_id, organization_id, date,
-        to_jsonb(stats) - '{campaign_id, organization_id, date, updated_at}'::text [] as figures
-    from analytics.campaign_daily_stats as stats
-    where date >= (cast(:start as timestamptz) at time zone 'UTC')::date
-        and date < (cast(:end as timestamptz) at time zone 'UTC')::date
-)
+with
+-- include: counted_campaigns
 select organization_id, date, campaign_id, figure.key as figure,
     cast(coalesce(reported.figures ->> figure.key, '0') as bigint) as reported,
     cast(coalesce(counted.figures ->> figure.key, '0') as bigint) as counted

@@ -248,7 +248,7 @@ def test_backfills_at_once_share_the_windows(db: Postgres, data: st.DataObject) 
         box = SentWindows()
         at_most = data.draw(st.integers(1, 4))
         filling = Filling(
-            db, box, QUEUE, JOB, SCHEDULE, "missing", at_most, lambda: datetime.now(UTC)
+            db, box, QUEUE, JOB, SCHEDULE, "missing", at_most, clock=lambda: datetime.now(UTC)
         )
         filling.begin(plan(db, JOB, windows(hours), "missing", datetime.now(UTC)))
         fillings.append(filling)
@@ -292,7 +292,7 @@ def succeed(db: Postgres, hour: int) -> None:
 def test_a_window_whose_message_was_lost_is_given_up_when_its_lease_ends(db: Postgres) -> None:
     assert SCHEDULE is not None
     now = [datetime.now(UTC)]
-    filling = Filling(db, SentWindows(), QUEUE, JOB, SCHEDULE, "missing", 2, lambda: now[0])
+    filling = Filling(db, SentWindows(), QUEUE, JOB, SCHEDULE, "missing", 2, clock=lambda: now[0])
     filling.begin(plan(db, JOB, windows(1), "missing", now[0]))
     filling.step()
     now[0] += timedelta(minutes=15)
@@ -302,3 +302,183 @@ def test_a_window_whose_message_was_lost_is_given_up_when_its_lease_ends(db: Pos
     filling.step()
     assert (filling.in_flight, filling.summary.unanswered) == (0, windows(1))
     assert filling.is_done
+
+
+def add_opens(db: Postgres) -> tuple[str, str]:
+    """Two organizations with seven opens each on the 10th, and a campaign's figures of them."""
+    first, other = "00000000-0000-0000-0000-00000000000a", "00000000-0000-0000-0000-00000000000b"
+    for organization in (first, other):
+        db.execute(
+            "insert into analytics.contact_activity (organization_id, contact_id, event_type,"
+            " event_source, occurred_at, created_at)"
+            " select :one, gen_random_uuid(), 'email_opened', :source, at, at"
+            " from generate_series(1, 7) as n"
+            " cross join lateral (select cast(:day as timestamptz) + n * interval '1 hour')"
+            " as moment (at)",
+            one=organization, source=CAMPAIGN, day=DAY,
+        )  # fmt: skip
+    db.execute(
+        "insert into analytics.campaign_daily_stats"
+        " (campaign_id, organization_id, date, sent, opened, unique_opened)"
+        " select :source, one, :day, 3, 7, 7 from unnest(cast(:both as uuid[])) as one",
+        source=CAMPAIGN, both=[first, other], day=DAY.date(),
+    )  # fmt: skip
+    return first, other
+
+
+CAMPAIGN = "00000000-0000-0000-0000-000000000c01"
+ALL = ("--only", "all", "--at-most", 24)
+
+
+def purge(db: Postgres, organization: str) -> None:
+    with db.transaction():
+        db.execute(
+            "delete from analytics.contact_activity where organization_id = :one", one=organization
+        )
+        db.execute(
+            "select ops.purged_before(:day, :one)",
+            day=(DAY + timedelta(days=1)).date(), one=organization,
+        )  # fmt: skip
+
+
+def figures(db: Postgres, table: str = "event_aggregates", count: str = "count") -> dict[str, int]:
+    rows = db.rows(f"select organization_id, {count} as count from analytics.{table}")
+    return {str(row["organization_id"]): row["count"] for row in rows}
+
+
+def test_a_purged_day_is_kept_until_an_operator_has_seen_what_changes(
+    cli: Cli, consumer: Consumer, db: Postgres
+) -> None:
+    first, other = add_opens(db)
+    assert fill(cli, 24, "--at-most", 24).code == 0
+    assert figures(db) == {first: 7, other: 7}
+    purge(db, first)
+    assert fill(cli, 24, *ALL).code == 0
+    assert figures(db) == {first: 7, other: 7}
+    planned = fill(cli, 24, *ALL, "--before-retention", "--dry-run").json
+    assert planned["would_change"] == [
+        {
+            "organization_id": first, "date": "2026-03-10", "table": "rollups",
+            "changed": 1, "become_zero": 1, "sum_now": 7, "sum_then": 0,
+        }
+    ]  # fmt: skip
+    sent = len(consumer.bodies)
+    refused = cli(*BACKFILL_OF_THE_DAY, stdin="n\n")
+    assert (refused.code, len(consumer.bodies), figures(db)) == (1, sent, {first: 7, other: 7})
+    assert first in refused.out
+    assert "write 1 row before the retained period, 1 of them to 0?" in refused.err
+    agreed = cli(*BACKFILL_OF_THE_DAY, "--yes")
+    assert (agreed.code, figures(db)) == (0, {first: 0, other: 7})
+    assert fill(cli, 24, *ALL, "--before-retention", "--dry-run").json["would_change"] == []
+
+
+def opened(db: Postgres) -> dict[str, int]:
+    return figures(db, "campaign_daily_stats", "opened")
+
+
+BACKFILL_OF_THE_DAY = (
+    "backfill", HOURLY, "--from", "2026-03-10", "--to", "2026-03-11", "--remote", *ALL,
+    "--before-retention",
+)  # fmt: skip
+
+
+def test_the_day_before_is_not_written_with_the_day_that_is_asked_for(
+    cli: Cli, consumer: Consumer, db: Postgres
+) -> None:
+    """Every run also looks at other days: what an operator has not seen stays."""
+    first, other = add_opens(db)
+    assert fill(cli, 24, "--at-most", 24).code == 0
+    purge(db, first)
+    late = "2026-03-10T09:00Z"
+    db.execute(
+        "insert into analytics.contact_activity"
+        " (organization_id, contact_id, event_type, occurred_at, created_at)"
+        " values (:one, gen_random_uuid(), 'email_opened', :at, :late)",
+        one=first, at=datetime.fromisoformat(late), late=DAY + timedelta(days=1, hours=3.5),
+    )  # fmt: skip
+    answer = cli(
+        "backfill", HOURLY, "--from", "2026-03-11", "--to", "2026-03-12", "--remote", *ALL,
+        "--before-retention", "--yes",
+    )  # fmt: skip
+    assert (answer.code, figures(db)) == (0, {first: 7, other: 7})
+
+
+def test_campaigns_before_the_retained_period_are_listed_and_written(
+    cli: Cli, consumer: Consumer, db: Postgres
+) -> None:
+    """The report of a day also counts the two days before it: those stay."""
+    first, other = add_opens(db)
+    purge(db, first)
+    job = "analytics.generate-daily-reports"
+    command = ("backfill", job, "--from", "2026-03-10", "--to", "2026-03-11", "--remote", "--json")
+    next_day = ("backfill", job, "--from", "2026-03-11", "--to", "2026-03-12", "--remote")
+    assert cli(*command).code == 0
+    assert cli(*next_day, *ALL, "--before-retention", "--yes").code == 0
+    assert opened(db) == {first: 7, other: 7}
+    planned = cli(*command, *ALL, "--before-retention", "--dry-run").json
+    assert planned["would_change"] == [
+        {
+            "organization_id": first, "date": "2026-03-10", "table": "campaigns",
+            "changed": 1, "become_zero": 1, "sum_now": 10, "sum_then": 0,
+        }
+    ]  # fmt: skip
+    assert cli(*command, *ALL, "--before-retention", "--yes").code == 0
+    assert opened(db) == {first: 0, other: 7}
+
+
+def test_months_before_the_retained_period_are_listed_and_written(
+    cli: Cli, consumer: Consumer, db: Postgres
+) -> None:
+    """A month is the sum of its rollups: it shrinks after they have."""
+    first, other = add_opens(db)
+    db.execute(
+        "insert into analytics.event_aggregates"
+        " (organization_id, date, event_type, channel, count, unique_count)"
+        " select one, '2026-03-01', 'monthly:email_opened', 'monthly_summary', 7, 7"
+        " from unnest(cast(:both as uuid[])) as one",
+        both=[first, other],
+    )
+    db.execute(
+        "insert into analytics.event_aggregates"
+        " (organization_id, date, event_type, count, unique_count)"
+        " values (:first, '2026-03-10', 'email_opened', 2, 2),"
+        " (:other, '2026-03-10', 'email_opened', 7, 7)",
+        first=first, other=other,
+    )  # fmt: skip
+    purge(db, first)
+    command = (
+        "backfill", "analytics.generate-monthly-usage", "--from", "2026-03-01", "--to",
+        "2026-04-01", "--remote", "--json", *ALL,
+    )  # fmt: skip
+    planned = cli(*command, "--before-retention", "--dry-run").json
+    assert planned["would_change"] == [
+        {
+            "organization_id": first, "date": "2026-03-01", "table": "usage",
+            "changed": 1, "become_zero": 0, "sum_now": 7, "sum_then": 2,
+        }
+    ]  # fmt: skip
+    assert cli(*command, "--before-retention", "--yes").code == 0
+    rows = db.rows(
+        "select organization_id, count, unique_count from analytics.event_aggregates"
+        " where event_type = 'monthly:email_opened' order by 1"
+    )
+    assert [(str(row["organization_id"]), row["count"]) for row in rows] == [(first, 2), (other, 7)]
+    assert cli(*command, "--before-retention", "--dry-run").json["would_change"] == []
+
+
+@pytest.mark.parametrize(
+    ("job", "end", "only", "cause"),
+    [
+        (HOURLY, "2026-03-10T05:00Z", "all", "writes whole days"),
+        (HOURLY, "2026-03-11", "missing", "say --only all"),
+        ("analytics.reset-warmup-daily", "2026-03-11", "all", "writes no days of events"),
+    ],
+)
+def test_what_the_option_cannot_mean_is_refused(
+    cli: Cli, job: str, end: str, only: str, cause: str
+) -> None:
+    answer = cli(
+        "backfill", job, "--from", "2026-03-10", "--to", end, "--only", only,
+        "--before-retention", "--dry-run",
+    )  # fmt: skip
+    assert (answer.code, cause in answer.err) == (1, True)

@@ -59,7 +59,10 @@ def report_days(
     shard: Shard | None = None,
     before_retention: bool = False,
 ) -> Reported:
-    """Set the campaigns' rows of the days of `span`, or of the shard's day, for `window`."""
+    """Set the campaigns' rows of the days of `span`, or of the shard's day, for `window`.
+
+    `before_retention` writes the day of `window` even if its source is no longer complete.
+    """
     if shard and shard.day:
         span = _day(shard.day)
     days = store.days_of(span)
@@ -69,7 +72,7 @@ def report_days(
         "start": span.start,
         "end": span.end,
         "days": days,
-        "before_retention": before_retention,
+        "unretained_day": window.start.date() if before_retention else None,
         **contact_bounds(shard),
     }
     if shard and shard.pieces and shard.day:

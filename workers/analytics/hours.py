@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from itertools import pairwise
 from typing import Any
 from uuid import UUID
@@ -33,7 +33,7 @@ class Hour:
     """What a run books: the work of an hour, or a shard of it.
 
     `anew` trusts nothing that is there: no cell of the hour, and no row of its day.
-    `before_retention` also writes days of which the source is no longer complete.
+    `before_retention` writes the day of the window even if its source is no longer complete.
     """
 
     window: Window
@@ -54,10 +54,16 @@ class Hour:
             "day_start": day_start,
             "day_end": day_start + timedelta(days=1),
             "anew": self.anew and self._has_own_day,
-            "before_retention": self.before_retention,
+            "unretained_day": self.unretained_day,
             **day_shards.moments(self.shard),
             **sharding.bounds(self.shard),
         }
+
+    @property
+    def unretained_day(self) -> date | None:
+        """The day before a retained period that is written: what an operator asks for is this day
+        and no other that the run comes upon."""
+        return self.window.start.date() if self.before_retention else None
 
     @property
     def _has_own_day(self) -> bool:
@@ -153,7 +159,7 @@ def _book_changes(db: Database, hour: Hour, ranges: Sequence[Contacts]) -> int:
         db.execute(
             SQL["book_cells"],
             adds=number > 0,
-            before_retention=hour.before_retention,
+            unretained_day=hour.unretained_day,
             **_between(contacts),
         )
         for number, contacts in enumerate(ranges)

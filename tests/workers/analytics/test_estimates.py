@@ -150,7 +150,8 @@ def test_the_statements_of_a_piece_read_what_the_planner_expects(
     sql = store.SQL[statement]
     asked = span | contact_bounds(shard) | {
         "first_day": DAY.date(), "until_day": DAY.date() + timedelta(days=31), "day": DAY.date(),
-        "before_retention": False, "job_type": "", "window_start": DAY, "split": 1, "piece": 1,
+        "before_retention": False, "unretained_day": None, "job_type": "", "window_start": DAY,
+        "split": 1, "piece": 1,
     }  # fmt: skip
     assert_known(planned(month, sql, **{k: v for k, v in asked.items() if f":{k}" in sql}))
 

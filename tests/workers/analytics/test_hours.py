@@ -94,6 +94,23 @@ def test_a_backfill_sets_no_row_to_zero_whose_events_were_purged_unless_asked(
     assert old_day(warehouse) == {1: (0, 0) if asked else (1, 1), 2: (0, 0)}
 
 
+@pytest.mark.parametrize("is_alone", [False, True])
+def test_a_backfill_clears_what_was_booked_late_and_is_gone(
+    warehouse: Warehouse, is_alone: bool
+) -> None:
+    """An event that came two days late leaves a cell, also where its hour has no other."""
+    if not is_alone:
+        warehouse.add(1, 2, "email_opened", at(11.5))
+        tick(warehouse, 11)
+    late = warehouse.add(1, 1, "email_opened", at(9.5), created=at(51.5))
+    tick(warehouse, 51)
+    assert warehouse.rollups() == warehouse.counted()
+    warehouse.delete(late)
+    for hour in range(24):
+        warehouse.run(hour_window(hour), anew=True)
+    assert warehouse.rollups() == warehouse.counted()
+
+
 def test_a_purge_between_the_survey_and_the_booking_changes_no_row(warehouse: Warehouse) -> None:
     warehouse.add(1, 1, "email_opened", OLD + timedelta(hours=8.5))
     warehouse.run(hour_window(8, OLD))

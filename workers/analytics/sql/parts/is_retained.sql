@@ -1,5 +1,5 @@
-    -- Within the retained period of its organization, or asked for by an operator.
-    cast(:before_retention as boolean) or date >= greatest(
+    -- Within the retained period of its organization, or the day that an operator asks to write.
+    date is not distinct from cast(:unretained_day as date) or date >= greatest(
         (
             select coalesce(max(retained_since), date '-infinity')
             from ops.retention

@@ -7,7 +7,7 @@ figures as materialized (
     select counted.*, coalesce(
             date < greatest(own.retained_since, (select retained_since from periods where organization_id is null)),
             false
-        ) and not cast(:before_retention as boolean) as is_before
+        ) and date is distinct from cast(:unretained_day as date) as is_before
     from counted
     left join periods as own using (organization_id)
 ),
@@ -18,7 +18,7 @@ lost as (
     where known.date = any(cast(:days as date[])) and
 -- include: within_organizations
         and (
-            cast(:before_retention as boolean)
+            known.date is not distinct from cast(:unretained_day as date)
             or known.date >= coalesce(
                 greatest(own.retained_since, (select retained_since from periods where organization_id is null)),
                 '-infinity'
