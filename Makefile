@@ -38,9 +38,6 @@ sim: setup ## Simulate two weeks with faults: SEEDS=1000, or SEED=123 to replay 
 mutants: setup ## Change the code at random and see that tests fail: COUNT=200 SEED=0, or FILE=shared/retry.py
 	$(RUN) .local/tools/bin/uv run --quiet --frozen --group mutants python -m tests.mutants $(call option,--count,COUNT) $(call option,--seed,SEED) $(call option,--file,FILE)
 
-mutants: setup ## Change the code at random and see that tests fail: COUNT=200 SEED=0, or FILE=shared/retry.py
-	$(RUN) .local/tools/bin/uv run --quiet --frozen --group mutants python -m tests.mutants $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED)) $(if $(FILE),--file $(FILE))
-
 demo: setup ## Run the whole system once, with sample data, and show what it did
 	@$(RUN) mauntic demo
 

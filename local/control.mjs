@@ -5,15 +5,10 @@ import { emit } from "./events.mjs";
 import { Failure } from "./failure.mjs";
 import { admit } from "./gate.mjs";
 import * as input from "./input.mjs";
+import { LIMITS } from "./limits.mjs";
 
 const BODY_BYTES_MAX = 64 * 1024 * 1024; // an object; all else is JSON
 const JSON_BYTES_MAX = 16 * 1024 * 1024; // a hundred messages of 128 kB
-const LIMITS = {
-  headersTimeout: 10_000,
-  requestTimeout: 20_000, // until the request has come; an answer may take as long as it takes
-  connectionsCheckingInterval: 1_000,
-  maxHeaderSize: 16 * 1024,
-};
 const CONNECTIONS_MAX = 512;
 const KEY_BYTES_MAX = 1_024; // as in production
 const MOMENT_MAX = 8.64e15; // the last one that JavaScript knows

@@ -53,6 +53,7 @@ SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
     "max_connections": "100",
+    "authentication_timeout": "15s",  # a stranger holds a connection no longer
     "shared_buffers": "256MB",
     "timezone": "UTC",
     "log_timezone": "UTC",

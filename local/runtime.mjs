@@ -3,6 +3,7 @@ import { pack } from "./pack.mjs";
 import { Door } from "./door.mjs";
 import { Failure } from "./failure.mjs";
 import { brokerLog } from "./broker.mjs";
+import { limitedDuring } from "./limits.mjs";
 import { emit, onNativeLine, onRuntimeLine } from "./events.mjs";
 import { LEDGER_NAME, hostWorkers, ledgerWorker, loadMiniflare, miniflareOptions } from "./options.mjs";
 import { nativeWorkers } from "./native.mjs";
@@ -49,8 +50,10 @@ export class Runtime {
       onRestart: () => this.#onRestart(),
     });
     await this.#door.closedDuring(async () => {
-      this.#miniflare = new Miniflare(convertV4MiniflareOptions(options));
-      const url = await this.#miniflare.ready.catch((error) => {
+      const url = await limitedDuring(() => {
+        this.#miniflare = new Miniflare(convertV4MiniflareOptions(options));
+        return this.#miniflare.ready;
+      }).catch((error) => {
         throw startFailure(error, this.isNative);
       });
       await this.#door.assertClosed(url);

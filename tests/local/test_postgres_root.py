@@ -185,6 +185,27 @@ def test_a_pid_file_is_believed_only_where_the_account_wrote_it(
     assert postgres_pidfile.read(data) is None
 
 
+def test_a_pid_file_is_read_through_no_link(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the processes confirm."""
+    monkeypatch.setattr(postgres_pidfile, "serves", lambda pid, data: True)
+    written, pid_file = tmp_path / "written", tmp_path / "postmaster.pid"
+    written.write_text(f"{os.getpid()}\n\n\n5432\n")
+    pid_file.symlink_to(written)
+    assert postgres_pidfile.read(tmp_path) is None
+    written.replace(pid_file)
+    assert postgres_pidfile.read(tmp_path) == postgres_pidfile.Postmaster(os.getpid(), 5432, False)
+
+
+def test_a_private_file_has_one_name(tmp_path: Path) -> None:
+    """Another account may give a file of ours a second name, where it may write."""
+    (tmp_path / "ours").write_text("ours")
+    (tmp_path / "second").hardlink_to(tmp_path / "ours")
+    with pytest.raises(PermissionError):
+        read_private(tmp_path / "second")
+
+
 def test_a_private_file_is_no_link_and_nobody_elses(tmp_path: Path, target: Path) -> None:
     link = tmp_path / "link"
     link.symlink_to(target)

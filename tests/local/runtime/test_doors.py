@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
-from http.client import HTTPConnection
 from pathlib import Path
 from struct import pack
 from urllib.parse import urlsplit
@@ -21,12 +20,13 @@ from local.runtime import Control
 from tests.accounts import as_stranger, needs_root
 from tests.local.runtime.harness import Server
 from tests.local.runtime.hyperdrive import hyperdrive
+from tests.ports import REFUSED, ports_of, status, trickled
 
 pytestmark = pytest.mark.e2e
 
 KEY = "secret.txt"
-REFUSED = {400, 401, 403}
 PAGE = {"Host": "evil.example", "Origin": "https://evil.example", "Content-Type": "text/plain"}
+MESSAGES = json.dumps([{"body": {"n": 1}}])
 # What the ports would answer to whoever may ask.
 REQUESTS = [
     ("GET", "/", {}),
@@ -49,34 +49,6 @@ REQUESTS = [
 ]
 
 
-def ports_of(server: Server) -> set[int]:
-    """Every TCP port on which a process of the system listens; on loopback alone."""
-    process = psutil.Process(server.process.pid)
-    found = [
-        connection.laddr
-        for one in [process, *process.children(recursive=True)]
-        for connection in one.net_connections("tcp")
-        if connection.status == psutil.CONN_LISTEN
-    ]
-    assert {address.ip for address in found} <= {"127.0.0.1", "::1"}
-    return {address.port for address in found}
-
-
-def status(port: int, method: str, path: str, headers: dict[str, str]) -> int | None:
-    """The status of the answer; None where the port speaks no HTTP and hangs up."""
-    connection = HTTPConnection("127.0.0.1", port, timeout=20)
-    body = json.dumps([{"body": {"n": 1}}]) if method == "POST" else None
-    try:
-        connection.request(method, path, body, headers)
-        return connection.getresponse().status
-    except OSError:
-        return None
-    except Exception as error:  # an answer that is no HTTP
-        raise AssertionError(f"port {port} answers {error!r}") from None
-    finally:
-        connection.close()
-
-
 @pytest.fixture
 def with_object(server: Server) -> Iterator[Server]:
     server.api.put(f"/r2/toy-bucket/{KEY}", content=b"secret").raise_for_status()
@@ -85,10 +57,12 @@ def with_object(server: Server) -> Iterator[Server]:
 
 
 def test_no_port_answers_without_the_secret(with_object: Server) -> None:
-    ports = ports_of(with_object)
+    ports = ports_of(with_object.process.pid)
     assert len(ports) >= 3, "the control API, the broker's, the pool's"
     answers = {
-        (port, *request[:2]): status(port, *request) for port in ports for request in REQUESTS
+        (port, *request[:2]): status(port, *request, MESSAGES)
+        for port in ports
+        for request in REQUESTS
     }
     got_in = {key: code for key, code in answers.items() if code not in {None, *REFUSED}}
     assert got_in == {}
@@ -123,7 +97,7 @@ for name in ("cmdline", "environ"):
 
 @needs_root
 def test_another_account_gets_nowhere(with_object: Server) -> None:
-    got_in = as_stranger(CONNECT, *map(str, ports_of(with_object)))
+    got_in = as_stranger(CONNECT, *map(str, ports_of(with_object.process.pid)))
     assert (got_in.stdout, got_in.stderr, got_in.returncode) == ("", "", 0)
 
 
@@ -240,30 +214,16 @@ def spoken(server: Server, said: bytes) -> bytes:
         return answer
 
 
-def trickled(where: tuple[str, int], head: bytes) -> float:
-    """For how many seconds the port listens to a client that says a byte now and then."""
-    began = time.monotonic()
-    with socket.create_connection(where, timeout=60) as client, suppress(OSError):
-        client.sendall(head)
-        client.settimeout(0.5)
-        while time.monotonic() < began + 60:
-            client.sendall(b"a")
-            with suppress(TimeoutError):
-                if not client.recv(1):
-                    break
-    return time.monotonic() - began
-
-
 def test_a_slow_client_is_left(server: Server, postgres: PostgresServer) -> None:
     known = f"Host: 127.0.0.1\r\nAuthorization: Bearer {server.token}\r\n"
     head = b"GET /queues HTTP/1.1\r\nX-Slow: "
     body = f"POST /cron HTTP/1.1\r\n{known}Content-Length: 9999\r\n\r\n".encode()
     with hyperdrive(postgres.url) as url, ThreadPoolExecutor() as pool:
-        pooled = "127.0.0.1", int(urlsplit(url).port or 0)
+        control, pooled = address(server)[1], urlsplit(url).port or 0
         startup = pack("!ii", 9_000, 3 << 16)
         waits = [
-            pool.submit(trickled, address(server), head),
-            pool.submit(trickled, address(server), body),
+            pool.submit(trickled, control, head),
+            pool.submit(trickled, control, body),
             pool.submit(trickled, pooled, startup),
             pool.submit(trickled, pooled, b""),
         ]

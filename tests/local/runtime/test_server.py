@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from tests.local.runtime.harness import Server, spawn, write_project
+from tests.ports import REFUSED, ports_of, status
 
 pytestmark = pytest.mark.e2e
 
@@ -115,6 +116,8 @@ def test_a_killed_workerd_is_followed_by_another_that_is_watched_too(beta_alone:
     os.kill(before, signal.SIGKILL)
     pids = beta_alone.wait_event("restarted")["pids"]
     assert before not in pids
+    answers = {status(port, "GET", "/queues", {}) for port in ports_of(beta_alone.process.pid)}
+    assert answers - {None} <= REFUSED, "its port has a door too"
     beta_alone.send("work-dlq", {"n": 1})
     assert beta_alone.wait_idle(timeout_ms=60_000)["idle"]
     assert beta_alone.ask("/", "toy-beta") == [{"bodies": [{"n": 1}]}]

@@ -1,0 +1,175 @@
+"""Every port of a whole `mauntic dev`, that of its Postgres too, and what a stranger gets there."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psutil
+import pytest
+
+from local.postgres_account import account_for, temporary_directory
+from tests.accounts import as_stranger, needs_root
+from tests.cli.harness import QUEUE
+from tests.cli.test_dev import lines_until, started
+from tests.ports import REFUSED, ports_of, status, taken, trickled
+
+pytestmark = pytest.mark.e2e
+
+WAIT_MAX_S = 45  # the longest limit is of 20 s; the machine may be busy
+PROXY = "/cdn-cgi/local/platform-proxy"
+ENDLESS = "Content-Length: 9000000000\r\n\r\n"
+# What a client begins to say, in each of the languages that a port may speak.
+BEGINNINGS = {
+    "nothing": b"",
+    "a head": b"GET /queues HTTP/1.1\r\nX-Slow: ",
+    "a body": f"POST /send/{QUEUE} HTTP/1.1\r\nHost: 127.0.0.1\r\n{ENDLESS}".encode(),
+    "a body for the proxy": f"POST {PROXY} HTTP/1.1\r\nHost: a\r\n{ENDLESS}".encode(),
+    "a login": b"\x00\x00\x23\x28\x00\x03\x00\x00",
+}
+REQUESTS = [
+    *(("GET", path) for path in ("/", "/health", "/queues", f"/tail/{QUEUE}", "/json/list")),
+    ("GET", PROXY),
+    ("POST", f"/send/{QUEUE}"),
+    ("POST", f"/queues/{QUEUE}/messages"),
+]
+DOORS: tuple[dict[str, str], ...] = (
+    {},
+    {"Upgrade": "websocket", "Connection": "Upgrade"},
+    {"MF-Route-Override": "a"},
+)
+# Asks each port as Postgres's, by the right names: in clear, as SCRAM, and as a hashed password.
+LOG_IN = """
+import struct
+for port in map(int, sys.argv[3:]):
+    for password in (b"", b"wrong", sys.argv[1].encode()):
+        user, database = (word.encode() for word in sys.argv[1:3])
+        names = b"user\\0" + user + b"\\0database\\0" + database + b"\\0\\0"
+        said = struct.pack("!ii", len(names) + 8, 3 << 16) + names
+        said += b"p" + struct.pack("!i", len(password) + 5) + password + b"\\0"
+        said += b"Q" + struct.pack("!i", 13) + b"select 1\\0"
+        heard = b""
+        with socket.create_connection(("127.0.0.1", port), timeout=60) as client:
+            try:
+                client.sendall(said)
+                while piece := client.recv(65536):
+                    heard += piece
+            except OSError:
+                pass
+        if b"R\\0\\0\\0\\x08\\0\\0\\0\\0" in heard or b"T\\0\\0\\0" in heard:
+            print(port, password, heard)
+"""
+
+
+@dataclass(frozen=True)
+class Running:
+    """A `mauntic dev` that is up, and what only its owner may know."""
+
+    pid: int
+    ports: set[int]
+    secrets: tuple[str, ...]
+    names: tuple[str, str]
+    home: Path
+
+    @property
+    def words(self) -> list[str]:
+        return [str(port) for port in sorted(self.ports)]
+
+    def processes(self) -> list[psutil.Process]:
+        process = psutil.Process(self.pid)
+        return [process, *process.children(recursive=True)]
+
+
+@pytest.fixture(scope="module")
+def system() -> Iterator[Running]:
+    home = temporary_directory(account_for(None))
+    try:
+        with started("", home) as process:
+            lines_until(process, "dev.ready")
+            state = json.loads((home / "runtime.json").read_text())
+            database = urlsplit(state["database_url"])
+            yield Running(
+                process.pid,
+                ports_of(process.pid),
+                (state["token"], str(database.password)),
+                (str(database.username), database.path[1:]),
+                home,
+            )
+            process.terminate()
+            process.wait(60)
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def test_no_port_serves_a_stranger(system: Running) -> None:
+    assert len(system.ports) >= 5, "control API, workerd's, miniflare's, the pool's, Postgres'"
+    answers = {
+        (port, *request, *door): status(port, *request, door, "[]")
+        for port in system.ports
+        for request in REQUESTS
+        for door in DOORS
+    }
+    assert {key: code for key, code in answers.items() if code not in {None, *REFUSED}} == {}
+    assert len({key[0] for key, code in answers.items() if code is not None}) >= 3
+
+
+def test_no_port_lets_one_log_in_without_the_password(system: Running) -> None:
+    logged_in = subprocess.run(
+        [sys.executable, "-c", f"import socket, sys{LOG_IN}", *system.names, *system.words],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert (logged_in.stdout, logged_in.stderr) == ("", "")
+
+
+@needs_root
+def test_another_account_logs_in_nowhere(system: Running) -> None:
+    logged_in = as_stranger(LOG_IN, *system.names, *system.words)
+    assert (logged_in.stdout, logged_in.stderr) == ("", "")
+
+
+def test_no_secret_is_an_argument(system: Running) -> None:
+    arguments = [word for one in system.processes() for word in one.cmdline()]
+    assert [word for word in arguments if any(secret in word for secret in system.secrets)] == []
+
+
+def test_what_it_writes_is_closed_to_others(system: Running) -> None:
+    """The data are the server's, in a directory of its own; a folder may be passed through."""
+    data = system.home / "postgres" / "data"
+    assert data.stat().st_mode & 0o077 == 0
+    outside = [
+        path
+        for path in system.home.rglob("*")
+        if not path.is_relative_to(data) and path != system.home / "errors"  # this test's own
+    ]
+    assert [path for path in outside if path.is_file() and path.stat().st_mode & 0o077] == []
+    assert [path for path in outside if path.is_dir() and path.stat().st_mode & 0o066] == []
+
+
+def test_a_slow_client_is_left_at_every_port(system: Running) -> None:
+    with ThreadPoolExecutor(64) as pool:
+        waits = {
+            (port, name): pool.submit(trickled, port, beginning)
+            for port in system.ports
+            for name, beginning in BEGINNINGS.items()
+        }
+        seconds = {key: wait.result() for key, wait in waits.items()}
+    assert {key: waited for key, waited in seconds.items() if waited > WAIT_MAX_S} == {}
+
+
+def test_no_port_hears_a_stranger_out(system: Running) -> None:
+    """What the kernel holds for a connection is some megabytes; nothing of it is kept."""
+    before = max(one.memory_info().rss for one in system.processes())
+    bytes_taken = {
+        (port, name): taken(port, beginning, 200_000_000)
+        for port in system.ports
+        for name, beginning in BEGINNINGS.items()
+    }
+    assert {key: count for key, count in bytes_taken.items() if count > 20_000_000} == {}
+    assert max(one.memory_info().rss for one in system.processes()) < before + 50_000_000

@@ -1,0 +1,70 @@
+"""The ports that a system of ours listens on, and what a stranger can do there."""
+
+from __future__ import annotations
+
+import socket
+import time
+from contextlib import suppress
+from http.client import HTTPConnection
+
+import psutil
+
+REFUSED = {400, 401, 403}
+
+
+def ports_of(pid: int) -> set[int]:
+    """Every TCP port on which the process or one below it listens; on loopback alone."""
+    process = psutil.Process(pid)
+    found = [
+        connection.laddr
+        for one in [process, *process.children(recursive=True)]
+        for connection in one.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN or connection.type == socket.SOCK_DGRAM
+    ]
+    assert {address.ip for address in found} <= {"127.0.0.1", "::1"}
+    return {address.port for address in found}
+
+
+def status(
+    port: int, method: str, path: str, headers: dict[str, str], body: str | None = None
+) -> int | None:
+    """The status of the answer; None where the port speaks no HTTP and hangs up."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=20)
+    try:
+        connection.request(method, path, body if method == "POST" else None, headers)
+        return connection.getresponse().status
+    except OSError:
+        return None
+    except Exception as error:  # an answer that is no HTTP
+        raise AssertionError(f"port {port} answers {error!r}") from None
+    finally:
+        connection.close()
+
+
+def trickled(port: int, head: bytes, wait_max_s: float = 60) -> float:
+    """For how many seconds the port listens to a client that says a byte now and then; to one that
+    has said nothing, for how long it waits."""
+    began = time.monotonic()
+    address = ("127.0.0.1", port)
+    with socket.create_connection(address, timeout=60) as client, suppress(OSError):
+        client.sendall(head)
+        client.settimeout(0.5)
+        while time.monotonic() < began + wait_max_s:
+            client.sendall(b"a" if head else b"")
+            with suppress(TimeoutError):
+                if not client.recv(1):
+                    break
+    return time.monotonic() - began
+
+
+def taken(port: int, head: bytes, bytes_max: int) -> int:
+    """How many bytes the port takes of a client that says more and more, before it hangs up."""
+    sent = 0
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=60) as client,
+        suppress(OSError),
+    ):
+        client.sendall(head)
+        while sent < bytes_max:
+            sent += client.send(b"a" * 65_536)
+    return sent
