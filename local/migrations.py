@@ -18,6 +18,7 @@ from urllib.parse import quote, urlsplit
 from local.database_url import DatabaseUnavailable, DatabaseUrl, connect
 from local.postgres import open_database, temporary_server
 from local.postgres_account import BINARIES
+from local.visible import visible
 
 ROOT = Path(__file__).resolve().parent.parent
 DIRECTORY = ROOT / "migrations"
@@ -223,7 +224,7 @@ def main(arguments: list[str]) -> int:
             sys.stderr.write("usage: python -m local.migrations up | status | dump\n")
             return 2
     except (MigrationFailed, DatabaseUnavailable) as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{visible(str(error))}\n")
         return 1
     return 0
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from shared.log import Level
 from shared.ports import Ports
+from shared.storable import visible
 
 WEBHOOK_TIMEOUT_S = 10  # an invocation has better things to do than to wait for a dead webhook
 
@@ -31,4 +32,5 @@ async def send(
 
 
 def _plain(value: Any) -> Any:
-    return value if value is None or isinstance(value, str | int | float | bool) else str(value)
+    """The value as JSON has it; of a text, what a terminal would obey is shown."""
+    return value if value is None or isinstance(value, int | float) else visible(str(value))

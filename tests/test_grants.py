@@ -150,6 +150,17 @@ def test_what_runs_with_its_owners_rights_names_its_schemas(owner: Any) -> None:
     assert loose == []
 
 
+def test_what_runs_with_its_owners_rights_is_called_by_the_platform_alone(owner: Any) -> None:
+    """A trigger's function is called by nobody; any other is everybody's until that is revoked."""
+    open_to_all = owner.run(
+        "select proname from pg_proc join pg_namespace as n on n.oid = pronamespace"
+        " where nspname in ('analytics', 'crm', 'delivery', 'ops', 'scoring') and prosecdef"
+        " and prorettype <> 'trigger'::regtype"
+        " and has_function_privilege('public', pg_proc.oid, 'execute')"
+    )
+    assert open_to_all == []
+
+
 def test_the_file_is_what_the_command_prints() -> None:
     file = (ROOT / "grants.sql").read_text(encoding="utf-8")
     assert file == grants.script(grants.Roles())

@@ -177,3 +177,15 @@ def test_command_line_uses_database_url(
     monkeypatch.setenv("DATABASE_URL", postgres.url.replace("/mauntic", "/nowhere"))
     assert main(["status"]) == 1
     assert "does not answer" in capsys.readouterr().err
+
+
+def test_what_other_programs_say_steers_no_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], postgres: Server
+) -> None:
+    def failed(url: str) -> str:
+        raise MigrationFailed("Error: pq: \x1b]52;c;eA==\x07 \u202e")
+
+    monkeypatch.setattr("local.migrations.migrate", failed)
+    monkeypatch.setenv("DATABASE_URL", postgres.url)
+    assert main(["up"]) == 1
+    assert capsys.readouterr().err == "Error: pq: \\x1b]52;c;eA==\\x07 \\u202e\n"

@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel
 
 from shared.consume import consume
-from shared.discreet import traced
+from shared.discreet import told, traced
 from shared.dispatch import dispatch
 from shared.jobs import Worker
 from shared.messages import Message
@@ -159,3 +159,11 @@ def test_a_traceback_goes_through_what_an_error_was_raised_for() -> None:
         "Traceback (most recent call last):",
         "AttributeError: 'str' has no attribute 'x'",
     ]
+
+
+def test_what_an_error_says_steers_no_terminal() -> None:
+    """Whoever prints it: a log line, an alert, a metric."""
+    error = OSError("a\x1b]52;c;eA==\x07\x9b\u202e\u2066b")
+    assert told(error) == r"OSError: a\x1b]52;c;eA==\x07\x9b\u202e\u2066b"
+    assert r"\x1b" in traced(error)
+    assert "\x1b" not in traced(error)

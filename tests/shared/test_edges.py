@@ -182,6 +182,14 @@ def test_an_alert_is_logged_and_posted() -> None:
     assert outside.named("job.overdue")[0]["level"] == "error"
 
 
+def test_what_is_posted_steers_no_terminal() -> None:
+    outside = world(None)
+    outside.secrets["ALERT_WEBHOOK_URL"] = "http://alerts.test/secret"
+    asyncio.run(alerts.send("job.overdue", outside.ports(), type="a\x1b[2J", error="b\u202e"))
+    [(_, payload)] = outside.http.posts
+    assert (payload["type"], payload["error"]) == (r"a\x1b[2J", r"b\u202e")
+
+
 @pytest.mark.parametrize("trouble", [500, OSError("no route"), "silence"])
 def test_an_alert_that_is_not_taken_is_said_so_without_its_url(
     trouble: Any, monkeypatch: pytest.MonkeyPatch
