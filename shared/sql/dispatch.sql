@@ -192,17 +192,20 @@ select * from late order by job_type, window_start
 
 -- name: note_recovered
 -- Schedules that were overdue and whose newest window past its grace, or a newer one, has succeeded.
-update ops.schedules as known set overdue_since = null, missed_windows = 0
-from (
-    select schedule.job_type, schedule.overdue_since, schedule.missed_windows
-    from ops.schedules as schedule
-    join unnest(cast(:job_types as text[]), cast(:newest as timestamptz[])) as due (job_type, window_start)
-        using (job_type)
-    where schedule.overdue_since < :now and exists (
-        select 1 from ops.job_runs as run
-        where run.job_type = due.job_type and run.window_start >= due.window_start and run.shard = ''
-            and run.status = 'succeeded'
-    )
-) as was
-where known.job_type = was.job_type
-returning known.job_type, was.overdue_since, was.missed_windows
+with recovered as (
+    update ops.schedules as known set overdue_since = null, missed_windows = 0
+    from (
+        select schedule.job_type, schedule.overdue_since, schedule.missed_windows
+        from ops.schedules as schedule
+        join unnest(cast(:job_types as text[]), cast(:newest as timestamptz[])) as due (job_type, window_start)
+            using (job_type)
+        where schedule.overdue_since < :now and exists (
+            select 1 from ops.job_runs as run
+            where run.job_type = due.job_type and run.window_start >= due.window_start and run.shard = ''
+                and run.status = 'succeeded'
+        )
+    ) as was
+    where known.job_type = was.job_type
+    returning known.job_type, was.overdue_since, was.missed_windows
+)
+select * from recovered order by job_type

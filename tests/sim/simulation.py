@@ -146,8 +146,8 @@ class Simulation:
             queue = self.rng.choice(self.workers).queue.name
             self._at(at, partial(self._send, queue, body))
         for pause in self.pauses:
-            self._at(pause.start, partial(self._set_paused, pause.job_type, True))
-            self._at(pause.end, partial(self._set_paused, pause.job_type, False))
+            self._at(pause.start, partial(self.world.set_paused, pause.job_type, True))
+            self._at(pause.end, partial(self.world.set_paused, pause.job_type, False))
         for at, key in self.history.counters:
             self._at(at, partial(self.objects.update, {key: "{}"}))
         for worker in self.workers:
@@ -169,15 +169,6 @@ class Simulation:
 
     def _send(self, queue: str, body: object) -> Message:
         return self.broker.send(queue, body, self.now)
-
-    def _set_paused(self, job_type: str, paused: bool) -> None:
-        """What `mauntic jobs pause` and `resume` write."""
-        self.world.db.run(
-            "insert into ops.schedules (job_type, paused) values (:job_type, :paused)"
-            " on conflict (job_type) do update set paused = excluded.paused",
-            job_type=job_type,
-            paused=paused,
-        )
 
     def _ask(self, ask: Ask) -> None:
         self.asked.append((ask, self._send(SCORING.queue.name, ask.body())))

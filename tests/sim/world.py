@@ -22,6 +22,11 @@ ACKNOWLEDGE = (
     " where status = 'open' order by deadline desc, organization_id, contact_id, signal_type"
     " limit 1) returning organization_id, contact_id, signal_type, created_at"
 )
+# What `mauntic jobs pause` and `resume` write.
+PAUSE = (
+    "insert into ops.schedules (job_type, paused) values (:job_type, :paused)"
+    " on conflict (job_type) do update set paused = excluded.paused"
+)
 EXPIRED_EARLY = "select signal_type from scoring.signal_alerts where expired_at > :now"
 
 
@@ -64,6 +69,12 @@ class World:
         self.wrongs += [f"an alert of {kind} expired before its deadline" for [kind] in early or []]
         rows = self._run(ACKNOWLEDGE, self.acknowledge, now=self.clock())
         self.acknowledged |= {Alert(*row): self.clock() for row in rows or []}
+
+    def set_paused(self, job_type: str, paused: bool) -> None:
+        """An operator pauses or resumes a schedule."""
+        self._run(
+            PAUSE, partial(self.set_paused, job_type, paused), job_type=job_type, paused=paused
+        )
 
     def catch_up(self) -> None:
         """What a lock had kept waiting."""
