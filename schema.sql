@@ -84,10 +84,16 @@ CREATE FUNCTION ops.mentions(content text) RETURNS text[]
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
+    -- Two patterns, each linear: after each match of both as one, the rest of the text was looked through for an '@'.
     select array_agg(distinct rtrim(lower(word[1]), '.'))
-    from regexp_matches(
-        content, '([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|[^][[:space:]"''<>(){}:;,@\\]+@[^][[:space:]"''<>(){}:;,@\\]+)', 'gi'
-    ) as word
+    from (
+        select regexp_matches(content, '([^][[:space:]"''<>(){}:;,@\\]+@[^][[:space:]"''<>(){}:;,@\\]+)', 'g') as word
+        union all
+        select regexp_matches(
+            regexp_replace(content, '[^][[:space:]"''<>(){}:;,@\\]+@[^][[:space:]"''<>(){}:;,@\\]+', ' ', 'g'),
+            '([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})', 'gi'
+        )
+    ) as found
 $$;
 
 COMMENT ON FUNCTION ops.mentions(content text) IS 'The UUIDs and e-mail addresses in a text, in lower case.';

@@ -96,7 +96,11 @@ def other_uses(path: Path) -> Iterator[str]:
             yield from (
                 f"pattern= in line {node.lineno}" for one in node.keywords if one.arg == "pattern"
             )
-        if isinstance(node, ast.ImportFrom) and node.module == "re":
+        if isinstance(node, ast.Import):
+            names = {one.name for one in node.names if one.asname or one.name != "re"}
+            if names & {"re", "regex", "fnmatch", "glob"}:
+                yield f"another way to patterns in line {node.lineno}"
+        if isinstance(node, ast.ImportFrom) and node.module in ("re", "regex", "fnmatch", "glob"):
             yield f"from re import in line {node.lineno}"
 
 
