@@ -36,7 +36,7 @@ sim: setup ## Simulate two weeks with faults: SEEDS=1000, or SEED=123 to replay 
 	$(RUN) python -m tests.sim $(or $(call option,--seeds,SEEDS),--seeds 100) $(call option,--seed,SEED) $(call option,--days,DAYS)
 
 mutants: setup ## Change the code at random and see that tests fail: COUNT=200 SEED=0, or FILE=shared/retry.py
-	$(RUN) .local/tools/bin/uv run --quiet --frozen --group mutants python -m tests.mutants $(call option,--count,COUNT) $(call option,--seed,SEED) $(call option,--file,FILE)
+	$(RUN) .local/tools/bin/uv run --quiet --frozen --no-build --group mutants python -m tests.mutants $(call option,--count,COUNT) $(call option,--seed,SEED) $(call option,--file,FILE)
 
 demo: setup ## Run the whole system once, with sample data, and show what it did
 	@$(RUN) mauntic demo
@@ -45,7 +45,7 @@ dev: setup ## Run the whole system locally until Ctrl-C
 	@$(RUN) mauntic dev
 
 bench: setup ## Measure, each thing against its reference; ONLY=hourly for one
-	@$(RUN) .local/tools/bin/uv run --quiet --frozen --group bench python -m bench $(call option,--only,ONLY)
+	@$(RUN) .local/tools/bin/uv run --quiet --frozen --no-build --group bench python -m bench $(call option,--only,ONLY)
 
 schema: setup ## Write schema.sql anew from the migrations
 	@$(RUN) python -m local.migrations dump > .local/schema.sql

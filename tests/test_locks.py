@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 NODE: dict[str, Any] = json.loads((ROOT / "package-lock.json").read_text())["packages"]
 PYTHON: list[dict[str, Any]] = tomllib.loads((ROOT / "uv.lock").read_text())["package"]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-BUILT = {"yattag"}  # for `make mutants` alone, which set-up does not fetch
+NOWHERE = "sys_platform == 'never'"
 SHA_512 = re.compile(r"sha512-[A-Za-z0-9+/]{86}==")
 SHA_256 = re.compile(r"sha256:[0-9a-f]{64}")
 
@@ -48,11 +48,21 @@ def test_every_python_package_has_a_hash_for_every_file(package: dict[str, Any])
 
 
 def test_no_python_package_has_to_be_built() -> None:
-    """A build fetches a back end that is in no lock: what has no wheel cannot be installed."""
+    """A build fetches a back end that is in no lock: what has no wheel is wanted nowhere."""
     lacking = {one["name"] for one in PYTHON if not one.get("wheels")} - {"mauntic"}
-    assert lacking == BUILT
+    wanted = [
+        one
+        for package in PYTHON
+        for one in package.get("dependencies", [])
+        if one["name"] in lacking
+    ]
+    assert {one.get("marker") for one in wanted} <= {NOWHERE}
     assert "build-system" not in PROJECT
     assert PROJECT["tool"]["uv"]["package"] is False
+    commands = (ROOT / "Makefile").read_text() + (ROOT / "tools" / "setup.py").read_text()
+    installing = re.findall(r"uv run\b.*|\[uv, \"sync\".*|uv, \"sync.*", commands)
+    assert len(installing) == 3
+    assert all("--no-build" in line for line in installing)
 
 
 def test_uv_has_a_hash_for_each_wheel() -> None:

@@ -27,6 +27,8 @@ from tools.weigh import weigh
 ROOT = Path(__file__).resolve().parent.parent
 CONFIG = ROOT / "wrangler.toml"
 NO_HYPERDRIVE = "0" * 32
+# No deployment waits for a service that does not answer; it may be what closes a hole.
+REMINDER = "deployed; no known holes were asked about: `make audit` does, where the network is open"
 COPY = "wrangler.deploy.toml"  # beside the original: paths in it are relative
 
 
@@ -51,6 +53,7 @@ def main(names: list[str]) -> int:
         config = write_config(hyperdrive)
         for env in chosen:
             run("wrangler", "deploy", "--env", env, "--config", str(config))
+        print(REMINDER)
     except (CannotDeploy, Refusal) as error:
         print(f"deploy: {visible(str(error))}", file=sys.stderr)
         return 1

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.bodies import BODY_CHARS_MAX
 from shared.letters import Letter, read
-from shared.messages import Shard, decode
+from shared.messages import Shard, decode, object_meant
 from shared.outcome import Dead
 from tests.fakes import FakeDelivery
 from tests.shared.toy import Hourly, toy
@@ -145,3 +146,14 @@ def test_a_body_comes_back_as_the_same_message() -> None:
     assert Hourly.model_validate(body) == message
     assert message.shard == Shard(index=2, of=4, run=9)
     assert message.shard.key == "2/4"
+
+
+def test_a_text_beyond_the_limit_is_not_parsed() -> None:
+    """Whichever way it comes: the limit of an adapter is none of this module's."""
+    largest = json.dumps({"type": "a", "x": ""})
+    largest = largest.replace('""', '"' + "x" * (BODY_CHARS_MAX - len(largest)) + '"')
+    assert decode(largest)["type"] == "a"
+    for text in (f"{largest} ", "9" * 100_000):
+        with pytest.raises(ValueError, match=f"{len(text)} characters; at most {BODY_CHARS_MAX}"):
+            decode(text)
+        assert object_meant(text) is None

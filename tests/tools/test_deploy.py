@@ -15,6 +15,7 @@ from tests.cli import vendor as vendors
 from tests.cli.vendor import Answer, Vendor, success
 from tools import deploy
 from tools.deploy import NO_HYPERDRIVE, CannotDeploy, hyperdrive_id, main, require, write_config
+from tools.weigh import Weight
 
 KNOWN = "f" * 32
 ID = "0123456789abcdef0123456789abcdef"
@@ -131,3 +132,27 @@ def test_a_command_that_fails_ends_it(
     assert ran == [("python", "-m", "tools.setup", "--quiet"), ("mauntic", "check", "--offline")]
     assert not stamp.exists(), "the set-up vendors the packages again"
     assert "ended with 1" in capsys.readouterr().err
+
+
+def test_a_deployment_has_no_secret_in_an_argument_and_reminds_of_known_holes(
+    account: Vendor,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    ran: list[tuple[str, ...]] = []
+    monkeypatch.setenv("DATABASE_URL", "postgresql://owner:s3cret@127.0.0.1:9/none")
+    monkeypatch.setattr(deploy, "run", lambda *command: ran.append(command))
+    monkeypatch.setattr(deploy, "STATE", tmp_path)
+    monkeypatch.setattr(deploy, "weigh", lambda env: Weight(env, 1, 1, {}))
+    monkeypatch.setattr(deploy, "write_config", lambda hyperdrive: tmp_path / hyperdrive)
+    assert main(["analytics", "scoring"]) == 0
+    assert [command[:4] for command in ran[-2:]] == [
+        ("wrangler", "deploy", "--env", "analytics"),
+        ("wrangler", "deploy", "--env", "scoring"),
+    ]
+    said = capsys.readouterr()
+    words = " ".join(word for command in ran for word in command) + said.out + said.err
+    assert "s3cret" not in words
+    assert vendors.TOKEN not in words
+    assert "make audit" in said.out
