@@ -42,8 +42,8 @@ class DevLog:
     def _line(self, worker: str | None, level: str, text: str) -> None:
         try:
             fields = json.loads(text)
-            event, level = fields["event"], fields.get("level", level)
-        except (ValueError, TypeError, KeyError):
+            event, level = str(fields["event"]), str(fields.get("level", level))
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             event, fields = text, {}
         self._print(worker or "runtime", level, event, fields)
 

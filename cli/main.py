@@ -5,8 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import sys
+import threading
 from importlib import import_module
-from traceback import format_exc
+from traceback import format_exc, format_exception
 from typing import Any, NamedTuple, TextIO
 
 from cli.interrupts import at_once
@@ -119,6 +120,7 @@ def root() -> None:
 
 def main() -> None:
     """Run the command; an expected failure is one sentence on standard error and exit code 1."""
+    show_failed_threads()
     try:
         let_streams_pass()
         refuse_unreadable(sys.argv[1:])
@@ -131,6 +133,17 @@ def main() -> None:
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def show_failed_threads() -> None:
+    """Show the traceback of a thread as any other: Python prints the texts in it as they are."""
+
+    def show(failed: threading.ExceptHookArgs) -> None:
+        parts = format_exception(failed.exc_type, failed.exc_value, failed.exc_traceback)
+        remark("".join(parts).rstrip())
+
+    if threading.excepthook is threading.__excepthook__:  # nobody else looks after them
+        threading.excepthook = show
 
 
 def _run() -> None:

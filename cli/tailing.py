@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from local.runtime import Control
 
 DEAD_LETTERS = "-dlq"
+SHOWN = {"attempts", "messageId", "body", "reason", "error"}
 
 Answer = dict[str, Any]
 ENDED: Answer = {}
@@ -39,9 +40,12 @@ def answers_of(control: Control, queue: str) -> Iterator[Iterator[Answer]]:
 
 
 def is_letter(answer: Answer) -> bool:
-    """Whether this is a dead letter that consume wrote and that has been archived."""
+    """Whether this is a dead letter that consume wrote and that has been archived. A producer can
+    send a body that looks like one: it has to have what is shown of it."""
     body = answer.get("body")
-    return answer["answer"] == "ack" and isinstance(body, dict) and ENVELOPE in body
+    letter = body.get(ENVELOPE) if isinstance(body, dict) else None
+    is_whole = isinstance(letter, dict) and letter.keys() >= SHOWN
+    return answer["answer"] == "ack" and is_whole
 
 
 def death_of(answer: Answer) -> Answer:

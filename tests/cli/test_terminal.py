@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from hypothesis import strategies as st
 
 from cli import output, queues
 from cli.dev_log import DevLog
+from cli.main import show_failed_threads
+from cli.tailing import is_letter
 from cli.terminal import terminal
 from local.visible import visible, visible_json
 from shared.adapters.postgres import Postgres
@@ -121,6 +124,42 @@ def test_an_error_that_nobody_expects_is_shown_as_text(
     answer = cli("dlq", "list")
     assert (answer.code, "KeyError" in answer.err) == (1, True)
     assert STEERS.findall(answer.err) == []
+
+
+class Rude(Exception):
+    """Its text is not escaped, as that of a KeyError is."""
+
+
+def test_a_thread_s_words_are_shown_as_any_other(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def work() -> None:
+        raise Rude(HOSTILE)
+
+    monkeypatch.setattr(threading, "excepthook", threading.__excepthook__)
+    show_failed_threads()
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    said = capsys.readouterr().err
+    assert "x1b]52" in said
+    assert STEERS.findall(said) == []
+
+
+@pytest.mark.parametrize(
+    "line", ['{"event": 5, "level": []}', '{"event": ["\x1b"]}', "[" * 100_000, "[]", "5", "null"]
+)
+def test_a_line_of_any_form_is_shown(capsys: pytest.CaptureFixture[str], line: str) -> None:
+    """Whatever a library prints: the thread that reads would end, and the runtime wait for it."""
+    DevLog(as_json=False).show({**EVENT, "text": line})
+    said = capsys.readouterr().out
+    assert STEERS.findall(said) == []
+    assert said
+
+
+@pytest.mark.parametrize("letter", [5, None, [], {}, {"attempts": 1}, "deadLetter"])
+def test_what_only_looks_like_a_letter_is_no_death(letter: Any) -> None:
+    assert not is_letter({"answer": "ack", "body": {"deadLetter": letter}})
 
 
 # What writes to a stream by itself, past the one function: all of it prints texts of our own.
