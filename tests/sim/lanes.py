@@ -21,6 +21,8 @@ def run_with_lanes(work: Coroutine[Any, Any, Any]) -> Any:
     """Run a coroutine whose tasks may yield in the middle of a synchronous call."""
     with asyncio.Runner() as runner:
         runner.get_loop().set_task_factory(_task_with_portal)
+        # When an isolate dies, all of its lanes do: what the others would report has no reader.
+        runner.get_loop().set_exception_handler(lambda *_: None)
         return runner.run(work)
 
 
