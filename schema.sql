@@ -953,6 +953,8 @@ CREATE INDEX dead_letters_mentions ON ops.dead_letters USING gin (ops.mentions((
 
 CREATE INDEX dead_letters_open ON ops.dead_letters USING btree (queue, dead_at) WHERE (status = 'dead'::text);
 
+CREATE INDEX job_runs_age ON ops.job_runs USING btree (COALESCE(finished_at, lease_until, scheduled_for));
+
 CREATE INDEX job_runs_mentions ON ops.job_runs USING gin (ops.mentions(error_text)) WHERE (error_text IS NOT NULL);
 
 CREATE INDEX job_runs_newest ON ops.job_runs USING btree (job_type, window_end DESC) WHERE (shard = ''::text);

@@ -16,7 +16,7 @@ from shared.claims import claim, release
 from shared.discreet import told
 from shared.due import Due, is_first_of_hour, looked_at, own_windows
 from shared.errors import DatabaseError, DatabaseUnreachable, QueueUnavailable, error_class
-from shared.jobs import Job, Worker
+from shared.jobs import RUNS_KEPT, Job, Worker
 from shared.ports import Ports
 from shared.settings import Gate
 from shared.statements import SQL
@@ -119,12 +119,15 @@ def _forget(jobs: list[Job], tick: datetime, ports: Ports) -> None:
     """Delete, in bounded portions, what the ledger need not know any more. If that fails, the next
     tick does it."""
     retention.prune(ports, tick)
+    brief = [job for job in jobs if job.keep_runs < RUNS_KEPT]
+    if not brief:
+        return
     try:
         with ports.db.transaction():
             ports.db.execute(
                 SQL["forget_runs"],
-                job_types=[job.type for job in jobs],
-                before=[tick - job.keep_runs for job in jobs],
+                job_types=[job.type for job in brief],
+                before=[tick - job.keep_runs for job in brief],
                 now=tick,
                 most=FORGOTTEN_RUNS_MAX,
             )

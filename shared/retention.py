@@ -51,7 +51,8 @@ KEPT = (
     # fourteen days that its queue keeps it; one day more is for the way.
     Kept("ops.message_failures", 15, "failed_at", days_min=15),
     Kept("ops.dead_letters", 180, "the operator's decision, else its death"),
-    # A tick looks 14 days back, a month's run 35.
+    # A tick looks 14 days back, a month's run 35. A job may keep its runs for less (`keep_runs`).
+    Kept("ops.job_runs", 400, "when the run ended", days_min=40),
     Kept("analytics.booking_turns", 40, "when a run took it"),
     Kept("analytics.locked_days", 400, "the day", days_min=40),
     Kept("analytics.partial_counts", 40, "when it was counted", days_min=15),
@@ -71,7 +72,6 @@ NOT_BY_AGE = {
     "crm.contacts": "the platform's",
     "crm.expanded_changes": "deleted with its change",
     "delivery.sending_domains": "the platform's",
-    "ops.job_runs": "deleted by its job's `keep_runs`",
     "ops.retention": "one row for each organization at most",
     "ops.schedules": "one row for each schedule",
     "ops.turns": "one row for each queue",

@@ -8,6 +8,10 @@ select 'ops.dead_letters' as table_name, count(*) as rows, min(cast(coalesce(cha
     count(*) filter (where coalesce(changed_at, dead_at) < cast(:dead_letters_before as timestamptz)) as due
 from ops.dead_letters
 union all
+select 'ops.job_runs' as table_name, count(*) as rows, min(coalesce(finished_at, lease_until, scheduled_for)) as oldest,
+    count(*) filter (where coalesce(finished_at, lease_until, scheduled_for) < cast(:job_runs_before as timestamptz)) as due
+from ops.job_runs
+union all
 select 'analytics.booking_turns' as table_name, count(*) as rows, min(taken_at) as oldest,
     count(*) filter (where taken_at < cast(:booking_turns_before as timestamptz)) as due
 from analytics.booking_turns

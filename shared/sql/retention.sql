@@ -26,6 +26,18 @@ gone_dead_letters as (
     ))
     returning 1
 ),
+gone_job_runs as (
+    delete from ops.job_runs
+    where ctid = any (array(
+        select ctid
+        from ops.job_runs
+        where coalesce(finished_at, lease_until, scheduled_for) < cast(:job_runs_before as timestamptz)
+        order by coalesce(finished_at, lease_until, scheduled_for)
+        limit :most
+        for update skip locked
+    ))
+    returning 1
+),
 gone_booking_turns as (
     delete from analytics.booking_turns
     where ctid = any (array(
@@ -123,6 +135,7 @@ gone_contact_changes as (
 select
     (select count(*) from gone_message_failures) as ops__message_failures,
     (select count(*) from gone_dead_letters) as ops__dead_letters,
+    (select count(*) from gone_job_runs) as ops__job_runs,
     (select count(*) from gone_booking_turns) as analytics__booking_turns,
     (select count(*) from gone_locked_days) as analytics__locked_days,
     (select count(*) from gone_partial_counts) as analytics__partial_counts,

@@ -30,6 +30,11 @@ ROWS = {
         "insert into ops.dead_letters (queue, message_id, reason, attempts, dead_at)"
         " values ('q', :key, 'invalid', 1, :at)"
     ),
+    "ops.job_runs": (
+        "insert into ops.job_runs (job_type, window_start, window_end, status, trigger,"
+        " scheduled_for, finished_at) values (:key, '2026-01-01', '2026-01-02', 'succeeded',"
+        " 'backfill', '2026-01-02', :at)"
+    ),
     "analytics.booking_turns": (
         "insert into analytics.booking_turns (organization_id, date, taken_at)"
         " values (cast(md5(:key) as uuid), '2026-01-01', :at)"
