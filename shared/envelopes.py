@@ -9,8 +9,8 @@ in its own queue, of a job of its own worker.
 from __future__ import annotations
 
 import re
-from datetime import datetime
-from typing import Any
+from datetime import UTC, datetime
+from typing import Annotated, Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
@@ -26,6 +26,13 @@ _ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
 _REASON = re.compile(r"[a-z_]{1,40}")
 
 
+# Within these bounds Postgres and Python both read it: a forged one must not stop who reads it.
+Moment = Annotated[
+    AwareDatetime,
+    Field(ge=datetime(1970, 1, 1, tzinfo=UTC), lt=datetime(9999, 1, 1, tzinfo=UTC)),
+]
+
+
 class Envelope(BaseModel):
     """What is known of a message when it is buried."""
 
@@ -38,8 +45,8 @@ class Envelope(BaseModel):
     reason: str  # not a Reason: what another version of the worker buried is opened too
     error: str = Field(max_length=4_000)
     attempts: int = Field(ge=1, le=1_000)
-    dead_at: AwareDatetime
-    sent_at: AwareDatetime | None = None
+    dead_at: Moment
+    sent_at: Moment | None = None
 
     def plain(self) -> dict[str, Any]:
         """As JSON. The body is that already, and pydantic in WebAssembly fails at deep ones."""
