@@ -6,9 +6,8 @@ writes it, `book` works it off. docs/decisions/0002 and 0011 have the reasons.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 from uuid import UUID
@@ -22,6 +21,8 @@ from shared.windows import Window
 
 # What one statement books of a range of contacts: looking up earlier visits takes up to 15 µs each.
 RANGE_EVENTS_TARGET = 250_000
+# The same of fresh cells, at up to 4 µs an event: as much as a shard has.
+FRESH_RANGE_EVENTS_TARGET = sharding.SHARD_EVENTS_TARGET
 # More ranges of contacts than this would not end within an invocation.
 RANGES_MAX = 200
 
@@ -76,8 +77,8 @@ class Hour:
 
 @dataclass(frozen=True)
 class Size:
-    """How many events the listed work has, how many of them in fresh cells, and whether cells are
-    to be looked at."""
+    """How many events the listed work has (of more than a shard, only that it is more), how many of
+    them in fresh cells, and whether cells are to be looked at."""
 
     events: int
     fresh_events: int
@@ -112,7 +113,7 @@ def take_turn(db: Database, hour: Hour, was_compared: bool) -> None:
 
 def size(db: Database) -> Size:
     """How much the listed work is."""
-    [row] = db.rows(SQL["size_of_work"], most=RANGES_MAX * RANGE_EVENTS_TARGET)
+    [row] = db.rows(SQL["size_of_work"], most=sharding.SHARD_EVENTS_TARGET + 1)
     return Size(**row)
 
 
@@ -130,31 +131,21 @@ def forget(db: Database) -> None:
 
 def book(db: Database, hour: Hour, size: Size) -> Booked:
     """Work off the list."""
-    ranges = _ranges_of_contacts(db, size.events)
     cells = 0
     if size.has_looks:
-        cells += _book_changes(db, hour, ranges)
+        cells += _book_changes(db, hour, size)
     if size.fresh_events:
-        cells += _book_fresh(db, hour, ranges)
+        cells += _book_fresh(db, hour, size.fresh_events)
     [done] = db.rows(SQL["set_days"], **hour.parameters)
-    forget(db)
     refused = [str(organization) for organization in done["refused"] or []]
     return Booked(done["rows_read"], cells + done["rows_written"], refused)
 
 
-def _ranges_of_contacts(db: Database, events: int) -> list[Contacts]:
-    """Ranges of about RANGE_EVENTS_TARGET events: what is listed may be one type of one
-    organization, which no shard cuts. One range, unless the work is more than that of two."""
-    pieces = min(RANGES_MAX, -(-events // RANGE_EVENTS_TARGET))
-    if pieces <= 2:
-        return [(None, None)]
-    fractions = [piece / pieces for piece in range(1, pieces)]
-    cuts = [row["cut"] for row in db.rows(SQL["contact_cuts"], fractions=fractions)]
-    return list(pairwise([None, *cuts, None]))
-
-
-def _book_changes(db: Database, hour: Hour, ranges: Sequence[Contacts]) -> int:
-    db.execute(SQL["find_disturbed"], **hour.parameters)
+def _book_changes(db: Database, hour: Hour, size: Size) -> int:
+    for first, until in _hours_to_look_at(db, size):
+        db.execute(SQL["find_disturbed"], first_hour=first, until_hour=until, **hour.parameters)
+    [booking] = db.rows(SQL["size_of_booking"])
+    ranges = _ranges_of_contacts(db, "book", booking["events"], RANGE_EVENTS_TARGET)
     return sum(
         db.execute(
             SQL["book_cells"],
@@ -166,7 +157,8 @@ def _book_changes(db: Database, hour: Hour, ranges: Sequence[Contacts]) -> int:
     )
 
 
-def _book_fresh(db: Database, hour: Hour, ranges: Sequence[Contacts]) -> int:
+def _book_fresh(db: Database, hour: Hour, events: int) -> int:
+    ranges = _ranges_of_contacts(db, "fresh", events, FRESH_RANGE_EVENTS_TARGET)
     db.execute(SQL["prefer_hashing"])
     cells = sum(
         db.execute(SQL["book_fresh_hour"], **hour.parameters, **_between(contacts))
@@ -174,6 +166,25 @@ def _book_fresh(db: Database, hour: Hour, ranges: Sequence[Contacts]) -> int:
     )
     db.execute(SQL["prefer_nothing"])
     return cells
+
+
+def _hours_to_look_at(db: Database, size: Size) -> list[tuple[datetime | str, datetime | str]]:
+    """All at once, or hour by hour what no shard cuts: a day of one type of one organization."""
+    cuts: list[datetime] = []
+    if size.events > sharding.SHARD_EVENTS_TARGET:
+        cuts = [row["hour"] for row in db.rows(SQL["hours_to_look_at"])]
+    return list(pairwise(["-infinity", *cuts[1:], "infinity"]))
+
+
+def _ranges_of_contacts(db: Database, kind: str, events: int, target: int) -> list[Contacts]:
+    """Ranges of about `target` events at most: one type of one organization, which no shard cuts,
+    may have more."""
+    pieces = min(RANGES_MAX, -(-events // target))
+    if pieces <= 1:
+        return [(None, None)]
+    fractions = [piece / pieces for piece in range(1, pieces)]
+    rows = db.rows(SQL["contact_cuts"], kind=kind, fractions=fractions)
+    return list(pairwise([None, *(row["cut"] for row in rows), None]))
 
 
 def _between(contacts: Contacts) -> dict[str, UUID | None]:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from analytics import hours, store
+from analytics import hours, sharding, store
 from analytics.hours import Hour
 from tests.fakes import World
 from tests.workers.analytics.history import deliver
@@ -124,20 +124,30 @@ def test_a_purge_between_the_survey_and_the_booking_changes_no_row(warehouse: Wa
     assert old_day(warehouse) == {1: (1, 1)}
 
 
-def test_ranges_of_contacts_add_up(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One type of one organization, which no shard cuts: fresh, changed, and in a backfill."""
-    monkeypatch.setattr(hours, "RANGE_EVENTS_TARGET", 40)
-    for hour in (8, 9):
-        for n in range(300):
-            warehouse.add(1, n % (90 + hour), "email_opened", at(hour + n / 400))
-    booked: list[str] = []
+@pytest.fixture
+def booked(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the statements that find and write cells, as they are executed."""
+    names: list[str] = []
+    watched = ("book_fresh_hour", "find_disturbed", "book_cells")
     execute = warehouse.db.execute
 
     def counting(sql: str, **parameters: Any) -> int:
-        booked.extend(name for name in ("book_fresh_hour", "book_cells") if sql == store.SQL[name])
+        names.extend(name for name in watched if sql == store.SQL[name])
         return execute(sql, **parameters)
 
     monkeypatch.setattr(warehouse.db, "execute", counting)
+    return names
+
+
+def test_ranges_of_contacts_add_up(
+    warehouse: Warehouse, booked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One type of one organization, which no shard cuts: fresh, changed, and in a backfill."""
+    monkeypatch.setattr(hours, "RANGE_EVENTS_TARGET", 40)
+    monkeypatch.setattr(hours, "FRESH_RANGE_EVENTS_TARGET", 40)
+    for hour in (8, 9):
+        for n in range(300):
+            warehouse.add(1, n % (90 + hour), "email_opened", at(hour + n / 400))
     for hour in (8, 9):
         warehouse.run(hour_window(hour))
         assert warehouse.rollups().keys() == warehouse.counted().keys()
@@ -149,6 +159,86 @@ def test_ranges_of_contacts_add_up(warehouse: Warehouse, monkeypatch: pytest.Mon
     warehouse.run(hour_window(8), anew=True)
     assert warehouse.rollups() == warehouse.counted()
     assert booked.count("book_cells") > 4
+
+
+def test_the_later_cells_that_a_change_disturbs_are_booked_in_ranges_as_well(
+    warehouse: Warehouse, booked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One event is gone, in a cell of fifty: all that comes after it is booked again."""
+    monkeypatch.setattr(hours, "RANGE_EVENTS_TARGET", 100)
+    ids = [
+        warehouse.add(1, n % 40, "email_opened", at(hour + n / 60))
+        for hour in range(8)
+        for n in range(50)
+    ]
+    for hour in range(8):
+        warehouse.run(hour_window(hour))
+    assert "book_cells" not in booked
+    warehouse.delete(ids[3])
+    warehouse.run(hour_window(0))
+    assert warehouse.rollups() == warehouse.counted()
+    assert booked.count("book_cells") == 4  # 399 events
+
+
+def test_contacts_that_share_a_visitor_key_are_counted_in_their_own_range(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The key has 32 bits of a contact: of a hundred thousand contacts, some two share one."""
+    [pair] = warehouse.db.rows(
+        "select (array_agg(id order by id))[1] as low, (array_agg(id order by id))[2] as high"
+        " from (select md5(cast(n as text))::uuid as id from generate_series(1, 300000) as n) as a"
+        " group by uuid_hash(id) having count(*) > 1 order by 1 limit 1"
+    )
+    ranges = [(None, pair["high"]), (pair["high"], None)]
+    monkeypatch.setattr(hours, "_ranges_of_contacts", lambda *_: ranges)
+    for hour, contact in ((8, pair["low"]), (9, pair["high"]), (10, pair["low"])):
+        change(
+            warehouse, warehouse.add(1, hour, "email_opened", at(hour + 0.5)), "contact_id", contact
+        )
+    other = warehouse.add(1, 1, "email_opened", at(8.6))
+    for hour in (8, 9, 10):
+        warehouse.run(hour_window(hour))
+    warehouse.delete(other)
+    warehouse.run(hour_window(8))
+    assert warehouse.rollups() == warehouse.counted()
+
+
+@pytest.mark.parametrize("minute", [0, 20])
+def test_a_day_of_a_type_that_no_shard_cuts_is_looked_at_hour_by_hour(
+    warehouse: Warehouse, booked: list[str], monkeypatch: pytest.MonkeyPatch, minute: int
+) -> None:
+    """A day from before there were cells, and a late event of it."""
+    monkeypatch.setattr(sharding, "SHARD_EVENTS_TARGET", 100)
+    day = DAY - timedelta(days=3)
+    for hour in range(6):
+        for n in range(30):
+            moment = at(hour + n / 60, day)
+            warehouse.add(1, n * 7 % 40, "email_opened", moment + timedelta(minutes=minute))
+    warehouse.add(1, 41, "email_opened", at(3.5, day), created=at(9.5))
+    warehouse.add(2, 41, "email_opened", at(3.5, day), created=at(9.5))
+    warehouse.run(hour_window(9))
+    assert warehouse.rollups() == warehouse.counted()
+    assert booked.count("find_disturbed") >= 6
+
+
+def test_a_list_of_most_keys_of_a_day_sums_them_as_one_of_a_few_does(
+    warehouse: Warehouse,
+) -> None:
+    """More than a hundred keys: an ordinary hour, and one with late events of the day before."""
+    for hour in range(3):
+        for number in range(130):
+            organization, kind = number // 2, ("email_opened", "email_sent")[number % 2]
+            warehouse.add(organization, hour % 2, kind, at(hour + number / 200))
+            if number % 10 == 0:
+                late = at(hour - 24 + 0.2)
+                warehouse.add(organization, 3, kind, late, created=at(hour + 0.5))
+        warehouse.run(hour_window(hour))
+        assert warehouse.rollups() == warehouse.counted()
+    for event in list(warehouse.events)[::3]:
+        warehouse.delete(event)
+    for hour in range(3):
+        warehouse.run(hour_window(hour))
+    assert warehouse.rollups() == warehouse.counted()
 
 
 def test_a_type_that_is_corrected_after_it_was_booked_is_counted_as_corrected(
@@ -229,10 +319,12 @@ def test_any_change_of_any_column_within_the_day_is_applied_by_ticks(
 
 @dataclass
 class Seen:
-    """What a tenant sees of the others: its rows, and the work that its runs have with it."""
+    """What a tenant sees of the others: its rows, and the work that its runs have with it, with
+    what that counts when a window is cut."""
 
     rows: Rollups = field(default_factory=dict)
     work: list[tuple[Any, ...]] = field(default_factory=list)
+    sizes: list[tuple[Any, ...]] = field(default_factory=list)
 
 
 A, B = 1, 2
@@ -270,9 +362,28 @@ B_EVENTS = st.lists(
 def test_whatever_a_tenant_does_the_other_has_the_rows_and_the_work_of_a_world_without_it(
     warehouse: Warehouse, steps: list[Any], events: list[Any]
 ) -> None:
-    with_a = live(warehouse, steps, events)
-    without = live(warehouse, [], events)
+    executed: list[str] = []
+    original = warehouse.db._run
+
+    def watched(sql: str, parameters: dict[str, Any]) -> Any:
+        executed.append(sql)
+        return original(sql, parameters)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(warehouse.db, "_run", watched)
+        with_a = live(warehouse, steps, events)
+        without = live(warehouse, [], events)
     assert with_a == without
+    surveys = executed.count(store.SQL["survey_hour"])
+    assert surveys == 2 * 13
+    for name in STATEMENTS_OF_A_RUN:  # however much there is to do, each at most once
+        assert executed.count(store.SQL[name]) <= surveys
+
+
+STATEMENTS_OF_A_RUN = (
+    "take_turns", "sort_work", "size_of_work", "find_disturbed", "size_of_booking", "book_cells",
+    "book_fresh_hour", "set_days",
+)  # fmt: skip
 
 
 def live(warehouse: Warehouse, steps: list[Any], events: list[Any]) -> Seen:
@@ -298,6 +409,10 @@ def live(warehouse: Warehouse, steps: list[Any], events: list[Any]) -> Seen:
                 b=org(B),
             )
             seen.work += [(hour, *row.values()) for row in work]
+            sizes = warehouse.db.rows(store.SQL["sizes_of_work"])
+            seen.sizes += [
+                (hour, *row.values()) for row in sizes if row["organization_id"] == org(B)
+            ]
             hours.book(warehouse.db, ours, hours.size(warehouse.db))
         warehouse.note(hour_window(hour))
     seen.rows = {key: row for key, row in warehouse.rollups().items() if key[0] == str(org(B))}

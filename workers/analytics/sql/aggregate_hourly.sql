@@ -71,8 +71,9 @@ on conflict (organization_id, date, event_type, hour, booked_in) do update set
 -- name: find_disturbed
 -- Compare the cells to look at with their events, and list what has to be booked (book): the cells that
 -- differ, and those that come after them on their day, because their contacts may now have been seen
--- earlier, or no longer. In a backfill every cell of the hour is booked.
-with whole as materialized (
+-- earlier, or no longer. In a backfill every cell of the hour is booked. Each is listed with how many events
+-- it has. A statement looks at the hours [:first_hour, :until_hour), and at late events where it is the first.
+with asked as materialized (
     select distinct organization_id, date, event_type, hour, until
     from analytics.hourly_work as work
 -- include: retained_period
@@ -80,16 +81,22 @@ with whole as materialized (
 -- include: is_retained
         )
 ),
+whole as materialized (
+    select organization_id, date, event_type, greatest(hour, cast(:first_hour as timestamptz)) as hour,
+        least(until, cast(:until_hour as timestamptz)) as until
+    from asked
+    where hour < cast(:until_hour as timestamptz) and until > cast(:first_hour as timestamptz)
+),
 late as materialized (
     select distinct organization_id, date, event_type, hour, booked_in
     from analytics.hourly_work as work
 -- include: retained_period
     where kind = 'look' and until is null and (
 -- include: is_retained
-        ) and not exists (
-            select 1 from whole
-            where whole.organization_id = work.organization_id and whole.event_type = work.event_type
-                and whole.hour <= work.hour and work.hour < whole.until
+        ) and not isfinite(cast(:first_hour as timestamptz)) and not exists (
+            select 1 from asked
+            where asked.organization_id = work.organization_id and asked.event_type = work.event_type
+                and asked.hour <= work.hour and work.hour < asked.until
         )
 ),
 recounted as (
@@ -140,15 +147,15 @@ known as materialized (
     join analytics.hourly_cells as cell using (organization_id, date, event_type, hour, booked_in)
 ),
 changed as materialized (
-    select organization_id, date, event_type, hour, booked_in
+    select organization_id, date, event_type, hour, booked_in, greatest(recounted.count, known.count) as count
     from recounted
     full join known using (organization_id, date, event_type, hour, booked_in)
     where ((recounted.count, recounted.fingerprint) is distinct from (known.count, known.fingerprint)
             and (recounted.count is not null or known.count > 0))
         or (cast(:anew as boolean) and hour = :start)
-    union
+    union all
     -- An hour that is booked only now, after later ones.
-    select organization_id, date, event_type, hour, hour
+    select organization_id, date, event_type, hour, hour, 0
     from whole
     where hour = :start and not exists (
         select 1 from known
@@ -156,24 +163,39 @@ changed as materialized (
             and known.event_type = whole.event_type and known.hour = whole.hour and known.booked_in = whole.hour
     )
 )
-insert into analytics.hourly_work (kind, organization_id, date, event_type, hour, booked_in)
-select 'book', * from changed
-union
-select 'book', later.organization_id, later.date, later.event_type, later.hour, later.booked_in
-from changed
-cross join lateral (
-    select * from analytics.hourly_cells as cell
-    where cell.organization_id = changed.organization_id and cell.date = changed.date
-        and cell.event_type = changed.event_type
-        and (cell.booked_in, cell.hour) > (changed.booked_in, changed.hour)
-    offset 0
-) as later
+insert into analytics.hourly_work (kind, organization_id, date, event_type, hour, booked_in, count)
+select 'book', organization_id, date, event_type, hour, booked_in, max(count)
+from (
+    select * from changed
+    union all
+    select later.organization_id, later.date, later.event_type, later.hour, later.booked_in, later.count
+    from changed
+    cross join lateral (
+        select * from analytics.hourly_cells as cell
+        where cell.organization_id = changed.organization_id and cell.date = changed.date
+            and cell.event_type = changed.event_type
+            and (cell.booked_in, cell.hour) > (changed.booked_in, changed.hour)
+        offset 0
+    ) as later
+) as cell
+group by organization_id, date, event_type, hour, booked_in
+
+-- name: size_of_booking
+-- How many events the cells have that are to be booked.
+select coalesce(cast(sum(count) as bigint), 0) as events
+from (
+    -- once, though it may be found in several hours
+    select max(count) as count
+    from analytics.hourly_work
+    where kind = 'book'
+    group by organization_id, date, event_type, hour, booked_in
+) as cell
 
 -- name: book_cells
 -- Set the listed cells, or add to them what a further range of contacts has. A cell that lost its last
 -- event becomes 0.
 with disturbed as materialized (
-    select organization_id, date, event_type, hour, booked_in from analytics.hourly_work where kind = 'book'
+    select distinct organization_id, date, event_type, hour, booked_in from analytics.hourly_work where kind = 'book'
 ),
 events as materialized (
     select cell.*, contact_id, fingerprint
@@ -224,6 +246,8 @@ first_seen as (
             from analytics.contact_activity
             where analytics.visitor_key(occurred_at, contact_id)
                 = any(array(select distinct analytics.visitor_key(hour, contact_id) from events))
+                and -- contacts that share a key may be of another range
+-- include: of_contacts
         ) as visit
         order by organization_id, event_type, contact_id, day, booked_in, hour
     ) as first_visit
@@ -260,23 +284,60 @@ where :adds or (known.count, known.first_seen, known.fingerprint)
 -- name: set_days
 -- The row of each key that was listed is the sum of its cells: set, never added to, and not written where
 -- it would not change. Rows that a backfill lists (set) and that have no cell become 0.
--- Returns how many events the run's own cells hold, and which tenants send types in our reserved form.
+-- Returns how many events the run's own cells hold, and which tenants send types in our reserved form. The
+-- list is worked off, and goes.
 with keys as materialized (
     select organization_id, date, event_type, bool_or(kind = 'set') as is_set
     from analytics.hourly_work
     group by organization_id, date, event_type
 ),
+-- Where the list has most keys of its day, one pass over the day's cells is cheaper than a look-up a key.
+most as materialized (
+    select count(*) > 100 and count(*) * 2 >= (
+            select count(*) from analytics.hourly_cells
+            where hour = :hour_before and
+-- include: within_shard
+        ) as are_listed
+    from keys
+    where date = cast(:day as date)
+),
+day as (
+    select cells.*
+    from most
+    cross join lateral (
+        select organization_id, event_type, sum(count) as count, sum(first_seen) as first_seen,
+            sum(count) filter (where hour = :start or booked_in = :start) as own_count
+        from analytics.hourly_cells
+        where hour >= cast(:day_start as timestamptz) and hour < cast(:day_end as timestamptz) and
+-- include: within_shard
+        group by organization_id, event_type
+        offset 0
+    ) as cells
+    where are_listed
+),
+summed as (
+    select keys.*, count, first_seen, own_count
+    from keys
+    left join day using (organization_id, event_type)
+    where date = cast(:day as date) and (select are_listed from most)
+    union all
+    select keys.*, cells.*
+    from keys
+    cross join lateral (
+        select sum(count), sum(first_seen), sum(count) filter (where hour = :start or booked_in = :start)
+        from analytics.hourly_cells as cell
+        where cell.organization_id = keys.organization_id and cell.date = keys.date
+            and cell.event_type = keys.event_type
+    ) as cells
+    where date <> cast(:day as date) or not (select are_listed from most)
+),
 sums as materialized (
-    select work.organization_id, work.date, work.event_type, sum(cell.count) as count,
-        sum(cell.first_seen) as first_seen,
-        sum(cell.count) filter (where hour = :start or booked_in = :start) as own_count
-    from keys as work
-    left join analytics.hourly_cells as cell using (organization_id, date, event_type)
+    select work.organization_id, work.date, work.event_type, count, first_seen, own_count
+    from summed as work
 -- include: retained_period
-    where (cell.count is not null or is_set) and (
+    where (count is not null or is_set) and (
 -- include: is_retained
     )
-    group by work.organization_id, work.date, work.event_type
 ),
 written as (
     insert into analytics.event_aggregates as known (
@@ -291,6 +352,9 @@ written as (
         updated_at = excluded.updated_at
     where (known.count, known.unique_count) is distinct from (excluded.count, excluded.unique_count)
     returning 1
+),
+done as (
+    delete from analytics.hourly_work
 )
 select (select count(*) from written) as rows_written,
     coalesce(cast(sum(own_count) as bigint), 0) as rows_read,

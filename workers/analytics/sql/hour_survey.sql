@@ -5,17 +5,8 @@
 -- last time and key by key, so that any change of any column is found. A backfill also lists every row of
 -- its day (set). Days before the retained period
 -- are left out; their events are returned by organization.
-with own as materialized (
-    select organization_id, event_type, count(*) as count, count(*) filter (where created_at >= :until) as late_count
-    from analytics.contact_activity
-    where occurred_at >= :start and occurred_at < :until and
--- include: within_days
-        and
--- include: within_shard
-    group by organization_id, event_type
-),
 -- Whether the hour was booked before: then its cells are compared with its events, too.
-again as materialized (
+with again as materialized (
     select exists (
         select 1 from analytics.hourly_cells
         where hour = :start and booked_in = :start and
@@ -26,11 +17,13 @@ again as materialized (
 ),
 -- Only a run that is done can be checked: one that has cells, or that the ledger knows to have found no event.
 checked as materialized (
-    select run, is_final
+    select run, run + interval '1 hour' as until, is_final
     from (
-        select cast(:start as timestamptz) - interval '1 hour' as run, false as is_final, exists (
-                select 1 from analytics.hourly_cells
+        select cast(:hour_before as timestamptz) as run, false as is_final, (
+                select true from analytics.hourly_cells
                 where hour >= cast(:start as timestamptz) - interval '1 day' and hour < :start
+                order by hour -- by its index
+                limit 1
             ) as is_booked
         union all
         select cast(:start as timestamptz) - interval '1 day', true, false
@@ -58,80 +51,75 @@ lately as materialized (
         offset 0
     ) as event
 ),
--- Did the run of the hour before book as many events of each organization as there are now? A sum of
--- weights answers that in one pass.
+-- Did the run of the hour before book as many events of each organization as there are now? Weights add up
+-- to the same in one pass.
 before as materialized (
-    select sum(weight) <> 0 as has_moved
-    from (
-        select uuid_hash_extended(organization_id, 0) & 1099511627775 as weight
-        from analytics.contact_activity
-        where occurred_at >= :hour_before and occurred_at < :start and exists (select 1 from checked where not is_final)
-            and created_at <= 'infinity' -- always: a search by organization, in an index alone, would take longer
-            and
+    select coalesce((
+            select sum(uuid_hash(organization_id))
+            from analytics.contact_activity
+            where occurred_at >= :hour_before and occurred_at < :start
+                and ctid <> '(0,0)' -- always: a search by organization, in an index alone, would take longer
+                and
 -- include: within_days
-            and
--- include: within_shard
-        union all
-        select uuid_hash_extended(organization_id, 0) & 1099511627775
-        from lately
-        join checked using (run)
-        where not is_final
-        union all
-        -- An event of that hour that was ingested in ours is ours to book.
-        select -(uuid_hash_extended(organization_id, 0) & 1099511627775)
-        from lately
-        join checked on checked.run = lately.hour
-        where lately.run = :start and not is_final
-        union all
-        select -(uuid_hash_extended(organization_id, 0) & 1099511627775) * count
-        from checked
-        cross join lateral (
-            select organization_id, count
-            from analytics.hourly_cells
-            where hour = run and booked_in <> :start and
--- include: cell_within_days
                 and
 -- include: within_shard
-            union all
-            select organization_id, count
-            from analytics.hourly_cells
-            where booked_in = run and booked_in > hour and
+        ), 0) + coalesce((
+            -- Late events that it booked; one of that hour itself that was ingested in ours is ours to book.
+            select sum(case when run = :hour_before then 1 when hour = :hour_before then -1 else 0 end
+                * cast(uuid_hash(organization_id) as bigint))
+            from lately
+            where run >= :hour_before
+        ), 0) <> coalesce((
+            select sum(uuid_hash(organization_id) * count)
+            from (
+                select organization_id, count
+                from analytics.hourly_cells
+                where hour = :hour_before and booked_in <> :start and
 -- include: cell_within_days
-                and
+                    and
 -- include: within_shard
-            offset 0
-        ) as cell
-        where not is_final
-    ) as balance
+                union all
+                select organization_id, count
+                from analytics.hourly_cells
+                where booked_in = :hour_before and booked_in > hour and
+-- include: cell_within_days
+                    and
+-- include: within_shard
+            ) as cell
+        ), 0) as has_moved
+    from checked
+    where not is_final
 ),
 compared as materialized (
-    select run from checked where is_final or (select has_moved from before)
+    select run, until from checked where is_final or (select has_moved from before)
     union all
-    select :start from again where is_known
+    select :start, :until from again where is_known
 ),
-actual as (
-    select organization_id, event_type, hour, booked_in, count(*) as count, bit_xor(fingerprint) as fingerprint
+actual as materialized (
+    select organization_id, event_type, hour, booked_in, cast(sum(count) as bigint) as count,
+        bit_xor(fingerprint) as fingerprint
     from (
-        select organization_id, event_type, run as hour, run,
-            case when created_at < run + interval '1 hour' then run else analytics.hour_of(created_at) end as booked_in,
-            fingerprint
+        select organization_id, event_type, run as hour, coalesce(late_in, run) as booked_in, count, fingerprint
         from compared
         cross join lateral (
-            select organization_id, event_type, created_at,
-                uuid_hash_extended(id, uuid_hash_extended(contact_id, 0)) as fingerprint
+            select organization_id, event_type,
+                case when created_at >= compared.until then analytics.hour_of(created_at) end as late_in,
+                count(*) as count,
+                bit_xor(uuid_hash_extended(id, uuid_hash_extended(contact_id, 0))) as fingerprint
             from analytics.contact_activity
-            where occurred_at >= run and occurred_at < run + interval '1 hour' and
+            where occurred_at >= run and occurred_at < compared.until and
 -- include: within_days
                 and
 -- include: within_shard
+            group by organization_id, event_type, late_in
             offset 0
         ) as event
+        where late_in is distinct from :start or run = :start
         union all
-        select organization_id, event_type, hour, run, run, fingerprint
+        select organization_id, event_type, hour, run, 1, fingerprint
         from lately
         join compared using (run)
     ) as event
-    where booked_in <> :start or run = :start
     group by organization_id, event_type, hour, booked_in
 ),
 known as (
@@ -153,6 +141,28 @@ known as (
 -- include: within_shard
         offset 0
     ) as cell
+),
+own as materialized (
+    select organization_id, event_type, cast(sum(count) as bigint) as count,
+        coalesce(cast(sum(count) filter (where booked_in > hour) as bigint), 0) as late_count
+    from actual
+    where hour = :start
+    group by organization_id, event_type
+    union all
+    -- What is not compared was not read yet.
+    select event.*
+    from again
+    cross join lateral (
+        select organization_id, event_type, count(*) as count, count(*) filter (where created_at >= :until) as late_count
+        from analytics.contact_activity
+        where occurred_at >= :start and occurred_at < :until and
+-- include: within_days
+            and
+-- include: within_shard
+        group by organization_id, event_type
+        offset 0
+    ) as event
+    where not is_known
 ),
 found as (
     select 'fresh' as kind, organization_id, event_type, cast(:start as timestamptz) as hour,
@@ -288,7 +298,15 @@ stale as (
 ),
 unbegun as materialized (
     select key.*
-    from (select distinct organization_id, date, event_type from analytics.hourly_work) as key
+    from (
+        select distinct organization_id, date, event_type
+        from analytics.hourly_work
+        where (organization_id, date, event_type) not in ( -- most were there an hour ago
+            select organization_id, date, event_type from analytics.hourly_cells
+            where hour >= :hour_before and hour <= :start and
+-- include: within_shard
+        )
+    ) as key
     left join lateral (
         select true as is_begun
         from analytics.hourly_cells as cell
@@ -380,12 +398,23 @@ from (
 group by 1, 2, 3
 order by 1, 2, 3
 
+-- name: hours_to_look_at
+-- The hours of which whole cells are to be looked at.
+select distinct part as hour
+from (
+    select distinct hour, until from analytics.hourly_work
+    where kind = 'look' and isfinite(hour) and isfinite(until)
+) as work
+cross join lateral generate_series(hour, until - interval '1 microsecond', interval '1 hour') as part
+order by part
+
 -- name: contact_cuts
--- Where to cut the contacts of the listed work so that each range has about as many events.
+-- Where to cut the contacts of the cells of a kind so that each range has about as many events.
 select distinct unnest(percentile_disc(cast(:fractions as double precision[])) within group (order by contact_id)) as cut
 from (
-    select distinct organization_id, event_type, hour, coalesce(until, hour + interval '1 hour') as until
+    select distinct organization_id, event_type, hour, hour + interval '1 hour' as until
     from analytics.hourly_work
+    where kind = :kind
 ) as work
 cross join lateral (
     select contact_id
