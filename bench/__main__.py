@@ -11,7 +11,7 @@ from bench.measure import FULL_SCALE, folder, judged, report
 from bench.world import machine, world
 
 BENCHMARKS = (
-    "hourly", "flatness", "reports", "dispatch", "growth", "load",
+    "hourly", "flatness", "tenant", "reports", "dispatch", "growth", "load",
     "recompute", "decay", "calculate", "expiry", "poison", "ingest",
 )  # fmt: skip
 

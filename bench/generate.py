@@ -55,11 +55,18 @@ class Spread:
         ]
 
 
-def fill(url: str, spreads: Sequence[Spread], seed: int = SEED) -> None:
-    """Load the spreads into an empty, migrated database, and leave it as a vacuum would."""
+def fill(
+    url: str, spreads: Sequence[Spread], seed: int = SEED, largest_share: float | None = None
+) -> None:
+    """Load the spreads into an empty, migrated database, and leave it as a vacuum would.
+
+    `largest_share` is that of the largest organization, if not by Zipf's law.
+    """
     parts = [half for spread in spreads for half in spread.halves()]
     with closing(connect(url)) as db:
         prepare(db, _contacts(spreads), seed)
+        if largest_share is not None:
+            db.run(inlined("enlarge", share=largest_share, contacts=_contacts(spreads)))
         with bare(db, url, TABLE):
             numbered = [(part, number) for number, part in enumerate(parts)]
             at_once(url, [_events(*one, seed) for one in numbered if not one[0].fills])

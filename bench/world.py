@@ -70,13 +70,15 @@ class World:
             self._month = self.database("month", spreads)
         return self._month
 
-    def database(self, name: str, spreads: Sequence[Spread]) -> str:
+    def database(
+        self, name: str, spreads: Sequence[Spread], largest_share: float | None = None
+    ) -> str:
         """The URL of a new database with the schema and these events."""
         url = self.empty(name)
         total = sum(spread.events for spread in spreads)
         with timed(f"{name}: {total:,} events"):
             if spreads:
-                generate.fill(url, spreads)
+                generate.fill(url, spreads, largest_share=largest_share)
         with closing(connect(url)) as db:
             db.run("create schema if not exists bench")
             db.run(SQL["copies"])
@@ -183,6 +185,7 @@ def book_hours(url: str, until: datetime, hours: int) -> None:
     with closing(connect(url)) as connection:
         connection.run("vacuum (analyze) analytics.hourly_cells")
         connection.run("vacuum (analyze) analytics.event_aggregates")
+        connection.run("vacuum analytics.hourly_work, analytics.booking_turns")
 
 
 def forget_hour(db: Any, hour: Window) -> None:

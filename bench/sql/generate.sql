@@ -39,6 +39,13 @@ cross join lateral (
     select number, share from spans where until > (slot + 0.5) / 10000 order by until limit 1
 ) as organization
 
+-- name: enlarge
+-- The first organization has this share of all sessions and contacts.
+update bench.slots set organization = first.organization, organization_id = first.organization_id,
+    contacts = round(:share * :contacts)
+from (select organization, organization_id from bench.slots where slot = 0) as first
+where slot < :share * 10000
+
 -- name: fill_steps
 insert into bench.steps values
 (0, 'email_sent', 0, 1, 0, 0),

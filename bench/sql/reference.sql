@@ -49,3 +49,17 @@ on conflict (organization_id, date, event_type) do update set
 -- Where the references write, so that they and the jobs do not see each other's rows.
 create table bench.event_aggregates (like analytics.event_aggregates including all);
 create table bench.campaign_daily_stats (like analytics.campaign_daily_stats including all)
+
+-- name: by_size
+-- The organizations, the smallest first.
+select organization_id from analytics.contact_activity group by organization_id order by count(*), organization_id
+
+-- name: late_events
+-- A late event of a contact of its own at noon of each day.
+insert into analytics.contact_activity (organization_id, contact_id, event_type, occurred_at, created_at)
+select cast(:organization as uuid), gen_random_uuid(), 'email_sent', day + interval '12 hours',
+    cast(:at as timestamptz) + interval '10 minutes'
+from (
+    select cast(:first as timestamptz) + number * interval '1 day' as day
+    from generate_series(0, cast(:days as integer) - 1) as number
+) as days
