@@ -23,7 +23,7 @@ select current_user as role, rolsuper as is_superuser, rolbypassrls as bypasses_
         select count(*)
         from pg_class as owned
         join pg_namespace as namespace on namespace.oid = owned.relnamespace
-        where namespace.nspname = any(cast(:schemas as text[])) and pg_has_role(owned.relowner, 'usage')
+        where namespace.nspname = any(cast(:schemas as text[])) and pg_has_role(owned.relowner, 'member')
     ) as owned
 from pg_roles
 where rolname = current_user

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from contextlib import closing
+from urllib.parse import urlsplit, urlunsplit
 
 from cli.connection import database_at
 from cli.findings import Finding, of_role
+from local.database_url import DatabaseUrl
 from tests.roles import ROLES, url_of_worker
 
 
@@ -25,6 +27,23 @@ def test_the_owner_is_no_role_for_workers(database: str) -> None:
     assert "is a superuser" in finding.why
     assert "tables and indexes" in finding.why
     assert "mauntic db grants --apply" in finding.why
+
+
+def test_a_role_that_may_become_the_owner_is_none_for_workers(database: str) -> None:
+    """`set role` alone is enough to own all of it."""
+    with closing(database_at(database)) as owner:
+        owner.execute("create role a_member login password 'of this test'")
+        owner.execute(f"grant {ROLES.workers} to a_member")
+        try:
+            owner.execute(
+                f"grant {DatabaseUrl.parse(database).user} to a_member with inherit false, set true"
+            )
+            parts = urlsplit(database)
+            place = f"a_member:of%20this%20test@{parts.netloc.rpartition('@')[2]}"
+            findings = found(urlunsplit(parts._replace(netloc=place)))
+        finally:
+            owner.execute("drop role a_member")
+    assert "of our tables and indexes" in findings[0].why
 
 
 def test_what_the_role_lacks_is_named_with_its_remedy(database: str) -> None:
