@@ -1,17 +1,25 @@
 -- name: missing_rights
 -- The rights of the list that a role does not have. A schema, table or sequence that is not there is
--- lacking too.
+-- lacking too. Whoever may not use a schema cannot look a name up in it: so names are compared.
+with relation as (
+    select pg_class.oid, nspname || '.' || relname as name
+    from pg_class
+    join pg_namespace on pg_namespace.oid = pg_class.relnamespace
+    where nspname = any(cast(:schemas as text[]))
+)
 select lacks
 from (
     select 1 as kind, 'usage on schema ' || name as lacks, has_schema_privilege(:role, namespace.oid, 'usage') as has
     from unnest(cast(:schemas as text[])) as name
     left join pg_namespace as namespace on namespace.nspname = name
     union all
-    select 2, verb || ' on ' || name, has_table_privilege(:role, to_regclass(name), verb)
+    select 2, verb || ' on ' || wanted.name, has_table_privilege(:role, relation.oid, verb)
     from unnest(cast(:tables as text[]), cast(:rights as text[])) as wanted (name, verb)
+    left join relation on relation.name = wanted.name
     union all
-    select 3, 'usage on sequence ' || name, has_sequence_privilege(:role, to_regclass(name), 'usage')
-    from unnest(cast(:sequences as text[])) as name
+    select 3, 'usage on sequence ' || wanted.name, has_sequence_privilege(:role, relation.oid, 'usage')
+    from unnest(cast(:sequences as text[])) as wanted (name)
+    left join relation on relation.name = wanted.name
 ) as wanted
 where has is not true
 order by kind, lacks

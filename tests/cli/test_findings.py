@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from urllib.parse import urlsplit, urlunsplit
 
 from cli.connection import database_at
 from cli.findings import Finding, of_role
 from local.database_url import DatabaseUrl
+from shared.adapters.postgres import Postgres
 from tests.roles import ROLES, url_of_worker
 
 
@@ -29,21 +31,33 @@ def test_the_owner_is_no_role_for_workers(database: str) -> None:
     assert "mauntic db grants --apply" in finding.why
 
 
+@contextmanager
+def another_role(url: str) -> Iterator[tuple[Postgres, str]]:
+    """The owner, and the URL of a role that has nothing yet."""
+    with closing(database_at(url)) as owner:
+        owner.execute("create role another login password 'of this test'")
+        try:
+            parts = urlsplit(url)
+            place = f"another:of%20this%20test@{parts.netloc.rpartition('@')[2]}"
+            yield owner, urlunsplit(parts._replace(netloc=place))
+        finally:
+            owner.execute("drop role another")
+
+
 def test_a_role_that_may_become_the_owner_is_none_for_workers(database: str) -> None:
     """`set role` alone is enough to own all of it."""
-    with closing(database_at(database)) as owner:
-        owner.execute("create role a_member login password 'of this test'")
-        owner.execute(f"grant {ROLES.workers} to a_member")
-        try:
-            owner.execute(
-                f"grant {DatabaseUrl.parse(database).user} to a_member with inherit false, set true"
-            )
-            parts = urlsplit(database)
-            place = f"a_member:of%20this%20test@{parts.netloc.rpartition('@')[2]}"
-            findings = found(urlunsplit(parts._replace(netloc=place)))
-        finally:
-            owner.execute("drop role a_member")
+    owners_name = DatabaseUrl.parse(database).user
+    with another_role(database) as (owner, url):
+        owner.execute(f"grant {owners_name} to another with inherit false, set true")
+        findings = found(url)
     assert "of our tables and indexes" in findings[0].why
+
+
+def test_a_role_that_has_nothing_yet_is_told_what_it_lacks(database: str) -> None:
+    with another_role(database) as (_, url):
+        [finding] = found(url)
+    assert not finding.done
+    assert finding.why.startswith("it lacks usage on schema analytics, usage on schema crm")
 
 
 def test_what_the_role_lacks_is_named_with_its_remedy(database: str) -> None:
