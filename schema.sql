@@ -16,6 +16,30 @@ CREATE FUNCTION analytics.hour_of_day(moment timestamp with time zone) RETURNS s
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN CASE WHEN isfinite(moment) THEN (date_part('hour'::text, (moment AT TIME ZONE 'UTC'::text)))::smallint ELSE NULL::smallint END;
 
+CREATE FUNCTION analytics.hours_changed() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    insert into analytics.changed_hours (organization_id, event_type, hour)
+    select organization_id, event_type, analytics.hour_of(occurred_at)
+    from (
+        select id, organization_id, event_type, contact_id, occurred_at, created_at from was
+        except all
+        select id, organization_id, event_type, contact_id, occurred_at, created_at from became
+    ) as lost
+    where isfinite(occurred_at)
+    union
+    select organization_id, event_type, analytics.hour_of(occurred_at)
+    from (
+        select id, organization_id, event_type, contact_id, occurred_at, created_at from became
+        except all
+        select id, organization_id, event_type, contact_id, occurred_at, created_at from was
+    ) as gained
+    where isfinite(occurred_at);
+    return null;
+end $$;
+
 CREATE FUNCTION analytics.visitor_key(occurred_at timestamp with time zone, contact_id uuid) RETURNS bigint
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN CASE WHEN isfinite(occurred_at) THEN ((((((occurred_at AT TIME ZONE 'UTC'::text))::date - '1970-01-01'::date))::bigint << 32) | ((uuid_hash(contact_id))::bigint & '4294967295'::bigint)) ELSE NULL::bigint END;
@@ -356,6 +380,25 @@ CREATE TABLE analytics.campaign_daily_stats (
     complained bigint DEFAULT 0 NOT NULL,
     unsubscribed bigint DEFAULT 0 NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE TABLE analytics.changed_hours (
+    id bigint NOT NULL,
+    organization_id uuid NOT NULL,
+    event_type character varying(100) NOT NULL,
+    hour timestamp with time zone NOT NULL,
+    changed_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+COMMENT ON TABLE analytics.changed_hours IS 'Hours of an organization and type in which an update has put, taken or altered an event. Writers only append; the next hourly run deletes the rows and looks at the hours. No unique key but the id, so that no writer waits for another.';
+
+ALTER TABLE analytics.changed_hours ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME analytics.changed_hours_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
 );
 
 CREATE TABLE analytics.contact_activity (
@@ -837,6 +880,9 @@ ALTER TABLE ONLY analytics.booking_turns
 ALTER TABLE ONLY analytics.campaign_daily_stats
     ADD CONSTRAINT campaign_daily_stats_pkey PRIMARY KEY (campaign_id, organization_id, date);
 
+ALTER TABLE ONLY analytics.changed_hours
+    ADD CONSTRAINT changed_hours_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY analytics.contact_activity
     ADD CONSTRAINT contact_activity_pkey PRIMARY KEY (id);
 
@@ -919,6 +965,8 @@ CREATE INDEX booking_turns_age ON analytics.booking_turns USING btree (taken_at)
 
 CREATE INDEX campaign_daily_stats_date ON analytics.campaign_daily_stats USING btree (date, organization_id);
 
+CREATE INDEX changed_hours_organization ON analytics.changed_hours USING btree (organization_id, id);
+
 CREATE INDEX contact_activity_contact ON analytics.contact_activity USING btree (organization_id, contact_id, occurred_at) INCLUDE (event_type);
 
 CREATE UNIQUE INDEX contact_activity_event_id ON analytics.contact_activity USING btree (organization_id, event_id) WHERE (event_id IS NOT NULL);
@@ -986,6 +1034,8 @@ CREATE INDEX signal_alerts_due ON scoring.signal_alerts USING btree (deadline) W
 CREATE UNIQUE INDEX signal_alerts_one_open ON scoring.signal_alerts USING btree (organization_id, contact_id, signal_type) WHERE (status = 'open'::text);
 
 CREATE INDEX threshold_outbox_contact ON scoring.threshold_outbox USING btree (organization_id, contact_id);
+
+CREATE TRIGGER hours_update AFTER UPDATE ON analytics.contact_activity REFERENCING OLD TABLE AS was NEW TABLE AS became FOR EACH STATEMENT EXECUTE FUNCTION analytics.hours_changed();
 
 CREATE TRIGGER scoring_delete AFTER DELETE ON analytics.contact_activity REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION scoring.activity_changed();
 

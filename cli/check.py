@@ -14,7 +14,7 @@ from cli.checks import Problem, declarations, derived, pages, schema, topology
 from cli.connection import database_at, local_url
 from cli.moments import moment
 from cli.options import AsJson
-from cli.output import Refusal, console, print_json, print_table, progress
+from cli.output import Refusal, busy, console, print_json, print_table, progress
 from cli.workers import declared
 from local.database_url import DatabaseUnavailable
 from local.migrations import MigrationFailed
@@ -39,6 +39,7 @@ def check(
 ) -> None:
     """Every problem of jobs, messages, wrangler.toml, queues, docs and database, in one list.
 
+    The counts of the daily rollups of 35 days are compared with their events.
     --deep counts again what the jobs derive: rollups and campaigns of 35 days, the usage of months
     that ended in them, every score, and events that are there twice. Each finding names the command
     that corrects it; run the commands in the order of the list.
@@ -57,11 +58,7 @@ def check(
     found = list(static_problems())
     differing: derived.Found = {}
     if not offline:
-        try:
-            found += _database_problems()
-            differing = _differing(*bounds) if deep else {}
-        except (DatabaseUnavailable, MigrationFailed) as error:
-            found.append(Problem("database", "connection", str(error)))
+        differing = _look_at_the_database(found, bounds if deep else None)
     found += derived.problems(differing)
     _tell(found, differing, as_json)
 
@@ -90,10 +87,34 @@ def _midnight(at: datetime) -> datetime:
     return at.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
+def _look_at_the_database(
+    found: list[Problem], deep: tuple[datetime, datetime] | None
+) -> derived.Found:
+    """Add what is wrong there; returns what a deep check of these days finds."""
+    try:
+        found += _database_problems()
+        if deep:
+            return _differing(*deep)
+        found += _count_problems()
+    except (DatabaseUnavailable, MigrationFailed) as error:
+        found.append(Problem("database", "connection", str(error)))
+    return {}
+
+
 def _database_problems() -> list[Problem]:
     """The schema of DATABASE_URL as it is; the local database is brought up to date first."""
     with local_url() as url:
         return list(schema.problems(url))
+
+
+def _count_problems() -> list[Problem]:
+    with (
+        local_url(migrated=False) as url,
+        closing(database_at(url)) as db,
+        busy("counting events"),
+    ):
+        today = _midnight(datetime.now(UTC))
+        return list(derived.count_problems(db, today, DEEP_DAYS))
 
 
 def _differing(start: datetime, end: datetime) -> derived.Found:

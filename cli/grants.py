@@ -27,6 +27,7 @@ WORKERS: Mapping[str, tuple[str, ...]] = {
     "analytics.contact_activity": READ,
     "analytics.booking_turns": ALL,
     "analytics.campaign_daily_stats": SET,
+    "analytics.changed_hours": ("select", "update", "delete"),
     "analytics.daily_aggregates": NOTHING,
     "analytics.event_aggregates": SET,
     "analytics.hourly_cells": SET,

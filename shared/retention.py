@@ -61,6 +61,7 @@ KEPT = (
     Kept("scoring.alert_requests", 90, "when it was asked for", days_min=15),
     Kept("scoring.threshold_outbox", 90, "the time of the score", days_min=15),
     Kept("crm.contact_changes", 90, "the change", days_min=15),
+    Kept("analytics.changed_hours", 90, "the change", days_min=15),
 )
 # Why no row of the other tables is deleted by its age.
 NOT_BY_AGE = {

@@ -6,6 +6,29 @@ select * from differing
 where date >= ops.retained_since(organization_id)
 order by date, organization_id, event_type
 
+-- name: count_differences
+-- The rollups of a retained day whose count cannot be that of its events. Only events that were ingested
+-- before :settled must be counted; newer ones may be. Reads the index alone.
+with counted as (
+    select organization_id, event_type, count(*) as count, count(*) filter (where created_at < :settled) as settled
+    from analytics.contact_activity
+    where occurred_at >= :start and occurred_at < :end and event_type not like 'monthly:%'
+    group by organization_id, event_type
+),
+booked as (
+    select organization_id, event_type, count
+    from analytics.event_aggregates
+    where date = (cast(:start as timestamptz) at time zone 'UTC')::date
+        and event_type not like 'monthly:%' and count > 0
+)
+select organization_id, (cast(:start as timestamptz) at time zone 'UTC')::date as date, event_type,
+    booked.count as booked, counted.count as counted
+from counted
+full join booked using (organization_id, event_type)
+where coalesce(booked.count, 0) not between coalesce(counted.settled, 0) and coalesce(counted.count, 0)
+    and (cast(:start as timestamptz) at time zone 'UTC')::date >= ops.retained_since(organization_id)
+order by organization_id, event_type
+
 -- name: campaign_differences
 -- Where the figures of campaigns differ from their events: each figure that does, of some days. A row
 -- of zeros and none at all say the same.

@@ -131,6 +131,18 @@ gone_contact_changes as (
         for update skip locked
     ))
     returning 1
+),
+gone_changed_hours as (
+    delete from analytics.changed_hours
+    where ctid = any (array(
+        select ctid
+        from analytics.changed_hours
+        where id in (select id from analytics.changed_hours order by id limit :most)
+            and changed_at < cast(:changed_hours_before as timestamptz)
+        order by id
+        for update skip locked
+    ))
+    returning 1
 )
 select
     (select count(*) from gone_message_failures) as ops__message_failures,
@@ -143,4 +155,5 @@ select
     (select count(*) from gone_signal_alerts) as scoring__signal_alerts,
     (select count(*) from gone_alert_requests) as scoring__alert_requests,
     (select count(*) from gone_threshold_outbox) as scoring__threshold_outbox,
-    (select count(*) from gone_contact_changes) as crm__contact_changes
+    (select count(*) from gone_contact_changes) as crm__contact_changes,
+    (select count(*) from gone_changed_hours) as analytics__changed_hours

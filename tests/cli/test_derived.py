@@ -8,7 +8,7 @@ import shlex
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -46,6 +46,46 @@ def db(database: str) -> Iterator[Postgres]:
 def test_windows_are_due_as_the_jobs_declare() -> None:
     assert generate_daily_reports.JOB.schedule == derived.DAILY
     assert generate_monthly_usage.JOB.schedule == derived.MONTHLY
+
+
+def test_an_import_that_keeps_the_time_of_ingestion_is_found_by_the_ordinary_check(
+    cli: Cli, db: Postgres
+) -> None:
+    """No tick looks at the hour of `created_at` again. What came a moment ago is no finding."""
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    day = today - timedelta(days=3)
+    for second, created in [*((n, day + timedelta(hours=9)) for n in range(5)), (9, None)]:
+        db.execute(
+            "insert into analytics.contact_activity"
+            " (organization_id, contact_id, event_type, occurred_at, created_at)"
+            " values (:one, :one, 'email_clicked', :at, coalesce(:created, now()))",
+            one=CAMPAIGN, at=day + timedelta(hours=9, seconds=second), created=created,
+        )  # fmt: skip
+    assert rollup_problems(cli) == [
+        "1 rollup of 1 day differs from its events: mauntic backfill analytics.aggregate-hourly"
+        f" --from {day.date()} --to {(day + timedelta(days=1)).date()} --only all"
+    ]
+    for count in (5, 6):  # without the last, which the next run books, and with it
+        db.execute("delete from analytics.event_aggregates")
+        db.execute(
+            "insert into analytics.event_aggregates"
+            " (organization_id, date, event_type, count, unique_count)"
+            " values (:one, :day, 'email_clicked', :count, 1)",
+            one=CAMPAIGN, day=day.date(), count=count,
+        )  # fmt: skip
+        assert rollup_problems(cli) == []
+    db.execute("update analytics.event_aggregates set count = 7")
+    assert len(rollup_problems(cli)) == 1
+    db.execute("select ops.purged_before(:day)", day=today.date())
+    assert rollup_problems(cli) == []
+
+
+def rollup_problems(cli: Cli) -> list[str]:
+    return [
+        one["problem"]
+        for one in cli("check", "--json").json["problems"]
+        if one["area"] == "rollups"
+    ]
 
 
 def fill(db: Postgres, rng: random.Random) -> None:

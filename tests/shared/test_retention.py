@@ -68,6 +68,10 @@ ROWS = {
         "insert into crm.contact_changes (consumer, organization_id, source, name, at)"
         f" values ('scoring', '{ONE}', 'config', :key, :at)"
     ),
+    "analytics.changed_hours": (
+        "insert into analytics.changed_hours (organization_id, event_type, hour, changed_at)"
+        f" values ('{ONE}', :key, '2026-01-01', :at)"
+    ),
 }
 by_table = pytest.mark.parametrize("kept", KEPT, ids=lambda kept: kept.table)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -15,11 +15,13 @@ from hypothesis import strategies as st
 from analytics import hours, sharding, store
 from analytics.hours import Hour
 from tests.fakes import World
-from tests.workers.analytics.history import deliver
+from tests.workers.analytics.history import deliver, deliver_shards
 from tests.workers.analytics.warehouse import DAY, Rollups, Warehouse, at, hour_window, org
 
 OLD = DAY - timedelta(days=40)
-TABLES = ("contact_activity", "hourly_cells", "event_aggregates", "booking_turns")
+TABLES = (
+    "contact_activity", "hourly_cells", "event_aggregates", "booking_turns", "changed_hours",
+)  # fmt: skip
 
 
 def adopt(warehouse: Warehouse, organization: int, *figures: int) -> None:
@@ -258,6 +260,44 @@ def test_a_type_that_is_corrected_after_it_was_booked_is_counted_as_corrected(
     }
 
 
+def test_an_event_that_is_moved_to_days_ago_is_counted_there_by_the_next_tick(
+    warehouse: Warehouse,
+) -> None:
+    """Both its times are changed, so that no hour that a run still looks at has it."""
+    moved = warehouse.add(1, 1, "email_opened", at(5.2))
+    warehouse.add(2, 1, "email_opened", at(5.2))
+    for hour in range(-60, 10):
+        tick(warehouse, hour)
+    change(warehouse, moved, "created_at", at(-52.5))
+    change(warehouse, moved, "occurred_at", at(-52.7))
+    tick(warehouse, 10)
+    assert warehouse.rollups() == warehouse.counted()
+    assert warehouse.db.rows("select * from analytics.changed_hours") == []
+
+
+def test_a_run_that_is_split_leaves_changed_hours_to_its_shards(
+    warehouse: Warehouse, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sharding, "SHARD_EVENTS_TARGET", 2)
+    ids = [warehouse.add(1, n, "email_opened", at(n - 60.5)) for n in (0, 24, 48)]
+    world = World(database, now=at(10.1))
+    for n in (0, 24, 48, 60, 66):
+        asyncio.run(run_whole(world, at(n - 60)))
+    for one in ids:
+        change(warehouse, one, "contact_id", UUID(int=1_009))
+        change(warehouse, one, "event_type", "other")
+    assert asyncio.run(run_whole(world, at(9))) > 1
+    assert warehouse.rollups() == warehouse.counted()
+    assert warehouse.db.rows("select * from analytics.changed_hours") == []
+
+
+async def run_whole(world: World, scheduled: datetime) -> int:
+    """A window and its shards; how many those are."""
+    body = {"type": store.HOURLY, "scheduledFor": scheduled.isoformat()}
+    assert (await deliver(world, body, f"m{scheduled}")).answer == "ack"
+    return await deliver_shards(world)
+
+
 def tick(warehouse: Warehouse, hour: int) -> None:
     warehouse.run(hour_window(hour))
     warehouse.note(hour_window(hour))
@@ -289,7 +329,7 @@ EDITS = st.one_of(
     st.tuples(st.just("contact_id"), st.sampled_from([UUID(int=1001), UUID(int=1002)])),
     st.tuples(st.just("event_type"), st.sampled_from(["email_opened", "email_sent", "new"])),
     st.tuples(st.just("occurred_at"), st.integers(-30, 8).map(lambda hour: at(hour + 0.3))),
-    st.tuples(st.just("created_at"), st.integers(0, 8).map(lambda hour: at(hour + 0.4))),
+    st.tuples(st.just("created_at"), st.integers(-30, 8).map(lambda hour: at(hour + 0.4))),
 )
 
 

@@ -26,7 +26,7 @@ async def aggregate_hourly(run: Run) -> Done | Sharded:
     before_retention = hours.survey(db, hour)
     size = hours.size(db)
     if run.shard is None and (shards := hours.shards(db, size)):
-        hours.forget(db)
+        hours.leave_to_shards(db)
         return Sharded(shards)
     booked = hours.book(db, hour, size)
     for organization_id, count in before_retention.items():

@@ -2,9 +2,9 @@
 -- List what the run of the window [:start, :until) has to do: its own hour (fresh), late events that were
 -- ingested in it, and cells that no longer match their events (look). Two earlier runs are checked for
 -- that: the run of the hour before, for commits that it could not see, and the run of a day ago, for the
--- last time and key by key, so that any change of any column is found. A backfill also lists every row of
--- its day (set). Days before the retained period
--- are left out; their events are returned by organization.
+-- last time and key by key, so that any change of any column is found. Updates name the hours that they have
+-- changed (changed_hours), which may be older. A backfill also lists every row of its day (set). Days before
+-- the retained period are left out; their events are returned by organization.
 -- Whether the hour was booked before: then its cells are compared with its events, too.
 with again as materialized (
     select exists (
@@ -164,6 +164,8 @@ own as materialized (
     ) as event
     where not is_known
 ),
+-- include: changed_hours
+,
 found as (
     select 'fresh' as kind, organization_id, event_type, cast(:start as timestamptz) as hour,
         cast(:start as timestamptz) as booked_in, count - late_count as count
@@ -222,6 +224,10 @@ found as (
     where organization_id not in (
             select organization_id from analytics.hourly_cells where hour = :start and booked_in = :start
         )
+    union all
+    -- Hours in which an update has changed events, of whatever age.
+    select distinct 'look', organization_id, event_type, hour, cast(null as timestamptz), 0
+    from changed_hours
     union all
     -- A backfill trusts no row of its day.
     select 'set', organization_id, event_type, :start, null, 0
@@ -425,6 +431,3 @@ cross join lateral (
     offset 0
 ) as event
 order by cut
-
--- name: forget_work
-delete from analytics.hourly_work
