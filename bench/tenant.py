@@ -117,7 +117,7 @@ def _run_of_shards(db: Postgres) -> list[float]:
         size = hours.size(db)
         boxes = hours.shards(db, size)
         if boxes:
-            hours.forget(db)
+            hours.leave_to_shards(db)
         else:
             _book(db, whole, size)
     durations_ms.append((time.perf_counter() - started) * 1_000)

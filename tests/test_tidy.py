@@ -215,6 +215,7 @@ ACROSS = {
     "tests/cli/test_live.py", "tests/cli/test_documented.py",
     "tests/shared/test_edges.py", "tests/shared/test_shards.py",
     "tests/workers/analytics/test_at_once.py", "tests/workers/analytics/test_closing_months.py",
+    "tests/workers/analytics/test_corrections.py",
     "tests/workers/analytics/test_estimates.py",
     "tests/workers/scoring/test_at_once.py", "tests/workers/scoring/test_formulas.py",
     "tests/workers/scoring/test_alerts.py", "tests/workers/scoring/test_runs.py",
