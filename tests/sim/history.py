@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from random import Random
 from typing import Any
@@ -27,6 +27,7 @@ SOURCES = [str(UUID(int=7)), str(UUID(int=8)).upper(), "not a campaign", None]
 EVENTS_A_DAY = 14
 EARLIER = 25
 LATE, LATE_MAX_H = 0.3, 30
+EDITED, EDITED_MAX_H = 0.25, 20
 OPEN, OPEN_MAX_H = 0.05, 20  # transactions that stay open: the run a day later looks once more
 
 
@@ -44,6 +45,15 @@ class Event:
     visible_at: datetime
 
 
+@dataclass(frozen=True)
+class Edit:
+    """A later change of an event, within a day of it; None for its deletion."""
+
+    at: datetime
+    event: Event
+    became: Event | None
+
+
 @dataclass
 class History:
     """Everything that the world does to the platform in `[start, end)`."""
@@ -52,6 +62,8 @@ class History:
     end: datetime
     events: list[Event] = field(default_factory=list)
     earlier: list[Event] = field(default_factory=list)  # before the first window
+    edits: list[Edit] = field(default_factory=list)
+    final: dict[UUID, Event | None] = field(default_factory=dict)  # of edits that were applied
     letters: list[tuple[datetime, Any]] = field(default_factory=list)
     counters: list[tuple[datetime, str]] = field(default_factory=list)
 
@@ -59,18 +71,24 @@ class History:
     def draw(cls, rng: Random, start: datetime, days: int) -> History:
         history = cls(start, start + timedelta(days=days))
         history.events = [_event(rng, history) for _ in range(EVENTS_A_DAY * days)]
+        history.edits = list(_edits(rng, history))
         history.earlier = [_earlier(rng, start) for _ in range(EARLIER)]
         history.letters = list(_letters(rng, start, days))
         history.counters = list(_counters(rng, start, days))
         return history
 
+    def left(self) -> list[Event]:
+        """The events as they are in the end."""
+        events = [self.final.get(event.id, event) for event in self.events]
+        return [event for event in events if event is not None]
+
     def day_rows(self) -> dict[tuple[UUID, date, str], tuple[int, int]]:
         """(organisation, day, type) to (events, distinct contacts)."""
-        return _counted(self.events, lambda event: event.occurred_at.date())
+        return _counted(self.left(), lambda event: event.occurred_at.date())
 
     def month_rows(self, first: date, until: date) -> dict[tuple[UUID, date, str], tuple[int, int]]:
         """The same for a month, by its first day."""
-        events = [event for event in self.events if first <= event.occurred_at.date() < until]
+        events = [event for event in self.left() if first <= event.occurred_at.date() < until]
         counted = _counted(events, lambda event: first)
         return {(org, day, f"monthly:{kind}"): n for (org, day, kind), n in counted.items()}
 
@@ -78,7 +96,7 @@ class History:
         """(campaign, organisation, day) to its figures that are not 0."""
         figures: dict[tuple[UUID, UUID, date], Counter[str]] = defaultdict(Counter)
         seen: set[tuple[object, ...]] = set()
-        for event in self.events:
+        for event in self.left():
             column = COUNTED.get(event.event_type)
             if column is None or event.event_source in (None, "not a campaign"):
                 continue
@@ -103,9 +121,7 @@ def _event(rng: Random, history: History) -> Event:
     span = (history.end - history.start).total_seconds()
     occurred = history.start + timedelta(seconds=rng.uniform(0, span))
     # Ingested, and found, within the month it belongs to: the month's row is set on its 1st day.
-    next_month = (occurred.replace(day=1) + timedelta(days=32)).replace(
-        day=1, hour=0, minute=0, second=0, microsecond=0
-    )
+    next_month = _next_month(occurred)
     if rng.random() < LATE:
         latest = min(occurred + timedelta(hours=LATE_MAX_H), history.end, next_month)
         created = occurred + rng.random() * (latest - occurred) * 0.999
@@ -124,6 +140,34 @@ def _event(rng: Random, history: History) -> Event:
         occurred,
         created,
         visible,
+    )
+
+
+def _edits(rng: Random, history: History) -> Iterator[Edit]:
+    """One of some events is reclassified, merged or mapped to a campaign, or it is deleted.
+
+    Within its month, as events are ingested; a deletion is found a day later, so it comes earlier.
+    """
+    for event in history.events:
+        latest = min(event.occurred_at + timedelta(hours=EDITED_MAX_H), history.end)
+        latest = min(latest, _next_month(event.occurred_at))
+        at = event.visible_at + timedelta(hours=rng.uniform(2, EDITED_MAX_H))
+        if rng.random() > EDITED or at > latest:
+            continue
+        seen_at = event.occurred_at + timedelta(hours=30)
+        is_seen = seen_at < _next_month(event.occurred_at) and seen_at < history.end
+        became = rng.choice([
+            replace(event, event_type=rng.choice(TYPES)),
+            replace(event, contact_id=rng.choice(CONTACTS)),
+            replace(event, event_source=rng.choice(SOURCES)),
+            None if is_seen else replace(event, event_type=rng.choice(TYPES)),
+        ])  # fmt: skip
+        yield Edit(at, event, became)
+
+
+def _next_month(at: datetime) -> datetime:
+    return (at.replace(day=1) + timedelta(days=32)).replace(
+        day=1, hour=0, minute=0, second=0, microsecond=0
     )
 
 

@@ -10,7 +10,7 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
-from tests.sim.history import CONTACTS, ORGANIZATIONS, Event
+from tests.sim.history import CONTACTS, ORGANIZATIONS, Edit, Event, History
 from tests.sim.scores import INTEREST, Key, Kind, Known, Signal
 
 # The last organisation is noisy.
@@ -134,6 +134,34 @@ def of_event(event: Event) -> Change:
         f" values ({', '.join(f':{name}' for name in values)})",
         values,
         lambda known: known.events[key].append((event.event_type, event.occurred_at)),
+    )
+
+
+def of_edit(history: History, edit: Edit) -> Change:
+    """A later change of an event. Of one that is not there yet it changes nothing."""
+    event, became = edit.event, edit.became
+
+    def effect(known: Known) -> None:
+        was = (event.event_type, event.occurred_at)
+        if was not in known.events[event.organization_id, event.contact_id]:
+            return
+        known.events[event.organization_id, event.contact_id].remove(was)
+        history.final[event.id] = became
+        if became:
+            now = (became.event_type, became.occurred_at)
+            known.events[became.organization_id, became.contact_id].append(now)
+
+    if became is None:
+        sql = "delete from analytics.contact_activity where id = :id"
+        return Change(edit.at, sql, {"id": event.id}, effect)
+    names = ("event_type", "contact_id", "event_source")
+    values = {name: getattr(became, name) for name in names}
+    return Change(
+        edit.at,
+        f"update analytics.contact_activity set {', '.join(f'{n} = :{n}' for n in names)}"
+        " where id = :id",
+        {"id": event.id} | values,
+        effect,
     )
 
 

@@ -136,7 +136,8 @@ class Simulation:
 
     def _plan(self) -> None:
         events = [people.of_event(one) for one in self.history.earlier + self.history.events]
-        for change in events + self.changes:
+        edits = [people.of_edit(self.history, one) for one in self.history.edits]
+        for change in events + edits + self.changes:
             self._at(change.at, partial(self.world.change, change))
         for at in self.acknowledgements:
             self._at(at, self.world.acknowledge)
