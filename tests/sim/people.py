@@ -165,6 +165,26 @@ def of_edit(history: History, edit: Edit) -> Change:
     )
 
 
+def purge(rng: Random, start: datetime, days: int) -> Change:
+    """A tenant deletes the events of the months before, and declares it in the same statement."""
+    organization = rng.choice(ORGANIZATIONS)
+    before = start.replace(day=1)
+
+    def effect(known: Known) -> None:
+        for key, events in known.events.items():
+            if key[0] == organization:
+                events[:] = [(kind, at) for kind, at in events if at >= before]
+
+    return Change(
+        start + timedelta(days=rng.uniform(0.5, days - 1)),
+        ", purged as (delete from analytics.contact_activity"
+        " where organization_id = :organization and occurred_at < :before)"
+        " select ops.purged_before(cast(:before as date), :organization)",
+        {"organization": organization, "before": before},
+        effect,
+    )
+
+
 def _context(rng: Random) -> dict[str, float] | None:
     if rng.random() < 0.6:
         return None

@@ -92,6 +92,7 @@ class Simulation:
         self.end = self.start + timedelta(days=self.days)
         self.history = History.draw(self.rng, self.start, self.days)
         self.changes = people.changes(self.rng, self.start, self.days)
+        self.purge = people.purge(self.rng, self.start, self.days)
         self.asks = people.asks(self.rng, self.start, self.days)
         self.acknowledgements = people.acknowledgements(self.rng, self.start, self.days)
         self.world = World(lambda: self.now)
@@ -137,7 +138,7 @@ class Simulation:
     def _plan(self) -> None:
         events = [people.of_event(one) for one in self.history.earlier + self.history.events]
         edits = [people.of_edit(self.history, one) for one in self.history.edits]
-        for change in events + edits + self.changes:
+        for change in [*events, *edits, self.purge, *self.changes]:
             self._at(change.at, partial(self.world.change, change))
         for at in self.acknowledgements:
             self._at(at, self.world.acknowledge)

@@ -26,7 +26,7 @@ def problems(simulation: Simulation) -> list[str]:
     with closing(Postgres(lambda: connect(simulation.url))) as db:
         checks = (
             messages, thrift, runs, splits, crashes, ledger, about_now, shards, probes, rollups,
-            months, campaigns, counters,
+            months, campaigns, counters, purged,
         )  # fmt: skip
         every = checks + scoring_verdict.CHECKS
         return [problem for check in every for problem in check(simulation, db)]
@@ -187,6 +187,22 @@ def rollups(simulation: Simulation, db: Postgres) -> Iterator[str]:
     """The daily rows are what plain Python counts."""
     rows = db.rows("select * from analytics.daily_aggregates where count > 0")
     yield from differences("daily row", simulation.history.day_rows(), _figures(rows))
+
+
+def purged(simulation: Simulation, db: Postgres) -> Iterator[str]:
+    """The purge was declared, for its tenant alone, and its events are gone."""
+    asked = simulation.purge.values
+    rows = db.rows("select organization_id, retained_since from ops.retention")
+    declared = {row["organization_id"]: row["retained_since"] for row in rows}
+    yield from differences(
+        "retained period", {asked["organization"]: asked["before"].date()}, declared
+    )
+    left = db.rows(
+        "select id from analytics.contact_activity"
+        " where organization_id = :organization and occurred_at < :before",
+        **asked,
+    )
+    yield from some("was purged and is there", left)
 
 
 def months(simulation: Simulation, db: Postgres) -> Iterator[str]:
