@@ -9,7 +9,8 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit, urlunsplit
 
-COMMIT = b"commit\0"  # as it ends a simple query
+# A commit that a transaction ends with. A statement outside of one carries its commit behind it.
+COMMIT = b"Q\0\0\0\x0bcommit\0"
 CHUNK_BYTES = 65_536
 
 
@@ -58,7 +59,7 @@ class Wire:
     def _ask(self, client: socket.socket, server: socket.socket) -> None:
         """What the client says, up to a commit whose answer is to be lost."""
         while said := client.recv(CHUNK_BYTES):
-            if self.loses and said.endswith(COMMIT):
+            if self.loses and said == COMMIT:
                 self.loses -= 1
                 client.shutdown(socket.SHUT_RDWR)  # before: no answer can slip through
                 server.sendall(said)
