@@ -92,10 +92,12 @@ def _look_at_the_database(
 ) -> derived.Found:
     """Add what is wrong there; returns what a deep check of these days finds."""
     try:
-        found += _database_problems()
+        of_schema = _database_problems()
+        found += of_schema
         if deep:
             return _differing(*deep)
-        found += _count_problems()
+        if not of_schema:  # what is counted is in the tables that it names
+            found += _count_problems()
     except (DatabaseUnavailable, MigrationFailed) as error:
         found.append(Problem("database", "connection", str(error)))
     return {}

@@ -43,3 +43,7 @@ union all
 select 'crm.contact_changes' as table_name, count(*) as rows, min(cast(at as timestamptz)) as oldest,
     count(*) filter (where at < cast(:contact_changes_before as timestamptz)) as due
 from crm.contact_changes
+union all
+select 'analytics.changed_hours' as table_name, count(*) as rows, min(changed_at) as oldest,
+    count(*) filter (where changed_at < cast(:changed_hours_before as timestamptz)) as due
+from analytics.changed_hours

@@ -32,7 +32,17 @@ def new_home() -> Iterator[Path]:
     """An empty directory that the server's account can reach."""
     directory = temporary_directory(account_for(None))
     yield directory
+    await_end(directory)
     subprocess.run(["rm", "-rf", str(directory)], check=True)
+
+
+def await_end(home: Path) -> None:
+    """Wait until the server of the directory has ended: its last user does not wait for it."""
+    for _ in range(100):
+        if postgres_pidfile.read(home.resolve() / "data") is None:
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"a server still runs in {home}")
 
 
 @pytest.fixture(scope="session")

@@ -16,11 +16,13 @@ WRONG = "a statement in a function or trigger of the database is wrong"
 
 
 def answer_to(url: str, *statements: str) -> str:
-    with closing(Postgres(lambda: connect(url))) as db:
+    """What the last statement of a transaction ends with."""
+    with closing(Postgres(lambda: connect(url))) as db, db.transaction():
         for statement in statements[:-1]:
             db.execute(statement)
         with pytest.raises(DatabaseError) as caught:
             db.rows(statements[-1])
+        db.execute("rollback")
     return str(caught.value)
 
 
