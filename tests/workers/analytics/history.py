@@ -53,7 +53,13 @@ class History:
         self.rng = random.Random(11)
 
     def add(
-        self, organization: int, contact: int, kind: str, source: str | None, occurred: datetime
+        self,
+        organization: int,
+        contact: int,
+        kind: str,
+        source: str | None,
+        occurred: datetime,
+        created: datetime | None = None,
     ) -> Event:
         ids = UUID(int=self.rng.getrandbits(128)), org(organization), UUID(int=1_000 + contact)
         event = Event(*ids, kind, source, occurred)
@@ -61,8 +67,9 @@ class History:
         self.db.execute(
             "insert into analytics.contact_activity"
             " (id, organization_id, contact_id, event_type, event_source, occurred_at, created_at)"
-            " values (:a, :b, :c, :d, :e, :f, :f)",
+            " values (:a, :b, :c, :d, :e, :f, :created)",
             **dict(zip("abcdef", vars(event).values(), strict=True)),
+            created=created or occurred,
         )
         return event
 

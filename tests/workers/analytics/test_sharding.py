@@ -139,10 +139,8 @@ def test_a_large_hour_is_split_and_its_shards_make_the_same_rows(
     for organization in range(1, 5):
         for contact, hours in ((1, 9.1), (1, 9.2), (2, 9.9), (1, -20.0), (2, -20.1)):
             occurred = DAY + timedelta(hours=hours)
-            history.add(organization, contact, "email_opened", None, occurred)
-    history.db.execute(
-        "update analytics.contact_activity set created_at = :at", at=DAY + timedelta(hours=9.95)
-    )
+            created = DAY + timedelta(hours=9.95)
+            history.add(organization, contact, "email_opened", None, occurred, created)
     world = World(history.url, now=datetime(2026, 3, 10, 10, 0, 5, tzinfo=UTC))
     body = {"type": "analytics.aggregate-hourly"}
 
