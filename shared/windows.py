@@ -171,9 +171,10 @@ class Schedule:
 
     def due_backwards(self, now: datetime) -> Iterator[Window]:
         """Every window due by `now`, newest first, without end."""
-        just_after = self.last_fire(now) + timedelta(minutes=1)
-        for fire in CronSim(self.cron, just_after, reverse=True):
+        fire = self.last_fire(now)
+        while True:
             yield self.window_of(fire)
+            fire = _last_fire(self.cron, fire)
 
     def due_since(self, since: datetime, now: datetime) -> Iterator[Window]:
         """The windows due by `now` that start at `since` or later, oldest first."""
@@ -277,7 +278,7 @@ def next_fire(cron: str, now: datetime) -> datetime:
     return next(CronSim(cron, now))
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=1_024)
 def _last_fire(cron: str, before: datetime) -> datetime:
     return next(CronSim(cron, before, reverse=True))
 
