@@ -1,4 +1,4 @@
-"""What is made from the code: pages, schemas, and the crons and queues in wrangler.toml.
+"""What is made from the code: pages, schemas, the SQL of retention, and wrangler.toml's queues.
 
 `python -m cli.catalogue --write` makes it (`make catalogue`); `--check` names what is out of date
 and ends with 1, as `mauntic check` and `make lint` do.
@@ -10,12 +10,14 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from cli.pages import pages
+from cli import kept
+from cli.pages import pages, replaced
 from cli.workers import declared
 from shared.jobs import Worker
 
 ROOT = Path(__file__).parent.parent
 TOPOLOGY = ROOT / "wrangler.toml"
+RUNBOOK = ROOT / "docs" / "operations.md"
 
 # A job that takes lists needs few statements for a full batch: a batch waits a second to fill.
 LISTS = {"max_batch_size": 100, "max_batch_timeout": 1}
@@ -32,7 +34,14 @@ DEAD = {"max_batch_size": 10, "max_batch_timeout": 5, "max_retries": 100, "max_c
 
 def generated(workers: Sequence[Worker]) -> dict[Path, str]:
     """The whole text of every file that is generated, or that has a generated part."""
-    return {**pages(workers), TOPOLOGY: topology(TOPOLOGY.read_text(encoding="utf-8"), workers)}
+    runbook = RUNBOOK.read_text(encoding="utf-8")
+    return {
+        **pages(workers),
+        TOPOLOGY: topology(TOPOLOGY.read_text(encoding="utf-8"), workers),
+        ROOT / "shared" / "sql" / "retention.sql": kept.deletion(),
+        ROOT / "cli" / "sql" / "retention.sql": kept.report(),
+        RUNBOOK: replaced(runbook, "retention", kept.page()),
+    }
 
 
 def stale(workers: Sequence[Worker]) -> list[Path]:

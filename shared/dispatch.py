@@ -16,12 +16,9 @@ from shared.claims import claim, release
 from shared.discreet import told
 from shared.due import Due, is_first_of_hour, looked_at, own_windows
 from shared.errors import DatabaseError, DatabaseUnreachable, QueueUnavailable, error_class
-from shared.jobs import RUNS_KEPT, Job, Worker
+from shared.jobs import Worker
 from shared.ports import Ports
 from shared.settings import Gate
-from shared.statements import SQL
-
-FORGOTTEN_RUNS_MAX = 2_000  # a job and tick: far more than any job adds between two ticks
 
 
 class TickFailed(Exception):
@@ -72,7 +69,7 @@ async def _enqueue_due(worker: Worker, cron: str, tick: datetime, ports: Ports) 
         raise
     finally:  # they are marked as reported: no later tick would do it
         await overdue.report(claimed, tick, ports)
-    _forget(jobs, tick, ports)
+    retention.prune(worker.jobs, tick, ports)
     return count, True
 
 
@@ -113,28 +110,3 @@ def _wrong(error: BaseException, worker: Worker, cron: str, tick: datetime) -> d
         "error_class": error_class(error),
         "error": told(error),
     }
-
-
-def _forget(jobs: list[Job], tick: datetime, ports: Ports) -> None:
-    """Delete, in bounded portions, what the ledger need not know any more. If that fails, the next
-    tick does it."""
-    retention.prune(ports, tick)
-    brief = [job for job in jobs if job.keep_runs < RUNS_KEPT]
-    if not brief:
-        return
-    try:
-        with ports.db.transaction():
-            ports.db.execute(
-                SQL["forget_runs"],
-                job_types=[job.type for job in brief],
-                before=[tick - job.keep_runs for job in brief],
-                now=tick,
-                most=FORGOTTEN_RUNS_MAX,
-            )
-    except (DatabaseError, DatabaseUnreachable) as error:
-        ports.log(
-            "runs.unforgotten",
-            level="warning",
-            error_class=error_class(error),
-            error=told(error),
-        )

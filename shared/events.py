@@ -146,11 +146,6 @@ EVENTS: tuple[Event, ...] = (
         "Correct the variable that `error` names: docs/operations.md, Retention.",
     ),
     Event(
-        "runs.unforgotten",
-        "A tick could not delete old runs from the ledger; its windows are not affected.",
-        "None, unless it repeats: then see that the workers' role may delete in `ops`.",
-    ),
-    Event(
         "metric.unwritten",
         "The Analytics Engine did not take a point; the log line stands, and so does the message.",
     ),

@@ -6,11 +6,13 @@ another transaction holds. So it waits for nobody, and a backlog goes in the cou
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from shared.discreet import told
 from shared.errors import DatabaseError, DatabaseUnreachable, error_class
+from shared.jobs import RUNS_KEPT, Job
 from shared.ports import Ports
 from shared.settings import Settings
 from shared.statements import SQL
@@ -22,17 +24,32 @@ ROWS_MAX = 50_000
 
 @dataclass(frozen=True)
 class Kept:
-    """A table whose rows are deleted at an age. `since` says where the age counts from."""
+    """A table whose rows are deleted at an age, the oldest first.
+
+    The age counts from the first of the columns `at` that is not null; an operator reads `since`.
+    `is_day`: they are dates. `only` is what else must be true of a row that goes. `is_feed`: rows
+    lie in the order of their `id`, and a portion looks at the first of them alone; any other table
+    needs an index on `at`.
+    """
 
     table: str
     days: int
+    at: tuple[str, ...]
     since: str
     days_min: int = 1
+    is_day: bool = False
+    only: str = ""
+    is_feed: bool = False
+
+    @property
+    def name(self) -> str:
+        """The table without its schema."""
+        return self.table.partition(".")[2]
 
     @property
     def setting(self) -> str:
         """The variable that replaces the default, such as `RETENTION_DAYS_DEAD_LETTERS`."""
-        return PREFIX + self.table.partition(".")[2].upper()
+        return PREFIX + self.name.upper()
 
     def period(self, settings: Settings) -> timedelta | None:
         """How long a row stays; None where the setting is `never`. ValueError for anything else."""
@@ -46,22 +63,47 @@ class Kept:
         return timedelta(days=int(text))
 
 
+# `make catalogue` makes the statements that delete and report, and the table of the runbook.
 KEPT = (
     # A dead letter that comes without its error looks for it among the failures, for up to the
     # fourteen days that its queue keeps it; one day more is for the way.
-    Kept("ops.message_failures", 15, "failed_at", days_min=15),
-    Kept("ops.dead_letters", 180, "the operator's decision, else its death"),
+    Kept("ops.message_failures", 15, ("failed_at",), "when it failed", days_min=15),
+    Kept(
+        "ops.dead_letters",
+        180,
+        ("changed_at", "dead_at"),
+        "the operator's decision, else its death",
+    ),
     # A tick looks 14 days back, a month's run 35. A job may keep its runs for less (`keep_runs`).
-    Kept("ops.job_runs", 400, "when the run ended", days_min=40),
-    Kept("analytics.booking_turns", 40, "when a run took it"),
-    Kept("analytics.locked_days", 400, "the day", days_min=40),
-    Kept("analytics.partial_counts", 40, "when it was counted", days_min=15),
-    Kept("scoring.score_history", 730, "the day", days_min=2),
-    Kept("scoring.signal_alerts", 365, "when it was closed; an open one stays"),
-    Kept("scoring.alert_requests", 90, "when it was asked for", days_min=15),
-    Kept("scoring.threshold_outbox", 90, "the time of the score", days_min=15),
-    Kept("crm.contact_changes", 90, "the change", days_min=15),
-    Kept("analytics.changed_hours", 90, "the change", days_min=15),
+    Kept(
+        "ops.job_runs",
+        400,
+        ("finished_at", "lease_until", "scheduled_for"),
+        "when the run ended",
+        days_min=40,
+    ),
+    Kept("analytics.booking_turns", 40, ("taken_at",), "when a run took it"),
+    Kept("analytics.locked_days", 400, ("date",), "the day", days_min=40, is_day=True),
+    Kept("analytics.partial_counts", 40, ("counted_at",), "when it was counted", days_min=15),
+    Kept("scoring.score_history", 730, ("date",), "the day", days_min=2, is_day=True),
+    Kept(
+        "scoring.signal_alerts",
+        365,
+        ("expired_at", "acknowledged_at"),
+        "when it was closed; an open one stays",
+        only="status <> 'open'",
+    ),
+    Kept("scoring.alert_requests", 90, ("opened_at",), "when it was asked for", days_min=15),
+    Kept(
+        "scoring.threshold_outbox",
+        90,
+        ("scored_at",),
+        "the time of the score",
+        days_min=15,
+        is_feed=True,
+    ),
+    Kept("crm.contact_changes", 90, ("at",), "the change", days_min=15, is_feed=True),
+    Kept("analytics.changed_hours", 90, ("changed_at",), "the change", days_min=15, is_feed=True),
 )
 # Why no row of the other tables is deleted by its age.
 NOT_BY_AGE = {
@@ -85,11 +127,19 @@ NOT_BY_AGE = {
 }
 
 
-def prune(ports: Ports, now: datetime) -> None:
-    """Delete a portion of what is older than its period. If that fails, the next tick does it."""
-    before = _bounds(ports, now)
+def prune(jobs: Iterable[Job], now: datetime, ports: Ports) -> None:
+    """Delete a portion of what is older than its period: the same for all workers, and of the runs
+    of `jobs` those that their job keeps for less. If that fails, a later tick does it."""
+    brief = [job for job in jobs if job.keep_runs < RUNS_KEPT]
     try:
-        [done] = ports.db.rows(SQL["delete_by_age"], **before, most=ROWS_MAX)
+        [done] = ports.db.rows(
+            SQL["delete_by_age"],
+            **_bounds(ports, now),
+            brief_jobs=[job.type for job in brief],
+            brief_before=[now - job.keep_runs for job in brief],
+            now=now,
+            most=ROWS_MAX,
+        )
     except (DatabaseError, DatabaseUnreachable) as error:
         ports.log(
             "retention.failed",
@@ -98,9 +148,10 @@ def prune(ports: Ports, now: datetime) -> None:
             error=told(error),
         )
         return
-    for table, count in done.items():
+    for column, count in done.items():
         if count:
-            ports.log("retention.deleted", table=table.replace("__", "."), count=count)
+            schema, table, *_ = column.split("__")
+            ports.log("retention.deleted", table=f"{schema}.{table}", count=count)
 
 
 def bounds(settings: Settings, now: datetime) -> dict[str, datetime | str]:
@@ -110,7 +161,7 @@ def bounds(settings: Settings, now: datetime) -> dict[str, datetime | str]:
 
 def parameter(kept: Kept) -> str:
     """The name of a table's bound in the statement."""
-    return kept.table.partition(".")[2] + "_before"
+    return f"{kept.name}_before"
 
 
 def _bounds(ports: Ports, now: datetime) -> dict[str, datetime | str]:

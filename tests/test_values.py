@@ -24,6 +24,7 @@ PUT_TOGETHER = {
     "cli/adopt/catalogue.py": "names that Postgres has quoted; no word of a template is in quotes",
     "cli/adopt/rows.py": "the same names, and expressions of rules.sql",
     "cli/grants.py": "the tables of a list, and the plain name of a role, which is checked",
+    "cli/kept.py": "plain names of a list, which are checked, and its own conditions",
     "cli/remote/system.py": "the API takes no parameters: a checked name, and a whole number",
 }
 # The benchmarks work on servers of their own, which they throw away, with names of their own.

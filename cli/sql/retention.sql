@@ -1,4 +1,5 @@
 -- name: retention_report
+-- Made by `make catalogue` from the list of shared/retention.py: change it there.
 -- Of each table that is kept for a period: how many rows it has, the oldest, and how many are to go.
 select 'ops.message_failures' as table_name, count(*) as rows, min(cast(failed_at as timestamptz)) as oldest,
     count(*) filter (where failed_at < cast(:message_failures_before as timestamptz)) as due
@@ -8,11 +9,11 @@ select 'ops.dead_letters' as table_name, count(*) as rows, min(cast(coalesce(cha
     count(*) filter (where coalesce(changed_at, dead_at) < cast(:dead_letters_before as timestamptz)) as due
 from ops.dead_letters
 union all
-select 'ops.job_runs' as table_name, count(*) as rows, min(coalesce(finished_at, lease_until, scheduled_for)) as oldest,
+select 'ops.job_runs' as table_name, count(*) as rows, min(cast(coalesce(finished_at, lease_until, scheduled_for) as timestamptz)) as oldest,
     count(*) filter (where coalesce(finished_at, lease_until, scheduled_for) < cast(:job_runs_before as timestamptz)) as due
 from ops.job_runs
 union all
-select 'analytics.booking_turns' as table_name, count(*) as rows, min(taken_at) as oldest,
+select 'analytics.booking_turns' as table_name, count(*) as rows, min(cast(taken_at as timestamptz)) as oldest,
     count(*) filter (where taken_at < cast(:booking_turns_before as timestamptz)) as due
 from analytics.booking_turns
 union all
@@ -44,6 +45,6 @@ select 'crm.contact_changes' as table_name, count(*) as rows, min(cast(at as tim
     count(*) filter (where at < cast(:contact_changes_before as timestamptz)) as due
 from crm.contact_changes
 union all
-select 'analytics.changed_hours' as table_name, count(*) as rows, min(changed_at) as oldest,
+select 'analytics.changed_hours' as table_name, count(*) as rows, min(cast(changed_at as timestamptz)) as oldest,
     count(*) filter (where changed_at < cast(:changed_hours_before as timestamptz)) as due
 from analytics.changed_hours

@@ -142,24 +142,6 @@ set recorded_until = greatest(known.recorded_until, tick.recorded_until)
 from unnest(cast(:job_types as text[]), cast(:recorded as timestamptz[])) as tick (job_type, recorded_until)
 where known.job_type = tick.job_type
 
--- name: forget_runs
--- The oldest runs that no tick and no month looks back upon any more, at most :most a job; those that
--- somebody answers for, and those that another tick is deleting, are left.
-delete from ops.job_runs
-where ctid = any (array(
-    select old.ctid
-    from unnest(cast(:job_types as text[]), cast(:before as timestamptz[])) as kept (job_type, since)
-    cross join lateral (
-        select run.ctid
-        from ops.job_runs as run
-        where run.job_type = kept.job_type and run.window_start < kept.since and run.window_end <= kept.since
-            and not coalesce(run.lease_until > :now, false)
-        order by run.window_start
-        limit :most
-        for update skip locked
-    ) as old
-))
-
 -- name: mark_overdue
 -- Of the windows past their grace, those that have not succeeded and were not reported before. Their
 -- schedules are overdue from now on; windows that are skipped while they are so count as missed too.

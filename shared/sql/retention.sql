@@ -1,6 +1,8 @@
 -- name: delete_by_age
+-- Made by `make catalogue` from the list of shared/retention.py: change it there.
 -- Of each table the oldest rows before its bound, at most :most of them. Rows that another transaction
--- holds are left to a later tick. How many rows of each table went.
+-- holds are left to a later portion. Of the runs of :brief_jobs also those that neither a tick nor a month
+-- looks back upon, except where somebody answers for them. How many rows of each table went.
 with
 gone_message_failures as (
     delete from ops.message_failures
@@ -117,6 +119,7 @@ gone_threshold_outbox as (
         from scoring.threshold_outbox
         where id in (select id from scoring.threshold_outbox order by id limit :most) and scored_at < cast(:threshold_outbox_before as timestamptz)
         order by id
+        limit :most
         for update skip locked
     ))
     returning 1
@@ -128,6 +131,7 @@ gone_contact_changes as (
         from crm.contact_changes
         where id in (select id from crm.contact_changes order by id limit :most) and at < cast(:contact_changes_before as timestamptz)
         order by id
+        limit :most
         for update skip locked
     ))
     returning 1
@@ -137,10 +141,27 @@ gone_changed_hours as (
     where ctid = any (array(
         select ctid
         from analytics.changed_hours
-        where id in (select id from analytics.changed_hours order by id limit :most)
-            and changed_at < cast(:changed_hours_before as timestamptz)
+        where id in (select id from analytics.changed_hours order by id limit :most) and changed_at < cast(:changed_hours_before as timestamptz)
         order by id
+        limit :most
         for update skip locked
+    ))
+    returning 1
+),
+gone_brief_runs as (
+    delete from ops.job_runs
+    where ctid = any (array(
+        select old.ctid
+        from unnest(cast(:brief_jobs as text[]), cast(:brief_before as timestamptz[])) as kept (job_type, since)
+        cross join lateral (
+            select run.ctid
+            from ops.job_runs as run
+            where run.job_type = kept.job_type and run.window_start < kept.since and run.window_end <= kept.since
+                and not coalesce(run.lease_until > :now, false)
+            order by run.window_start
+            limit :most
+            for update skip locked
+        ) as old
     ))
     returning 1
 )
@@ -156,4 +177,5 @@ select
     (select count(*) from gone_alert_requests) as scoring__alert_requests,
     (select count(*) from gone_threshold_outbox) as scoring__threshold_outbox,
     (select count(*) from gone_contact_changes) as crm__contact_changes,
-    (select count(*) from gone_changed_hours) as analytics__changed_hours
+    (select count(*) from gone_changed_hours) as analytics__changed_hours,
+    (select count(*) from gone_brief_runs) as ops__job_runs__brief

@@ -170,7 +170,7 @@ def test_runs_are_kept_as_long_as_their_job_says(database: str) -> None:
 def test_many_old_runs_go_in_the_course_of_several_ticks(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.dispatch.FORGOTTEN_RUNS_MAX", 2)
+    monkeypatch.setattr("shared.retention.ROWS_MAX", 2)
     feed(database, 1)
     outside = world(database)
     with rows_of(database) as look:

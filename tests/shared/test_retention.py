@@ -97,7 +97,7 @@ def count(owner: Any, kept: Kept) -> int:
 def prune(database: str, **variables: str) -> World:
     outside = World(database, now=NOW, secrets=variables)
     ports = outside.ports()
-    retention.prune(ports, NOW)
+    retention.prune(toy().jobs, NOW, ports)
     ports.db.close()
     return outside
 
