@@ -35,8 +35,8 @@ test-fast: setup ## Unit, property and SQL tests of shared/ and workers/: no loc
 sim: setup ## Simulate two weeks with faults: SEEDS=1000, or SEED=123 to replay one
 	$(RUN) python -m tests.sim $(or $(call option,--seeds,SEEDS),--seeds 100) $(call option,--seed,SEED) $(call option,--days,DAYS)
 
-mutants: setup ## Change the code at random and see that tests fail: COUNT=200 SEED=0, or FILE=shared/retry.py
-	$(RUN) .local/tools/bin/uv run --quiet --frozen --no-build --group mutants python -m tests.mutants $(call option,--count,COUNT) $(call option,--seed,SEED) $(call option,--file,FILE)
+mutants: setup ## Change the code at random and see that tests fail: COUNT=200 SEED=0, or FILE=shared/retry.py; QUICK=1
+	$(RUN) .local/tools/bin/uv run --quiet --frozen --no-build --group mutants python -m tests.mutants $(call option,--count,COUNT) $(call option,--seed,SEED) $(call option,--file,FILE) $(call flag,--quick,QUICK)
 
 demo: setup ## Run the whole system once, with sample data, and show what it did
 	@$(RUN) mauntic demo

@@ -1,7 +1,9 @@
 """The database of the tests: one throw-away server a session, one migrated database a test."""
 
+import os
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -32,8 +34,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Server]:
-    """A PostgreSQL server; what it holds is lost with the session."""
-    with temporary_server() as server:
+    """A PostgreSQL server; what it holds is lost with the session.
+
+    `TEST_POSTGRES` names the directory of a server that runs already and serves several sessions.
+    """
+    home = os.environ.get("TEST_POSTGRES")
+    with Server(Path(home), durable=False) if home else temporary_server() as server:
         yield server
 
 
@@ -41,6 +47,8 @@ def postgres() -> Iterator[Server]:
 def migrated(postgres: Server) -> str:
     """The name of a template database with every migration applied."""
     with closing(connect(postgres.url)) as admin:
+        if admin.run("SELECT FROM pg_database WHERE datname = :name", name=TEMPLATE):
+            return TEMPLATE  # from an earlier session on the same server
         admin.run(f"CREATE DATABASE {TEMPLATE}")
         if any(DIRECTORY.glob("*.sql")):
             migrate(with_database(postgres.url, TEMPLATE))

@@ -1,6 +1,7 @@
 """`python -m tests.mutants`: change the code at random places and see whether a test fails.
 
-Each mutant runs against the tests that mirror its file, then all fast tests, then the simulator.
+The fast tests run once while it is recorded what each executes. A mutant then runs against the
+tests that execute it, fastest first; a survivor against the other fast tests and the simulator.
 """
 
 from __future__ import annotations
@@ -10,19 +11,19 @@ import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack
-from pathlib import Path
 from queue import SimpleQueue
 
 from tests.mutants.draw import draw
 from tests.mutants.equivalent import reason
 from tests.mutants.mutant import Mutant
-from tests.mutants.trial import FAST, SIMULATOR, Verdict, first_failure, tree_copy, try_mutant
+from tests.mutants.record import Record, recorded
+from tests.mutants.trial import SIMULATOR, Stage, Tree, Verdict, tree_copy, try_mutant
 
 NOTICED_MIN = 0.95
 
 
 def main() -> int:
-    """0 if at least 95 % of the noticeable mutants were noticed, else 1; 2 if the tests fail."""
+    """0 if at least 95 % of the noticeable mutants were noticed, else 1; 2 without a simulator."""
     options = _options()
     drawn = draw(options.count, options.seed, options.file)
     print(f"{len(drawn)} mutants of seed {options.seed}", flush=True)
@@ -31,10 +32,14 @@ def main() -> int:
         return 0
     with ExitStack() as stack:
         trees = [stack.enter_context(tree_copy()) for _ in range(options.processes)]
-        if not options.trusted and (failure := first_failure(trees[0], [FAST, SIMULATOR])):
+        record = recorded(trees)
+        print(f"{len(record.seconds)} fast tests pass without a mutant", flush=True)
+        if record.failing:
+            print("Without a mutant these fail and are left out:", *sorted(record.failing))
+        if not options.quick and (failure := trees[0].first_failure([Stage(SIMULATOR)])):
             print(f"Without a mutant {failure} fails: fix it first.")
             return 2
-        return _report(list(_tried(drawn, trees)))
+        return _report(list(_tried(drawn, trees, record, quick=options.quick)))
 
 
 def _options() -> argparse.Namespace:
@@ -42,27 +47,31 @@ def _options() -> argparse.Namespace:
         prog="make mutants",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="examples: make mutants COUNT=20; make mutants SEED=7 FILE=shared/dispatch.py",
+        epilog="examples: make mutants COUNT=20 QUICK=1; make mutants SEED=7 FILE=shared/run.py",
     )
     parser.add_argument("--count", type=int, default=200, help="number of mutants (200)")
     parser.add_argument("--seed", type=int, default=0, help="what is drawn (0)")
     parser.add_argument("--file", action="append", help="only mutants of this file")
     parser.add_argument("--processes", type=int, default=2, help="trials at once (2)")
     parser.add_argument("--list", action="store_true", help="show the mutants, run nothing")
-    parser.add_argument("--trusted", action="store_true", help="skip the run without a mutant")
+    parser.add_argument(
+        "--quick", action="store_true", help="only the tests that execute a mutant, no simulator"
+    )
     return parser.parse_args()
 
 
-def _tried(drawn: Sequence[Mutant], trees: Sequence[Path]) -> Iterator[Verdict]:
+def _tried(
+    drawn: Sequence[Mutant], trees: Sequence[Tree], record: Record, *, quick: bool
+) -> Iterator[Verdict]:
     """The verdicts, printed as they come; each tree serves one trial at a time."""
-    free: SimpleQueue[Path] = SimpleQueue()
+    free: SimpleQueue[Tree] = SimpleQueue()
     for tree in trees:
         free.put(tree)
 
     def trial(mutant: Mutant) -> Verdict:
         tree = free.get()
         try:
-            return try_mutant(mutant, tree)
+            return try_mutant(mutant, tree, record, quick=quick)
         finally:
             free.put(tree)
 
@@ -77,7 +86,8 @@ def _tried(drawn: Sequence[Mutant], trees: Sequence[Path]) -> Iterator[Verdict]:
 def _line(verdict: Verdict) -> str:
     why = reason(verdict.mutant)
     outcome = verdict.noticed_by or (f"equivalent: {why}" if why else "SURVIVED")
-    return f"{verdict.mutant}\n    {outcome} ({verdict.seconds:.0f} s)"
+    tests = f"{verdict.executed_by} tests execute it"
+    return f"{verdict.mutant}\n    {outcome} ({verdict.seconds:.0f} s, {tests})"
 
 
 def _report(verdicts: Sequence[Verdict]) -> int:

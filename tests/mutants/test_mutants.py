@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ import pytest
 from tests.mutants import sql
 from tests.mutants.draw import draw, sources
 from tests.mutants.mutant import Mutant, of_change
-from tests.mutants.trial import first_failure, stages, try_mutant
+from tests.mutants.record import Record, blocks_of
+from tests.mutants.trial import Stage, opened, stages, try_mutant
 
 STATEMENT = """-- name: claim
 -- Claim at most two rows and skip those that another transaction holds.
@@ -71,13 +73,56 @@ def toy(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_trial_runs_the_nearest_test_first_names_it_and_restores_the_file(toy: Path) -> None:
+DOUBLE = "tests/shared/test_double.py::test_two"
+
+
+def entry(test: str, **what: object) -> str:
+    """One line of a record."""
+    return json.dumps({"test": test, "passed": True, "lines": {}, "blocks": []} | what)
+
+
+def test_a_trial_names_the_test_that_fails_and_restores_the_file(toy: Path) -> None:
     path = toy / "shared" / "double.py"
     original = path.read_text()
-    mutant = of_change("shared/double.py", "* to +", original, original.replace("2 * n", "3 * n"))
+    mutant = of_change("shared/double.py", "2 to 3", original, original.replace("2 * n", "3 * n"))
     assert mutant
-    assert stages(mutant.path, toy)[0] == ["tests/shared/test_double.py"]
-    verdict = try_mutant(mutant, toy)
-    assert verdict.noticed_by == "tests/shared/test_double.py::test_two"
-    assert path.read_text() == original
-    assert first_failure(toy, [["tests/shared"]]) == ""
+    unknown = Record([])
+    assert stages(mutant, toy, unknown)[0].paths == ["tests/shared/test_double.py"]
+    with opened(toy) as tree:
+        for _ in range(2):  # the second trial does not take the bytecode of the first for its own
+            verdict = try_mutant(mutant, tree, unknown, quick=True)
+            assert verdict.noticed_by.partition(" ")[0] == DOUBLE
+            assert path.read_text() == original
+            assert tree.first_failure([Stage(["tests/shared"])]) == ""
+
+
+def test_a_mutant_that_loops_is_noticed_by_the_time_limit(toy: Path) -> None:
+    (toy / "shared" / "double.py").write_text("def double(n):\n    while True:\n        pass\n")
+    with opened(toy) as tree:
+        assert tree.first_failure([Stage(["tests/shared"], limit_s=2)]) == "time limit"
+        assert tree.first_failure([Stage(["tests/shared"], without=[DOUBLE])]) == ""
+
+
+def test_the_tests_that_execute_a_line_run_fastest_first() -> None:
+    path, line = "shared/retry.py", 22
+    record = Record(
+        [
+            entry("slow", seconds=2.0, lines={path: [line]}),
+            entry("fast", seconds=0.1, lines={path: [line]}),
+            entry("failing", seconds=0.0, lines={path: [line]}, passed=False),
+            entry("elsewhere", seconds=0.0, lines={path: [line + 12]}),
+        ]
+    )
+    at_import = Mutant(path, 1, "", "", "", "")
+    assert record.tests_of(Mutant(path, line, "", "", "", "")) == ["fast", "slow"]
+    assert record.tests_of(at_import) == ["elsewhere", "fast", "slow"]
+    assert record.failing == {"failing"}
+
+
+def test_a_block_is_found_by_its_line_and_a_part_by_the_blocks_that_include_it() -> None:
+    text = "-- name: one\nselect 1;\n-- name: two\nselect 2;\n"
+    assert blocks_of("shared/sql/a.sql", text, 2) == {"shared/sql:one"}
+    assert blocks_of("shared/sql/a.sql", text, 4) == {"shared/sql:two"}
+    within = blocks_of("workers/scoring/sql/parts/within_part.sql", "", 1)
+    assert "workers/scoring/sql:recompute_due" in within
+    assert not any(block.startswith("shared/") for block in within)
