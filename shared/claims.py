@@ -26,9 +26,11 @@ Scheduled = dict[str, tuple[Job, Schedule]]
 @dataclass(frozen=True)
 class Claim:
     """What a tick has to send, and to report: windows newly overdue, windows skipped, schedules
-    that have recovered. `at` is when it was made, as its rows have it."""
+    that have recovered. `at` is when it was made, as its rows have it. `is_first_of_hour`: no tick
+    has looked at these jobs since the hour began."""
 
     at: datetime
+    is_first_of_hour: bool
     due: list[Due]
     late: list[Row]
     skipped: list[Row]
@@ -51,27 +53,23 @@ def claim(jobs: Iterable[Job], tick: datetime, backlog: Backlog | None, ports: P
         wanted = [due for row in running for due in candidates(*known[row["job_type"]], row, tick)]
         times = _times(known, now, backlog)
         types = [row["job_type"] for row in running]
-        windows = ports.db.rows(
-            SQL["claim_windows"],
+        rows = ports.db.rows(
+            SQL["claim_runs"],
             **_columns(wanted),
             **times,
             running=types,
-            most=CATCH_UP_WINDOWS_MAX,
-        )
-        shards = ports.db.rows(
-            SQL["claim_shards"],
-            **times,
-            running=types,
             oldest=now - CATCH_UP_AGE_MAX,
-            most=SHARDS_MAX,
+            windows_max=CATCH_UP_WINDOWS_MAX,
+            shards_max=SHARDS_MAX,
         )
-        skipped = _skip(running, known, tick, now, ports)
-        late = _mark_overdue(types, known, skipped, tick, now, ports)
-        recovered = _note_recovered(types, known, tick, now, ports)
+        skipped, recorded_until = _give_up(running, known, tick, now, ports)
+        late, recovered = _note_schedules(types, recorded_until, known, skipped, tick, now, ports)
     order = {(due.job.type, due.window): place for place, due in enumerate(wanted)}
-    due = [_due(row, known) for row in windows + shards]
+    due = [_due(row, known) for row in rows]
     due.sort(key=lambda one: order.get((one.job.type, one.window), len(order)))
-    return Claim(now, due, late, skipped, recovered)
+    hour = tick.replace(minute=0, second=0, microsecond=0)
+    is_first = all(row["recorded_until"] < hour for row in schedules)
+    return Claim(now, is_first, due, late, skipped, recovered)
 
 
 def release(claimed: Claim, ports: Ports) -> None:
@@ -115,65 +113,61 @@ def _times(known: Scheduled, now: datetime, backlog: Backlog | None) -> dict[str
     }
 
 
-def _skip(
+def _give_up(
     running: list[Row], known: Scheduled, tick: datetime, now: datetime, ports: Ports
-) -> list[Row]:
-    """Give windows too many or too old to catch up a row that says so. Those to report: not those
-    of a job that acts on what there is now."""
-    skipped: list[Due] = []
+) -> tuple[list[Row], list[datetime]]:
+    """Give windows too many or too old to catch up a row that says so. Those to report, which are
+    not those of a job that acts on what there is now; and each schedule's watermark after them."""
+    unrecorded: list[Due] = []
     recorded_until: list[datetime] = []
     for row in running:
         due, until = beyond_reach(*known[row["job_type"]], row["recorded_until"], tick)
-        skipped += due
+        unrecorded += due
         recorded_until.append(until)
     types = [row["job_type"] for row in running]
-    recorded = ports.db.rows(SQL["record_skipped"], **_columns(skipped), now=now)
-    abandoned = ports.db.rows(
-        SQL["abandon_windows"],
-        job_types=types,
+    skipped = ports.db.rows(
+        SQL["give_up_windows"],
+        **_columns(unrecorded),
+        running=types,
         bounds=[known[kind][1].catch_up_start(tick) for kind in types],
         about_now=[kind for kind in types if known[kind][1].is_about_now],
         now=now,
         settled=now - LEASE,
         oldest=now - CATCH_UP_AGE_MAX,
     )
-    ports.db.execute(SQL["advance_watermarks"], job_types=types, recorded=recorded_until)
-    return [row for row in recorded + abandoned if not known[row["job_type"]][1].is_about_now]
+    reported = [row for row in skipped if not known[row["job_type"]][1].is_about_now]
+    return reported, recorded_until
 
 
-def _mark_overdue(
+def _note_schedules(
     types: list[str],
+    recorded_until: list[datetime],
     known: Scheduled,
     skipped: list[Row],
     tick: datetime,
     now: datetime,
     ports: Ports,
-) -> list[Row]:
-    """The windows that are past their grace since the last tick, each once."""
+) -> tuple[list[Row], list[Row]]:
+    """The windows that are past their grace since the last tick, each once, and the schedules that
+    have recovered."""
     schedules = [known[kind][1] for kind in types]
     missed = Counter(row["job_type"] for row in skipped)
-    return ports.db.rows(
-        SQL["mark_overdue"],
+    rows = ports.db.rows(
+        SQL["note_schedules"],
         job_types=types,
+        recorded=recorded_until,
         planned_until=[tick - schedule.grace for schedule in schedules],
         bounds=[
             now - CATCH_UP_AGE_MAX if schedule.is_about_now else schedule.catch_up_start(tick)
             for schedule in schedules
         ],
+        newest=[schedule.newest_due(tick - schedule.grace).start for schedule in schedules],
         skipped=[missed[kind] for kind in types],
         now=now,
     )
-
-
-def _note_recovered(
-    types: list[str], known: Scheduled, tick: datetime, now: datetime, ports: Ports
-) -> list[Row]:
-    schedules = [known[kind][1] for kind in types]
-    return ports.db.rows(
-        SQL["note_recovered"],
-        job_types=types,
-        newest=[schedule.newest_due(tick - schedule.grace).start for schedule in schedules],
-        now=now,
+    return (
+        [row for row in rows if not row["overdue_since"]],
+        [row for row in rows if row["overdue_since"]],
     )
 
 

@@ -69,7 +69,8 @@ async def _enqueue_due(worker: Worker, cron: str, tick: datetime, ports: Ports) 
         raise
     finally:  # they are marked as reported: no later tick would do it
         await overdue.report(claimed, tick, ports)
-    retention.prune(worker.jobs, tick, ports)
+    if claimed.is_first_of_hour:
+        retention.prune(worker.jobs, tick, ports)
     return count, True
 
 

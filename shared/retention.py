@@ -1,7 +1,8 @@
 """How long our tables keep their rows: one list, which ticks carry out and an operator can read.
 
-A tick deletes a bounded portion of each table, the oldest rows first, and passes over rows that
-another transaction holds. So it waits for nobody, and a backlog goes in the course of many ticks.
+The first tick of a worker in each hour deletes, in bounded portions, the oldest rows of each table,
+and passes over rows that another transaction holds. So it waits for nobody, and a backlog goes in
+the course of many hours.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ from shared.settings import Settings
 from shared.statements import SQL
 
 PREFIX = "RETENTION_DAYS_"
-# A table's, in one tick: half a second of work. A day of ticks deletes millions.
+# A table's, in one statement: half a second of work.
 ROWS_MAX = 50_000
+# In one tick, while a table has more to give: a day deletes twelve million rows of it.
+PORTIONS_MAX = 10
 
 
 @dataclass(frozen=True)
@@ -128,18 +131,25 @@ NOT_BY_AGE = {
 
 
 def prune(jobs: Iterable[Job], now: datetime, ports: Ports) -> None:
-    """Delete a portion of what is older than its period: the same for all workers, and of the runs
-    of `jobs` those that their job keeps for less. If that fails, a later tick does it."""
+    """Delete what is older than its period: the same for all workers, and of the runs of `jobs`
+    those that their job keeps for less. If that fails, the first tick of a later hour does it."""
     brief = [job for job in jobs if job.keep_runs < RUNS_KEPT]
+    parameters = {
+        **_bounds(ports, now),
+        "brief_jobs": [job.type for job in brief],
+        "brief_before": [now - job.keep_runs for job in brief],
+        "now": now,
+        "most": ROWS_MAX,
+    }
     try:
-        [done] = ports.db.rows(
-            SQL["delete_by_age"],
-            **_bounds(ports, now),
-            brief_jobs=[job.type for job in brief],
-            brief_before=[now - job.keep_runs for job in brief],
-            now=now,
-            most=ROWS_MAX,
-        )
+        for _ in range(PORTIONS_MAX):
+            [done] = ports.db.rows(SQL["delete_by_age"], **parameters)
+            for column, count in done.items():
+                if count:
+                    schema, table, *_ = column.split("__")
+                    ports.log("retention.deleted", table=f"{schema}.{table}", count=count)
+            if max(done.values()) < ROWS_MAX:
+                break
     except (DatabaseError, DatabaseUnreachable) as error:
         ports.log(
             "retention.failed",
@@ -147,11 +157,6 @@ def prune(jobs: Iterable[Job], now: datetime, ports: Ports) -> None:
             error_class=error_class(error),
             error=told(error),
         )
-        return
-    for column, count in done.items():
-        if count:
-            schema, table, *_ = column.split("__")
-            ports.log("retention.deleted", table=f"{schema}.{table}", count=count)
 
 
 def bounds(settings: Settings, now: datetime) -> dict[str, datetime | str]:

@@ -10,11 +10,13 @@ on conflict (job_type) do update set
     recorded_until = coalesce(known.recorded_until, excluded.recorded_until)
 returning job_type, paused, starts_at, recorded_until
 
--- name: claim_windows
+-- name: claim_runs
 -- Queue the windows that are missing, and those that nobody answers for. Also, however old, what an
--- operator asked for and what waits for other work: at most :most of it. A window whose split stands is
--- left to its shards. A window of a job that acts on what there is now waits for the last one that was
+-- operator asked for and what waits for other work: at most :windows_max of it. A window whose split stands
+-- is left to its shards. A window of a job that acts on what there is now waits for the last one that was
 -- begun, and goes on with its patience.
+-- Queue the missing shards of the splits that stand too, at most :shards_max. Those that another transaction
+-- holds are left to it. No shard is missing of a window that is queued here: no split of it stands.
 with due as (
     select due.job_type, due.window_start, due.window_end, due.planned, due.trigger,
         case when earlier.status <> 'succeeded' then earlier.sends else 0 end as sends
@@ -30,7 +32,12 @@ with due as (
         order by run.window_end desc
         limit 1
     ) as earlier on true
-    where earlier.status is null or earlier.status = 'succeeded' or earlier.lease_until <= :now
+    where (earlier.status is null or earlier.status = 'succeeded' or earlier.lease_until <= :now)
+        and not exists ( -- most of them: it would lock each of these rows to find that nothing is to be done
+            select 1 from ops.job_runs as run
+            where run.job_type = due.job_type and run.window_start = due.window_start
+                and run.window_end = due.window_end and run.shard = '' and run.status in ('succeeded', 'skipped')
+        )
 ),
 lost as (
     select job_type, window_start, window_end, scheduled_for as planned, trigger, 0 as sends
@@ -40,59 +47,60 @@ lost as (
         and status in ('queued', 'running', 'sharded', 'failed', 'waiting') and lease_until <= :now
         and not exists (select 1 from due where due.job_type = run.job_type and due.window_start = run.window_start)
     order by window_start
-    limit :most
+    limit :windows_max
 ),
 run as (
     select * from due union all select * from lost
-)
-insert into ops.job_runs as run (
-    job_type, window_start, window_end, status, trigger, scheduled_for, queued_at, sends, lease_until
-)
-select job_type, window_start, window_end, 'queued', trigger, planned, :now, sends + 1, cast(:now as timestamptz) +
+),
+windows as (
+    insert into ops.job_runs as run (
+        job_type, window_start, window_end, status, trigger, scheduled_for, queued_at, sends, lease_until
+    )
+    select job_type, window_start, window_end, 'queued', trigger, planned, :now, sends + 1, cast(:now as timestamptz) +
 -- include: patience
-from run
-on conflict (job_type, window_start, window_end, shard) do update set
-    status = 'queued',
-    trigger = case when run.trigger in ('backfill', 'manual') then run.trigger else 'catch-up' end,
-    queued_at = excluded.queued_at,
-    sends = run.sends + 1,
-    lease_until = cast(:now as timestamptz) +
+    from run
+    on conflict (job_type, window_start, window_end, shard) do update set
+        status = 'queued',
+        trigger = case when run.trigger in ('backfill', 'manual') then run.trigger else 'catch-up' end,
+        queued_at = excluded.queued_at,
+        sends = run.sends + 1,
+        lease_until = cast(:now as timestamptz) +
 -- include: patience
-where (
+    where (
 -- include: unanswered
-    or (run.status = 'sharded' and run.lease_until <= :now)
-) and not
+        or (run.status = 'sharded' and run.lease_until <= :now)
+    ) and not
 -- include: split_stands
-returning run.job_type, run.window_start, run.window_end, run.trigger, '' as shard, cast(null as jsonb) as shard_data,
-    run.scheduled_for
-
--- name: claim_shards
--- Queue the missing shards of the splits that stand, at most :most. Those that another transaction
--- holds are left to it.
-update ops.job_runs as run set
-    status = 'queued',
-    queued_at = :now,
-    sends = run.sends + 1,
-    lease_until = cast(:now as timestamptz) +
+    returning run.job_type, run.window_start, run.window_end, run.trigger, '' as shard, cast(null as jsonb) as shard_data,
+        run.scheduled_for
+),
+shards as (
+    update ops.job_runs as run set
+        status = 'queued',
+        queued_at = :now,
+        sends = run.sends + 1,
+        lease_until = cast(:now as timestamptz) +
 -- include: patience
-from (
-    select run.job_type, run.window_start, run.window_end, run.shard
-    from ops.job_runs as run
-    join ops.job_runs as whole using (job_type, window_start, window_end)
-    where run.job_type = any(cast(:running as text[])) and run.shard <> '' and run.shard_data is not null
-        and run.status not in ('succeeded', 'skipped')
-        and whole.shard = '' and whole.status in ('sharded', 'dead')
-        and whole.fencing_token = cast(run.shard_data ->> 'run' as bigint)
-        and (whole.window_end >= :oldest or whole.trigger in ('backfill', 'manual'))
-        and
+    from (
+        select run.job_type, run.window_start, run.window_end, run.shard
+        from ops.job_runs as run
+        join ops.job_runs as whole using (job_type, window_start, window_end)
+        where run.job_type = any(cast(:running as text[])) and run.shard <> '' and run.shard_data is not null
+            and run.status not in ('succeeded', 'skipped')
+            and whole.shard = '' and whole.status in ('sharded', 'dead')
+            and whole.fencing_token = cast(run.shard_data ->> 'run' as bigint)
+            and (whole.window_end >= :oldest or whole.trigger in ('backfill', 'manual'))
+            and
 -- include: unanswered
-    order by run.window_start, run.shard
-    limit :most
-    for update of run skip locked
-) as missing
-where run.job_type = missing.job_type and run.window_start = missing.window_start
-    and run.window_end = missing.window_end and run.shard = missing.shard
-returning run.job_type, run.window_start, run.window_end, run.trigger, run.shard, run.shard_data, run.scheduled_for
+        order by run.window_start, run.shard
+        limit :shards_max
+        for update of run skip locked
+    ) as missing
+    where run.job_type = missing.job_type and run.window_start = missing.window_start
+        and run.window_end = missing.window_end and run.shard = missing.shard
+    returning run.job_type, run.window_start, run.window_end, run.trigger, run.shard, run.shard_data, run.scheduled_for
+)
+select * from windows union all select * from shards
 
 -- name: release_claims
 -- The queue refused the messages of these rows: the next tick sends them. A row that has begun since, or that
@@ -106,88 +114,89 @@ where run.job_type = claimed.job_type and run.window_start = claimed.window_star
     and run.window_end = claimed.window_end and run.shard = claimed.shard
     and run.status = 'queued' and run.queued_at = :now
 
--- name: record_skipped
--- Windows that are too many or too old to be caught up are not forgotten in silence.
-insert into ops.job_runs (job_type, window_start, window_end, status, trigger, scheduled_for, finished_at)
-select due.job_type, due.window_start, due.window_end, 'skipped', due.trigger, due.planned, :now
-from unnest(
-    cast(:job_types as text[]), cast(:starts as timestamptz[]), cast(:ends as timestamptz[]),
-    cast(:planned as timestamptz[]), cast(:triggers as text[])
-) as due (job_type, window_start, window_end, planned, trigger)
-on conflict (job_type, window_start, window_end, shard) do nothing
-returning job_type, window_start, window_end
-
--- name: abandon_windows
--- Windows that were queued once but never done, and are by now too many or too old to be caught up. If
--- the message of one of them still comes, it runs. A split has messages of its own on their way: it is
--- given up later. Of a job that acts on what there is now, what is under way stays so.
-update ops.job_runs as run
-set status = 'skipped', finished_at = :now, lease_until = null
-from unnest(cast(:job_types as text[]), cast(:bounds as timestamptz[])) as bound (job_type, catch_up_start)
-where run.job_type = bound.job_type and run.window_start < bound.catch_up_start and run.shard = ''
-    and run.trigger in ('cron', 'catch-up')
-    and (
-        run.status in ('running', 'failed') and run.lease_until <= :now
-        or run.status = 'sharded' and run.lease_until <= :now and run.window_end < :oldest
-        or run.status = 'queued' and (
-            run.lease_until <= :now or run.queued_at <= :settled and not run.job_type = any(cast(:about_now as text[]))
+-- name: give_up_windows
+-- Windows that are too many or too old to be caught up are not forgotten in silence: those that have no row
+-- get one that says so. Those that were queued once but never done say so from now on. If the message of one
+-- of them still comes, it runs. A split has messages of its own on their way: it is given up later. Of a job
+-- that acts on what there is now, what is under way stays so.
+with recorded as (
+    insert into ops.job_runs (job_type, window_start, window_end, status, trigger, scheduled_for, finished_at)
+    select due.job_type, due.window_start, due.window_end, 'skipped', due.trigger, due.planned, :now
+    from unnest(
+        cast(:job_types as text[]), cast(:starts as timestamptz[]), cast(:ends as timestamptz[]),
+        cast(:planned as timestamptz[]), cast(:triggers as text[])
+    ) as due (job_type, window_start, window_end, planned, trigger)
+    on conflict (job_type, window_start, window_end, shard) do nothing
+    returning job_type, window_start, window_end
+),
+abandoned as (
+    update ops.job_runs as run
+    set status = 'skipped', finished_at = :now, lease_until = null
+    from unnest(cast(:running as text[]), cast(:bounds as timestamptz[])) as bound (job_type, catch_up_start)
+    where run.job_type = bound.job_type and run.window_start < bound.catch_up_start and run.shard = ''
+        and run.trigger in ('cron', 'catch-up')
+        and (
+            run.status in ('running', 'failed') and run.lease_until <= :now
+            or run.status = 'sharded' and run.lease_until <= :now and run.window_end < :oldest
+            or run.status = 'queued' and (
+                run.lease_until <= :now
+                or run.queued_at <= :settled and not run.job_type = any(cast(:about_now as text[]))
+            )
         )
-    )
-returning run.job_type, run.window_start, run.window_end
+    returning run.job_type, run.window_start, run.window_end
+)
+select * from recorded union all select * from abandoned
 
--- name: advance_watermarks
--- Every window that ends by now has its row.
-update ops.schedules as known
-set recorded_until = greatest(known.recorded_until, tick.recorded_until)
-from unnest(cast(:job_types as text[]), cast(:recorded as timestamptz[])) as tick (job_type, recorded_until)
-where known.job_type = tick.job_type
-
--- name: mark_overdue
--- Of the windows past their grace, those that have not succeeded and were not reported before. Their
--- schedules are overdue from now on; windows that are skipped while they are so count as missed too.
-with late as (
+-- name: note_schedules
+-- Every window that ends by now has its row. Of the windows past their grace, those that have not succeeded
+-- and were not reported before are late. Their schedules are overdue from now on; windows that are skipped
+-- while they are so count as missed too. Schedules that were overdue and whose newest window past its grace,
+-- or a newer one, has succeeded, have recovered: of these alone the rows have `overdue_since`.
+with tick as (
+    select *
+    from unnest(
+        cast(:job_types as text[]), cast(:recorded as timestamptz[]), cast(:planned_until as timestamptz[]),
+        cast(:bounds as timestamptz[]), cast(:newest as timestamptz[]), cast(:skipped as bigint[])
+    ) as tick (job_type, recorded_until, planned_until, catch_up_start, newest, skipped)
+),
+late as (
     update ops.job_runs as run
     set overdue_at = :now
-    from unnest(
-        cast(:job_types as text[]), cast(:planned_until as timestamptz[]), cast(:bounds as timestamptz[])
-    ) as schedule (job_type, planned_until, catch_up_start)
-    where run.job_type = schedule.job_type and run.scheduled_for <= schedule.planned_until
-        and run.window_start >= schedule.catch_up_start and run.shard = ''
+    from tick
+    where run.job_type = tick.job_type and run.scheduled_for <= tick.planned_until
+        and run.window_start >= tick.catch_up_start and run.shard = ''
         and run.status not in ('succeeded', 'skipped') and run.overdue_at is null
     returning run.job_type, run.window_start, run.window_end, run.status, run.scheduled_for, run.error_class,
         run.error_text
 ),
+found as (
+    select tick.job_type, tick.recorded_until, known.overdue_since, newly.late > 0 as is_late,
+        known.missed_windows
+        + case when newly.late > 0 or known.overdue_since is not null then tick.skipped + newly.late else 0 end as missed_windows,
+        known.overdue_since < :now and exists (
+            select 1 from ops.job_runs as run
+            where run.job_type = tick.job_type and run.window_start >= tick.newest and run.shard = ''
+                and run.status = 'succeeded'
+        ) as has_recovered
+    from tick
+    join ops.schedules as known using (job_type)
+    cross join lateral (select count(*) as late from late where late.job_type = tick.job_type) as newly
+),
 noted as (
     update ops.schedules as known set
-        overdue_since = coalesce(known.overdue_since, :now),
-        missed_windows = known.missed_windows + missed.windows
-    from (
-        select schedule.job_type, schedule.skipped + count(late.job_type) as windows, count(late.job_type) as late
-        from unnest(cast(:job_types as text[]), cast(:skipped as bigint[])) as schedule (job_type, skipped)
-        left join late using (job_type)
-        group by schedule.job_type, schedule.skipped
-    ) as missed
-    where known.job_type = missed.job_type and missed.windows > 0
-        and (missed.late > 0 or known.overdue_since is not null)
+        recorded_until = greatest(known.recorded_until, found.recorded_until),
+        overdue_since = case
+            when found.has_recovered then null
+            when found.is_late then coalesce(known.overdue_since, :now)
+            else known.overdue_since
+        end,
+        missed_windows = case when found.has_recovered then 0 else found.missed_windows end
+    from found
+    where known.job_type = found.job_type
 )
-select * from late order by job_type, window_start
-
--- name: note_recovered
--- Schedules that were overdue and whose newest window past its grace, or a newer one, has succeeded.
-with recovered as (
-    update ops.schedules as known set overdue_since = null, missed_windows = 0
-    from (
-        select schedule.job_type, schedule.overdue_since, schedule.missed_windows
-        from ops.schedules as schedule
-        join unnest(cast(:job_types as text[]), cast(:newest as timestamptz[])) as due (job_type, window_start)
-            using (job_type)
-        where schedule.overdue_since < :now and exists (
-            select 1 from ops.job_runs as run
-            where run.job_type = due.job_type and run.window_start >= due.window_start and run.shard = ''
-                and run.status = 'succeeded'
-        )
-    ) as was
-    where known.job_type = was.job_type
-    returning known.job_type, was.overdue_since, was.missed_windows
-)
-select * from recovered order by job_type
+select job_type, window_start, window_end, status, scheduled_for, error_class, error_text,
+    cast(null as timestamptz) as overdue_since, null as missed_windows
+from late
+union all
+select job_type, null, null, null, null, null, null, overdue_since, missed_windows from found where has_recovered
+order by job_type, window_start

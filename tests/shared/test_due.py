@@ -167,10 +167,11 @@ def test_runs_are_kept_as_long_as_their_job_says(database: str) -> None:
     assert "toy.hourly 03-10T12:00" not in runs(database)
 
 
-def test_many_old_runs_go_in_the_course_of_several_ticks(
+def test_many_old_runs_go_in_the_course_of_several_hours(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.retention.ROWS_MAX", 2)
+    monkeypatch.setattr("shared.retention.ROWS_MAX", 1)
+    monkeypatch.setattr("shared.retention.PORTIONS_MAX", 2)
     feed(database, 1)
     outside = world(database)
     with rows_of(database) as look:
@@ -184,10 +185,10 @@ def test_many_old_runs_go_in_the_course_of_several_ticks(
             noon=NOON,
         )
     left = []
-    for minute in range(3):
+    for minute in (0, 1, 60, 119, 121):
         tick(outside, minute)
         left.append(sum("03-09" in key for key in runs(database)))
-    assert left == [3, 1, 0]
+    assert left == [3, 3, 1, 1, 0]
 
 
 @pytest.mark.parametrize(
