@@ -6,6 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from local.database_url import connect, with_database
 from local.migrations import DIRECTORY, migrate
@@ -14,6 +15,10 @@ from tests.roles import make_roles
 from tests.scratch import scratch_database
 
 TEMPLATE = "migrated"
+
+# A busy machine makes examples slow: no test fails for the time that one takes.
+settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("suite")
 
 # These use what there is one of: the project's own folders, the local runtime that all share.
 ALONE = (

@@ -15,6 +15,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,7 +68,8 @@ class Record:
     def tests_of(self, mutant: Mutant, tree: Path = ROOT) -> list[str]:
         """The tests that execute the mutant, fastest first; empty if the record has none.
 
-        Code that runs at import counts as executed by each test that executes its file.
+        Code that runs at import counts as executed by every test of the files that import it;
+        those of the file that mirrors it come first.
         """
         text = (tree / mutant.path).read_text(encoding="utf-8")
         if mutant.path.endswith(".sql"):
@@ -76,10 +78,34 @@ class Record:
         else:
             numbers = statement_lines(text, mutant.line)
             found = set().union(*(self._by_line[mutant.path, number] for number in numbers))
-            found = found or self._by_file[mutant.path]
-        return sorted(found, key=lambda test: (self.seconds[test], test))
+        if found or mutant.path.endswith(".sql"):
+            return sorted(found, key=lambda test: (self.seconds[test], test))
+        mirror = f"{Path(mutant.path).stem}.py"
+        return sorted(
+            self._importing(mutant.path, tree),
+            key=lambda test: (mirror not in test, self.seconds[test], test),
+        )
+
+    def _importing(self, path: str, tree: Path) -> set[str]:
+        """The tests of each file that imports a module or of which a test executes it."""
+        module = ".".join(Path(path).with_suffix("").parts).removeprefix("workers.")
+        files = {test.partition("::")[0] for test in self._by_file[path]}
+        for file in {test.partition("::")[0] for test in self.seconds} - files:
+            if (tree / file).exists() and _imports(tree / file, module):
+                files.add(file)
+        return {test for test in self.seconds if test.partition("::")[0] in files}
 
 
+@cache
+def _imports(file: Path, module: str) -> bool:
+    """Whether a test file imports a module, as a whole or names of it."""
+    text = file.read_text(encoding="utf-8")
+    folder, _, name = module.rpartition(".")
+    part = rf"^from {re.escape(folder)} import (\([^)]*|.*)\b{name}\b"
+    return bool(re.search(rf"^(from|import) {re.escape(module)}\b|{part}", text, re.MULTILINE))
+
+
+@cache
 def statement_lines(text: str, line: int) -> range:
     """The lines of the innermost statement at a line; of a compound statement its header.
 
@@ -136,6 +162,13 @@ def blocks_of(path: str, text: str, line: int) -> set[str]:
                 if parts & set(_INCLUDE.findall(block)):
                     blocks.add(f"{Path(one).parent.as_posix()}:{name}")
     return blocks
+
+
+@cache
+def _statements() -> dict[str, str]:
+    """The texts of the SQL files by path."""
+    listed = [name for name in sources() if name.endswith(".sql")]
+    return {name: (ROOT / name).read_text(encoding="utf-8") for name in listed}
 
 
 def _blocks(text: str) -> Iterator[tuple[str, str]]:

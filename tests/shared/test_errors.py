@@ -23,6 +23,10 @@ RETRYABLE = {
     "25006",
 }  # fmt: skip
 NOT_RETRYABLE = {"22P02", "23505", "42P01", "28P01", "XX000", "P0001", "0A000", "25P02"}
+RETRYABLE_EXCEPTIONS = {
+    "DatabaseUnreachable", "QueueUnavailable", "LeaseLost", "NotYet", "CpuLimitExceeded",
+    "ConnectionError", "TimeoutError", "CancelledError", "MemoryError",
+}  # fmt: skip
 
 
 def example(rule: Rule) -> BaseException:
@@ -44,6 +48,12 @@ def test_each_row_decides_over_its_error(rule: Rule) -> None:
     error = example(rule)
     assert rule_for(error) is rule
     assert is_retryable(error) is rule.retryable
+
+
+def test_the_exceptions_that_are_worth_another_try() -> None:
+    rules = [rule for rule in RULES if rule.source == "exception"]
+    assert {rule.code for rule in rules if is_retryable(example(rule))} == RETRYABLE_EXCEPTIONS
+    assert {rule.code for rule in rules} - RETRYABLE_EXCEPTIONS == {"Unanswerable"}
 
 
 @pytest.mark.parametrize("sqlstate", sorted(RETRYABLE))
