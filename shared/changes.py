@@ -107,7 +107,7 @@ def unless_locked(db: Database, work: Callable[[], T]) -> T | None:
 
     In that case nothing of it is done, and the transaction goes on.
     """
-    db.execute("savepoint unless_locked")
+    db.ahead("savepoint unless_locked")
     try:
         result = work()
     except DatabaseError as error:
@@ -115,7 +115,7 @@ def unless_locked(db: Database, work: Callable[[], T]) -> T | None:
             raise
         db.execute("rollback to savepoint unless_locked")
         return None
-    db.execute("release savepoint unless_locked")
+    db.ahead("release savepoint unless_locked")
     return result
 
 

@@ -25,6 +25,10 @@ class Database(Protocol):
     def execute(self, sql: str, **parameters: Any) -> int:
         """How many rows the statement touched."""
 
+    def ahead(self, sql: str) -> None:
+        """Runs plain SQL before the next statement of the transaction, and in its round trip. It is
+        for savepoints and settings: if no statement follows, it is not run."""
+
     def transaction(self) -> AbstractContextManager[None]:
         """Commits at its end, rolls back on an exception. Statements in it end after 55 s."""
 

@@ -37,6 +37,7 @@ class Postgres:
         self._connection: pg8000.native.Connection | None = None
         self._refusal: str | None = None
         self._in_transaction = self._has_begun = False
+        self._ahead: list[str] = []
 
     def rows(self, sql: str, **parameters: Any) -> list[Row]:
         connection, values = self._run(sql, parameters)
@@ -47,12 +48,19 @@ class Postgres:
         connection, _ = self._run(sql, parameters)
         return int(connection.row_count)
 
+    def ahead(self, sql: str) -> None:
+        if not self._in_transaction:
+            raise RuntimeError("there is no transaction whose next statement this could precede")
+        self._ahead.append(sql)
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
         self.open()
         self._in_transaction, self._has_begun = True, False
+        self._ahead.clear()
         try:
             yield
+            self._ahead.clear()
             if self._has_begun:
                 self.execute("commit")
         except BaseException:
@@ -89,9 +97,10 @@ class Postgres:
         """The SQL to send before and after the next statement."""
         if not self._in_transaction:
             return self._begin, "commit"
-        before = "" if self._has_begun else self._begin
+        before = [*([] if self._has_begun else [self._begin]), *self._ahead]
         self._has_begun = True
-        return before, ""
+        self._ahead.clear()
+        return "; ".join(before), ""
 
     def _open(self) -> pg8000.native.Connection:
         if self._refusal:

@@ -97,7 +97,7 @@ def book_hour(db: Database, hour: Hour) -> Booked:
 def survey(db: Database, hour: Hour) -> dict[str, int]:
     """List the work, and wait for the run's turn at it. Returns how many events of which
     organizations lie before the retained period."""
-    db.execute("savepoint before_survey")
+    db.ahead("savepoint before_survey")
     found = list_work(db, hour)
     take_turn(db, hour, found["was_compared"])
     return dict(found["before_retention"])
@@ -163,12 +163,12 @@ def _book_changes(db: Database, hour: Hour, size: Size) -> int:
 
 def _book_fresh(db: Database, hour: Hour, events: int) -> int:
     ranges = _ranges_of_contacts(db, "fresh", events, FRESH_RANGE_EVENTS_TARGET)
-    db.execute(SQL["prefer_hashing"])
+    db.ahead(SQL["prefer_hashing"])
     cells = sum(
         db.execute(SQL["book_fresh_hour"], **hour.parameters, **_between(contacts))
         for contacts in ranges
     )
-    db.execute(SQL["prefer_nothing"])
+    db.ahead(SQL["prefer_nothing"])
     return cells
 
 

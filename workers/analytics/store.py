@@ -86,7 +86,7 @@ def _take_days(db: Database, job_type: str, days: list[date], shared_by: str | N
 
 def _share_days(db: Database, job_type: str, days: list[date], shared_by: str) -> bool:
     """True with a share in every day, or False with none: half a share could end in a deadlock."""
-    db.execute("savepoint before_sharing")
+    db.ahead("savepoint before_sharing")
     shared = db.rows(SQL["share_days"], job_type=job_type, days=days, shared_by=shared_by)
     if len(shared) == len(days):
         return True
