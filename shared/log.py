@@ -40,6 +40,11 @@ def line(event: str, *, level: Level = "info", **fields: Any) -> str:
     """The event as JSON. A text is cut to 2,000 characters, a traceback to its last 8,000; what a
     terminal would obey or hide is written as its escape, but for the line feeds of a traceback."""
     check(event, fields)
+    return checked_line(event, level, fields)
+
+
+def checked_line(event: str, level: Level, fields: Mapping[str, Any]) -> str:
+    """The same of fields that `check` has seen."""
     known = {"event": event, "level": level}
     known |= {name: value for name, value in fields.items() if value is not None}
     text = _ENCODER.encode(known)

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import le
 from typing import Any
 
 # https://developers.cloudflare.com/analytics/analytics-engine/limits/
-INDEX_BYTES_MAX = 96
-BLOBS_MAX = 20
-BLOBS_BYTES_MAX = 16 * 1024
-DOUBLES_MAX = 20
+NAMES = ("bytes of index", "blobs", "bytes of blobs", "doubles")
+LIMITS = (96, 20, 16 * 1024, 20)
 
 
 def checked_point(index: str, blobs: Sequence[str], doubles: Sequence[float]) -> dict[str, Any]:
     """The point as `writeDataPoint` takes it. ValueError names the limit that it breaks."""
-    blobs_bytes = len("".join(blobs).encode())
-    for what, size, limit in (
-        ("bytes of index", len(index.encode()), INDEX_BYTES_MAX),
-        ("blobs", len(blobs), BLOBS_MAX),
-        ("bytes of blobs", blobs_bytes, BLOBS_BYTES_MAX),
-        ("doubles", len(doubles), DOUBLES_MAX),
-    ):
-        if size > limit:
-            raise ValueError(f"a point may have {limit} {what}, not {size}")
+    sizes = len(index.encode()), len(blobs), len("".join(blobs).encode()), len(doubles)
+    if not all(map(le, sizes, LIMITS)):
+        found = zip(NAMES, sizes, LIMITS, strict=True)
+        what, size, limit = next(one for one in found if one[1] > one[2])
+        raise ValueError(f"a point may have {limit} {what}, not {size}")
     return {"indexes": [index], "blobs": list(blobs), "doubles": list(doubles)}

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from shared.discreet import told
-from shared.log import Level, check, line
+from shared.log import Level, check, checked_line
 from shared.points import checked_point
 
 
@@ -27,7 +27,7 @@ class Telemetry:
 
     def log(self, event: str, *, level: Level = "info", **fields: Any) -> None:
         check(event, fields)
-        self._lines.append(partial(line, event, level=level, **fields))
+        self._lines.append(partial(checked_line, event, level, fields))
         if level != "info":
             self._print()
 
