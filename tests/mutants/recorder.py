@@ -32,6 +32,8 @@ class Recorder:
             include=[f"{ROOT}/shared/*", f"{ROOT}/workers/*"],
             concurrency=["thread"],
         )
+        # A test may execute no line of the code.
+        self.coverage.set_option("run:disable_warnings", ["no-data-collected"])
         self.coverage.start()
 
     def watch_blocks(self) -> None:
