@@ -193,6 +193,7 @@ def test_an_error_is_answered_as_the_table_says(
     outside = world(database)
     assert deliver(outside, toy(single=raising(error)), *singles(1)) == [answer]
     assert [one["deadLetter"]["reason"] for one in outside.dlq.sent] == ([reason] if reason else [])
+    assert len(outside.named("job.crashed")) == (reason == "failed")
     if reason:
         json.dumps(outside.dlq.sent, ensure_ascii=False).encode()
 

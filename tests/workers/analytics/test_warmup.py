@@ -30,3 +30,4 @@ def test_slices_sum_to_the_cap_and_take_a_batch(warmup_day: int) -> None:
     assert sum(parts) == most
     assert max(parts) - min(parts) <= 1
     assert min(parts) >= min(most, 100)
+    assert len(parts) == min(16, max(1, most // 100))
