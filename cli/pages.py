@@ -11,7 +11,7 @@ from shared.discreet import SAYABLE
 from shared.events import EVENTS
 from shared.jobs import Job, Worker
 from shared.log import FIELDS
-from shared.metrics import BLOBS, DOUBLES
+from shared.metrics import BLOBS, DOUBLES, FEED_BLOBS, FEED_DOUBLES, FEED_EVENT
 
 ROOT = Path(__file__).parent.parent
 NOTE = "<!-- Made by `make catalogue` from the code: change it there. -->"
@@ -74,10 +74,6 @@ def events_page() -> str:
     events = "\n".join(f"| `{e.name}` | {e.meaning} | {e.remedy or '—'} |" for e in EVENTS)
     fields = ", ".join(f"`{name}`" for name in sorted(FIELDS))
     sayable = ", ".join(f"`{name}`" for name in sorted(SAYABLE))
-    columns = "\n".join(
-        [f"| `blob{n}` | {name} |" for n, name in enumerate(BLOBS, 1)]
-        + [f"| `double{n}` | {name} |" for n, name in enumerate(DOUBLES, 1)]
-    )
     return (
         f"# Events and metrics\n\n{NOTE}\n\nOne JSON object a line. Fields are from this"
         f" list alone, which is what keeps personal data out: {fields}.\n\n"
@@ -86,8 +82,19 @@ def events_page() -> str:
         " `ops.message_failures`.\n\n"
         f"| event | meaning | what to do |\n|---|---|---|\n{events}\n\n"
         "## The metric point\n\nOne Analytics Engine point a message, indexed by queue.\n\n"
-        f"| column | holds |\n|---|---|\n{columns}\n"
+        f"{_columns(BLOBS, DOUBLES)}\n"
+        "## The point of the change feed\n\nOne Analytics Engine point a fold, in the same"
+        f" dataset, indexed by consumer. The event is `{FEED_EVENT}`; `count` is how many rows wait"
+        " after the fold, `age_s` the age of the oldest in seconds. Of an empty feed both are 0."
+        f" While the feed is empty no fold runs.\n\n{_columns(FEED_BLOBS, FEED_DOUBLES)}"
     )
+
+
+def _columns(blobs: Sequence[str], doubles: Sequence[str]) -> str:
+    """The table of a point's columns."""
+    rows = [f"| `blob{n}` | {name} |\n" for n, name in enumerate(blobs, 1)]
+    rows += [f"| `double{n}` | {name} |\n" for n, name in enumerate(doubles, 1)]
+    return f"| column | holds |\n|---|---|\n{''.join(rows)}"
 
 
 def schema(job: Job) -> str:

@@ -27,6 +27,7 @@ CONFIG = Path(__file__).parent.parent / "wrangler.toml"
 DEAD_LETTER_RETENTION_S = 1_209_600
 HYPERDRIVE = "mauntic"
 ALERT_SECRET = "ALERT_WEBHOOK_URL"
+HEARTBEAT_SECRET = "HEARTBEAT_URL"
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,8 @@ def provision(
     """Queues, bucket, Hyperdrive and secrets of the account, as far as they are missing.
 
     Works on CLOUDFLARE_ACCOUNT_ID by CLOUDFLARE_API_TOKEN. Hyperdrive is led to
-    DATABASE_URL_WORKERS: the database as the workers' role.
+    DATABASE_URL_WORKERS: the database as the workers' role. ALERT_WEBHOOK_URL is set for every
+    worker, HEARTBEAT_URL_ANALYTICS as HEARTBEAT_URL of that env alone, likewise of each other env.
 
     Examples:
 
@@ -219,9 +221,22 @@ def _secret_commands(
         known = account.secrets.get(need.script, set())
         if need.script not in account.scripts:
             yield put_secret(f"gate {need.gate}, held", need.gate, need.env, says="false")
-        if ALERT_SECRET not in known and environment.get(ALERT_SECRET):
-            why = f"{ALERT_SECRET} of {need.env}"
-            yield put_secret(why, ALERT_SECRET, need.env, says_variable=ALERT_SECRET)
+        for secret, variable in _addresses(need.env):
+            if secret not in known and environment.get(variable):
+                why = f"{secret} of {need.env}"
+                yield put_secret(why, secret, need.env, says_variable=variable)
+
+
+def _addresses(env: str) -> Iterator[tuple[str, str]]:
+    """The optional secrets of a worker, and the variables of the operator's that hold them.
+
+    Each worker has a heartbeat of its own: at a shared address one hides that another is dead.
+
+    >>> list(_addresses("scoring"))[1]
+    ('HEARTBEAT_URL', 'HEARTBEAT_URL_SCORING')
+    """
+    yield ALERT_SECRET, ALERT_SECRET
+    yield HEARTBEAT_SECRET, f"{HEARTBEAT_SECRET}_{env.upper().replace('-', '_')}"
 
 
 def open_gates(needs: Sequence[Needs], account: Account) -> list[Needs]:

@@ -147,7 +147,7 @@ EVENTS: tuple[Event, ...] = (
     ),
     Event(
         "metric.unwritten",
-        "The Analytics Engine did not take a point; the log line stands, and so does the message.",
+        "The Analytics Engine did not take a point of this index; the log line and the work stand.",
     ),
     Event(
         "alert.undelivered",

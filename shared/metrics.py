@@ -1,7 +1,8 @@
-"""One Analytics Engine point and one log line a message: `event = "queue.metric"`."""
+"""Analytics Engine points: one a message, with a log line, and one a fold of the change feed."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -13,6 +14,11 @@ EVENT = "queue.metric"
 # The order of the columns in Analytics Engine: blob1 is the event, double1 the attempts, and so on.
 BLOBS = ("event", "worker", "type", "status", "error_class", "organization_id", "trigger", "queue")
 DOUBLES = ("attempts", "duration_ms", "lag_ms", "rows_read", "rows_written")
+
+# The same for a point of the change feed, which is in the same dataset.
+FEED_EVENT = "feed.depth"
+FEED_BLOBS = ("event", "consumer")
+FEED_DOUBLES = ("count", "age_s")
 
 
 class Metric(NamedTuple):
@@ -46,17 +52,7 @@ def write(
     delay_s: int | None = None,
 ) -> None:
     """Write the point, indexed by queue, and the line, which says more."""
-    try:
-        ports.write_point(
-            metric.queue, [EVENT, *_texts(metric)], [float(number) for number in _numbers(metric)]
-        )
-    except Exception as lost:  # measuring must not decide over a message that is settled already
-        ports.log(
-            "metric.unwritten",
-            level="warning",
-            queue=metric.queue,
-            error=told(lost),
-        )
+    _write_point(metric.queue, [EVENT, *_texts(metric)], _numbers(metric), ports)
     level = {"ack": "info", "retry": "warning", "dead": "error"}[metric.status]
     facts = zip(Metric._fields, metric, strict=True)
     fields = {name: value for name, value in facts if value != ""}
@@ -70,3 +66,17 @@ def write(
         shard=shard or None,
         delay_s=delay_s,
     )
+
+
+def write_feed(consumer: str, count: int, age_s: int, ports: Ports) -> None:
+    """Write how many rows of the change feed wait for a consumer, and since when the oldest does.
+    The point is indexed by the consumer; of an empty feed both are 0."""
+    _write_point(consumer, [FEED_EVENT, consumer], (count, age_s), ports)
+
+
+def _write_point(index: str, blobs: list[str], doubles: Iterable[float], ports: Ports) -> None:
+    """Never raises: what is measured is done already, whether or not its point is written."""
+    try:
+        ports.write_point(index, blobs, [float(number) for number in doubles])
+    except Exception as lost:
+        ports.log("metric.unwritten", level="warning", queue=index, error=told(lost))

@@ -15,7 +15,7 @@ from cli.output import Refusal
 from cli.remote.system import metrics_sql
 from cli.statements import SQL
 from cli.systems import Load
-from shared.metrics import BLOBS, DOUBLES, EVENT
+from shared.metrics import BLOBS, DOUBLES, EVENT, FEED_BLOBS, FEED_DOUBLES, FEED_EVENT
 from tests.cli.harness import HOURLY, QUEUE, Cli
 from tests.cli.vendor import Vendor
 from tests.fakes import World
@@ -69,10 +69,13 @@ def test_the_statement_reads_the_columns_that_the_workers_write() -> None:
     assert f"(double{DOUBLES.index('duration_ms') + 1}, _sample_interval) as p95_ms" in text
 
 
-def test_the_statement_for_dashboards_is_in_the_runbook() -> None:
-    [shown] = re.findall("```sql\n(.+?)\n```", RUNBOOK.read_text(), re.DOTALL)
+def test_the_statements_for_dashboards_are_in_the_runbook() -> None:
+    shown, feed = re.findall("```sql\n(.+?)\n```", RUNBOOK.read_text(), re.DOTALL)
     lines = [line for line in SQL["queue_metrics"].splitlines() if not line.startswith("--")]
     assert shown.splitlines() == [line for line in lines if line]
+    assert f"max(double{FEED_DOUBLES.index('count') + 1}) as rows" in feed
+    assert f"max(double{FEED_DOUBLES.index('age_s') + 1}) as age_s" in feed
+    assert f"blob{FEED_BLOBS.index('event') + 1} = '{FEED_EVENT}'" in feed
 
 
 def test_the_statement_gets_its_values() -> None:

@@ -89,7 +89,8 @@ def account(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
         monkeypatch.setenv("CLOUDFLARE_ACCOUNT_ID", vendors.ACCOUNT)
         monkeypatch.setenv("CLOUDFLARE_API_TOKEN", vendors.TOKEN)
         monkeypatch.setenv("CLOUDFLARE_API_BASE_URL", vendor.url)
-        monkeypatch.delenv("ALERT_WEBHOOK_URL", raising=False)
+        for name in ("ALERT_WEBHOOK_URL", "HEARTBEAT_URL_ANALYTICS", "HEARTBEAT_URL_SCORING"):
+            monkeypatch.delenv(name, raising=False)
         yield account
 
 
@@ -224,6 +225,28 @@ def test_a_webhook_is_set_where_the_operator_has_one_and_never_printed(
     answer = cli("provision", "--apply", "--env", "analytics")
     assert "ALERT_WEBHOOK_URL" in account.secrets[WORKER.name]
     assert "secret-path" not in answer.out + answer.err
+
+
+def test_each_worker_has_a_heartbeat_of_its_own_that_is_never_printed(
+    cli: Cli, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HEARTBEAT_URL", "https://sign.example/secret-of-all")
+    monkeypatch.setenv("HEARTBEAT_URL_SCORING", "https://sign.example/secret-of-scoring")
+    given: dict[str, str] = {}
+
+    def run(command: Command) -> int:
+        if "HEARTBEAT_URL" in command.words:
+            given[command.line] = command.input
+        return account.wrangler(command)
+
+    monkeypatch.setattr(provision, "run", run)
+    answer = cli("provision", "--apply")
+    assert answer.code == 0, answer
+    line = "printenv HEARTBEAT_URL_SCORING | wrangler secret put HEARTBEAT_URL --env scoring"
+    assert given == {line: "https://sign.example/secret-of-scoring"}
+    assert "secret-of" not in answer.out + answer.err
+    cli("provision", "--apply")
+    assert len(account.lines) == len(set(account.lines))  # what is set is not set again
 
 
 def test_a_command_that_fails_ends_it_with_its_name(

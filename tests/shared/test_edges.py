@@ -164,6 +164,9 @@ def test_a_point_that_cannot_be_written_is_an_event_and_no_more() -> None:
     assert outside.points == []
     assert outside.named("metric.unwritten")
     assert outside.named("queue.metric")
+    metrics.write_feed("f" * 97, 1, 1, outside.ports())
+    assert outside.points == []
+    assert len(outside.named("metric.unwritten")) == 2
 
 
 # Alerts

@@ -444,6 +444,11 @@ def test_a_fold_that_leaves_rows_says_how_many_and_since_when(
     deliver(world, body)
     told = [(event["count"], event["age_s"]) for event in world.named("feed.waiting")]
     assert told == [(3, 540), (1, 600)]
+    points = [point for point in world.points if point["blobs"][0] == "feed.depth"]
+    assert points == [
+        {"indexes": ["scoring"], "blobs": ["feed.depth", "scoring"], "doubles": [count, age_s]}
+        for count, age_s in [(3, 540), (1, 600), (0, 0)]
+    ]
 
 
 def test_batch_recompute_sees_what_was_committed_before_it(stage: Stage, world: World) -> None:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Literal
 
 from scoring.fold import CONSUMER, fold_changes
-from shared import changes
+from shared import changes, metrics
 from shared.jobs import Job
 from shared.messages import WindowMessage
 from shared.outcome import Done
@@ -28,11 +28,13 @@ async def fold(run: Run) -> Done:
 
 
 def _report(ports: Ports) -> None:
-    """Log the depth and age of the feed. An empty feed says nothing: the usual case."""
+    """Measure the depth and age of the feed. An empty feed, the usual case, has no log line."""
     state = changes.feed_state(ports.db, CONSUMER)
+    age_s = 0
     if state.oldest_at is not None:
-        age = ports.clock() - state.oldest_at
-        ports.log("feed.waiting", count=state.count, age_s=max(0, round(age.total_seconds())))
+        age_s = max(0, round((ports.clock() - state.oldest_at).total_seconds()))
+        ports.log("feed.waiting", count=state.count, age_s=age_s)
+    metrics.write_feed(CONSUMER, state.count, age_s, ports)
 
 
 def has_work(db: Database) -> bool:
