@@ -25,7 +25,7 @@ from shared.adapters.postgres import Postgres
 from tests.cli.harness import Cli
 from tests.fakes import World
 from tests.workers.analytics.history import deliver
-from tests.workers.scoring.stage import Stage
+from tests.workers.scoring.stage import opened
 
 FEBRUARY = datetime.fromisoformat("2026-02-27T00:00Z")
 DAYS = 3  # the last two days of a month and the first of the next
@@ -292,8 +292,7 @@ def test_a_score_that_its_facts_do_not_give_is_found(
 ) -> None:
     """Whichever portion of the contacts it is in."""
     monkeypatch.setattr(derived, "CONTACTS", 1)
-    stage = Stage(database)
-    with closing(stage.db):
+    with opened(database) as stage:
         for number in (1, 2, 3):
             stage.add_contact((1, number), email="a@b.example", phone="1")
         stage.fold()

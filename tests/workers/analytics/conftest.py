@@ -11,5 +11,5 @@ from tests.workers.analytics.warehouse import Warehouse
 @pytest.fixture
 def warehouse(database: str) -> Iterator[Warehouse]:
     warehouse = Warehouse(database)
-    with closing(warehouse.db):
+    with closing(warehouse.db), closing(warehouse.worker):
         yield warehouse

@@ -211,15 +211,15 @@ def test_a_run_that_surveyed_long_ago_touches_no_day_that_it_does_not_set(
         warehouse.run(hour_window(hour))
     warehouse.add(1, 1, "email_opened", at(9.5), created=at(10.1))
     other = Warehouse(warehouse.url)
-    with closing(other.db), warehouse.db.transaction():
+    with closing(other.db), closing(other.worker), warehouse.worker.transaction():
         tenth = Hour(hour_window(10))
-        found = hours.list_work(warehouse.db, tenth)
+        found = hours.list_work(warehouse.worker, tenth)
         other.rng.seed(99)
         late = other.add(1, 9, "email_opened", at(-20.4), created=at(10.9))
         other.run(hour_window(11))
         other.delete(late)
-        hours.take_turn(warehouse.db, tenth, found["was_compared"])
-        hours.book(warehouse.db, tenth, hours.size(warehouse.db))
+        hours.take_turn(warehouse.worker, tenth, found["was_compared"])
+        hours.book(warehouse.worker, tenth, hours.size(warehouse.worker))
     for hour in (10, 11, 12):
         warehouse.run(hour_window(hour))
     assert warehouse.rollups() == warehouse.counted()

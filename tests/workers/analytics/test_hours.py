@@ -91,8 +91,8 @@ def test_a_backfill_sets_no_row_to_zero_whose_events_were_purged_unless_asked(
     for event in events:
         warehouse.delete(event)
     purged_before(warehouse, OLD.date() + timedelta(days=1), 1)
-    with warehouse.db.transaction():
-        hours.book_hour(warehouse.db, Hour(hour, anew=True, before_retention=asked))
+    with warehouse.worker.transaction():
+        hours.book_hour(warehouse.worker, Hour(hour, anew=True, before_retention=asked))
     assert old_day(warehouse) == {1: (0, 0) if asked else (1, 1), 2: (0, 0)}
 
 
@@ -118,11 +118,11 @@ def test_a_purge_between_the_survey_and_the_booking_changes_no_row(warehouse: Wa
     warehouse.run(hour_window(8, OLD))
     late = warehouse.add(1, 2, "email_opened", OLD + timedelta(hours=8.6), created=at(9.5))
     ninth = Hour(hour_window(9))
-    with warehouse.db.transaction():
-        hours.survey(warehouse.db, ninth)
+    with warehouse.worker.transaction():
+        hours.survey(warehouse.worker, ninth)
         warehouse.db.execute("delete from analytics.contact_activity where id = :id", id=late)
         purged_before(warehouse, OLD.date() + timedelta(days=1))
-        hours.book(warehouse.db, ninth, hours.size(warehouse.db))
+        hours.book(warehouse.worker, ninth, hours.size(warehouse.worker))
     assert old_day(warehouse) == {1: (1, 1)}
 
 
@@ -131,13 +131,13 @@ def booked(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the statements that find and write cells, as they are executed."""
     names: list[str] = []
     watched = ("book_fresh_hour", "find_disturbed", "book_cells")
-    execute = warehouse.db.execute
+    execute = warehouse.worker.execute
 
     def counting(sql: str, **parameters: Any) -> int:
         names.extend(name for name in watched if sql == store.SQL[name])
         return execute(sql, **parameters)
 
-    monkeypatch.setattr(warehouse.db, "execute", counting)
+    monkeypatch.setattr(warehouse.worker, "execute", counting)
     return names
 
 
@@ -403,14 +403,14 @@ def test_whatever_a_tenant_does_the_other_has_the_rows_and_the_work_of_a_world_w
     warehouse: Warehouse, steps: list[Any], events: list[Any]
 ) -> None:
     executed: list[str] = []
-    original = warehouse.db._run
+    original = warehouse.worker._run
 
     def watched(sql: str, parameters: dict[str, Any]) -> Any:
         executed.append(sql)
         return original(sql, parameters)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(warehouse.db, "_run", watched)
+        patch.setattr(warehouse.worker, "_run", watched)
         with_a = live(warehouse, steps, events)
         without = live(warehouse, [], events)
     assert with_a == without
@@ -440,20 +440,20 @@ def live(warehouse: Warehouse, steps: list[Any], events: list[Any]) -> Seen:
                 warehouse.add(B, contact, "email_opened", moment, created=at(occurred + 0.5))
         for _, step in [one for one in steps if one[0] == hour]:
             do(warehouse, mine, hour, *step)
-        with warehouse.db.transaction():
+        with warehouse.worker.transaction():
             ours = Hour(hour_window(hour))
-            hours.survey(warehouse.db, ours)
-            work = warehouse.db.rows(
+            hours.survey(warehouse.worker, ours)
+            work = warehouse.worker.rows(
                 "select kind, date, event_type, hour, until, booked_in, count"
                 " from analytics.hourly_work where organization_id = :b order by 1, 2, 3, 4, 5, 6",
                 b=org(B),
             )
             seen.work += [(hour, *row.values()) for row in work]
-            sizes = warehouse.db.rows(store.SQL["sizes_of_work"])
+            sizes = warehouse.worker.rows(store.SQL["sizes_of_work"])
             seen.sizes += [
                 (hour, *row.values()) for row in sizes if row["organization_id"] == org(B)
             ]
-            hours.book(warehouse.db, ours, hours.size(warehouse.db))
+            hours.book(warehouse.worker, ours, hours.size(warehouse.worker))
         warehouse.note(hour_window(hour))
     seen.rows = {key: row for key, row in warehouse.rollups().items() if key[0] == str(org(B))}
     return seen

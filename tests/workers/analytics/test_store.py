@@ -30,14 +30,14 @@ def run(warehouse: Warehouse, *hours: int) -> None:
 
 def looked_at(warehouse: Warehouse, hour: int) -> list[tuple[Any, Any]]:
     """The cells whose events the run of an hour counts again: their hours and runs."""
-    with warehouse.db.transaction():
-        hours.survey(warehouse.db, Hour(hour_window(hour)))
-        rows = warehouse.db.rows(
+    with warehouse.worker.transaction():
+        hours.survey(warehouse.worker, Hour(hour_window(hour)))
+        rows = warehouse.worker.rows(
             "select hour, booked_in from analytics.hourly_work where kind = 'look'"
             " and hour <> :start",
             start=hour_window(hour).start,
         )
-        hours.leave_to_shards(warehouse.db)
+        hours.leave_to_shards(warehouse.worker)
     return sorted({(row["hour"], row["booked_in"]) for row in rows})
 
 

@@ -12,6 +12,7 @@ from local.database_url import connect
 from shared.adapters.postgres import Postgres
 from shared.messages import Shard
 from shared.windows import Window
+from tests.roles import as_worker
 
 DAY = datetime(2026, 3, 10, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -35,11 +36,15 @@ def hour_window(hour: int, day: datetime = DAY) -> Window:
 
 
 class Warehouse:
-    """A database with events, and what plain Python counts in them."""
+    """A database with events, and what plain Python counts in them.
+
+    `db` is the owner's: the platform's writers, and who looks. The job runs as the workers' role.
+    """
 
     def __init__(self, url: str) -> None:
         self.url = url
         self.db = Postgres(lambda: connect(url))
+        self.worker = Postgres(lambda: as_worker(url))
         self.events: dict[UUID, Event] = {}
         self.rng = random.Random(7)
 
@@ -73,8 +78,8 @@ class Warehouse:
         self.db.execute("delete from analytics.contact_activity where id = :id", id=event_id)
 
     def run(self, window: Window, shard: Shard | None = None, anew: bool = False) -> store.Booked:
-        with self.db.transaction():
-            return hours.book_hour(self.db, Hour(window, shard, anew))
+        with self.worker.transaction():
+            return hours.book_hour(self.worker, Hour(window, shard, anew))
 
     def note(self, window: Window) -> None:
         """In the ledger: the window has been run."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, nullcontext, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -27,6 +27,7 @@ from scoring.fold import Folded, fold_changes
 from scoring.parts import Part
 from shared.adapters.postgres import Postgres
 from shared.ports import Row
+from tests.roles import ROLES, as_worker
 
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -55,11 +56,15 @@ class Known:
 
 
 class Stage:
-    """Whatever is done here is done to both accounts."""
+    """Whatever is done here is done to both accounts.
+
+    `db` is the owner's: the platform's writers, and who looks. Jobs run as the workers' role.
+    """
 
     def __init__(self, url: str) -> None:
         self.url = url
         self.db = Postgres(lambda: connect(url))
+        self.worker = Postgres(lambda: as_worker(url))
         self.is_undone = False
         self.forget()
 
@@ -175,23 +180,38 @@ class Stage:
             t,
         )
 
+    @contextmanager
+    def job(self) -> Iterator[Postgres]:
+        """A transaction with the rights of a job. What is undone is one transaction of the owner,
+        which takes the role for so long."""
+        if not self.is_undone:
+            with self.worker.transaction():
+                yield self.worker
+            return
+        self.db.execute(f"set local role {ROLES.workers}")
+        yield self.db
+        self.db.execute("reset role")
+
     def fold(self, t: datetime = NOON) -> Folded:
         """Fold what is pending, in a transaction."""
-        with nullcontext() if self.is_undone else self.db.transaction():
-            return fold_changes(self.db, t)
+        with self.job() as db:
+            return fold_changes(db, t)
 
     def batch(self, t: datetime = NOON) -> store.Scored:
         """As BatchRecompute does it."""
         self.fold(t)
-        return store.recompute_backlog(self.db, Part(), t)
+        with self.job() as db:
+            return store.recompute_backlog(db, Part(), t)
 
     def request(self, *keys: Key) -> store.Requested:
         """As CalculateScore does it."""
-        with self.db.transaction():
-            return store.request_contacts(self.db, [(org(o), person(c)) for o, c in keys])
+        with self.job() as db:
+            return store.request_contacts(db, [(org(o), person(c)) for o, c in keys])
 
     def decay(self, t: datetime = NOON) -> store.Scored:
-        return store.recompute_due(self.db, Part(), t)
+        """As SignalDecay does it."""
+        with self.job() as db:
+            return store.recompute_due(db, Part(), t)
 
     def rows(self, table: str = "lead_scores") -> list[Row]:
         return self.db.rows(f"select * from scoring.{table} order by organization_id, contact_id")
@@ -242,14 +262,19 @@ class Stage:
 def no_lock_met(stage: Stage) -> Iterator[None]:
     """What is locked is skipped, and not waited for."""
     seen: list[str] = []
-    execute = stage.db.execute
 
-    def note(sql: str, **parameters: Any) -> int:
-        seen.append(sql)
-        return execute(sql, **parameters)
+    def noted(execute: Callable[..., int]) -> Callable[..., int]:
+        def note(sql: str, **parameters: Any) -> int:
+            seen.append(sql)
+            return execute(sql, **parameters)
 
-    with patch.object(stage.db, "execute", note):
+        return note
+
+    with ExitStack() as patches:
+        for db in (stage.db, stage.worker):
+            patches.enter_context(patch.object(db, "execute", noted(db.execute)))
         yield
+    assert seen
     assert "rollback to savepoint unless_locked" not in seen
 
 
@@ -267,5 +292,5 @@ def locked(stage: Stage, sql: str, **parameters: Any) -> Iterator[None]:
 @contextmanager
 def opened(url: str) -> Iterator[Stage]:
     stage = Stage(url)
-    with closing(stage.db):
+    with closing(stage.db), closing(stage.worker):
         yield stage

@@ -118,7 +118,8 @@ def test_a_signal_after_a_due_alert_that_is_not_yet_swept_opens_one(stage: Stage
     stage.fold(at("10:17"))
     stage.add_signal((1, 1), Signal("X", at("11:20")))
     stage.fold(at("11:21"))
-    store.expire_alerts(stage.db, at("11:30"))
+    with stage.job() as db:
+        store.expire_alerts(db, at("11:30"))
     assert alerts(stage) == [
         Alert(1, "X", "critical", at("10:16"), "expired"),
         Alert(1, "X", "critical", at("11:20")),
@@ -268,7 +269,8 @@ def test_any_history_of_alerts_is_that_of_the_rules(stage: Stage, steps: list[An
                     oracle.fold(new, t)
                     new = []
                 case "sweep":
-                    store.expire_alerts(stage.db, t)
+                    with stage.job() as db:
+                        store.expire_alerts(db, t)
                     oracle.expire(t)
                 case "take up":
                     stage.db.execute(

@@ -269,10 +269,11 @@ def test_a_batch_passes_over_what_another_transaction_holds(stage: Stage, held: 
     stage.fold()
     table = "recompute_backlog" if held == "entry" else "lead_scores"
     sql = f"select from scoring.{table} where contact_id = :contact for update"
-    with locked(stage, sql, contact=person(2)):
-        assert store.recompute_backlog(stage.db, Part(), NOON).rows_written == 2
+    with locked(stage, sql, contact=person(2)), stage.job() as db:
+        assert store.recompute_backlog(db, Part(), NOON).rows_written == 2
     assert stage.entries() == [(1, 2)]
-    assert store.recompute_backlog(stage.db, Part(), NOON).rows_written == 1
+    with stage.job() as db:
+        assert store.recompute_backlog(db, Part(), NOON).rows_written == 1
     assert stage.numbers() == stage.expected_numbers(NOON)
 
 

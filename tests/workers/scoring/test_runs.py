@@ -203,7 +203,8 @@ def test_an_entry_that_moved_is_neither_written_nor_cleared(stage: Stage) -> Non
     assert stage.waiting() == [(1, 1)]
     [entry] = stage.rows("recompute_backlog")
     key = (org(1), person(1))
-    assert store.score_contacts(stage.db, {key: entry["version"] - 1}, {}, NOON) == [key]
+    with stage.job() as db:
+        assert store.score_contacts(db, {key: entry["version"] - 1}, {}, NOON) == [key]
     assert stage.waiting() == [(1, 1)]
     assert stage.numbers() == {}
 
@@ -242,7 +243,7 @@ def test_one_tenants_garbage_stops_nobody(stage: Stage) -> None:
 
 def test_the_time_of_a_late_run_is_that_of_the_newest_begun(stage: Stage) -> None:
     later = NOON + 2 * HOUR
-    assert store.scoring_time(stage.db, NOON) == NOON
+    assert store.scoring_time(stage.worker, NOON) == NOON
     stage.db.execute(
         "insert into ops.job_runs"
         " (job_type, window_start, window_end, status, trigger, scheduled_for)"
@@ -250,8 +251,8 @@ def test_the_time_of_a_late_run_is_that_of_the_newest_begun(stage: Stage) -> Non
         start=later - HOUR,
         until=later,
     )
-    assert store.scoring_time(stage.db, NOON) == later
-    assert store.scoring_time(stage.db, later + HOUR) == later + HOUR
+    assert store.scoring_time(stage.worker, NOON) == later
+    assert store.scoring_time(stage.worker, later + HOUR) == later + HOUR
 
 
 @pytest.mark.parametrize("writer", ["contact", "signal", "event", "factor", "kind", "function"])
@@ -289,7 +290,8 @@ def test_a_message_s_context_holds_for_its_calculation(stage: Stage) -> None:
     stage.add_signal((1, 1), Signal("DEMO_REQUEST", NOON - 84 * HOUR))
     key = (org(1), person(1))
     versions = stage.request((1, 1)).versions
-    store.score_contacts(stage.db, versions, {key: Replacement(fit=40, engagement=7)}, NOON)
+    with stage.job() as db:
+        store.score_contacts(db, versions, {key: Replacement(fit=40, engagement=7)}, NOON)
     row = stage.row((1, 1))
     assert (row["total_score"], row["fit_score"], row["engagement_score"], row["intent_score"]) == (
         62,
@@ -362,7 +364,8 @@ def test_the_same_score_of_other_signals_is_explained_anew(stage: Stage) -> None
         stage.add_signal((1, contact), Signal(kind, NOON, decay_model="step"))
     key = (org(1), person(2))
     versions = stage.request((1, 2)).versions
-    store.score_contacts(stage.db, versions, {key: Replacement(intent=30)}, NOON)
+    with stage.job() as db:
+        store.score_contacts(db, versions, {key: Replacement(intent=30)}, NOON)
     stage.batch()
     stage.db.execute(
         "update scoring.intent_signals set signal_type = 'CONTACT_REQUEST' where contact_id = :id",

@@ -13,6 +13,7 @@ import pytest
 from local.database_url import connect
 from scoring import store
 from scoring.domain.score import Event, FactorConfig, Signal, SignalConfig
+from scoring.fold import fold_changes
 from scoring.parts import Part
 from shared.adapters.postgres import Postgres
 from tests.workers.scoring.stage import NOON, Stage, org, person
@@ -114,17 +115,16 @@ def test_a_run_that_is_not_committed_keeps_no_writer_waiting(stage: Stage, job: 
         stage.batch(NOON - timedelta(hours=10))
     if job == "batch":
         stage.fold()
-    with stage.db.transaction():
+    with stage.job() as at_work:
         match job:
             case "fold":
-                stage.is_undone = True
-                assert stage.fold().rows_read == 2
+                assert fold_changes(at_work, NOON).rows_read == 2
             case "batch":
-                assert store.recompute_backlog(stage.db, Part(), NOON).rows_written == 1
+                assert store.recompute_backlog(at_work, Part(), NOON).rows_written == 1
             case "decay":
-                assert stage.decay().rows_written == 1
+                assert store.recompute_due(at_work, Part(), NOON).rows_written == 1
             case "request":
-                assert store.request_contacts(stage.db, [(org(1), person(1))]).versions
+                assert store.request_contacts(at_work, [(org(1), person(1))]).versions
         with writer(stage) as db:
             for sql in (VISIT, SIGNAL, REQUEST, ALERT):
                 write(db, sql, 1)
