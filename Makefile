@@ -11,7 +11,7 @@ flag = $(if $(call given,$(2)),$(1))
 RUN = PATH="$(CURDIR)/.venv/bin:$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint test test-fast sim mutants demo dev bench schema catalogue new-job clean dry-run weigh deploy audit pictures cost
+.PHONY: help setup lint test test-fast thorough sim mutants demo dev bench schema catalogue new-job clean dry-run weigh deploy audit pictures cost
 
 help: ## This table
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ test: lint ## Everything that must hold: style, types, tests
 
 test-fast: setup ## Unit, property and SQL tests of shared/ and workers/: no local runtime, no simulator
 	$(RUN) pytest --numprocesses 2 --dist loadgroup -m "not e2e" tests/shared tests/workers tests/test_*.py
+
+thorough: lint ## As `make test`, with several times the drawn examples, and new ones each time
+	MAUNTIC_TESTS=thorough $(RUN) pytest --numprocesses 2 --dist loadgroup
 
 sim: setup ## Simulate two weeks with faults: SEEDS=1000, or SEED=123 to replay one
 	$(RUN) python -m tests.sim $(or $(call option,--seeds,SEEDS),--seeds 100) $(call option,--seed,SEED) $(call option,--days,DAYS)

@@ -35,6 +35,8 @@ MAKE_ACCOUNT = [
     *("--shell", "/usr/sbin/nologin", "--comment", "embedded PostgreSQL of mauntic", OWN_ACCOUNT),
 ]
 HOME_FILES = ("password", "server.log", "lock", "users")
+MEMORY = Path("/dev/shm")
+MEMORY_FREE_MIN_BYTES = 4 * 2**30
 
 
 @dataclass(frozen=True)
@@ -116,13 +118,21 @@ def own_home(home: Path) -> None:
         home.chmod(ROOT_HOME_MODE)
 
 
-def temporary_directory(account: Account) -> Path:
+def temporary_directory(account: Account, *, in_memory: bool = False) -> Path:
     """A new directory for a server that is thrown away, where the account can reach it."""
     usual = Path(tempfile.gettempdir())
     place = usual if account.reaches(usual) else OPEN_TO_ALL
+    if in_memory and memory_has_room() and account.reaches(MEMORY):
+        place = MEMORY
     home = Path(tempfile.mkdtemp(prefix="mauntic-postgres-", dir=place))
     own_home(home)
     return home
+
+
+def memory_has_room() -> bool:
+    """Whether there is a file system in memory that can hold a server's data. A container has a
+    small one."""
+    return MEMORY.is_dir() and shutil.disk_usage(MEMORY).free >= MEMORY_FREE_MIN_BYTES
 
 
 def reachable_home(home: Path, account: Account) -> Path:

@@ -13,11 +13,18 @@ from local.migrations import DIRECTORY, migrate
 from local.postgres import Server, temporary_server
 from tests.roles import make_roles
 from tests.scratch import scratch_database
+from tests.thorough import THOROUGH
 
 TEMPLATE = "migrated"
 
 # A busy machine makes examples slow: no test fails for the time that one takes.
-settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# `make test` draws the same examples each time; those of `make thorough` are new ones.
+settings.register_profile(
+    "suite",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize=not THOROUGH,
+)
 settings.load_profile("suite")
 
 # These use what there is one of: the project's own folders, the local runtime that all share.
@@ -30,11 +37,22 @@ ALONE = (
 )
 
 
+# What takes longest begins first: begun last, it keeps one process at work and the other idle.
+LONGEST = (
+    "tests/sim/",
+    "tests/workers/analytics/test_corrections.py",
+    "tests/shared/test_claims.py",
+    "tests/workers/analytics/test_hours.py",
+    "tests/workers/scoring/",
+)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Where tests run side by side, those that would be in each other's way run in one process."""
     for item in items:
         if item.nodeid.startswith(ALONE):
             item.add_marker(pytest.mark.xdist_group("alone"))
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
 
 
 @pytest.fixture(scope="session")
@@ -44,7 +62,7 @@ def postgres() -> Iterator[Server]:
     `TEST_POSTGRES` names the directory of a server that runs already and serves several sessions.
     """
     home = os.environ.get("TEST_POSTGRES")
-    with Server(Path(home), durable=False) if home else temporary_server() as server:
+    with Server(Path(home), durable=False) if home else temporary_server(in_memory=True) as server:
         yield server
 
 

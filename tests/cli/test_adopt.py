@@ -26,6 +26,7 @@ from local import migrations
 from local.database_url import connect
 from local.postgres import Server
 from tests.scratch import scratch_database
+from tests.thorough import examples
 
 OLD = (Path(__file__).parent / "old_platform.sql").read_text()
 DAY = datetime(2026, 3, 10, 9)
@@ -556,7 +557,7 @@ ROWS = st.lists(
 )
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=examples(5), deadline=None)
 @given(rows=ROWS)
 def test_whatever_events_there_are_each_stays_once_and_none_is_lost(
     postgres: Server, target_url: str, rows: list[Any]

@@ -21,6 +21,7 @@ from tests.cli.harness import HOURLY, QUEUE, Answer, Cli, Consumer
 from tests.cli.test_dlq import Outbox
 from tests.cli.test_jobs import HOUR, add_run
 from tests.cli.vendor import Vendor
+from tests.thorough import examples
 
 DAY = datetime(2026, 3, 10, tzinfo=UTC)
 JOB = WORKER.by_type[HOURLY]
@@ -234,7 +235,9 @@ def windows(hours: int) -> list[Window]:
 
 
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(25),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(data=st.data())
 def test_backfills_at_once_share_the_windows(db: Postgres, data: st.DataObject) -> None:

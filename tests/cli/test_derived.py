@@ -24,6 +24,7 @@ from local.database_url import connect
 from shared.adapters.postgres import Postgres
 from tests.cli.harness import Cli
 from tests.fakes import World
+from tests.thorough import examples
 from tests.workers.analytics.history import deliver
 from tests.workers.scoring.stage import opened
 
@@ -208,7 +209,9 @@ SPOILED = (
 
 
 @settings(
-    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(8),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
     edits=st.lists(st.tuples(st.sampled_from([*EDITS, "deleted"]), st.integers(1, 24)), max_size=4),

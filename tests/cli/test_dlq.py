@@ -27,6 +27,7 @@ from shared.adapters.postgres import Postgres
 from shared.ports import Row
 from tests.cli.harness import HOURLY, QUEUE, Cli, Consumer
 from tests.cli.vendor import Vendor, failure
+from tests.thorough import examples
 
 OTHER = "mauntic-scoring-events"
 ROOT = Path(__file__).parent.parent.parent
@@ -331,7 +332,9 @@ def redriven(
 
 
 @settings(
-    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(20),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
     count=st.integers(1, 12),

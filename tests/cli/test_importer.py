@@ -33,6 +33,7 @@ from cli.importer import (
     open_bandit_events,
 )
 from local.database_url import connect
+from tests.thorough import examples
 
 AT = datetime(2019, 11, 20, 12, tzinfo=UTC)
 ORGANIZATIONS = [UUID(int=1), UUID(int=2)]
@@ -210,7 +211,9 @@ EVENTS = st.builds(
 
 
 @settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(30),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(events=st.lists(EVENTS, max_size=8), cut=st.integers(0, 8), order=st.randoms())
 def test_any_text_survives_and_any_repetition_in_any_order_ends_the_same(

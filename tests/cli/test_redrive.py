@@ -27,6 +27,7 @@ from local.database_url import connect
 from shared.adapters.postgres import Postgres
 from shared.ledger import LEASE
 from tests.cli.harness import HOURLY, QUEUE
+from tests.thorough import examples
 
 JOB = WORKER.by_type[HOURLY]
 SCHEDULE = JOB.schedule
@@ -227,7 +228,9 @@ def test_a_redrive_that_fails_gives_its_letters_back(db: Postgres, tmp_path: Pat
 
 
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(25),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
     states=st.lists(

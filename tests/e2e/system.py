@@ -158,7 +158,7 @@ def started(
     """The system, up."""
     events: list[Event] = []
     options: dict[str, Any] = {"config": config} if config else {}
-    with temporary_server() as server, Wire(server.url) as wire:
+    with temporary_server(in_memory=True) as server, Wire(server.url) as wire:
         migrate(server.url)
         with LocalRuntime(
             wire.url,

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from local import postgres_pidfile
+from local import postgres_account, postgres_pidfile
 from local.database_url import DatabaseUnavailable, DatabaseUrl, connect, with_database
 from local.postgres import (
     GivenDatabase,
@@ -247,6 +247,20 @@ def test_ends_with_its_owner_even_if_that_is_killed(home: Path) -> None:
 def test_says_why_it_does_not_start(home: Path) -> None:
     with pytest.raises(DatabaseUnavailable, match="no_such_setting"):
         Server(home, durable=False, settings={"no_such_setting": "1"}).start()
+
+
+@pytest.mark.parametrize("room", [True, False])
+def test_a_server_in_memory_lies_there_if_there_is_room(
+    room: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = temporary_directory(account_for(None))
+    monkeypatch.setattr(postgres_account, "MEMORY", memory)
+    monkeypatch.setattr(postgres_account, "MEMORY_FREE_MIN_BYTES", 0 if room else 2**80)
+    memory.chmod(0o711)
+    home = temporary_directory(account_for(None), in_memory=True)
+    assert (home.parent == memory) is room
+    home.rmdir()
+    memory.rmdir()
 
 
 def test_a_temporary_server_leaves_nothing() -> None:

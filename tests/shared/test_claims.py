@@ -28,6 +28,7 @@ from shared.windows import Schedule, hour_before, quarter_hour_before
 from tests.fakes import FakeBatch, FakeDelivery, World
 from tests.scratch import scratch_database
 from tests.shared.toy import NOON, rows_of, runs, toy, world
+from tests.thorough import examples
 
 HOUR = timedelta(hours=1)
 QUARTER = timedelta(minutes=15)
@@ -172,7 +173,9 @@ def test_a_day_of_a_queue_that_stands_still_makes_no_more_runs(database: str) ->
 
 
 @settings(
-    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(12),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
     delays=st.lists(

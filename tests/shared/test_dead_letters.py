@@ -24,6 +24,7 @@ from shared.storable import DEPTH_MAX
 from tests.fakes import FakeBatch, FakeDelivery, World
 from tests.shared.test_messages import JSON, nested
 from tests.shared.toy import NOON, CpuLimitExceeded, Unreadable, batch, rows_of, toy, world
+from tests.thorough import examples
 
 
 def bury(outside: World, body: Any, **fields: Any) -> Any:
@@ -256,7 +257,9 @@ def test_whatever_is_in_a_body_it_can_be_kept(database: str, body: Any) -> None:
 
 
 @settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(30),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(bodies=st.lists(JSON, min_size=1, max_size=20), attempts=st.integers(1, 6))
 def test_any_letters_in_one_batch_are_all_kept(

@@ -27,6 +27,7 @@ from shared.windows import hour_before
 from tests.clock import until
 from tests.fakes import FakeDelivery, World
 from tests.shared.toy import NOON, CpuLimitExceeded, batch, hour_message, rows_of, runs, toy, world
+from tests.thorough import examples
 
 WINDOW = "toy.hourly 03-10T11"
 
@@ -88,7 +89,9 @@ def test_the_message_of_a_shard_says_whose_it_is(database: str) -> None:
 
 
 @settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(15),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(order=st.lists(st.integers(0, 2), max_size=8), last=st.permutations([0, 1, 2]))
 def test_shards_in_any_order_and_number(database: str, order: list[int], last: list[int]) -> None:

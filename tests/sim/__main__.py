@@ -45,7 +45,7 @@ def main() -> int:
     seeds = range(arguments.first, arguments.first + arguments.seeds)
     if arguments.seed is not None:
         seeds = range(arguments.seed, arguments.seed + 1)
-    with temporary_server() as server:
+    with temporary_server(in_memory=True) as server:
         with closing(connect(server.url)) as admin:
             admin.run(f"CREATE DATABASE {TEMPLATE}")
         migrate(with_database(server.url, TEMPLATE))

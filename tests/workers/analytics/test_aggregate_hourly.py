@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from analytics import hours
 from analytics.hours import Hour
+from tests.thorough import examples
 from tests.workers.analytics.warehouse import DAY, Warehouse, at, hour_window, org
 
 
@@ -305,7 +306,9 @@ STEPS = st.lists(
 
 
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(40),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(steps=STEPS, order=st.randoms(use_true_random=False))
 def test_any_history_in_any_order_ends_as_the_events_say(

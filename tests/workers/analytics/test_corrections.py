@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shared.ports import Row
+from tests.thorough import examples
 from tests.workers.analytics.test_closing_months import DAILY, HOURLY, MONTHLY, Months
 from tests.workers.analytics.warehouse import org
 
@@ -97,7 +98,9 @@ def months(database: str) -> Iterator[Months]:
 
 
 @settings(
-    max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(6),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(drawn=EVENTS, edits=EDITS)
 def test_every_derived_table_follows_the_changes_of_a_day(

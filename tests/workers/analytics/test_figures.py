@@ -22,6 +22,7 @@ from shared.errors import DatabaseError
 from shared.messages import Shard
 from shared.windows import Window
 from tests.fakes import World
+from tests.thorough import examples
 from tests.workers.analytics.history import DAY, History, Undone, day_window, deliver, org
 
 CAMPAIGN = UUID(int=7_001)
@@ -127,7 +128,9 @@ def assert_used(history: History) -> None:
 
 
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(25),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(data=st.data())
 def test_pieces_add_up_in_any_order_after_crashes_and_repetitions(

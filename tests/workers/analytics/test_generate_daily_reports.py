@@ -21,6 +21,7 @@ from shared.errors import DatabaseError
 from shared.messages import Shard
 from shared.windows import Window
 from tests.fakes import World
+from tests.thorough import examples
 from tests.workers.analytics.history import (
     DAY,
     Event,
@@ -173,7 +174,9 @@ def mutate(text: str, changes: list[tuple[int, str]]) -> str:
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(60),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(st.lists(MUTATIONS, min_size=1, max_size=12))
 def test_a_source_is_a_campaign_where_postgres_can_cast_it(
@@ -240,7 +243,9 @@ def step(history: History, what: str, value: Any) -> None:
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(60),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(steps=STEPS, order=st.randoms(use_true_random=False))
 def test_any_history_in_any_order_ends_as_the_events_say(

@@ -18,6 +18,7 @@ from analytics.hours import Hour, book_hour
 from shared.messages import Shard
 from shared.windows import Window
 from tests.fakes import World
+from tests.thorough import examples
 from tests.workers.analytics.history import History, Undone, deliver, deliver_shards, org
 
 FEBRUARY = Window(datetime(2026, 2, 1, tzinfo=UTC), datetime(2026, 3, 1, tzinfo=UTC))
@@ -242,7 +243,9 @@ def step(history: History, what: str, value: Any) -> None:
 
 
 @settings(
-    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(50),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(steps=STEPS)
 def test_any_history_ends_as_the_events_say(history: History, steps: list[Any]) -> None:

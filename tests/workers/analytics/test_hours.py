@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from analytics import hours, sharding, store
 from analytics.hours import Hour
 from tests.fakes import World
+from tests.thorough import examples
 from tests.workers.analytics.history import deliver, deliver_shards
 from tests.workers.analytics.warehouse import DAY, Rollups, Warehouse, at, hour_window, org
 
@@ -334,7 +335,9 @@ EDITS = st.one_of(
 
 
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(25),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
     added=st.lists(
@@ -396,7 +399,9 @@ B_EVENTS = st.lists(
 
 
 @settings(
-    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(20),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(steps=A_STEPS, events=B_EVENTS)
 def test_whatever_a_tenant_does_the_other_has_the_rows_and_the_work_of_a_world_without_it(

@@ -19,6 +19,7 @@ from local.database_url import connect
 from shared.adapters.postgres import Postgres
 from tests.fake_r2 import FakeR2, Fault, Faults, run_virtually
 from tests.fakes import FakeDelivery, World
+from tests.thorough import examples
 from tests.workers.analytics.history import deliver, org
 
 TODAY = date(2026, 3, 10)
@@ -228,7 +229,9 @@ FAULTS: st.SearchStrategy[list[Fault | None]] = st.lists(
 
 
 @settings(
-    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(50),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(domains=DOMAINS, counters=COUNTERS, faults=FAULTS, repeats=st.integers(1, 2))
 def test_any_bucket_ends_as_the_rule_says(

@@ -29,6 +29,7 @@ from analytics.sharding import (
 from shared.messages import Shard
 from shared.windows import Window
 from tests.fakes import World
+from tests.thorough import examples
 from tests.workers.analytics.history import DAY, History, deliver, deliver_shards, org
 
 KEYS = st.tuples(st.uuids(), st.sampled_from(["", "", "a", "b"]))
@@ -250,7 +251,9 @@ def assert_rows_are_right(history: History) -> None:
 
 
 @settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(30),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(targets=st.lists(st.sampled_from([3, 6, 10**6]), min_size=3, max_size=3), data=st.data())
 def test_an_unbooked_day_is_booked_whole_by_shards_and_windows_in_any_order(

@@ -14,6 +14,7 @@ from analytics import hours, store
 from analytics.hours import Hour
 from shared.messages import Shard
 from tests.fakes import World
+from tests.thorough import examples
 from tests.workers.analytics.history import deliver
 from tests.workers.analytics.warehouse import Warehouse, at, hour_window, org
 
@@ -150,7 +151,9 @@ ARRIVALS = st.tuples(
 
 
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(25),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
     hours=st.lists(st.tuples(st.lists(ARRIVALS, max_size=3), st.booleans()), max_size=14),

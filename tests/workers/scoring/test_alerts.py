@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from scoring import store
 from scoring.domain.score import Signal, SignalConfig
+from tests.thorough import examples
 from tests.workers.scoring.stage import HOUR, NOON, Stage, locked, no_lock_met, org, person
 
 MINUTE = timedelta(minutes=1)
@@ -246,7 +247,7 @@ STEPS = st.one_of(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=list(HealthCheck))
 @given(steps=st.lists(st.tuples(STEPS, st.integers(0, 40)), max_size=25))
 def test_any_history_of_alerts_is_that_of_the_rules(stage: Stage, steps: list[Any]) -> None:
     oracle, t = Oracle(), NOON

@@ -17,6 +17,7 @@ from scoring.parts import Part
 from shared import changes
 from shared.adapters.postgres import Postgres
 from tests.roles import as_worker
+from tests.thorough import examples
 from tests.workers.scoring.stage import HOUR, NOON, Stage, locked, no_lock_met, org, person
 from tests.workers.scoring.test_runs import CHANGES, EVERYBODY, change
 
@@ -376,7 +377,7 @@ STEPS = st.one_of(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(25), deadline=None, suppress_health_check=list(HealthCheck))
 @given(steps=st.lists(STEPS, max_size=24))
 def test_any_interleaving_ends_with_the_scores_of_a_full_evaluation(
     stage: Stage, steps: list[Any]

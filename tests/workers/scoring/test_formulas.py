@@ -23,6 +23,7 @@ from scoring.domain.score import (
     score,
 )
 from shared.errors import DatabaseError
+from tests.thorough import examples
 from tests.workers.scoring.stage import HOUR, NOON, Stage
 
 NOBODY = Contact()
@@ -245,7 +246,7 @@ def explained(made: Score) -> dict[str, Any]:
     }
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     people=st.lists(PEOPLE, min_size=1, max_size=4),
     factors=FACTOR_CONFIGS,

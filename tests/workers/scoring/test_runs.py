@@ -15,6 +15,7 @@ from scoring import store
 from scoring.domain.score import Event, FactorConfig, Signal, SignalConfig
 from scoring.store import Replacement
 from shared.adapters.postgres import Postgres
+from tests.thorough import examples
 from tests.workers.scoring.stage import HOUR, NOON, Stage, org, person
 from tests.workers.scoring.test_formulas import EVENTS, SIGNALS
 
@@ -62,7 +63,7 @@ def run(stage: Stage, kind: str, hour: int) -> store.Scored:
     return getattr(stage, kind)(NOON + hour * HOUR)  # type: ignore[no-any-return]
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(20), deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     steps=st.lists(CHANGES | RUNS, max_size=14),
     last=st.permutations(["batch", "decay", "batch", "decay"]),
@@ -82,7 +83,7 @@ def test_any_history_ends_as_the_facts_say(stage: Stage, steps: list[Any], last:
         assert stage.numbers() == stage.expected_numbers(NOON + 61 * HOUR)
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(20), deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     changes=st.lists(CHANGES, max_size=10),
     gaps=st.lists(st.integers(1, 200), min_size=1, max_size=6),
@@ -104,7 +105,7 @@ def test_decay_alone_keeps_every_score_right(
             assert stage.numbers() == stage.expected_numbers(t)
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(12), deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     changes=st.lists(CHANGES, max_size=10),
     first=HOURS,
