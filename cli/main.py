@@ -53,6 +53,7 @@ COMMANDS = {
     "scores": Entry(
         "cli.scores", "app", "Lead scores: explain one, see what waits, recompute some."
     ),
+    "contacts": Entry("cli.contacts", "app", "Erase what our tables hold of a contact."),
     "enqueue": Entry("cli.queues", "enqueue", "Short for `queues enqueue`."),
     "tail": Entry("cli.queues", "tail", "Short for `queues tail`."),
     "redrive": Entry("cli.dlq", "redrive", "Short for `dlq redrive`."),

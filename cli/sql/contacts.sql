@@ -1,0 +1,62 @@
+-- name: contact_of_id
+select organization_id, email from crm.contacts
+where id = :contact_id
+
+-- name: count_of_contact
+-- How many rows of each table an erasure removes or empties, by the same conditions as
+-- ops.erase_contact. Other than the first two tables, all are ours.
+with mentioned as (select ops.mentions(:words) as words)
+select 'crm.contacts' as "table", count(*) as count from crm.contacts
+where organization_id = :organization_id and id = :contact_id
+union all
+select 'analytics.contact_activity', count(*) from analytics.contact_activity
+where organization_id = :organization_id and contact_id = :contact_id
+union all
+select 'scoring.lead_scores', count(*) from scoring.lead_scores
+where organization_id = :organization_id and contact_id = :contact_id
+union all
+select 'scoring.score_history', count(*) from scoring.score_history
+where organization_id = :organization_id and contact_id = :contact_id
+union all
+select 'scoring.intent_signals', count(*) from scoring.intent_signals
+where organization_id = :organization_id and contact_id = :contact_id
+union all
+select 'scoring.signal_alerts', count(*) from scoring.signal_alerts
+where organization_id = :organization_id and contact_id = :contact_id
+union all
+select 'scoring.alert_requests', count(*) from scoring.alert_requests
+where organization_id = :organization_id and contact_id = :contact_id
+union all
+select 'scoring.threshold_outbox', count(*) from scoring.threshold_outbox
+where organization_id = :organization_id and contact_id = :contact_id
+union all
+select 'scoring.recompute_backlog', count(*) from scoring.recompute_backlog
+where organization_id = :organization_id and contact_id = :contact_id
+union all
+select 'crm.contact_changes', count(*) from crm.contact_changes
+where consumer in ('scoring', 'segments', 'events')
+    and organization_id = :organization_id and contact_id = :contact_id
+union all
+select 'ops.message_failures', count(*) from ops.message_failures, mentioned
+where ops.mentions(error_text) && mentioned.words
+union all
+select 'ops.job_runs', count(*) from ops.job_runs, mentioned
+where error_text is not null and ops.mentions(error_text) && mentioned.words
+union all
+select 'ops.dead_letters', count(*) from ops.dead_letters, mentioned
+where ops.mentions(body::text || ' ' || coalesce(error, '')) && mentioned.words
+
+-- name: delete_events_of_contact
+delete from analytics.contact_activity where organization_id = :organization_id and contact_id = :contact_id
+
+-- name: delete_contact
+delete from crm.contacts where organization_id = :organization_id and id = :contact_id
+
+-- name: erase_contact
+select ops.erase_contact(:organization_id, :contact_id, :email) as touched
+
+-- name: audit_erasure
+-- The letters that this transaction has emptied are the operator's doing: the function has entered
+-- the role of the database.
+update ops.dead_letters set changed_by = :by
+where changed_at = now() and body is null and note = 'erased with a contact'
