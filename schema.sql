@@ -361,10 +361,13 @@ end $$;
 CREATE TABLE analytics.booking_turns (
     organization_id uuid NOT NULL,
     date date NOT NULL,
-    taken_at timestamp with time zone DEFAULT now() NOT NULL
+    taken_at timestamp with time zone DEFAULT now() NOT NULL,
+    taken_before timestamp with time zone
 );
 
-COMMENT ON TABLE analytics.booking_turns IS 'One row for each organization and day, locked by the run that writes its rollups. Rows of runs that have ended may be deleted.';
+COMMENT ON TABLE analytics.booking_turns IS 'One row for each organization and day, locked by the run that writes its rollups. It goes with the cells of its day, by their age.';
+
+COMMENT ON COLUMN analytics.booking_turns.taken_before IS 'When the run before took it: whether another was between a look and a turn. Null for the first.';
 
 CREATE TABLE analytics.campaign_daily_stats (
     campaign_id uuid NOT NULL,
@@ -478,6 +481,9 @@ CREATE UNLOGGED TABLE analytics.hourly_work (
     until timestamp with time zone,
     booked_in timestamp with time zone,
     count bigint DEFAULT 0 NOT NULL,
+    first_seen bigint,
+    fingerprint bigint,
+    turn_taken_at timestamp with time zone,
     CONSTRAINT hourly_work_kind_check CHECK ((kind = ANY (ARRAY['fresh'::text, 'look'::text, 'book'::text, 'set'::text])))
 );
 
@@ -486,6 +492,10 @@ COMMENT ON TABLE analytics.hourly_work IS 'The list of what a run of the hourly 
 COMMENT ON COLUMN analytics.hourly_work.kind IS 'fresh: an hour without cells. look: a cell whose events may have changed. book: a cell that has to be written. set: a row to set without a look at its events.';
 
 COMMENT ON COLUMN analytics.hourly_work.until IS 'The cells from hour up to this are looked at together; null for late events alone.';
+
+COMMENT ON COLUMN analytics.hourly_work.first_seen IS 'Of a fresh cell that was counted in advance; null where it is yet to be counted.';
+
+COMMENT ON COLUMN analytics.hourly_work.turn_taken_at IS 'When the turn at its day had last been taken as the cell was counted.';
 
 CREATE TABLE analytics.locked_days (
     job_type text NOT NULL,
@@ -961,7 +971,7 @@ ALTER TABLE ONLY scoring.signal_configs
 ALTER TABLE ONLY scoring.threshold_outbox
     ADD CONSTRAINT threshold_outbox_pkey PRIMARY KEY (id);
 
-CREATE INDEX booking_turns_age ON analytics.booking_turns USING btree (taken_at);
+CREATE INDEX booking_turns_date ON analytics.booking_turns USING btree (date);
 
 CREATE INDEX campaign_daily_stats_date ON analytics.campaign_daily_stats USING btree (date, organization_id);
 

@@ -81,7 +81,7 @@ class Hour:
 @dataclass(frozen=True)
 class Size:
     """How many events the listed work has (of more than a shard, only that it is more), how many of
-    them in fresh cells, and whether cells are to be looked at."""
+    them in fresh cells that are yet to be counted, and whether cells are to be looked at."""
 
     events: int
     fresh_events: int
@@ -105,6 +105,9 @@ def survey(db: Database, hour: Hour) -> dict[str, int]:
 
 def list_work(db: Database, hour: Hour) -> Row:
     """List what there is to do as far as it can be seen before it is the run's turn."""
+    if not hour.anew:  # a backfill counts by its looks
+        db.execute(SQL["prefer_hashing"])
+        db.execute(SQL["count_hour"], most=FRESH_RANGE_EVENTS_TARGET + 1, **hour.parameters)
     [found] = db.rows(SQL["survey_hour"], **hour.parameters)
     return found
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from analytics import hours
+from analytics import hours, store
 from analytics.hours import Hour
 from tests.thorough import examples
 from tests.workers.analytics.warehouse import DAY, Warehouse, at, hour_window, org
@@ -223,6 +223,89 @@ def test_a_run_that_surveyed_long_ago_touches_no_day_that_it_does_not_set(
         hours.book(warehouse.worker, tenth, hours.size(warehouse.worker))
     for hour in (10, 11, 12):
         warehouse.run(hour_window(hour))
+    assert warehouse.rollups() == warehouse.counted()
+
+
+def test_an_ordinary_hour_is_counted_before_its_turn_and_not_once_more(
+    warehouse: Warehouse,
+) -> None:
+    for hour in (8.5, 9.2, 9.5):
+        warehouse.add(1, 1, "email_opened", at(hour))
+    warehouse.run(hour_window(8))
+    with warehouse.db.transaction():
+        ninth = Hour(hour_window(9))
+        hours.survey(warehouse.db, ninth)
+        found = hours.size(warehouse.db)
+        assert found == hours.Size(events=2, fresh_events=0, has_looks=False)
+        assert hours.book(warehouse.db, ninth, found).rows_written == 2  # a cell and a rollup
+    assert warehouse.rollups() == warehouse.counted()
+
+
+@pytest.mark.parametrize("has_been_booked", [False, True])
+def test_what_was_counted_before_another_run_had_the_turn_is_counted_once_more(
+    warehouse: Warehouse, has_been_booked: bool
+) -> None:
+    """The other run books an earlier visit of the same contact."""
+    if has_been_booked:
+        warehouse.add(1, 3, "email_opened", at(8.5))
+        warehouse.run(hour_window(8))
+    warehouse.add(1, 1, "email_opened", at(10.5))
+    other = Warehouse(warehouse.url)
+    with closing(other.db), warehouse.db.transaction():
+        tenth = Hour(hour_window(10))
+        found = hours.list_work(warehouse.db, tenth)
+        other.rng.seed(99)
+        other.add(1, 1, "email_opened", at(9.5))
+        other.run(hour_window(9))
+        hours.take_turn(warehouse.db, tenth, found["was_compared"])
+        hours.book(warehouse.db, tenth, hours.size(warehouse.db))
+    warehouse.events |= other.events
+    assert warehouse.rollups() == warehouse.counted()
+
+
+@pytest.mark.parametrize("is_of_a_listed_hour", [True, False])
+def test_an_earlier_visit_that_comes_between_the_count_and_the_survey_counts_once(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch, is_of_a_listed_hour: bool
+) -> None:
+    """It is late. The run counts again what it knew too little for; or it leaves it to the next."""
+    warehouse.add(1, 2, "email_opened", at(8.5))
+    warehouse.run(hour_window(8))
+    if is_of_a_listed_hour:
+        warehouse.add(1, 3, "email_opened", at(8.6), created=at(10.1))
+    warehouse.add(1, 1, "email_opened", at(10.5))
+    other = Warehouse(warehouse.url)
+    other.rng.seed(99)
+    run = warehouse.db._run
+
+    def interrupted(sql: str, parameters: dict[str, Any]) -> Any:
+        if sql == store.SQL["survey_hour"]:
+            other.add(1, 1, "email_opened", at(8.7), created=at(10.2))
+        return run(sql, parameters)
+
+    with closing(other.db), monkeypatch.context() as patch:
+        patch.setattr(warehouse.db, "_run", interrupted)
+        warehouse.run(hour_window(10))
+    warehouse.events |= other.events
+    assert (warehouse.rollups() == warehouse.counted()) == is_of_a_listed_hour
+    warehouse.run(hour_window(11))
+    assert warehouse.rollups() == warehouse.counted()
+
+
+def test_late_events_do_not_have_the_hour_counted_once_more(warehouse: Warehouse) -> None:
+    warehouse.add(1, 1, "email_opened", at(8.5))
+    warehouse.run(hour_window(8))
+    warehouse.add(1, 2, "email_opened", at(8.6), created=at(10.1))
+    warehouse.add(1, 2, "email_opened", at(10.5))
+    with warehouse.db.transaction():
+        tenth = Hour(hour_window(10))
+        hours.survey(warehouse.db, tenth)
+        warehouse.db.execute(
+            store.SQL["find_disturbed"],
+            first_hour="-infinity", until_hour="infinity", **tenth.parameters,
+        )  # fmt: skip
+        rows = warehouse.db.rows("select hour from analytics.hourly_work where kind = 'book'")
+        assert [row["hour"] for row in rows] == [at(8)]
+        hours.book(warehouse.db, tenth, hours.size(warehouse.db))
     assert warehouse.rollups() == warehouse.counted()
 
 

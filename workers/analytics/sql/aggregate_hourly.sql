@@ -7,9 +7,97 @@ select set_config('enable_sort', 'off', true), set_config('enable_indexscan', 'o
 -- name: prefer_nothing
 select set_config('enable_sort', 'on', true), set_config('enable_indexscan', 'on', true)
 
+-- name: count_hour
+-- Count the cells of an hour that was not booked before, and list them (fresh) and its late events (look), in
+-- advance of the run's turn: its keys have to be known to take it, and this spares a pass to list them. A cell is a function
+-- of the events, so it holds as long as no other run writes its day meanwhile: `take_turns` sees to that. Nothing
+-- is listed where the hour has :most events or more, or a key before its retained period: the survey does that.
+-- The planner's preferences end with it.
+with
+-- include: was_booked_before
+,
+visitors as (
+    select organization_id, event_type, contact_id, count(fingerprint) as count,
+        bit_xor(fingerprint) as fingerprint, bool_or(fingerprint is null) as is_known
+    from (
+        select *
+        from (
+            select organization_id, event_type, contact_id,
+                uuid_hash_extended(id, uuid_hash_extended(contact_id, 0)) as fingerprint
+            from analytics.contact_activity
+            where (select not is_known from again)
+                and occurred_at >= :start and occurred_at < :until and created_at < :until and
+-- include: within_days
+                and
+-- include: within_shard
+            limit cast(:most as bigint)
+        ) as own
+        union all
+        select organization_id, event_type, contact_id, null
+        from analytics.contact_activity
+        where analytics.visitor_key(occurred_at, contact_id) = any(array(
+                select distinct analytics.visitor_key(:start, contact_id)
+                from (
+                    select contact_id
+                    from analytics.contact_activity
+                    where (select not is_known from again)
+                        and occurred_at >= :start and occurred_at < :until and
+-- include: within_days
+                        and
+-- include: within_shard
+                    limit cast(:most as bigint)
+                ) as own
+                order by 1 -- in the index's own order: it would sort them anyway, slower
+            ))
+            and analytics.hour_of_day(occurred_at) < analytics.hour_of_day(:start) and created_at < :until and
+-- include: within_shard
+    ) as event
+    group by organization_id, event_type, contact_id
+),
+cells as (
+    select 'fresh' as kind, organization_id, event_type, cast(:start as timestamptz) as hour,
+        cast(:until as timestamptz) as until, cast(sum(count) as bigint) as count,
+        count(*) filter (where not is_known) as first_seen, bit_xor(fingerprint) as fingerprint
+    from visitors
+    group by organization_id, event_type
+    having sum(count) > 0
+    union all
+    -- Late events that the run books too: the visits of their contacts are counted as known.
+    select 'look', organization_id, event_type, analytics.hour_of(occurred_at), null, count(*), null,
+        bit_xor(uuid_hash_extended(id, uuid_hash_extended(contact_id, 0)))
+    from analytics.contact_activity
+    where (select not is_known from again) and
+-- include: is_late
+        and created_at >= :start and created_at < :until
+        and occurred_at < :start and isfinite(occurred_at) and
+-- include: within_days
+        and
+-- include: within_shard
+    group by organization_id, event_type, analytics.hour_of(occurred_at)
+),
+judged as materialized (
+    select work.*,
+-- include: is_retained
+        as is_retained
+    from (select cells.*, (hour at time zone 'UTC')::date as date from cells) as work
+-- include: retained_period
+),
+listed as (
+    insert into analytics.hourly_work (
+        kind, organization_id, date, event_type, hour, until, booked_in, count, first_seen, fingerprint, turn_taken_at
+    )
+    select kind, organization_id, date, event_type, hour, until, :start, count, first_seen, fingerprint, taken_at
+    from judged
+    left join (
+        select organization_id, taken_at from analytics.booking_turns where date = cast(:day as date)
+    ) as turn using (organization_id)
+    where (select bool_and(is_retained) and sum(count) < cast(:most as bigint) from judged)
+)
+select set_config('enable_sort', 'on', true), set_config('enable_indexscan', 'on', true)
+
 -- name: book_fresh_hour
--- Book the events of the fresh keys that were ingested by the hour's end, or the part of them that a range
--- of contacts has: the ranges of one transaction add up, because they share no contact. A contact counts
+-- Book the events of the fresh keys that were ingested by the hour's end and are yet to be counted, or the part
+-- of them that a range of contacts has: the ranges of one transaction add up, because they share no contact. A contact counts
 -- as first seen unless the day has an earlier event of it: one pass over the day's part of the index
 -- answers that for all contacts.
 with visitors as (
@@ -57,12 +145,10 @@ select work.organization_id, work.date, work.event_type, :start, :start,
 from analytics.hourly_work as work
 join cells on cells.organization_id = work.organization_id and cells.event_type = work.event_type
 -- include: retained_period
-where kind = 'fresh' and (
+where kind = 'fresh' and work.first_seen is null and (
 -- include: is_retained
-) and (work.organization_id, work.event_type) not in ( -- it is booked otherwise
-    select organization_id, event_type from analytics.hourly_work
-    where kind = 'book' and hour = :start and booked_in = :start
-)
+) and
+-- include: not_booked_otherwise
 on conflict (organization_id, date, event_type, hour, booked_in) do update set
     count = known.count + excluded.count,
     first_seen = known.first_seen + excluded.first_seen,
@@ -147,7 +233,8 @@ known as materialized (
     join analytics.hourly_cells as cell using (organization_id, date, event_type, hour, booked_in)
 ),
 changed as materialized (
-    select organization_id, date, event_type, hour, booked_in, greatest(recounted.count, known.count) as count
+    select organization_id, date, event_type, hour, booked_in, greatest(recounted.count, known.count) as count,
+        recounted.count as actual_count, recounted.fingerprint as actual_fingerprint
     from recounted
     full join known using (organization_id, date, event_type, hour, booked_in)
     where ((recounted.count, recounted.fingerprint) is distinct from (known.count, known.fingerprint)
@@ -155,7 +242,7 @@ changed as materialized (
         or (cast(:anew as boolean) and hour = :start)
     union all
     -- An hour that is booked only now, after later ones.
-    select organization_id, date, event_type, hour, hour, 0
+    select organization_id, date, event_type, hour, hour, 0, null, null
     from whole
     where hour = :start and not exists (
         select 1 from known
@@ -166,7 +253,7 @@ changed as materialized (
 insert into analytics.hourly_work (kind, organization_id, date, event_type, hour, booked_in, count)
 select 'book', organization_id, date, event_type, hour, booked_in, max(count)
 from (
-    select * from changed
+    select organization_id, date, event_type, hour, booked_in, count from changed
     union all
     select later.organization_id, later.date, later.event_type, later.hour, later.booked_in, later.count
     from changed
@@ -177,6 +264,18 @@ from (
             and (cell.booked_in, cell.hour) > (changed.booked_in, changed.hour)
         offset 0
     ) as later
+    union all
+    -- And what was counted in advance, unless the cell still has the late events that the count knew.
+    select organization_id, date, event_type, fresh.hour, fresh.booked_in, fresh.count
+    from changed
+    join analytics.hourly_work as fresh using (organization_id, date, event_type)
+    where kind = 'fresh' and first_seen is not null
+        and (fresh.booked_in, fresh.hour) > (changed.booked_in, changed.hour)
+        and ((organization_id, date, event_type, changed.hour, changed.booked_in, actual_count, actual_fingerprint) in (
+            select organization_id, date, event_type, hour, booked_in, count, fingerprint
+            from analytics.hourly_work
+            where kind = 'look' and fingerprint is not null
+        )) is not true
 ) as cell
 group by organization_id, date, event_type, hour, booked_in
 
@@ -282,14 +381,27 @@ where :adds or (known.count, known.first_seen, known.fingerprint)
     is distinct from (excluded.count, excluded.first_seen, excluded.fingerprint)
 
 -- name: set_days
--- The row of each key that was listed is the sum of its cells: set, never added to, and not written where
--- it would not change. Rows that a backfill lists (set) and that have no cell become 0.
+-- Book the fresh cells that were counted in advance. The row of each key that was listed is the sum of its
+-- cells: set, never added to, and not written where it would not change. Rows that a backfill lists (set) and that have no cell become 0.
 -- Returns how many events the run's own cells hold, and which tenants send types in our reserved form. The
 -- list is worked off, and goes.
 with keys as materialized (
     select organization_id, date, event_type, bool_or(kind = 'set') as is_set
     from analytics.hourly_work
     group by organization_id, date, event_type
+),
+counted as (
+    insert into analytics.hourly_cells (
+        organization_id, date, event_type, hour, booked_in, count, first_seen, fingerprint
+    )
+    select organization_id, date, event_type, hour, booked_in, count, first_seen, fingerprint
+    from analytics.hourly_work as work
+-- include: retained_period
+    where kind = 'fresh' and first_seen is not null and (
+-- include: is_retained
+        ) and
+-- include: not_booked_otherwise
+    returning organization_id, date, event_type, count, first_seen
 ),
 -- Where the list has most keys of its day, one pass over the day's cells is cheaper than a look-up a key.
 most as materialized (
@@ -332,8 +444,16 @@ summed as (
     where date <> cast(:day as date) or not (select are_listed from most)
 ),
 sums as materialized (
-    select work.organization_id, work.date, work.event_type, count, first_seen, own_count
-    from summed as work
+    select work.*
+    from (
+        -- This statement does not see the cells that it books.
+        select summed.organization_id, summed.date, summed.event_type, is_set,
+            coalesce(summed.count + counted.count, summed.count, counted.count) as count,
+            coalesce(summed.first_seen + counted.first_seen, summed.first_seen, counted.first_seen) as first_seen,
+            coalesce(own_count + counted.count, own_count, counted.count) as own_count
+        from summed
+        left join counted using (organization_id, date, event_type)
+    ) as work
 -- include: retained_period
     where (count is not null or is_set) and (
 -- include: is_retained
@@ -356,7 +476,7 @@ written as (
 done as (
     delete from analytics.hourly_work
 )
-select (select count(*) from written) as rows_written,
+select (select count(*) from written) + (select count(*) from counted) as rows_written,
     coalesce(cast(sum(own_count) as bigint), 0) as rows_read,
     array_agg(distinct organization_id) filter (where event_type like 'monthly:%' and own_count > 0) as refused
 from sums

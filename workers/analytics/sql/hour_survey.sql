@@ -6,14 +6,12 @@
 -- changed (changed_hours), which may be older. A backfill also lists every row of its day (set). Days before
 -- the retained period are left out; their events are returned by organization.
 -- Whether the hour was booked before: then its cells are compared with its events, too.
-with again as materialized (
-    select exists (
-        select 1 from analytics.hourly_cells
-        where hour = :start and booked_in = :start and
--- include: cell_within_days
-            and
--- include: within_shard
-    ) as is_known
+-- What `count_hour` has counted is listed already.
+with
+-- include: was_booked_before
+,
+counted as materialized (
+    select kind, organization_id, event_type from analytics.hourly_work
 ),
 -- Only a run that is done can be checked: one that has cells, or that the ledger knows to have found no event.
 checked as materialized (
@@ -162,7 +160,7 @@ own as materialized (
         group by organization_id, event_type
         offset 0
     ) as event
-    where not is_known
+    where not is_known and not exists (select 1 from counted)
 ),
 -- include: changed_hours
 ,
@@ -170,13 +168,15 @@ found as (
     select 'fresh' as kind, organization_id, event_type, cast(:start as timestamptz) as hour,
         cast(:start as timestamptz) as booked_in, count - late_count as count
     from own
-    where count > late_count
+    where count > late_count and (organization_id, event_type) not in (
+            select organization_id, event_type from counted where kind = 'fresh'
+        )
     union all
     -- Events of the hour that were ingested after its end.
     select 'look', organization_id, event_type, :start, analytics.hour_of(created_at), count(*)
     from analytics.contact_activity
     where occurred_at >= :start and occurred_at < :until and created_at >= :until
-        and (select sum(late_count) > 0 from own) and
+        and ((select sum(late_count) > 0 from own) or exists (select 1 from counted)) and
 -- include: is_late
         and
 -- include: within_days
@@ -186,7 +186,7 @@ found as (
     union all
     select 'look', organization_id, event_type, hour, :start, count(*)
     from lately
-    where run = :start
+    where run = :start and not exists (select 1 from counted)
     group by organization_id, event_type, hour
     union all
     -- Late events that this run has booked before, and that may be gone.
@@ -265,10 +265,21 @@ select is_known as was_compared,
 from again
 
 -- name: take_turns
--- Have the days of the listed organizations to oneself until the end of the transaction.
-insert into analytics.booking_turns as turn (organization_id, date)
-select distinct organization_id, date from analytics.hourly_work order by organization_id, date
-on conflict (organization_id, date) do update set taken_at = now()
+-- Have the days of the listed organizations to oneself until the end of the transaction. Cells that were
+-- counted in advance hold if no other run has had the turn since: the others are counted once more.
+with taken as (
+    insert into analytics.booking_turns as turn (organization_id, date)
+    select distinct organization_id, date from analytics.hourly_work order by organization_id, date
+    on conflict (organization_id, date) do update set
+        taken_before = turn.taken_at,
+        taken_at = greatest(now(), turn.taken_at + interval '1 microsecond') -- no two are the same
+    returning organization_id, date, taken_before
+)
+update analytics.hourly_work as work set first_seen = null, fingerprint = null
+from taken
+where work.first_seen is not null
+    and work.organization_id = taken.organization_id and work.date = taken.date
+    and work.turn_taken_at is distinct from taken.taken_before
 
 -- name: sort_work
 -- Once it is our turn: an hour that has a cell is not fresh; whether that cell is as it should be, the survey
@@ -353,8 +364,8 @@ where part.start < part.until and (
 )
 
 -- name: size_of_work
--- How many events the listed work has, counted no further than :most; how many of them are fresh; and
--- whether there is anything to look at.
+-- How many events the listed work has, counted no further than :most; how many of them are in fresh cells
+-- that are yet to be counted; and whether there is anything to look at.
 select cast((
         select count(*)
         from (
@@ -374,7 +385,7 @@ select cast((
             limit :most
         ) as counted
     ) + coalesce(sum(count) filter (where kind = 'fresh' or until is null), 0) as bigint) as events,
-    coalesce(cast(sum(count) filter (where kind = 'fresh') as bigint), 0) as fresh_events,
+    coalesce(cast(sum(count) filter (where kind = 'fresh' and first_seen is null) as bigint), 0) as fresh_events,
     coalesce(bool_or(kind = 'look'), false) as has_looks
 from analytics.hourly_work
 
