@@ -30,7 +30,7 @@ WORKERS: Mapping[str, tuple[str, ...]] = {
     "analytics.changed_hours": ("select", "update", "delete"),
     "analytics.daily_aggregates": NOTHING,
     "analytics.event_aggregates": SET,
-    "analytics.hourly_cells": SET,
+    "analytics.hourly_cells": ALL,
     "analytics.hourly_work": ALL,
     "analytics.locked_days": ALL,
     "analytics.partial_counts": ALL,

@@ -16,7 +16,7 @@ PLAIN_NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 def deletion(kept: Sequence[Kept] = KEPT) -> str:
     """shared/sql/retention.sql: one statement for all tables."""
-    gone = ",\n".join(_filled("gone", one) for one in kept)
+    gone = ",\n".join(_filled("gone_days" if one.turns else "gone", one) for one in kept)
     counts = ",\n    ".join(_filled("gone_count", one) for one in kept)
     return _file("delete_by_age", gone=gone, counts=counts)
 
@@ -41,6 +41,7 @@ def _filled(block: str, kept: Kept) -> str:
         table=_checked(kept.table),
         name=_checked(kept.name),
         column=_checked(kept.table).replace(".", "__"),
+        turns=_checked(kept.turns) if kept.turns else "",
         is_due=_first_by_id(kept) if kept.is_feed else _is_due(kept),
         order="id" if kept.is_feed else _age(kept),
     )

@@ -32,7 +32,8 @@ class Kept:
     The age counts from the first of the columns `at` that is not null; an operator reads `since`.
     `is_day`: they are dates. `only` is what else must be true of a row that goes. `is_feed`: rows
     lie in the order of their `id`, and a portion looks at the first of them alone; any other table
-    needs an index on `at`.
+    needs an index on `at`. `turns` is the table whose row a run locks to write an organization's
+    day: the rows of that day go all at once and with it, or not at all.
     """
 
     table: str
@@ -43,6 +44,7 @@ class Kept:
     is_day: bool = False
     only: str = ""
     is_feed: bool = False
+    turns: str = ""
 
     @property
     def name(self) -> str:
@@ -85,7 +87,16 @@ KEPT = (
         "when the run ended",
         days_min=40,
     ),
-    Kept("analytics.booking_turns", 40, ("taken_at",), "when a run took it"),
+    # A late event of an older day has its type counted for that whole day, as one without cells.
+    Kept(
+        "analytics.hourly_cells",
+        100,
+        ("date",),
+        "the day; a day that was written within two days stays",
+        days_min=40,
+        is_day=True,
+        turns="analytics.booking_turns",
+    ),
     Kept("analytics.locked_days", 400, ("date",), "the day", days_min=40, is_day=True),
     Kept("analytics.partial_counts", 40, ("counted_at",), "when it was counted", days_min=15),
     Kept("scoring.score_history", 730, ("date",), "the day", days_min=2, is_day=True),
@@ -110,10 +121,10 @@ KEPT = (
 )
 # Why no row of the other tables is deleted by its age.
 NOT_BY_AGE = {
+    "analytics.booking_turns": "deleted with the cells of its day",
     "analytics.campaign_daily_stats": "the platform's figures",
     "analytics.contact_activity": "the platform's events: it calls ops.purged_before",
     "analytics.event_aggregates": "the platform's figures",
-    "analytics.hourly_cells": "the source of the rollups' corrections",
     "analytics.hourly_work": "empty outside of a run's transaction",
     "crm.contacts": "the platform's",
     "crm.expanded_changes": "deleted with its change",

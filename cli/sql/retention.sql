@@ -13,9 +13,9 @@ select 'ops.job_runs' as table_name, count(*) as rows, min(cast(coalesce(finishe
     count(*) filter (where coalesce(finished_at, lease_until, scheduled_for) < cast(:job_runs_before as timestamptz)) as due
 from ops.job_runs
 union all
-select 'analytics.booking_turns' as table_name, count(*) as rows, min(cast(taken_at as timestamptz)) as oldest,
-    count(*) filter (where taken_at < cast(:booking_turns_before as timestamptz)) as due
-from analytics.booking_turns
+select 'analytics.hourly_cells' as table_name, count(*) as rows, min(cast(date as timestamptz)) as oldest,
+    count(*) filter (where date < cast(cast(:hourly_cells_before as timestamptz) as date)) as due
+from analytics.hourly_cells
 union all
 select 'analytics.locked_days' as table_name, count(*) as rows, min(cast(date as timestamptz)) as oldest,
     count(*) filter (where date < cast(cast(:locked_days_before as timestamptz) as date)) as due

@@ -14,6 +14,40 @@ gone_{name} as (
     returning 1
 )
 
+-- name: gone_days
+due_{name} as materialized (
+    select organization_id, date
+    from {turns}
+    where {is_due} and taken_at < cast(:now as timestamptz) - interval '2 days'
+    order by {order}
+    limit least(cast(:most as bigint), 1000)
+    for update skip locked
+),
+portion_{name} as materialized (
+    select organization_id, date
+    from (
+        select due.*, rows, sum(rows) over (order by date, organization_id) as total
+        from due_{name} as due
+        cross join lateral (
+            select count(*) as rows
+            from {table} as old
+            where old.organization_id = due.organization_id and old.date = due.date
+        ) as counted
+    ) as due
+    where total - rows < cast(:most as bigint)
+),
+gone_{name}_turns as (
+    delete from {turns} as old
+    using portion_{name} as due
+    where old.organization_id = due.organization_id and old.date = due.date
+),
+gone_{name} as (
+    delete from {table} as old
+    using portion_{name} as due
+    where old.organization_id = due.organization_id and old.date = due.date
+    returning 1
+)
+
 -- name: gone_count
 (select count(*) from gone_{name}) as {column}
 
@@ -33,7 +67,8 @@ from {table}
 
 -- name: delete_by_age
 -- Of each table the oldest rows before its bound, at most :most of them. Rows that another transaction
--- holds are left to a later portion. Of the runs of :brief_jobs also those that neither a tick nor a month
+-- holds are left to a later portion. Where a run takes turns at the days of organizations, the portion takes
+-- their turn, and ends with the day that fills it. Of the runs of :brief_jobs also those that neither a tick nor a month
 -- looks back upon, except where somebody answers for them. How many rows of each table went.
 with
 {gone},

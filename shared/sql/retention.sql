@@ -1,7 +1,8 @@
 -- name: delete_by_age
 -- Made by `make catalogue` from the list of shared/retention.py: change it there.
 -- Of each table the oldest rows before its bound, at most :most of them. Rows that another transaction
--- holds are left to a later portion. Of the runs of :brief_jobs also those that neither a tick nor a month
+-- holds are left to a later portion. Where a run takes turns at the days of organizations, the portion takes
+-- their turn, and ends with the day that fills it. Of the runs of :brief_jobs also those that neither a tick nor a month
 -- looks back upon, except where somebody answers for them. How many rows of each table went.
 with
 gone_message_failures as (
@@ -40,16 +41,36 @@ gone_job_runs as (
     ))
     returning 1
 ),
-gone_booking_turns as (
-    delete from analytics.booking_turns
-    where ctid = any (array(
-        select ctid
-        from analytics.booking_turns
-        where taken_at < cast(:booking_turns_before as timestamptz)
-        order by taken_at
-        limit :most
-        for update skip locked
-    ))
+due_hourly_cells as materialized (
+    select organization_id, date
+    from analytics.booking_turns
+    where date < cast(cast(:hourly_cells_before as timestamptz) as date) and taken_at < cast(:now as timestamptz) - interval '2 days'
+    order by date
+    limit least(cast(:most as bigint), 1000)
+    for update skip locked
+),
+portion_hourly_cells as materialized (
+    select organization_id, date
+    from (
+        select due.*, rows, sum(rows) over (order by date, organization_id) as total
+        from due_hourly_cells as due
+        cross join lateral (
+            select count(*) as rows
+            from analytics.hourly_cells as old
+            where old.organization_id = due.organization_id and old.date = due.date
+        ) as counted
+    ) as due
+    where total - rows < cast(:most as bigint)
+),
+gone_hourly_cells_turns as (
+    delete from analytics.booking_turns as old
+    using portion_hourly_cells as due
+    where old.organization_id = due.organization_id and old.date = due.date
+),
+gone_hourly_cells as (
+    delete from analytics.hourly_cells as old
+    using portion_hourly_cells as due
+    where old.organization_id = due.organization_id and old.date = due.date
     returning 1
 ),
 gone_locked_days as (
@@ -169,7 +190,7 @@ select
     (select count(*) from gone_message_failures) as ops__message_failures,
     (select count(*) from gone_dead_letters) as ops__dead_letters,
     (select count(*) from gone_job_runs) as ops__job_runs,
-    (select count(*) from gone_booking_turns) as analytics__booking_turns,
+    (select count(*) from gone_hourly_cells) as analytics__hourly_cells,
     (select count(*) from gone_locked_days) as analytics__locked_days,
     (select count(*) from gone_partial_counts) as analytics__partial_counts,
     (select count(*) from gone_score_history) as scoring__score_history,

@@ -35,9 +35,12 @@ ROWS = {
         " scheduled_for, finished_at) values (:key, '2026-01-01', '2026-01-02', 'succeeded',"
         " 'backfill', '2026-01-02', :at)"
     ),
-    "analytics.booking_turns": (
-        "insert into analytics.booking_turns (organization_id, date, taken_at)"
-        " values (cast(md5(:key) as uuid), '2026-01-01', :at)"
+    "analytics.hourly_cells": (
+        "with turn as (insert into analytics.booking_turns (organization_id, date, taken_at)"
+        " values (cast(md5(:key) as uuid), cast(:at as date), :at))"
+        " insert into analytics.hourly_cells (organization_id, date, event_type, hour, booked_in,"
+        " count, first_seen, fingerprint) values (cast(md5(:key) as uuid), cast(:at as date),"
+        " 'email_opened', :at, :at, 1, 1, 1)"
     ),
     "analytics.locked_days": (
         "insert into analytics.locked_days (job_type, date) values (:key, cast(:at as date))"
@@ -172,7 +175,7 @@ def test_what_another_transaction_holds_is_left_without_waiting(
 ) -> None:
     fill(owner, kept, one=timedelta(days=2 * kept.days), two=timedelta(days=2 * kept.days + 1))
     owner.run("begin")
-    owner.run(f"select 1 from {kept.table} limit 1 for update")
+    owner.run(f"select 1 from {kept.turns or kept.table} limit 1 for update")
     with closing(connect(database)) as admin:
         before = datetime.now(UTC)
         outside = prune(database)
