@@ -20,7 +20,7 @@ due_{name} as materialized (
     from {turns}
     where {is_due} and taken_at < cast(:now as timestamptz) - interval '2 days'
     order by {order}
-    limit least(cast(:most as bigint), 1000)
+    limit least(cast(:most as bigint), 5000)
     for update skip locked
 ),
 portion_{name} as materialized (

@@ -46,7 +46,7 @@ due_hourly_cells as materialized (
     from analytics.booking_turns
     where date < cast(cast(:hourly_cells_before as timestamptz) as date) and taken_at < cast(:now as timestamptz) - interval '2 days'
     order by date
-    limit least(cast(:most as bigint), 1000)
+    limit least(cast(:most as bigint), 5000)
     for update skip locked
 ),
 portion_hourly_cells as materialized (

@@ -95,6 +95,7 @@ def test_the_cells_of_a_day_go_at_once_or_not_at_all(
     warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(retention, "ROWS_MAX", 3)
+    monkeypatch.setattr(retention, "PORTIONS_MAX", 1)
     book_a_day(warehouse)
     assert (cells(warehouse, 1), cells(warehouse, 2)) == (10, 5)
     seen = []
