@@ -9,6 +9,7 @@ import pytest
 
 from tests.mutants import sql
 from tests.mutants.draw import draw, sources
+from tests.mutants.equivalent import reason
 from tests.mutants.mutant import Mutant, of_change
 from tests.mutants.record import Record, blocks_of
 from tests.mutants.trial import Stage, opened, stages, try_mutant
@@ -126,3 +127,15 @@ def test_a_block_is_found_by_its_line_and_a_part_by_the_blocks_that_include_it()
     within = blocks_of("workers/scoring/sql/parts/within_part.sql", "", 1)
     assert "workers/scoring/sql:recompute_due" in within
     assert not any(block.startswith("shared/") for block in within)
+
+
+def test_an_equivalent_mutant_is_known_by_its_line() -> None:
+    def why(before: str, after: str, path: str = "shared/dead_letters.py") -> str | None:
+        return reason(Mutant(path, 1, "", before, after, ""))
+
+    assert why("READ_TRIES = 3", "READ_TRIES = 2")
+    assert why("READ_TRIES = 3", "READ_TRIES = 2", "shared/consume.py") is None
+    assert why("@dataclass(frozen=True, order=True)", "@dataclass(frozen=False, order=True)")
+    assert (
+        why("@dataclass(frozen=True, order=True)", "@dataclass(frozen=True, order=False)") is None
+    )
