@@ -117,7 +117,7 @@ def tree_copy() -> Iterator[Tree]:
         for name in LINKED:
             if (ROOT / name).exists():
                 (path / name).symlink_to(ROOT / name)
-        server = stack.enter_context(temporary_server())
+        server = stack.enter_context(temporary_server(in_memory=True))
         yield stack.enter_context(opened(path, {"TEST_POSTGRES": str(server.log.parent)}))
 
 
