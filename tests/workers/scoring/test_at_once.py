@@ -18,6 +18,7 @@ from scoring.fold import fold_changes
 from scoring.parts import Part
 from shared.adapters.postgres import Postgres
 from shared.ports import Database
+from tests.roles import ROLES
 from tests.workers.scoring.stage import HOUR, NOON, Stage, person
 
 PEOPLE = [(organization, organization * 100 + n) for organization in (1, 2) for n in range(12)]
@@ -187,7 +188,8 @@ def closed_gate(stage: Stage) -> Iterator[None]:
         "create function crm.pass() returns boolean language plpgsql as $$ begin"
         " if current_setting('mauntic.gate', true) is distinct from 'open' then"
         " perform pg_advisory_xact_lock_shared(1); end if; return true; end $$;"
-        "create view crm.contacts as select * from crm.contacts_behind where crm.pass()"
+        "create view crm.contacts as select * from crm.contacts_behind where crm.pass();"
+        f"grant select on crm.contacts to {ROLES.workers}"
     )
     stage.db.execute("select pg_advisory_lock(1)")
     yield
