@@ -23,8 +23,8 @@ lint: setup ## Style and types
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
 	$(RUN) mypy
-	$(RUN) mypy --python-version 3.14 $$(find local/inside -name '*.py')
-	$(RUN) python -m cli.catalogue --check
+	$(RUN) mypy --python-version 3.14 $$(find mauntic/local/in_python -name '*.py')
+	$(RUN) python -m mauntic.docs_gen.catalogue --check
 
 test: lint ## Everything that must hold: style, types, tests
 	$(RUN) pytest --numprocesses 2 --dist loadgroup
@@ -51,11 +51,11 @@ bench: setup ## Measure, each thing against its reference; ONLY=hourly for one
 	@$(RUN) .local/tools/bin/uv run --quiet --frozen --no-build --group bench python -m bench $(call option,--only,ONLY)
 
 schema: setup ## Write schema.sql anew from the migrations
-	@$(RUN) python -m local.migrations dump > .local/schema.sql
+	@$(RUN) python -m mauntic.database.migrations dump > .local/schema.sql
 	@mv .local/schema.sql schema.sql
 
 catalogue: setup ## Make what follows from the code: pages, schemas, crons and queues
-	@$(RUN) python -m cli.catalogue --write
+	@$(RUN) python -m mauntic.docs_gen.catalogue --write
 
 new-job: setup ## Begin a job: TYPE=analytics.count-events CRON="0 4 * * *"
 	@$(RUN) python -m tools.new_job $(call quoted,$(call given,TYPE)) $(call option,--cron,CRON)

@@ -15,13 +15,13 @@ from bench.dispatch import Counted
 from bench.measure import Result, stopwatch
 from bench.profiled import Parts, profiled
 from bench.world import SQL, Jobs, World, jobs
-from local.database_url import connect
-from scoring import store
+from mauntic.database.url import connect
+from scoring.domain.parts import Key
 from scoring.jobs.calculate_score import CalculateScore
-from scoring.parts import Key
+from scoring.store import statements
 from scoring.worker import WORKER
-from shared.adapters.postgres import Postgres
-from shared.consume import consume
+from shared.adapters.postgres.client import Postgres
+from shared.flow.consume import consume
 from shared.messages import Message
 from shared.ports import Ports
 from tests import fakes
@@ -64,8 +64,8 @@ def _loop_ms(url: str, messages: Sequence[CalculateScore]) -> float:
 def _loop(db: Postgres, keys: Sequence[Key]) -> None:
     for first in range(0, len(keys), BATCH):
         with db.transaction():
-            requested = store.request_contacts(db, keys[first : first + BATCH])
-            store.score_contacts(db, requested.versions, {}, datetime.now(UTC))
+            requested = statements.request_contacts(db, keys[first : first + BATCH])
+            statements.score_contacts(db, requested.versions, {}, datetime.now(UTC))
 
 
 def _messages(db: Any, size: int, number: int) -> list[CalculateScore]:

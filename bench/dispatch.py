@@ -8,14 +8,14 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from analytics.store import HOURLY
+from analytics.store.statements import HOURLY
 from analytics.worker import WORKER
 from bench.measure import ROUNDS, Result, stopwatch
 from bench.world import World
-from local.database_url import connect
-from shared.adapters.postgres import Postgres
-from shared.dispatch import dispatch
+from mauntic.database.url import connect
+from shared.adapters.postgres.client import Postgres
 from shared.ports import Row
+from shared.tick.dispatch import dispatch
 from tests import fakes
 
 TICK = datetime(2026, 3, 20, 12, tzinfo=UTC)

@@ -8,8 +8,8 @@ from bench import people
 from bench.measure import Result, alternate, folder, stopwatch
 from bench.people import END
 from bench.world import SQL, Jobs, World, jobs, timed
-from scoring import store
 from scoring.jobs.alert_expiry import AlertExpiry
+from scoring.store import statements
 from scoring.worker import WORKER
 
 ALERTS, DUE = 10_000_000, 1_000
@@ -48,6 +48,6 @@ def _plan(db: Any) -> str:
     """How the job's statement goes about it."""
     db.run(SQL["open_again"])
     options = "analyze, costs off, timing off, summary off, buffers off"
-    explained = f"explain ({options}) {store.SQL['expire_alerts']}"
-    rows = db.run(explained, t=END, alerts_max=store.ALERTS_MAX)
+    explained = f"explain ({options}) {statements.SQL['expire_alerts']}"
+    rows = db.run(explained, t=END, alerts_max=statements.ALERTS_MAX)
     return "\n".join(line for [line] in rows) + "\n"

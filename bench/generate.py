@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from local.database_url import connect
-from shared.sql_blocks import SqlBlocks
+from mauntic.database.url import connect
+from shared.sql.blocks import SqlBlocks
 
 SQL = SqlBlocks(Path(__file__).parent / "sql")
 

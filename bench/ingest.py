@@ -16,13 +16,13 @@ from uuid import UUID
 
 from bench.measure import Result, alternate, stopwatch
 from bench.world import SETTINGS, SQL, World, timed
-from local.database_url import connect, with_database
-from local.migrations import migrate
-from local.postgres import Server
-from scoring import store
-from scoring.fold import fold_changes
-from scoring.parts import SHARD_ROWS, Part
-from shared.adapters.postgres import Postgres
+from mauntic.database.embedded.server import Server
+from mauntic.database.migrations import migrate
+from mauntic.database.url import connect, with_database
+from scoring.domain.parts import SHARD_ROWS, Part
+from scoring.store import statements
+from scoring.store.fold import fold_changes
+from shared.adapters.postgres.client import Postgres
 
 INGESTERS, TRANSACTIONS, INSERTS = 4, 250, 20
 CONTACTS = 2_000
@@ -121,7 +121,7 @@ def _recompute(url: str) -> None:
     with closing(Postgres(lambda: connect(url))) as db, db.transaction():
         now = datetime.now(UTC)
         fold_changes(db, now)
-        scored = store.recompute_backlog(db, Part(), now)
+        scored = statements.recompute_backlog(db, Part(), now)
     if scored.rows_written != SHARD_ROWS:
         raise RuntimeError(f"{scored} is not a shard of {SHARD_ROWS}")
 

@@ -17,8 +17,8 @@ from uuid import UUID
 from analytics.worker import WORKER as ANALYTICS
 from bench.measure import Result
 from bench.world import SQL, World
-from local.database_url import connect
-from local.runtime import Control, Event, LocalRuntime
+from mauntic.database.url import connect
+from mauntic.local.control_client import Control, Event, LocalRuntime
 from scoring.worker import WORKER as SCORING
 
 SEED = 20260310

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bench.generate import SALTS, SEED, WRITERS, at_once, bare, inlined, prepare
-from local.database_url import connect
+from mauntic.database.url import connect
 
 # A day ago, since messages are scored at the time of the clock; the draws do not depend on it.
 END = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(days=1)

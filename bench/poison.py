@@ -11,8 +11,8 @@ from analytics.worker import WORKER
 from bench.measure import Result, alternate, stopwatch
 from bench.world import World
 from shared.adapters.deliveries import QueueBatch
-from shared.bodies import BODY_CHARS_MAX, kept
-from shared.letters import read
+from shared.body_limits import BODY_CHARS_MAX, kept
+from shared.flow.parse import read
 from tests.poison import MESSAGE_CHARS, POISON
 
 BATCH = 100

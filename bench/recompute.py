@@ -10,11 +10,11 @@ from typing import Any
 from bench.measure import Result, alternate, stopwatch
 from bench.people import END
 from bench.world import SQL, Jobs, World, jobs
-from cli.explained import explain
-from local.database_url import connect
+from mauntic.database.url import connect
+from mauntic.operations.score_explanation import explain
 from scoring.jobs.batch_recompute import BatchRecompute
 from scoring.worker import WORKER
-from shared.adapters.postgres import Postgres
+from shared.adapters.postgres.client import Postgres
 from shared.ports import Database, Row
 
 RATIO_MAX = 1.5

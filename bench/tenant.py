@@ -12,14 +12,14 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from analytics import hours
-from analytics.hours import Hour
-from analytics.store import SQL as JOB_SQL
+from analytics.store import hours
+from analytics.store.hours import Hour
+from analytics.store.statements import SQL as JOB_SQL
 from bench.generate import Spread
 from bench.measure import Result
 from bench.world import DAY, HOUR, MONTH_START, SQL, World, plain
-from local.database_url import connect
-from shared.adapters.postgres import Postgres
+from mauntic.database.url import connect
+from shared.adapters.postgres.client import Postgres
 from shared.messages import Shard
 from shared.windows import Window
 

@@ -15,20 +15,20 @@ from typing import Any
 import psutil
 from rich.console import Console
 
-from analytics import store
-from analytics.hours import Hour, book_hour
+from analytics.store import statements
+from analytics.store.hours import Hour, book_hour
 from analytics.worker import WORKER as ANALYTICS
 from bench import generate, people
 from bench.generate import Spread
-from cli.loads import named
-from local.database_url import connect, with_database
-from local.migrations import migrate
-from local.postgres import Server, temporary_server
-from local.runtime import Control, LocalRuntime
-from shared.adapters.postgres import Postgres
+from mauntic.database.embedded.server import Server, temporary_server
+from mauntic.database.migrations import migrate
+from mauntic.database.url import connect, with_database
+from mauntic.local.control_client import Control, LocalRuntime
+from mauntic.operations.metric_summary import named
+from shared.adapters.postgres.client import Postgres
 from shared.jobs import Worker
 from shared.messages import Message
-from shared.sql_blocks import SqlBlocks
+from shared.sql.blocks import SqlBlocks
 from shared.windows import Window
 from tools.machine import processor
 
@@ -181,7 +181,9 @@ def book_hours(url: str, until: datetime, hours: int) -> None:
             with db.transaction():
                 hour = Window(until - back * HOUR, until - (back - 1) * HOUR)
                 book_hour(db, Hour(hour))
-                db.execute(SQL["note_hour"], job_type=store.HOURLY, start=hour.start, end=hour.end)
+                db.execute(
+                    SQL["note_hour"], job_type=statements.HOURLY, start=hour.start, end=hour.end
+                )
     with closing(connect(url)) as connection:
         connection.run("vacuum (analyze) analytics.hourly_cells")
         connection.run("vacuum (analyze) analytics.event_aggregates")

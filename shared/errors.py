@@ -35,11 +35,11 @@ class LeaseLost(Exception):
     """Another run of the same window has started since: what this one did was rolled back."""
 
 
-class NotYet(Exception):
+class DependencyNotReady(Exception):
     """What this work builds upon is still under way: it is to be done a little later."""
 
 
-class Unanswerable(Exception):
+class PermanentError(Exception):
     """The message is well formed but cannot be obeyed, ever. `reason` is what an operator reads."""
 
     def __init__(self, reason: Reason, message: str) -> None:
@@ -80,13 +80,13 @@ RULES: tuple[Rule, ...] = (
     Rule("exception", "DatabaseUnreachable", True, "no connection, or it broke"),
     Rule("exception", "QueueUnavailable", True, "a queue did not take a message"),
     Rule("exception", "LeaseLost", True, "a newer run of the window is under way"),
-    Rule("exception", "NotYet", True, "what it builds upon is still under way"),
+    Rule("exception", "DependencyNotReady", True, "what it builds upon is still under way"),
     Rule("exception", "CpuLimitExceeded", True, "the isolate's time was used up"),
     Rule("exception", "ConnectionError", True, "socket refused, reset or broken"),
     Rule("exception", "TimeoutError", True, "no answer in time"),
     Rule("exception", "CancelledError", True, "what it waited for was cancelled"),
     Rule("exception", "MemoryError", True, "the isolate was full"),
-    Rule("exception", "Unanswerable", False, "the message cannot be obeyed"),
+    Rule("exception", "PermanentError", False, "the message cannot be obeyed"),
 )
 
 

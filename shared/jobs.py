@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
-from shared import ledger
+from shared.ledger import ledger
 from shared.messages import Message, WindowMessage
 from shared.ports import Database, Ports
 from shared.retry import ceiling_s

@@ -11,8 +11,8 @@ from uuid import UUID
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from shared.bodies import BODY_CHARS_MAX, Unparsed, too_large
-from shared.storable import is_json_too_deep, is_too_deep
+from shared.body_limits import BODY_CHARS_MAX, Unparsed, too_large
+from shared.sanitize import is_json_too_deep, is_too_deep
 
 Trigger = Literal["cron", "catch-up", "manual", "backfill"]
 

@@ -99,11 +99,11 @@ class Http(Protocol):
 Work = Coroutine[Any, Any, None]
 
 
-def _given_out_already() -> None:
+def _noop() -> None:
     pass
 
 
-def _at_once(work: Work) -> Awaitable[None]:
+def _run_inline(work: Work) -> Awaitable[None]:
     return work
 
 
@@ -112,7 +112,7 @@ class Ports:
     """Everything outside, handed in. `random` gives numbers in [0, 1).
 
     `flush` gives out what `log` and `write_point` may have gathered. `connect`, where there is one,
-    gives a further connection, to be closed by its caller. `afterwards` takes what is to be done
+    gives a further connection, to be closed by its caller. `wait_until` takes what is to be done
     once the invocation has answered.
     """
 
@@ -127,6 +127,6 @@ class Ports:
     write_point: Callable[[str, list[str], list[float]], None]
     bucket: Callable[[str], Bucket]
     producer: Callable[[str], Producer | None]
-    flush: Callable[[], None] = _given_out_already
+    flush: Callable[[], None] = _noop
     connect: Callable[[], Database] | None = None
-    afterwards: Callable[[Work], Awaitable[None]] = _at_once
+    wait_until: Callable[[Work], Awaitable[None]] = _run_inline

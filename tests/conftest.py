@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from local.database_url import connect, with_database
-from local.migrations import DIRECTORY, migrate
-from local.postgres import Server, temporary_server
+from mauntic.database.embedded.server import Server, temporary_server
+from mauntic.database.migrations import DIRECTORY, migrate
+from mauntic.database.url import connect, with_database
 from tests.roles import make_roles
 from tests.scratch import scratch_database
 from tests.thorough import THOROUGH
@@ -30,10 +30,10 @@ settings.load_profile("suite")
 # These use what there is one of: the project's own folders, the local runtime that all share.
 ALONE = (
     "tests/e2e/",
-    "tests/local/",
+    "tests/mauntic/local/",
     "tests/tools/",
-    "tests/cli/test_dev.py",
-    "tests/cli/test_demo.py",
+    "tests/mauntic/cli/commands/test_dev.py",
+    "tests/mauntic/cli/commands/test_demo.py",
 )
 
 
@@ -41,8 +41,8 @@ ALONE = (
 LONGEST = (
     "tests/sim/",
     "tests/workers/analytics/test_corrections.py",
-    "tests/shared/test_claims.py",
-    "tests/workers/analytics/test_hours.py",
+    "tests/shared/tick/test_claims.py",
+    "tests/workers/analytics/store/test_hours.py",
     "tests/workers/scoring/",
 )
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from shared.adapters.postgres import Postgres
+from shared.adapters.postgres.client import Postgres
 from shared.adapters.queue import BATCH_BYTES_MAX, BATCH_MESSAGES_MAX, BoundQueue
-from shared.bodies import BODY_CHARS_MAX
-from shared.log import FIELDS
-from shared.points import checked_point
+from shared.body_limits import BODY_CHARS_MAX
 from shared.ports import Bucket, Ports
 from shared.settings import Settings
+from shared.telemetry.log import FIELDS
+from shared.telemetry.points import checked_point
 from tests.roles import as_worker
 
 MESSAGE_BYTES_MAX = 128_000

@@ -9,10 +9,10 @@ from __future__ import annotations
 from contextlib import closing
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from cli import grants
-from cli.connection import database_at
-from local.database_url import DatabaseUrl, connect
-from shared.adapters.connection import Connection
+from mauntic.database.url import DatabaseUrl, connect
+from mauntic.operations import grants
+from mauntic.operations.connection import database_at
+from shared.adapters.postgres.pipelined import Connection
 
 ROLES = grants.Roles()
 PASSWORD = "of the tests alone"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime
 
+from shared.flow.window_run import run_window
 from shared.jobs import Job
 from shared.messages import WindowMessage
 from shared.outcome import Outcome
-from shared.run import run_window
 from tests.fakes import FakeDelivery, World
 
 

@@ -6,8 +6,8 @@ import secrets
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
-from local.database_url import connect, with_database
-from local.postgres import Server
+from mauntic.database.embedded.server import Server
+from mauntic.database.url import connect, with_database
 
 
 @contextmanager

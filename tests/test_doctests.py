@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 OUTSIDE = {"entry.py"}  # imports the platform's own modules
-FOLDERS = dict.fromkeys(("shared", "local", "cli", "tools", "bench"), ROOT)
+FOLDERS = dict.fromkeys(("shared", "mauntic", "tools", "bench"), ROOT)
 FOLDERS |= {
     folder.name: folder.parent for folder in sorted(ROOT.glob("workers/*")) if folder.is_dir()
 }
@@ -18,7 +18,7 @@ MODULES = [
     ".".join(path.relative_to(parent).with_suffix("").parts)
     for name, parent in FOLDERS.items()
     for path in sorted((parent / name).rglob("*.py"))
-    if path.name not in OUTSIDE and "inside" not in path.parts and ">>> " in path.read_text()
+    if path.name not in OUTSIDE and "in_python" not in path.parts and ">>> " in path.read_text()
 ]
 
 

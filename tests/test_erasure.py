@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pytest
 
-from local.database_url import connect
+from mauntic.database.url import connect
 from tests.roles import ROLES
 
 ORG, OTHER_ORG = UUID(int=1), UUID(int=2)

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from cli import grants
-from cli.connection import database_at
-from cli.output import Refusal
-from local.database_url import connect
-from shared.sql_blocks import SqlBlocks
+from mauntic.database.url import connect
+from mauntic.errors import OperatorError
+from mauntic.operations import grants
+from mauntic.operations.connection import database_at
+from shared.sql.blocks import SqlBlocks
 from tests.roles import ROLES, as_worker
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -168,5 +168,5 @@ def test_the_file_is_what_the_command_prints() -> None:
 
 @pytest.mark.parametrize("name", ["Robert; drop table x", 'a"b', "", "A", "x" * 64])
 def test_a_role_has_a_plain_name(name: str) -> None:
-    with pytest.raises(Refusal, match="no plain name"):
+    with pytest.raises(OperatorError, match="no plain name"):
         grants.Roles(workers=name)

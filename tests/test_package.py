@@ -15,7 +15,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-NAMES = ("cli", "local", "shared", "workers/analytics", "workers/scoring")
+NAMES = ("mauntic", "shared", "workers/analytics", "workers/scoring")
 FOLDERS = [ROOT / name for name in NAMES]
 DECLARED = {re.split(r"[^A-Za-z0-9._-]", one)[0] for one in PROJECT["project"]["dependencies"]}
 OWN = {folder.name for folder in FOLDERS}
@@ -23,9 +23,9 @@ PLATFORM = {"workers", "js"}  # there inside a worker alone, where nothing is in
 
 
 def modules() -> list[Path]:
-    """What the host may import; `local/inside` runs inside a worker."""
+    """What the host may import; `mauntic/local/in_python` runs inside a worker."""
     found = [path for folder in FOLDERS for path in sorted(folder.rglob("*.py"))]
-    return [path for path in found if "inside" not in path.parts]
+    return [path for path in found if "in_python" not in path.parts]
 
 
 def imported(path: Path) -> Iterator[str]:

@@ -23,45 +23,45 @@ Text = Callable[[int], str]
 
 # module.NAME of a compiled pattern -> texts of n characters that make it look furthest in vain.
 WORST: dict[str, list[Text]] = {
-    "shared.sql_blocks._NAME": [
+    "shared.sql.blocks._NAME": [
         lambda n: "-- name: a" + "\n" * (n - 11) + "b",
         lambda n: "-- name: " * (n // 9),
         lambda n: ("-- name: a" + " " * 90 + "\n") * (n // 101),
         lambda n: "-- name: " + "a" * (n - 10) + "!",
     ],
-    "shared.sql_blocks._INCLUDE": [
+    "shared.sql.blocks._INCLUDE": [
         lambda n: "-- include: a" + "\n" * (n - 14) + "b",
         lambda n: "-- include: " + "a" * (n - 13) + "!",
     ],
     "shared.messages._DATE": [lambda n: "2" * n, lambda n: "2026-01-0" * (n // 9)],
-    "shared.storable._STRINGS": [
+    "shared.sanitize._STRINGS": [
         lambda n: '"' + '\\"' * (n // 2),
         lambda n: '"' * n,
         lambda n: '\\"' * (n // 2),
         lambda n: '"' + "\\" * (n - 1),
         lambda n: ('"' + "a" * 9) * (n // 10),
     ],
-    "shared.storable._NO_BRACKETS": [lambda n: "a" * n, lambda n: "a[" * (n // 2)],
-    "shared.envelopes._ID": [lambda n: "a" * n, lambda n: "a" * 63 + "!" * (n - 63)],
-    "shared.envelopes._REASON": [lambda n: "a" * n, lambda n: "a" * 39 + "!" * (n - 39)],
-    "shared.adapters.refusals._QUOTED": [
+    "shared.sanitize._NO_BRACKETS": [lambda n: "a" * n, lambda n: "a[" * (n // 2)],
+    "shared.flow.envelopes._ID": [lambda n: "a" * n, lambda n: "a" * 63 + "!" * (n - 63)],
+    "shared.flow.envelopes._REASON": [lambda n: "a" * n, lambda n: "a" * 39 + "!" * (n - 39)],
+    "shared.adapters.postgres.refusals._QUOTED": [
         lambda n: '"' + "a" * (n - 1),
         lambda n: '"' * n,
         lambda n: "a" * (n - 1) + '"',
         lambda n: "»" + "«" * (n - 1),
     ],
-    "shared.adapters.refusals._LANGUAGES": [lambda n: "pl" * (n // 2), lambda n: "p" * n],
+    "shared.adapters.postgres.refusals._LANGUAGES": [lambda n: "pl" * (n // 2), lambda n: "p" * n],
     "shared.adapters.r2._STATUS": [
         lambda n: "(" * n,
         lambda n: "(" + "1" * (n - 1),
         lambda n: "(1" * (n // 2),
     ],
-    "analytics.warmup.COUNTER_KEY": [
+    "shared.warmup.caps.COUNTER_KEY": [
         lambda n: "warmup/daily/2026-03-10/" + "a" * (n - 24),
         lambda n: "warmup/daily/2026-03-10/00000000-0000-0000-0000-000000000001/" + "a" * n,
         lambda n: "warmup/daily/2026-03-10/00000000-0000-0000-0000-000000000001/" + "a/" * n,
     ],
-    "analytics.warmup.UNDATED_KEY": [
+    "shared.warmup.caps.UNDATED_KEY": [
         lambda n: "warmup/daily/00000000-0000-0000-0000-000000000001/" + "a" * n + "\0",
         lambda n: "warmup/daily/" * (n // 13),
     ],

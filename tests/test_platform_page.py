@@ -14,15 +14,15 @@ from uuid import UUID
 
 import pytest
 
-from analytics import store
-from analytics.warmup_counters import WarmingDomain, WarmupCounters
-from cli.checks import topology
-from cli.workers import workers
-from local.database_url import connect
+from analytics.store import statements
+from mauntic.checks import topology
+from mauntic.database.url import connect
+from mauntic.operations.worker_catalog import workers
 from scoring import outbox
-from scoring.fold import fold_changes
 from scoring.jobs.calculate_score import CalculateScore
-from shared.adapters.postgres import Postgres
+from scoring.store.fold import fold_changes
+from shared.adapters.postgres.client import Postgres
+from shared.warmup.counters import WarmingDomain, WarmupCounters
 from tests.fake_r2 import FakeR2, run_virtually, virtual_clock
 
 PAGE = (Path(__file__).parent.parent / "docs" / "platform.md").read_text(encoding="utf-8")
@@ -103,7 +103,7 @@ def test_a_mapped_campaign_is_one_uuid_of_its_organization() -> None:
         known["campaign_id"](one, "klaviyo", "cid-4711") for one in (ORGANIZATION, CONTACT)
     )
     assert campaign == known["campaign_id"](ORGANIZATION, "klaviyo", "cid-4711") != other
-    form = re.search(r"event_source ~ '(.*)'", store.SQL.part("campaign_of_source"))
+    form = re.search(r"event_source ~ '(.*)'", statements.SQL.part("campaign_of_source"))
     assert form
     assert re.fullmatch(form[1], str(campaign))
 

@@ -9,8 +9,8 @@ from uuid import UUID
 
 import pytest
 
-from local.database_url import connect
-from shared.adapters.postgres import Postgres
+from mauntic.database.url import connect
+from shared.adapters.postgres.client import Postgres
 
 ONE, OTHER = UUID(int=1), UUID(int=2)
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from local.database_url import connect
-from local.postgres import Server
-from shared.sql_blocks import SqlBlocks
+from mauntic.database.embedded.server import Server
+from mauntic.database.url import connect
+from shared.sql.blocks import SqlBlocks
 from tests.scratch import scratch_database
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-FOLDERS = ("shared", "workers", "cli", "local", "tools", "bench")
+FOLDERS = ("shared", "workers", "mauntic", "tools", "bench")
 STATEMENT = re.compile(
     r"\s*(--[^\n]*\n\s*)*\(*\s*(select\s|insert\s+into\s|update\s+\S+\s+set\s|delete\s+from\s"
     r"|(create|drop|alter|truncate)\s+(or\s+replace\s+|unique\s+|temp\w*\s+)?"
@@ -21,11 +21,11 @@ STATEMENT = re.compile(
 )
 # Where a statement is put together from what is no constant, and why no value gets in.
 PUT_TOGETHER = {
-    "cli/adopt/catalogue.py": "names that Postgres has quoted; no word of a template is in quotes",
-    "cli/adopt/rows.py": "the same names, and expressions of rules.sql",
-    "cli/grants.py": "the tables of a list, and the plain name of a role, which is checked",
-    "cli/kept.py": "plain names of a list, which are checked, and its own conditions",
-    "cli/remote/system.py": "the API takes no parameters: a checked name, and a whole number",
+    "mauntic/adopt/catalogue.py": "names that Postgres has quoted; no template has quotes",
+    "mauntic/adopt/rows.py": "the same names, and expressions of rules.sql",
+    "mauntic/operations/grants.py": "the tables of a list, and the checked name of a role",
+    "mauntic/docs_gen/kept.py": "checked plain names of a list, and its own conditions",
+    "mauntic/operations/vendor/system.py": "the API has no parameters: a checked name, an integer",
 }
 # The benchmarks work on servers of their own, which they throw away, with names of their own.
 PUT_TOGETHER |= dict.fromkeys(
@@ -34,8 +34,8 @@ PUT_TOGETHER |= dict.fromkeys(
 )
 # Who starts a shell, and why no value gets into its line.
 SHELLS = {
-    "local/staging.mjs": "the build command of wrangler.toml, which wrangler gives to a shell too",
-    "local/processes.mjs": "a constant line; process numbers are its arguments",
+    "mauntic/local/server/staging.mjs": "the build command of wrangler.toml, as wrangler runs it",
+    "mauntic/local/server/processes.mjs": "a constant line; process numbers are its arguments",
 }
 
 
@@ -53,7 +53,7 @@ def tree(path: Path) -> ast.AST | None:
     try:
         return ast.parse(path.read_text(encoding="utf-8"))
     except SyntaxError:
-        assert "inside" in path.parts
+        assert "in_python" in path.parts
         return None
 
 
@@ -121,7 +121,7 @@ def test_the_rule_above_lets_a_constant_be() -> None:
 def test_no_word_of_a_template_is_quoted() -> None:
     """Inside quotes a name that Postgres has quoted is no name: there a value belongs, as a
     parameter."""
-    for path in (ROOT / "cli" / "adopt" / "templates").glob("*.sql"):
+    for path in (ROOT / "mauntic" / "adopt" / "templates").glob("*.sql"):
         text = re.sub(r"--[^\n]*", "", path.read_text())
         assert re.findall(r"'[^'\n]*\{\w+\}[^'\n]*'", text) == [], path
 

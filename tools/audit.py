@@ -17,10 +17,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from local.migrations import dbmate_binary
-from local.postgres_account import BINARIES
-from local.programs import search_path
-from local.visible import visible
+from mauntic.database.embedded.account import BINARIES
+from mauntic.database.migrations import dbmate_binary
+from mauntic.project.printable import visible
+from mauntic.project.programs import search_path
 from tools.causes import explain
 from tools.setup import TOOLS, trusted_certificates
 

@@ -17,10 +17,10 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from local import postgres_pidfile
-from local.elsewhere import elsewhere, is_ours
-from local.postgres_use import Use
-from local.private import read_private
+from mauntic.database.embedded import pidfile
+from mauntic.database.embedded.hold import Use
+from mauntic.project.private_files import read_private
+from mauntic.project.temp_dir import elsewhere, is_ours
 
 ROOT = Path(__file__).resolve().parent.parent
 MADE = [
@@ -116,13 +116,13 @@ def unwanted(there: list[Path], *, yes: bool) -> str | None:
 
 def end_server(data: Path) -> None:
     """End a server that still runs, and wait until it has written its last file."""
-    running = postgres_pidfile.read(data)
+    running = pidfile.read(data)
     if running is None:
         return
     with suppress(ProcessLookupError):
         os.kill(running.pid, signal.SIGINT)
     deadline = time.monotonic() + STOP_TIMEOUT_S
-    while postgres_pidfile.read(data) and time.monotonic() < deadline:
+    while pidfile.read(data) and time.monotonic() < deadline:
         time.sleep(POLL_S)
 
 

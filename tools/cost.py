@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,25 +21,11 @@ from tools.prices import (
     READ_ON,
     WEEK_OF_MONTH,
 )
+from tools.usage import Usage
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "cost.md"
 FIGURES = ROOT / "bench" / "results" / "cost.json"
-
-
-@dataclass(frozen=True)
-class Usage:
-    """A kind of message as measured, each figure a message's share of its batch.
-
-    `batch` is how many share an invocation.
-    """
-
-    name: str
-    batch: float
-    cpu_ms: float
-    log_lines: float = 1
-    log_bytes: float = 400
-    message_bytes: int = 200
 
 
 def amounts(usage: Usage, messages: int = int(MILLION)) -> dict[str, float]:

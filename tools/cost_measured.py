@@ -13,14 +13,14 @@ from typing import Any
 
 import psutil
 
-from local.database_url import connect
-from local.migrations import migrate
-from local.postgres import temporary_server
-from local.runtime import LocalRuntime
-from shared.adapters.postgres import Postgres
-from shared.sql_blocks import SqlBlocks
-from tools.cost import Usage
+from mauntic.database.embedded.server import temporary_server
+from mauntic.database.migrations import migrate
+from mauntic.database.url import connect
+from mauntic.local.control_client import LocalRuntime
+from shared.adapters.postgres.client import Postgres
+from shared.sql.blocks import SqlBlocks
 from tools.machine import processor
+from tools.usage import Usage
 
 SQL = SqlBlocks(Path(__file__).parent / "sql")
 

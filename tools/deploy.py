@@ -14,13 +14,13 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from cli.output import Refusal
-from cli.provision import HYPERDRIVE
-from cli.remote.answers import Hyperdrive
-from cli.remote.api import account_and_token, open_vendor
-from local.envs import envs, unknown_envs
-from local.programs import PLACES, search_path
-from local.visible import visible
+from mauntic.errors import OperatorError
+from mauntic.operations.provisioning import HYPERDRIVE
+from mauntic.operations.vendor.answers import Hyperdrive
+from mauntic.operations.vendor.api import account_and_token, open_vendor
+from mauntic.project.envs import envs, unknown_envs
+from mauntic.project.printable import visible
+from mauntic.project.programs import PLACES, search_path
 from tools.setup import STATE
 from tools.weigh import weigh
 
@@ -54,7 +54,7 @@ def main(names: list[str]) -> int:
         for env in chosen:
             run("wrangler", "deploy", "--env", env, "--config", str(config))
         print(REMINDER)
-    except (CannotDeploy, Refusal) as error:
+    except (CannotDeploy, OperatorError) as error:
         print(f"deploy: {visible(str(error))}", file=sys.stderr)
         return 1
     return 0

@@ -26,8 +26,8 @@ from typing import Literal
 from shared.jobs import Job
 from shared.messages import WindowMessage
 from shared.outcome import Done
-from shared.run import Run
-from shared.sql_blocks import SqlBlocks
+from shared.flow.window_run import Run
+from shared.sql.blocks import SqlBlocks
 from shared.windows import Schedule, day_before
 
 SQL = SqlBlocks(Path(__file__).parent.parent / "sql")

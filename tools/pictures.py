@@ -26,11 +26,11 @@ from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
 from rich.text import Text
 
-from cli.demo import fire
-from cli.workers import workers
-from local.migrations import migrate
-from local.postgres import temporary_server
-from local.runtime import LocalRuntime
+from mauntic.cli.commands.demo import fire
+from mauntic.database.embedded.server import temporary_server
+from mauntic.database.migrations import migrate
+from mauntic.local.control_client import LocalRuntime
+from mauntic.operations.worker_catalog import workers
 from shared.jobs import Worker
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -17,8 +17,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from local.private import make_home
-from local.programs import search_path
+from mauntic.project.private_files import make_home
+from mauntic.project.programs import search_path
 from tools.step import Run, Step, StepFailed, take
 
 PYTHON_MIN = (3, 11)
@@ -48,7 +48,7 @@ COMMAND = """#!/bin/sh
 # Runs the command with the Python beside it; -P: not with modules of the folder it is called in.
 exec "$(dirname "$0")/python" -P -c '
 import sys
-from cli.main import main
+from mauntic.cli.main import main
 sys.argv[0] = "mauntic"
 main()' "$@"
 """

@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from local.visible import visible
+from mauntic.project.printable import visible
 from tools.causes import explain
 
 TAIL_LINES = 25

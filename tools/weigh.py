@@ -18,8 +18,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from local.envs import envs, unknown_envs
-from local.programs import search_path
+from mauntic.project.envs import envs, unknown_envs
+from mauntic.project.programs import search_path
 
 ROOT = Path(__file__).resolve().parent.parent
 WRANGLER = ROOT / "node_modules" / ".bin" / "wrangler"
@@ -89,7 +89,7 @@ def parts(folder: Path) -> dict[str, int]:
 def part_of(path: Path) -> str:
     """The package that a file belongs to.
 
-    >>> part_of(Path("python_modules/pg8000/core.py")), part_of(Path("shared/run.py"))
+    >>> part_of(Path("python_modules/pg8000/core.py")), part_of(Path("shared/flow/window_run.py"))
     ('pg8000', 'shared')
     >>> part_of(Path("python_modules/pg8000-1.31.6.dist-info/METADATA"))
     'pg8000'
@@ -132,8 +132,8 @@ def boot_lines(names: list[str]) -> Iterator[str]:
 
 def starts(names: list[str]) -> dict[str, Start]:
     """The start of each worker, alone, by env: the second one, as the first compiles."""
-    from local.postgres import temporary_server
-    from local.runtime import LocalRuntime
+    from mauntic.database.embedded.server import temporary_server
+    from mauntic.local.control_client import LocalRuntime
 
     config = tomllib.loads((ROOT / "wrangler.toml").read_text(encoding="utf-8"))["env"]
     found = {}

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from local.runtime import ROOT, Event, LocalRuntime
+from mauntic.local.control_client import ROOT, Event, LocalRuntime
 from shared.jobs import Worker
 from tools.bundle import bundle
 

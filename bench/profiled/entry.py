@@ -13,11 +13,11 @@ from typing import Any
 
 import worker_entry  # type: ignore[import-not-found]  # it is there in the bundle alone
 
-from scoring import store
-from shared import consume, settle
+from scoring.store import statements
 from shared.adapters import cloudflare
 from shared.adapters.deliveries import QueueDelivery
-from shared.adapters.postgres import Postgres
+from shared.adapters.postgres.client import Postgres
+from shared.flow import consume, settle
 
 BATCHES = 10
 
@@ -53,11 +53,11 @@ for name, owner, attribute in (
     ("parsing and validating", consume, "read"),
     ("connecting", cloudflare, "_connect"),
     ("SQL: begin, commit", Postgres, "execute"),
-    ("SQL: asking", store, "request_contacts"),
-    ("SQL: scoring", store, "score_contacts"),
+    ("SQL: asking", statements, "request_contacts"),
+    ("SQL: scoring", statements, "score_contacts"),
     ("answering the queue", QueueDelivery, "ack"),
-    ("afterwards: crossings", store, "count_crossings"),
-    ("afterwards: points and lines", settle.Invocation, "report"),
+    ("afterwards: crossings", statements, "count_crossings"),
+    ("afterwards: points and lines", settle.Invocation, "flush_metrics"),
     ("afterwards: closing", Postgres, "close"),
 ):
     _part_of(name, owner, attribute)

@@ -10,24 +10,24 @@ from datetime import UTC, datetime
 from http import HTTPMethod
 from typing import Any
 
-from shared import dead_letters
-from shared.adapters import pbkdf2
 from shared.adapters.clock import InvocationClock
-from shared.adapters.connection import Connection
 from shared.adapters.deliveries import QueueBatch
-from shared.adapters.postgres import Postgres
+from shared.adapters.postgres import pbkdf2
+from shared.adapters.postgres.client import Postgres
+from shared.adapters.postgres.pipelined import Connection
 from shared.adapters.queue import BoundQueue
 from shared.adapters.r2 import BoundBucket
 from shared.adapters.telemetry import Telemetry
-from shared.consume import consume
-from shared.dispatch import dispatch
+from shared.flow import dead_letters
+from shared.flow.consume import consume
 from shared.jobs import Worker
 from shared.ports import Ports, Work
 from shared.settings import Settings
+from shared.tick.dispatch import dispatch
 
 # After so long the next batch, if there is one, waits for its database: that is the time for what
 # nobody waits for.
-BREATH_S = 0.012
+POST_RESPONSE_DELAY_S = 0.012
 
 
 async def answer_tick(controller: Any, env: Any, worker: Worker) -> None:
@@ -43,10 +43,10 @@ async def answer_tick(controller: Any, env: Any, worker: Worker) -> None:
 async def answer_batch(batch: Any, env: Any, ctx: Any, worker: Worker) -> None:
     """`queue`: consume the worker's own queue, archive what arrives in its dead-letter queue."""
 
-    async def afterwards(work: Work) -> None:
+    async def wait_until(work: Work) -> None:
         ctx.waitUntil(_in_a_while(work))
 
-    outside = replace(ports(env, worker), afterwards=afterwards)
+    outside = replace(ports(env, worker), wait_until=wait_until)
     is_dead = str(batch.queue) == worker.queue.dead_letter_name
     deliveries = QueueBatch(batch, Script(), of_dead_letters=is_dead)
     if not is_dead:
@@ -59,7 +59,7 @@ async def answer_batch(batch: Any, env: Any, ctx: Any, worker: Worker) -> None:
 
 
 async def _in_a_while(work: Work) -> None:
-    await asyncio.sleep(BREATH_S)
+    await asyncio.sleep(POST_RESPONSE_DELAY_S)
     await work
 
 

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from shared.bodies import BODY_CHARS_MAX, Unparsed, too_large
-from shared.containment import ends_the_task
-from shared.envelopes import ENVELOPE
-from shared.storable import DEPTH_MAX, TOO_DEEP, is_json_too_deep
+from shared.body_limits import BODY_CHARS_MAX, Unparsed, too_large
+from shared.flow.containment import ends_the_task
+from shared.flow.envelopes import ENVELOPE
+from shared.sanitize import DEPTH_MAX, TOO_DEEP, is_json_too_deep
 
 TOGETHER_MAX = 20
 # What one body may have: then each of those that are read together is within it.

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from shared.discreet import told
-from shared.log import Level, check, checked_line
-from shared.points import checked_point
+from shared.telemetry.log import Level, check, checked_line
+from shared.telemetry.points import checked_point
+from shared.telemetry.redaction import describe_error
 
 
 class Telemetry:
@@ -39,7 +39,7 @@ class Telemetry:
         try:
             self._write_points()
         except Exception as lost:  # measuring must not decide over messages that are settled
-            self.log("metric.unwritten", level="warning", error=told(lost))
+            self.log("metric.write_failed", level="warning", error=describe_error(lost))
         self._print()
 
     def _write_points(self) -> None:

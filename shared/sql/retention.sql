@@ -1,5 +1,5 @@
 -- name: delete_by_age
--- Made by `make catalogue` from the list of shared/retention.py: change it there.
+-- Made by `make catalogue` from the list of shared/tick/retention.py: change it there.
 -- Of each table the oldest rows before its bound, at most :most of them. Rows that another transaction
 -- holds are left to a later portion. Where a run takes turns at the days of organizations, the portion takes
 -- their turn, and ends with the day that fills it. Of the runs of :brief_jobs also those that neither a tick nor a month

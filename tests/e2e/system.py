@@ -13,10 +13,10 @@ from typing import Any
 from uuid import UUID
 
 from analytics.worker import WORKER
-from local.database_url import connect
-from local.migrations import migrate
-from local.postgres import Server, temporary_server
-from local.runtime import ROOT, Control, Event, LocalRuntime
+from mauntic.database.embedded.server import Server, temporary_server
+from mauntic.database.migrations import migrate
+from mauntic.database.url import connect
+from mauntic.local.control_client import ROOT, Control, Event, LocalRuntime
 from shared.ports import Row
 from tests.e2e.wire import Wire
 from tests.shared.toy import rows_of

@@ -15,10 +15,10 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
-from local.postgres_account import account_for, temporary_directory
+from mauntic.database.embedded.account import account_for, temporary_directory
 from tests.accounts import as_stranger, needs_root
-from tests.cli.harness import QUEUE
-from tests.cli.test_dev import lines_until, started
+from tests.mauntic.cli.commands.test_dev import lines_until, started
+from tests.mauntic.harness import QUEUE
 from tests.ports import REFUSED, ports_of, status, taken, trickled
 
 pytestmark = pytest.mark.e2e

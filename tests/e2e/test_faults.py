@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pytest
 
-from local.database_url import connect
+from mauntic.database.url import connect
 from tests.e2e.sabotage import Sabotaged
 from tests.e2e.system import DAY, System, hour, until
 

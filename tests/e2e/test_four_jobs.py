@@ -10,12 +10,12 @@ from uuid import UUID
 
 import pytest
 
-from tests.cli.harness import Answer, Cli
 from tests.clock import pass_the_hour
 from tests.e2e import oracle
 from tests.e2e.oracle import Counts, between
 from tests.e2e.sabotage import Sabotaged
 from tests.e2e.system import HOURLY, System
+from tests.mauntic.harness import Answer, Cli
 from tests.workers.analytics.history import History
 
 pytestmark = pytest.mark.e2e

@@ -47,6 +47,6 @@ def test_a_tick_says_that_it_has_done_its_work_or_that_it_has_not() -> None:
         system.run("alter table ops.schedules rename to elsewhere")
         system.control.fire_cron(WORKER.name, HOURLY, DAY)
         assert asked == ["/ping/analytics", "/ping/analytics/fail"]
-        assert [one["error_class"] for one in system.logged("dispatch.blind")] == [
+        assert [one["error_class"] for one in system.logged("dispatch.ledger_unavailable")] == [
             "DatabaseError:42P01"
         ]

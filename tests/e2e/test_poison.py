@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from analytics.worker import WORKER
-from shared.bodies import BODY_CHARS_MAX
+from shared.body_limits import BODY_CHARS_MAX
 from tests.e2e.sabotage import Sabotaged
 from tests.e2e.system import QUEUE, System, hour, until
 from tests.poison import MESSAGE_CHARS, POISON

@@ -47,7 +47,7 @@ def _options() -> argparse.Namespace:
         prog="make mutants",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="examples: make mutants COUNT=20 QUICK=1; make mutants SEED=7 FILE=shared/run.py",
+        epilog="examples: make mutants COUNT=20 QUICK=1; make mutants SEED=7 FILE=shared/retry.py",
     )
     parser.add_argument("--count", type=int, default=200, help="number of mutants (200)")
     parser.add_argument("--seed", type=int, default=0, help="what is drawn (0)")

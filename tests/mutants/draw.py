@@ -12,7 +12,7 @@ from random import Random
 from tests.mutants import python, sql
 from tests.mutants.mutant import Mutant, Site
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("shared", "workers")
 
 

@@ -12,17 +12,17 @@ SAMPLE = "from analytics.contact_activity tablesample system (cast(:percent as f
 # (file, line before, line after): reason
 EQUIVALENT: dict[tuple[str, str, str], str] = {
     (
-        "workers/analytics/sharding.py",
+        "shared/ledger/shard_plan.py",
         "organization_id = own[0].organization_id",
         "organization_id = own[ -1].organization_id",
     ): "all sizes of a group are of one organization",
     (
-        "shared/dead_letters.py",
+        "shared/flow/dead_letters.py",
         "READ_TRIES = 3",
         "READ_TRIES = 2",
     ): "any number up to five is right: the test bounds it",
     (
-        "shared/adapters/postgres.py",
+        "shared/adapters/postgres/client.py",
         "return [dict(zip(names, row, strict=True)) for row in values]",
         "return [dict(zip(names, row, strict=False)) for row in values]",
     ): "the protocol sends a value for each column",
@@ -32,7 +32,7 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         f"{SAMPLE} (1)",
     ): "any seed gives a sample",
     (
-        "shared/due.py",
+        "shared/tick/due.py",
         "before = hour - timedelta(seconds=1)",
         "before = hour - timedelta(seconds= 2)",
     ): "a cron fires at whole minutes",

@@ -38,7 +38,7 @@ class Recorder:
 
     def watch_blocks(self) -> None:
         """Note each SQL block by its folder and name when a test looks it up."""
-        from shared.sql_blocks import SqlBlocks
+        from shared.sql.blocks import SqlBlocks
 
         look_up = SqlBlocks.__getitem__
 

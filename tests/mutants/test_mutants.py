@@ -130,11 +130,11 @@ def test_a_block_is_found_by_its_line_and_a_part_by_the_blocks_that_include_it()
 
 
 def test_an_equivalent_mutant_is_known_by_its_line() -> None:
-    def why(before: str, after: str, path: str = "shared/dead_letters.py") -> str | None:
+    def why(before: str, after: str, path: str = "shared/flow/dead_letters.py") -> str | None:
         return reason(Mutant(path, 1, "", before, after, ""))
 
     assert why("READ_TRIES = 3", "READ_TRIES = 2")
-    assert why("READ_TRIES = 3", "READ_TRIES = 2", "shared/consume.py") is None
+    assert why("READ_TRIES = 3", "READ_TRIES = 2", "shared/flow/consume.py") is None
     assert why("@dataclass(frozen=True, order=True)", "@dataclass(frozen=False, order=True)")
     assert (
         why("@dataclass(frozen=True, order=True)", "@dataclass(frozen=True, order=False)") is None

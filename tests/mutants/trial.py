@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from local.postgres import temporary_server
+from mauntic.database.embedded.server import temporary_server
 from tests.mutants.draw import ROOT
 from tests.mutants.mutant import Mutant
 from tests.mutants.record import (

@@ -12,17 +12,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local.database_url import connect
-from shared import alerts, failures, metrics
-from shared.adapters.postgres import Postgres
+from mauntic.database.url import connect
+from shared.adapters.postgres.client import Postgres
 from shared.errors import DatabaseError
-from shared.log import line
-from shared.metrics import Metric
+from shared.flow import attempts
 from shared.outcome import RetryIn
-from shared.points import checked_point
+from shared.sanitize import DEPTH_MAX, is_json_too_deep, is_too_deep, printable, sanitize
 from shared.settings import Gate, Settings
-from shared.sql_blocks import SqlBlocks
-from shared.storable import DEPTH_MAX, is_json_too_deep, is_too_deep, printable, storable
+from shared.sql.blocks import SqlBlocks
+from shared.telemetry import metrics, notify
+from shared.telemetry.log import line
+from shared.telemetry.metrics import Metric
+from shared.telemetry.points import checked_point
 from tests.fakes import FakeDelivery
 from tests.shared.test_messages import JSON, nested
 from tests.shared.toy import rows_of, world
@@ -162,11 +163,11 @@ def test_a_point_that_cannot_be_written_is_an_event_and_no_more() -> None:
     outside = world(None)
     metrics.write(Metric("q" * 97, "toy", "t", "ack", 1, 0, 0), outside.ports(), "m1", None, None)
     assert outside.points == []
-    assert outside.named("metric.unwritten")
+    assert outside.named("metric.write_failed")
     assert outside.named("queue.metric")
     metrics.write_feed("f" * 97, 1, 1, outside.ports())
     assert outside.points == []
-    assert len(outside.named("metric.unwritten")) == 2
+    assert len(outside.named("metric.write_failed")) == 2
 
 
 # Alerts
@@ -175,7 +176,7 @@ def test_a_point_that_cannot_be_written_is_an_event_and_no_more() -> None:
 def test_an_alert_is_logged_and_posted() -> None:
     outside = world(None)
     outside.secrets["ALERT_WEBHOOK_URL"] = "http://alerts.test/secret"
-    asyncio.run(alerts.send("job.overdue", outside.ports(), type="toy.hourly", overdue_s=60))
+    asyncio.run(notify.send("job.overdue", outside.ports(), type="toy.hourly", overdue_s=60))
     assert outside.http.posts == [
         (
             "http://alerts.test/secret",
@@ -188,7 +189,7 @@ def test_an_alert_is_logged_and_posted() -> None:
 def test_what_is_posted_steers_no_terminal() -> None:
     outside = world(None)
     outside.secrets["ALERT_WEBHOOK_URL"] = "http://alerts.test/secret"
-    asyncio.run(alerts.send("job.overdue", outside.ports(), type="a\x1b[2J", error="b\u202e"))
+    asyncio.run(notify.send("job.overdue", outside.ports(), type="a\x1b[2J", error="b\u202e"))
     [(_, payload)] = outside.http.posts
     assert (payload["type"], payload["error"]) == (r"a\x1b[2J", r"b\u202e")
 
@@ -199,7 +200,7 @@ def test_an_alert_that_is_not_taken_is_said_so_without_its_url(
 ) -> None:
     outside = world(None)
     outside.secrets["ALERT_WEBHOOK_URL"] = "http://alerts.test/secret"
-    monkeypatch.setattr(alerts, "WEBHOOK_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(notify, "WEBHOOK_TIMEOUT_S", 0.05)
 
     async def answer(url: str, payload: dict[str, Any]) -> int:
         if trouble == "silence":
@@ -209,9 +210,9 @@ def test_an_alert_that_is_not_taken_is_said_so_without_its_url(
         return int(trouble)
 
     monkeypatch.setattr(outside.http, "post_json", answer)
-    asyncio.run(alerts.send("job.overdue", outside.ports(), type="toy.hourly"))
+    asyncio.run(notify.send("job.overdue", outside.ports(), type="toy.hourly"))
     assert outside.named("job.overdue")
-    assert outside.named("alert.undelivered")
+    assert outside.named("notify.delivery_failed")
     assert "secret" not in json.dumps(outside.events)
 
 
@@ -223,7 +224,7 @@ def test_a_failure_is_kept_once_an_attempt(database: str) -> None:
     delivery = FakeDelivery({"type": "toy.single"}, id="m1", attempts=2)
     ports = outside.ports()
     for text in ("first", "second\0\ud800"):
-        failures.record(delivery, None, RetryIn(1, "KeyError", text), "toy-jobs", ports)
+        attempts.record(delivery, None, RetryIn(1, "KeyError", text), "toy-jobs", ports)
     ports.db.close()
     with rows_of(database) as look:
         [row] = look("select * from ops.message_failures")
@@ -232,21 +233,21 @@ def test_a_failure_is_kept_once_an_attempt(database: str) -> None:
 
 def test_a_failure_that_cannot_be_kept_is_an_event_and_no_more() -> None:
     outside = world(None)
-    failures.record(
+    attempts.record(
         FakeDelivery({}), None, RetryIn(1, "KeyError", "x"), "toy-jobs", outside.ports()
     )
-    assert outside.named("failure.unrecorded")
-    failures.record(
+    assert outside.named("attempt.record_failed")
+    attempts.record(
         FakeDelivery({}), None, RetryIn(1, "DatabaseUnreachable", "x"), "q", outside.ports()
     )
-    assert len(outside.named("failure.unrecorded")) == 1
+    assert len(outside.named("attempt.record_failed")) == 1
 
 
 def test_a_digest_tells_bodies_and_not_the_order_of_their_fields() -> None:
-    assert failures.digest({"a": 1, "b": [1]}) == failures.digest({"b": [1], "a": 1})
-    assert failures.digest({"a": 1}) != failures.digest({"a": "1"})
-    assert failures.digest("x") == hashlib.sha256(b'"x"').hexdigest()
-    failures.digest(nested(10_000))
+    assert attempts.digest({"a": 1, "b": [1]}) == attempts.digest({"b": [1], "a": 1})
+    assert attempts.digest({"a": 1}) != attempts.digest({"a": "1"})
+    assert attempts.digest("x") == hashlib.sha256(b'"x"').hexdigest()
+    attempts.digest(nested(10_000))
 
 
 # What can be stored
@@ -254,9 +255,9 @@ def test_a_digest_tells_bodies_and_not_the_order_of_their_fields() -> None:
 
 @given(value=JSON)
 def test_what_is_storable_is_taken_by_json_and_stays_as_it_is(value: Any) -> None:
-    stored = storable(value)
+    stored = sanitize(value)
     json.dumps(stored, allow_nan=False, ensure_ascii=False).encode()
-    assert storable(stored) == stored
+    assert sanitize(stored) == stored
 
 
 @given(text=st.text(st.characters(categories=["Cs", "L", "Cc"])))
@@ -265,10 +266,10 @@ def test_what_is_printable_is_utf8_without_nul(text: str) -> None:
 
 
 def test_nesting_ends() -> None:
-    assert storable(nested(DEPTH_MAX - 1)) == nested(DEPTH_MAX - 1)
+    assert sanitize(nested(DEPTH_MAX - 1)) == nested(DEPTH_MAX - 1)
     assert not is_too_deep(nested(DEPTH_MAX - 1))
     assert is_too_deep(nested(DEPTH_MAX + 1))
-    assert "too deeply" in json.dumps(storable(nested(5_000)))
+    assert "too deeply" in json.dumps(sanitize(nested(5_000)))
 
 
 @pytest.mark.parametrize("levels", [["[", "]"], ['{"a":', "}"], ['[{"[{\\"[": ', "}]"]])
@@ -285,7 +286,7 @@ def test_the_depth_of_json_text_is_that_of_its_brackets(levels: list[str]) -> No
 def test_postgres_takes_what_is_storable(database: str) -> None:
     hostile = {"a\0": ["\ud800", 2**70, 1e308, -0.0, float("nan"), nested(200), {1: 2}]}
     with rows_of(database) as look:
-        [row] = look("select cast(:it as jsonb) as it", it=json.dumps(storable(hostile)))
+        [row] = look("select cast(:it as jsonb) as it", it=json.dumps(sanitize(hostile)))
     assert row["it"]["a\ufffd"][0] == "?"
 
 

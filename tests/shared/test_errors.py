@@ -24,7 +24,8 @@ RETRYABLE = {
 }  # fmt: skip
 NOT_RETRYABLE = {"22P02", "23505", "42P01", "28P01", "XX000", "P0001", "0A000", "25P02"}
 RETRYABLE_EXCEPTIONS = {
-    "DatabaseUnreachable", "QueueUnavailable", "LeaseLost", "NotYet", "CpuLimitExceeded",
+    "DatabaseUnreachable", "QueueUnavailable", "LeaseLost", "DependencyNotReady",
+    "CpuLimitExceeded",
     "ConnectionError", "TimeoutError", "CancelledError", "MemoryError",
 }  # fmt: skip
 
@@ -38,7 +39,7 @@ def example(rule: Rule) -> BaseException:
     known = {"CpuLimitExceeded": CpuLimitExceeded, "CancelledError": CancelledError}
     known |= vars(errors) | vars(__import__("builtins"))
     kind = known[rule.code]
-    arguments = {"Unanswerable": ("unknown_contact", "no")}
+    arguments = {"PermanentError": ("unknown_contact", "no")}
     made: BaseException = kind(*arguments.get(rule.code, ()))
     return made
 
@@ -53,7 +54,7 @@ def test_each_row_decides_over_its_error(rule: Rule) -> None:
 def test_the_exceptions_that_are_worth_another_try() -> None:
     rules = [rule for rule in RULES if rule.source == "exception"]
     assert {rule.code for rule in rules if is_retryable(example(rule))} == RETRYABLE_EXCEPTIONS
-    assert {rule.code for rule in rules} - RETRYABLE_EXCEPTIONS == {"Unanswerable"}
+    assert {rule.code for rule in rules} - RETRYABLE_EXCEPTIONS == {"PermanentError"}
 
 
 @pytest.mark.parametrize("sqlstate", sorted(RETRYABLE))

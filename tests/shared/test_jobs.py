@@ -78,7 +78,7 @@ def test_a_grace_outlasts_the_retries(max_retries: int, grace_s: int, fits: bool
 
 @pytest.mark.parametrize("minutes", [14, 15])
 def test_a_lease_outlasts_the_work(minutes: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shared.ledger.LEASE", timedelta(minutes=minutes))
+    monkeypatch.setattr("shared.ledger.ledger.LEASE", timedelta(minutes=minutes))
     with pytest.raises(ValueError, match="shorter than the work of toy"):
         worker(Job(Hourly, done, HOURLY))
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.bodies import BODY_CHARS_MAX
-from shared.letters import Letter, read
+from shared.body_limits import BODY_CHARS_MAX
+from shared.flow.parse import ParsedMessage, read
 from shared.messages import Shard, decode, object_meant
 from shared.outcome import Dead
 from tests.fakes import FakeDelivery
@@ -69,7 +69,7 @@ def test_what_is_no_object_is_refused_in_words(body: object) -> None:
 @given(body=JSON)
 def test_whatever_the_body_reading_it_ends_in_a_letter_or_a_reason(body: Any) -> None:
     for sent in (body, {"type": "toy.hourly", "data": body}, {"type": body}):
-        assert isinstance(read(FakeDelivery(sent), toy()), Letter | Dead)
+        assert isinstance(read(FakeDelivery(sent), toy()), ParsedMessage | Dead)
 
 
 @pytest.mark.parametrize("kind", [None, 1, [], {}, "toy.unknown", "TOY.HOURLY", ""])
@@ -102,7 +102,9 @@ def test_a_planned_time_is_an_unambiguous_moment_whose_window_exists(planned: ob
 
 
 def test_unknown_fields_are_ignored_above_and_refused_in_data() -> None:
-    assert isinstance(read(FakeDelivery({"type": "toy.hourly", "redrivenFrom": 7}), toy()), Letter)
+    assert isinstance(
+        read(FakeDelivery({"type": "toy.hourly", "redrivenFrom": 7}), toy()), ParsedMessage
+    )
     outcome = read(FakeDelivery({"type": "toy.hourly", "data": {"organisation": 1}}), toy())
     assert isinstance(outcome, Dead)
     assert outcome.error_text == "data.…: Extra inputs are not permitted"
@@ -119,7 +121,7 @@ def test_a_reason_shows_no_value_and_nothing_that_cannot_be_stored() -> None:
 
 def test_an_alias_is_the_job_by_another_name() -> None:
     letter = read(FakeDelivery({"type": "toy.by-hour"}), toy())
-    assert isinstance(letter, Letter)
+    assert isinstance(letter, ParsedMessage)
     assert letter.message == Hourly()
 
 

@@ -13,16 +13,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pg8000.exceptions import DatabaseError as ServerSaysNo
 
-from local.database_url import connect
-from shared import ledger
-from shared.adapters.postgres import Postgres
-from shared.consume import consume
-from shared.dispatch import dispatch
+from mauntic.database.url import connect
+from shared.adapters.postgres.client import Postgres
 from shared.errors import LeaseLost
-from shared.ledger import Busy, Lease, Obsolete, RunKey
+from shared.flow.consume import consume
+from shared.flow.window_run import Run
+from shared.ledger import ledger
+from shared.ledger.ledger import Busy, Lease, Obsolete, RunKey
 from shared.messages import Shard
 from shared.outcome import Done, Outcome, Sharded
-from shared.run import Run
+from shared.tick.dispatch import dispatch
 from shared.windows import hour_before
 from tests.clock import until
 from tests.fakes import FakeDelivery, World

@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from local.database_url import connect
-from shared.adapters.postgres import Postgres
+from mauntic.database.url import connect
+from shared.adapters.postgres.client import Postgres
 from shared.jobs import Job, Queue, Worker
 from shared.messages import Message, WindowMessage
 from shared.outcome import Done, Outcome

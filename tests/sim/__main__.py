@@ -10,9 +10,9 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import closing
 from functools import partial
 
-from local.database_url import connect, with_database
-from local.migrations import migrate
-from local.postgres import temporary_server
+from mauntic.database.embedded.server import temporary_server
+from mauntic.database.migrations import migrate
+from mauntic.database.url import connect, with_database
 from tests.roles import make_roles
 from tests.scratch import scratch_database
 from tests.sim.simulation import DAYS, Simulation

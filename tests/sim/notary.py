@@ -7,7 +7,7 @@ noted.
 
 from __future__ import annotations
 
-from scoring.store import SQL
+from scoring.store.statements import SQL
 
 SCHEMA = """
 create table sim.changes (number bigint primary key);

@@ -9,10 +9,10 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Literal
 
+from shared.flow.window_run import Run
 from shared.jobs import Job
 from shared.messages import WindowMessage
 from shared.outcome import Done, Sharded
-from shared.run import Run
 from shared.windows import Schedule, hour_before
 
 SCHEMA = """

@@ -10,7 +10,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from shared.adapters.postgres import Postgres
+from shared.adapters.postgres.client import Postgres
 from tests.sim.broker import Message
 from tests.sim.people import STRANGER, Ask
 from tests.sim.saying import differences, some

@@ -15,22 +15,23 @@ from unittest.mock import patch
 
 from cronsim import CronSim
 
-from analytics import sharding
 from analytics.worker import WORKER as ANALYTICS
-from local.database_url import connect
-from scoring import outbox, parts
+from mauntic.database.url import connect
+from scoring import outbox
+from scoring.domain import parts
 from scoring.worker import WORKER as SCORING
-from shared import dead_letters
-from shared.adapters.postgres import Postgres
+from shared.adapters.postgres.client import Postgres
 from shared.adapters.queue import BoundQueue
-from shared.consume import consume
-from shared.dispatch import dispatch
 from shared.errors import QueueUnavailable
+from shared.flow import dead_letters
+from shared.flow.consume import consume
 from shared.jobs import Worker
-from shared.log import FIELDS
-from shared.points import checked_point
+from shared.ledger import shard_plan
 from shared.ports import Ports
 from shared.settings import Settings
+from shared.telemetry.log import FIELDS
+from shared.telemetry.points import checked_point
+from shared.tick.dispatch import dispatch
 from tests.roles import ROLES, as_worker
 from tests.sim import notary, people, probe
 from tests.sim.broker import Broker, DeliveredBatch, Message
@@ -300,7 +301,9 @@ class Simulation:
         """Every second seed splits its windows, as a large platform would."""
         with ExitStack() as patches:
             if self.seed % 2:
-                patches.enter_context(patch.object(sharding, "SHARD_EVENTS_TARGET", EVENTS_A_SHARD))
+                patches.enter_context(
+                    patch.object(shard_plan, "SHARD_EVENTS_TARGET", EVENTS_A_SHARD)
+                )
                 patches.enter_context(patch.object(parts, "SHARD_ROWS", CONTACTS_A_SHARD))
             yield
 

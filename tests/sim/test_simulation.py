@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from local.postgres import Server
+from mauntic.database.embedded.server import Server
 from tests.scratch import scratch_database
 from tests.sim.simulation import Simulation
 from tests.sim.verdict import problems

@@ -10,9 +10,9 @@ from contextlib import closing
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from local.database_url import connect
-from shared.adapters.postgres import Postgres
-from shared.bodies import kept
+from mauntic.database.url import connect
+from shared.adapters.postgres.client import Postgres
+from shared.body_limits import kept
 from shared.ports import Row
 from tests.sim import scoring_verdict
 from tests.sim.saying import differences, some

@@ -13,15 +13,15 @@ BUNDLE = Path(__file__).resolve().parents[2] / "tools" / "bundle.py"
 def root(tmp_path: Path) -> Path:
     for path, text in {
         "shared/__init__.py": "",
-        "shared/consume.py": "import shared.adapters.postgres",
+        "shared/flow/consume.py": "import shared.adapters.postgres.client",
         "shared/adapters/__init__.py": "",
-        "shared/adapters/postgres.py": "",
+        "shared/adapters/postgres/client.py": "",
         "shared/adapters/unused.py": "from shared import unused",
         "shared/unused.py": "",
         "shared/late.py": "",
         "shared/sql/ledger.sql": "select 1",
         "shared/__pycache__/consume.pyc": "",
-        "workers/alpha/entry.py": "from shared import consume",
+        "workers/alpha/entry.py": "from shared.flow import consume",
         "workers/alpha/store.py": "def rows():\n    from shared.late import rows",
         "workers/alpha/domain.py": "",
         "workers/alpha/notes.md": "",
@@ -44,8 +44,8 @@ def test_a_bundle_holds_what_the_entry_and_the_jobs_import_and_the_sql(root: Pat
     target = bundle(root, "alpha")
     assert staged(root) == {
         "entry.py", "alpha/store.py", "alpha/jobs/entry.py",
-        "shared/__init__.py", "shared/consume.py", "shared/late.py", "shared/sql/ledger.sql",
-        "shared/adapters/__init__.py", "shared/adapters/postgres.py",
+        "shared/__init__.py", "shared/flow/consume.py", "shared/late.py", "shared/sql/ledger.sql",
+        "shared/adapters/__init__.py", "shared/adapters/postgres/client.py",
     }  # fmt: skip
     assert (target / "alpha/jobs/entry.py").read_text() == "from alpha.store import rows"
 
@@ -59,11 +59,11 @@ def test_a_file_that_cannot_be_read_is_carried_for_the_runtime_to_show(root: Pat
 def test_what_the_host_alone_imports_is_not_uploaded() -> None:
     root = BUNDLE.parent.parent
     analytics, scoring = (set(sources_of(root, name)) for name in ("analytics", "scoring"))
-    assert Path("shared/consume.py") in analytics & scoring
-    assert Path("shared/events.py") not in analytics | scoring  # the catalogue of the runbook
-    assert Path("analytics/warmup.py") in analytics
-    assert Path("analytics/warmup_counters.py") not in analytics  # whoever sends imports it
-    assert Path("scoring/store.py") in scoring
+    assert Path("shared/flow/consume.py") in analytics & scoring
+    assert Path("shared/telemetry/events.py") not in analytics | scoring  # of the runbook
+    assert Path("shared/warmup/caps.py") in analytics
+    assert Path("shared/warmup/counters.py") not in analytics  # whoever sends imports it
+    assert Path("scoring/store/statements.py") in scoring
     contents = [(root / "build" / "alpha" / path).read_text() for path in staged(root)]
     assert "secret" not in contents
 

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from local import elsewhere
-from local.postgres_use import Use
+from mauntic.database.embedded.hold import Use
+from mauntic.project import temp_dir
 from tools import clean
 
 
 @pytest.fixture
 def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(clean, "ROOT", tmp_path)
-    monkeypatch.setattr(elsewhere, "OPEN_TO_ALL", tmp_path / "var")
+    monkeypatch.setattr(temp_dir, "OPEN_TO_ALL", tmp_path / "var")
     (tmp_path / "var").mkdir()
     return tmp_path
 
@@ -32,14 +32,14 @@ def test_removes_what_was_made_and_keeps_the_rest(tree: Path) -> None:
 
 
 def test_removes_what_lives_elsewhere_if_it_is_ours(tree: Path) -> None:
-    elsewhere.elsewhere().mkdir()
+    temp_dir.elsewhere().mkdir()
     clean.main([])
-    assert not elsewhere.elsewhere().exists()
+    assert not temp_dir.elsewhere().exists()
 
 
 def test_does_not_follow_a_link_elsewhere(tree: Path) -> None:
     (tree / "precious").mkdir()
-    elsewhere.elsewhere().symlink_to(tree / "precious")
+    temp_dir.elsewhere().symlink_to(tree / "precious")
     clean.main([])
     assert (tree / "precious").exists()
 

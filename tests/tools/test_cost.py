@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tools.cost import PAGE, Usage, amounts, costs_usd, measured, page
+from tools.cost import PAGE, amounts, costs_usd, measured, page
+from tools.usage import Usage
 
 
 def test_a_million_small_messages_in_batches() -> None:

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from cli.provision import HYPERDRIVE
-from tests.cli import vendor as vendors
-from tests.cli.vendor import Answer, Vendor, success
+from mauntic.operations.provisioning import HYPERDRIVE
+from tests.mauntic import vendor as vendors
+from tests.mauntic.vendor import Answer, Vendor, success
 from tools import deploy
 from tools.deploy import NO_HYPERDRIVE, CannotDeploy, hyperdrive_id, main, require, write_config
 from tools.weigh import Weight

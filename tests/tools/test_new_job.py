@@ -14,7 +14,7 @@ import pytest
 from tools.new_job import new_files
 
 ROOT = Path(__file__).resolve().parents[2]
-COPIED = ("shared", "workers", "cli", "local", "tools", "tests", "migrations", "docs")
+COPIED = ("shared", "workers", "mauntic", "tools", "tests", "migrations", "docs")
 FILES = ("Makefile", "README.md", "wrangler.toml", "pyproject.toml")
 
 
@@ -50,7 +50,7 @@ def test_following_the_page_gives_a_job_that_runs(copy: Path) -> None:
     told = run(copy, sys.executable, "-m", "tools.new_job", job_type, "--cron", cron)
     written = re.findall(r"wrote (\S+)", told)
     assert "workers/analytics/jobs/count_events.py" in written
-    run(copy, sys.executable, "-m", "cli.catalogue", "--write")
+    run(copy, sys.executable, "-m", "mauntic.docs_gen.catalogue", "--write")
     assert f"### {job_type}" in (copy / "docs" / "jobs.md").read_text()
     assert cron in (copy / "wrangler.toml").read_text()
     assert job_type in (copy / "README.md").read_text()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from local.envs import envs
+from mauntic.project.envs import envs
 from tools.setup import PRUNED, prune
 from tools.weigh import (
     UPLOAD_MAX_BYTES,
@@ -49,7 +49,7 @@ def test_parts_are_by_package_and_heaviest_first(tmp_path: Path) -> None:
     files = {
         "python_modules/big/a.py": bytes(range(256)) * 40,
         "python_modules/big-1.0.dist-info/METADATA": b"Name: big",
-        "shared/run.py": b"x = 1",
+        "shared/flow/window_run.py": b"x = 1",
     }
     for name, content in files.items():
         file = tmp_path / name

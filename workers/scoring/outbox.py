@@ -13,8 +13,8 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from scoring import store
 from scoring.jobs.publish_crossings import PublishCrossings
+from scoring.store import statements
 from shared.ports import Ports, Producer, Row
 
 BINDING = "THRESHOLD_EVENTS"
@@ -64,7 +64,7 @@ async def publish(ports: Ports) -> None:
 
     Where the time is used up and rows may be left, a message of its own goes on with them.
     """
-    if not store.has_crossings(ports.db):
+    if not statements.has_crossings(ports.db):
         return
     queue = ports.producer(BINDING)
     end = ports.clock() + PUBLISHING_MAX
@@ -77,7 +77,7 @@ async def publish(ports: Ports) -> None:
 
 async def _send(queue: Producer, ports: Ports) -> bool:
     with ports.db.transaction():
-        rows = store.take_crossings(ports.db, ROWS_A_TRANSACTION)
+        rows = statements.take_crossings(ports.db, ROWS_A_TRANSACTION)
         await queue.send([crossing.body() for row in rows for crossing in crossings(row)])
     return len(rows) < ROWS_A_TRANSACTION
 
@@ -85,7 +85,7 @@ async def _send(queue: Producer, ports: Ports) -> bool:
 def _log(ports: Ports) -> bool:
     """A line an organisation, threshold and direction: a first import crosses a million times."""
     with ports.db.transaction():
-        taken, counts = store.count_crossings(ports.db, THRESHOLDS, LOGGED_ROWS_MAX)
+        taken, counts = statements.count_crossings(ports.db, THRESHOLDS, LOGGED_ROWS_MAX)
     for counted in counts:
         ports.log("score.threshold_crossed", **counted)
     return taken < LOGGED_ROWS_MAX

@@ -14,12 +14,14 @@ from uuid import UUID
 
 from js import Error, Promise
 
-from analytics import reservations, warmup_counters
+from analytics import reservations
 from analytics.own_entry import Default as Own
-from shared import ledger, retry
+from shared import retry
 from shared.adapters import cloudflare
-from shared.adapters.postgres import Postgres
+from shared.adapters.postgres.client import Postgres
 from shared.adapters.r2 import BoundBucket
+from shared.ledger import ledger
+from shared.warmup import counters
 from workers import Response
 
 R2_ERRORS = {
@@ -118,7 +120,7 @@ class Default(Own):
         plan.update(points)
         ledger.LEASE = timedelta(seconds=lease_s)
         retry.FIRST_CEILING_S = first_ceiling_s
-        warmup_counters.WRITE_INTERVAL_S = write_interval_s
+        counters.WRITE_INTERVAL_S = write_interval_s
 
     async def reserve(self, created_at, sizes, patience_s):
         """What so many reservations at once are granted, and what the counters say then."""
@@ -130,7 +132,7 @@ class Default(Own):
         return await reservations.booked(*self.counted(created_at))
 
     def counted(self, created_at):
-        domain = warmup_counters.WarmingDomain(
+        domain = counters.WarmingDomain(
             UUID(int=1), "news.example", datetime.fromisoformat(created_at)
         )
         return BoundBucket(Bucket(self.env.WARMUP_R2)), same_day, domain

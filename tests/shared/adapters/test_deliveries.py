@@ -18,11 +18,11 @@ from shared.adapters.deliveries import (
     QueueBatch,
     QueueDelivery,
 )
-from shared.bodies import BODY_CHARS_MAX, Unparsed, kept
-from shared.envelopes import opened
-from shared.letters import Letter, read
+from shared.body_limits import BODY_CHARS_MAX, Unparsed, kept
+from shared.flow.envelopes import opened
+from shared.flow.parse import ParsedMessage, read
 from shared.outcome import Dead
-from shared.storable import DEPTH_MAX
+from shared.sanitize import DEPTH_MAX
 from tests.fakes import json_bytes
 from tests.poison import MESSAGE_CHARS, POISON
 from tests.shared.toy import toy
@@ -229,7 +229,7 @@ def test_what_is_poison_in_full_is_harmless_at_the_limit(name: str) -> None:
         text = POISON[name](size_chars)
         started = time.process_time()
         for delivery in deliveries(text, as_json(text)):
-            assert isinstance(read(delivery, worker), Dead | Letter)
+            assert isinstance(read(delivery, worker), Dead | ParsedMessage)
             kept(delivery.body)
         assert time.process_time() - started < 0.5
 

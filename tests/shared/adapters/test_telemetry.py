@@ -68,7 +68,7 @@ def test_points_that_nobody_takes_are_an_event_and_no_more(
     out.log("toy.happened")
     out.write_point("q", [], [])
     out.flush()
-    assert lines(capsys) == ["toy.happened", "metric.unwritten"]
+    assert lines(capsys) == ["toy.happened", "metric.write_failed"]
 
 
 @pytest.mark.parametrize(

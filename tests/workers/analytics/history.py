@@ -9,9 +9,9 @@ from typing import Any
 from uuid import UUID
 
 from analytics.worker import WORKER
-from local.database_url import connect
-from shared.adapters.postgres import Postgres
-from shared.consume import consume
+from mauntic.database.url import connect
+from shared.adapters.postgres.client import Postgres
+from shared.flow.consume import consume
 from shared.windows import Window
 from tests.fakes import FakeBatch, FakeDelivery, World
 

@@ -7,9 +7,9 @@ import random
 from collections.abc import Callable
 from datetime import datetime
 
-from analytics.warmup_counters import WarmingDomain, WarmupCounters
 from shared.errors import StorageError
 from shared.ports import Bucket
+from shared.warmup.counters import WarmingDomain, WarmupCounters
 
 
 async def granted_to_many(

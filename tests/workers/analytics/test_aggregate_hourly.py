@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from analytics import hours, store
-from analytics.hours import Hour
+from analytics.store import hours, statements
+from analytics.store.hours import Hour
 from tests.thorough import examples
 from tests.workers.analytics.warehouse import DAY, Warehouse, at, hour_window, org
 
@@ -278,7 +278,7 @@ def test_an_earlier_visit_that_comes_between_the_count_and_the_survey_counts_onc
     run = warehouse.db._run
 
     def interrupted(sql: str, parameters: dict[str, Any]) -> Any:
-        if sql == store.SQL["survey_hour"]:
+        if sql == statements.SQL["survey_hour"]:
             other.add(1, 1, "email_opened", at(8.7), created=at(10.2))
         return run(sql, parameters)
 
@@ -300,7 +300,7 @@ def test_late_events_do_not_have_the_hour_counted_once_more(warehouse: Warehouse
         tenth = Hour(hour_window(10))
         hours.survey(warehouse.db, tenth)
         warehouse.db.execute(
-            store.SQL["find_disturbed"],
+            statements.SQL["find_disturbed"],
             first_hour="-infinity", until_hour="infinity", **tenth.parameters,
         )  # fmt: skip
         rows = warehouse.db.rows("select hour from analytics.hourly_work where kind = 'book'")

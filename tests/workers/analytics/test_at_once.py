@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from analytics.hours import Hour, book_hour
-from local.database_url import connect
-from shared.adapters.postgres import Postgres
+from analytics.store.hours import Hour, book_hour
+from mauntic.database.url import connect
+from shared.adapters.postgres.client import Postgres
 from shared.windows import Window
 from tests.workers.analytics.warehouse import Warehouse, at, hour_window
 

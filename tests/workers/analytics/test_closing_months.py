@@ -10,13 +10,13 @@ from itertools import count
 
 import pytest
 
-from analytics import hours, store
-from analytics.hours import Hour
+from analytics.store import hours, statements
+from analytics.store.hours import Hour
 from analytics.worker import WORKER
-from cli import records
-from shared.dispatch import dispatch
+from mauntic.operations import ledger_queries
 from shared.errors import DatabaseError
 from shared.ports import Database
+from shared.tick.dispatch import dispatch
 from shared.windows import Window
 from tests.fakes import FakeDelivery, World
 from tests.workers.analytics.history import History, deliver
@@ -84,7 +84,7 @@ def months(database: str) -> Iterator[Months]:
 
 def test_hours_of_a_paused_schedule_are_waited_for(months: Months) -> None:
     months.history.db.execute(
-        "update ops.schedules set paused = true where job_type = :kind", kind=store.HOURLY
+        "update ops.schedules set paused = true where job_type = :kind", kind=statements.HOURLY
     )
     months.go_on(EVENING + HOUR, 6)
     months.tick(MONTHLY, MARCH + 3 * HOUR)
@@ -112,7 +112,7 @@ def test_a_month_waits_for_weeks_without_a_dead_letter(months: Months) -> None:
 def set_paused(months: Months, paused: bool) -> None:
     months.history.db.execute(
         "update ops.schedules set paused = :paused where job_type = :kind",
-        paused=paused, kind=store.HOURLY,
+        paused=paused, kind=statements.HOURLY,
     )  # fmt: skip
 
 
@@ -149,7 +149,7 @@ def test_hours_that_died_for_the_moment_are_waited_for(
 ) -> None:
     book = hours.book
 
-    def ended(db: Database, hour: Hour, size: hours.Size) -> store.Booked:
+    def ended(db: Database, hour: Hour, size: hours.Size) -> statements.Booked:
         if hour.window.start in (MARCH - 2 * HOUR, MARCH - HOUR):
             raise DatabaseError("57014", "canceling statement due to statement timeout")
         return book(db, hour, size)
@@ -172,7 +172,7 @@ def test_a_backfill_s_lost_message_is_sent_again_and_holds_no_month_for_ever(
     db = months.history.db
     with db.transaction():
         planned = [(window, window.end)]
-        records.claim_backfill(db, store.HOURLY, planned, ["missing"], months.world.now)
+        ledger_queries.claim_backfill(db, statements.HOURLY, planned, ["missing"], months.world.now)
     months.go_on(EVENING + HOUR, 7)
     months.tick(MONTHLY, MARCH + 3 * HOUR)
     months.deliver_all()

@@ -10,10 +10,10 @@ from uuid import UUID
 
 import pytest
 
-from analytics import store
-from analytics.sharding import bounds, contact_bounds
-from local.database_url import connect
-from shared.adapters.postgres import Postgres
+from analytics.store import statements
+from mauntic.database.url import connect
+from shared.adapters.postgres.client import Postgres
+from shared.ledger.shard_plan import bounds, contact_bounds
 from shared.messages import Shard
 from tests.workers.analytics.history import DAY, org
 
@@ -97,7 +97,7 @@ SHARDS: tuple[dict[str, Any], ...] = (
 
 def expected_of(db: Postgres, part: dict[str, Any]) -> list[tuple[int, int]]:
     shard = Shard.model_validate({"index": 1, "of": 5} | part)
-    predicate = (store.SQL.folder / "parts" / "within_shard.sql").read_text()
+    predicate = (statements.SQL.folder / "parts" / "within_shard.sql").read_text()
     sql = f"select event_type from analytics.contact_activity where {predicate}"
     return planned(db, sql, **bounds(shard))
 
@@ -147,7 +147,7 @@ def test_the_statements_of_a_piece_read_what_the_planner_expects(
     month: Postgres, statement: str, span: dict[str, Any], part: dict[str, Any]
 ) -> None:
     shard = Shard.model_validate({"index": 1, "of": 5, "pieces": 3} | part)
-    sql = store.SQL[statement]
+    sql = statements.SQL[statement]
     asked = span | contact_bounds(shard) | {
         "first_day": DAY.date(), "until_day": DAY.date() + timedelta(days=31), "day": DAY.date(),
         "before_retention": False, "unretained_day": None, "job_type": "", "window_start": DAY,
@@ -159,5 +159,5 @@ def test_the_statements_of_a_piece_read_what_the_planner_expects(
 def test_whether_a_span_is_too_much_is_asked_of_a_few_events(month: Postgres) -> None:
     """It counts no further than it has to."""
     asked = {"start": DAY, "end": DAY + timedelta(days=31), "most": 100}
-    [(_, actual)] = planned(month, store.SQL["events_beyond"], **asked)
+    [(_, actual)] = planned(month, statements.SQL["events_beyond"], **asked)
     assert actual == 101

@@ -14,10 +14,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from analytics import figures, sharding, store
-from local.database_url import connect
-from shared.adapters.postgres import Postgres
+from analytics.store import figures, statements
+from mauntic.database.url import connect
+from shared.adapters.postgres.client import Postgres
 from shared.errors import DatabaseError
+from shared.ledger import shard_plan
 from shared.messages import Shard
 from shared.windows import Window
 from tests.fakes import World
@@ -325,8 +326,8 @@ def test_shards_of_a_window_share_its_days_and_nobody_else_does(history: History
     window = day_window(0)
     with history.db.transaction():
         for split in (day_window(1), window):
-            days = store.days_of(span_of(split))
-            store.leave_days_to_shards(history.db, store.DAILY, days, split)
+            days = statements.days_of(span_of(split))
+            statements.leave_days_to_shards(history.db, statements.DAILY, days, split)
     other = Postgres(lambda: connect(history.url))
     with closing(other), history.db.transaction():
         figures.report_days(history.db, span_of(window), window, part_of(1, None, org(2)))
@@ -339,7 +340,7 @@ def test_shards_of_a_window_share_its_days_and_nobody_else_does(history: History
 def test_a_large_window_is_split_and_its_shards_make_the_same_rows(
     history: History, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sharding, "SHARD_EVENTS_TARGET", 5)
+    monkeypatch.setattr(shard_plan, "SHARD_EVENTS_TARGET", 5)
     for organization in range(1, 6):
         for contact in range(3):
             history.add(organization, contact, "email_opened", CAMPAIGN.format(contact), noon())
@@ -367,5 +368,5 @@ def test_the_run_says_whose_sources_it_passed_over(history: History) -> None:
         deliver(world, {"type": "analytics.generate-daily-reports"}, "message-1")
     )
     assert delivery.answer == "ack"
-    [event] = world.named("campaign.passed_over")
+    [event] = world.named("campaign.invalid_source")
     assert (event["organization_id"], event["count"]) == (str(org(1)), 1)

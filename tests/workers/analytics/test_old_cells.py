@@ -11,11 +11,11 @@ from time import monotonic, sleep
 
 import pytest
 
-from analytics import hours
-from analytics.hours import Hour
-from local.database_url import connect
-from shared import retention
-from shared.adapters.postgres import Postgres
+from analytics.store import hours
+from analytics.store.hours import Hour
+from mauntic.database.url import connect
+from shared.adapters.postgres.client import Postgres
+from shared.tick import retention
 from tests.fakes import World
 from tests.workers.analytics.warehouse import DAY, Warehouse, at, hour_window
 

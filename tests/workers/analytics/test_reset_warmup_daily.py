@@ -14,9 +14,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from analytics.warmup_counters import WarmingDomain, WarmupCounters
-from local.database_url import connect
-from shared.adapters.postgres import Postgres
+from mauntic.database.url import connect
+from shared.adapters.postgres.client import Postgres
+from shared.warmup.counters import WarmingDomain, WarmupCounters
 from tests.fake_r2 import FakeR2, Fault, Faults, run_virtually
 from tests.fakes import FakeDelivery, World
 from tests.thorough import examples
@@ -160,7 +160,7 @@ def test_what_is_no_counter_is_left_and_reported(setting: Setting) -> None:
     setting.put(*strange)
     asyncio.run(setting.run())
     assert setting.left() == sorted(strange)
-    assert [event["count"] for event in setting.world.named("warmup.strange_keys")] == [5]
+    assert [event["count"] for event in setting.world.named("warmup.unrecognized_keys")] == [5]
 
 
 def test_thousands_of_keys_go_a_thousand_a_call(setting: Setting) -> None:

@@ -6,10 +6,10 @@ import random
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from analytics import hours, store
-from analytics.hours import Hour
-from local.database_url import connect
-from shared.adapters.postgres import Postgres
+from analytics.store import hours, statements
+from analytics.store.hours import Hour
+from mauntic.database.url import connect
+from shared.adapters.postgres.client import Postgres
 from shared.messages import Shard
 from shared.windows import Window
 from tests.roles import as_worker
@@ -77,7 +77,9 @@ class Warehouse:
         del self.events[event_id]
         self.db.execute("delete from analytics.contact_activity where id = :id", id=event_id)
 
-    def run(self, window: Window, shard: Shard | None = None, anew: bool = False) -> store.Booked:
+    def run(
+        self, window: Window, shard: Shard | None = None, anew: bool = False
+    ) -> statements.Booked:
         with self.worker.transaction():
             return hours.book_hour(self.worker, Hour(window, shard, anew))
 
@@ -87,7 +89,7 @@ class Warehouse:
             "insert into ops.job_runs"
             " (job_type, window_start, window_end, status, trigger, scheduled_for)"
             " values (:job_type, :start, :end, 'succeeded', 'cron', :end)",
-            job_type=store.HOURLY, start=window.start, end=window.end,
+            job_type=statements.HOURLY, start=window.start, end=window.end,
         )  # fmt: skip
 
     def rollups(self) -> Rollups:

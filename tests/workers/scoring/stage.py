@@ -11,9 +11,9 @@ from typing import Any
 from unittest.mock import patch
 from uuid import UUID
 
-from local.database_url import connect
-from scoring import store
-from scoring.domain.score import (
+from mauntic.database.url import connect
+from scoring.domain.parts import Part
+from scoring.reference.score import (
     Contact,
     Event,
     FactorConfig,
@@ -23,9 +23,9 @@ from scoring.domain.score import (
     SignalConfig,
     score,
 )
-from scoring.fold import Folded, fold_changes
-from scoring.parts import Part
-from shared.adapters.postgres import Postgres
+from scoring.store import statements
+from scoring.store.fold import Folded, fold_changes
+from shared.adapters.postgres.client import Postgres
 from shared.ports import Row
 from tests.roles import ROLES, as_worker
 
@@ -197,21 +197,21 @@ class Stage:
         with self.job() as db:
             return fold_changes(db, t)
 
-    def batch(self, t: datetime = NOON) -> store.Scored:
+    def batch(self, t: datetime = NOON) -> statements.Scored:
         """As BatchRecompute does it."""
         self.fold(t)
         with self.job() as db:
-            return store.recompute_backlog(db, Part(), t)
+            return statements.recompute_backlog(db, Part(), t)
 
-    def request(self, *keys: Key) -> store.Requested:
+    def request(self, *keys: Key) -> statements.Requested:
         """As CalculateScore does it."""
         with self.job() as db:
-            return store.request_contacts(db, [(org(o), person(c)) for o, c in keys])
+            return statements.request_contacts(db, [(org(o), person(c)) for o, c in keys])
 
-    def decay(self, t: datetime = NOON) -> store.Scored:
+    def decay(self, t: datetime = NOON) -> statements.Scored:
         """As SignalDecay does it."""
         with self.job() as db:
-            return store.recompute_due(db, Part(), t)
+            return statements.recompute_due(db, Part(), t)
 
     def rows(self, table: str = "lead_scores") -> list[Row]:
         return self.db.rows(f"select * from scoring.{table} order by organization_id, contact_id")

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from scoring import store
-from scoring.domain.score import Signal, SignalConfig
+from scoring.reference.score import Signal, SignalConfig
+from scoring.store import statements
 from tests.thorough import examples
 from tests.workers.scoring.stage import HOUR, NOON, Stage, locked, no_lock_met, org, person
 
@@ -120,7 +120,7 @@ def test_a_signal_after_a_due_alert_that_is_not_yet_swept_opens_one(stage: Stage
     stage.add_signal((1, 1), Signal("X", at("11:20")))
     stage.fold(at("11:21"))
     with stage.job() as db:
-        store.expire_alerts(db, at("11:30"))
+        statements.expire_alerts(db, at("11:30"))
     assert alerts(stage) == [
         Alert(1, "X", "critical", at("10:16"), "expired"),
         Alert(1, "X", "critical", at("11:20")),
@@ -271,7 +271,7 @@ def test_any_history_of_alerts_is_that_of_the_rules(stage: Stage, steps: list[An
                     new = []
                 case "sweep":
                     with stage.job() as db:
-                        store.expire_alerts(db, t)
+                        statements.expire_alerts(db, t)
                     oracle.expire(t)
                 case "take up":
                     stage.db.execute(

@@ -11,21 +11,21 @@ from time import monotonic, sleep
 
 import pytest
 
-from local.database_url import connect
-from scoring import store
-from scoring.domain.score import Contact, Event, Signal, SignalConfig
-from scoring.fold import fold_changes
-from scoring.parts import Part
-from shared.adapters.postgres import Postgres
+from mauntic.database.url import connect
+from scoring.domain.parts import Part
+from scoring.reference.score import Contact, Event, Signal, SignalConfig
+from scoring.store import statements
+from scoring.store.fold import fold_changes
+from shared.adapters.postgres.client import Postgres
 from shared.ports import Database
 from tests.roles import ROLES
 from tests.workers.scoring.stage import HOUR, NOON, Stage, person
 
 PEOPLE = [(organization, organization * 100 + n) for organization in (1, 2) for n in range(12)]
 WAIT_S = 60
-RUNS: dict[str, Callable[[Database, Part, datetime], store.Scored]] = {
-    "batch": store.recompute_backlog,
-    "decay": store.recompute_due,
+RUNS: dict[str, Callable[[Database, Part, datetime], statements.Scored]] = {
+    "batch": statements.recompute_backlog,
+    "decay": statements.recompute_due,
 }
 
 
@@ -160,7 +160,7 @@ def test_a_batch_writes_no_score_that_decay_has_written_since_it_was_read(stage:
         runner.start()
         until(lambda: is_somebody_waiting(stage))
         with gate_open_for(stage) as db:
-            assert store.recompute_due(db, Part(), LATEST).rows_written == 1
+            assert statements.recompute_due(db, Part(), LATEST).rows_written == 1
     runner.join(WAIT_S)
     assert stage.row((1, 1))["scored_at"] == LATEST
     assert stage.entries() == [(1, 1)]
@@ -221,7 +221,7 @@ def test_a_contact_who_is_scored_while_he_is_looked_at_in_vain_is_looked_at_agai
         stage.add_signal((1, 1), Signal("DEMO_REQUEST", NOON - timedelta(minutes=1)))
         stage.fold()
         with gate_open_for(stage) as db:
-            store.recompute_backlog(db, Part(), NOON)
+            statements.recompute_backlog(db, Part(), NOON)
         assert stage.row((1, 1))["recheck_at"] == look_again
         assert stage.row((1, 1))["total_score"] == 40
     runner.join(WAIT_S)
@@ -238,13 +238,13 @@ def meet_decay(stage: Stage, t: datetime, meanwhile: Callable[[], None]) -> None
         try:
             with closing(Postgres(lambda: connect(stage.url))) as db, db.transaction():
                 fold_changes(db, t)
-                store.recompute_backlog(db, Part(), t)
+                statements.recompute_backlog(db, Part(), t)
         except BaseException as error:
             failures.append(error)
 
     thread = threading.Thread(target=recompute)
     with closing(Postgres(lambda: connect(stage.url))) as decay, decay.transaction():
-        store.recompute_due(decay, Part(), t)
+        statements.recompute_due(decay, Part(), t)
         meanwhile()
         thread.start()
         until(lambda: not thread.is_alive() or is_somebody_waiting(stage))

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from scoring.domain.decay import decay
-from scoring.domain.score import (
+from scoring.reference.decay import decay
+from scoring.reference.score import (
     FACTORS,
     Contact,
     Event,

@@ -13,14 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scoring.domain.score import Signal
+from scoring.domain.parts import NOBODY, Load, Part, cut, shards
 from scoring.outbox import BINDING, crossings
-from scoring.parts import NOBODY, Load, Part, cut, shards
+from scoring.reference.score import Signal
 from scoring.worker import WORKER
-from shared.consume import consume
-from shared.dispatch import dispatch
 from shared.errors import DatabaseUnreachable
+from shared.flow.consume import consume
 from shared.messages import Shard
+from shared.tick.dispatch import dispatch
 from tests.fakes import FakeBatch, FakeDelivery, QueueBinding, World
 from tests.workers.scoring.stage import HOUR, NOON, Stage, locked, org, person
 
@@ -184,7 +184,7 @@ def test_an_event_that_could_not_be_sent_is_sent_after_the_next_batch(
     stage.add_signal((1, 1), Signal("DEMO_REQUEST", NOON))
     [delivery] = deliver(world, ask(1, 1))
     assert delivery.answer == "ack"
-    assert world.named("batch.unfinished")
+    assert world.named("batch.after_hook_failed")
     events.broken = None
     deliver(world, window("AlertExpiry"))
     assert len(events.sent) == 1
@@ -247,7 +247,7 @@ def test_publishing_passes_over_what_another_publisher_holds(
     with locked(stage, "select from scoring.threshold_outbox order by id limit 1 for update"):
         deliver(world, window("AlertExpiry"))
         assert len(stage.rows("threshold_outbox")) == 1
-    assert not world.named("batch.unfinished")
+    assert not world.named("batch.after_hook_failed")
     assert len(events.sent) == (2 if is_bound else 0)
 
 
@@ -283,7 +283,7 @@ def test_a_large_backlog_is_cut_into_shards_of_which_each_can_be_retried(
     for organization, contacts in ((1, 2), (2, 7), (3, 1)):
         for contact in range(contacts):
             stage.add_contact((organization, organization * 10 + contact), email="a@b.example")
-    monkeypatch.setattr("scoring.parts.SHARD_ROWS", 3)
+    monkeypatch.setattr("scoring.domain.parts.SHARD_ROWS", 3)
     deliver(world, window("BatchRecompute"))
     assert stage.rows() == []
     parts = [sent["data"]["shard"] for sent in world.queue.sent]
@@ -320,7 +320,7 @@ def test_the_sweep_passes_over_an_alert_that_somebody_takes_up(stage: Stage, wor
 def test_work_that_another_run_has_done_since_it_was_counted_is_no_split(
     stage: Stage, world: World, monkeypatch: pytest.MonkeyPatch, kind: str, counted: str
 ) -> None:
-    monkeypatch.setattr(f"scoring.store.{counted}_rows", lambda *_: 10**6)
+    monkeypatch.setattr(f"scoring.store.statements.{counted}_rows", lambda *_: 10**6)
     [delivery] = deliver(world, window(kind))
     assert (delivery.answer, world.queue.sent) == ("ack", [])
     [run] = stage.db.rows("select status from ops.job_runs")
@@ -338,7 +338,7 @@ def test_the_parts_hold_every_contact_once_and_the_quiet_come_first(
         (org(2 * n + 1), UUID(int=k + 1)) for n, count in enumerate(counts) for k in range(count)
     ]
     loads = [Load(org(2 * n + 1), count) for n, count in enumerate(counts)]
-    with patch("scoring.parts.SHARD_ROWS", rows_max):
+    with patch("scoring.domain.parts.SHARD_ROWS", rows_max):
         parts = cut(loads, lambda one: [c for o, c in keys if o == one][::rows_max])
     held = [
         [key for key in keys if part.first <= key and (part.until is None or key < part.until)]
@@ -353,7 +353,7 @@ def test_the_parts_hold_every_contact_once_and_the_quiet_come_first(
 def test_the_last_organisation_of_all_is_cut_like_any_other(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("scoring.parts.SHARD_ROWS", 3)
+    monkeypatch.setattr("scoring.domain.parts.SHARD_ROWS", 3)
     last, contacts = UUID(int=2**128 - 1), [UUID(int=n) for n in (1, 4, 7)]
     assert cut([Load(last, 7)], lambda _: contacts) == [
         Part((last, NOBODY), (last, contacts[1])),
@@ -432,7 +432,7 @@ def test_the_ledger_keeps_folds_for_a_day(stage: Stage, world: World) -> None:
 def test_a_fold_that_leaves_rows_says_how_many_and_since_when(
     stage: Stage, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("scoring.fold.CHANGES_MAX", 2)
+    monkeypatch.setattr("scoring.store.fold.CHANGES_MAX", 2)
     for contact in range(5):
         stage.add_contact((1, contact))
     stage.db.execute("update crm.contact_changes set at = :at", at=world.now - timedelta(minutes=9))

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from local.database_url import connect
-from scoring import store
-from scoring.domain.score import Event, FactorConfig, Signal, SignalConfig
-from scoring.store import Replacement
-from shared.adapters.postgres import Postgres
+from mauntic.database.url import connect
+from scoring.reference.score import Event, FactorConfig, Signal, SignalConfig
+from scoring.store import statements
+from scoring.store.statements import Replacement
+from shared.adapters.postgres.client import Postgres
 from tests.thorough import examples
 from tests.workers.scoring.stage import HOUR, NOON, Stage, org, person
 from tests.workers.scoring.test_formulas import EVENTS, SIGNALS
@@ -59,7 +59,7 @@ def change(stage: Stage, step: Any) -> None:
         stage.set_signal(where, "PRICING_PAGE", what)
 
 
-def run(stage: Stage, kind: str, hour: int) -> store.Scored:
+def run(stage: Stage, kind: str, hour: int) -> statements.Scored:
     return getattr(stage, kind)(NOON + hour * HOUR)  # type: ignore[no-any-return]
 
 
@@ -138,7 +138,7 @@ def test_a_score_that_did_not_change_is_not_written(stage: Stage) -> None:
     assert stage.batch().rows_written == 1
     was = stage.row((1, 1))
     stage.change_contact((1, 1), "c@d.example")  # another address, worth the same
-    assert stage.batch(NOON + HOUR) == store.Scored(1, 0)
+    assert stage.batch(NOON + HOUR) == statements.Scored(1, 0)
     assert stage.decay(NOON + 2 * HOUR).rows_written == 0
     assert stage.row((1, 1)) == was
     assert stage.waiting() == []
@@ -189,10 +189,10 @@ def test_a_contact_dated_far_ahead_is_scored_once(stage: Stage, kind: str) -> No
         stage.add_event((1, 1), Event("content_download", there))
     else:
         stage.add_signal((1, 1), Signal("DEMO_REQUEST", there))
-    assert stage.batch() == store.Scored(1, 1)
+    assert stage.batch() == statements.Scored(1, 1)
     for hours in range(1, 30):
         assert stage.batch(NOON + hours * HOUR) == stage.decay(NOON + hours * HOUR)
-        assert stage.decay(NOON + hours * HOUR) == store.Scored(0, 0)
+        assert stage.decay(NOON + hours * HOUR) == statements.Scored(0, 0)
     stage.decay(there + HOUR)
     assert stage.row((1, 1))["total_score"] == (10 if kind == "event" else 30)
     assert stage.numbers() == stage.expected_numbers(there + HOUR)
@@ -205,7 +205,7 @@ def test_an_entry_that_moved_is_neither_written_nor_cleared(stage: Stage) -> Non
     [entry] = stage.rows("recompute_backlog")
     key = (org(1), person(1))
     with stage.job() as db:
-        assert store.score_contacts(db, {key: entry["version"] - 1}, {}, NOON) == [key]
+        assert statements.score_contacts(db, {key: entry["version"] - 1}, {}, NOON) == [key]
     assert stage.waiting() == [(1, 1)]
     assert stage.numbers() == {}
 
@@ -217,9 +217,9 @@ def test_a_contact_who_is_being_changed_is_scored_as_he_was_and_again(stage: Sta
     writer = Postgres(lambda: connect(stage.url))
     with closing(writer), writer.transaction():
         writer.execute("update crm.contacts set email = 'a@b.example' where id = :id", id=person(1))
-        assert stage.batch() == store.Scored(2, 2)
+        assert stage.batch() == statements.Scored(2, 2)
         assert stage.waiting() == []
-    assert stage.batch() == store.Scored(1, 1)
+    assert stage.batch() == statements.Scored(1, 1)
     assert stage.row((1, 1))["total_score"] == 10
 
 
@@ -244,7 +244,7 @@ def test_one_tenants_garbage_stops_nobody(stage: Stage) -> None:
 
 def test_the_time_of_a_late_run_is_that_of_the_newest_begun(stage: Stage) -> None:
     later = NOON + 2 * HOUR
-    assert store.scoring_time(stage.worker, NOON) == NOON
+    assert statements.scoring_time(stage.worker, NOON) == NOON
     stage.db.execute(
         "insert into ops.job_runs"
         " (job_type, window_start, window_end, status, trigger, scheduled_for)"
@@ -252,8 +252,8 @@ def test_the_time_of_a_late_run_is_that_of_the_newest_begun(stage: Stage) -> Non
         start=later - HOUR,
         until=later,
     )
-    assert store.scoring_time(stage.worker, NOON) == later
-    assert store.scoring_time(stage.worker, later + HOUR) == later + HOUR
+    assert statements.scoring_time(stage.worker, NOON) == later
+    assert statements.scoring_time(stage.worker, later + HOUR) == later + HOUR
 
 
 @pytest.mark.parametrize("writer", ["contact", "signal", "event", "factor", "kind", "function"])
@@ -292,7 +292,7 @@ def test_a_message_s_context_holds_for_its_calculation(stage: Stage) -> None:
     key = (org(1), person(1))
     versions = stage.request((1, 1)).versions
     with stage.job() as db:
-        store.score_contacts(db, versions, {key: Replacement(fit=40, engagement=7)}, NOON)
+        statements.score_contacts(db, versions, {key: Replacement(fit=40, engagement=7)}, NOON)
     row = stage.row((1, 1))
     assert (row["total_score"], row["fit_score"], row["engagement_score"], row["intent_score"]) == (
         62,
@@ -331,7 +331,9 @@ def test_activity_that_grows_old_counts_no_more(stage: Stage) -> None:
         stage.add_event((1, 1), Event("email_opened", NOON - hours * HOUR))
     stage.batch()
     late = NOON + 717 * HOUR
-    assert stage.decay(late) == store.Scored(1, 0)  # the oldest is 30 days old and still counts
+    assert stage.decay(late) == statements.Scored(
+        1, 0
+    )  # the oldest is 30 days old and still counts
     assert stage.decay(late + HOUR).rows_written == 1
     assert stage.row((1, 1))["engagement_score"] == 0
 
@@ -366,7 +368,7 @@ def test_the_same_score_of_other_signals_is_explained_anew(stage: Stage) -> None
     key = (org(1), person(2))
     versions = stage.request((1, 2)).versions
     with stage.job() as db:
-        store.score_contacts(db, versions, {key: Replacement(intent=30)}, NOON)
+        statements.score_contacts(db, versions, {key: Replacement(intent=30)}, NOON)
     stage.batch()
     stage.db.execute(
         "update scoring.intent_signals set signal_type = 'CONTACT_REQUEST' where contact_id = :id",

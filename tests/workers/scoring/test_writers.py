@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from local.database_url import connect
-from scoring import store
-from scoring.domain.score import Event, FactorConfig, Signal, SignalConfig
-from scoring.fold import fold_changes
-from scoring.parts import Part
-from shared.adapters.postgres import Postgres
+from mauntic.database.url import connect
+from scoring.domain.parts import Part
+from scoring.reference.score import Event, FactorConfig, Signal, SignalConfig
+from scoring.store import statements
+from scoring.store.fold import fold_changes
+from shared.adapters.postgres.client import Postgres
 from tests.workers.scoring.stage import NOON, Stage, org, person
 
 VISIT = (
@@ -120,11 +120,11 @@ def test_a_run_that_is_not_committed_keeps_no_writer_waiting(stage: Stage, job: 
             case "fold":
                 assert fold_changes(at_work, NOON).rows_read == 2
             case "batch":
-                assert store.recompute_backlog(at_work, Part(), NOON).rows_written == 1
+                assert statements.recompute_backlog(at_work, Part(), NOON).rows_written == 1
             case "decay":
-                assert store.recompute_due(at_work, Part(), NOON).rows_written == 1
+                assert statements.recompute_due(at_work, Part(), NOON).rows_written == 1
             case "request":
-                assert store.request_contacts(at_work, [(org(1), person(1))]).versions
+                assert statements.request_contacts(at_work, [(org(1), person(1))]).versions
         with writer(stage) as db:
             for sql in (VISIT, SIGNAL, REQUEST, ALERT):
                 write(db, sql, 1)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Literal
 
-from analytics import figures, store
-from analytics.cutting import shards_of
 from analytics.jobs.generate_monthly_usage import SCHEDULE as MONTH
 from analytics.jobs.generate_monthly_usage import GenerateMonthlyUsage
+from analytics.store import figures, statements
+from analytics.store.sampled_shards import shards_of
+from shared.flow.window_run import Run
 from shared.jobs import Job
 from shared.messages import WindowMessage
 from shared.outcome import Done, Sharded
-from shared.run import Run
 from shared.windows import Schedule, Window, day_before
 
 # Late events change the days before: these are counted again. Older days wait for a backfill.
@@ -34,14 +34,14 @@ async def generate_daily_reports(run: Run) -> Done | Sharded:
         await _sum_again(run)
     span = Window(run.window.start - RECOUNTED_BEFORE, run.window.end)
     if run.shard is None and (shards := shards_of(db, span, by_day=True)):
-        days = store.days_of(span)
-        store.leave_days_to_shards(db, store.DAILY, days, run.window)
-        figures.void_counts(db, store.DAILY, days, run.window)
+        days = statements.days_of(span)
+        statements.leave_days_to_shards(db, statements.DAILY, days, run.window)
+        figures.void_counts(db, statements.DAILY, days, run.window)
         return Sharded(shards)
     reported = figures.report_days(db, span, run.window, run.shard, run.before_retention)
     for organization_id, count in reported.noticed.items():
         run.ports.log(
-            "campaign.passed_over",
+            "campaign.invalid_source",
             reason="source_is_no_uuid",
             organization_id=organization_id,
             count=count,

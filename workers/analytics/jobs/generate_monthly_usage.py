@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Literal
 
-from analytics import figures
-from analytics.cutting import shards_of
 from analytics.jobs.aggregate_hourly import SCHEDULE as HOURS
-from shared.errors import NotYet
+from analytics.store import figures
+from analytics.store.sampled_shards import shards_of
+from shared.errors import DependencyNotReady
+from shared.flow.window_run import Run
 from shared.jobs import Job
 from shared.messages import WindowMessage
 from shared.outcome import Done, Sharded
-from shared.run import Run
 from shared.windows import Schedule, month_before
 
 
@@ -24,14 +24,14 @@ async def generate_monthly_usage(run: Run) -> Done | Sharded:
     """Sum the month's daily rollups, and count its distinct contacts, by organisation and type.
 
     The rollups are summed once they are closed: while hours of the month are under way, or will be
-    taken up by a tick, the run is put off (NotYet). Distinct contacts do not add up from day to
-    day, so they come from the events; an event that the rollups do not know yet counts in neither
-    figure's favour: there are never more contacts than events in a row.
+    enqueued by a tick, the run waits (DependencyNotReady). Distinct contacts do not add up from day
+    to day, so they come from the events. An event that is not in the rollups yet counts in neither
+    figure: a row never has more contacts than events.
     """
     db = run.ports.db
     caught_up_from = HOURS.catch_up_start(run.ports.clock())
     if unbooked := figures.unbooked_hours(db, run.window, caught_up_from):
-        raise NotYet(f"{unbooked} hours of the month are still to be booked")
+        raise DependencyNotReady(f"{unbooked} hours of the month are still to be booked")
     if run.shard is None and (shards := shards_of(db, run.window)):
         figures.void_counts(db, figures.MONTHLY, [run.window.start.date()], run.window)
         return Sharded(shards)

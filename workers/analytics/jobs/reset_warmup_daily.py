@@ -6,13 +6,14 @@ from datetime import timedelta
 from typing import Literal
 from uuid import UUID
 
-from analytics import store, warmup
-from analytics.store import WarmupCounter
+from analytics.store import statements
+from analytics.store.statements import WarmupCounter
+from shared.flow.window_run import Run
 from shared.jobs import Job
 from shared.messages import WindowMessage
 from shared.outcome import Done
 from shared.ports import Bucket, StoredObject
-from shared.run import Run
+from shared.warmup import caps
 from shared.windows import Schedule, day_before
 
 BUCKET = "WARMUP_R2"
@@ -37,7 +38,7 @@ async def reset_warmup_daily(run: Run) -> Done:
     listed = deleted = strange = 0
     cursor: str | None = None
     while True:
-        found, cursor = await bucket.list(warmup.PREFIX, cursor)
+        found, cursor = await bucket.list(caps.PREFIX, cursor)
         counters = [counter for one in found if (counter := counter_of(one))]
         listed, strange = listed + len(found), strange + len(found) - len(counters)
         deleted += await _delete_spent(
@@ -46,7 +47,9 @@ async def reset_warmup_daily(run: Run) -> Done:
         if cursor is None:
             break
     if strange:
-        run.ports.log("warmup.strange_keys", level="warning", reason="no_counter", count=strange)
+        run.ports.log(
+            "warmup.unrecognized_keys", level="warning", reason="no_counter", count=strange
+        )
     return Done(listed, deleted)
 
 
@@ -60,12 +63,12 @@ def counter_of(found: StoredObject) -> WarmupCounter | None:
     '2026-03-09'
     """
     key = found.key
-    if dated := warmup.COUNTER_KEY.fullmatch(key):
-        day = warmup.day_of(dated["day"])
+    if dated := caps.COUNTER_KEY.fullmatch(key):
+        day = caps.day_of(dated["day"])
         return (
             WarmupCounter(key, UUID(dated["organization"]), dated["domain"], day) if day else None
         )
-    if legacy := warmup.UNDATED_KEY.fullmatch(key):
+    if legacy := caps.UNDATED_KEY.fullmatch(key):
         return WarmupCounter(
             key, UUID(legacy["organization"]), legacy["domain"], found.uploaded.date()
         )
@@ -74,7 +77,7 @@ def counter_of(found: StoredObject) -> WarmupCounter | None:
 
 async def _delete_spent(run: Run, bucket: Bucket, counters: list[WarmupCounter]) -> int:
     """A page has at most as many keys as one call may delete."""
-    keys = store.spent_counters(run.ports.db, counters, warmup.WARMUP_DAYS) if counters else []
+    keys = statements.spent_counters(run.ports.db, counters, caps.WARMUP_DAYS) if counters else []
     if keys:
         await bucket.delete(keys)
     return len(keys)

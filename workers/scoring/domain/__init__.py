@@ -1,1 +1,1 @@
-"""One contact's score in plain Python: what `mauntic scores show` explains. Pure."""
+"""Pure rules of the scoring jobs."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Literal
 
-from scoring import store
+from scoring.store import statements
+from shared.flow.window_run import Run
 from shared.jobs import Job
 from shared.messages import WindowMessage
 from shared.outcome import Done
-from shared.run import Run
 from shared.windows import Schedule, quarter_hour_before
 
 
@@ -19,7 +19,7 @@ class AlertExpiry(WindowMessage):
 
 async def alert_expiry(run: Run) -> Done:
     """Expire the open alerts whose deadline came by the end of the window."""
-    expired = store.expire_alerts(run.ports.db, run.window.end)
+    expired = statements.expire_alerts(run.ports.db, run.window.end)
     return Done(rows_read=expired, rows_written=expired)
 
 

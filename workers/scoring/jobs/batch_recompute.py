@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Literal
 
-from scoring import parts, store
-from scoring.fold import fold_changes
-from scoring.parts import Part
+from scoring.domain import parts
+from scoring.domain.parts import Part
+from scoring.store import statements
+from scoring.store.fold import fold_changes
+from shared.flow.window_run import Run
 from shared.jobs import Job
 from shared.messages import WindowMessage
 from shared.outcome import Done, Sharded
-from shared.run import Run
 from shared.windows import Schedule, hour_before
 
 
@@ -25,12 +26,12 @@ async def batch_recompute(run: Run) -> Done | Sharded:
     part = Part.of(run.shard)
     if run.shard is None:  # changes that were committed before the window's end count in it
         fold_changes(db, run.ports.clock())
-    if run.shard is None and store.backlog_rows(db, part) > parts.SHARD_ROWS:
-        cut = parts.cut(store.backlog_loads(db), lambda one: store.backlog_cuts(db, one))
+    if run.shard is None and statements.backlog_rows(db, part) > parts.SHARD_ROWS:
+        cut = parts.cut(statements.backlog_loads(db), lambda one: statements.backlog_cuts(db, one))
         if cut:  # else another run has just emptied the backlog
             return Sharded(parts.shards(cut))
-    t = store.scoring_time(db, run.window.end)
-    scored = store.recompute_backlog(db, part, t)
+    t = statements.scoring_time(db, run.window.end)
+    scored = statements.recompute_backlog(db, part, t)
     return Done(scored.rows_read, scored.rows_written)
 
 

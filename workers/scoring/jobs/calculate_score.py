@@ -9,12 +9,12 @@ from uuid import UUID
 
 from pydantic import Field
 
-from scoring import store
-from scoring.fold import CONSUMER
-from scoring.parts import Key
-from scoring.store import Replacement
-from shared import changes
+from scoring.domain.parts import Key
+from scoring.store import statements
+from scoring.store.fold import CONSUMER
+from scoring.store.statements import Replacement
 from shared.jobs import Job
+from shared.ledger import change_feed
 from shared.messages import Data, Message
 from shared.outcome import Dead, Done
 from shared.ports import Ports
@@ -58,13 +58,13 @@ class CalculateScore(Message):
 async def calculate_score(messages: Sequence[CalculateScore], ports: Ports) -> list[Done | Dead]:
     """Score the contacts of a batch, in two statements; of two contexts the last holds."""
     latest = {message.data.key: message for message in messages}
-    requested = store.request_contacts(ports.db, list(latest))
+    requested = statements.request_contacts(ports.db, list(latest))
     replacements = {
         key: message.data.context.replacement()
         for key, message in latest.items()
         if message.data.context is not None
     }
-    locked = store.score_contacts(ports.db, requested.versions, replacements, ports.clock())
+    locked = statements.score_contacts(ports.db, requested.versions, replacements, ports.clock())
     busy = {key: latest[key] for key in (*requested.busy, *locked)}
     await _postpone(busy, set(requested.busy), ports)
     return _outcomes(messages, requested.versions.keys() - busy.keys(), busy.keys())
@@ -82,7 +82,7 @@ async def _postpone(busy: Mapping[Key, CalculateScore], unentered: Set[Key], por
     await ports.queue.send(again, delay_s=LOCKED_DELAY_S)
     waiting = [key for key in unentered if busy[key].data.context is None]
     if waiting:
-        changes.note_contacts(ports.db, CONSUMER, waiting, "contact", "message")
+        change_feed.note_contacts(ports.db, CONSUMER, waiting, "contact", "message")
     ports.log("score.postponed", level="warning", count=len(busy), delay_s=LOCKED_DELAY_S)
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Literal
 
-from scoring.fold import CONSUMER, fold_changes
-from shared import changes, metrics
+from scoring.store.fold import CONSUMER, fold_changes
+from shared.flow.window_run import Run
 from shared.jobs import Job
+from shared.ledger import change_feed
 from shared.messages import WindowMessage
 from shared.outcome import Done
 from shared.ports import Database, Ports
-from shared.run import Run
+from shared.telemetry import metrics
 from shared.windows import Schedule, minute_before
 
 
@@ -29,7 +30,7 @@ async def fold(run: Run) -> Done:
 
 def _report(ports: Ports) -> None:
     """Measure the depth and age of the feed. An empty feed, the usual case, has no log line."""
-    state = changes.feed_state(ports.db, CONSUMER)
+    state = change_feed.feed_state(ports.db, CONSUMER)
     age_s = 0
     if state.oldest_at is not None:
         age_s = max(0, round((ports.clock() - state.oldest_at).total_seconds()))
@@ -39,7 +40,7 @@ def _report(ports: Ports) -> None:
 
 def has_work(db: Database) -> bool:
     """Return whether the feed holds anything."""
-    return changes.has_changes(db, CONSUMER)
+    return change_feed.has_changes(db, CONSUMER)
 
 
 JOB = Job(

@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Literal
 
-from scoring import parts, store
-from scoring.parts import Part
+from scoring.domain import parts
+from scoring.domain.parts import Part
+from scoring.store import statements
+from shared.flow.window_run import Run
 from shared.jobs import Job
 from shared.messages import WindowMessage
 from shared.outcome import Done, Sharded
-from shared.run import Run
 from shared.windows import Schedule, hour_before
 
 
@@ -21,13 +22,13 @@ class SignalDecay(WindowMessage):
 async def signal_decay(run: Run) -> Done | Sharded:
     """Rescore the contacts whose score is another by the end of the window, through time alone."""
     db = run.ports.db
-    t = store.scoring_time(db, run.window.end)
+    t = statements.scoring_time(db, run.window.end)
     part = Part.of(run.shard)
-    if run.shard is None and store.due_rows(db, part, t) > parts.SHARD_ROWS:
-        cut = parts.cut(store.due_loads(db, t), lambda one: store.due_cuts(db, one, t))
+    if run.shard is None and statements.due_rows(db, part, t) > parts.SHARD_ROWS:
+        cut = parts.cut(statements.due_loads(db, t), lambda one: statements.due_cuts(db, one, t))
         if cut:  # else another run has just scored them
             return Sharded(parts.shards(cut))
-    scored = store.recompute_due(db, part, t)
+    scored = statements.recompute_due(db, part, t)
     return Done(scored.rows_read, scored.rows_written)
 
 

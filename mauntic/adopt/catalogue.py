@@ -1,0 +1,131 @@
+"""A database as adoption sees it: columns, indexes and checks, a table at a time."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from mauntic.operations.statements import SQL
+from shared.ports import Database
+from shared.sql.blocks import SqlBlocks
+
+TEMPLATES = SqlBlocks(Path(__file__).parent / "templates")
+
+WORD = re.compile(r"\{(\w+)\}")
+LEDGER_OF_MIGRATIONS = "ops.schema_migrations"  # the migration tool's own
+OWN_SCHEMA = "adoption."
+
+
+@dataclass(frozen=True)
+class Column:
+    """`type` is as Postgres writes it; `is_made` says identity or generated."""
+
+    table_name: str
+    name: str
+    type: str
+    not_null: bool
+    default_value: str | None
+    is_made: bool
+
+
+@dataclass(frozen=True)
+class Index:
+    """`keys` are columns or expressions in order; `columns` all that it depends on."""
+
+    table_name: str
+    name: str
+    full_name: str
+    definition: str
+    is_unique: bool
+    is_primary: bool
+    is_valid: bool
+    is_constraint: bool
+    predicate: str | None
+    keys: tuple[str, ...]
+    columns: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Check:
+    """A check constraint. `is_valid` is False until Postgres has checked every old row."""
+
+    table_name: str
+    name: str
+    definition: str
+    is_valid: bool
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Columns, indexes and checks by table, in the order that the database lists them in."""
+
+    columns: dict[str, dict[str, Column]]
+    indexes: dict[str, list[Index]]
+    checks: dict[str, list[Check]]
+
+    def has(self, table: str, names: Iterable[str]) -> bool:
+        """Whether the table is there with all of these columns."""
+        return set(names) <= self.columns.get(table, {}).keys()
+
+    def all_indexes(self) -> list[Index]:
+        return [index for indexes in self.indexes.values() for index in indexes]
+
+    def unique_keys(self, table: str) -> list[Index]:
+        return [index for index in self.indexes.get(table, []) if index.is_unique]
+
+
+Known = TypeVar("Known", Index, Check)
+
+
+def read_catalogue(db: Database) -> Catalogue:
+    """What the database holds now, but for adoption's own notes and the migration tool's table."""
+    columns: dict[str, dict[str, Column]] = {}
+    for row in db.rows(SQL["adopt_columns"]):
+        if _is_concerned(row):
+            column = Column(**row)
+            columns.setdefault(column.table_name, {})[column.name] = column
+    return Catalogue(
+        columns,
+        _by_table(db.rows(SQL["adopt_indexes"]), _index),
+        _by_table(db.rows(SQL["adopt_checks"]), lambda row: Check(**row)),
+    )
+
+
+def _index(row: dict[str, Any]) -> Index:
+    return Index(**{**row, "keys": tuple(row["keys"]), "columns": frozenset(row["columns"])})
+
+
+def _by_table(
+    rows: list[dict[str, Any]], make: Callable[[dict[str, Any]], Known]
+) -> dict[str, list[Known]]:
+    tables: dict[str, list[Known]] = {}
+    for row in filter(_is_concerned, rows):
+        tables.setdefault(row["table_name"], []).append(make(row))
+    return tables
+
+
+def _is_concerned(row: dict[str, Any]) -> bool:
+    table: str = row["table_name"]
+    return table != LEDGER_OF_MIGRATIONS and not table.startswith(OWN_SCHEMA)
+
+
+def template(block: str, /, **words: object) -> str:
+    """A statement of `templates/` with its words filled in: SQL and quoted names, never a value.
+    What is filled in is not looked at again."""
+
+    def filled(word: re.Match[str]) -> str:
+        return str(words[word[1]]) if word[1] in words else word[0]
+
+    return WORD.sub(filled, TEMPLATES[block])
+
+
+def rule(kind: str, table: str, column: str | None = None) -> str | None:
+    """What rules.sql says, or None where it is silent."""
+    name = "__".join([kind, *table.split("."), *([column] if column else [])])
+    text = TEMPLATES.blocks.get(name)
+    if text is None:
+        return None
+    return "\n".join(line for line in text.splitlines() if not line.startswith("--")).strip()

@@ -1,0 +1,21 @@
+"""Problems of what is made from the code: pages, schemas, the generated parts of wrangler.toml."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from mauntic.checks import Problem
+from mauntic.docs_gen import catalogue
+from shared.jobs import Worker
+
+
+def problems(workers: Sequence[Worker]) -> Iterator[Problem]:
+    """Every file that `make catalogue` would change."""
+    try:
+        stale = catalogue.stale(workers)
+    except (ValueError, OSError) as error:
+        yield Problem("docs", "catalogue", f"cannot be made: {error}")
+        return
+    for path in stale:
+        name = path.relative_to(catalogue.ROOT).as_posix()
+        yield Problem("docs", name, "does not say what the code says: run `make catalogue`")

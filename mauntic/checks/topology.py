@@ -1,0 +1,180 @@
+"""Problems of wrangler.toml: what a deployment would get wrong, or lose messages by."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mauntic.checks import Problem
+from mauntic.operations.provisioning import ORIGIN_CONNECTIONS
+from shared.flow.concurrency import LANES_MAX
+from shared.jobs import Worker
+
+ROOT = Path(__file__).parents[2]
+CONFIG = ROOT / "wrangler.toml"
+AREA = "wrangler.toml"
+
+# Python 3.14 and sockets: https://developers.cloudflare.com/workers/configuration/compatibility-dates/
+COMPATIBILITY_DATE_MIN = "2026-09-08"
+# https://developers.cloudflare.com/queues/platform/limits/
+CONSUMER_LIMITS = {
+    "max_batch_size": (1, 100),
+    "max_batch_timeout": (0, 60),
+    "max_retries": (1, 100),
+    "max_concurrency": (1, 250),
+}
+CPU_MS_MAX = 300_000
+DATASET = "mauntic_queue_metrics"
+BUCKETS = {"WARMUP_R2": "mauntic-warmup-counters"}
+SECRETS = ("ALERT_WEBHOOK_URL", "HEARTBEAT_URL")
+# Bindings of queues that the platform consumes: no worker of ours does.
+PLATFORM_BINDINGS = ("THRESHOLD_EVENTS",)
+
+Table = Mapping[str, Any]
+
+
+def problems(workers: Sequence[Worker], path: Path = CONFIG) -> Iterator[Problem]:
+    """Every problem of the file."""
+    try:
+        config = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        yield Problem(AREA, path.name, f"cannot be read: {error}")
+        return
+    envs: Table = config.get("env", {})
+    yield from _of_top(config)
+    for worker in workers:
+        if worker.env not in envs:
+            yield Problem(AREA, worker.env, f"there is no [env.{worker.env}] for {worker.name}")
+        else:
+            yield from _of_worker(worker, {**config, **envs[worker.env]}, path.parent)
+    for env in envs.keys() - {worker.env for worker in workers}:
+        yield Problem(AREA, env, f"[env.{env}] deploys no worker of workers/")
+    yield from _of_queues(envs)
+
+
+def _of_top(config: Table) -> Iterator[Problem]:
+    if "main" in config:
+        yield Problem(AREA, "main", "at top level it would be deployed where an env is forgotten")
+    if "triggers" in config:
+        yield Problem(AREA, "triggers", "every env would inherit them: write them in each")
+    if "python_workers" not in config.get("compatibility_flags", []):
+        yield Problem(AREA, "compatibility_flags", "python_workers is missing")
+    if str(config.get("compatibility_date", "")) < COMPATIBILITY_DATE_MIN:
+        yield Problem(AREA, "compatibility_date", f"must be {COMPATIBILITY_DATE_MIN} or later")
+
+
+def _of_worker(worker: Worker, env: Table, root: Path) -> Iterator[Problem]:
+    expected = {"name": worker.name, "main": f"build/{worker.env}/entry.py", "workers_dev": False}
+    for key, value in expected.items():
+        if env.get(key) != value:
+            yield Problem(AREA, worker.env, f"{key} must be {value!r}, not {env.get(key)!r}")
+    if not str(env.get("build", {}).get("command", "")).endswith(f"tools/bundle.py {worker.env}"):
+        yield Problem(AREA, worker.env, "build.command must stage its bundle with tools/bundle.py")
+    if not 0 < env.get("limits", {}).get("cpu_ms", 0) <= CPU_MS_MAX:
+        yield Problem(AREA, worker.env, f"limits.cpu_ms must be set, up to {CPU_MS_MAX:,}")
+    if not env.get("observability", {}).get("enabled"):
+        yield Problem(AREA, worker.env, "observability must be enabled: its log lines go nowhere")
+    crons = sorted(env.get("triggers", {}).get("crons", []))
+    if crons != worker.crons:
+        yield Problem(AREA, worker.env, f"crons must be {worker.crons}, not {crons}")
+    yield from _of_bindings(worker, env, root)
+    yield from _of_variables(worker, env)
+    yield from _of_consumers(worker, env)
+
+
+def _of_bindings(worker: Worker, env: Table, root: Path) -> Iterator[Problem]:
+    queue = worker.queue
+    producers = {
+        p.get("binding"): p.get("queue") for p in env.get("queues", {}).get("producers", [])
+    }
+    for binding, name in (
+        (queue.binding, queue.name),
+        (queue.dead_letter_binding, queue.dead_letter_name),
+    ):
+        if producers.get(binding) != name:
+            yield Problem(AREA, worker.env, f"producer {binding} must send to {name}")
+    if "DB" not in [one.get("binding") for one in env.get("hyperdrive", [])]:
+        yield Problem(AREA, worker.env, "hyperdrive binding DB is missing")
+    datasets = {
+        d.get("binding"): d.get("dataset") for d in env.get("analytics_engine_datasets", [])
+    }
+    if datasets.get("METRICS") != DATASET:
+        yield Problem(AREA, worker.env, f"analytics engine binding METRICS must write to {DATASET}")
+    buckets = {b.get("binding"): b.get("bucket_name") for b in env.get("r2_buckets", [])}
+    for binding, bucket in BUCKETS.items():
+        if _mentions(root / "workers" / worker.env, binding) and buckets.get(binding) != bucket:
+            yield Problem(AREA, worker.env, f"R2 binding {binding} must be of the bucket {bucket}")
+
+
+def _of_variables(worker: Worker, env: Table) -> Iterator[Problem]:
+    for name in (worker.gate, *SECRETS):
+        if name in env.get("vars", {}):
+            yield Problem(
+                AREA, worker.env, f"{name} is a secret: in [vars] it could not be set as one"
+            )
+
+
+def _of_consumers(worker: Worker, env: Table) -> Iterator[Problem]:
+    consumers = {one.get("queue"): one for one in env.get("queues", {}).get("consumers", [])}
+    queue = worker.queue
+    for name in (queue.name, queue.dead_letter_name):
+        if name not in consumers:
+            yield Problem(AREA, worker.env, f"{name} has no consumer: its messages would be lost")
+    own = consumers.get(queue.name, {})
+    if own and own.get("max_retries") != queue.max_retries:
+        yield Problem(
+            AREA,
+            worker.env,
+            f"max_retries of {queue.name} must be {queue.max_retries}, as declared",
+        )
+    if own and own.get("dead_letter_queue") != queue.dead_letter_name:
+        yield Problem(
+            AREA,
+            worker.env,
+            f"{queue.name} must have the dead-letter queue {queue.dead_letter_name}",
+        )
+    for name, consumer in consumers.items():
+        for setting, (least, most) in CONSUMER_LIMITS.items():
+            if not least <= consumer.get(setting, -1) <= most:
+                sentence = f"{setting} of {name} must be set, from {least} to {most}"
+                yield Problem(AREA, worker.env, sentence)
+
+
+def _of_queues(envs: Table) -> Iterator[Problem]:
+    """What only shows across envs: two consumers of a queue, queues without one, connections."""
+    takers: dict[str, list[str]] = {}
+    senders: dict[str, str] = {}
+    given_away: dict[str, str] = {}
+    connections = 0
+    for env, table in envs.items():
+        queues = table.get("queues", {})
+        for consumer in queues.get("consumers", []):
+            takers.setdefault(consumer["queue"], []).append(env)
+            lanes = LANES_MAX if consumer.get("dead_letter_queue") else 1
+            connections += consumer.get("max_concurrency", 0) * lanes
+            if consumer.get("dead_letter_queue"):
+                senders.setdefault(consumer["dead_letter_queue"], env)
+        for producer in queues.get("producers", []):
+            if producer.get("binding") in PLATFORM_BINDINGS:
+                given_away[producer["queue"]] = producer["binding"]
+            else:
+                senders[producer["queue"]] = env
+    for queue, owners in takers.items():
+        if len(owners) > 1:
+            yield Problem(AREA, queue, f"a queue has one consumer, this one {' and '.join(owners)}")
+    for queue in sorted(senders.keys() - takers.keys()):
+        yield Problem(AREA, queue, f"{senders[queue]} sends to it, and nobody consumes it")
+    for queue in sorted(given_away.keys() & (takers.keys() | senders.keys())):
+        sentence = f"{given_away[queue]} needs a queue that the platform consumes, not one of ours"
+        yield Problem(AREA, queue, sentence)
+    if connections > ORIGIN_CONNECTIONS:
+        sentence = f"consumers at work would hold {connections} connections and exhaust Hyperdrive"
+        yield Problem(AREA, "max_concurrency", sentence)
+
+
+def _mentions(folder: Path, word: str) -> bool:
+    pattern = re.compile(rf"\b{word}\b")
+    return any(pattern.search(path.read_text(encoding="utf-8")) for path in folder.rglob("*.py"))

@@ -1,0 +1,184 @@
+"""`mauntic dev`: the whole system on this machine, until Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from watchfiles import watch
+
+from mauntic.cli.ui.dev_log import DevLog
+from mauntic.cli.ui.options import Yes
+from mauntic.cli.ui.output import errors
+from mauntic.cli.ui.remote_database import confirm_elsewhere
+from mauntic.cli.ui.signals import heed_interrupts
+from mauntic.database.embedded.server import GivenDatabase, Server, open_database
+from mauntic.database.migrations import migrate
+from mauntic.database.url import DatabaseUrl, connect
+from mauntic.errors import OperatorError
+from mauntic.local.control_client import HOME, ROOT, LocalRuntime, RuntimeFailed
+from mauntic.local.crons import CronClock
+from mauntic.local.dev_state import announced, refuse_second
+from mauntic.operations.statements import SQL
+from mauntic.project.envs import CONFIG, unknown_envs
+
+WATCHED = ("shared", "workers")
+WATCH_EVERY_S = 1.0
+Var = Annotated[
+    list[str] | None,
+    typer.Option(help="NAME=VALUE, a gate that the workers get; NAME: a secret, as exported."),
+]
+Port = Annotated[
+    int, typer.Option(min=0, max=65_535, help="Port of the control API; 0 takes a free one.")
+]
+
+
+def dev(
+    port: Port = 8787,
+    env: Annotated[
+        list[str] | None, typer.Option(help="A worker's env in wrangler.toml; all if not given.")
+    ] = None,
+    var: Var = None,
+    yes: Yes = False,
+    crons: Annotated[bool, typer.Option(help="Fire the crons on schedule, in UTC.")] = True,
+    json_lines: Annotated[bool, typer.Option("--json", help="Log lines as JSON.")] = False,
+) -> None:
+    """Run every worker of wrangler.toml here: queues, R2, crons, Postgres. Ctrl-C ends it.
+
+    Examples:
+
+      mauntic dev
+
+      mauntic dev --env analytics --var ENABLE_ANALYTICS_CRON=false
+
+      ALERT_WEBHOOK_URL=… mauntic dev --var ALERT_WEBHOOK_URL
+    """
+    heed_interrupts()
+    if refusal := unknown_envs(env or ()):
+        raise OperatorError(refusal)
+    refuse_second()
+    variables = dict(_pair(text) for text in var or [])
+    confirm_elsewhere(os.environ, "migrate it and run the crons of this folder on it", yes=yes)
+    log = DevLog(as_json=json_lines)
+    errors.print("starting …", style="dim", highlight=False)
+    with open_database(os.environ) as server:
+        migrate(server.url)
+        runtime = LocalRuntime(
+            server.url,
+            envs=env,
+            port=port,
+            persist=HOME / "r2",
+            metrics_file=HOME / "metrics" / f"{identity(server)}.jsonl",
+            variables=variables,
+            on_event=log.show,
+        )
+        _serve(runtime, server, log, crons)
+
+
+def identity(server: Server | GivenDatabase) -> str:
+    """A name for the database itself: another one at the same address has another. The embedded
+    server is at another port with each start."""
+    with closing(connect(server.url)) as connection:
+        [[number]] = connection.run(SQL["dev_database"])
+    place = DatabaseUrl.parse(server.url).address if isinstance(server, GivenDatabase) else "own"
+    return f"{re.sub(r'[^A-Za-z0-9.-]', '_', place)}-{number}"
+
+
+def _serve(runtime: LocalRuntime, server: Server | GivenDatabase, log: DevLog, crons: bool) -> None:
+    stop = threading.Event()
+    try:
+        with runtime, _announced(runtime), ExitStack() as stack:
+            workers = runtime.control.workers()
+            clock = CronClock(runtime.control, workers, log.say)
+            reload = partial(_reload, runtime, clock, log, threading.Lock())
+            stack.enter_context(_background(partial(_on_saved_source, reload, stop), stop))
+            stack.enter_context(_background(partial(_on_saved_topology, reload, stop), stop))
+            names = [worker["name"] for worker in workers]
+            log.say("dev.ready", url=runtime.ready["url"], workers=names)
+            if crons:
+                stack.enter_context(_background(clock.run_until(stop), stop))
+            _until_one_ends(runtime, server)
+    except KeyboardInterrupt:
+        log.say("dev.stopping")
+
+
+def _announced(runtime: LocalRuntime) -> AbstractContextManager[None]:
+    control = runtime.control
+    return announced(control.url, control.token, runtime.database_url)
+
+
+def _until_one_ends(runtime: LocalRuntime, server: Server | GivenDatabase) -> NoReturn:
+    """Wait until the workers or the embedded server end: neither is of use without the other."""
+    while runtime.wait(WATCH_EVERY_S) is None:
+        if server.has_ended:
+            raise OperatorError("The embedded Postgres has ended: start `mauntic dev` again.")
+    raise typer.Exit(1)
+
+
+def _on_saved_source(reload: Callable[[], None], stop: threading.Event) -> None:
+    folders = [ROOT / name for name in WATCHED]
+    for _changes in watch(
+        *folders, stop_event=stop, watch_filter=_is_source, raise_interrupt=False
+    ):
+        reload()
+
+
+def _on_saved_topology(reload: Callable[[], None], stop: threading.Event) -> None:
+    """Its folder is watched, since an editor may put another file in its place."""
+    for _changes in watch(
+        CONFIG.parent,
+        recursive=False,
+        stop_event=stop,
+        watch_filter=lambda _change, path: Path(path).name == CONFIG.name,
+        raise_interrupt=False,
+    ):
+        reload()
+
+
+def _reload(runtime: LocalRuntime, clock: CronClock, log: DevLog, one: threading.Lock) -> None:
+    """Load the workers and their crons anew, one time after the other. A worker that does not
+    import leaves its old one running, and a wrangler.toml that cannot be read the old crons."""
+    with one:
+        try:
+            outcome = runtime.control.reload()
+            clock.set(runtime.control.workers())
+        except RuntimeFailed as error:
+            log.say("reload.failed", level="error", traceback=str(error))
+            return
+        log.say("dev.reloaded")
+        if outcome["stale"]:
+            what = "wrangler.toml has changed in more than its crons: start `mauntic dev` again"
+            log.say("dev.stale", level="warning", why=what)
+
+
+def _is_source(change: Any, path: str) -> bool:
+    return Path(path).suffix in {".py", ".sql", ".txt"} and "__pycache__" not in path
+
+
+@contextmanager
+def _background(work: Callable[[], None], stop: threading.Event) -> Iterator[None]:
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(5)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    """A variable with its value; that of the environment where none is given, since every account
+    of the machine reads arguments."""
+    name, equals, value = text.partition("=")
+    if equals:
+        return name, value
+    if name not in os.environ:
+        raise typer.BadParameter(f"--var {name} takes the value from the environment: export it.")
+    return name, os.environ[name]

@@ -1,0 +1,53 @@
+"""`mauntic metrics`: what was measured of every queue and type in a period."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+
+from mauntic.cli.ui.options import AsJson, Remote
+from mauntic.cli.ui.output import print_json, print_table
+from mauntic.cli.ui.time_args import span
+from mauntic.operations.system import Load
+from mauntic.operations.systems import open_system
+from mauntic.operations.worker_catalog import known_queue
+
+
+def metrics(
+    since: Annotated[str, typer.Option(metavar="SPAN", help="The period: 30m, 1h, 7d.")] = "1h",
+    queue: Annotated[str | None, typer.Option(help="This queue alone.")] = None,
+    as_json: AsJson = False,
+    remote: Remote = False,
+) -> None:
+    """Throughput, p50 and p95 of the duration, retries and dead letters, by queue and type.
+
+    Reads the kept points of `mauntic dev`, or Analytics Engine with the statement in
+    mauntic/operations/sql/metrics.sql, which dashboards can use too. In production, durations
+    of work that waits for nothing are 0: clocks advance with I/O alone.
+
+    Examples:
+
+      mauntic metrics --since 1d
+
+      mauntic metrics --remote --queue mauntic-scoring-events --json
+    """
+    period = span(since)
+    with open_system(remote=remote) as system:
+        loads = system.loads(period, known_queue(queue) if queue else None)
+    rows = [_row(load, period.total_seconds() / 60) for load in loads]
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(f"the last {since}", rows, empty="no messages")
+
+
+def _row(load: Load, minutes: float) -> dict[str, Any]:
+    known = asdict(load)
+    rate = round(load.messages / minutes, 3) if minutes else None
+    return {
+        **{name: known.pop(name) for name in ("queue", "type", "messages")},
+        "per_minute": rate,
+        **known,
+    }

@@ -1,0 +1,185 @@
+"""`mauntic scores`: why a contact has its score, what waits to be scored, and asking for it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+from uuid import UUID
+
+import typer
+
+from mauntic.cli.ui.options import AsJson, DryRun, Remote, Yes, confirm
+from mauntic.cli.ui.output import busy, cell, print_json, print_table, say
+from mauntic.cli.ui.time_args import moment
+from mauntic.errors import OperatorError
+from mauntic.operations.score_explanation import (
+    Explanation,
+    count_contacts,
+    explain,
+    find_contact,
+    request_recompute,
+)
+from mauntic.operations.statements import SQL
+from mauntic.operations.systems import open_records
+from mauntic.project.printable import count_of
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="""Lead scores: explain one, see what waits, recompute some.
+
+    Examples:
+
+      mauntic scores show jane@example.com
+
+      mauntic scores status
+    """,
+)
+ORGANIZATIONS_MAX = 10
+
+
+@app.command()
+def show(
+    contact: Annotated[str, typer.Argument(metavar="CONTACT", help="Its id or e-mail address.")],
+    at: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="As it was then, by today's contact; else now."),
+    ] = None,
+    as_json: AsJson = False,
+    remote: Remote = False,
+) -> None:
+    """Explain the score of a contact: factors, live signals, and what it was a week ago.
+
+    Examples:
+
+      mauntic scores show jane@example.com
+
+      mauntic scores show 018f3c2e-7d1a-7c55-9d0e-0f6f8f0a1b2c --at 2026-03-10T12:00Z --json
+    """
+    t = moment(at) if at else datetime.now(UTC)
+    with open_records(remote=remote) as db:
+        explanation = explain(db, find_contact(db, contact), t)
+    if as_json:
+        print_json(explanation.as_json())
+    else:
+        _print(explanation)
+
+
+@app.command()
+def status(as_json: AsJson = False, remote: Remote = False) -> None:
+    """What waits for the scoring jobs and since when, and whose contacts fill the backlog.
+
+    What is older than an hour, or an alert than 15 minutes, should not be: its job is late.
+
+    Examples:
+
+      mauntic scores status
+
+      mauntic scores status --json | jq '.waiting[] | select(.count > 0)'
+    """
+    with open_records(remote=remote) as db:
+        waiting = db.rows(SQL["scoring_work"], now=datetime.now(UTC))
+        backlog = db.rows(SQL["scoring_backlog"], limit=ORGANIZATIONS_MAX)
+    if as_json:
+        print_json({"waiting": waiting, "backlog": backlog})
+        return
+    print_table("waiting", waiting)
+    print_table("the largest backlogs", backlog, empty="none")
+
+
+@app.command()
+def recompute(
+    organization: Annotated[
+        UUID | None, typer.Option("--organization", help="All contacts of this organisation.")
+    ] = None,
+    contact: Annotated[
+        str | None, typer.Option("--contact", help="This contact, by id or e-mail address.")
+    ] = None,
+    everybody: Annotated[bool, typer.Option("--all", help="All contacts there are.")] = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
+    remote: Remote = False,
+) -> None:
+    """Ask for the scores of contacts, which scoring.BatchRecompute computes every hour.
+
+    Examples:
+
+      mauntic scores recompute --contact jane@example.com
+
+      mauntic scores recompute --all --dry-run
+
+      mauntic scores recompute --all --yes && mauntic jobs run scoring.BatchRecompute
+    """
+    if (organization is not None) + (contact is not None) + everybody != 1:
+        raise OperatorError("Say whose scores: one of --organization, --contact and --all.")
+    with open_records(remote=remote) as db:
+        contact_id = find_contact(db, contact)["contact_id"] if contact else None
+        count = count_contacts(db, organization, contact_id)
+        if organization and not count:
+            raise OperatorError(f"No contact belongs to an organisation {organization}.")
+        if not dry_run:
+            if everybody:
+                confirm(
+                    f"recompute the scores of everybody, {count_of(count, 'contact')}?", yes=yes
+                )
+            with busy("asking for it"):
+                request_recompute(db, organization, contact_id)
+    _tell_requested(as_json, count, dry_run)
+
+
+def _tell_requested(as_json: bool, count: int, dry_run: bool) -> None:
+    if as_json:
+        print_json({"would_request" if dry_run else "requested": count})
+    elif dry_run:
+        say(f"{count_of(count, 'contact')} would wait for the next scoring.BatchRecompute.")
+    else:
+        say(
+            f"{count:,} {'contact waits' if count == 1 else 'contacts wait'} for the next"
+            " scoring.BatchRecompute."
+            " At once: `mauntic jobs run scoring.BatchRecompute`."
+        )
+
+
+def _print(one: Explanation) -> None:
+    made = one.score
+    say(
+        f"Contact {one.contact_id} of organisation {one.organization_id}, {cell(one.t)}:"
+        f" {made.total}, grade {made.grade}"
+        f" (fit {made.fit}, engagement {made.engagement}, intent {made.intent})"
+    )
+    print_table("factors", one.factors())
+    print_table("live signals", one.signals(), empty="none")
+    say(_stored(one))
+    say(_week_ago(one))
+
+
+def _stored(one: Explanation) -> str:
+    if one.stored is None:
+        return "Stored: no score yet; the next scoring.BatchRecompute computes one."
+    row = one.stored
+    if row["outdated"]:
+        then = "; a change since then waits for the next scoring.BatchRecompute"
+    elif _is_comparable(one) and row["total_score"] != one.score.total:
+        then = (
+            "; time has passed since then: the next scoring.SignalDecay sets what it changed, and"
+            f" `mauntic scores recompute --contact {one.contact_id}` anything else"
+        )
+    else:
+        then = ""
+    return f"Stored: {row['total_score']}, grade {row['grade']}, of {cell(row['scored_at'])}{then}."
+
+
+def _is_comparable(one: Explanation) -> bool:
+    """Whether both scores are of the same facts: at an earlier or a future time it may differ."""
+    return one.stored is not None and one.stored["scored_at"] <= one.t <= datetime.now(UTC)
+
+
+def _week_ago(one: Explanation) -> str:
+    row = one.week_ago
+    if row is None:
+        return "A week ago: no score."
+    return (
+        f"A week ago: {row['total_score']} (fit {row['fit_score']},"
+        f" engagement {row['engagement_score']}, intent {row['intent_score']}),"
+        f" since {row['since']}."
+    )

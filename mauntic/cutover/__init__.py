@@ -1,0 +1,1 @@
+"""The change from the old scheduler to this one."""

@@ -1,0 +1,1 @@
+"""Database URLs, migrations and the embedded server."""

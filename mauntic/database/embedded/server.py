@@ -1,0 +1,320 @@
+"""The database of the local runtime: `DATABASE_URL`, or the PostgreSQL that a wheel brings.
+
+The embedded server listens on a free TCP port of 127.0.0.1, as Hyperdrive's local end needs it. It
+lives in one directory (`.local/postgres`), is started by whoever comes first and shared by the
+rest, and ends with the last of them, however that ends (postgres_guard.py).
+"""
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from types import MappingProxyType
+from typing import Self
+
+import psutil
+
+from mauntic.database.embedded import pidfile
+from mauntic.database.embedded.account import (
+    Account,
+    account_for,
+    locked,
+    own_home,
+    reachable_binaries,
+    reachable_home,
+    temporary_directory,
+)
+from mauntic.database.embedded.data_dir import NAME, initialise, last_line
+from mauntic.database.embedded.guard import guarded
+from mauntic.database.embedded.hold import Use
+from mauntic.database.url import (
+    DatabaseUnavailable,
+    check_answers,
+    connect,
+    own_database,
+    with_database,
+)
+from mauntic.project.private_files import make_home, open_private, read_private
+
+HOME = Path(__file__).resolve().parents[3] / ".local" / "postgres"
+START_TIMEOUT_S = 60  # a server that recovers from a crash needs its time
+STOP_TIMEOUT_S = 30
+POLL_S = 0.005
+RETRY_S = 0.1
+# The port went to somebody else, or children of a killed server are still on their way out.
+WORTH_RETRYING = ("Address already in use", "is still in use")
+LOG_BYTES_MAX = 10_000_000
+
+SETTINGS = {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",
+    "max_connections": "100",
+    "authentication_timeout": "15s",  # a stranger holds a connection no longer
+    "shared_buffers": "256MB",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+}
+# For data that may be lost: tests and benchmarks.
+NOT_DURABLE = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+
+
+class Server:
+    """An embedded PostgreSQL in one directory; a context manager that starts and stops it."""
+
+    def __init__(
+        self,
+        home: Path = HOME,
+        *,
+        durable: bool = True,
+        settings: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        self._home = home
+        self._settings = {**SETTINGS, **({} if durable else NOT_DURABLE), **settings}
+        self._durable = durable
+        self._account = Account()
+        self._binaries = Path()
+        self._guard: subprocess.Popen[bytes] | None = None
+        self._use: Use | None = None
+        self._port: int | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def url(self) -> str:
+        """The URL of the database, with its password; only for a server that was started."""
+        if self._port is None:
+            raise RuntimeError("the server was not started")
+        password = read_private(self._home / "password")
+        return f"postgresql://{NAME}:{password}@127.0.0.1:{self._port}/{NAME}"
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the server that was started or joined is gone, killed say, or another came."""
+        running = pidfile.read(self._data)
+        return running is None or running.port != self._port
+
+    @property
+    def log(self) -> Path:
+        """What the server wrote."""
+        return self._home / "server.log"
+
+    def start(self) -> None:
+        """Start the server, or join the one that already runs in this directory."""
+        self._settle()
+        with locked(self._home / "lock"):
+            self._begin_use()
+            try:
+                self._start_or_join()
+            except BaseException:
+                self._end_use()
+                raise
+
+    def stop(self) -> None:
+        """Use it no more. The last one shuts it down cleanly; whoever started it waits for that."""
+        if self._use is None:
+            return
+        with suppress(FileNotFoundError), locked(self._home / "lock"):  # `make clean` took it all
+            self._end_use()
+
+    def kill(self) -> None:
+        """End the server as a power cut would, for tests: the next start recovers from its log."""
+        running = self._running()
+        if running is None:
+            return
+        postmaster = psutil.Process(running.pid)
+        postmaster.suspend()  # so that it starts no further child meanwhile
+        for process in [*postmaster.children(recursive=True), postmaster]:
+            process.kill()
+        postmaster.wait(STOP_TIMEOUT_S)
+        self._release_guard()
+
+    def _start_or_join(self) -> None:
+        if (running := self._running()) is not None:
+            self._port = running.port
+            return
+        if not self._data.exists():
+            initialise(self._home, self._account, self._binaries, durable=self._durable)
+        self._launch()
+        self._create_database()
+
+    def _begin_use(self) -> None:
+        self._use = self._use or Use(self._home / "users")
+        if not self._use.begin(STOP_TIMEOUT_S):
+            raise DatabaseUnavailable(
+                f"PostgreSQL does not stop within {STOP_TIMEOUT_S} s; see {self.log}."
+            )
+
+    def _end_use(self) -> None:
+        """Let go of the server; where nobody else uses it, and it is ours, wait for its end."""
+        if self._use is not None and not self._use.end():
+            self._release_guard()
+
+    def _settle(self) -> None:
+        """Find the account and the place; root may have to use another than the one asked for."""
+        self._account = account_for(self._home / "data")
+        self._home = reachable_home(self._home, self._account).resolve()
+        own_home(self._home)
+        self._binaries = reachable_binaries(self._account)
+
+    @property
+    def _data(self) -> Path:
+        return self._home / "data"
+
+    def _running(self) -> pidfile.Postmaster | None:
+        """The server that takes connections here; one that starts or ends is waited for."""
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while (found := pidfile.read(self._data)) is not None and not found.ready:
+            if time.monotonic() > deadline:
+                raise DatabaseUnavailable(
+                    f"PostgreSQL (process {found.pid}) neither starts nor ends; see {self.log}."
+                )
+            time.sleep(POLL_S)
+        return found
+
+    def _launch(self) -> None:
+        """Start the server process and wait until it is ready, on another port if one is taken."""
+        deadline = time.monotonic() + START_TIMEOUT_S
+        port = self._port or free_port()
+        while True:
+            log_start = self._spawn(port)
+            if self._became_ready(deadline):
+                self._port = port
+                return
+            self._release_guard()
+            said = read_private(self.log)[log_start:]
+            if not any(text in said for text in WORTH_RETRYING) or time.monotonic() > deadline:
+                raise DatabaseUnavailable(
+                    f"PostgreSQL did not start ({last_line(said)}); see {self.log}."
+                )
+            time.sleep(RETRY_S)
+            port = free_port()
+
+    def _spawn(self, port: int) -> int:
+        """Run the server under its guard; returns where in the log its lines begin."""
+        self._release_guard()
+        pidfile.discard_foreign(self._data)
+        settings = {**self._settings, "port": str(port)}
+        options = [text for item in settings.items() for text in ("-c", "=".join(item))]
+        server = [str(self._binaries / "postgres"), "-D", str(self._data), *options]
+        with os.fdopen(open_private(self.log, os.O_WRONLY | os.O_APPEND), "a") as log:
+            if log.tell() > LOG_BYTES_MAX:
+                log.truncate(0)
+            self._guard = subprocess.Popen(
+                guarded(self._home / "users", self._account.popen_options(), server),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd="/",
+                start_new_session=True,  # Ctrl-C in the terminal is the owner's to answer
+            )
+            return log.tell()
+
+    def _became_ready(self, deadline: float) -> bool:
+        assert self._guard is not None
+        while self._guard.poll() is None and time.monotonic() < deadline:
+            found = pidfile.read(self._data)
+            if found is not None and found.ready:
+                return True
+            time.sleep(POLL_S)
+        return False
+
+    def _release_guard(self) -> None:
+        """Have the guard end with its server, and wait for that."""
+        if self._guard is None:
+            return
+        self._guard.terminate()
+        try:
+            self._guard.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            raise DatabaseUnavailable(
+                f"PostgreSQL did not stop within {STOP_TIMEOUT_S} s; see {self.log}."
+            ) from None
+        self._guard = None
+
+    def _create_database(self) -> None:
+        with closing(connect(with_database(self.url, "postgres"))) as connection:
+            known = connection.run("SELECT FROM pg_database WHERE datname = :name", name=NAME)
+            if not known:
+                connection.run(f"CREATE DATABASE {NAME}")
+
+
+class GivenDatabase:
+    """The database that `DATABASE_URL` names: ours to use, not to start, stop or watch."""
+
+    has_ended = False
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def __enter__(self) -> Self:
+        check_answers(self.url)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing of ours to end."""
+
+
+class NamedDatabase(Server):
+    """Another database of the embedded server, such as the demo's; it has to be there."""
+
+    def __init__(self, home: Path, name: str) -> None:
+        super().__init__(home)
+        self._name = name
+
+    @property
+    def url(self) -> str:
+        """The URL of that database, with its password."""
+        return with_database(super().url, self._name)
+
+    def _start_or_join(self) -> None:
+        super()._start_or_join()
+        check_answers(self.url)
+
+
+def open_database(environment: Mapping[str, str], home: Path = HOME) -> Server | GivenDatabase:
+    """The database to work on, as a context manager with a `url`: the given one, else our own.
+
+    A URL without a host (`postgresql:///mauntic_demo`) names a database of our own server.
+    """
+    given = environment.get("DATABASE_URL")
+    if home == HOME:
+        make_home(home.parent)
+    if not given:
+        return Server(home)
+    if name := own_database(given):
+        return NamedDatabase(home, name)
+    return GivenDatabase(given)
+
+
+@contextmanager
+def temporary_server(
+    settings: Mapping[str, str] = MappingProxyType({}), *, in_memory: bool = False
+) -> Iterator[Server]:
+    """A server for data that may be lost, in a directory of its own that is removed afterwards.
+
+    In memory, where there is room, a new database takes a fraction of the time. For tests: one
+    that is killed leaves its directory there.
+    """
+    home = temporary_directory(account_for(None), in_memory=in_memory)
+    try:
+        with Server(home, durable=False, settings=settings) as server:
+            yield server
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 that nobody uses at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,1 @@
+"""The demo: sample data, expected figures and their comparison."""

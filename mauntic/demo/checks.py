@@ -1,0 +1,128 @@
+"""What the demo looks at when all has run: the ledger, the rollups and the campaigns, as tables."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+from mauntic.demo.expected import PUBLISHED, Counted, Key, Totals
+from mauntic.demo.importer import CAMPAIGNS, FASHION_SHOP, RETAILER
+from mauntic.operations.statements import SQL
+from shared.ports import Database
+
+ORGANIZATIONS = {FASHION_SHOP: "fashion shop", RETAILER: "retailer"}
+
+
+@dataclass(frozen=True)
+class Check:
+    """A table for people, and whether what it shows is as it must be."""
+
+    title: str
+    rows: list[dict[str, Any]]
+    is_right: bool
+
+
+def check(database: Database, counted: Counted) -> list[Check]:
+    """Every check, in the order in which they are shown."""
+    aggregates = database.rows(SQL["demo_aggregates"])
+    found = {
+        (row["organization_id"], row["date"], row["event_type"]): (
+            row["count"],
+            row["unique_count"],
+        )
+        for row in aggregates
+    }
+    days = {key: totals for key, totals in found.items() if not _is_monthly(key)}
+    months = {key: totals for key, totals in found.items() if _is_monthly(key)}
+    return [
+        check_runs(database),
+        check_totals("Daily rollups, and what the files hold", days, counted.days()),
+        check_totals("Monthly usage, and what the files hold", months, counted.months()),
+        check_campaigns(database, counted),
+    ]
+
+
+def _is_monthly(key: Key) -> bool:
+    return key[2].startswith("monthly:")
+
+
+def check_runs(database: Database) -> Check:
+    """The ledger: nothing is unfinished, and nothing died."""
+    [unfinished] = database.rows(SQL["demo_unfinished"])
+    rows = database.rows(SQL["demo_runs"])
+    return Check("Runs", rows, bool(rows) and not any(unfinished.values()))
+
+
+def check_totals(title: str, found: Mapping[Key, Totals], expected: Mapping[Key, Totals]) -> Check:
+    """A row an organisation and event type: found, and counted from the files.
+
+    They are equal where every single day (month) is.
+
+    `contacts` are the distinct ones of each day (month), summed over them.
+    """
+    dates: dict[tuple[UUID, str], set[date]] = defaultdict(set)
+    for organization, day, kind in found.keys() | expected.keys():
+        dates[organization, kind].add(day)
+    rows = [_totals_row(*one, dates[one], found, expected) for one in sorted(dates)]
+    return Check(title, rows, bool(rows) and all(row["equal"] for row in rows))
+
+
+def _totals_row(
+    organization: UUID,
+    kind: str,
+    dates: set[date],
+    found: Mapping[Key, Totals],
+    expected: Mapping[Key, Totals],
+) -> dict[str, Any]:
+    keys = [(organization, day, kind) for day in dates]
+    got, counted = ([totals.get(key, (0, 0)) for key in keys] for totals in (found, expected))
+    return {
+        "organisation": ORGANIZATIONS.get(organization, str(organization)),
+        "event_type": kind.removeprefix("monthly:"),
+        "events": beside(sum(count for count, _ in got), sum(count for count, _ in counted)),
+        "contacts": beside(sum(seen for _, seen in got), sum(seen for _, seen in counted)),
+        "equal": got == counted,
+    }
+
+
+def beside(found: int, expected: int) -> str:
+    """What was found and what the files hold.
+
+    >>> beside(30_000, 30_000), beside(29_999, 30_000)
+    ('30,000 = 30,000', '29,999 ≠ 30,000')
+    """
+    return f"{found:,} {'=' if found == expected else '≠'} {expected:,}"
+
+
+def check_campaigns(database: Database, counted: Counted) -> Check:
+    """The two e-mails against the files and against what was published."""
+    found = {row["campaign_id"]: row for row in database.rows(SQL["demo_campaigns"])}
+    rows = [_campaign_row(name, found.get(CAMPAIGNS[name]), counted) for name in PUBLISHED]
+    return Check(
+        "Campaigns, and what was published",
+        rows,
+        all(row["equal"] for row in rows) and len(found) == len(rows),
+    )
+
+
+def _campaign_row(name: str, found: Mapping[str, Any] | None, counted: Counted) -> dict[str, Any]:
+    customers, visits, rate = PUBLISHED[name]
+    got = found or {"sent": 0, "delivered": 0, "opened": 0, "clicked": 0}
+    of_the_file = (counted.delivered[CAMPAIGNS[name]], counted.clicked[CAMPAIGNS[name]])
+    clicked_rate = f"{100 * got['clicked'] / (got['delivered'] or 1):.2f}"
+    return {
+        "campaign": name,
+        "sent": got["sent"],
+        "delivered": got["delivered"],
+        "opened": got["opened"],
+        "clicked": got["clicked"],
+        "clicked_of_delivered": f"{clicked_rate} %",
+        "published": f"{rate} %",
+        "equal": (got["sent"], got["opened"]) == (customers, visits)
+        and (got["delivered"], got["clicked"]) == of_the_file == (customers, visits)
+        and clicked_rate == rate,
+    }

@@ -1,0 +1,71 @@
+"""The demo's scores: what the Hillstrom shop knows of its customers, as fit and as signals.
+
+How much one spent in the year before stands for the size of a company, the channel for seniority,
+and whoever is no newcomer has a direct number. A visit is a WEBSITE_VISIT, a purchase is worth a
+DEMO_REQUEST.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from uuid import UUID
+
+from mauntic.demo.checks import Check, beside
+from mauntic.demo.expected_scores import grade_of
+from mauntic.demo.importer import RETAILER
+from mauntic.operations.statements import SQL
+from shared.ports import Database, Row
+
+VISIT = "page_visited"
+PURCHASE = "conversion"
+
+
+def map_customers(db: Database, organization_id: UUID = RETAILER) -> int:
+    """Map `history_segment`, `channel` and newcomers to custom fields, visits and purchases to
+    signals. Can be repeated. How many signals are new; the contacts wait in the backlog then."""
+    with db.transaction():
+        db.execute(SQL["map_customers"], organization_id=organization_id)
+        return db.execute(
+            SQL["map_signals"],
+            organization_id=organization_id,
+            visit_type=VISIT,
+            purchase_type=PURCHASE,
+        )
+
+
+def check_scores(db: Database, expected: Mapping[UUID, int]) -> Check:
+    """A row a grade: how many customers have it, and how many must; right where each one's score
+    is what it must be."""
+    found = {row["contact_id"]: row for row in db.rows(SQL["scores"], organization_id=RETAILER)}
+    has = Counter(row["grade"] for row in found.values())
+    must = Counter(grade_of(score) for score in expected.values())
+    rows = [
+        {"grade": grade, "customers": beside(has[grade], must[grade]), **_bounds(found, grade)}
+        for grade in sorted(has | must)
+    ]
+    is_right = {contact: row["score"] for contact, row in found.items()} == expected
+    return Check("Grades of the retailer's customers, and what the file says", rows, is_right)
+
+
+def _bounds(found: Mapping[UUID, Row], grade: str) -> dict[str, int | None]:
+    scores = [row["score"] for row in found.values() if row["grade"] == grade]
+    return {"lowest": min(scores, default=None), "highest": max(scores, default=None)}
+
+
+def best(db: Database, organization_id: UUID = RETAILER, limit: int = 10) -> list[Row]:
+    """The highest scores, and what contributes to them."""
+    rows = db.rows(SQL["best_scores"], organization_id=organization_id, limit=limit)
+    return [
+        {
+            "contact": row["contact_id"],
+            "score": row["score"],
+            "grade": row["grade"],
+            "contributors": _listed(row["top_contributors"]),
+        }
+        for row in rows
+    ]
+
+
+def _listed(contributors: list[Row]) -> str:
+    return ", ".join(f"{one['factor']} {one['points']:g}" for one in contributors)

@@ -1,0 +1,1 @@
+"""Pages and configuration that are generated from the code."""

@@ -1,0 +1,130 @@
+"""What is made from the code: pages, schemas, the SQL of retention, and wrangler.toml's queues.
+
+`python -m mauntic.docs_gen.catalogue --write` generates it (`make catalogue`). `--check` names each
+file that is out of date and exits with 1, as `mauntic check` and `make lint` do.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from mauntic.docs_gen import kept
+from mauntic.docs_gen.pages import pages, replaced
+from mauntic.operations.worker_catalog import declared
+from shared.jobs import Worker
+
+ROOT = Path(__file__).parents[2]
+TOPOLOGY = ROOT / "wrangler.toml"
+RUNBOOK = ROOT / "docs" / "operations.md"
+
+# A job that takes lists needs few statements for a full batch: a batch waits a second to fill.
+LISTS = {"max_batch_size": 100, "max_batch_timeout": 1}
+# Windows are run one by one: there is nothing to wait for, and ten of the longest statements (55 s)
+# fit into the fifteen minutes of an invocation.
+WINDOWS = {"max_batch_size": 10, "max_batch_timeout": 0}
+# Each consumer at work holds one of the 60 connections that Hyperdrive may open, two while it runs
+# shards: see ORIGIN_CONNECTIONS in mauntic/checks/topology.py.
+MAX_CONCURRENCY = 10
+# While Postgres is down, dead letters wait for it: as many tries as the platform allows. Each may
+# have 128 kB: ten of them are little beside the 128 MB of an isolate.
+DEAD = {"max_batch_size": 10, "max_batch_timeout": 5, "max_retries": 100, "max_concurrency": 1}
+
+
+def generated(workers: Sequence[Worker]) -> dict[Path, str]:
+    """The whole text of every file that is generated, or that has a generated part."""
+    runbook = RUNBOOK.read_text(encoding="utf-8")
+    return {
+        **pages(workers),
+        TOPOLOGY: topology(TOPOLOGY.read_text(encoding="utf-8"), workers),
+        ROOT / "shared" / "sql" / "retention.sql": kept.deletion(),
+        ROOT / "mauntic" / "operations" / "sql" / "retention.sql": kept.report(),
+        RUNBOOK: replaced(runbook, "retention", kept.page()),
+    }
+
+
+def stale(workers: Sequence[Worker]) -> list[Path]:
+    """The files that are not what they should be."""
+    return [path for path, text in generated(workers).items() if _content(path) != text]
+
+
+def write(workers: Sequence[Worker]) -> list[Path]:
+    """Make them; the files that changed."""
+    changed = stale(workers)
+    texts = generated(workers)
+    for path in changed:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(texts[path], encoding="utf-8")
+    return changed
+
+
+def topology(text: str, workers: Sequence[Worker]) -> str:
+    """wrangler.toml with the block of every worker as it should be."""
+    for worker in workers:
+        text = _replaced(text, worker.env, block(worker))
+    return text
+
+
+def block(worker: Worker) -> str:
+    """The crons and queues of one worker."""
+    queue, env = worker.queue, worker.env
+    crons = ", ".join(f'"{cron}"' for cron in worker.crons)
+    batches = LISTS if any(job.batch for job in worker.jobs) else WINDOWS
+    own = {**batches, "max_retries": queue.max_retries, "max_concurrency": MAX_CONCURRENCY}
+    tables = [
+        f"[env.{env}.triggers]\ncrons = [{crons}]",
+        _producer(env, queue.name, queue.binding),
+        _producer(env, queue.dead_letter_name, queue.dead_letter_binding),
+        _consumer(env, queue.name, {"dead_letter_queue": f'"{queue.dead_letter_name}"', **own}),
+        _consumer(env, queue.dead_letter_name, DEAD),
+    ]
+    return "\n\n".join(tables)
+
+
+def _producer(env: str, queue: str, binding: str) -> str:
+    return f'[[env.{env}.queues.producers]]\nqueue = "{queue}"\nbinding = "{binding}"'
+
+
+def _consumer(env: str, queue: str, settings: Mapping[str, int | str]) -> str:
+    lines = [f"{name} = {value}" for name, value in settings.items()]
+    return "\n".join([f"[[env.{env}.queues.consumers]]", f'queue = "{queue}"', *lines])
+
+
+def _replaced(text: str, env: str, content: str) -> str:
+    begin, end = marks(env)
+    head, found, rest = text.partition(begin)
+    _, found_end, tail = rest.partition(end)
+    if not (found and found_end):
+        raise ValueError(f"wrangler.toml has no block {begin!r} … {end!r} for [env.{env}]")
+    return f"{head}{begin}\n{content}\n{end}{tail}"
+
+
+def marks(env: str) -> tuple[str, str]:
+    """The lines between which a worker's block stands."""
+    return f"# generated: {env} (make catalogue)", f"# end of generated: {env}"
+
+
+def _content(path: Path) -> str | None:
+    return path.read_text(encoding="utf-8") if path.exists() else None
+
+
+def main(arguments: list[str]) -> int:
+    known = declared()
+    for name, error in known.broken.items():
+        print(f"workers/{name} cannot be imported: {error}", file=sys.stderr)
+    if arguments not in (["--check"], ["--write"]) or known.broken:
+        print("usage: python -m mauntic.docs_gen.catalogue --check | --write", file=sys.stderr)
+        return 2
+    if arguments == ["--write"]:
+        for path in write(known.workers):
+            print(f"wrote {path.relative_to(ROOT)}")
+        return 0
+    wrong = stale(known.workers)
+    for path in wrong:
+        print(f"{path.relative_to(ROOT)} is out of date: run `make catalogue`", file=sys.stderr)
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

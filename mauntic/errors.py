@@ -1,0 +1,7 @@
+"""The error that ends a command and speaks to its operator."""
+
+from __future__ import annotations
+
+
+class OperatorError(Exception):
+    """The operation is refused or failed. One sentence: cause and remedy."""

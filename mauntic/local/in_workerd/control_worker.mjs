@@ -1,0 +1,200 @@
+// The control worker: it runs beside the workers in the same workerd, holds a producer for every
+// queue, and counts every message from its sending to its last answer, as its hosts report it. The
+// broker counts too (counting.mjs), for runtime native, which has no hosts: whatever is not acked.
+import { WorkerEntrypoint, env } from "cloudflare:workers";
+import { Tally } from "./message_counts.mjs";
+import { Tails } from "./tails.mjs";
+
+const settings = JSON.parse(env.QUEUES); // name -> consumer's settings, and its producer's binding
+const tallies = new Map(Object.keys(settings).map((name) => [name, new Tally(settings[name])]));
+const tails = new Tails();
+const cronErrors = new Map();
+const paused = new Set();
+const held = new Set(); // {queue, oldestAt} of each batch that a pause holds back: the broker has given it away
+
+const PAUSE_POLL_MS = 20;
+const IDLE_POLL_MS = 5;
+const SEND_MAX = 100; // messages of one sendBatch, as in production
+const SEND_BYTES_MAX = 256_000;
+
+const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+const cronKey = (...parts) => parts.join(" ");
+
+/** Called by the hosts. */
+export class Ledger extends WorkerEntrypoint {
+  sending(queue, delays) {
+    return tallies.get(queue)?.sending(delays);
+  }
+
+  notSent(queue, receipt) {
+    tallies.get(queue)?.notSent(receipt);
+  }
+
+  // A paused queue holds its batch here, before the worker has seen it: no attempt is spent.
+  async begin(queue, attempts, oldestAt) {
+    const batch = { queue, oldestAt };
+    held.add(batch);
+    while (paused.has(queue)) await sleep(PAUSE_POLL_MS);
+    held.delete(batch);
+    return { ticket: tallies.get(queue).begin(attempts), tailed: tails.has(queue) };
+  }
+
+  end(queue, ticket, answers, lingers) {
+    settle(queue, ticket, answers, lingers);
+  }
+
+  left(queue, ticket) {
+    tallies.get(queue).left(ticket);
+  }
+
+  cronFailed(worker, cron, scheduledTime, error) {
+    cronErrors.set(cronKey(worker, cron, scheduledTime), error);
+  }
+}
+
+function settle(queue, ticket, answers, lingers) {
+  const dead = tallies.get(queue).end(ticket, answers, lingers);
+  tallies.get(settings[queue].deadLetterQueue)?.arrived(dead);
+  tails.add(queue, answers);
+}
+
+/** Called by the server, over HTTP. */
+export default class extends WorkerEntrypoint {
+  async fetch(request) {
+    const url = new URL(request.url);
+    const [action, queue] = url.pathname.slice(1).split("/").map(decodeURIComponent);
+    const input = request.method === "POST" ? await request.json() : null;
+    switch (action) {
+      case "queues":
+        return Response.json(await describeAll());
+      case "send":
+        return Response.json(await send(queue, input));
+      case "idle":
+        return Response.json(await idle(input));
+      case "tail":
+        return new Response(tails.stream(queue), { headers: { "content-encoding": "identity" } });
+      case "pause":
+        paused.add(queue);
+        return Response.json({ paused: true });
+      case "resume":
+        paused.delete(queue);
+        return Response.json({ paused: false });
+      case "settled":
+        return Response.json(abandon(queue, input.batches));
+      case "load":
+        return Response.json(await env[`HOST_${queue}`].load());
+      case "memory":
+        return Response.json(await env[`HOST_${queue}`].memory());
+      case "cron-error":
+        return Response.json(takeCronError(input));
+    }
+    return new Response(null, { status: 404 });
+  }
+}
+
+async function describeAll() {
+  const entries = [...tallies.keys()].map(async (name) => {
+    const backlog = await env[settings[name].binding].metrics();
+    const waiting = {
+      unacked: backlog.backlogCount, // as the broker counts
+      oldestMessageAt: oldestOf(name, backlog),
+      backlogBytes: backlog.backlogBytes,
+    };
+    const { binding: _binding, ...own } = settings[name];
+    return [name, { ...(await countsOf(name)), ...waiting, paused: paused.has(name), ...own }];
+  });
+  return Object.fromEntries(await Promise.all(entries));
+}
+
+function oldestOf(name, { oldestMessageTimestamp }) {
+  const heldBack = [...held].filter(({ queue }) => queue === name).map(({ oldestAt }) => oldestAt);
+  const known = [Number(oldestMessageTimestamp ?? 0), ...heldBack].filter(Boolean);
+  return known.length > 0 ? Math.min(...known) : null;
+}
+
+async function send(queue, messages) {
+  const producer = env[settings[queue].binding];
+  const tally = tallies.get(queue);
+  let sent = 0;
+  for (const part of portions(messages.map(outgoing))) {
+    const receipt = tally.sending(part.map((message) => message.delaySeconds));
+    try {
+      await producer.sendBatch(part);
+      sent += part.length;
+    } catch (error) {
+      tally.notSent(receipt);
+      return { sent, error: error.message };
+    }
+  }
+  return { sent };
+}
+
+/** What fits into one sendBatch. A message that fits into none is left to the broker to refuse. */
+function* portions(messages) {
+  let part = [];
+  let partBytes = 0;
+  for (const message of messages) {
+    const bytes = new TextEncoder().encode(JSON.stringify(message.body)).length;
+    if (part.length > 0 && (part.length === SEND_MAX || partBytes + bytes > SEND_BYTES_MAX)) {
+      yield part;
+      [part, partBytes] = [[], 0];
+    }
+    part.push(message);
+    partBytes += bytes;
+  }
+  if (part.length > 0) yield part;
+}
+
+function outgoing({ body, contentType = "json", delaySeconds }) {
+  return { body, contentType, ...(delaySeconds != null && { delaySeconds }) };
+}
+
+/** Hosts know of work that goes on after an answer; the broker of all that nobody has answered. */
+async function areIdle(names) {
+  if (env.HAS_HOSTS && !names.every((name) => tallies.get(name).isEmpty())) return false;
+  const backlogs = await Promise.all(names.map((name) => env[settings[name].binding].metrics()));
+  return backlogs.every(({ backlogCount }) => backlogCount === 0);
+}
+
+/** Without hosts nobody knows which of the messages that are not acked wait. */
+async function countsOf(name) {
+  if (env.HAS_HOSTS) return tallies.get(name).counts();
+  const { backlogCount } = await env[settings[name].binding].metrics();
+  return { waiting: backlogCount, delayed: 0, inFlight: 0 };
+}
+
+async function idle({ timeout_ms = 30_000, queues = null, quiet_ms = 0 }) {
+  const names = queues ?? [...tallies.keys()];
+  const end = Date.now() + timeout_ms;
+  let idleSince = null;
+  for (;;) {
+    const now = Date.now();
+    const isIdle = await areIdle(names);
+    idleSince = isIdle ? (idleSince ?? now) : null;
+    const isQuiet = isIdle && now - idleSince >= quiet_ms;
+    if (isQuiet || now >= end) {
+      const counts = names.map(async (name) => [name, await countsOf(name)]);
+      return { idle: isQuiet, queues: Object.fromEntries(await Promise.all(counts)) };
+    }
+    await sleep(IDLE_POLL_MS);
+  }
+}
+
+/**
+ * The broker has settled so many of the queue's batches. A host reports the end of a batch before
+ * the broker hears of it: where fewer ends were reported, hosts were cancelled half-way.
+ */
+function abandon(queue, settledBatches) {
+  const abandoned = tallies.get(queue)?.unreported(settledBatches) ?? [];
+  for (const { ticket, attempts } of abandoned) settle(queue, ticket, attempts.map(asException));
+  return { abandoned: abandoned.length };
+}
+
+const asException = (attempts) => ({ attempts, answer: "exception" });
+
+function takeCronError({ worker, cron, scheduledTime }) {
+  const key = cronKey(worker, cron, scheduledTime);
+  const error = cronErrors.get(key) ?? null;
+  cronErrors.delete(key);
+  return { error };
+}

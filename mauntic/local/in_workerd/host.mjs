@@ -1,0 +1,156 @@
+// A Worker that runs a Python Worker. What it hands to Python is what production hands over; beside
+// that it counts messages (ledger.mjs) and keeps metric points, which production does elsewhere.
+import { WorkerEntrypoint, env as ownEnv } from "cloudflare:workers";
+import { boot, compiled } from "./interpreter.mjs";
+import { Points, publicEnv } from "./bindings.mjs";
+import { Afterwards } from "./wait_until.mjs";
+import { say } from "./console.mjs";
+import { pack } from "../common/pack.mjs";
+import { watch } from "./batch.mjs";
+
+const worker = ownEnv.LOCAL_NAME;
+let current; // a promise of the interpreter that answers the next event
+
+async function load() {
+  const started = performance.now();
+  const response = await ownEnv.LOCAL_SERVER.fetch("http://local/site");
+  const interpreter = await boot(worker, await response.arrayBuffer(), publicEnv(new Points()));
+  interpreter.bootMs = Math.round(performance.now() - started);
+  expectCrash(interpreter);
+  if (response.headers.get("bytecode") === "wanted") await keepBytecode(interpreter);
+  return interpreter;
+}
+
+/**
+ * An interpreter that has crashed answers nothing more. Production ends its isolate with every event
+ * in it, and starts another for the next one.
+ */
+function expectCrash(interpreter) {
+  interpreter.endings = new Set(); // one an event
+  interpreter.pyodide._api.on_fatal = async (error) => {
+    interpreter.hasCrashed = true;
+    for (const end of interpreter.endings) end(new Error(`the interpreter has crashed: ${error}`));
+    if ((await current) === interpreter) current = undefined;
+  };
+}
+
+/** Settles as `running` does, or rejects when the interpreter crashes. */
+async function unlessCrashed(interpreter, running) {
+  if (interpreter.hasCrashed) throw new Error("the interpreter has crashed");
+  const { promise: crash, reject: end } = Promise.withResolvers();
+  interpreter.endings.add(end);
+  try {
+    return await Promise.race([running, crash]);
+  } finally {
+    interpreter.endings.delete(end);
+  }
+}
+
+async function keepBytecode({ pyodide }) {
+  const body = pack(compiled(pyodide));
+  await ownEnv.LOCAL_SERVER.fetch("http://local/bytecode", { method: "POST", body });
+}
+
+const CALL = { relaxed: true, promising: true };
+
+/** Python's own words, without the frames of the machinery between JavaScript and Python. */
+function tracebackOf(error) {
+  const lines = String(error?.message ?? error).trimEnd().split("\n");
+  const kept = [];
+  let skipping = false;
+  for (const line of lines) {
+    if (line.startsWith('  File "')) skipping = /_pyodide|\/session\/runtime\/|importlib/.test(line);
+    else if (!line.startsWith("    ")) skipping = false;
+    if (!skipping) kept.push(line);
+  }
+  return kept.join("\n");
+}
+
+export default class extends WorkerEntrypoint {
+  #points = new Points();
+  #afterwards = new Afterwards(this.ctx);
+  #interpreter;
+
+  /** Runs one event in a new instance of the worker's class, and reports how it failed. */
+  async #run(describe, run) {
+    try {
+      const interpreter = await (current ??= load());
+      this.#interpreter = interpreter;
+      const instance = interpreter.Default(this.ctx, publicEnv(this.#points));
+      try {
+        return await unlessCrashed(interpreter, run(interpreter, instance));
+      } finally {
+        if (!interpreter.hasCrashed) instance.destroy?.();
+      }
+    } catch (error) {
+      const traceback = tracebackOf(error);
+      say(worker, "error", `${describe} raised\n${traceback}`);
+      throw new Error(traceback.split("\n").at(-1), { cause: traceback });
+    } finally {
+      await this.#points.flush();
+    }
+  }
+
+  /** What the batch left to be done afterwards is done, and its points are kept. */
+  async #over(queue, ticket) {
+    const tell = (error) => say(worker, "error", `queue ${queue}, afterwards, raised\n${tracebackOf(error)}`);
+    await unlessCrashed(this.#interpreter, this.#afterwards.done(tell)).catch(tell);
+    await this.#points.flush();
+    await ownEnv.LOCAL_LEDGER.left(queue, ticket);
+  }
+
+  async fetch(request) {
+    return this.#run("fetch", ({ dispatch }, instance) =>
+      dispatch.fetch.callWithOptions(CALL, instance, request),
+    );
+  }
+
+  async scheduled(controller) {
+    const { cron, scheduledTime } = controller;
+    try {
+      await this.#run(`scheduled ${cron}`, ({ dispatch }, instance) =>
+        dispatch.event.callWithOptions(CALL, instance, "scheduled", controller),
+      );
+    } catch (error) {
+      await ownEnv.LOCAL_LEDGER.cronFailed(worker, cron, Number(scheduledTime), error.cause);
+      throw error;
+    }
+  }
+
+  async queue(batch) {
+    const answers = watch(batch);
+    const oldestAt = Math.min(...batch.messages.map(({ timestamp }) => timestamp.getTime()));
+    const { ticket, tailed } = await ownEnv.LOCAL_LEDGER.begin(batch.queue, answers.attempts(), oldestAt);
+    let raised = false;
+    try {
+      await this.#run(`queue ${batch.queue}`, ({ dispatch }, instance) =>
+        dispatch.event.callWithOptions(CALL, instance, "queue", batch),
+      );
+    } catch (error) {
+      raised = true;
+      throw error;
+    } finally {
+      const lingers = !this.#afterwards.isEmpty;
+      await ownEnv.LOCAL_LEDGER.end(batch.queue, ticket, answers.settled(raised, tailed), lingers);
+      if (lingers) this.#afterwards.outlast(() => this.#over(batch.queue, ticket));
+    }
+  }
+}
+
+/** What the server asks of a host, out of a worker's sight. */
+export class Runtime extends WorkerEntrypoint {
+  async load() {
+    const next = load();
+    try {
+      const { bootMs, importMs } = await next;
+      current = next; // the old interpreter becomes garbage when its last event has ended
+      return { bootMs, importMs };
+    } catch (error) {
+      return { error: tracebackOf(error) };
+    }
+  }
+
+  async memory() {
+    return { wasmBytes: (await current)?.pyodide._module.HEAP8.length ?? 0 };
+  }
+}

@@ -1,0 +1,180 @@
+// One Python interpreter with one worker's modules imported: npm's Pyodide inside workerd.
+import * as cloudflareSockets from "cloudflare:sockets";
+import * as cloudflareWorkers from "cloudflare:workers";
+import { hideGlobals, restoreGlobals } from "./prelude.mjs"; // before Pyodide: see there
+import { Stream } from "./console.mjs";
+import { unpack } from "../common/pack.mjs";
+import { instantiate } from "./webassembly.mjs";
+import createPyodideModule from "./pyodide.asm.mjs";
+import { loadPyodide, version } from "./pyodide.mjs";
+import pyodideWasm from "./pyodide.asm.wasm";
+
+const SITE = "/session/metadata"; // production's place for own files; vendored ones in a folder of it
+const INSIDE = "/session/runtime"; // our package `_cloudflare`
+const SOURCE_TIME = new Date(0); // one time for every source, so that kept bytecode stays valid
+const lockFileContents = {
+  info: { abi_version: "2026_0", arch: "wasm32", platform: "emscripten_5_0_3", version },
+  packages: {},
+};
+
+/** Boots an interpreter; throws a PythonError whose text is the traceback if an import fails. */
+export async function boot(worker, files, publicEnv) {
+  const guard = { onEntropy: () => 0, onClock: () => {} };
+  const stdout = new Stream(worker, "info");
+  const stderr = new Stream(worker, "error");
+  const [library, others] = split(unpack(files));
+  const pyodide = await start(guard, library);
+  pyodide.setStdout({ write: (bytes) => stdout.write(bytes), isatty: false });
+  pyodide.setStderr({ write: (bytes) => stderr.write(bytes), isatty: false });
+  for (const [path, bytes] of others) writeFile(pyodide.FS, path, bytes);
+  await registerModules(pyodide, publicEnv);
+  return importWorker(pyodide, guard);
+}
+
+async function start(guard, library) {
+  hideGlobals();
+  try {
+    return await loadPyodide({
+      indexURL: "http://pyodide.invalid/",
+      packageBaseUrl: "http://pyodide.invalid/",
+      lockFileContents,
+      env: { HOME: "/session", PYTHONHASHSEED: "111", PYTHONUNBUFFERED: "1" },
+      checkAPIVersion: false,
+      createPyodideModule: (settings) => createPyodideModule(forWorkerd(settings, guard, library)),
+    });
+  } finally {
+    restoreGlobals();
+  }
+}
+
+function forWorkerd(settings, guard, library) {
+  settings.instantiateWasm = (imports, done) => {
+    const marker = Symbol("error marker");
+    imports.env.Jsv_GetError_import = () => marker;
+    imports.env.JsvError_Check = (value) => value === marker;
+    watchSystem(imports, guard);
+    instantiate(pyodideWasm, imports).then((instance) => done(instance, pyodideWasm));
+    return {};
+  };
+  settings.preRun[0] = (module) => install(module, library); // Pyodide's own would fetch an archive
+  return settings;
+}
+
+/** Randomness and clocks are asked for here last, whoever asks. */
+function watchSystem(imports, guard) {
+  const { random_get: fill, clock_time_get: read } = imports.wasi_snapshot_preview1;
+  imports.wasi_snapshot_preview1.random_get = (...args) => guard.onEntropy() || fill(...args);
+  imports.wasi_snapshot_preview1.clock_time_get = (...args) => {
+    guard.onClock();
+    return read(...args);
+  };
+}
+
+function install({ API, FS, HEAPU32, _Py_Version }, library) {
+  const packed = HEAPU32[_Py_Version >>> 2];
+  const [major, minor, micro] = [packed >>> 24, (packed >>> 16) & 255, (packed >>> 8) & 255];
+  API.pyVersionTuple = [major, minor, micro];
+  const root = `/lib/python${major}.${minor}`;
+  API.sitePackages = `${root}/site-packages`;
+  FS.mkdirTree(API.sitePackages);
+  FS.mkdirTree(`${root}/lib-dynload`);
+  for (const [path, bytes] of library) writeFile(FS, path, bytes);
+}
+
+const LIBRARY = "lib/";
+
+function split(files) {
+  const all = [...files];
+  const isLibrary = ([path]) => path.startsWith(LIBRARY);
+  return [all.filter(isLibrary), all.filter((file) => !isLibrary(file))];
+}
+
+const PLACES = [
+  [LIBRARY, "/lib/python314.zip/"], // a folder: sys.path is production's, and bytecode can be kept
+  ["inside/", `${INSIDE}/`],
+  ["", `${SITE}/`],
+];
+
+function writeFile(FS, path, bytes) {
+  const [prefix, place] = PLACES.find(([itsPrefix]) => path.startsWith(itsPrefix));
+  const target = place + path.slice(prefix.length);
+  FS.mkdirTree(target.slice(0, target.lastIndexOf("/")));
+  FS.writeFile(target, bytes);
+  FS.utime(target, SOURCE_TIME, SOURCE_TIME);
+}
+
+/** [[path, bytes]] of what the interpreter compiled, under the names that `boot` takes. */
+export function compiled(pyodide) {
+  const { FS } = pyodide;
+  pyodide.pyimport("_cloudflare.bytecode").compile_imported();
+  return PLACES.flatMap(([prefix, place]) =>
+    bytecodeUnder(FS, place.slice(0, -1)).map((file) => [
+      prefix + file.slice(place.length),
+      FS.readFile(file),
+    ]),
+  );
+}
+
+function bytecodeUnder(FS, folder) {
+  return FS.readdir(folder)
+    .filter((name) => name !== "." && name !== "..")
+    .map((name) => `${folder}/${name}`)
+    .flatMap((path) => {
+      if (FS.isDir(FS.stat(path).mode)) return bytecodeUnder(FS, path);
+      return path.endsWith(".pyc") ? [path] : [];
+    });
+}
+
+async function registerModules(pyodide, publicEnv) {
+  pyodide.registerJsModule("_pyodide_entrypoint_helper", {
+    doAnImport: (name) => import(name),
+    cloudflareWorkersModule: { ...cloudflareWorkers, env: publicEnv },
+    cloudflareSocketsModule: cloudflareSockets,
+    patchWaitUntil: acceptAwaitables,
+  });
+  pyodide.registerJsModule("_cloudflare_compat_flags", {
+    python_workflows_implicit_dependencies: true,
+    python_request_headers_preserve_commas: true,
+  });
+  await pyodide._api.initializeNodeSockFS(cloudflareSockets.connect); // Python's socket module
+}
+
+/** ctx.waitUntil takes Python awaitables in production. */
+function acceptAwaitables(ctx) {
+  const waitUntil = ctx.waitUntil.bind(ctx);
+  ctx.waitUntil = (awaitable) => {
+    if (typeof awaitable?.copy !== "function") return waitUntil(awaitable);
+    const kept = awaitable.copy(); // the caller's reference ends with the call
+    waitUntil(Promise.resolve(kept).finally(() => kept.destroy()));
+  };
+}
+
+const PREPARE = `
+import site, sys
+sys.path = [path for path in sys.path if path] + ["${INSIDE}"]
+from _cloudflare import guard
+guard.start()
+sys.path.append("${SITE}/python_modules")
+site.addsitedir("${SITE}/python_modules")  # honours the .pth files
+sys.path.append("${SITE}")
+`;
+
+function importWorker(pyodide, guard) {
+  pyodide.runPython(PREPARE);
+  const importGuard = pyodide.pyimport("_cloudflare.guard");
+  const dispatch = pyodide.pyimport("_cloudflare.dispatch");
+  const holdsInterpreter = () => pyodide._module._PyGILState_Check() === 1;
+  guard.onEntropy = () => (holdsInterpreter() ? importGuard.on_entropy() : 0);
+  guard.onClock = () => holdsInterpreter() && importGuard.on_clock();
+  const started = performance.now();
+  let entry;
+  try {
+    entry = pyodide.pyimport("entry");
+  } finally {
+    guard.onEntropy = () => 0;
+    guard.onClock = () => {};
+  }
+  importGuard.finish();
+  const importMs = Math.round(performance.now() - started);
+  return { pyodide, dispatch, importMs, Default: dispatch.entrypoint_class(entry) };
+}

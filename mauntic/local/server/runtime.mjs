@@ -1,0 +1,224 @@
+// The running workers: one miniflare, started, loaded, reloaded and ended.
+import { pack } from "../common/pack.mjs";
+import { Door } from "./door.mjs";
+import { Failure } from "../common/failure.mjs";
+import { brokerLog } from "./broker.mjs";
+import { limitedDuring } from "./limits.mjs";
+import { emit, onNativeLine, onRuntimeLine } from "../common/events.mjs";
+import { LEDGER_NAME, hostWorkers, ledgerWorker, loadMiniflare, miniflareOptions } from "./options.mjs";
+import { nativeWorkers } from "./native.mjs";
+import { Bytecode } from "./bytecode.mjs";
+import { PointStore } from "./points.mjs";
+import { runtimeProcesses, watchOver } from "./processes.mjs";
+import { insideFiles, stage, standardLibrary, vendoredFiles } from "./staging.mjs";
+import { queuesOf, readTopology } from "./topology.mjs";
+import { Turns } from "./turns.mjs";
+
+export class Runtime {
+  #miniflare;
+  #door = new Door();
+  #shared; // the files that every worker gets: vendored packages and our own
+  #watchdog;
+  #bytecode; // of the shared files
+  #log;
+  #staged = new Map(); // worker -> its own files
+  isEnding = false;
+  isStale = false; // whether the topology has changed in what only a start reads
+
+  constructor(config) {
+    this.config = config;
+    this.isNative = config.runtime === "native";
+    this.workers = readTopology(config);
+    this.queues = queuesOf(this.workers);
+    this.points = new PointStore(config.metricsFile);
+    this.turns = new Turns();
+  }
+
+  async start() {
+    const { Miniflare, Log, LogLevel, convertV4MiniflareOptions } = loadMiniflare();
+    this.#shared = [...standardLibrary(), ...vendoredFiles(this.config.modules), ...insideFiles()];
+    this.#bytecode = new Bytecode(this.config.cache, this.#shared);
+    await Promise.all(this.workers.map((worker) => this.#stage(worker)));
+    const hosts = this.isNative ? [] : this.workers.map((worker) => worker.name);
+    const ledger = ledgerWorker(this.queues, hosts, this.workers[0].options.compatibilityDate);
+    this.#log = brokerLog(Log, LogLevel, (...failed) => this.#onFailedBatch(...failed));
+    const options = miniflareOptions({
+      workers: [ledger, ...this.#workerOptions()],
+      persist: this.config.persist,
+      log: this.#log,
+      onLine: this.isNative ? onNativeLine : onRuntimeLine,
+      onRestart: () => this.#onRestart(),
+    });
+    await this.#door.closedDuring(async () => {
+      const url = await limitedDuring(() => {
+        this.#miniflare = new Miniflare(convertV4MiniflareOptions(options));
+        return this.#miniflare.ready;
+      }).catch((error) => {
+        throw startFailure(error, this.isNative);
+      });
+      await this.#door.assertClosed(url);
+    });
+    this.#watchProcesses();
+  }
+
+  #watchProcesses() {
+    this.#watchdog?.kill();
+    this.#watchdog = watchOver(this.processes().map(({ pid }) => pid));
+  }
+
+  /** workerd was ended by somebody else, and miniflare has started another, whose broker is empty. */
+  #onRestart() {
+    this.#log.startAnew();
+    this.#watchProcesses();
+    emit("restarted", { pids: this.processes().map(({ pid }) => pid) });
+  }
+
+  processes() {
+    return runtimeProcesses();
+  }
+
+  #workerOptions() {
+    const { flags } = this.config;
+    if (this.isNative) return nativeWorkers({ workers: this.workers, flags }, this.#staged, this.#shared);
+    return hostWorkers({ workers: this.workers, flags }, (name, request) => this.#answer(name, request));
+  }
+
+  async #stage(worker) {
+    this.#staged.set(worker.name, await stage(worker));
+  }
+
+  /** Imports every worker; {worker: {bootMs, importMs}}: all of it, and its modules alone. */
+  async load() {
+    const entries = this.workers.map(async (worker) => [worker.name, await this.#loadOne(worker)]);
+    return Object.fromEntries(await Promise.all(entries));
+  }
+
+  /** Crons are taken from the topology as it is now; whatever else has changed there needs a restart. */
+  #readCrons() {
+    const anew = readTopology(this.config);
+    this.isStale = withoutCrons(anew) !== withoutCrons(this.workers);
+    for (const { name, options } of this.workers) {
+      options.cronTriggers = anew.find((worker) => worker.name === name)?.options.cronTriggers;
+    }
+  }
+
+  async #loadOne({ name }) {
+    if (this.isNative) return {};
+    const outcome = await this.#askHost("load", name);
+    if (outcome.error) throw new ImportFailure(name, outcome.error);
+    return { bootMs: outcome.bootMs, importMs: outcome.importMs };
+  }
+
+  /** Stages and imports anew; a worker that does not import leaves its old version running. */
+  async reload(name) {
+    const chosen = name ? [this.worker(name)] : this.workers;
+    if (this.isNative) throw new Failure("runtime native cannot reload: start it again.", 501);
+    this.#readCrons();
+    const entries = chosen.map(async (worker) => {
+      const before = this.#staged.get(worker.name);
+      try {
+        await this.#stage(worker);
+        return [worker.name, await this.#loadOne(worker)];
+      } catch (error) {
+        if (!(error instanceof Failure)) throw error;
+        this.#staged.set(worker.name, before);
+        return [worker.name, { error: error.message, traceback: error.traceback ?? null }];
+      }
+    });
+    return Object.fromEntries(await Promise.all(entries));
+  }
+
+  worker(name) {
+    const found = this.workers.find((worker) => worker.name === name || worker.env === name);
+    if (found) return found;
+    const known = this.workers.map((worker) => worker.name).join(", ");
+    throw new Failure(`No worker is named ${name}; there are ${known}.`, 404);
+  }
+
+  fetcher(name) {
+    return this.#miniflare.getWorker(this.worker(name).name);
+  }
+
+  async #askHost(action, name) {
+    return (await this.ledger(`${action}/${encodeURIComponent(name)}`)).json();
+  }
+
+  async #onFailedBatch(queue, batches) {
+    if (this.isNative) return;
+    try {
+      await this.ledger(`settled/${encodeURIComponent(queue)}`, { batches });
+    } catch (error) {
+      emit("log", { worker: null, level: "warn", text: `the counts of ${queue} may be off: ${error}` });
+    }
+  }
+
+  bucket(bucketName) {
+    for (const { name, options } of this.workers) {
+      for (const [binding, bucket] of Object.entries(options.r2Buckets ?? {})) {
+        if (bucket.id === bucketName) return this.#miniflare.getR2Bucket(binding, name);
+      }
+    }
+    throw new Failure(`No started worker is bound to an R2 bucket named ${bucketName}.`, 404);
+  }
+
+  /** Asks the ledger; see ledger.mjs for its actions. */
+  async ledger(path, input) {
+    const identity = { "accept-encoding": "identity" }; // a compressed stream would be held back
+    const headers = { ...identity, ...this.#door.headers };
+    const post = input === undefined ? {} : { method: "POST", body: JSON.stringify(input) };
+    return this.#miniflare.dispatchFetch(`http://local/${path}`, { headers, ...post });
+  }
+
+  async memory() {
+    if (this.isNative) return {};
+    const entries = this.workers.map(async ({ name }) => [name, await this.#askHost("memory", name)]);
+    return Object.fromEntries(await Promise.all(entries));
+  }
+
+  async stop() {
+    this.isEnding = true;
+    await this.#miniflare?.dispose();
+    this.#watchdog?.kill();
+  }
+
+  /** What a host asks of the server. */
+  async #answer(name, request) {
+    switch (new URL(request.url).pathname) {
+      case "/site":
+        return this.#site(name);
+      case "/bytecode":
+        this.#bytecode.keep(await request.arrayBuffer());
+        break;
+      case "/points":
+        this.points.add(name, await request.json());
+    }
+    return new Response(null);
+  }
+
+  #site(name) {
+    const files = [...this.#shared, ...this.#bytecode.files(), ...this.#staged.get(name)];
+    return new Response(pack(files), { headers: this.#bytecode.isEmpty ? { bytecode: "wanted" } : {} });
+  }
+}
+
+const withoutCrons = (workers) =>
+  JSON.stringify(workers, (key, value) => (key === "cronTriggers" ? undefined : value));
+
+function startFailure(error, isNative) {
+  const cause = /"message":"(?:\*\*\* Uncaught exception \*\*\*\\n)?([^"]+)"/.exec(error.message)?.[1];
+  const said = cause ?? error.message.split("\n")[0];
+  if (isNative && /bundle/i.test(said)) {
+    return new Failure(
+      "runtime native cannot start: workerd fetches the vendor's Python from the network, which " +
+        `failed (${said}). Connect to the network, or choose runtime host.`,
+    );
+  }
+  return new Failure(`workerd did not start: ${said}`);
+}
+
+export class ImportFailure extends Failure {
+  constructor(worker, traceback) {
+    super(`${worker} cannot be imported: ${traceback.trim().split("\n").at(-1)}`);
+    this.traceback = traceback;
+  }
+}

@@ -1,0 +1,70 @@
+// The local runtime's process: reads one JSON object from standard input, starts the workers, serves
+// the control API, and ends with its standard input.
+import { randomBytes } from "node:crypto";
+import { createInterface } from "node:readline";
+import { listen } from "./control.mjs";
+import { emit } from "../common/events.mjs";
+import { Failure } from "../common/failure.mjs";
+import { openHyperdrive } from "../hyperdrive/hyperdrive.mjs";
+import { Runtime } from "./runtime.mjs";
+
+process.umask(0o077); // what we and workerd write is our account's alone
+
+let runtime;
+let hyperdrive;
+let ending;
+
+function end(code) {
+  ending ??= Promise.resolve(runtime?.stop())
+    .catch(() => {})
+    .then(() => hyperdrive?.close())
+    .then(() => process.exit(code));
+  return ending;
+}
+
+/** The first line is the configuration; the end of the input is the end of the server. */
+function readConfig() {
+  return new Promise((resolve, reject) => {
+    const lines = createInterface({ input: process.stdin });
+    lines.once("line", resolve);
+    lines.once("close", () => {
+      reject(new Failure("No configuration on standard input."));
+      end(0);
+    });
+  });
+}
+
+function parseConfig(line) {
+  try {
+    return JSON.parse(line);
+  } catch {
+    throw new Failure("The configuration on standard input is no JSON object in one line.");
+  }
+}
+
+async function main() {
+  const started = performance.now();
+  const config = parseConfig(await readConfig());
+  hyperdrive = await openHyperdrive(config.databaseUrl);
+  runtime = new Runtime({ ...config, databaseUrl: hyperdrive.url });
+  const token = randomBytes(32).toString("hex"); // of this start: only who started it learns it
+  const url = await listen(runtime, config.port ?? 0, token);
+  await runtime.start();
+  const workers = await runtime.load();
+  const startMs = Math.round(performance.now() - started);
+  const pids = runtime.processes().map(({ pid }) => pid);
+  emit("ready", { url, token, databaseUrl: hyperdrive.url, startMs, workers, pids });
+}
+
+function refuse(error) {
+  if (ending) return;
+  const text = error instanceof Failure ? error.message : (error.stack ?? String(error));
+  emit("error", { text, traceback: error.traceback ?? null });
+  end(1);
+}
+
+process.on("SIGTERM", () => end(0));
+process.on("SIGINT", () => end(0));
+process.on("unhandledRejection", refuse);
+process.on("uncaughtException", refuse);
+main().catch(refuse);

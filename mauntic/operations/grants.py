@@ -1,0 +1,158 @@
+"""Who may do what in the database: one list, from which `grants.sql` follows.
+
+Two roles. The *workers'* role is what Hyperdrive connects as: it owns nothing. The *platform's*
+role is for the platform's own services: they call our functions and write what is theirs. A
+table of ours that is missing here fails `tests/test_grants.py`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from mauntic.errors import OperatorError
+from mauntic.operations.statements import SQL
+from shared.ports import Database
+
+SCHEMAS = ("analytics", "crm", "delivery", "ops", "scoring")
+
+READ = ("select",)
+SET = ("select", "insert", "update")
+ALL = ("select", "insert", "update", "delete")
+NOTHING: tuple[str, ...] = ()
+
+# Tables and views. The platform's own come first in each schema.
+WORKERS: Mapping[str, tuple[str, ...]] = {
+    "analytics.contact_activity": READ,
+    "analytics.booking_turns": ALL,
+    "analytics.campaign_daily_stats": SET,
+    "analytics.changed_hours": ("select", "update", "delete"),
+    "analytics.daily_aggregates": NOTHING,
+    "analytics.event_aggregates": SET,
+    "analytics.hourly_cells": ALL,
+    "analytics.hourly_work": ALL,
+    "analytics.locked_days": ALL,
+    "analytics.partial_counts": ALL,
+    "crm.contact_changes": ALL,
+    "crm.contacts": READ,
+    "crm.expanded_changes": ALL,
+    "delivery.sending_domains": READ,
+    "ops.dead_letters": ALL,
+    "ops.job_runs": ALL,
+    "ops.message_failures": ALL,
+    "ops.retention": READ,
+    "ops.schedules": SET,
+    "ops.turns": SET,
+    "scoring.alert_requests": ("select", "update", "delete"),
+    "scoring.factors": READ,
+    "scoring.intent_signals": READ,
+    "scoring.lead_scores": ALL,
+    "scoring.recompute_backlog": ALL,
+    "scoring.score_history": ALL,
+    "scoring.scoring_configs": READ,
+    "scoring.signal_alerts": ALL,
+    "scoring.signal_configs": READ,
+    "scoring.threshold_outbox": ALL,
+}
+WORKERS_SEQUENCES = ("scoring.backlog_version",)
+
+PLATFORM: Mapping[str, tuple[str, ...]] = {
+    "analytics.campaign_daily_stats": READ,
+    "analytics.daily_aggregates": READ,
+    "analytics.event_aggregates": READ,
+    "scoring.factors": READ,
+    "scoring.intent_signals": ALL,
+    "scoring.lead_scores": READ,
+    "scoring.score_history": READ,
+    "scoring.scoring_configs": ALL,
+    "scoring.signal_alerts": ("select", "update"),
+    "scoring.signal_configs": ALL,
+}
+# With the rights of their owner, and so for nobody else.
+PLATFORM_FUNCTIONS = (
+    "ops.erase_contact(uuid, uuid, text)",
+    "ops.purged_before(date, uuid)",
+    "scoring.open_alert(uuid, uuid, text, text, timestamptz)",
+    "scoring.request_recompute(uuid[], uuid[], text)",
+)
+
+
+@dataclass(frozen=True)
+class Roles:
+    """The names of the two roles."""
+
+    workers: str = "mauntic_workers"
+    platform: str = "mauntic_platform"
+
+    def __post_init__(self) -> None:
+        for name in (self.workers, self.platform):
+            if not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", name):
+                raise OperatorError(f"{name!r} is no plain name of a role: a-z, 0-9 and _ alone.")
+        if self.workers == self.platform:
+            raise OperatorError("The workers and the platform need a role each: name two.")
+
+
+def statements(roles: Roles) -> Iterator[str]:
+    """The statements that make the roles and give them exactly these rights, in order.
+
+    They can be repeated: rights that are no longer on the list are taken away.
+    """
+    schemas = ", ".join(SCHEMAS)
+    for name in (roles.workers, roles.platform):
+        yield _create(name, "login" if name == roles.workers else "nologin")
+        for kind in ("tables", "sequences", "functions"):
+            yield f"revoke all on all {kind} in schema {schemas} from {_quoted(name)}"
+        yield f"grant usage on schema {schemas} to {_quoted(name)}"
+    yield from _table_rights(WORKERS, roles.workers)
+    for sequence in WORKERS_SEQUENCES:
+        yield f"grant usage on sequence {sequence} to {_quoted(roles.workers)}"
+    yield from _table_rights(PLATFORM, roles.platform)
+    functions = ", ".join(PLATFORM_FUNCTIONS)
+    yield f"revoke execute on function {functions} from public"
+    yield f"grant execute on function {functions} to {_quoted(roles.platform)}"
+
+
+def script(roles: Roles) -> str:
+    """The statements as a file: one transaction."""
+    return "\n".join(["begin;", *(f"{one};" for one in statements(roles)), "commit;", ""])
+
+
+def apply(db: Database, roles: Roles) -> None:
+    """Make the roles and their rights what the list says, in one transaction."""
+    with db.transaction():
+        for statement in statements(roles):
+            db.execute(statement)
+
+
+def missing(db: Database, role: str) -> list[str]:
+    """The rights of the workers' list that a role does not have, each as `select on table`."""
+    tables = [(table, right) for table, rights in WORKERS.items() for right in rights]
+    rows = db.rows(
+        SQL["missing_rights"],
+        role=role,
+        tables=[table for table, _ in tables],
+        rights=[right for _, right in tables],
+        sequences=list(WORKERS_SEQUENCES),
+        schemas=list(SCHEMAS),
+    )
+    return [row["lacks"] for row in rows]
+
+
+def _create(name: str, login: str) -> str:
+    return (
+        f"do $$ begin if not exists (select from pg_catalog.pg_roles where rolname = '{name}')"
+        f" then create role {_quoted(name)} {login}; end if; end $$"
+    )
+
+
+def _table_rights(rights: Mapping[str, tuple[str, ...]], role: str) -> Iterator[str]:
+    """One statement for all tables with the same rights."""
+    for verbs in dict.fromkeys(rights.values()):
+        tables = [table for table, its in rights.items() if its == verbs]
+        if verbs:
+            yield f"grant {', '.join(verbs)} on {', '.join(tables)} to {_quoted(role)}"
+
+
+def _quoted(name: str) -> str:
+    return f'"{name}"'

@@ -1,0 +1,68 @@
+"""The running `mauntic dev` as a system."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from mauntic.local.control_client import Control, RuntimeFailed
+from mauntic.operations.metric_summary import summarise
+from mauntic.operations.system import Advance, Load, QueueState, SystemEnded, ignored, send_in_parts
+
+HEALTH_TIMEOUT_S = 2
+
+
+class LocalSystem:
+    """The running `mauntic dev`."""
+
+    def __init__(self, control: Control) -> None:
+        self._control = control
+
+    def send(
+        self, queue: str, bodies: Sequence[Any], delay_s: int = 0, advance: Advance = ignored
+    ) -> None:
+        send_in_parts(bodies, lambda part: self._send(queue, part, delay_s), advance)
+
+    def _send(self, queue: str, bodies: list[Any], delay_s: int) -> None:
+        try:
+            self._control.send(queue, bodies, delay_s)
+        except RuntimeFailed as error:
+            if self._is_up and "disposed" not in str(error):
+                raise
+            raise SystemEnded(
+                f"The local system at {self._control.url} has ended, and what its queues held is"
+                " gone: start `mauntic dev` again."
+            ) from error
+
+    @property
+    def _is_up(self) -> bool:
+        """It answers a little longer than its queues take anything: they are disposed then."""
+        try:
+            self._control.ask("GET", "/health", timeout_s=HEALTH_TIMEOUT_S)
+        except RuntimeFailed:
+            return False
+        return True
+
+    def queue_states(self, names: Sequence[str]) -> list[QueueState]:
+        known = self._control.queues()
+        return [_local_state(name, known[name]) for name in names if name in known]
+
+    def set_paused(self, queue: str, paused: bool) -> None:
+        self._control.ask("POST", f"/queues/{queue}/{'pause' if paused else 'resume'}")
+
+    def loads(self, since: timedelta, queue: str | None) -> list[Load]:
+        return summarise(self._control.metrics(datetime.now(UTC) - since), queue)
+
+
+def _local_state(name: str, told: Mapping[str, Any]) -> QueueState:
+    oldest = told["oldestMessageAt"]
+    return QueueState(
+        queue=name,
+        backlog=told["waiting"] + told["delayed"] + told["inFlight"],
+        oldest_at=datetime.fromtimestamp(oldest / 1_000, UTC) if oldest else None,
+        delayed=told["delayed"],
+        in_flight=told["inFlight"],
+        consumers=[told["consumer"]] if told["consumer"] else [],
+        paused=told["paused"],
+    )

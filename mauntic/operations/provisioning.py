@@ -1,0 +1,245 @@
+"""What a deployment needs in the vendor's account, and the commands that create it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mauntic.database.url import DatabaseUrl
+from mauntic.errors import OperatorError
+from mauntic.operations.vendor.answers import Buckets, Hyperdrive, Named, Queue
+from mauntic.operations.vendor.api import VendorApi, VendorRefused
+from mauntic.operations.vendor.wrangler import Command, put_secret, run
+from mauntic.operations.worker_catalog import workers
+from mauntic.project.envs import unknown_envs
+
+notices = logging.getLogger(__name__)
+CONFIG = Path(__file__).parents[2] / "wrangler.toml"
+
+# The longest that the vendor keeps a message: a dead letter outlasts a fortnight without Postgres.
+DEAD_LETTER_RETENTION_S = 1_209_600
+# What Hyperdrive may open to the database: above what all consumers together hold in transactions
+# (max_concurrency, twice where they run shards), below what Postgres has to give.
+ORIGIN_CONNECTIONS = 60
+HYPERDRIVE = "mauntic"
+ALERT_SECRET = "ALERT_WEBHOOK_URL"
+HEARTBEAT_SECRET = "HEARTBEAT_URL"
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What one env of wrangler.toml needs. `gate` is the secret that holds its crons."""
+
+    env: str
+    script: str
+    queues: tuple[str, ...]
+    buckets: tuple[str, ...]
+    gate: str
+
+
+@dataclass
+class Account:
+    """What the vendor's account holds. Retention in seconds by queue, secrets by script."""
+
+    queues: dict[str, int | None] = field(default_factory=dict)
+    buckets: set[str] = field(default_factory=set)
+    hyperdrives: dict[str, Hyperdrive] = field(default_factory=dict)
+    secrets: dict[str, set[str]] = field(default_factory=dict)
+    consumers: dict[str, list[str]] = field(default_factory=dict)
+    scripts: set[str] = field(default_factory=set)
+
+
+WORKERS_URL = "DATABASE_URL_WORKERS"
+CREATE_HYPERDRIVE = Command(
+    f"Hyperdrive {HYPERDRIVE}",
+    ("mauntic", "provision", "--apply"),  # wrangler takes the URL as an argument, for all to see
+)
+
+
+def needs_of(config: Path, only: Sequence[str] | None = None) -> list[Needs]:
+    """What each env of wrangler.toml needs; OperatorError for an env that is not there."""
+    if refusal := unknown_envs(only or (), config):
+        raise OperatorError(refusal)
+    envs: dict[str, Any] = tomllib.loads(config.read_text(encoding="utf-8"))["env"]
+    gates = {worker.env: worker.gate for worker in workers()}
+    return [_needs(name, envs[name], gates[name]) for name in envs if not only or name in only]
+
+
+def _needs(env: str, table: Mapping[str, Any], gate: str) -> Needs:
+    queues = table.get("queues", {})
+    named = [one["queue"] for kind in ("producers", "consumers") for one in queues.get(kind, [])]
+    dead = [
+        one["dead_letter_queue"]
+        for one in queues.get("consumers", [])
+        if "dead_letter_queue" in one
+    ]
+    buckets = tuple(one["bucket_name"] for one in table.get("r2_buckets", []))
+    return Needs(env, table["name"], tuple(dict.fromkeys([*named, *dead])), buckets, gate)
+
+
+def read_account(api: VendorApi, needs: Sequence[Needs]) -> Account:
+    """What is there now."""
+    account = Account()
+    for queue in api.pages("/queues", Queue):
+        settings, name = queue.settings, queue.queue_name
+        account.queues[name] = settings.message_retention_period if settings else None
+        account.consumers[name] = [one.name for one in queue.consumers or []]
+    found = api.ask("GET", "/r2/buckets?per_page=1000", Buckets)
+    account.buckets = {one.name for one in found.buckets}
+    configs = api.ask("GET", "/hyperdrive/configs", list[Hyperdrive])
+    account.hyperdrives = {one.name: one for one in configs}
+    for need in needs:
+        secrets = _secrets(api, need.script)
+        if secrets is not None:
+            account.scripts.add(need.script)
+        account.secrets[need.script] = secrets or set()
+    return account
+
+
+def _secrets(api: VendorApi, script: str) -> set[str] | None:
+    """The names alone: values cannot be read. None where the worker was never deployed."""
+    try:
+        found = api.ask("GET", f"/workers/scripts/{script}/secrets", list[Named])
+        return {one.name for one in found}
+    except VendorRefused as error:
+        if error.status == 404:
+            return None
+        raise
+
+
+def missing(
+    needs: Sequence[Needs], account: Account, environment: Mapping[str, str]
+) -> list[Command]:
+    """The commands that are left, in the order in which they must run."""
+    return [
+        *_queues(needs, account),
+        *_buckets(needs, account),
+        *_hyperdrive(account),
+        *_secret_commands(needs, account, environment),
+    ]
+
+
+def _queues(needs: Sequence[Needs], account: Account) -> Iterator[Command]:
+    for name in dict.fromkeys(name for need in needs for name in need.queues):
+        is_dead = name.endswith("-dlq")
+        keep = ["--message-retention-period-secs", str(DEAD_LETTER_RETENTION_S)] if is_dead else []
+        if name not in account.queues:
+            yield Command(f"queue {name}", ("wrangler", "queues", "create", name, *keep))
+        elif is_dead and account.queues[name] != DEAD_LETTER_RETENTION_S:
+            yield Command(f"14 days of {name}", ("wrangler", "queues", "update", name, *keep))
+
+
+def _buckets(needs: Sequence[Needs], account: Account) -> Iterator[Command]:
+    for name in dict.fromkeys(name for need in needs for name in need.buckets):
+        if name not in account.buckets:
+            yield Command(f"bucket {name}", ("wrangler", "r2", "bucket", "create", name))
+
+
+def _hyperdrive(account: Account) -> Iterator[Command]:
+    known = account.hyperdrives.get(HYPERDRIVE)
+    if known is None:
+        yield CREATE_HYPERDRIVE
+        return
+    update = ("wrangler", "hyperdrive", "update", known.id)
+    if known.is_cached:
+        why = f"no caching in Hyperdrive {HYPERDRIVE}"
+        yield Command(why, (*update, "--caching-disabled"))
+    if (known.origin_connection_limit or ORIGIN_CONNECTIONS) < ORIGIN_CONNECTIONS:
+        why = f"{ORIGIN_CONNECTIONS} connections of Hyperdrive {HYPERDRIVE}"
+        yield Command(why, (*update, "--origin-connection-limit", str(ORIGIN_CONNECTIONS)))
+
+
+def create_hyperdrive(api: VendorApi, database_url: str) -> None:
+    """Lead a new Hyperdrive to the database. Its password is in the body of a request, in no
+    argument."""
+    to = DatabaseUrl.parse(database_url)
+    origin = {
+        "scheme": "postgres",
+        "host": to.host,
+        "port": to.port,
+        "user": to.user,
+        "password": to.password or "",
+        "database": to.database,
+    }
+    settings = {
+        "name": HYPERDRIVE,
+        "origin": origin,
+        "caching": {"disabled": True},
+        "origin_connection_limit": ORIGIN_CONNECTIONS,
+    }
+    api.ask("POST", "/hyperdrive/configs", Hyperdrive, settings)
+
+
+def _secret_commands(
+    needs: Sequence[Needs], account: Account, environment: Mapping[str, str]
+) -> Iterator[Command]:
+    """A new worker starts with its gate held: only `mauntic cutover enable` lets its crons go.
+
+    The gate of a worker that is deployed is never touched: without the secret its gate is open.
+    """
+    for need in needs:
+        known = account.secrets.get(need.script, set())
+        if need.script not in account.scripts:
+            yield put_secret(f"gate {need.gate}, held", need.gate, need.env, says="false")
+        for secret, variable in _addresses(need.env):
+            if secret not in known and environment.get(variable):
+                why = f"{secret} of {need.env}"
+                yield put_secret(why, secret, need.env, says_variable=variable)
+
+
+def _addresses(env: str) -> Iterator[tuple[str, str]]:
+    """The optional secrets of a worker, and the variables of the operator's that hold them.
+
+    Each worker has a heartbeat of its own: at a shared address one hides that another is dead.
+
+    >>> list(_addresses("scoring"))[1]
+    ('HEARTBEAT_URL', 'HEARTBEAT_URL_SCORING')
+    """
+    yield ALERT_SECRET, ALERT_SECRET
+    yield HEARTBEAT_SECRET, f"{HEARTBEAT_SECRET}_{env.upper().replace('-', '_')}"
+
+
+def open_gates(needs: Sequence[Needs], account: Account) -> list[Needs]:
+    """The deployed workers that have no gate secret: their crons dispatch."""
+    return [
+        need
+        for need in needs
+        if need.script in account.scripts and need.gate not in account.secrets[need.script]
+    ]
+
+
+def open_gate_note(need: Needs) -> str:
+    """Say that the gate is open, and which command closes it."""
+    return (
+        f"{need.script} has no secret {need.gate}, so its crons run;"
+        f" mauntic cutover back --env {need.env} stops them"
+    )
+
+
+def run_all(api: VendorApi, commands: Sequence[Command]) -> None:
+    """Run the commands one after the other; OperatorError at the first that fails."""
+    for command in commands:
+        if command is CREATE_HYPERDRIVE:
+            notices.info("$ POST /hyperdrive/configs: %s, led to %s", command.why, WORKERS_URL)
+            create_hyperdrive(api, _workers_url())
+            continue
+        notices.info("$ %s", command.line)
+        if run(command) != 0:
+            raise OperatorError(
+                f"{command.why}: the command failed; correct its cause and apply again."
+            )
+
+
+def _workers_url() -> str:
+    url = os.environ.get(WORKERS_URL)
+    if not url:
+        raise OperatorError(
+            f"Set {WORKERS_URL}: Hyperdrive has to be led to the database, as the role that"
+            " `mauntic db grants --apply` makes."
+        )
+    return url

@@ -1,0 +1,34 @@
+"""What `mauntic db retention` shows: each table with its period, and what is to go."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from mauntic.errors import OperatorError
+from mauntic.operations.statements import SQL
+from shared.ports import Database, Row
+from shared.settings import Settings
+from shared.tick.retention import KEPT, bounds
+
+
+def report(db: Database, settings: Settings, now: datetime) -> Sequence[Row]:
+    """A row for each table that is kept for a period, in the order of the list."""
+    try:
+        before = bounds(settings, now)
+        periods = {kept.table: kept.period(settings) for kept in KEPT}
+    except ValueError as error:
+        raise OperatorError(f"{error}.") from None
+    counted = {row["table_name"]: row for row in db.rows(SQL["retention_report"], **before)}
+    return [
+        {
+            "table": kept.table,
+            "rows": counted[kept.table]["rows"],
+            "oldest": counted[kept.table]["oldest"],
+            "days": period.days if (period := periods[kept.table]) else "never",
+            "counted from": kept.since,
+            "to go": counted[kept.table]["due"],
+            "setting": kept.setting,
+        }
+        for kept in KEPT
+    ]

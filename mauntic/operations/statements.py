@@ -1,0 +1,11 @@
+"""The statements of the commands: the named blocks of `mauntic/operations/sql`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from shared.sql.blocks import SqlBlocks
+
+_ROOT = Path(__file__).parents[2]
+# A check counts with the formulas of the jobs.
+SQL = SqlBlocks(_ROOT / "mauntic" / "operations" / "sql", sorted((_ROOT / "workers").glob("*/sql")))

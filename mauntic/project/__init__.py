@@ -1,0 +1,1 @@
+"""This checkout: its paths, programs and private files. Standard library only."""

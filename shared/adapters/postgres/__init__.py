@@ -1,0 +1,1 @@
+"""PostgreSQL over pg8000, for workers and the host."""

@@ -1,0 +1,1 @@
+"""The path of a message, from its delivery to its end."""

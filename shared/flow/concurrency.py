@@ -1,0 +1,55 @@
+"""Several things at once in one invocation, each on a connection of its own.
+
+While one lane waits for its database, the others go on: the runtime suspends the call that waits
+for a socket, and not the interpreter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import closing
+from dataclasses import replace
+from typing import TypeVar
+
+from shared.errors import DatabaseError, DatabaseUnreachable
+from shared.ports import Database, Ports
+
+# An invocation may hold six connections open, but all of them share the 60 of Hyperdrive:
+# see ORIGIN_CONNECTIONS in mauntic/checks/topology.py.
+# https://developers.cloudflare.com/workers/platform/limits/#simultaneous-open-connections
+LANES_MAX = 2
+
+T = TypeVar("T")
+
+
+async def run_concurrently(
+    work: Iterable[T], do: Callable[[T, Ports], Awaitable[None]], ports: Ports
+) -> None:
+    """`do` all of the work, begun in its order; one after the other where `ports` cannot connect
+    anew, or the database takes no further connection. An error ends the other lanes too."""
+    waiting = deque(work)
+    further = min(len(waiting), LANES_MAX) - 1
+
+    async def lane(own: Ports) -> None:
+        while waiting:
+            await do(waiting.popleft(), own)
+
+    if ports.connect is None or further < 1:
+        await lane(ports)
+        return
+
+    async def further_lane(connect: Callable[[], Database]) -> None:
+        with closing(connect()) as db:
+            try:
+                db.open()
+            except (DatabaseUnreachable, DatabaseError):
+                return  # it has taken no work yet: the first lane does it all
+            await lane(replace(ports, db=db))
+
+    async with asyncio.TaskGroup() as lanes:
+        tasks = [lanes.create_task(lane(ports))]
+        tasks += [lanes.create_task(further_lane(ports.connect)) for _ in range(further)]
+    for task in tasks:
+        task.result()  # raises for a lane that was cancelled: the group takes that for a normal end

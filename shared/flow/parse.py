@@ -1,0 +1,68 @@
+"""What a delivery asks for: its body parsed, its job found, its message validated. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from shared.error_text import describe, error_text
+from shared.flow.delivery import Delivery
+from shared.jobs import Job, Worker
+from shared.messages import Message, WindowMessage, decode, object_meant
+from shared.outcome import Dead
+
+
+@dataclass(frozen=True)
+class ParsedMessage:
+    """A delivery that was understood: its job and its message."""
+
+    delivery: Delivery
+    job: Job
+    message: Message
+
+    @property
+    def shard_key(self) -> str:
+        """Its shard's name in the ledger, for example `2/4`; empty for what is no shard."""
+        shard = self.message.shard if isinstance(self.message, WindowMessage) else None
+        return shard.key if shard else ""
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A delivery that was not understood; `job` is the one that it names all the same, if any.
+    `is_legible` is False where its body could not even be read."""
+
+    delivery: Delivery
+    job: Job | None
+    is_legible: bool = True
+
+
+def read(
+    delivery: Delivery, worker: Worker, *, from_operator: bool = False
+) -> ParsedMessage | Dead:
+    """What the delivery asks for, or why nobody can answer it. For an operator's own
+    message the text has the names of unknown fields, which no log may have."""
+    try:
+        body = decode(delivery.body)
+    except ValueError as error:
+        return Dead("invalid", "InvalidBody", error_text(error))
+    job = job_named(body.get("type"), worker)
+    if job is None:
+        return Dead("unknown_type", "UnknownType", f"{worker.name} has no job of this type")
+    try:
+        return ParsedMessage(delivery, job, job.message.model_validate(body | {"type": job.type}))
+    except ValidationError as error:
+        text = describe(error, job.message, all_names=from_operator)
+        return Dead("invalid", "ValidationError", text)
+
+
+def job_named(name: object, worker: Worker) -> Job | None:
+    """The job of that type or alias."""
+    return worker.by_type.get(name) if isinstance(name, str) else None
+
+
+def job_meant(body: object, worker: Worker) -> Job | None:
+    """The job that a body names, however wrong the rest of it is."""
+    meant = object_meant(body)
+    return job_named(meant.get("type"), worker) if meant else None

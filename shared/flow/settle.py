@@ -1,0 +1,129 @@
+"""The end of a delivery: acked, retried or buried, and measured.
+
+The one place that answers the queue. What is a failure is recorded before it is answered; what went
+well is reported when nobody waits for it any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+
+from shared.flow import attempts, dead_letters
+from shared.flow.delivery import Delivery
+from shared.flow.parse import ParsedMessage, Rejected
+from shared.jobs import Worker
+from shared.outcome import Dead, Done, Outcome, RetryIn, Sharded
+from shared.ports import Ports
+from shared.telemetry import metrics
+from shared.telemetry.metrics import Metric
+from shared.telemetry.redaction import safe_text
+
+
+@dataclass
+class Invocation:
+    """A worker's batch in progress. `cpu_exhausted` is the platform's error once CPU time runs out;
+    `pending_metrics` report the successes that have no metric point yet."""
+
+    worker: Worker
+    cpu_exhausted: BaseException | None = None
+    pending_metrics: list[Callable[[], None]] = field(default_factory=list)
+
+    def flush_metrics(self, ports: Ports) -> None:
+        """Write what was done since the last time; nobody has to wait for it."""
+        done, self.pending_metrics = self.pending_metrics, []
+        for measure in done:
+            measure()
+        ports.flush()
+
+
+async def settle(
+    letter: ParsedMessage | Rejected,
+    outcome: Outcome,
+    started: datetime,
+    ended: datetime,
+    ports: Ports,
+    invocation: Invocation,
+) -> None:
+    """Answer the queue, once, as the outcome says, and measure. `started` and `ended` are those of
+    the group that the message was handled with."""
+    delivery, worker = letter.delivery, invocation.worker
+    if isinstance(outcome, RetryIn) and _can_be_buried(letter):
+        outcome = retry_or_exhaust(outcome, delivery, worker)
+    if isinstance(outcome, Dead):
+        outcome = await dead_letters.bury(letter, outcome, worker, ports)
+    if isinstance(outcome, RetryIn):
+        attempts.record(delivery, letter.job, outcome, worker.queue.name, ports)
+        delivery.retry(outcome.delay_s)
+    else:
+        delivery.ack()
+    measure = partial(_measure, letter, outcome, started, ended, worker, ports)
+    if isinstance(outcome, RetryIn | Dead):
+        measure()
+    else:
+        invocation.pending_metrics.append(measure)
+
+
+def _can_be_buried(letter: ParsedMessage | Rejected) -> bool:
+    return isinstance(letter, ParsedMessage) or letter.is_legible
+
+
+def retry_or_exhaust(outcome: RetryIn, delivery: Delivery, worker: Worker) -> RetryIn | Dead:
+    """A retry after the last delivery would be dropped by the platform without its error."""
+    if delivery.attempts < worker.queue.deliveries_max:
+        return outcome
+    return Dead("exhausted", outcome.error_class, outcome.error_text)
+
+
+def _measure(
+    letter: ParsedMessage | Rejected,
+    outcome: Outcome,
+    started: datetime,
+    ended: datetime,
+    worker: Worker,
+    ports: Ports,
+) -> None:
+    delivery, job = letter.delivery, letter.job
+    message = letter.message if isinstance(letter, ParsedMessage) else None
+    done = outcome if isinstance(outcome, Done) else Done()
+    wrong = outcome if isinstance(outcome, RetryIn | Dead) else None
+    metric = Metric(
+        queue=worker.queue.name,
+        worker=worker.name,
+        type=job.type if job else "unknown",
+        status=_status(outcome),
+        attempts=delivery.attempts,
+        duration_ms=_ms_between(started, ended),
+        lag_ms=_ms_between(delivery.sent_at, started),
+        rows_read=done.rows_read,
+        rows_written=done.rows_written,
+        error_class=wrong.error_class if wrong else "",
+        organization_id=done.organization_id or "",
+        trigger=message.trigger if message else "",
+    )
+    metrics.write(
+        metric,
+        ports,
+        message_id=delivery.id,
+        correlation_id=message.correlation_id if message else None,
+        error=safe_text(wrong.error_class, wrong.error_text) if wrong else None,
+        shard=letter.shard_key if isinstance(letter, ParsedMessage) else "",
+        delay_s=outcome.delay_s if isinstance(outcome, RetryIn) else None,
+    )
+
+
+def _ms_between(start: datetime, end: datetime) -> int:
+    """Never negative: two machines' clocks, or one that is set back, may disagree."""
+    return max(0, round((end - start).total_seconds() * 1_000))
+
+
+def _status(outcome: Outcome) -> str:
+    match outcome:
+        case Done() | Sharded():
+            return "ack"
+        case RetryIn():
+            return "retry"
+        case Dead():
+            return "dead"

@@ -1,0 +1,153 @@
+"""One run of one window: lease, work and finish, all or nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from math import ceil
+
+from shared.error_text import error_text
+from shared.errors import DependencyNotReady, error_class
+from shared.flow.delivery import Delivery
+from shared.flow.parse import ParsedMessage
+from shared.jobs import Job
+from shared.ledger import ledger
+from shared.ledger.ledger import Busy, Held, Lease, Obsolete, RunKey, Unsent
+from shared.messages import Shard, Trigger, WindowMessage
+from shared.outcome import Dead, Done, Outcome, RetryIn, Sharded
+from shared.ports import Ports
+from shared.telemetry.redaction import describe_error
+from shared.windows import Window
+
+EARLY_MAX_S = 900  # a cron fires up to a minute early; beyond this somebody mistook the date
+
+
+@dataclass(frozen=True)
+class Run:
+    """What the handler of a window is given. `planned` is the cron's planned time."""
+
+    window: Window
+    planned: datetime
+    shard: Shard | None
+    ports: Ports
+    trigger: Trigger
+    before_retention: bool = False
+
+
+async def run_window(job: Job, message: WindowMessage, delivery: Delivery, ports: Ports) -> Outcome:
+    """Run the window that a message means. The handler's rows and the ledger's commit together."""
+    assert job.schedule is not None
+    planned = message.planned(delivery.sent_at)
+    key = RunKey(job.type, job.schedule.window_of(planned), message.shard)
+    now = ports.clock()
+    early_s = (key.window.end - now).total_seconds()
+    if early_s > 0:
+        return _too_early(key.window, early_s)
+    if message.is_of_a_tick and now - delivery.sent_at > job.keep_runs:
+        return Done()  # the ledger does not know any more whether it has been run
+    start = ledger.start(
+        ports.db,
+        key,
+        trigger=message.trigger,
+        message_id=delivery.id,
+        delivery=delivery.attempts,
+        planned=planned,
+        now=now,
+    )
+    match start:
+        case Busy() as busy:
+            return await _wait(busy, message, planned, ports)
+        case Obsolete():
+            return Done()
+        case Held():
+            ports.log("run.held", type=job.type, window=str(key.window))
+            return Done()
+        case Unsent(shards):
+            await _send_shards(shards, message, planned, ports)
+            return Done()
+        case Lease() as lease:
+            run = Run(
+                key.window, planned, key.shard, ports, message.trigger, message.before_retention
+            )
+            return await _work(job, run, lease, message)
+
+
+async def _wait(busy: Busy, message: WindowMessage, planned: datetime, ports: Ports) -> Outcome:
+    """Another run holds the window. Should it fail, a tick sends what a tick has sent. What an
+    operator has asked for is sent again for when the lease ends: waiting costs no delivery."""
+    if not message.is_of_a_tick:
+        again = message.body() | {"scheduledFor": planned.isoformat()}
+        await ports.queue.send([again], delay_s=busy.seconds_left)
+    return Done()
+
+
+def _too_early(window: Window, early_s: float) -> Outcome:
+    """A window that was run is done for ever: it has to wait for its last possible event."""
+    text = f"{window} has not ended yet"
+    if early_s <= EARLY_MAX_S:
+        return RetryIn(ceil(early_s), "TooEarly", text)
+    return Dead("too_early", "TooEarly", text)
+
+
+async def _work(job: Job, run: Run, lease: Lease, message: WindowMessage) -> Outcome:
+    db = run.ports.db
+    try:
+        with db.transaction():
+            outcome: Outcome = await job.handler(run)
+            shards = _conclude(job, run, lease, outcome)
+    except DependencyNotReady as error:
+        ledger.put_off(db, lease, error_class(error), error_text(error), run.ports.clock())
+        run.ports.log(
+            "run.waiting", type=job.type, window=str(run.window), error=describe_error(error)
+        )
+        return Done()
+    await _send_shards(shards, message, run.planned, run.ports)
+    return outcome
+
+
+def _conclude(job: Job, run: Run, lease: Lease, outcome: object) -> list[Shard]:
+    """Write down how a run ended, in the transaction of its rows; gives the shards to be sent."""
+    now = run.ports.clock()
+    match outcome:
+        case Done():
+            ledger.finish(run.ports.db, lease, outcome, now)
+            return []
+        case Sharded() if outcome.shards and run.shard is None:  # a shard is not split again
+            common = {"run": lease.token, "beforeRetention": run.before_retention or None}
+            shards = [Shard.model_validate(part | common) for part in outcome.shards]
+            ledger.split(run.ports.db, lease, shards, now)
+            return shards
+    raise TypeError(f"{job.type} answered {outcome!r}, which a window cannot end with")
+
+
+async def _send_shards(
+    shards: list[Shard], message: WindowMessage, planned: datetime, ports: Ports
+) -> None:
+    whole = message.body() | {"scheduledFor": planned.isoformat()}
+    await ports.queue.send([whole | {"data": {"shard": shard.body()}} for shard in shards])
+
+
+def record_failure(
+    letter: ParsedMessage, verdict: RetryIn | Dead, retryable: bool, ports: Ports
+) -> None:
+    """Leave in the ledger why a window's run failed, and until when its retry is awaited. Of what
+    is no window the ledger knows nothing."""
+    message, schedule, delivery = letter.message, letter.job.schedule, letter.delivery
+    if not (schedule and isinstance(message, WindowMessage)):
+        return
+    window = schedule.window_of(message.planned(delivery.sent_at))
+    until = ports.clock()
+    if isinstance(verdict, RetryIn):
+        until += timedelta(seconds=verdict.delay_s) + ledger.LEASE
+    ledger.fail(
+        ports.db,
+        RunKey(letter.job.type, window, message.shard),
+        message_id=delivery.id,
+        delivery=delivery.attempts,
+        dead=isinstance(verdict, Dead),
+        retryable=retryable,
+        error_class=verdict.error_class,
+        error_text=verdict.error_text,
+        until=until,
+        about_now=schedule.is_about_now,
+    )

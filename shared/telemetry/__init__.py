@@ -1,0 +1,1 @@
+"""Log events, metric points and alerts."""

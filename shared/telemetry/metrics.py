@@ -1,0 +1,82 @@
+"""Analytics Engine points: one a message, with a log line, and one a fold of the change feed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from operator import attrgetter
+from typing import NamedTuple
+
+from shared.ports import Ports
+from shared.telemetry.redaction import describe_error
+
+EVENT = "queue.metric"
+
+# The order of the columns in Analytics Engine: blob1 is the event, double1 the attempts, and so on.
+BLOBS = ("event", "worker", "type", "status", "error_class", "organization_id", "trigger", "queue")
+DOUBLES = ("attempts", "duration_ms", "lag_ms", "rows_read", "rows_written")
+
+# The same for a point of the change feed, which is in the same dataset.
+FEED_EVENT = "feed.depth"
+FEED_BLOBS = ("event", "consumer")
+FEED_DOUBLES = ("count", "age_s")
+
+
+class Metric(NamedTuple):
+    """What is known of one message when it is settled. `status` is ack, retry or dead."""
+
+    queue: str
+    worker: str
+    type: str
+    status: str
+    attempts: int
+    duration_ms: float
+    lag_ms: float
+    rows_read: int = 0
+    rows_written: int = 0
+    error_class: str = ""
+    organization_id: str = ""
+    trigger: str = ""
+
+
+_texts, _numbers = attrgetter(*BLOBS[1:]), attrgetter(*DOUBLES)
+
+
+def write(
+    metric: Metric,
+    ports: Ports,
+    message_id: str,
+    correlation_id: str | None,
+    error: str | None,
+    *,
+    shard: str = "",
+    delay_s: int | None = None,
+) -> None:
+    """Write the point, indexed by queue, and the line, which says more."""
+    _write_point(metric.queue, [EVENT, *_texts(metric)], _numbers(metric), ports)
+    level = {"ack": "info", "retry": "warning", "dead": "error"}[metric.status]
+    facts = zip(Metric._fields, metric, strict=True)
+    fields = {name: value for name, value in facts if value != ""}
+    ports.log(
+        EVENT,
+        level=level,
+        **fields,
+        message_id=message_id,
+        correlation_id=correlation_id,
+        error=error,
+        shard=shard or None,
+        delay_s=delay_s,
+    )
+
+
+def write_feed(consumer: str, count: int, age_s: int, ports: Ports) -> None:
+    """Write how many rows of the change feed wait for a consumer, and since when the oldest does.
+    The point is indexed by the consumer; of an empty feed both are 0."""
+    _write_point(consumer, [FEED_EVENT, consumer], (count, age_s), ports)
+
+
+def _write_point(index: str, blobs: list[str], doubles: Iterable[float], ports: Ports) -> None:
+    """Never raises: what is measured is done already, whether or not its point is written."""
+    try:
+        ports.write_point(index, blobs, [float(number) for number in doubles])
+    except Exception as lost:
+        ports.log("metric.write_failed", level="warning", queue=index, error=describe_error(lost))

@@ -1,0 +1,1 @@
+"""A tick of the cron: due windows, their messages, and upkeep."""

@@ -1,0 +1,197 @@
+"""How long our tables keep their rows: one list, which ticks carry out and an operator can read.
+
+The first tick of a worker in each hour deletes, in bounded portions, the oldest rows of each table,
+and passes over rows that another transaction holds. So it waits for nobody, and a backlog goes in
+the course of many hours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from shared.errors import DatabaseError, DatabaseUnreachable, error_class
+from shared.jobs import RUNS_KEPT, Job
+from shared.ports import Ports
+from shared.settings import Settings
+from shared.sql.statements import SQL
+from shared.telemetry.redaction import describe_error
+
+PREFIX = "RETENTION_DAYS_"
+# A table's, in one statement: half a second of work.
+ROWS_MAX = 50_000
+# In one tick, while a table has more to give: a day deletes twelve million rows of it.
+PORTIONS_MAX = 10
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A table whose rows are deleted at an age, the oldest first.
+
+    The age counts from the first of the columns `at` that is not null; an operator reads `since`.
+    `is_day`: they are dates. `only` is what else must be true of a row that goes. `is_feed`: rows
+    lie in the order of their `id`, and a portion looks at the first of them alone; any other table
+    needs an index on `at`. `turns` is the table whose row a run locks to write an organization's
+    day: the rows of that day go all at once and with it, or not at all.
+    """
+
+    table: str
+    days: int
+    at: tuple[str, ...]
+    since: str
+    days_min: int = 1
+    is_day: bool = False
+    only: str = ""
+    is_feed: bool = False
+    turns: str = ""
+
+    @property
+    def name(self) -> str:
+        """The table without its schema."""
+        return self.table.partition(".")[2]
+
+    @property
+    def setting(self) -> str:
+        """The variable that replaces the default, such as `RETENTION_DAYS_DEAD_LETTERS`."""
+        return PREFIX + self.name.upper()
+
+    def period(self, settings: Settings) -> timedelta | None:
+        """How long a row stays; None where the setting is `never`. ValueError for anything else."""
+        text = (settings.get(self.setting) or str(self.days)).strip().lower()
+        if text == "never":
+            return None
+        if not (text.isascii() and text.isdigit() and self.days_min <= int(text) <= 36_500):
+            raise ValueError(
+                f"{self.setting} must be a number of days from {self.days_min} up, or never"
+            )
+        return timedelta(days=int(text))
+
+
+# `make catalogue` makes the statements that delete and report, and the table of the runbook.
+KEPT = (
+    # A dead letter that comes without its error looks for it among the failures, for up to the
+    # fourteen days that its queue keeps it; one day more is for the way.
+    Kept("ops.message_failures", 15, ("failed_at",), "when it failed", days_min=15),
+    Kept(
+        "ops.dead_letters",
+        180,
+        ("changed_at", "dead_at"),
+        "the operator's decision, else its death",
+    ),
+    # A tick looks 14 days back, a month's run 35. A job may keep its runs for less (`keep_runs`).
+    Kept(
+        "ops.job_runs",
+        400,
+        ("finished_at", "lease_until", "scheduled_for"),
+        "when the run ended",
+        days_min=40,
+    ),
+    # A late event of an older day has its type counted for that whole day, as one without cells.
+    Kept(
+        "analytics.hourly_cells",
+        100,
+        ("date",),
+        "the day; a day that was written within two days stays",
+        days_min=40,
+        is_day=True,
+        turns="analytics.booking_turns",
+    ),
+    Kept("analytics.locked_days", 400, ("date",), "the day", days_min=40, is_day=True),
+    Kept("analytics.partial_counts", 40, ("counted_at",), "when it was counted", days_min=15),
+    Kept("scoring.score_history", 730, ("date",), "the day", days_min=2, is_day=True),
+    Kept(
+        "scoring.signal_alerts",
+        365,
+        ("expired_at", "acknowledged_at"),
+        "when it was closed; an open one stays",
+        only="status <> 'open'",
+    ),
+    Kept("scoring.alert_requests", 90, ("opened_at",), "when it was asked for", days_min=15),
+    Kept(
+        "scoring.threshold_outbox",
+        90,
+        ("scored_at",),
+        "the time of the score",
+        days_min=15,
+        is_feed=True,
+    ),
+    Kept("crm.contact_changes", 90, ("at",), "the change", days_min=15, is_feed=True),
+    Kept("analytics.changed_hours", 90, ("changed_at",), "the change", days_min=15, is_feed=True),
+)
+# Why no row of the other tables is deleted by its age.
+NOT_BY_AGE = {
+    "analytics.booking_turns": "deleted with the cells of its day",
+    "analytics.campaign_daily_stats": "the platform's figures",
+    "analytics.contact_activity": "the platform's events: it calls ops.purged_before",
+    "analytics.event_aggregates": "the platform's figures",
+    "analytics.hourly_work": "empty outside of a run's transaction",
+    "crm.contacts": "the platform's",
+    "crm.expanded_changes": "deleted with its change",
+    "delivery.sending_domains": "the platform's",
+    "ops.retention": "one row for each organization at most",
+    "ops.schedules": "one row for each schedule",
+    "ops.turns": "one row for each queue",
+    "scoring.factors": "a fixed list",
+    "scoring.intent_signals": "the platform's",
+    "scoring.lead_scores": "deleted with its contact",
+    "scoring.recompute_backlog": "deleted when the contact is scored",
+    "scoring.scoring_configs": "the platform's settings",
+    "scoring.signal_configs": "the platform's settings",
+}
+
+
+def prune(jobs: Iterable[Job], now: datetime, ports: Ports) -> None:
+    """Delete what is older than its period: the same for all workers, and of the runs of `jobs`
+    those that their job keeps for less. If that fails, the first tick of a later hour does it."""
+    brief = [job for job in jobs if job.keep_runs < RUNS_KEPT]
+    parameters = {
+        **_bounds(ports, now),
+        "brief_jobs": [job.type for job in brief],
+        "brief_before": [now - job.keep_runs for job in brief],
+        "now": now,
+        "most": ROWS_MAX,
+    }
+    try:
+        for _ in range(PORTIONS_MAX):
+            [done] = ports.db.rows(SQL["delete_by_age"], **parameters)
+            for column, count in done.items():
+                if count:
+                    schema, table, *_ = column.split("__")
+                    ports.log("retention.deleted", table=f"{schema}.{table}", count=count)
+            if max(done.values()) < ROWS_MAX:
+                break
+    except (DatabaseError, DatabaseUnreachable) as error:
+        ports.log(
+            "retention.failed",
+            level="warning",
+            error_class=error_class(error),
+            error=describe_error(error),
+        )
+
+
+def bounds(settings: Settings, now: datetime) -> dict[str, datetime | str]:
+    """For each table of the list the time before which its rows go. ValueError: a wrong setting."""
+    return {parameter(kept): _bound(kept.period(settings), now) for kept in KEPT}
+
+
+def parameter(kept: Kept) -> str:
+    """The name of a table's bound in the statement."""
+    return f"{kept.name}_before"
+
+
+def _bounds(ports: Ports, now: datetime) -> dict[str, datetime | str]:
+    """A table with a wrong setting keeps all of its rows."""
+    found: dict[str, datetime | str] = {}
+    for kept in KEPT:
+        try:
+            period = kept.period(ports.settings)
+        except ValueError as error:
+            ports.log("retention.wrong_setting", level="error", error=str(error))
+            period = None
+        found[parameter(kept)] = _bound(period, now)
+    return found
+
+
+def _bound(period: timedelta | None, now: datetime) -> datetime | str:
+    return "-infinity" if period is None else now - period

@@ -1,0 +1,1 @@
+"""Warm-up of sending domains: daily caps and their counters in R2."""

@@ -1,0 +1,345 @@
+"""`mauntic check`: what is right passes, and each thing broken on purpose is found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+from pydantic import BaseModel, create_model
+
+from mauntic.checks import declarations, pages, schema, topology
+from mauntic.docs_gen import catalogue
+from mauntic.operations.worker_catalog import Declared, workers
+from shared.adapters.postgres.client import Postgres
+from shared.jobs import Job, Queue, Worker
+from shared.messages import Message, WindowMessage
+from shared.outcome import Done
+from shared.windows import Schedule, hour_before
+from tests.mauntic.harness import HOURLY, Cli
+
+DAY = datetime(2026, 3, 10, tzinfo=UTC)
+
+
+class Hourly(WindowMessage):
+    type: Literal["toy.hourly"] = "toy.hourly"
+
+
+async def work(run: Any) -> Done:
+    """Work."""
+    return Done()
+
+
+SCHEDULE = Schedule("0 * * * *", hour_before, timedelta(minutes=30))
+JOB = Job(Hourly, work, SCHEDULE)
+
+
+def toy(*jobs: Job, env: str = "toy") -> Worker:
+    return Worker(f"{env}-worker", env, Queue(f"{env}-jobs", env.upper(), 3), f"ENABLE_{env}", jobs)
+
+
+HEAD = """compatibility_date = "2026-11-01"
+compatibility_flags = ["python_workers"]
+
+[env.toy]
+name = "toy-worker"
+main = "build/toy/entry.py"
+build = { command = "python3 tools/bundle.py toy" }
+workers_dev = false
+limits = { cpu_ms = 60_000 }
+observability = { enabled = true }
+hyperdrive = [{ binding = "DB", id = "0" }]
+analytics_engine_datasets = [{ binding = "METRICS", dataset = "mauntic_queue_metrics" }]
+
+"""
+
+
+def found(tmp_path: Path, text: str, *workers: Worker) -> list[str]:
+    path = tmp_path / "wrangler.toml"
+    path.write_text(text)
+    return [one.problem for one in topology.problems(workers or (toy(JOB),), path)]
+
+
+def good() -> str:
+    return HEAD + catalogue.block(toy(JOB)) + "\n"
+
+
+def test_the_generated_block_is_right(tmp_path: Path) -> None:
+    assert found(tmp_path, good()) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('crons = ["0 * * * *"]', 'crons = ["5 * * * *"]', "crons must be"),
+        ("max_retries = 3", "max_retries = 4", "max_retries of toy-jobs must be 3"),
+        ('dead_letter_queue = "toy-jobs-dlq"\n', "", "must have the dead-letter queue"),
+        ('\nqueue = "toy-jobs-dlq"\nmax', '\nqueue = "nobodys"\nmax', "nobody consumes it"),
+        (
+            '\nqueue = "toy-jobs-dlq"\nmax',
+            '\nqueue = "nobodys"\nmax',
+            "toy-jobs-dlq has no consumer",
+        ),
+        ("max_batch_size = 10\n", "max_batch_size = 101\n", "max_batch_size of toy-jobs must be"),
+        ("max_concurrency = 10\n", "", "max_concurrency of toy-jobs must be"),
+        ("max_concurrency = 10", "max_concurrency = 200", "exhaust Hyperdrive"),
+        ('binding = "TOY"', 'binding = "TOYS"', "producer TOY must send"),
+        ('["python_workers"]', "[]", "python_workers is missing"),
+        ("2026-11-01", "2025-01-01", "2026-09-08 or later"),
+        ("workers_dev = false", "workers_dev = true", "workers_dev must be False"),
+        ('name = "toy-worker"', 'name = "other"', "name must be"),
+        ("limits = { cpu_ms = 60_000 }\n", "", "limits.cpu_ms"),
+        ("enabled = true", "enabled = false", "observability"),
+        ('binding = "DB"', 'binding = "DATABASE"', "hyperdrive binding DB"),
+        ('dataset = "mauntic_queue_metrics"', 'dataset = "x"', "METRICS must write"),
+        ("bundle.py toy", "bundle.py other", "build.command"),
+        ("[env.toy]\n", '[env.toy]\nvars = { ENABLE_toy = "true" }\n', "ENABLE_toy is a secret"),
+        ("[env.toy]\n", 'main = "x.py"\n[env.toy]\n', "an env is forgotten"),
+        ("[env.toy]\n", "[triggers]\ncrons = []\n[env.toy]\n", "every env would inherit"),
+        ("[env.toy]\n", '[env.more]\nname = "more"\n[env.toy]\n', "deploys no worker"),
+        ("[env.toy]\n", "[env.toy\n", "cannot be read"),
+    ],
+)
+def test_each_thing_that_is_broken_is_found(tmp_path: Path, old: str, new: str, words: str) -> None:
+    assert old in good()
+    assert [p for p in found(tmp_path, good().replace(old, new, 1)) if words in p]
+
+
+PLATFORM_QUEUE = """
+[[env.toy.queues.producers]]
+queue = "{queue}"
+binding = "{binding}"
+"""
+
+
+def test_a_queue_of_the_platform_needs_no_consumer_here(tmp_path: Path) -> None:
+    more = PLATFORM_QUEUE.format(queue="platform-score-events", binding="THRESHOLD_EVENTS")
+    assert found(tmp_path, good() + more) == []
+
+
+@pytest.mark.parametrize(
+    ("queue", "binding", "words"),
+    [
+        ("platform-score-events", "TRESHOLD_EVENTS", "nobody consumes it"),
+        ("toy-jobs", "THRESHOLD_EVENTS", "a queue that the platform consumes"),
+    ],
+)
+def test_a_queue_that_cannot_be_the_platforms_is_found(
+    tmp_path: Path, queue: str, binding: str, words: str
+) -> None:
+    more = PLATFORM_QUEUE.format(queue=queue, binding=binding)
+    assert [one for one in found(tmp_path, good() + more) if words in one]
+
+
+def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
+    assert len(found(tmp_path, "[env.toy]\n")) > 10
+    assert found(tmp_path, "") != []
+
+
+def test_a_queue_has_one_consumer(tmp_path: Path) -> None:
+    text = good() + catalogue.block(replace(toy(JOB), env="more"))
+    assert [p for p in found(tmp_path, text) if "a queue has one consumer" in p]
+
+
+def test_a_bucket_that_a_worker_uses_must_be_bound(tmp_path: Path) -> None:
+    folder = tmp_path / "workers" / "toy"
+    folder.mkdir(parents=True)
+    (folder / "job.py").write_text('BINDING = "WARMUP_R2"\n')
+    assert [p for p in found(tmp_path, good()) if "WARMUP_R2" in p]
+
+
+class Loose(BaseModel):
+    colour: str
+
+
+class LooseMessage(Message):
+    type: Literal["toy.loose"] = "toy.loose"
+    data: Loose | None = None
+
+
+class Other(WindowMessage):
+    type: Literal["toy.other"] = "toy.other"
+
+
+class Untyped(WindowMessage):
+    type: str = "toy.untyped"
+
+
+async def silent(run: Any) -> Done:
+    return Done()
+
+
+def blocking(run: Any) -> Done:
+    """Work."""
+    return Done()
+
+
+def scheduled(**fields: Any) -> Job:
+    return replace(JOB, schedule=replace(SCHEDULE, **fields))
+
+
+@pytest.mark.parametrize(
+    ("job", "words"),
+    [
+        (replace(JOB, handler=silent), "no docstring"),
+        (replace(JOB, handler=blocking), "not async"),  # type: ignore[arg-type]
+        (Job(LooseMessage, work), "unknown fields"),
+        (replace(JOB, message=Untyped), "Literal"),
+        (scheduled(cron="0 0 * * 1", gap="the rest of the week"), "weekdays by name"),
+        (scheduled(cron="0 0 0 * * *", gap="the rest of the day"), "five fields"),
+    ],
+)
+def test_each_wrong_declaration_is_found(job: Job, words: str) -> None:
+    problems = [one.problem for one in declarations.problems(Declared((toy(job),), {}))]
+    assert [p for p in problems if words in p]
+
+
+def test_declarations_that_are_right_pass_and_clashes_are_found() -> None:
+    assert list(declarations.problems(Declared((toy(JOB),), {}))) == []
+    both = Declared((toy(JOB), toy(JOB, env="other")), {"scoring": "SyntaxError: no"})
+    problems = [f"{one.subject}: {one.problem}" for one in declarations.problems(both)]
+    assert "type toy.hourly: belongs to toy and to other" in problems
+    assert "workers/scoring: cannot be imported: SyntaxError: no" in problems
+
+
+def test_every_statement_fits_the_schema(database: str) -> None:
+    assert list(schema.problems(database)) == []
+    places = [place for place, _ in schema.statements()]
+    assert "shared/sql/ledger.sql: start_run" in places
+    assert not [place for place in places if "metrics.sql" in place]
+
+
+def test_a_schema_that_lags_behind_is_found(database: str, db: Postgres) -> None:
+    db.execute("alter table ops.job_runs rename column lease_until to lease_end")
+    db.execute("delete from ops.schema_migrations where version = '0007'")
+    problems = [f"{one.subject}: {one.problem}" for one in schema.problems(database)]
+    assert [p for p in problems if p.startswith("0007") and "not applied" in p]
+    assert [p for p in problems if "ledger.sql: start_run" in p and "lease_until" in p]
+
+
+async def other_purpose(run: Any) -> Done:
+    """Do something that no page knows of."""
+    return Done()
+
+
+def test_pages_that_lag_behind_the_code_are_found() -> None:
+    known = workers()
+    assert list(pages.problems(known)) == []
+    worker = known[0]
+    changed = replace(worker.jobs[0], handler=other_purpose)
+    problems = list(pages.problems([replace(worker, jobs=(changed, *worker.jobs[1:])), *known[1:]]))
+    assert "docs/jobs.md" in {one.subject for one in problems}
+    assert all("make catalogue" in one.problem for one in problems)
+
+
+def test_pages_that_cannot_be_made_are_one_problem() -> None:
+    [one] = pages.problems([toy(JOB)])  # wrangler.toml has no block of such a worker
+    assert (one.subject, "cannot be made" in one.problem) == ("catalogue", True)
+
+
+def test_a_worker_without_an_env_and_a_consumer_nobody_reads_are_found(tmp_path: Path) -> None:
+    problems = found(tmp_path, good(), toy(JOB), toy(replace(JOB, message=Other), env="other"))
+    assert "there is no [env.other] for other-worker" in problems
+
+
+def test_more_crons_than_an_account_may_have_are_found() -> None:
+    jobs = [
+        replace(
+            scheduled(cron=f"{number % 60} {number // 60} * * *", gap="the rest of the day"),
+            message=numbered(number),
+        )
+        for number in range(251)
+    ]
+    problems = [one.problem for one in declarations.problems(Declared((toy(*jobs),), {}))]
+    assert "an account may have 250, not 251" in problems
+
+
+def numbered(number: int) -> type[WindowMessage]:
+    kind = f"toy.job-{number}"
+    its_type: Any = (Literal[kind], kind)
+    return create_model(f"Job{number}", __base__=WindowMessage, type=its_type)
+
+
+def test_without_a_database_that_is_one_problem(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    offline = cli("check", "--offline", "--json").json["problems"]
+    monkeypatch.setenv("DATABASE_URL", "postgresql://nobody:secret@127.0.0.1:9/none")
+    answer = cli("check", "--json")
+    more = [one for one in answer.json["problems"] if one not in offline]
+    assert (answer.code, [one["area"] for one in more]) == (1, ["database"])
+    assert "secret" not in answer.out + answer.err
+    assert cli("check", "--offline", "--deep").code == 2
+    assert "say --deep too" in cli("check", "--from", "2026-03-01").err
+
+
+def test_years_beyond_number_are_refused_before_they_are_counted(cli: Cli) -> None:
+    answer = cli("check", "--deep", "--from", "1970-01-01", "--to", "2026-03-01")
+    assert answer.code == 1
+    assert "20,513 days, and 4,000 at most" in answer.err
+
+
+def add_event(db: Postgres, contact: int, at: datetime) -> None:
+    db.execute(
+        "insert into analytics.contact_activity"
+        " (organization_id, contact_id, event_type, occurred_at)"
+        " values (cast(:one as uuid), cast(:contact as uuid), 'email_sent', :at)",
+        one=f"{1:032x}", contact=f"{contact:032x}", at=at,
+    )  # fmt: skip
+
+
+def set_rollup(db: Postgres, day: datetime, count: int, unique: int) -> None:
+    db.execute(
+        "insert into analytics.event_aggregates as known"
+        " (organization_id, date, event_type, count, unique_count)"
+        " values (cast(:one as uuid), :day, 'email_sent', :count, :unique)"
+        " on conflict (organization_id, date, event_type)"
+        " do update set count = excluded.count, unique_count = excluded.unique_count",
+        one=f"{1:032x}", day=day.date(), count=count, unique=unique,
+    )  # fmt: skip
+
+
+Break = Callable[[Postgres], None]
+
+
+@pytest.mark.parametrize(
+    ("damage", "expected"),
+    [
+        (lambda db: None, []),
+        (lambda db: set_rollup(db, DAY, 2, 2), [(2, 3, 2, 2)]),
+        (lambda db: set_rollup(db, DAY, 3, 3), [(3, 3, 3, 2)]),
+        (lambda db: set_rollup(db, DAY + timedelta(days=1), 1, 1), [(1, None, 1, None)]),
+        (lambda db: set_rollup(db, DAY + timedelta(days=1), 0, 0), []),
+        (lambda db: set_rollup(db, DAY + timedelta(days=3), 1, 1), []),  # outside the range
+        (lambda db: db.execute("delete from analytics.event_aggregates"), [(None, 3, None, 2)]),
+    ],
+)
+def test_rollups_are_compared_with_their_events(
+    cli: Cli, db: Postgres, damage: Break, expected: list[tuple[int | None, ...]]
+) -> None:
+    last = timedelta(hours=24) - timedelta(microseconds=1)
+    for contact, after in ((1, timedelta(0)), (2, timedelta(hours=5)), (2, last)):
+        add_event(db, contact, DAY + after)
+    set_rollup(db, DAY, 3, 2)
+    damage(db)
+    answer = cli("check", "--deep", "--from", "2026-03-09", "--to", "2026-03-12", "--json")
+    rows = answer.json["differences"]
+    names = ("booked", "counted", "booked_unique", "counted_unique")
+    assert [tuple(row[name] for name in names) for row in rows] == expected
+    told = [one for one in answer.json["problems"] if one["area"] == "rollups"]
+    assert bool(told) == bool(expected)
+    if expected:
+        assert answer.code == 1
+        assert f"mauntic backfill {HOURLY} --from {rows[0]['date']}" in told[0]["problem"]
+
+
+def test_wrangler_toml_keeps_what_is_not_generated() -> None:
+    begin, end = catalogue.marks("toy")
+    text = f"head\n{begin}\nold\n{end}\ntail\n"
+    made = catalogue.topology(text, [toy(JOB)])
+    assert made.startswith(f"head\n{begin}\n[env.toy.triggers]")
+    assert made.endswith(f"{end}\ntail\n")
+    assert catalogue.topology(made, [toy(JOB)]) == made
+    with pytest.raises(ValueError, match="no block"):
+        catalogue.topology("nothing", [toy(JOB)])

@@ -1,0 +1,295 @@
+"""What the account lacks, as commands; an account that answers as the vendor does."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from analytics.worker import WORKER
+from mauntic.errors import OperatorError
+from mauntic.local.control_client import ROOT
+from mauntic.operations import provisioning
+from mauntic.operations.provisioning import ORIGIN_CONNECTIONS
+from mauntic.operations.vendor import wrangler
+from mauntic.operations.vendor.wrangler import Command
+from tests.mauntic import vendor as vendors
+from tests.mauntic.harness import DLQ, QUEUE, Cli
+from tests.mauntic.vendor import Answer, Vendor, failure, success
+
+ID = "0123456789abcdef0123456789abcdef"
+WEEK_S = 604_800
+
+
+class Account:
+    """Buckets, Hyperdrive and secrets beside the vendor's queues, and wrangler's effect on them."""
+
+    def __init__(self, vendor: Vendor) -> None:
+        self.vendor = vendor
+        self.buckets: set[str] = set()
+        self.hyperdrives: dict[str, dict[str, Any]] = {}
+        self.secrets: dict[str, set[str]] = {}
+        self.lines: list[str] = []
+        self.created: list[dict[str, Any]] = []
+        self._queues = vendor._route
+
+    def route(self, method: str, path: list[str], query: Any, body: Any) -> Answer:
+        match (method, path):
+            case ("GET", ["r2", "buckets"]):
+                return success({"buckets": [{"name": name} for name in sorted(self.buckets)]})
+            case ("POST", ["hyperdrive", "configs"]):
+                self.created.append(body)
+                made = {"id": ID, "name": body["name"], "caching": body["caching"]}
+                self.hyperdrives[body["name"]] = made
+                return success(made)
+            case ("GET", ["hyperdrive", "configs"]):
+                return success(list(self.hyperdrives.values()))
+            case ("GET", ["workers", "scripts", script, "secrets"]):
+                if script not in self.secrets:
+                    return failure(404, 10007, "This Worker does not exist on your account.")
+                return success([{"name": name} for name in sorted(self.secrets[script])])
+        return self._queues(method, path, query, body)
+
+    def wrangler(self, command: Command) -> int:
+        """Does to the account what the command would."""
+        self.lines.append(command.line)
+        assert shlex.split(command.line.rpartition("| ")[2]) == list(command.words)
+        name, *words = command.words
+        assert name == "wrangler"
+        match words:
+            case ["queues", "create" | "update", name, *options]:
+                self.vendor.add_queue(name)
+                if options:
+                    retention = int(options[1])
+                    self.vendor.queues[name]["settings"]["message_retention_period"] = retention
+            case ["r2", "bucket", "create", name]:
+                self.buckets.add(name)
+            case ["hyperdrive", "update", _, "--origin-connection-limit", limit]:
+                self.hyperdrives["mauntic"]["origin_connection_limit"] = int(limit)
+            case ["hyperdrive", "update", _, "--caching-disabled"]:
+                self.hyperdrives["mauntic"]["caching"]["disabled"] = True
+            case ["secret", "put", name, "--env", env]:
+                scripts = {
+                    need.env: need.script for need in provisioning.needs_of(provisioning.CONFIG)
+                }
+                self.secrets.setdefault(scripts[env], set()).add(name)
+            case _:
+                raise AssertionError(command)
+        return 0
+
+
+@pytest.fixture
+def account(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
+    """An empty account, with wrangler working on it."""
+    with vendors.running() as vendor:
+        account = Account(vendor)
+        monkeypatch.setattr(vendor, "_route", account.route)
+        monkeypatch.setattr(provisioning, "run", account.wrangler)
+        monkeypatch.setenv("CLOUDFLARE_ACCOUNT_ID", vendors.ACCOUNT)
+        monkeypatch.setenv("CLOUDFLARE_API_TOKEN", vendors.TOKEN)
+        monkeypatch.setenv("CLOUDFLARE_API_BASE_URL", vendor.url)
+        for name in ("ALERT_WEBHOOK_URL", "HEARTBEAT_URL_ANALYTICS", "HEARTBEAT_URL_SCORING"):
+            monkeypatch.delenv(name, raising=False)
+        yield account
+
+
+def test_the_plan_prints_what_an_empty_account_lacks_and_does_nothing(
+    cli: Cli, account: Account
+) -> None:
+    answer = cli("provision", "--plan", "--env", "analytics", "--json")
+    assert answer.code == 0
+    assert [one["command"] for one in answer.json["missing"]] == [
+        f"wrangler queues create {QUEUE}",
+        f"wrangler queues create {DLQ} --message-retention-period-secs 1209600",
+        "wrangler r2 bucket create mauntic-warmup-counters",
+        "mauntic provision --apply",
+        "printf false | wrangler secret put ENABLE_ANALYTICS_CRON --env analytics",
+    ]
+    assert account.lines == []
+
+
+def test_what_is_applied_once_is_not_missing_again(cli: Cli, account: Account) -> None:
+    assert cli("provision", "--apply").code == 0
+    assert {need.script for need in provisioning.needs_of(provisioning.CONFIG)} == set(
+        account.secrets
+    )
+    done = len(account.lines)
+    answer = cli("provision", "--apply")
+    assert answer.code == 0
+    assert len(account.lines) == done
+    assert "Nothing is missing" in answer.out
+    assert f"HYPERDRIVE_ID={ID}" in answer.out
+
+
+@pytest.mark.parametrize("action", ["--plan", "--apply"])
+def test_the_open_gate_of_a_deployed_worker_stays_open(
+    cli: Cli, account: Account, action: str
+) -> None:
+    """Without the secret the crons run. A command that sets it to false stops production."""
+    cli("provision", "--apply")
+    account.secrets[WORKER.name].remove(WORKER.gate)
+    account.lines.clear()
+    answer = cli("provision", action)
+    assert (answer.code, account.lines) == (0, [])
+    assert "Nothing is missing" in answer.out
+    assert f"{WORKER.name} has no secret {WORKER.gate}, so its crons run" in answer.err
+    assert "mauntic cutover back --env analytics" in answer.err
+
+
+def test_a_worker_that_is_not_deployed_yet_starts_held_beside_one_that_is_open(
+    cli: Cli, account: Account
+) -> None:
+    account.secrets[WORKER.name] = set()
+    assert cli("provision", "--apply").code == 0
+    gates = [line for line in account.lines if "secret put" in line]
+    assert gates == ["printf false | wrangler secret put ENABLE_SCORING_CRON --env scoring"]
+
+
+def test_what_wrangler_says_is_no_part_of_the_answer(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    assert wrangler.run(Command("greet", ("echo", "Success!"))) == 0
+    assert capfd.readouterr() == ("", "Success!\n")
+
+
+HOSTILE = "x; touch /tmp/owned #"
+
+
+def test_an_argument_is_no_program(capfd: pytest.CaptureFixture[str]) -> None:
+    """Neither where we run it nor where a person pastes what the plan prints."""
+    command = Command("greet", ("echo", HOSTILE, "$(id)", "'"))
+    assert wrangler.run(command) == 0
+    assert capfd.readouterr().err == f"{HOSTILE} $(id) '\n"
+    pasted = subprocess.run(["sh", "-c", command.line], capture_output=True, text=True, check=True)
+    assert pasted.stdout == f"{HOSTILE} $(id) '\n"
+
+
+@pytest.mark.parametrize("odd", [HOSTILE, "", "a1b2x", "A" * 32, f"{'a' * 32}\n", 7, None, ["a"]])
+@pytest.mark.parametrize("action", ["--plan", "--apply"])
+def test_an_id_of_the_vendor_s_is_an_id_or_refused(
+    cli: Cli, account: Account, action: str, odd: object
+) -> None:
+    account.hyperdrives["mauntic"] = {"id": odd, "name": "mauntic", "caching": {}}
+    answer = cli("provision", action)
+    assert (answer.code, answer.out, account.lines) == (1, "", [])
+    assert "answered in another form than documented: result.0.id" in answer.err
+    assert "touch" not in answer.err
+
+
+def test_hyperdrive_is_made_without_the_password_in_an_argument(
+    cli: Cli, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = "postgresql://o%40wner:s3cr%2Fet@db.example:6543/shop?sslmode=verify-full"
+    monkeypatch.setenv("DATABASE_URL_WORKERS", url)
+    answer = cli("provision", "--apply", "--env", "analytics")
+    assert answer.code == 0, answer
+    origin = {
+        "scheme": "postgres", "host": "db.example", "port": 6543, "user": "o@wner",
+        "password": "s3cr/et", "database": "shop",
+    }  # fmt: skip
+    assert account.created == [
+        {
+            "name": "mauntic", "origin": origin, "caching": {"disabled": True},
+            "origin_connection_limit": 60,
+        }
+    ]  # fmt: skip
+    said = answer.out + answer.err + "".join(account.lines)
+    assert "s3cr" not in said
+
+
+def test_applying_answers_in_nothing_but_json(cli: Cli, account: Account) -> None:
+    answer = cli("provision", "--apply", "--json")
+    assert answer.json == {"missing": [], "hyperdrive_id": ID}
+    assert all(f"$ {line}" in answer.err for line in account.lines)
+
+
+def test_short_retention_caching_and_too_few_connections_are_mended(
+    cli: Cli, account: Account
+) -> None:
+    cli("provision", "--apply", "--env", "analytics")
+    account.vendor.queues[DLQ]["settings"]["message_retention_period"] = WEEK_S
+    account.hyperdrives["mauntic"]["caching"]["disabled"] = False
+    account.hyperdrives["mauntic"]["origin_connection_limit"] = 20  # the consumers open 22
+    account.lines.clear()
+    assert cli("provision", "--apply", "--env", "analytics").code == 0
+    assert account.lines == [
+        f"wrangler queues update {DLQ} --message-retention-period-secs 1209600",
+        f"wrangler hyperdrive update {ID} --caching-disabled",
+        f"wrangler hyperdrive update {ID} --origin-connection-limit 60",
+    ]
+
+
+def test_a_webhook_is_set_where_the_operator_has_one_and_never_printed(
+    cli: Cli, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALERT_WEBHOOK_URL", "https://hooks.example/secret-path")
+    answer = cli("provision", "--apply", "--env", "analytics")
+    assert "ALERT_WEBHOOK_URL" in account.secrets[WORKER.name]
+    assert "secret-path" not in answer.out + answer.err
+
+
+def test_each_worker_has_a_heartbeat_of_its_own_that_is_never_printed(
+    cli: Cli, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HEARTBEAT_URL", "https://sign.example/secret-of-all")
+    monkeypatch.setenv("HEARTBEAT_URL_SCORING", "https://sign.example/secret-of-scoring")
+    given: dict[str, str] = {}
+
+    def run(command: Command) -> int:
+        if "HEARTBEAT_URL" in command.words:
+            given[command.line] = command.input
+        return account.wrangler(command)
+
+    monkeypatch.setattr(provisioning, "run", run)
+    answer = cli("provision", "--apply")
+    assert answer.code == 0, answer
+    line = "printenv HEARTBEAT_URL_SCORING | wrangler secret put HEARTBEAT_URL --env scoring"
+    assert given == {line: "https://sign.example/secret-of-scoring"}
+    assert "secret-of" not in answer.out + answer.err
+    cli("provision", "--apply")
+    assert len(account.lines) == len(set(account.lines))  # what is set is not set again
+
+
+def test_a_command_that_fails_ends_it_with_its_name(
+    cli: Cli, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(provisioning, "run", lambda command: 1)
+    answer = cli("provision", "--apply", "--env", "analytics")
+    assert answer.code == 1
+    assert QUEUE in answer.err
+
+
+def test_an_env_that_is_not_there_is_refused() -> None:
+    with pytest.raises(OperatorError, match="no env elsewhere"):
+        provisioning.needs_of(provisioning.CONFIG, ["elsewhere"])
+
+
+@pytest.mark.parametrize("arguments", [[], ["--plan", "--apply"]])
+def test_one_of_plan_and_apply_must_be_said(cli: Cli, arguments: list[str]) -> None:
+    assert cli("provision", *arguments).code == 1
+
+
+def test_all_consumers_together_stay_below_the_connections_that_hyperdrive_may_open() -> None:
+    import tomllib
+
+    envs = tomllib.loads(provisioning.CONFIG.read_text())["env"].values()
+    consumers = [one for env in envs for one in env.get("queues", {}).get("consumers", [])]
+    shards_at_once = 2  # of a consumer; a dead-letter queue's, which has none behind it, takes none
+    most = [
+        one["max_concurrency"] * (shards_at_once if "dead_letter_queue" in one else 1)
+        for one in consumers
+    ]
+    assert sum(most) == 42 < ORIGIN_CONNECTIONS
+
+
+def test_the_local_pool_is_as_large_as_the_one_that_is_asked_for() -> None:
+    [size] = re.findall(
+        r"^const ORIGIN_CONNECTIONS = (\d+);",
+        (ROOT / "mauntic" / "local" / "hyperdrive" / "hyperdrive.mjs").read_text(),
+        re.M,
+    )
+    assert int(size) == ORIGIN_CONNECTIONS

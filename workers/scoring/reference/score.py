@@ -1,0 +1,263 @@
+"""A contact's score: fit, engagement, intent. Pure.
+
+`sql/parts/score.sql` computes the same over sets; property tests hold the two equal. The usual
+points stand in the table scoring.factors too; a test compares them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from math import floor
+from typing import Any
+
+from scoring.reference.decay import age_h, decay
+
+FACTORS: Mapping[str, Mapping[str, int]] = {
+    "fit": {
+        "has_email": 10,
+        "has_phone": 15,
+        "has_direct_phone": 10,
+        "company_size_smb": 5,
+        "company_size_mid": 10,
+        "company_size_enterprise": 15,
+        "seniority_c_level": 20,
+        "seniority_vp": 15,
+        "seniority_director": 10,
+        "seniority_manager": 5,
+    },
+    "engagement": {
+        "recent_activity_high": 15,
+        "recent_activity_some": 10,
+        "content_download": 10,
+    },
+    "intent": {
+        "PRICING_PAGE": 20,
+        "DEMO_REQUEST": 30,
+        "FREE_TRIAL": 25,
+        "CONTACT_REQUEST": 20,
+        "COMPETITOR_COMPARISON": 15,
+        "CASE_STUDY_VIEW": 12,
+        "FORM_SUBMISSION": 15,
+        "CONTENT_DOWNLOAD": 10,
+        "EMAIL_CLICK": 8,
+        "WEBSITE_VISIT": 5,
+        "EMAIL_OPEN": 3,
+        "PROFILE_UPDATE": 2,
+    },
+}
+WHOLES = ("company_size", "seniority", "recent_activity")  # factors that have levels
+CATEGORY_OF = {
+    "fit": "fit",
+    "has_email": "fit",
+    "has_phone": "fit",
+    "has_direct_phone": "fit",
+    "company_size": "fit",
+    "seniority": "fit",
+    "engagement": "engagement",
+    "recent_activity": "engagement",
+    "content_download": "engagement",
+}  # of components that are no signal; the categories stand there where a message replaced them
+
+VISITS = frozenset({"email_opened", "email_clicked", "form_submitted", "page_visited"})
+DOWNLOAD = "content_download"
+ENGAGEMENT_SPAN = timedelta(days=30)
+DECAY_HOURS = 168
+INTENT_MAX = 1_000_000
+CONTRIBUTORS_MAX = 5
+GRADES = ((80, "A"), (60, "B"), (40, "C"), (20, "D"))
+
+
+@dataclass(frozen=True)
+class Contact:
+    """What fit is computed from."""
+
+    email: str | None = None
+    phone: str | None = None
+    custom_fields: Any = None
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that the contact did."""
+
+    type: str
+    occurred_at: datetime
+
+
+@dataclass(frozen=True)
+class Signal:
+    """A sign of interest. None takes the organisation's, then the usual value."""
+
+    type: str
+    detected_at: datetime
+    weight: float | None = None
+    decay_model: str = "linear"
+    decay_hours: int | None = None
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class FactorConfig:
+    """An organisation's own points for a factor."""
+
+    weight: int | None = None
+    enabled: bool = True
+
+
+@dataclass(frozen=True)
+class SignalConfig:
+    """What a type of signal means to an organisation."""
+
+    weight: float | None = None
+    decay_hours: int | None = None
+    enabled: bool = True
+
+
+@dataclass(frozen=True)
+class Settings:
+    """An organisation's own ways: by (category, factor), and by type of signal."""
+
+    factors: Mapping[tuple[str, str], FactorConfig] = field(default_factory=dict)
+    signals: Mapping[str, SignalConfig] = field(default_factory=dict)
+
+    def points(self, category: str, factor: str) -> float | None:
+        """What a factor is worth; 0 where it is disabled, None where nobody knows it."""
+        own = self.factors.get((category, factor), FactorConfig())
+        whole = next((name for name in WHOLES if factor.startswith(f"{name}_")), None)
+        above = self.factors.get((category, whole or ""), FactorConfig())
+        if not (own.enabled and above.enabled):
+            return 0
+        said = (own.weight, above.weight, FACTORS[category].get(factor))
+        return next((points for points in said if points is not None), None)
+
+
+@dataclass(frozen=True)
+class Live:
+    """A signal at a moment: its weight, and what is left of it."""
+
+    signal: Signal
+    weight: float
+    decay: float
+
+    @property
+    def points(self) -> float:
+        return self.weight * self.decay
+
+
+@dataclass(frozen=True)
+class Score:
+    """A score and what it is made of."""
+
+    fit: int
+    engagement: int
+    intent: int
+    components: Mapping[str, float]
+    signals: Sequence[Live] = ()
+
+    @property
+    def total(self) -> int:
+        return max(0, min(100, self.fit + self.engagement + self.intent))
+
+    @property
+    def grade(self) -> str:
+        return next((grade for least, grade in GRADES if self.total >= least), "F")
+
+    @property
+    def top_contributors(self) -> list[tuple[str, float]]:
+        """The largest components, of equals the first by name."""
+        gains = [(factor, points) for factor, points in self.components.items() if points > 0]
+        return sorted(gains, key=lambda one: (-one[1], one[0]))[:CONTRIBUTORS_MAX]
+
+
+def score(
+    contact: Contact,
+    events: Iterable[Event],
+    signals: Iterable[Signal],
+    settings: Settings,
+    t: datetime,
+) -> Score:
+    """The score at time `t`. Nothing that is dated later counts."""
+    fit = _fit(contact, settings)
+    engagement = _engagement(list(events), settings, t)
+    live = [one for one in (_live(signal, settings, t) for signal in signals) if one.points]
+    total = rounded(sum(one.points for one in live))
+    return Score(
+        fit=sum(fit.values()),
+        engagement=sum(engagement.values()),
+        intent=max(-INTENT_MAX, min(INTENT_MAX, total)),
+        components=_by_type(live) | fit | engagement,
+        signals=live,
+    )
+
+
+def rounded(points: float) -> int:
+    """Half up, with a billionth to spare: in whatever order a sum was added up, a half is a half.
+
+    >>> rounded(7.5), rounded(7.499999999999999), rounded(-0.5)
+    (8, 8, 0)
+    """
+    return floor(points + 0.5 + 1e-9)
+
+
+def _fit(contact: Contact, settings: Settings) -> dict[str, int]:
+    own = contact.custom_fields if isinstance(contact.custom_fields, dict) else {}
+    return {
+        "has_email": _if(_filled(contact.email), "fit", "has_email", settings),
+        "has_phone": _if(_filled(contact.phone), "fit", "has_phone", settings),
+        "has_direct_phone": _if(
+            _filled(own.get("direct_phone")), "fit", "has_direct_phone", settings
+        ),
+        "company_size": _level("company_size", own.get("company_size"), settings),
+        "seniority": _level("seniority", own.get("seniority"), settings),
+    }
+
+
+def _engagement(events: Sequence[Event], settings: Settings, t: datetime) -> dict[str, int]:
+    recent = [one.type for one in events if t - ENGAGEMENT_SPAN <= one.occurred_at < t]
+    visits = sum(kind in VISITS for kind in recent)
+    level = "recent_activity_high" if visits >= 10 else "recent_activity_some"
+    return {
+        "recent_activity": _if(visits >= 3, "engagement", level, settings),
+        "content_download": _if(DOWNLOAD in recent, "engagement", "content_download", settings),
+    }
+
+
+def _live(signal: Signal, settings: Settings, t: datetime) -> Live:
+    config = settings.signals.get(signal.type, SignalConfig())
+    usual = settings.points("intent", signal.type)
+    enabled = (
+        config.enabled and settings.factors.get(("intent", signal.type), FactorConfig()).enabled
+    )
+    said = (signal.weight, config.weight, usual, 0)
+    weight = next(points for points in said if points is not None) if enabled else 0
+    hours = signal.decay_hours or config.decay_hours or DECAY_HOURS
+    expired = signal.expires_at is not None and signal.expires_at <= t
+    left = 0.0 if expired else decay(signal.decay_model, age_h(signal.detected_at, t), hours)
+    return Live(signal, float(weight), left)
+
+
+def _by_type(live: Iterable[Live]) -> dict[str, float]:
+    """Points of each type of signal, to the hundredth; where they cancel out there is none."""
+    sums: dict[str, float] = {}
+    for one in live:
+        sums[one.signal.type] = sums.get(one.signal.type, 0) + one.points
+    return {
+        f"intent:{kind}" if kind in CATEGORY_OF else kind: floor(points * 100 + 0.5 + 1e-6) / 100
+        for kind, points in sums.items()
+        if points
+    }
+
+
+def _if(condition: bool, category: str, factor: str, settings: Settings) -> int:
+    return int(settings.points(category, factor) or 0) if condition else 0
+
+
+def _level(whole: str, level: object, settings: Settings) -> int:
+    known = isinstance(level, str) and f"{whole}_{level}" in FACTORS["fit"]
+    return _if(known, "fit", f"{whole}_{level}", settings)
+
+
+def _filled(value: object) -> bool:
+    return isinstance(value, str) and value.strip(" ") != ""

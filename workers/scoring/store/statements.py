@@ -1,0 +1,192 @@
+"""The statements of the scoring jobs, a function each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from uuid import UUID
+
+from scoring.domain import parts
+from scoring.domain.parts import Key, Load, Part
+from shared.ledger import change_feed
+from shared.ports import Database, Row
+from shared.sql.blocks import SqlBlocks
+
+SQL = SqlBlocks(Path(__file__).parent.parent / "sql")
+
+# A shard may have grown so much since it was counted; what is beyond waits for the next run.
+GROWTH_MAX = 2
+ALERTS_MAX = 100_000  # a statement's
+
+
+@dataclass(frozen=True)
+class Scored:
+    """How many contacts were scored, and how many rows changed by it."""
+
+    rows_read: int
+    rows_written: int
+
+
+@dataclass(frozen=True)
+class Replacement:
+    """Points that a message gives in place of a category's own; None leaves it."""
+
+    fit: int | None = None
+    engagement: int | None = None
+    intent: int | None = None
+
+
+def scoring_time(db: Database, window_end: datetime) -> datetime:
+    """The time at which a window's run scores: never earlier than that of a run before it."""
+    [row] = db.rows(SQL["scoring_time"], t=window_end)
+    time: datetime = row["t"]
+    return time
+
+
+def backlog_rows(db: Database, part: Part) -> int:
+    """How many entries a part of the backlog has."""
+    [row] = db.rows(SQL["backlog_rows"], **part.bounds())
+    return int(row["count"])
+
+
+def due_rows(db: Database, part: Part, t: datetime) -> int:
+    """How many scores of a part time may have changed by `t`."""
+    [row] = db.rows(SQL["due_rows"], **part.bounds(), t=t)
+    return int(row["count"])
+
+
+def backlog_loads(db: Database) -> list[Load]:
+    """How many entries each organisation has, in order."""
+    return _loads(db.rows(SQL["count_backlog"]))
+
+
+def due_loads(db: Database, t: datetime) -> list[Load]:
+    """How many scores of each organisation time may have changed by `t`, in order."""
+    return _loads(db.rows(SQL["count_due"], t=t))
+
+
+def backlog_cuts(db: Database, organization_id: UUID) -> list[UUID]:
+    """The first contact of each part of an organisation's entries."""
+    rows = db.rows(SQL["cut_backlog"], organization_id=organization_id, rows_max=parts.SHARD_ROWS)
+    return [row["contact_id"] for row in rows]
+
+
+def due_cuts(db: Database, organization_id: UUID, t: datetime) -> list[UUID]:
+    """The first contact of each part of an organisation's scores that time may have changed."""
+    rows = db.rows(SQL["cut_due"], organization_id=organization_id, t=t, rows_max=parts.SHARD_ROWS)
+    return [row["contact_id"] for row in rows]
+
+
+def recompute_backlog(db: Database, part: Part, t: datetime) -> Scored:
+    """Score the contacts of a part of the backlog, and clear the entries that did not move."""
+    rows = min(backlog_rows(db, part), _rows_max())
+    if rows == 0:
+        return Scored(0, 0)
+    [row] = db.rows(SQL["recompute_backlog"], **part.bounds(), t=t, rows=rows, settled_until=t)
+    return Scored(row["rows_read"], row["rows_written"])
+
+
+def recompute_due(db: Database, part: Part, t: datetime) -> Scored:
+    """Score the contacts of a part whose score is another at `t` through time alone."""
+    due = min(due_rows(db, part, t), _rows_max())
+    if due == 0:
+        return Scored(0, 0)
+    [row] = db.rows(SQL["recompute_due"], **part.bounds(), t=t, rows=due)
+    return Scored(due, row["rows_written"])
+
+
+@dataclass(frozen=True)
+class Requested:
+    """The versions of the entries that are held, and the contacts that somebody else holds."""
+
+    versions: dict[Key, int]
+    busy: list[Key]
+
+
+def request_contacts(db: Database, keys: Sequence[Key]) -> Requested:
+    """Enter contacts into the backlog and hold their entries, as far as the contacts exist.
+
+    A lock that no statement can skip (another transaction inserts the same entry at this moment)
+    raises 55P03, so that the messages are tried one by one. A contact alone is then busy.
+    """
+
+    def hold() -> Row:
+        [row] = db.rows(SQL["request_contacts"], **_columns(keys), patience=change_feed.PATIENCE)
+        return row
+
+    row = hold() if len(keys) > 1 else change_feed.unless_locked(db, hold)
+    if row is None:
+        return Requested({}, list(keys))
+    held = zip(row["places"] or [], row["versions"] or [], strict=True)
+    versions = {keys[place - 1]: version for place, version in held}
+    known = [keys[place - 1] for place in row["known"] or []]
+    return Requested(versions, [key for key in known if key not in versions])
+
+
+def score_contacts(
+    db: Database, versions: Mapping[Key, int], replacements: Mapping[Key, Replacement], t: datetime
+) -> list[Key]:
+    """Score contacts whose entries are held. Their rows are written even if nothing changed.
+
+    Return those whose score another transaction holds: they stay in the backlog.
+    """
+    nothing, keys = Replacement(), list(versions)
+    said = [replacements.get(key, nothing) for key in keys]
+    [row] = db.rows(
+        SQL["score_contacts"],
+        **_columns(keys),
+        versions=list(versions.values()),
+        as_fit=[one.fit for one in said],
+        as_engagement=[one.engagement for one in said],
+        as_intent=[one.intent for one in said],
+        t=t,
+        settled_until="-infinity",
+    )
+    return [keys[place - 1] for place in row["busy"] or []]
+
+
+def _columns(keys: Sequence[Key]) -> dict[str, list[UUID]]:
+    return {
+        "organization_ids": [organization_id for organization_id, _ in keys],
+        "contact_ids": [contact_id for _, contact_id in keys],
+    }
+
+
+def expire_alerts(db: Database, t: datetime) -> int:
+    """Expire the open alerts whose deadline has come; how many."""
+    expired = 0
+    while True:
+        touched = db.execute(SQL["expire_alerts"], t=t, alerts_max=ALERTS_MAX)
+        expired += touched
+        if touched < ALERTS_MAX:
+            return expired
+
+
+def has_crossings(db: Database) -> bool:
+    """Return whether scores that crossed a threshold are left to publish."""
+    [row] = db.rows(SQL["has_crossings"])
+    return bool(row["found"])
+
+
+def take_crossings(db: Database, rows_max: int) -> list[Row]:
+    """Remove the oldest scores that crossed a threshold and that nobody else is publishing."""
+    return db.rows(SQL["take_crossings"], rows_max=rows_max)
+
+
+def count_crossings(
+    db: Database, thresholds: Sequence[int], rows_max: int
+) -> tuple[int, list[Row]]:
+    """Remove them too. Return how many there were: all, and those of each organisation, threshold
+    and direction."""
+    [row] = db.rows(SQL["count_crossings"], thresholds=list(thresholds), rows_max=rows_max)
+    return row["taken"], row["crossings"]
+
+
+def _rows_max() -> int:
+    return GROWTH_MAX * parts.SHARD_ROWS
+
+
+def _loads(rows: Sequence[Row]) -> list[Load]:
+    return [Load(row["organization_id"], row["count"]) for row in rows]
