@@ -21,7 +21,7 @@ class GenerateMonthlyUsage(WindowMessage):
 
 
 async def generate_monthly_usage(run: Run) -> Done | Sharded:
-    """Sum the month's daily rollups, and count its distinct contacts, by organisation and type.
+    """Sum the month's daily rollups, and count its distinct contacts, by organization and type.
 
     The rollups are summed once they are closed: while hours of the month are under way, or will be
     enqueued by a tick, the run waits (DependencyNotReady). Distinct contacts do not add up from day

@@ -21,7 +21,7 @@ class BatchRecompute(WindowMessage):
 
 
 async def batch_recompute(run: Run) -> Done | Sharded:
-    """Score every contact in the backlog; many of them in shards, the busy organisations' last."""
+    """Score every contact in the backlog; many of them in shards, the busy organizations' last."""
     db = run.ports.db
     part = Part.of(run.shard)
     if run.shard is None:  # changes that were committed before the window's end count in it
