@@ -202,7 +202,7 @@ ACROSS = {
     "tests/shared/test_edges.py", "tests/shared/test_shards.py",
     "tests/workers/analytics/test_at_once.py", "tests/workers/analytics/test_closing_months.py",
     "tests/workers/analytics/test_corrections.py",
-    "tests/workers/analytics/test_estimates.py",
+    "tests/workers/analytics/test_estimates.py", "tests/workers/analytics/test_old_cells.py",
     "tests/workers/scoring/test_at_once.py", "tests/workers/scoring/test_formulas.py",
     "tests/workers/scoring/test_alerts.py", "tests/workers/scoring/test_runs.py",
     "tests/workers/scoring/test_writers.py",
