@@ -1,4 +1,4 @@
-"""The text of an error, fit for a column. Pure."""
+"""The text of an error, as a column of Postgres can hold it. Pure."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from shared.errors import CodedError
 from shared.sanitize import printable
 
 ERROR_TEXT_MAX = 2_000  # characters
@@ -16,10 +17,11 @@ PROBLEMS_MAX = 20
 def describe(
     error: ValidationError, model: type[BaseModel] | None = None, *, all_names: bool = False
 ) -> str:
-    """Which fields are wrong and why, without the values: those may be personal data.
+    """List which fields are wrong and why, without their values, which may be personal data.
 
-    A field has its name where it is one of `model`; any other name is the sender's own, and may be
-    personal data too. Without a model the kinds of the problems are all that is certain.
+    Only names of fields of `model` are shown: any other name comes from the sender, and may be
+    personal data too. Without a model the list has the types of the problems instead of their
+    messages. `all_names` shows every name.
     """
     names = _field_names(model) if model else frozenset()
     problems = [
@@ -30,7 +32,7 @@ def describe(
 
 
 def _path(parts: tuple[int | str, ...], names: frozenset[str] | None) -> str:
-    """The way to a field; None shows every name."""
+    """Return the path to a field. With names None it shows every name."""
     shown = [
         str(part) if names is None or isinstance(part, int) or part in names else "…"
         for part in parts
@@ -40,7 +42,7 @@ def _path(parts: tuple[int | str, ...], names: frozenset[str] | None) -> str:
 
 @lru_cache(maxsize=64)
 def _field_names(model: type[BaseModel]) -> frozenset[str]:
-    """Every name that a field of the model has in JSON, and those of the models within it."""
+    """Return the JSON names of all fields of the model and of the models in it."""
     names = set()
     for name, field in model.model_fields.items():
         names.add(field.alias or name)
@@ -56,8 +58,14 @@ def _models_in(annotation: Any) -> list[type[BaseModel]]:
 
 
 def error_text(error: BaseException) -> str:
-    """What an error says, fit for a column; its name where it says nothing. For a log line see
-    shared/telemetry/redaction.py."""
+    """Return the error's message without its class and code, or its class if it has no message.
+
+    The text may contain personal data. Log lines use shared/telemetry/redaction.py instead.
+
+    >>> error_text(CodedError("42P01", "relation does not exist"))
+    'relation does not exist'
+    """
     if isinstance(error, ValidationError):
         return describe(error)
-    return printable(str(error))[:ERROR_TEXT_MAX] or type(error).__name__
+    text = error.message if isinstance(error, CodedError) else str(error)
+    return printable(text)[:ERROR_TEXT_MAX] or type(error).__name__

@@ -1,106 +1,203 @@
-"""The errors that jobs raise on purpose, and one table of which errors are worth another try."""
+"""Every error that a job or an adapter raises, and one table of what each error means.
+
+A row of `RULES` states whether the work is retried, whether the log may contain the error's own
+text, and what an operator does. `consume` (retries), `redaction` (the log), the `mauntic` command
+(remedies) and docs/errors.md all read this table. Pure.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from shared.outcome import Reason
 
 
-class DatabaseError(Exception):
-    """Postgres answered with an error. `sqlstate` is its five-character code."""
+class CodedError(Exception):
+    """An error with a short stable code, such as an SQLSTATE or an HTTP status.
+
+    `message` does not contain the code, so that class, code and message can be joined.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code, self.message = code, message
+
+
+class DatabaseError(CodedError):
+    """Postgres refused a statement. `sqlstate` is its five-character code."""
 
     def __init__(self, sqlstate: str, message: str) -> None:
-        super().__init__(f"{sqlstate}: {message}")
+        super().__init__(sqlstate, message)
         self.sqlstate = sqlstate
 
 
 class DatabaseUnreachable(Exception):
-    """Postgres did not answer, or the connection broke: what was sent may or may not be done."""
+    """Postgres did not answer, or the connection broke. The last statement may have committed."""
 
 
-class StorageError(Exception):
+class StorageError(CodedError):
     """R2 failed. `status` is its HTTP status."""
 
     def __init__(self, status: int, message: str) -> None:
-        super().__init__(f"R2 answered {status}: {message}")
+        super().__init__(str(status), message)
         self.status = status
 
 
 class QueueUnavailable(Exception):
-    """A queue did not take messages: some of them may have been sent, and will be again."""
+    """A queue did not accept messages. Some of them may have been sent, and are sent again."""
 
 
 class LeaseLost(Exception):
-    """Another run of the same window has started since: what this one did was rolled back."""
+    """A newer run of the same window has started. The work of this run was rolled back."""
 
 
 class DependencyNotReady(Exception):
-    """What this work builds upon is still under way: it is to be done a little later."""
+    """Work that this job builds on has not finished. Try again later."""
 
 
 class PermanentError(Exception):
-    """The message is well formed but cannot be obeyed, ever. `reason` is what an operator reads."""
+    """The message is well formed, but no retry can succeed. Operators select by `reason`."""
 
     def __init__(self, reason: Reason, message: str) -> None:
         super().__init__(message)
         self.reason = reason
 
 
+Source = Literal["sqlstate", "r2", "exception", "outcome"]
+
+
 @dataclass(frozen=True)
 class Rule:
-    """`code` is the start of an SQLSTATE or of an HTTP status, or an exception's name."""
+    """What an error means.
 
-    source: str
+    `code` is a prefix of an SQLSTATE or of an HTTP status, or the exact name of an exception or an
+    outcome. `remedy` is empty where the operator has nothing to do. `safe_to_log` is True where the
+    error's own text cannot contain personal data; of any other error the log has the class alone.
+    """
+
+    source: Source
     code: str
     retryable: bool
-    why: str
+    meaning: str
+    remedy: str = ""
+    safe_to_log: bool = False
 
 
-# The first rule that matches decides; an error that none matches is not retryable.
+MIGRATE = "the schema is not there: `mauntic db migrate`, or `mauntic db adopt` for existing tables"
+FIX_CODE = "correct the code and deploy it"
+FIX_DATA = "correct the value, in the row or in the message"
+FIX_PRODUCER = "correct the producer; `mauntic dlq discard` removes the message"
+CHECK_POSTGRES = "check that Postgres runs and accepts connections at that address"
+
+# The first rule that matches applies. An error without a rule is not retried.
 RULES: tuple[Rule, ...] = (
-    Rule("sqlstate", "08", True, "connection exception"),
+    Rule("sqlstate", "08", True, "the connection failed", CHECK_POSTGRES),
     Rule("sqlstate", "40001", True, "serialization failure"),
     Rule("sqlstate", "40P01", True, "deadlock"),
-    Rule("sqlstate", "40", True, "transaction rolled back by the server"),
-    Rule("sqlstate", "53", True, "out of connections, memory or disk"),
-    Rule("sqlstate", "55P03", True, "lock not available"),
-    Rule("sqlstate", "55006", True, "object in use"),
+    Rule("sqlstate", "40", True, "the server rolled the transaction back"),
+    Rule("sqlstate", "53", True, "out of connections, memory or disk",
+         "give Postgres more of it, or close what uses it"),
+    Rule("sqlstate", "55P03", True, "a lock is held by another transaction"),
+    Rule("sqlstate", "55006", True, "the object is in use"),
     Rule("sqlstate", "57014", True, "statement timeout"),
-    Rule("sqlstate", "57P", True, "server shutting down, crashed or starting"),
-    Rule("sqlstate", "58", True, "the server's disk or system failed"),
-    Rule("sqlstate", "25006", True, "read only: a failover is under way"),
-    Rule("sqlstate", "22", False, "a value that the database refuses"),
-    Rule("sqlstate", "23", False, "a constraint says no"),
-    Rule("sqlstate", "42", False, "a programming error, or a schema that is not migrated"),
-    Rule("sqlstate", "28", False, "wrong user or password"),
+    Rule("sqlstate", "57P", True, "the server shuts down, crashed or starts"),
+    Rule("sqlstate", "58", True, "the server's disk or system failed", "repair the server"),
+    Rule("sqlstate", "25006", True, "read-only server: a failover is under way"),
+    Rule("sqlstate", "22", False, "invalid value", FIX_DATA),
+    Rule("sqlstate", "23", False, "constraint violation", FIX_DATA),
+    Rule("sqlstate", "42P01", False, "a table is missing", MIGRATE),
+    Rule("sqlstate", "42703", False, "a column is missing", MIGRATE),
+    Rule("sqlstate", "3F000", False, "a schema is missing", MIGRATE),
+    Rule(
+        "sqlstate", "42501", False, "the role lacks a privilege",
+        "`mauntic db grants --apply` grants what the workers need",
+    ),
+    Rule("sqlstate", "42", False, "the statement does not fit the schema", FIX_CODE),
+    Rule("sqlstate", "28", False, "wrong user or password",
+         "correct user and password of the connection"),
     Rule("r2", "429", True, "too many writes to one key"),
     Rule("r2", "5", True, "R2 failed"),
-    Rule("r2", "4", False, "R2 refuses the request"),
-    Rule("exception", "DatabaseUnreachable", True, "no connection, or it broke"),
-    Rule("exception", "QueueUnavailable", True, "a queue did not take a message"),
-    Rule("exception", "LeaseLost", True, "a newer run of the window is under way"),
-    Rule("exception", "DependencyNotReady", True, "what it builds upon is still under way"),
-    Rule("exception", "CpuLimitExceeded", True, "the isolate's time was used up"),
-    Rule("exception", "ConnectionError", True, "socket refused, reset or broken"),
-    Rule("exception", "TimeoutError", True, "no answer in time"),
-    Rule("exception", "CancelledError", True, "what it waited for was cancelled"),
-    Rule("exception", "MemoryError", True, "the isolate was full"),
-    Rule("exception", "PermanentError", False, "the message cannot be obeyed"),
-)
+    Rule("r2", "4", False, "R2 refused the request", "check the bucket and its binding"),
+    Rule("exception", "DatabaseUnreachable", True, "no connection to Postgres, or it broke",
+         CHECK_POSTGRES, safe_to_log=True),
+    Rule("exception", "QueueUnavailable", True, "a queue did not accept a message",
+         safe_to_log=True),
+    Rule("exception", "LeaseLost", True, "a newer run of the window has started",
+         safe_to_log=True),
+    Rule("exception", "DependencyNotReady", True, "work that it builds on has not finished",
+         safe_to_log=True),
+    Rule("exception", "CpuLimitExceeded", True, "the invocation used up its CPU time",
+         safe_to_log=True),
+    Rule("exception", "ConnectionRefusedError", True, "the peer refused the connection",
+         safe_to_log=True),
+    Rule("exception", "ConnectionResetError", True, "the peer reset the connection",
+         safe_to_log=True),
+    Rule("exception", "BrokenPipeError", True, "the peer closed the connection",
+         safe_to_log=True),
+    Rule("exception", "ConnectionError", True, "the connection failed", safe_to_log=True),
+    Rule("exception", "TimeoutError", True, "no answer in time", safe_to_log=True),
+    Rule("exception", "CancelledError", True, "what it waited for was canceled"),
+    Rule("exception", "MemoryError", True, "the isolate ran out of memory", safe_to_log=True),
+    Rule("exception", "PermanentError", False, "the message cannot be carried out",
+         "see its reason in docs/operations.md, Dead letters",
+         safe_to_log=True),
+    Rule("exception", "DatabaseError", False, "Postgres refused a statement, with another code",
+         safe_to_log=True),
+    Rule("exception", "StorageError", False, "R2 failed, with another status",
+         safe_to_log=True),
+    Rule("exception", "InterfaceError", False, "the database driver was misused", FIX_CODE,
+         safe_to_log=True),
+    Rule("exception", "OSError", False, "the system refused an operation",
+         safe_to_log=True),
+    Rule("exception", "AttributeError", False, "programming error", FIX_CODE, safe_to_log=True),
+    Rule("exception", "ModuleNotFoundError", False, "the bundle lacks a module", FIX_CODE,
+         safe_to_log=True),
+    Rule("exception", "ImportError", False, "a module cannot be imported", FIX_CODE,
+         safe_to_log=True),
+    Rule("exception", "NameError", False, "programming error", FIX_CODE, safe_to_log=True),
+    Rule("exception", "NotImplementedError", False, "programming error", FIX_CODE,
+         safe_to_log=True),
+    Rule("exception", "RecursionError", False, "programming error", FIX_CODE, safe_to_log=True),
+    Rule("exception", "TypeError", False, "programming error", FIX_CODE, safe_to_log=True),
+    Rule("outcome", "InvalidBody", False, "the body is no valid message",
+         FIX_PRODUCER, safe_to_log=True),
+    Rule("outcome", "ValidationError", False, "fields of the message are missing or wrong",
+         FIX_PRODUCER, safe_to_log=True),
+    Rule("outcome", "UnknownType", False, "the worker has no job of this type",
+         "deploy the job, or correct the producer", safe_to_log=True),
+    Rule("outcome", "UnknownContact", False, "the contact does not exist",
+         "create the contact; `mauntic dlq discard` removes the message", safe_to_log=True),
+    Rule("outcome", "Busy", True, "another run of the same window is under way",
+         safe_to_log=True),
+    Rule("outcome", "TooEarly", False, "the window has not ended; retried if it ends soon",
+         "correct `scheduledFor`, then enqueue the message again", safe_to_log=True),
+)  # fmt: skip
+
+PREFIXES = ("sqlstate", "r2")
 
 
 def rule_for(error: BaseException) -> Rule | None:
-    """The rule that decides over `error`, or None where no rule speaks of it."""
-    keys = _keys(error)
-    for rule in RULES:
-        if any(source == rule.source and code.startswith(rule.code) for source, code in keys):
-            return rule
-    return None
+    """Return the rule for `error`, or None if no rule matches.
+
+    An exception matches by its own name and by those of its base classes.
+    """
+    keys = [("exception", base.__name__) for base in type(error).__mro__]
+    if isinstance(error, DatabaseError):
+        keys.insert(0, ("sqlstate", error.code))
+    if isinstance(error, StorageError):
+        keys.insert(0, ("r2", error.code))
+    return next((rule for rule in RULES if any(_matches(rule, *key) for key in keys)), None)
+
+
+def _matches(rule: Rule, source: str, code: str) -> bool:
+    if rule.source != source:
+        return False
+    return code.startswith(rule.code) if source in PREFIXES else code == rule.code
 
 
 def is_retryable(error: BaseException) -> bool:
-    """True where another try may succeed.
+    """Return True if a retry may succeed.
 
     >>> is_retryable(DatabaseError("40P01", "deadlock detected"))
     True
@@ -111,16 +208,26 @@ def is_retryable(error: BaseException) -> bool:
     return rule is not None and rule.retryable
 
 
+def remedy(error: BaseException) -> str:
+    """Return what an operator does about `error`; empty if nothing is known or needed.
+
+    >>> remedy(DatabaseError("42P01", "relation does not exist"))
+    'the schema is not there: `mauntic db migrate`, or `mauntic db adopt` for existing tables'
+    """
+    rule = rule_for(error)
+    return rule.remedy if rule else ""
+
+
 def error_class(error: BaseException) -> str:
-    """A short stable name for metrics: the exception's, with its code where it has one."""
-    code = getattr(error, "sqlstate", None) or getattr(error, "status", None)
-    return f"{type(error).__name__}:{code}" if code else type(error).__name__
+    """Return a short stable name for metrics: the exception's, with its code if it has one."""
+    name = type(error).__name__
+    return f"{name}:{error.code}" if isinstance(error, CodedError) else name
 
 
-def _keys(error: BaseException) -> list[tuple[str, str]]:
-    keys = [("exception", kind.__name__) for kind in type(error).__mro__]
-    if isinstance(error, DatabaseError):
-        keys.append(("sqlstate", error.sqlstate))
-    if isinstance(error, StorageError):
-        keys.append(("r2", str(error.status)))
-    return keys
+def joined(name: str, text: str | None) -> str:
+    """Join an error's class and its text, for one line of a log or a table.
+
+    >>> joined("DatabaseError:42P01", "relation does not exist"), joined("KeyError", None)
+    ('DatabaseError:42P01: relation does not exist', 'KeyError')
+    """
+    return f"{name}: {text}" if text else name

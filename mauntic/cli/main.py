@@ -193,19 +193,18 @@ def _is_stuck(stream: TextIO) -> bool:
     return False
 
 
+@at_once()
 def remedy(error: Exception) -> str:
-    """What to do about a database that lacks a table or column, which its own words do not say."""
-    lacks_schema = getattr(error, "sqlstate", None) in ("42P01", "42703", "3F000")
-    return (
-        ": the schema is not there: `mauntic db migrate`, or `mauntic db adopt` for existing tables"
-        if lacks_schema
-        else ""
-    )
+    """Return what to do about the error, to append to its text; empty if there is no advice."""
+    from shared import errors
+
+    advice = errors.remedy(error)
+    return f": {advice}" if advice else ""
 
 
 @at_once()
 def is_expected(error: Exception) -> bool:
-    """Whether its text alone tells the operator what to do. Its classes are imported only now."""
+    """Return True if the error's text is enough for an operator, without a traceback."""
     from mauntic.database.migrations import MigrationFailed
     from mauntic.database.url import DatabaseUnavailable
     from mauntic.local.control_client import RuntimeFailed

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from shared.errors import RULES, Rule
 from shared.jobs import Job, Worker
 from shared.telemetry.events import EVENTS
 from shared.telemetry.log import FIELDS
@@ -27,6 +28,7 @@ def pages(workers: Sequence[Worker]) -> dict[Path, str]:
     return {
         ROOT / "docs" / "jobs.md": jobs_page(workers),
         ROOT / "docs" / "events.md": events_page(),
+        ROOT / "docs" / "errors.md": errors_page(),
         ROOT / "README.md": readme(workers),
         **schemas,
     }
@@ -73,13 +75,12 @@ def events_page() -> str:
     """docs/events.md: what the workers log and measure."""
     events = "\n".join(f"| `{e.name}` | {e.meaning} | {e.remedy or '—'} |" for e in EVENTS)
     fields = ", ".join(f"`{name}`" for name in sorted(FIELDS))
-    sayable = ", ".join(f"`{name}`" for name in sorted(SAFE_TO_LOG))
     return (
         f"# Events and metrics\n\n{NOTE}\n\nOne JSON object a line. Fields are from this"
         f" list alone, which is what keeps personal data out: {fields}.\n\n"
-        f"`error` and `traceback` have the texts of these classes of error alone: {sayable}."
-        " Of any other they have the class; its text is in `ops.job_runs`, `ops.dead_letters` or"
-        " `ops.message_failures`.\n\n"
+        "`error` and `traceback` contain an error's text only if [errors.md](errors.md) lists it as"
+        " safe to log. Of any other error they contain the class; its text is in `ops.job_runs`,"
+        " `ops.dead_letters` or `ops.message_failures`.\n\n"
         f"| event | meaning | what to do |\n|---|---|---|\n{events}\n\n"
         "## The metric point\n\nOne Analytics Engine point a message, indexed by queue.\n\n"
         f"{_columns(BLOBS, DOUBLES)}\n"
@@ -88,6 +89,48 @@ def events_page() -> str:
         " after the fold, `age_s` the age of the oldest in seconds. Of an empty feed both are 0."
         f" While the feed is empty no fold runs.\n\n{_columns(FEED_BLOBS, FEED_DOUBLES)}"
     )
+
+
+SOURCE_TITLES = {
+    "sqlstate": "Postgres: `DatabaseError:` and an SQLSTATE that begins with",
+    "r2": "R2: `StorageError:` and an HTTP status that begins with",
+    "exception": "Exceptions, by their own name or that of a base class",
+    "outcome": "Outcomes that a worker records without an exception",
+}
+SOURCE_CLASS = {"sqlstate": "DatabaseError", "r2": "StorageError"}
+
+
+def errors_page() -> str:
+    """docs/errors.md: what each error means, whether it is retried, and what to do about it."""
+    parts = [
+        "# Errors",
+        NOTE,
+        "Runs, failed attempts, dead letters and log lines name an error by its class: the name of"
+        " the exception, and its code if it has one, such as `DatabaseError:42P01`. The first row"
+        " that matches applies. An error without a row is a programming error: it is not retried,"
+        " and its text is not logged.",
+        "A message that is not retried, or failed in its last delivery, is a dead letter. After the"
+        " remedy, `mauntic redrive` sends it again.",
+    ]
+    for source, title in SOURCE_TITLES.items():
+        rows = "\n".join(_error_row(rule) for rule in RULES if rule.source == source)
+        parts.append(
+            f"## {title}\n\n| code | meaning | retried | text is logged | what to do |\n"
+            f"|---|---|---|---|---|\n{rows}"
+        )
+    return "\n\n".join(parts) + "\n"
+
+
+def _error_row(rule: Rule) -> str:
+    is_logged = rule.safe_to_log or SOURCE_CLASS.get(rule.source) in SAFE_TO_LOG
+    cells = (
+        f"`{rule.code}`",
+        rule.meaning,
+        "yes" if rule.retryable else "no",
+        "yes" if is_logged else "no",
+        rule.remedy or "—",
+    )
+    return f"| {' | '.join(cells)} |"
 
 
 def _columns(blobs: Sequence[str], doubles: Sequence[str]) -> str:

@@ -151,7 +151,7 @@ def test_what_the_platform_gives_up_arrives_raw_and_is_explained(tmp_path: Path)
         [letter] = system.rows("select * from ops.dead_letters")
         assert letter["reason"] == "exhausted"
         refused = "a function or trigger of the database refused it, in words of its own"
-        assert letter["error"] == f"DatabaseError:40001: 40001: {refused}"
+        assert letter["error"] == f"DatabaseError:40001: {refused}"
         assert letter["body"] == hour(10)
         assert letter["job_type"] == "analytics.aggregate-hourly"
 

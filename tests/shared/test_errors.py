@@ -1,60 +1,84 @@
-"""Which errors are worth another try: a test a row of the table."""
+"""What each error means: retried or not, logged or not, and the remedy."""
 
 from __future__ import annotations
 
 from asyncio import CancelledError
+from typing import Any
 
 import pytest
 
+from mauntic.cli import main as command
+from mauntic.docs_gen.pages import errors_page
 from shared import errors
+from shared.error_text import error_text
 from shared.errors import (
     RULES,
+    CodedError,
     DatabaseError,
+    DatabaseUnreachable,
     Rule,
     StorageError,
     error_class,
     is_retryable,
+    joined,
+    remedy,
     rule_for,
 )
+from shared.telemetry.redaction import describe_error
 from tests.shared.toy import CpuLimitExceeded
 
 RETRYABLE = {
     "08006", "40001", "40P01", "40002", "53300", "55P03", "55006", "57014", "57P01", "58030",
     "25006",
 }  # fmt: skip
-NOT_RETRYABLE = {"22P02", "23505", "42P01", "28P01", "XX000", "P0001", "0A000", "25P02"}
+NOT_RETRYABLE = {
+    "22P02", "23505", "42P01", "42703", "42501", "42601", "3F000", "28P01", "XX000", "P0001",
+    "0A000", "25P02",
+}  # fmt: skip
 RETRYABLE_EXCEPTIONS = {
     "DatabaseUnreachable", "QueueUnavailable", "LeaseLost", "DependencyNotReady",
-    "CpuLimitExceeded",
-    "ConnectionError", "TimeoutError", "CancelledError", "MemoryError",
+    "CpuLimitExceeded", "ConnectionError", "ConnectionRefusedError", "ConnectionResetError",
+    "BrokenPipeError", "TimeoutError", "CancelledError", "MemoryError",
 }  # fmt: skip
 
 
 def example(rule: Rule) -> BaseException:
-    """An error that the row speaks of."""
+    """An error to which the rule applies."""
     if rule.source == "sqlstate":
         return DatabaseError(rule.code.ljust(5, "0"), "no")
     if rule.source == "r2":
         return StorageError(int(rule.code.ljust(3, "0")), "no")
-    known = {"CpuLimitExceeded": CpuLimitExceeded, "CancelledError": CancelledError}
-    known |= vars(errors) | vars(__import__("builtins"))
-    kind = known[rule.code]
-    arguments = {"PermanentError": ("unknown_contact", "no")}
-    made: BaseException = kind(*arguments.get(rule.code, ()))
+    classes: dict[str, Any] = vars(errors) | vars(__import__("builtins"))
+    classes |= {"CpuLimitExceeded": CpuLimitExceeded, "CancelledError": CancelledError}
+    classes["InterfaceError"] = type("InterfaceError", (Exception,), {})
+    arguments = {
+        "PermanentError": ("unknown_contact", "no"),
+        "DatabaseError": ("XX000", "no"),
+        "StorageError": (302, "no"),
+    }
+    made: BaseException = classes[rule.code](*arguments.get(rule.code, ()))
     return made
 
 
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{rule.source}-{rule.code}")
-def test_each_row_decides_over_its_error(rule: Rule) -> None:
+@pytest.mark.parametrize(
+    "rule",
+    [rule for rule in RULES if rule.source != "outcome"],
+    ids=lambda rule: f"{rule.source}-{rule.code}",
+)
+def test_each_row_applies_to_its_error(rule: Rule) -> None:
     error = example(rule)
     assert rule_for(error) is rule
     assert is_retryable(error) is rule.retryable
 
 
-def test_the_exceptions_that_are_worth_another_try() -> None:
+def test_no_two_rows_have_the_same_code() -> None:
+    keys = [(rule.source, rule.code) for rule in RULES]
+    assert len(keys) == len(set(keys))
+
+
+def test_the_exceptions_that_are_retried() -> None:
     rules = [rule for rule in RULES if rule.source == "exception"]
     assert {rule.code for rule in rules if is_retryable(example(rule))} == RETRYABLE_EXCEPTIONS
-    assert {rule.code for rule in rules} - RETRYABLE_EXCEPTIONS == {"PermanentError"}
 
 
 @pytest.mark.parametrize("sqlstate", sorted(RETRYABLE))
@@ -74,15 +98,75 @@ def test_r2(status: int, retryable: bool) -> None:
     assert is_retryable(StorageError(status, "no")) is retryable
 
 
-def test_a_subclass_is_as_its_parent_and_a_stranger_is_a_programming_error() -> None:
-    assert is_retryable(ConnectionResetError())
-    assert is_retryable(TimeoutError())
-    for stranger in (KeyError("x"), AssertionError(), ZeroDivisionError(), RecursionError()):
+@pytest.mark.parametrize(
+    "name",
+    ["LeaseLostForGood", "DependencyNotReadyYet", "TimeoutErrorPage", "MemoryErrorReport", "40001"],
+)
+def test_a_name_that_only_begins_like_a_rule_is_not_retried(name: str) -> None:
+    stranger = type(name, (Exception,), {})("x")
+    assert rule_for(stranger) is None
+    assert not is_retryable(stranger)
+
+
+def test_a_rule_applies_to_subclasses() -> None:
+    assert is_retryable(ConnectionAbortedError())
+    assert is_retryable(type("QueueFull", (errors.QueueUnavailable,), {})("x"))
+    assert not is_retryable(FileNotFoundError())
+
+
+def test_an_error_without_a_rule_is_a_programming_error() -> None:
+    for stranger in (KeyError("x"), AssertionError(), ZeroDivisionError(), ValueError("x")):
         assert rule_for(stranger) is None
         assert not is_retryable(stranger)
 
 
-def test_the_name_of_an_error_carries_its_code() -> None:
+def test_the_class_carries_the_code() -> None:
     assert error_class(DatabaseError("23505", "no")) == "DatabaseError:23505"
     assert error_class(StorageError(429, "no")) == "StorageError:429"
     assert error_class(KeyError("x")) == "KeyError"
+
+
+def test_a_status_of_a_foreign_error_is_not_its_code() -> None:
+    """It may hold anything, and the class is logged."""
+    foreign = type("Foreign", (Exception,), {"status": "eve@example.org"})("x")
+    assert error_class(foreign) == "Foreign"
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (DatabaseError("42P01", 'relation "x" does not exist'),
+         'DatabaseError:42P01: relation "x" does not exist'),
+        (StorageError(429, "slow down (10058)"), "StorageError:429: slow down (10058)"),
+        (DatabaseUnreachable("cannot connect"), "DatabaseUnreachable: cannot connect"),
+    ],
+)  # fmt: skip
+def test_a_code_is_shown_once(error: Exception, text: str) -> None:
+    assert joined(error_class(error), error_text(error)) == text
+    assert describe_error(error) == text
+
+
+def test_the_text_alone_has_the_code() -> None:
+    """The command shows it without the class."""
+    assert str(DatabaseError("22012", "division by zero")) == "22012: division by zero"
+    assert isinstance(DatabaseError("22012", "x"), CodedError)
+
+
+@pytest.mark.parametrize("sqlstate", ["42P01", "42703", "3F000"])
+def test_the_command_names_the_remedy_for_a_missing_schema(sqlstate: str) -> None:
+    error = DatabaseError(sqlstate, "x does not exist")
+    assert command.remedy(error) == f": {remedy(error)}"
+    assert "`mauntic db migrate`" in command.remedy(error)
+
+
+def test_the_command_adds_nothing_where_there_is_no_remedy() -> None:
+    assert command.remedy(DatabaseError("40P01", "deadlock detected")) == ""
+    assert command.remedy(RuntimeError("x")) == ""
+
+
+def test_the_page_has_every_row() -> None:
+    lines = errors_page().splitlines()
+    for rule in RULES:
+        [line] = [line for line in lines if line.startswith(f"| `{rule.code}` | {rule.meaning} |")]
+        assert f"| {'yes' if rule.retryable else 'no'} |" in line
+        assert line.endswith(f"| {rule.remedy or '—'} |")

@@ -154,7 +154,7 @@ def test_a_list_that_fails_as_a_whole_is_tried_one_by_one(database: str) -> None
     assert booked(database) == 4
     [letter] = outside.dlq.sent
     assert letter["deadLetter"]["messageId"] == "m2"
-    assert letter["deadLetter"]["error"] == "DatabaseError:22012: 22012: division by zero"
+    assert letter["deadLetter"]["error"] == "DatabaseError:22012: division by zero"
 
 
 def test_a_list_handler_answers_one_by_one(database: str) -> None:
@@ -222,7 +222,7 @@ def test_the_last_delivery_dies_with_its_error(database: str) -> None:
         "jobType": "toy.single",
         "body": {},
         "reason": "exhausted",
-        "error": "DatabaseError:40001: 40001: again",
+        "error": "DatabaseError:40001: again",
         "attempts": 4,
         "deadAt": "",
         "sentAt": None,
