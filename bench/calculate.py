@@ -16,12 +16,12 @@ from bench.measure import Result, stopwatch
 from bench.profiled import Parts, profiled
 from bench.world import SQL, Jobs, World, jobs
 from mauntic.database.url import connect
-from scoring.domain.parts import Key
 from scoring.jobs.calculate_score import CalculateScore
 from scoring.store import statements
 from scoring.worker import WORKER
 from shared.adapters.postgres.client import Postgres
 from shared.flow.consume import consume
+from shared.ledger.shards import Key
 from shared.messages import Message
 from shared.ports import Ports
 from tests import fakes

@@ -19,10 +19,10 @@ from bench.world import SETTINGS, SQL, World, timed
 from mauntic.database.embedded.server import Server
 from mauntic.database.migrations import migrate
 from mauntic.database.url import connect, with_database
-from scoring.domain.parts import SHARD_ROWS, Part
 from scoring.store import statements
 from scoring.store.fold import fold_changes
 from shared.adapters.postgres.client import Postgres
+from shared.ledger.shards import KeyRange
 
 INGESTERS, TRANSACTIONS, INSERTS = 4, 250, 20
 CONTACTS = 2_000
@@ -103,7 +103,9 @@ def _insert_during_a_shard(world: World) -> Result:
     """The longest single insert while a transaction folds and scores a shard's contacts."""
     url = world.empty("shard")
     with closing(connect(url)) as db:
-        db.run(SQL["one_organization"], organization_id=ORGANIZATION, contacts=SHARD_ROWS)
+        db.run(
+            SQL["one_organization"], organization_id=ORGANIZATION, contacts=statements.SHARD_ROWS
+        )
         contacts = [id_ for [id_] in db.run(SQL["some_ids"], count=1_000)]
         waits: list[float] = []
         with _in_the_background(lambda: _recompute(url)) as is_running:
@@ -113,7 +115,7 @@ def _insert_during_a_shard(world: World) -> Result:
                 waits.append(stopwatch(partial(insert.run, **values, event_type="email_opened")))
                 if not is_running():
                     break
-    name = f"the longest of {len(waits):,} inserts during a shard of {SHARD_ROWS:,}"
+    name = f"the longest of {len(waits):,} inserts during a shard of {statements.SHARD_ROWS:,}"
     return Result(name, [max(waits)], [WAIT_MAX_MS], 1.0, "reference: what is allowed")
 
 
@@ -121,9 +123,9 @@ def _recompute(url: str) -> None:
     with closing(Postgres(lambda: connect(url))) as db, db.transaction():
         now = datetime.now(UTC)
         fold_changes(db, now)
-        scored = statements.recompute_backlog(db, Part(), now)
-    if scored.rows_written != SHARD_ROWS:
-        raise RuntimeError(f"{scored} is not a shard of {SHARD_ROWS}")
+        scored = statements.recompute_backlog(db, KeyRange(), now)
+    if scored.rows_written != statements.SHARD_ROWS:
+        raise RuntimeError(f"{scored} is not a shard of {statements.SHARD_ROWS}")
 
 
 @contextmanager

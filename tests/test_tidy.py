@@ -32,9 +32,8 @@ PURE = {
     "shared.sanitize": set(),
     "shared.body_limits": set(),
     "shared.telemetry.log": set(),
-    "shared.ledger.shard_plan": set(),
+    "shared.ledger.shards": set(),
     "shared.warmup.caps": set(),
-    "scoring.domain.parts": {"pydantic"},
     "scoring.reference.decay": set(),
     "scoring.reference.score": set(),
 }

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from shared.errors import DatabaseError
+from shared.ledger.shards import Key, KeyRange
 from shared.ports import Database, Row
 from shared.sql.statements import SQL
 
@@ -25,24 +26,6 @@ LOCKS_MET_MAX = 20  # by one fold; what is left is for the next
 COUNTED_MAX = 1_000_000
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Range:
-    """Keys (organization, contact) from `first` up to, not including, `until`; None is the end."""
-
-    first: tuple[UUID, UUID] = (UUID(int=0), UUID(int=0))
-    until: tuple[UUID, UUID] | None = None
-
-    def bounds(self) -> dict[str, UUID | None]:
-        """Return the parameters of the statements."""
-        until = self.until or (None, None)
-        return {
-            "first_organization": self.first[0],
-            "first_contact": self.first[1],
-            "until_organization": until[0],
-            "until_contact": until[1],
-        }
 
 
 @dataclass(frozen=True)
@@ -66,7 +49,7 @@ def feed_state(db: Database, consumer: str) -> FeedState:
 
 
 def note_contacts(
-    db: Database, consumer: str, keys: Sequence[tuple[UUID, UUID]], source: str, name: str | None
+    db: Database, consumer: str, keys: Sequence[Key], source: str, name: str | None
 ) -> None:
     """Append a change of each contact."""
     db.execute(
@@ -132,7 +115,7 @@ class AroundLocks:
     rows_max: int
     met: int = field(default=0, init=False)
 
-    def fold(self, keys: Range, work: Callable[[Range], T]) -> list[T]:
+    def fold(self, keys: KeyRange, work: Callable[[KeyRange], T]) -> list[T]:
         """Return what `work` returns for each range that met no lock."""
         if self.met >= LOCKS_MET_MAX:
             return []
@@ -143,10 +126,10 @@ class AroundLocks:
         middle = self._middle(keys)
         if middle is None:
             return []
-        halves = (Range(keys.first, middle), Range(middle, keys.until))
+        halves = (KeyRange(keys.first, middle), KeyRange(middle, keys.until))
         return [one for half in halves for one in self.fold(half, work)]
 
-    def _middle(self, keys: Range) -> tuple[UUID, UUID] | None:
+    def _middle(self, keys: KeyRange) -> Key | None:
         rows: list[dict[str, Any]] = self.db.rows(
             SQL["middle_change"], consumer=self.consumer, **keys.bounds(), rows_max=self.rows_max
         )

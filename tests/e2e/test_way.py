@@ -100,7 +100,7 @@ def test_a_connection_that_is_cut_in_the_middle_of_a_run(system: System) -> None
 def test_shards_are_run_side_by_side(tmp_path: Path) -> None:
     """Two at once wait for the rows that somebody holds; the others have not begun."""
     config = copied_project(tmp_path)
-    sharding = tmp_path / "shared" / "ledger" / "shard_plan.py"
+    sharding = tmp_path / "shared" / "ledger" / "shards.py"
     target = "SHARD_EVENTS_TARGET = "
     sharding.write_text(sharding.read_text().replace(f"{target}1_000_000", f"{target}2"))
     with started(config) as system, closing(connect(system.server.url)) as blocker:

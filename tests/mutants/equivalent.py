@@ -12,7 +12,7 @@ SAMPLE = "from analytics.contact_activity tablesample system (cast(:percent as f
 # (file, line before, line after): reason
 EQUIVALENT: dict[tuple[str, str, str], str] = {
     (
-        "shared/ledger/shard_plan.py",
+        "shared/ledger/shards.py",
         "organization_id = own[0].organization_id",
         "organization_id = own[ -1].organization_id",
     ): "all sizes of a group are of one organization",

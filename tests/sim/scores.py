@@ -1,6 +1,6 @@
 """The oracle of scores: the contract's sentences over what is known, contact by contact.
 
-Written from the contract alone; it knows neither the SQL nor `workers/scoring/domain/`.
+Written from the contract alone; it knows neither the SQL nor `workers/scoring/reference/`.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from cronsim import CronSim
 from analytics.worker import WORKER as ANALYTICS
 from mauntic.database.url import connect
 from scoring import outbox
-from scoring.domain import parts
+from scoring.store import statements as scores
 from scoring.worker import WORKER as SCORING
 from shared.adapters.postgres.client import Postgres
 from shared.adapters.queue import BoundQueue
@@ -26,7 +26,7 @@ from shared.errors import QueueUnavailable
 from shared.flow import dead_letters
 from shared.flow.consume import consume
 from shared.jobs import Worker
-from shared.ledger import shard_plan
+from shared.ledger import shards as planner
 from shared.ports import Ports
 from shared.settings import Settings
 from shared.telemetry.log import FIELDS
@@ -301,10 +301,8 @@ class Simulation:
         """Every second seed splits its windows, as a large platform would."""
         with ExitStack() as patches:
             if self.seed % 2:
-                patches.enter_context(
-                    patch.object(shard_plan, "SHARD_EVENTS_TARGET", EVENTS_A_SHARD)
-                )
-                patches.enter_context(patch.object(parts, "SHARD_ROWS", CONTACTS_A_SHARD))
+                patches.enter_context(patch.object(planner, "SHARD_EVENTS_TARGET", EVENTS_A_SHARD))
+                patches.enter_context(patch.object(scores, "SHARD_ROWS", CONTACTS_A_SHARD))
             yield
 
 

@@ -13,7 +13,7 @@ import pytest
 from analytics.store import statements
 from mauntic.database.url import connect
 from shared.adapters.postgres.client import Postgres
-from shared.ledger.shard_plan import bounds, contact_bounds
+from shared.ledger.shards import contact_bounds, part_bounds
 from shared.messages import Shard
 from tests.workers.analytics.history import DAY, org
 
@@ -99,7 +99,7 @@ def expected_of(db: Postgres, part: dict[str, Any]) -> list[tuple[int, int]]:
     shard = Shard.model_validate({"index": 1, "of": 5} | part)
     predicate = (statements.SQL.folder / "parts" / "within_shard.sql").read_text()
     sql = f"select event_type from analytics.contact_activity where {predicate}"
-    return planned(db, sql, **bounds(shard))
+    return planned(db, sql, **part_bounds(shard))
 
 
 @pytest.mark.parametrize("part", SHARDS)

@@ -18,7 +18,7 @@ from analytics.store import figures, statements
 from mauntic.database.url import connect
 from shared.adapters.postgres.client import Postgres
 from shared.errors import DatabaseError
-from shared.ledger import shard_plan
+from shared.ledger import shards as planner
 from shared.messages import Shard
 from shared.windows import Window
 from tests.fakes import World
@@ -340,7 +340,7 @@ def test_shards_of_a_window_share_its_days_and_nobody_else_does(history: History
 def test_a_large_window_is_split_and_its_shards_make_the_same_rows(
     history: History, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shard_plan, "SHARD_EVENTS_TARGET", 5)
+    monkeypatch.setattr(planner, "SHARD_EVENTS_TARGET", 5)
     for organization in range(1, 6):
         for contact in range(3):
             history.add(organization, contact, "email_opened", CAMPAIGN.format(contact), noon())

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from analytics.store import figures
 from analytics.store.hours import Hour, book_hour
-from shared.ledger import shard_plan
+from shared.ledger import shards as planner
 from shared.messages import Shard
 from shared.windows import Window
 from tests.fakes import World
@@ -191,7 +191,7 @@ def test_both_names_mean_the_same_window(history: History) -> None:
 def test_a_large_month_is_split_and_its_shards_make_the_same_rows(
     history: History, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shard_plan, "SHARD_EVENTS_TARGET", 4)
+    monkeypatch.setattr(planner, "SHARD_EVENTS_TARGET", 4)
     for organization in range(1, 7):
         for contact in range(2):
             add(history, organization, contact, "email_opened", 3 + contact)

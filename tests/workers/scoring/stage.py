@@ -12,7 +12,6 @@ from unittest.mock import patch
 from uuid import UUID
 
 from mauntic.database.url import connect
-from scoring.domain.parts import Part
 from scoring.reference.score import (
     Contact,
     Event,
@@ -26,6 +25,7 @@ from scoring.reference.score import (
 from scoring.store import statements
 from scoring.store.fold import Folded, fold_changes
 from shared.adapters.postgres.client import Postgres
+from shared.ledger.shards import KeyRange
 from shared.ports import Row
 from tests.roles import ROLES, as_worker
 
@@ -201,7 +201,7 @@ class Stage:
         """As BatchRecompute does it."""
         self.fold(t)
         with self.job() as db:
-            return statements.recompute_backlog(db, Part(), t)
+            return statements.recompute_backlog(db, KeyRange(), t)
 
     def request(self, *keys: Key) -> statements.Requested:
         """As CalculateScore does it."""
@@ -211,7 +211,7 @@ class Stage:
     def decay(self, t: datetime = NOON) -> statements.Scored:
         """As SignalDecay does it."""
         with self.job() as db:
-            return statements.recompute_due(db, Part(), t)
+            return statements.recompute_due(db, KeyRange(), t)
 
     def rows(self, table: str = "lead_scores") -> list[Row]:
         return self.db.rows(f"select * from scoring.{table} order by organization_id, contact_id")

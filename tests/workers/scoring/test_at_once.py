@@ -12,18 +12,18 @@ from time import monotonic, sleep
 import pytest
 
 from mauntic.database.url import connect
-from scoring.domain.parts import Part
 from scoring.reference.score import Contact, Event, Signal, SignalConfig
 from scoring.store import statements
 from scoring.store.fold import fold_changes
 from shared.adapters.postgres.client import Postgres
+from shared.ledger.shards import KeyRange
 from shared.ports import Database
 from tests.roles import ROLES
 from tests.workers.scoring.stage import HOUR, NOON, Stage, person
 
 PEOPLE = [(organization, organization * 100 + n) for organization in (1, 2) for n in range(12)]
 WAIT_S = 60
-RUNS: dict[str, Callable[[Database, Part, datetime], statements.Scored]] = {
+RUNS: dict[str, Callable[[Database, KeyRange, datetime], statements.Scored]] = {
     "batch": statements.recompute_backlog,
     "decay": statements.recompute_due,
 }
@@ -56,7 +56,7 @@ def at_once(stage: Stage, first: tuple[str, datetime], second: tuple[str, dateti
     def run(which: tuple[str, datetime], then: Callable[[], None] = lambda: None) -> None:
         kind, t = which
         with closing(Postgres(lambda: connect(stage.url))) as db, db.transaction():
-            RUNS[kind](db, Part(), t)
+            RUNS[kind](db, KeyRange(), t)
             then()
 
     thread = threading.Thread(target=follow)
@@ -160,7 +160,7 @@ def test_a_batch_writes_no_score_that_decay_has_written_since_it_was_read(stage:
         runner.start()
         until(lambda: is_somebody_waiting(stage))
         with gate_open_for(stage) as db:
-            assert statements.recompute_due(db, Part(), LATEST).rows_written == 1
+            assert statements.recompute_due(db, KeyRange(), LATEST).rows_written == 1
     runner.join(WAIT_S)
     assert stage.row((1, 1))["scored_at"] == LATEST
     assert stage.entries() == [(1, 1)]
@@ -169,7 +169,7 @@ def test_a_batch_writes_no_score_that_decay_has_written_since_it_was_read(stage:
 
 def run_once(stage: Stage, kind: str, t: datetime = LATEST) -> None:
     with closing(Postgres(lambda: connect(stage.url))) as db, db.transaction():
-        RUNS[kind](db, Part(), t)
+        RUNS[kind](db, KeyRange(), t)
 
 
 @contextmanager
@@ -221,7 +221,7 @@ def test_a_contact_who_is_scored_while_he_is_looked_at_in_vain_is_looked_at_agai
         stage.add_signal((1, 1), Signal("DEMO_REQUEST", NOON - timedelta(minutes=1)))
         stage.fold()
         with gate_open_for(stage) as db:
-            statements.recompute_backlog(db, Part(), NOON)
+            statements.recompute_backlog(db, KeyRange(), NOON)
         assert stage.row((1, 1))["recheck_at"] == look_again
         assert stage.row((1, 1))["total_score"] == 40
     runner.join(WAIT_S)
@@ -238,13 +238,13 @@ def meet_decay(stage: Stage, t: datetime, meanwhile: Callable[[], None]) -> None
         try:
             with closing(Postgres(lambda: connect(stage.url))) as db, db.transaction():
                 fold_changes(db, t)
-                statements.recompute_backlog(db, Part(), t)
+                statements.recompute_backlog(db, KeyRange(), t)
         except BaseException as error:
             failures.append(error)
 
     thread = threading.Thread(target=recompute)
     with closing(Postgres(lambda: connect(stage.url))) as decay, decay.transaction():
-        statements.recompute_due(decay, Part(), t)
+        statements.recompute_due(decay, KeyRange(), t)
         meanwhile()
         thread.start()
         until(lambda: not thread.is_alive() or is_somebody_waiting(stage))

@@ -7,19 +7,14 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 from unittest.mock import patch
-from uuid import UUID
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from scoring.domain.parts import NOBODY, Load, Part, cut, shards
 from scoring.outbox import BINDING, crossings
 from scoring.reference.score import Signal
 from scoring.worker import WORKER
 from shared.errors import DatabaseUnreachable
 from shared.flow.consume import consume
-from shared.messages import Shard
 from shared.tick.dispatch import dispatch
 from tests.fakes import FakeBatch, FakeDelivery, QueueBinding, World
 from tests.workers.scoring.stage import HOUR, NOON, Stage, locked, org, person
@@ -283,7 +278,7 @@ def test_a_large_backlog_is_cut_into_shards_of_which_each_can_be_retried(
     for organization, contacts in ((1, 2), (2, 7), (3, 1)):
         for contact in range(contacts):
             stage.add_contact((organization, organization * 10 + contact), email="a@b.example")
-    monkeypatch.setattr("scoring.domain.parts.SHARD_ROWS", 3)
+    monkeypatch.setattr("scoring.store.statements.SHARD_ROWS", 3)
     deliver(world, window("BatchRecompute"))
     assert stage.rows() == []
     parts = [sent["data"]["shard"] for sent in world.queue.sent]
@@ -325,54 +320,6 @@ def test_work_that_another_run_has_done_since_it_was_counted_is_no_split(
     assert (delivery.answer, world.queue.sent) == ("ack", [])
     [run] = stage.db.rows("select status from ops.job_runs")
     assert run["status"] == "succeeded"
-
-
-@given(
-    counts=st.lists(st.integers(1, 25), max_size=12),
-    rows_max=st.integers(1, 10),
-)
-def test_the_parts_hold_every_contact_once_and_the_quiet_come_first(
-    counts: list[int], rows_max: int
-) -> None:
-    keys = [
-        (org(2 * n + 1), UUID(int=k + 1)) for n, count in enumerate(counts) for k in range(count)
-    ]
-    loads = [Load(org(2 * n + 1), count) for n, count in enumerate(counts)]
-    with patch("scoring.domain.parts.SHARD_ROWS", rows_max):
-        parts = cut(loads, lambda one: [c for o, c in keys if o == one][::rows_max])
-    held = [
-        [key for key in keys if part.first <= key and (part.until is None or key < part.until)]
-        for part in parts
-    ]
-    assert sorted(key for part in held for key in part) == keys
-    assert all(1 <= len(part) <= rows_max for part in held)
-    noisy = [counts[(part[0][0].int - 1) // 2] > rows_max for part in held]
-    assert noisy == sorted(noisy)
-
-
-def test_the_last_organisation_of_all_is_cut_like_any_other(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("scoring.domain.parts.SHARD_ROWS", 3)
-    last, contacts = UUID(int=2**128 - 1), [UUID(int=n) for n in (1, 4, 7)]
-    assert cut([Load(last, 7)], lambda _: contacts) == [
-        Part((last, NOBODY), (last, contacts[1])),
-        Part((last, contacts[1]), (last, contacts[2])),
-        Part((last, contacts[2]), None),
-    ]
-
-
-def test_a_part_survives_its_message() -> None:
-    part = Part((org(1), person(1)), (org(2), NOBODY))
-    [shard] = shards([part])
-    assert (
-        Part.of(
-            Shard.model_validate(
-                Shard.model_validate(shard).model_dump(by_alias=True, exclude_none=True)
-            )
-        )
-        == part
-    )
 
 
 def test_if_postgres_is_away_the_messages_are_tried_again(world: World) -> None:

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from mauntic.database.url import connect
-from scoring.domain.parts import Part
 from scoring.reference.score import Event, FactorConfig, Signal, SignalConfig
 from scoring.store import statements
 from scoring.store.fold import fold_changes
 from shared.adapters.postgres.client import Postgres
+from shared.ledger.shards import KeyRange
 from tests.workers.scoring.stage import NOON, Stage, org, person
 
 VISIT = (
@@ -120,9 +120,9 @@ def test_a_run_that_is_not_committed_keeps_no_writer_waiting(stage: Stage, job: 
             case "fold":
                 assert fold_changes(at_work, NOON).rows_read == 2
             case "batch":
-                assert statements.recompute_backlog(at_work, Part(), NOON).rows_written == 1
+                assert statements.recompute_backlog(at_work, KeyRange(), NOON).rows_written == 1
             case "decay":
-                assert statements.recompute_due(at_work, Part(), NOON).rows_written == 1
+                assert statements.recompute_due(at_work, KeyRange(), NOON).rows_written == 1
             case "request":
                 assert statements.request_contacts(at_work, [(org(1), person(1))]).versions
         with writer(stage) as db:

@@ -12,10 +12,8 @@ from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
-from analytics.domain import day_shards
-from analytics.domain.day_shards import DaySize
 from analytics.store.statements import HOURLY, SQL, Booked
-from shared.ledger import shard_plan
+from shared.ledger import shards as planner
 from shared.messages import Shard
 from shared.ports import Database, Row
 from shared.windows import Window
@@ -23,7 +21,7 @@ from shared.windows import Window
 # What one statement books of a range of contacts: looking up earlier visits takes up to 15 µs each.
 RANGE_EVENTS_TARGET = 250_000
 # The same of fresh cells, at up to 4 µs an event: as much as a shard has.
-FRESH_RANGE_EVENTS_TARGET = shard_plan.SHARD_EVENTS_TARGET
+FRESH_RANGE_EVENTS_TARGET = planner.SHARD_EVENTS_TARGET
 # How many rows of changed hours a run takes of each organization: the next run takes the others.
 CHANGED_HOURS_MAX = 20_000
 # More ranges of contacts than this would not end within an invocation.
@@ -48,7 +46,7 @@ class Hour:
     @property
     def parameters(self) -> dict[str, Any]:
         day = self.window.start.date()
-        day_start = day_shards.midnight(day)
+        day_start = planner.midnight(day)
         return {
             "job_type": HOURLY,
             "start": self.window.start,
@@ -60,8 +58,8 @@ class Hour:
             "day_end": day_start + timedelta(days=1),
             "anew": self.anew and self._has_own_day,
             "unretained_day": self.unretained_day,
-            **day_shards.moments(self.shard),
-            **shard_plan.bounds(self.shard),
+            **planner.day_bounds(self.shard),
+            **planner.part_bounds(self.shard),
         }
 
     @property
@@ -121,15 +119,16 @@ def take_turn(db: Database, hour: Hour, was_compared: bool) -> None:
 
 def size(db: Database) -> Size:
     """How much the listed work is."""
-    [row] = db.rows(SQL["size_of_work"], most=shard_plan.SHARD_EVENTS_TARGET + 1)
+    [row] = db.rows(SQL["size_of_work"], most=planner.SHARD_EVENTS_TARGET + 1)
     return Size(**row)
 
 
 def shards(db: Database, size: Size) -> tuple[dict[str, Any], ...]:
     """How to cut the listed work; nothing where one run can do it."""
-    if size.events <= shard_plan.SHARD_EVENTS_TARGET:
+    if size.events <= planner.SHARD_EVENTS_TARGET:
         return ()
-    return day_shards.plan([DaySize(**row) for row in db.rows(SQL["sizes_of_work"])])
+    sizes = [planner.Size(**row) for row in db.rows(SQL["sizes_of_work"])]
+    return planner.numbered(planner.plan_days(sizes))
 
 
 def leave_to_shards(db: Database) -> None:
@@ -179,7 +178,7 @@ def _book_fresh(db: Database, hour: Hour, events: int) -> int:
 def _hours_to_look_at(db: Database, size: Size) -> list[tuple[datetime | str, datetime | str]]:
     """All at once, or hour by hour what no shard cuts: a day of one type of one organization."""
     cuts: list[datetime] = []
-    if size.events > shard_plan.SHARD_EVENTS_TARGET:
+    if size.events > planner.SHARD_EVENTS_TARGET:
         cuts = [row["hour"] for row in db.rows(SQL["hours_to_look_at"])]
     return list(pairwise(["-infinity", *cuts[1:], "infinity"]))
 

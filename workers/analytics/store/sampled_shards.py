@@ -12,8 +12,8 @@ from typing import Any
 from uuid import UUID
 
 from analytics.store.statements import SQL, days_of
-from shared.ledger import shard_plan
-from shared.ledger.shard_plan import Box, Size
+from shared.ledger import shards as planner
+from shared.ledger.shards import Bounds, Size
 from shared.ports import Database
 from shared.windows import Window
 
@@ -29,19 +29,19 @@ def shards_of(db: Database, span: Window, by_day: bool = False) -> tuple[dict[st
         SQL["events_beyond"],
         start=span.start,
         end=span.end,
-        most=shard_plan.SHARD_EVENTS_TARGET,
+        most=planner.SHARD_EVENTS_TARGET,
     )
     if not counted["beyond"]:
         return ()
     [sample] = db.rows(SQL["sample_percent"], bytes=SAMPLE_BYTES)
     asked = {"start": span.start, "end": span.end, "by_day": by_day, "percent": sample["percent"]}
     sizes = _sizes(db, asked)
-    cuts = _cuts(db, asked, {day: shard_plan.contact_pieces(own) for day, own in sizes.items()})
-    boxes: list[Box] = []
+    cuts = _cuts(db, asked, {day: planner.contact_pieces(own) for day, own in sizes.items()})
+    planned: list[Bounds] = []
     for day in days_of(span) if by_day else [None]:
-        found = shard_plan.plan_contacts(sizes[day], cuts[day])
-        boxes += [box | {"day": day} if day else box for box in found]
-    return shard_plan.numbered(boxes) if len(boxes) > 1 else ()
+        found = planner.plan_contacts(sizes[day], cuts[day])
+        planned += [own | {"day": day} if day else own for own in found]
+    return planner.numbered(planned) if len(planned) > 1 else ()
 
 
 def _sizes(db: Database, asked: dict[str, Any]) -> dict[date | None, list[Size]]:

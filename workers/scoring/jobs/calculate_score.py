@@ -9,12 +9,12 @@ from uuid import UUID
 
 from pydantic import Field
 
-from scoring.domain.parts import Key
 from scoring.store import statements
 from scoring.store.fold import CONSUMER
 from scoring.store.statements import Replacement
 from shared.jobs import Job
 from shared.ledger import change_feed
+from shared.ledger.shards import Key
 from shared.messages import Data, Message
 from shared.outcome import Dead, Done
 from shared.ports import Ports

@@ -5,11 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Literal
 
-from scoring.domain import parts
-from scoring.domain.parts import Part
 from scoring.store import statements
 from shared.flow.window_run import Run
 from shared.jobs import Job
+from shared.ledger.shards import KeyRange
 from shared.messages import WindowMessage
 from shared.outcome import Done, Sharded
 from shared.windows import Schedule, hour_before
@@ -23,12 +22,12 @@ async def signal_decay(run: Run) -> Done | Sharded:
     """Rescore the contacts whose score is another by the end of the window, through time alone."""
     db = run.ports.db
     t = statements.scoring_time(db, run.window.end)
-    part = Part.of(run.shard)
-    if run.shard is None and statements.due_rows(db, part, t) > parts.SHARD_ROWS:
-        cut = parts.cut(statements.due_loads(db, t), lambda one: statements.due_cuts(db, one, t))
-        if cut:  # else another run has just scored them
-            return Sharded(parts.shards(cut))
-    scored = statements.recompute_due(db, part, t)
+    keys = KeyRange.of(run.shard)
+    if run.shard is None and statements.due_rows(db, keys, t) > statements.SHARD_ROWS:
+        shards = statements.due_shards(db, t)
+        if shards:
+            return Sharded(shards)
+    scored = statements.recompute_due(db, keys, t)
     return Done(scored.rows_read, scored.rows_written)
 
 

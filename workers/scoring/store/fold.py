@@ -8,7 +8,8 @@ from uuid import UUID
 
 from scoring.store.statements import SQL
 from shared.ledger import change_feed
-from shared.ledger.change_feed import AroundLocks, Range
+from shared.ledger.change_feed import AroundLocks
+from shared.ledger.shards import KeyRange
 from shared.ports import Database, Row
 
 CONSUMER = "scoring"
@@ -53,13 +54,13 @@ def _fold_contacts(db: Database, now: datetime) -> Folded:
 
 
 def _fold_pass(db: Database, now: datetime, rows_max: int) -> Folded:
-    def fold(keys: Range) -> Folded:
+    def fold(keys: KeyRange) -> Folded:
         [row] = db.rows(SQL["fold_contacts"], consumer=CONSUMER, rows_max=rows_max, **keys.bounds())
         opened = _open_alerts(db, row["signals"] or [], now)
         return Folded(row["rows_read"], row["rows_written"] + opened)
 
     around = AroundLocks(db, CONSUMER, rows_max)
-    return sum(around.fold(Range(), fold), Folded())
+    return sum(around.fold(KeyRange(), fold), Folded())
 
 
 def _open_alerts(db: Database, signals: list[UUID | str], now: datetime) -> int:

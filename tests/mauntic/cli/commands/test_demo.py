@@ -42,10 +42,10 @@ from mauntic.demo.scoring import best, check_scores, map_customers
 from mauntic.errors import OperatorError
 from mauntic.local.control_client import LocalRuntime, RuntimeFailed
 from mauntic.operations.statements import SQL
-from scoring.domain.parts import Part
 from scoring.store.fold import fold_changes
 from scoring.store.statements import recompute_backlog
 from shared.adapters.postgres.client import Postgres
+from shared.ledger.shards import KeyRange
 from tests.mauntic.harness import Cli
 
 DAY = date(2019, 11, 16)
@@ -340,7 +340,7 @@ def test_the_customers_scores_are_compared_one_by_one(database: str, db: Postgre
     assert map_customers(db) == 0  # the same signals again are none
     with db.transaction():
         fold_changes(db, t)
-        recompute_backlog(db, Part(), t)
+        recompute_backlog(db, KeyRange(), t)
     rows = enumerate(islice(rows_of("hillstrom.csv.gz"), count))
     expected = {contacts[number].contact_id: score_of(number, row, t) for number, row in rows}
     checked = check_scores(db, expected)

@@ -19,7 +19,7 @@ from analytics.store.sampled_shards import shards_of
 from mauntic.database.url import connect
 from shared.adapters.postgres.client import Postgres
 from shared.errors import DatabaseError
-from shared.ledger import shard_plan
+from shared.ledger import shards as planner
 from shared.messages import Shard
 from shared.windows import Window
 from tests.fakes import World
@@ -66,7 +66,7 @@ def rollups(history: History) -> None:
 
 
 def split(history: History, span: Window, by_day: bool, run: int = 1) -> list[Shard]:
-    with mock.patch.object(shard_plan, "SHARD_EVENTS_TARGET", 8):
+    with mock.patch.object(planner, "SHARD_EVENTS_TARGET", 8):
         shards = shards_of(history.db, span, by_day)
     return [Shard.model_validate(shard | {"run": run}) for shard in shards]
 
@@ -236,7 +236,7 @@ def test_a_split_voids_what_an_earlier_split_of_its_window_has_counted(history: 
     for shard in old[:-1]:
         usage(history, shard)
     world = World(history.url, now=MARCH.end + timedelta(hours=3))
-    with mock.patch.object(shard_plan, "SHARD_EVENTS_TARGET", 8):
+    with mock.patch.object(planner, "SHARD_EVENTS_TARGET", 8):
         asyncio.run(deliver(world, MONTHLY, "m1"))
     assert world.queue.sent
     assert history.all("analytics.partial_counts") == []
@@ -288,7 +288,7 @@ def test_days_before_the_retained_period_keep_their_rows(
 
 
 async def deliver_all(world: World, body: dict[str, Any], target: int, name: str = "m") -> None:
-    with mock.patch.object(shard_plan, "SHARD_EVENTS_TARGET", target):
+    with mock.patch.object(planner, "SHARD_EVENTS_TARGET", target):
         waiting, number = [body], 0
         while waiting:
             delivery = await deliver(world, waiting.pop(0), f"{name}{number}")

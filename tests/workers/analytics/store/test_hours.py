@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from analytics.store import hours, statements
 from analytics.store.hours import Hour
-from shared.ledger import shard_plan
+from shared.ledger import shards as planner
 from tests.fakes import World
 from tests.thorough import examples
 from tests.workers.analytics.history import deliver, deliver_shards
@@ -212,7 +212,7 @@ def test_a_day_of_a_type_that_no_shard_cuts_is_looked_at_hour_by_hour(
     warehouse: Warehouse, booked: list[str], monkeypatch: pytest.MonkeyPatch, minute: int
 ) -> None:
     """A day from before there were cells, and a late event of it."""
-    monkeypatch.setattr(shard_plan, "SHARD_EVENTS_TARGET", 100)
+    monkeypatch.setattr(planner, "SHARD_EVENTS_TARGET", 100)
     day = DAY - timedelta(days=3)
     for hour in range(6):
         for n in range(30):
@@ -280,7 +280,7 @@ def test_an_event_that_is_moved_to_days_ago_is_counted_there_by_the_next_tick(
 def test_a_run_that_is_split_leaves_changed_hours_to_its_shards(
     warehouse: Warehouse, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shard_plan, "SHARD_EVENTS_TARGET", 2)
+    monkeypatch.setattr(planner, "SHARD_EVENTS_TARGET", 2)
     ids = [warehouse.add(1, n, "email_opened", at(n - 60.5)) for n in (0, 24, 48)]
     world = World(database, now=at(10.1))
     for n in (0, 24, 48, 60, 66):

@@ -13,7 +13,7 @@ import pytest
 from analytics.store import sampled_shards
 from analytics.store.sampled_shards import shards_of
 from analytics.store.statements import SQL
-from shared.ledger import shard_plan
+from shared.ledger import shards as planner
 from shared.messages import Shard
 from shared.windows import Window
 from tests.workers.analytics.history import DAY, History, day_window, org
@@ -46,7 +46,7 @@ def fill(history: History, organization: int, counts: list[int], days: int = 1) 
 
 
 def events_of(history: History, shard: Shard, span: Window) -> int:
-    asked = shard_plan.contact_bounds(shard)
+    asked = planner.contact_bounds(shard)
     [row] = history.db.rows(
         "select count(*) as count from analytics.contact_activity"
         " where occurred_at >= :start and occurred_at < :end"
@@ -64,7 +64,7 @@ def cut(history: History, span: Window, by_day: bool = False) -> list[Shard]:
 def test_pieces_of_a_tenant_are_about_as_large_as_each_other(
     history: History, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shard_plan, "SHARD_EVENTS_TARGET", 300)
+    monkeypatch.setattr(planner, "SHARD_EVENTS_TARGET", 300)
     fill(history, 1, [1] * 50)
     fill(history, 2, [random.Random(n).choice([1, 1, 2, 9]) for n in range(600)])
     fill(history, 3, [1] * 70)
@@ -76,7 +76,7 @@ def test_pieces_of_a_tenant_are_about_as_large_as_each_other(
 
 
 def test_a_contact_is_in_one_piece(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shard_plan, "SHARD_EVENTS_TARGET", 10)
+    monkeypatch.setattr(planner, "SHARD_EVENTS_TARGET", 10)
     fill(history, 1, [100])
     fill(history, 2, [3, 100, 3])
     shards = cut(history, MONTH)
@@ -86,7 +86,7 @@ def test_a_contact_is_in_one_piece(history: History, monkeypatch: pytest.MonkeyP
 
 def test_each_day_is_cut_alone(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also a day without an event has its shard: it may have rows."""
-    monkeypatch.setattr(shard_plan, "SHARD_EVENTS_TARGET", 100)
+    monkeypatch.setattr(planner, "SHARD_EVENTS_TARGET", 100)
     fill(history, 1, [1] * 500, days=2)
     span = Window(day_window(-1).start, day_window(1).end)
     shards = cut(history, span, by_day=True)
@@ -103,7 +103,7 @@ def test_a_large_table_is_sampled_and_every_event_is_in_one_shard(
 ) -> None:
     fill(history, 1, [1] * 20_000, days=31)
     fill(history, 2, [1] * 5_000, days=31)
-    monkeypatch.setattr(shard_plan, "SHARD_EVENTS_TARGET", 5_000)
+    monkeypatch.setattr(planner, "SHARD_EVENTS_TARGET", 5_000)
     monkeypatch.setattr(sampled_shards, "SAMPLE_BYTES", 1_000_000)
     [table] = history.db.rows("select pg_relation_size('analytics.contact_activity') as bytes")
     [sample] = history.db.rows(SQL["sample_percent"], bytes=sampled_shards.SAMPLE_BYTES)

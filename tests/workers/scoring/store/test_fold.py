@@ -11,11 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mauntic.database.url import connect
-from scoring.domain.parts import Part
 from scoring.reference.score import Event, FactorConfig, Signal, SignalConfig
 from scoring.store import fold, statements
 from shared.adapters.postgres.client import Postgres
 from shared.ledger import change_feed
+from shared.ledger.shards import KeyRange
 from tests.roles import as_worker
 from tests.thorough import examples
 from tests.workers.scoring.stage import HOUR, NOON, Stage, locked, no_lock_met, org, person
@@ -271,10 +271,10 @@ def test_a_batch_passes_over_what_another_transaction_holds(stage: Stage, held: 
     table = "recompute_backlog" if held == "entry" else "lead_scores"
     sql = f"select from scoring.{table} where contact_id = :contact for update"
     with locked(stage, sql, contact=person(2)), stage.job() as db:
-        assert statements.recompute_backlog(db, Part(), NOON).rows_written == 2
+        assert statements.recompute_backlog(db, KeyRange(), NOON).rows_written == 2
     assert stage.entries() == [(1, 2)]
     with stage.job() as db:
-        assert statements.recompute_backlog(db, Part(), NOON).rows_written == 1
+        assert statements.recompute_backlog(db, KeyRange(), NOON).rows_written == 1
     assert stage.numbers() == stage.expected_numbers(NOON)
 
 
@@ -353,9 +353,9 @@ class Crowd:
             "fold": lambda: fold.fold_changes(db, t),
             "batch": lambda: (
                 fold.fold_changes(db, t),
-                statements.recompute_backlog(db, Part(), t),
+                statements.recompute_backlog(db, KeyRange(), t),
             ),
-            "decay": lambda: statements.recompute_due(db, Part(), t),
+            "decay": lambda: statements.recompute_due(db, KeyRange(), t),
         }
         work[kind]()
         if how:

@@ -1,5 +1,5 @@
 -- The score of each row of `target` at its time t: all formulas, once. Python's account of the same
--- is workers/scoring/domain/; tests hold the two equal. `target` brings number (each row its own: sums
+-- is workers/scoring/reference/; tests hold the two equal. `target` brings number (each row its own: sums
 -- go by it, since a small number is cheaper to compare than two keys), organization_id, contact_id,
 -- version, t, and what a message says in place of a category: as_fit, as_engagement, as_intent
 -- (null: nothing). Points are rounded half up, with a billionth to spare, so that the order in

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from unittest import mock
@@ -15,16 +16,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from analytics.store.hours import Hour, book_hour
-from shared.ledger import shard_plan
-from shared.ledger.shard_plan import (
+from shared.ledger import shards as planner
+from shared.ledger.shards import (
+    FIRST_UUID,
+    LAST_UUID,
     SHARD_EVENTS_TARGET,
     SHARDS_MAX,
+    KeyRange,
     Size,
-    bounds,
     contact_pieces,
     numbered,
-    plan,
+    part_bounds,
     plan_contacts,
+    plan_days,
+    plan_keys,
 )
 from shared.messages import Shard
 from shared.windows import Window
@@ -36,6 +41,11 @@ KEYS = st.tuples(st.uuids(), st.sampled_from(["", "", "a", "b"]))
 SIZES = st.dictionaries(KEYS, st.integers(1, 2 * SHARD_EVENTS_TARGET), max_size=40).map(
     lambda counts: [Size(key[0], counts[key], key[1]) for key in sorted(counts)]
 )
+
+
+def plan(sizes: Sequence[Size]) -> tuple[dict[str, Any], ...]:
+    """The shards of work that lies on one day."""
+    return numbered(plan_days([replace(size, day=DAY.date()) for size in sizes]))
 
 
 def test_what_one_run_can_do_is_not_cut() -> None:
@@ -89,7 +99,7 @@ def test_every_organisation_is_in_one_shard(sizes: list[Size], stranger: UUID) -
     ]
     keys = [(stranger, ""), (stranger, "z"), *((size.organization_id, size.part) for size in sizes)]
     for key in keys:
-        assert sum(_holds(bounds(shard), key) for shard in shards) == 1
+        assert sum(_holds(part_bounds(shard), key) for shard in shards) == 1
 
 
 def _holds(shard: dict[str, Any], key: tuple[UUID, str]) -> bool:
@@ -109,6 +119,54 @@ def test_there_are_never_too_many_shards(count: int) -> None:
     one = [Size(org(1), count * SHARD_EVENTS_TARGET)]
     cuts = {org(1): [UUID(int=n) for n in range(1, contact_pieces(one)[org(1)])]}
     assert len(plan_contacts(one, cuts)) <= SHARDS_MAX
+
+
+@given(counts=st.lists(st.integers(1, 25), max_size=12), target=st.integers(1, 10))
+def test_key_ranges_hold_every_contact_once_and_the_pieces_of_large_organizations_come_last(
+    counts: list[int], target: int
+) -> None:
+    keys = [
+        (org(2 * n + 1), UUID(int=k + 1)) for n, count in enumerate(counts) for k in range(count)
+    ]
+    sizes = [Size(org(2 * n + 1), count) for n, count in enumerate(counts)]
+    bounds = plan_keys(sizes, target, lambda own: [c for o, c in keys if o == own][::target])
+    ranges = [KeyRange.of(Shard.model_validate(shard)) for shard in numbered(bounds)]
+    held = [
+        [key for key in keys if own.first <= key and (own.until is None or key < own.until)]
+        for own in ranges
+    ]
+    assert sorted(key for shard in held for key in shard) == keys
+    assert all(1 <= len(shard) <= target for shard in held)
+    is_piece = [counts[(shard[0][0].int - 1) // 2] > target for shard in held]
+    assert is_piece == sorted(is_piece)
+
+
+def test_the_last_organization_of_all_is_cut_like_any_other() -> None:
+    contacts = [UUID(int=n) for n in (1, 4, 7)]
+    shards = numbered(plan_keys([Size(LAST_UUID, 7)], 3, lambda _: contacts))
+    assert [KeyRange.of(Shard.model_validate(shard)) for shard in shards] == [
+        KeyRange((LAST_UUID, FIRST_UUID), (LAST_UUID, contacts[1])),
+        KeyRange((LAST_UUID, contacts[1]), (LAST_UUID, contacts[2])),
+        KeyRange((LAST_UUID, contacts[2]), None),
+    ]
+
+
+def test_a_piece_ends_where_the_next_organization_begins() -> None:
+    shards = numbered(plan_keys([Size(org(1), 7)], 3, lambda _: [UUID(int=n) for n in (1, 4, 7)]))
+    ranges = [KeyRange.of(Shard.model_validate(shard)) for shard in shards]
+    assert ranges[-1] == KeyRange((org(1), UUID(int=7)), (org(2), FIRST_UUID))
+
+
+def test_a_shard_in_the_form_of_earlier_releases_means_the_same() -> None:
+    """Their messages may still be in the queue: every bound is given, the first UUID for none."""
+    bounds = {
+        "firstOrganization": org(1),
+        "firstContact": UUID(int=4),
+        "untilOrganization": org(2),
+        "untilContact": FIRST_UUID,
+    }
+    shard = Shard.model_validate({"index": 1, "of": 2} | bounds)
+    assert KeyRange.of(shard) == KeyRange((org(1), UUID(int=4)), (org(2), FIRST_UUID))
 
 
 @pytest.fixture
@@ -136,7 +194,7 @@ def test_a_large_hour_is_split_and_its_shards_make_the_same_rows(
     history: History, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Late events of other days are in the split, and the organisations' days come out exact."""
-    monkeypatch.setattr(shard_plan, "SHARD_EVENTS_TARGET", 6)
+    monkeypatch.setattr(planner, "SHARD_EVENTS_TARGET", 6)
     for organization in range(1, 5):
         for contact, hours in ((1, 9.1), (1, 9.2), (2, 9.9), (1, -20.0), (2, -20.1)):
             occurred = DAY + timedelta(hours=hours)
@@ -161,7 +219,7 @@ def test_a_large_hour_is_split_and_its_shards_make_the_same_rows(
     }
     [row] = history.db.rows("select * from ops.job_runs where shard = ''")
     assert (row["status"], row["rows_read"]) == ("succeeded", 20)
-    monkeypatch.setattr(shard_plan, "SHARD_EVENTS_TARGET", 10**6)
+    monkeypatch.setattr(planner, "SHARD_EVENTS_TARGET", 10**6)
     asyncio.run(deliver(world, body, "message-2"))
     [row] = history.db.rows("select * from ops.job_runs where shard = ''")
     assert (row["status"], row["rows_written"]) == ("succeeded", 0)
@@ -204,7 +262,7 @@ def test_an_organisation_too_large_for_a_shard_is_split_by_every_job(
     history: History, monkeypatch: pytest.MonkeyPatch, rounds: int
 ) -> None:
     fill(history)
-    monkeypatch.setattr(shard_plan, "SHARD_EVENTS_TARGET", 25)
+    monkeypatch.setattr(planner, "SHARD_EVENTS_TARGET", 25)
     for number in range(rounds):
         world = World(history.url, now=datetime(2026, 3, 10, 10, 0, 5, tzinfo=UTC))
         shards = asyncio.run(split(world, "analytics.aggregate-hourly", f"m{number}"))
@@ -274,7 +332,7 @@ def test_an_unbooked_day_is_booked_whole_by_shards_and_windows_in_any_order(
     while waiting:
         body = waiting.pop(data.draw(st.integers(0, len(waiting) - 1)))
         target = targets[count % 3]
-        with mock.patch.object(shard_plan, "SHARD_EVENTS_TARGET", target):
+        with mock.patch.object(planner, "SHARD_EVENTS_TARGET", target):
             answer = asyncio.run(deliver(world, body, f"m{count}")).answer
         assert answer == "ack"
         waiting += world.queue.sent
@@ -298,7 +356,7 @@ def late(
 def run(world: World, target: int, **fields: Any) -> list[dict[str, Any]]:
     """Deliver a message; what it sends in turn."""
     body = {"type": "analytics.aggregate-hourly"} | fields
-    with mock.patch.object(shard_plan, "SHARD_EVENTS_TARGET", target):
+    with mock.patch.object(planner, "SHARD_EVENTS_TARGET", target):
         assert asyncio.run(deliver(world, body, str(fields))).answer == "ack"
     sent, world.queue.sent = world.queue.sent, []
     return sent
