@@ -11,10 +11,10 @@ flag = $(if $(call given,$(2)),$(1))
 RUN = PATH="$(CURDIR)/.venv/bin:$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint test test-fast thorough sim mutants demo dev bench schema catalogue new-job clean dry-run weigh deploy audit pictures cost
+.PHONY: help setup lint test test-fast thorough sim mutants demo dev bench schema catalogue new-job new-worker clean dry-run weigh deploy audit pictures cost
 
 help: ## This table
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Fetch Python packages, Node, wrangler, PostgreSQL; costs nothing when all is there
 	@"$(PYTHON)" -m tools.setup $(if $(filter setup,$(MAKECMDGOALS)),,--quiet)
@@ -57,8 +57,11 @@ schema: setup ## Write schema.sql anew from the migrations
 catalogue: setup ## Make what follows from the code: pages, schemas, crons and queues
 	@$(RUN) python -m mauntic.docs_gen.catalogue --write
 
-new-job: setup ## Begin a job: TYPE=analytics.count-events CRON="0 4 * * *"
-	@$(RUN) python -m tools.new_job $(call quoted,$(call given,TYPE)) $(call option,--cron,CRON)
+new-job: setup ## Create a job: TYPE=analytics.count-events CRON="0 4 * * *"; DRY_RUN=1 lists the files
+	@$(RUN) python -m tools.new_job $(call quoted,$(call given,TYPE)) $(call option,--cron,CRON) $(call flag,--dry-run,DRY_RUN)
+
+new-worker: setup ## Create a worker with a job: NAME=deliveries-demo CRON="0 4 * * *"; DRY_RUN=1 lists the files
+	@$(RUN) python -m tools.new_worker $(call quoted,$(call given,NAME)) $(call option,--cron,CRON) $(call flag,--dry-run,DRY_RUN)
 
 clean: ## Remove all that was made, the local database included; DRY_RUN=1 shows it, YES=1 does not ask
 	@"$(PYTHON)" -m tools.clean $(call flag,--dry-run,DRY_RUN) $(call flag,--yes,YES)

@@ -28,12 +28,15 @@ RUNS_KEPT = timedelta(days=400)
 class Queue:
     """A queue, its producer binding, and how often a message may be retried.
 
+    `max_concurrency` is how many consumers the platform may run at once. Each holds a connection,
+    or two while it runs shards: all workers together stay below what Hyperdrive may open.
     Its dead-letter queue has the same name with `-dlq`, and the same binding with `_DLQ`.
     """
 
     name: str
     binding: str
     max_retries: int
+    max_concurrency: int = 10
 
     @property
     def dead_letter_name(self) -> str:

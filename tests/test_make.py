@@ -10,10 +10,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-TARGETS = ("deploy", "weigh", "dry-run", "clean", "new-job", "sim", "bench", "audit", "mutants")
+TARGETS = (
+    *("deploy", "weigh", "dry-run", "clean", "new-job", "new-worker", "sim", "bench", "audit"),
+    "mutants",
+)
 NAMES = (
     *("ENV", "YES", "DRY_RUN", "TYPE", "CRON", "SEEDS", "SEED", "DAYS", "ONLY", "COUNT", "FILE"),
-    *("PYTHON_URL", "NODE_URL", "PYTHON"),
+    *("PYTHON_URL", "NODE_URL", "PYTHON", "NAME"),
 )
 EVIL = "x; touch owned #"
 
@@ -47,6 +50,9 @@ def test_what_a_profile_exports_changes_nothing(target: str) -> None:
         ("deploy", "ENV", ["tools.deploy", "x;", "touch", "owned", "#"]),
         ("new-job", "TYPE", ["tools.new_job", EVIL]),
         ("new-job", "CRON", ["tools.new_job", "", "--cron", EVIL]),
+        ("new-job", "DRY_RUN", ["tools.new_job", "", "--dry-run"]),
+        ("new-worker", "NAME", ["tools.new_worker", EVIL]),
+        ("new-worker", "CRON", ["tools.new_worker", "", "--cron", EVIL]),
         ("sim", "SEED", ["tests.sim", "--seeds", "100", "--seed", EVIL]),
         ("bench", "ONLY", ["bench", "--only", EVIL]),
         ("audit", "NODE_URL", ["tools.audit", "--node", EVIL]),

@@ -15,8 +15,10 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-NAMES = ("mauntic", "shared", "workers/analytics", "workers/scoring")
-FOLDERS = [ROOT / name for name in NAMES]
+FOLDERS = [
+    *(ROOT / "mauntic", ROOT / "shared"),
+    *sorted(path.parent for path in ROOT.glob("workers/*/entry.py")),
+]
 DECLARED = {re.split(r"[^A-Za-z0-9._-]", one)[0] for one in PROJECT["project"]["dependencies"]}
 OWN = {folder.name for folder in FOLDERS}
 PLATFORM = {"workers", "js"}  # there inside a worker alone, where nothing is installed

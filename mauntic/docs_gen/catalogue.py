@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mauntic.docs_gen import kept
+from mauntic.docs_gen.env_block import env_block
 from mauntic.docs_gen.pages import pages, replaced
 from mauntic.operations.worker_catalog import declared
 from shared.jobs import Worker
@@ -24,9 +25,6 @@ LISTS = {"max_batch_size": 100, "max_batch_timeout": 1}
 # Windows are run one by one: there is nothing to wait for, and ten of the longest statements (55 s)
 # fit into the fifteen minutes of an invocation.
 WINDOWS = {"max_batch_size": 10, "max_batch_timeout": 0}
-# Each consumer at work holds one of the 60 connections that Hyperdrive may open, two while it runs
-# shards: see ORIGIN_CONNECTIONS in mauntic/checks/topology.py.
-MAX_CONCURRENCY = 10
 # While Postgres is down, dead letters wait for it: as many tries as the platform allows. Each may
 # have 128 kB: ten of them are little beside the 128 MB of an isolate.
 DEAD = {"max_batch_size": 10, "max_batch_timeout": 5, "max_retries": 100, "max_concurrency": 1}
@@ -60,9 +58,9 @@ def write(workers: Sequence[Worker]) -> list[Path]:
 
 
 def topology(text: str, workers: Sequence[Worker]) -> str:
-    """wrangler.toml with the block of every worker as it should be."""
+    """wrangler.toml with the current block of every worker; a new worker's block is appended."""
     for worker in workers:
-        text = _replaced(text, worker.env, block(worker))
+        text = _replaced(text, worker.env, env_block(worker, block(worker), text))
     return text
 
 
@@ -71,7 +69,7 @@ def block(worker: Worker) -> str:
     queue, env = worker.queue, worker.env
     crons = ", ".join(f'"{cron}"' for cron in worker.crons)
     batches = LISTS if any(job.batch for job in worker.jobs) else WINDOWS
-    own = {**batches, "max_retries": queue.max_retries, "max_concurrency": MAX_CONCURRENCY}
+    own = {**batches, "max_retries": queue.max_retries, "max_concurrency": queue.max_concurrency}
     tables = [
         f"[env.{env}.triggers]\ncrons = [{crons}]",
         _producer(env, queue.name, queue.binding),
@@ -93,11 +91,16 @@ def _consumer(env: str, queue: str, settings: Mapping[str, int | str]) -> str:
 
 def _replaced(text: str, env: str, content: str) -> str:
     begin, end = marks(env)
-    head, found, rest = text.partition(begin)
-    _, found_end, tail = rest.partition(end)
-    if not (found and found_end):
-        raise ValueError(f"wrangler.toml has no block {begin!r} … {end!r} for [env.{env}]")
-    return f"{head}{begin}\n{content}\n{end}{tail}"
+    head, is_begun, rest = text.partition(begin)
+    _, is_ended, tail = rest.partition(end)
+    if is_begun and is_ended:
+        return f"{head}{begin}\n{content}\n{end}{tail}"
+    if is_begun or end in text or f"[env.{env}]" in text:
+        raise ValueError(
+            f"wrangler.toml has a part of [env.{env}], but not between {begin!r} and {end!r}:"
+            " remove that part, then run `make catalogue`"
+        )
+    return f"{text.rstrip()}\n\n{begin}\n{content}\n{end}\n"
 
 
 def marks(env: str) -> tuple[str, str]:

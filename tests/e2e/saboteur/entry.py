@@ -12,10 +12,10 @@ from types import SimpleNamespace
 from urllib.parse import urlsplit
 from uuid import UUID
 
+from analytics.own_entry import Default as Own
 from js import Error, Promise
 
 from analytics import reservations
-from analytics.own_entry import Default as Own
 from shared import retry
 from shared.adapters import cloudflare
 from shared.adapters.postgres.client import Postgres

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -236,7 +237,8 @@ def test_pages_that_lag_behind_the_code_are_found() -> None:
 
 
 def test_pages_that_cannot_be_made_are_one_problem() -> None:
-    [one] = pages.problems([toy(JOB)])  # wrangler.toml has no block of such a worker
+    # wrangler.toml has such a table, but no block between marks
+    [one] = pages.problems([toy(JOB, env="analytics.triggers")])
     assert (one.subject, "cannot be made" in one.problem) == ("catalogue", True)
 
 
@@ -338,8 +340,31 @@ def test_wrangler_toml_keeps_what_is_not_generated() -> None:
     begin, end = catalogue.marks("toy")
     text = f"head\n{begin}\nold\n{end}\ntail\n"
     made = catalogue.topology(text, [toy(JOB)])
-    assert made.startswith(f"head\n{begin}\n[env.toy.triggers]")
+    assert made.startswith(f"head\n{begin}\n[env.toy]\n")
     assert made.endswith(f"{end}\ntail\n")
     assert catalogue.topology(made, [toy(JOB)]) == made
-    with pytest.raises(ValueError, match="no block"):
-        catalogue.topology("nothing", [toy(JOB)])
+
+
+def test_wrangler_toml_gets_the_whole_block_of_a_new_worker(tmp_path: Path) -> None:
+    top = HEAD[: HEAD.index("[env.toy]")]
+    made = catalogue.topology(top, [toy(JOB)])
+    assert found(tmp_path, made) == []
+    more = catalogue.topology(made, [toy(JOB), toy(JOB, env="more")])
+    assert more.startswith(made)
+    assert list(tomllib.loads(more)["env"]) == ["toy", "more"]
+
+
+def test_a_hyperdrive_id_in_wrangler_toml_is_kept() -> None:
+    begin, end = catalogue.marks("toy")
+    made = catalogue.topology("", [toy(JOB), toy(JOB, env="more")])
+    own = "0123456789abcdef" * 2
+    edited = made.replace("0" * 32, own, 1)  # of the first worker alone
+    assert catalogue.topology(edited, [toy(JOB), toy(JOB, env="more")]) == edited
+    assert own in edited[edited.index(begin) : edited.index(end)]
+
+
+@pytest.mark.parametrize("left", ["[env.toy]\n", "{begin}\n", "{end}\n"])
+def test_a_part_of_a_block_is_not_mixed_with_a_new_one(left: str) -> None:
+    begin, end = catalogue.marks("toy")
+    with pytest.raises(ValueError, match="remove that part"):
+        catalogue.topology(left.format(begin=begin, end=end), [toy(JOB)])

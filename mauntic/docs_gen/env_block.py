@@ -1,0 +1,54 @@
+"""The settings and bindings that every worker has in wrangler.toml: one `[env.…]` table each.
+
+The comment at the top of wrangler.toml gives the reason for each setting.
+"""
+
+from __future__ import annotations
+
+import re
+from string import Template
+
+from shared.jobs import Worker
+
+CPU_MS_MAX = 60_000
+DATASET = "mauntic_queue_metrics"
+NO_HYPERDRIVE = "0" * 32  # `make deploy` puts the account's own id in its copy
+
+SETTINGS = Template("""\
+[env.$env]
+name = "$name"
+main = "build/$env/entry.py"
+build = { command = "python3 tools/bundle.py $env", watch_dir = ["shared", "workers/$env"] }
+workers_dev = false
+preview_urls = false
+limits = { cpu_ms = $cpu_ms }
+placement = { mode = "smart" }
+observability = { enabled = true, head_sampling_rate = 1 }""")
+
+BINDINGS = Template("""\
+[[env.$env.hyperdrive]]
+binding = "DB"
+id = "$hyperdrive"
+
+[[env.$env.analytics_engine_datasets]]
+binding = "METRICS"
+dataset = "$dataset\"""")
+
+
+def env_block(worker: Worker, queues: str, text: str) -> str:
+    """The whole block of a worker. `queues` has its crons and queues.
+
+    `text` is the current wrangler.toml: a Hyperdrive id in it is kept.
+    """
+    settings = SETTINGS.substitute(env=worker.env, name=worker.name, cpu_ms=f"{CPU_MS_MAX:_}")
+    bindings = BINDINGS.substitute(
+        env=worker.env, dataset=DATASET, hyperdrive=hyperdrive_id(worker.env, text)
+    )
+    return "\n\n".join([settings, queues, bindings])
+
+
+def hyperdrive_id(env: str, text: str) -> str:
+    """The Hyperdrive id of an env in wrangler.toml, or the placeholder."""
+    table = re.escape(f"[[env.{env}.hyperdrive]]")
+    found = re.search(rf'^{table}\n(?:\w+ = .*\n)*?id = "([0-9a-f]{{32}})"$', text, re.MULTILINE)
+    return found[1] if found else NO_HYPERDRIVE

@@ -1,0 +1,131 @@
+"""`make new-worker NAME=deliveries-demo`: create a worker with one job that runs, and its tests.
+
+All files are created, and the generated files brought up to date, or nothing changes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import keyword
+import re
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+from mauntic.operations.provisioning import ORIGIN_CONNECTIONS
+from mauntic.operations.worker_catalog import declared
+from shared.flow.concurrency import LANES_MAX
+from tools.bundle import PYTHON_3_14_MODULES
+from tools.new_job import CRON, NAME, job_files, package_of, planned_time
+from tools.scaffold import ROOT, CannotCreate, create, refuse_existing, rendered
+
+# A queue's name has 63 characters at most: https://developers.cloudflare.com/queues/platform/limits/
+NAME_CHARS_MAX = 40
+FIRST_JOB = "count-contacts"
+CONCURRENCY = 5  # consumers at once, to begin with
+IN_EVERY_BUNDLE = {"entry", "shared", "workers"}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Create the worker; exit code 2 if it cannot be, with the cause and the remedy."""
+    parser = argparse.ArgumentParser(prog="make new-worker", description=__doc__)
+    parser.add_argument("name", help="small letters, digits and hyphens: deliveries-demo")
+    parser.add_argument("--cron", default=CRON, help="when its job runs: five fields, in UTC")
+    parser.add_argument("--dry-run", action="store_true", help="only list the files")
+    given = parser.parse_args(arguments)
+    try:
+        files = new_files(given.name, given.cron, ROOT)
+        create("new-worker", files, dry_run=given.dry_run)
+    except CannotCreate as error:
+        print(f"new-worker: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("new-worker: interrupted", file=sys.stderr)
+        return 130
+    if not given.dry_run:
+        package = package_of(given.name)
+        print(f"Next: `make test-fast`, then `mauntic dev --env {package}` runs it here.")
+    return 0
+
+
+def new_files(name: str, cron: str, root: Path) -> dict[Path, str]:
+    """The files of a new worker, by their path in the tree."""
+    package = package_of(name)
+    require_name(name, root)
+    home, tests = Path("workers") / package, Path("tests/workers") / package
+    for folder in (home, tests):
+        refuse_existing(root, folder)
+    names = {
+        "package": package,
+        "name": f"mauntic-{name}-queue",
+        "queue": f"mauntic-{name}-jobs",
+        "binding": f"{package.upper()}_JOBS",
+        "gate": f"ENABLE_{package.upper()}_CRON",
+        "max_concurrency": str(free_concurrency()),
+        "cron": cron,
+        "planned": planned_time(cron).isoformat(),
+        "type": f"{name}.{FIRST_JOB}",
+    }
+    templates = {
+        home / "__init__.py": "__init__.py.txt",
+        home / "entry.py": "entry.py.txt",
+        home / "worker.py": "worker.py.txt",
+        home / "jobs" / "__init__.py": "jobs.py.txt",
+        home / "store" / "__init__.py": "store.py.txt",
+        home / "store" / "statements.py": "statements.py.txt",
+        tests / "test_worker.py": "test_worker.py.txt",
+    }
+    files = {path: rendered(f"worker/{template}", names) for path, template in templates.items()}
+    return {**files, tests / "__init__.py": "", **job_files(name, FIRST_JOB, cron, None, root)}
+
+
+def free_concurrency() -> int:
+    """How many consumers a new worker may have; CannotCreate if the others take every connection.
+
+    A consumer of jobs may hold LANES_MAX connections, that of dead letters holds one.
+    """
+    held = sum(worker.queue.max_concurrency * LANES_MAX + 1 for worker in declared().workers)
+    free = (ORIGIN_CONNECTIONS - held - 1) // LANES_MAX
+    if free < 1:
+        raise CannotCreate(
+            f"The consumers of the other workers hold {held} of {ORIGIN_CONNECTIONS} connections."
+            " Give one of their queues a smaller `max_concurrency` in its worker.py."
+        )
+    return min(CONCURRENCY, free)
+
+
+def require_name(name: str, root: Path) -> None:
+    """CannotCreate unless the name can be a package, a queue and an env, and means nothing yet."""
+    if not re.fullmatch(NAME, name) or len(name) > NAME_CHARS_MAX:
+        raise CannotCreate(
+            f"{name!r} cannot be a worker's name. Use small letters, digits and single hyphens,"
+            f" beginning with a letter, at most {NAME_CHARS_MAX} characters: deliveries-demo."
+        )
+    package = package_of(name)
+    if owner := owner_of(package, root):
+        raise CannotCreate(
+            f"{package} is the name of {owner}: `import {package}` would not find the worker."
+            " Choose another name."
+        )
+
+
+def owner_of(package: str, root: Path) -> str | None:
+    """What has the package's name already, on the host or in a bundle; None if nothing has."""
+    vendored = {path.name.partition(".")[0] for path in (root / "python_modules").glob("*")}
+    if keyword.iskeyword(package):
+        return "a keyword of Python"
+    if package in IN_EVERY_BUNDLE:
+        return "a part of every bundle"
+    if package in sys.stdlib_module_names | PYTHON_3_14_MODULES:
+        return "a module of the standard library"
+    if package in vendored:
+        return "a package in python_modules/, which every bundle has"
+    if (root / "workers" / package).exists():
+        return None  # the folder is refused by its own name
+    if (root / package).exists():
+        return f"the folder {package}/ of this project"
+    return "an installed package" if find_spec(package) else None
+
+
+if __name__ == "__main__":
+    sys.exit(main())
