@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import re
+import shlex
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -45,10 +50,35 @@ def test_following_the_page_gives_a_worker_that_passes_every_check(copy: Path) -
         output = follow(copy, line)
     assert "deliveries_demo: imports in" in output  # its start in the local runtime
     assert {path.name for path in (copy / "build").iterdir()} == {"deliveries_demo"}
+    with developing(copy):
+        for line in commands("Run it")[1:]:
+            output = follow(copy, line)
+    assert "deliveries-demo.count-contacts" in output
+    assert "succeeded" in output
     run(copy, "ruff", "check", "--no-cache", ".")
     run(copy, "ruff", "format", "--no-cache", "--check", ".")
     tidy = ("tests/test_tidy.py", "tests/test_layers.py", "tests/test_package.py")
     run(copy, sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tidy)
+
+
+@contextmanager
+def developing(copy: Path) -> Iterator[None]:
+    """The first command of "Run it", up and waiting, on a free port."""
+    command = shlex.split(commands("Run it")[0])
+    assert command[:2] == ["mauntic", "dev"]
+    process = subprocess.Popen(
+        [*command, "--port", "0"],
+        cwd=copy, env=environment(copy), stderr=subprocess.STDOUT, stdout=subprocess.PIPE,
+        text=True,
+    )  # fmt: skip
+    try:
+        assert process.stdout
+        lines = list(takewhile(lambda line: "dev.ready" not in line, process.stdout))
+        assert process.poll() is None, "".join(lines)
+        yield
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
 
 
 def promised() -> tuple[str, ...]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -51,3 +54,20 @@ def test_if_one_change_fails_the_others_are_undone(root: Path, last: Change, cau
         apply([NEW, CHANGED, last], root)
     assert "Nothing was changed" in str(refusal.value)
     assert tree(root) == before
+
+
+class Interrupted(list[Change]):
+    """Changes, and a Ctrl-C after the first of them."""
+
+    def __iter__(self) -> Iterator[Change]:
+        first, *rest = super().__iter__()
+        yield first
+        os.kill(os.getpid(), signal.SIGINT)
+        yield from rest
+
+
+def test_ctrl_c_between_two_changes_comes_after_the_last(root: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        apply(Interrupted([NEW, CHANGED]), root)
+    assert tree(root)["a/b/new.py"] == b"new"
+    assert tree(root)["page.md"] == b"changed"

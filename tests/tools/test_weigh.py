@@ -41,7 +41,7 @@ def test_an_env_that_is_not_there_is_an_error_with_wranglers_words() -> None:
 def test_the_envs_that_there_are_are_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["nope"]) == 1
     assert capsys.readouterr().err == (
-        "weigh: wrangler.toml has no env nope; there are analytics, scoring.\n"
+        f"weigh: wrangler.toml has no env nope; there are {', '.join(envs())}.\n"
     )
 
 

@@ -144,7 +144,7 @@ def test_an_env_that_is_not_there_is_refused_at_once(
 ) -> None:
     answer = Cli(monkeypatch, capsys)("dev", "--env", "nope")
     assert answer.code == 1
-    assert "wrangler.toml has no env nope; there are analytics, scoring." in answer.err
+    assert "wrangler.toml has no env nope; there are analytics, scoring" in answer.err
 
 
 def test_a_saved_wrangler_toml_is_noticed_though_another_file_takes_its_place(

@@ -17,6 +17,7 @@ from mauntic.operations import provisioning
 from mauntic.operations.provisioning import ORIGIN_CONNECTIONS
 from mauntic.operations.vendor import wrangler
 from mauntic.operations.vendor.wrangler import Command
+from mauntic.operations.worker_catalog import workers
 from tests.mauntic import vendor as vendors
 from tests.mauntic.harness import DLQ, QUEUE, Cli
 from tests.mauntic.vendor import Answer, Vendor, failure, success
@@ -146,7 +147,11 @@ def test_a_worker_that_is_not_deployed_yet_starts_held_beside_one_that_is_open(
     account.secrets[WORKER.name] = set()
     assert cli("provision", "--apply").code == 0
     gates = [line for line in account.lines if "secret put" in line]
-    assert gates == ["printf false | wrangler secret put ENABLE_SCORING_CRON --env scoring"]
+    held = [w for w in workers() if w.env != WORKER.env]
+    assert set(gates) == {
+        f"printf false | wrangler secret put {w.gate} --env {w.env}" for w in held
+    }
+    assert "printf false | wrangler secret put ENABLE_SCORING_CRON --env scoring" in gates
 
 
 def test_what_wrangler_says_is_no_part_of_the_answer(
@@ -283,7 +288,7 @@ def test_all_consumers_together_stay_below_the_connections_that_hyperdrive_may_o
         one["max_concurrency"] * (shards_at_once if "dead_letter_queue" in one else 1)
         for one in consumers
     ]
-    assert sum(most) == 42 < ORIGIN_CONNECTIONS
+    assert 42 <= sum(most) < ORIGIN_CONNECTIONS
 
 
 def test_the_local_pool_is_as_large_as_the_one_that_is_asked_for() -> None:
