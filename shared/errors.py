@@ -19,6 +19,8 @@ class CodedError(Exception):
     `message` does not contain the code, so that class, code and message can be joined.
     """
 
+    is_safe_to_log = False
+
     def __init__(self, code: str, message: str) -> None:
         super().__init__(f"{code}: {message}")
         self.code, self.message = code, message
@@ -26,6 +28,8 @@ class CodedError(Exception):
 
 class DatabaseError(CodedError):
     """Postgres refused a statement. `sqlstate` is its five-character code."""
+
+    is_safe_to_log = True
 
     def __init__(self, sqlstate: str, message: str) -> None:
         super().__init__(sqlstate, message)
@@ -39,6 +43,8 @@ class DatabaseUnreachable(Exception):
 class StorageError(CodedError):
     """R2 failed. `status` is its HTTP status."""
 
+    is_safe_to_log = True
+
     def __init__(self, status: int, message: str) -> None:
         super().__init__(str(status), message)
         self.status = status
@@ -46,6 +52,28 @@ class StorageError(CodedError):
 
 class QueueUnavailable(Exception):
     """A queue did not accept messages. Some of them may have been sent, and are sent again."""
+
+
+class HttpRefused(Exception):
+    """The settings do not allow the URL, or the request exceeds a limit. Nothing was sent."""
+
+
+class HttpFailed(CodedError):
+    """There is no complete response. `begun` is False only if provably nothing was sent."""
+
+    is_safe_to_log = True
+
+    def __init__(self, message: str, *, begun: bool) -> None:
+        super().__init__("begun" if begun else "unsent", message)
+        self.begun = begun
+
+
+class EmailFailed(CodedError):
+    """The `send_email` binding failed. `code` is its code, or `unknown`: it may have been sent."""
+
+
+class CryptoFailed(Exception):
+    """A key is malformed, or a ciphertext is not authentic."""
 
 
 class LeaseLost(Exception):
@@ -64,7 +92,7 @@ class PermanentError(Exception):
         self.reason = reason
 
 
-Source = Literal["sqlstate", "r2", "exception", "outcome"]
+Source = Literal["sqlstate", "r2", "http", "email", "exception", "outcome"]
 
 
 @dataclass(frozen=True)
@@ -74,6 +102,7 @@ class Rule:
     `code` is a prefix of an SQLSTATE or of an HTTP status, or the exact name of an exception or an
     outcome. `remedy` is empty where the operator has nothing to do. `safe_to_log` is True where the
     error's own text cannot contain personal data; of any other error the log has the class alone.
+    For an error with a code, its class decides that.
     """
 
     source: Source
@@ -119,10 +148,28 @@ RULES: tuple[Rule, ...] = (
     Rule("r2", "429", True, "too many writes to one key"),
     Rule("r2", "5", True, "R2 failed"),
     Rule("r2", "4", False, "R2 refused the request", "check the bucket and its binding"),
+    Rule("http", "unsent", True, "no connection was made"),
+    Rule("http", "begun", False, "no complete response: the server may have done the work",
+         "look up the outcome before you repeat the request"),
+    Rule("email", "E_RATE_LIMIT", True, "too many messages in a short time"),
+    Rule("email", "E_DAILY_LIMIT", False, "the daily quota is used up",
+         "raise the quota, or wait until midnight UTC"),
+    Rule("email", "E_SENDER", False, "the sender's domain is not verified",
+         "verify the domain with the provider"),
+    Rule("email", "E_RECIPIENT", False, "the recipient is suppressed or not allowed"),
+    Rule("email", "E_INTERNAL", False, "the provider failed: it may have sent the message",
+         "look up the outcome before you repeat it"),
+    Rule("email", "E_", False, "the message is invalid or was rejected", FIX_DATA),
+    Rule("email", "unknown", False, "no answer: the provider may have sent the message",
+         "look up the outcome before you repeat it"),
     Rule("exception", "DatabaseUnreachable", True, "no connection to Postgres, or it broke",
          CHECK_POSTGRES, safe_to_log=True),
     Rule("exception", "QueueUnavailable", True, "a queue did not accept a message",
          safe_to_log=True),
+    Rule("exception", "HttpRefused", False, "the host is not allowed, or a limit is exceeded",
+         "add the host to HTTP_ALLOWED_HOSTS, or correct the request", safe_to_log=True),
+    Rule("exception", "CryptoFailed", False, "a key or a ciphertext is wrong",
+         "check the key, and that it is the one that encrypted the text", safe_to_log=True),
     Rule("exception", "LeaseLost", True, "a newer run of the window has started",
          safe_to_log=True),
     Rule("exception", "DependencyNotReady", True, "work that it builds on has not finished",
@@ -141,10 +188,6 @@ RULES: tuple[Rule, ...] = (
     Rule("exception", "MemoryError", True, "the isolate ran out of memory", safe_to_log=True),
     Rule("exception", "PermanentError", False, "the message cannot be carried out",
          "see its reason in docs/operations.md, Dead letters",
-         safe_to_log=True),
-    Rule("exception", "DatabaseError", False, "Postgres refused a statement, with another code",
-         safe_to_log=True),
-    Rule("exception", "StorageError", False, "R2 failed, with another status",
          safe_to_log=True),
     Rule("exception", "InterfaceError", False, "the database driver was misused", FIX_CODE,
          safe_to_log=True),
@@ -174,7 +217,19 @@ RULES: tuple[Rule, ...] = (
          "correct `scheduledFor`, then enqueue the message again", safe_to_log=True),
 )  # fmt: skip
 
-PREFIXES = ("sqlstate", "r2")
+# Errors whose code selects the rule, by the prefix of the code.
+CODED: dict[str, type[CodedError]] = {
+    "sqlstate": DatabaseError,
+    "r2": StorageError,
+    "http": HttpFailed,
+    "email": EmailFailed,
+}
+
+# The classes of errors whose own text the log may contain.
+SAFE_TO_LOG = frozenset(
+    {rule.code for rule in RULES if rule.safe_to_log}
+    | {error.__name__ for error in CODED.values() if error.is_safe_to_log}
+)
 
 
 def rule_for(error: BaseException) -> Rule | None:
@@ -183,17 +238,15 @@ def rule_for(error: BaseException) -> Rule | None:
     An exception matches by its own name and by those of its base classes.
     """
     keys = [("exception", base.__name__) for base in type(error).__mro__]
-    if isinstance(error, DatabaseError):
-        keys.insert(0, ("sqlstate", error.code))
-    if isinstance(error, StorageError):
-        keys.insert(0, ("r2", error.code))
+    if isinstance(error, CodedError):
+        keys += [(source, error.code) for source, base in CODED.items() if isinstance(error, base)]
     return next((rule for rule in RULES if any(_matches(rule, *key) for key in keys)), None)
 
 
 def _matches(rule: Rule, source: str, code: str) -> bool:
     if rule.source != source:
         return False
-    return code.startswith(rule.code) if source in PREFIXES else code == rule.code
+    return code.startswith(rule.code) if source in CODED else code == rule.code
 
 
 def is_retryable(error: BaseException) -> bool:

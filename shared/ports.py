@@ -1,12 +1,13 @@
-"""What a job may reach of the world, as it sees it. The adapters fill these in; so do the fakes."""
+"""Everything outside a job that it may use. The adapters implement these protocols; so do the fakes
+of the tests."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from shared.settings import Settings
 
@@ -14,35 +15,37 @@ Row = dict[str, Any]
 
 
 class Database(Protocol):
-    """One connection, opened at first use, for one invocation.
+    """One connection for one invocation, opened at first use.
 
-    Raises DatabaseError where Postgres says no and DatabaseUnreachable where it says nothing.
+    Raises DatabaseError if Postgres refuses a statement, and DatabaseUnreachable if it does not
+    answer.
     """
 
     def rows(self, sql: str, **parameters: Any) -> list[Row]:
-        """What the statement returns, a dict a row."""
+        """Return the rows of the statement, each as a dict."""
 
     def execute(self, sql: str, **parameters: Any) -> int:
-        """How many rows the statement touched."""
+        """Return the number of rows that the statement affected."""
 
     def ahead(self, sql: str) -> None:
-        """Runs plain SQL before the next statement of the transaction, and in its round trip. It is
-        for savepoints and settings: if no statement follows, it is not run."""
+        """Run plain SQL before the next statement of the transaction, in the same round trip.
+
+        For savepoints and settings: if no statement follows, it is not run.
+        """
 
     def transaction(self) -> AbstractContextManager[None]:
-        """Commits at its end, rolls back on an exception. Statements in it end after 55 s."""
+        """Commit at the end, roll back on an exception. A statement may take 55 s."""
 
     def open(self) -> None:
-        """Connects, if it has not yet."""
+        """Connect, unless there is a connection."""
 
     def close(self) -> None:
-        """Gives the connection back; harmless if none was opened."""
+        """Release the connection. Does nothing if none was opened."""
 
 
 @dataclass(frozen=True)
 class Backlog:
-    """What a queue says of the messages that wait in it. `oldest_at` is when the oldest
-    was sent; None where there is none."""
+    """Messages that wait in a queue. `oldest_at` is when the oldest was sent, if there is one."""
 
     count: int
     bytes: int
@@ -50,17 +53,17 @@ class Backlog:
 
 
 class Producer(Protocol):
-    """A queue to send to. At most 100 messages a call are sent on; longer lists are cut up."""
+    """A queue to send to. A longer list is split into calls of at most 100 messages."""
 
     async def send(self, bodies: Sequence[dict[str, Any]], delay_s: int = 0) -> None: ...
 
     async def backlog(self) -> Backlog | None:
-        """What waits in the queue; None where the queue does not say. Never raises."""
+        """Return what waits in the queue; None if the queue does not report it. Never raises."""
 
 
 @dataclass(frozen=True)
 class StoredObject:
-    """An object of a bucket, by its key and when it was last written."""
+    """Key of an object, and when it was last written."""
 
     key: str
     uploaded: datetime
@@ -70,30 +73,123 @@ class Bucket(Protocol):
     """An R2 bucket. Every method raises StorageError with R2's status."""
 
     async def get(self, key: str) -> tuple[str, str] | None:
-        """(text, etag), or None where there is no such object."""
+        """Return (text, etag), or None if there is no such object."""
 
     async def put(
         self, key: str, text: str, *, if_etag: str | None = None, if_absent: bool = False
     ) -> str | None:
-        """Writes and gives the new etag; None where the condition did not hold."""
+        """Write the object and return its new etag; None if the condition did not hold."""
 
     async def list(
         self, prefix: str, cursor: str | None = None
     ) -> tuple[list[StoredObject], str | None]:
-        """Up to 1,000 objects, and the cursor of the next page if there is one."""
+        """Return up to 1,000 objects, and the cursor of the next page if there is one."""
 
     async def delete(self, keys: Sequence[str]) -> None:
-        """Deletes up to 1,000 keys; missing ones are no error."""
+        """Delete up to 1,000 keys. Missing keys are not an error."""
+
+
+HTTP_TIMEOUT_S = 15
+HTTP_REQUEST_BYTES_MAX = 8_000_000  # an isolate has 128 MB
+HTTP_RESPONSE_BYTES_MAX = 65_536
+HttpMethod = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
+
+
+@dataclass(frozen=True)
+class HttpResponse:
+    """Response of a server. Names of headers are in lower case. `body` has at most 64 KB;
+    `is_truncated` is True if the server sent more."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    is_truncated: bool = False
 
 
 class Http(Protocol):
-    """The way out."""
+    """Outgoing HTTP."""
 
-    async def post_json(self, url: str, payload: dict[str, Any]) -> int:
-        """The answer's status."""
+    async def request(
+        self,
+        method: HttpMethod,
+        url: str,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        timeout_s: float = HTTP_TIMEOUT_S,
+    ) -> HttpResponse:
+        """Send one request and return the response, whatever its status. Follows no redirects.
 
-    async def get(self, url: str) -> int:
-        """The answer's status."""
+        Raises HttpRefused before anything is sent if the settings do not allow the URL, or the
+        request exceeds a limit. Raises HttpFailed if there is no complete response in `timeout_s`.
+        """
+
+
+@dataclass(frozen=True)
+class EmailMessage:
+    """A message for Cloudflare's `send_email` binding. It needs `html`, `text` or both.
+
+    `sender` is an address, or a name and an address: `Acme <news@acme.example>`.
+    """
+
+    sender: str
+    to: str
+    subject: str
+    html: str = ""
+    text: str = ""
+    reply_to: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Email(Protocol):
+    """The `send_email` binding."""
+
+    async def send(self, message: EmailMessage) -> str:
+        """Send a message and return its id. Raises EmailFailed with the binding's code."""
+
+
+@dataclass(frozen=True, repr=False)
+class P256Key:
+    """A key pair on the curve P-256: the private scalar (32 bytes), the public point (65 bytes)."""
+
+    private: bytes
+    public: bytes
+
+
+class Crypto(Protocol):
+    """Public-key operations and AES. HMAC and SHA are in `hmac` and `hashlib`.
+
+    Raises CryptoFailed if a key is malformed. Keys in other formats: shared/key_formats.py.
+    """
+
+    async def sign_rs256(self, private_key: bytes, data: bytes) -> bytes:
+        """Sign with RSASSA-PKCS1-v1_5 and SHA-256. The key is PKCS #8 in DER."""
+
+    async def verify_rsa(
+        self, public_key: bytes, digest: Literal["SHA-1", "SHA-256"], signature: bytes, data: bytes
+    ) -> bool:
+        """Return True if the RSASSA-PKCS1-v1_5 signature is valid. The key is an SPKI in DER."""
+
+    async def generate_p256(self) -> P256Key:
+        """Return a new key pair."""
+
+    async def sign_es256(self, key: P256Key, data: bytes) -> bytes:
+        """Sign with ECDSA and SHA-256. The signature is r and s, 32 bytes each."""
+
+    async def verify_es256(self, public_key: bytes, signature: bytes, data: bytes) -> bool:
+        """Return True if the signature (r and s) is valid. The key is a point of 65 bytes."""
+
+    async def ecdh_p256(self, key: P256Key, public_key: bytes) -> bytes:
+        """Return the shared secret (32 bytes) of our key and another's public point."""
+
+    async def encrypt_aes_gcm(
+        self, key: bytes, nonce: bytes, plaintext: bytes, associated: bytes = b""
+    ) -> bytes:
+        """Return the ciphertext, followed by the tag of 16 bytes."""
+
+    async def decrypt_aes_gcm(
+        self, key: bytes, nonce: bytes, ciphertext: bytes, associated: bytes = b""
+    ) -> bytes:
+        """Return the plaintext. Raises CryptoFailed if the ciphertext is not authentic."""
 
 
 Work = Coroutine[Any, Any, None]
@@ -109,11 +205,11 @@ def _run_inline(work: Work) -> Awaitable[None]:
 
 @dataclass(frozen=True)
 class Ports:
-    """Everything outside, handed in. `random` gives numbers in [0, 1).
+    """Everything outside, for one invocation of a job. `random` returns numbers in [0, 1).
 
-    `flush` gives out what `log` and `write_point` may have gathered. `connect`, where there is one,
-    gives a further connection, to be closed by its caller. `wait_until` takes what is to be done
-    once the invocation has answered.
+    `flush` writes what `log` and `write_point` have buffered. `connect`, if present, opens another
+    connection, which its caller closes. `wait_until` runs work after the invocation has answered.
+    `email` is None without a `send_email` binding named `EMAIL`.
     """
 
     db: Database
@@ -127,6 +223,43 @@ class Ports:
     write_point: Callable[[str, list[str], list[float]], None]
     bucket: Callable[[str], Bucket]
     producer: Callable[[str], Producer | None]
+    crypto: Crypto
+    email: Email | None = None
     flush: Callable[[], None] = _noop
     connect: Callable[[], Database] | None = None
     wait_until: Callable[[Work], Awaitable[None]] = _run_inline
+
+
+@dataclass(frozen=True)
+class WebRequest:
+    """A request to a worker. Names of headers are in lower case."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True)
+class WebResponse:
+    """A worker's response."""
+
+    status: int
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class WebPorts:
+    """What a `fetch` handler may use. It has no database: it is open to the internet."""
+
+    settings: Settings
+    clock: Callable[[], datetime]
+    random: Callable[[], float]
+    log: Callable[..., None]
+    bucket: Callable[[str], Bucket]
+    producer: Callable[[str], Producer | None]
+    crypto: Crypto
+
+
+WebHandler = Callable[[WebRequest, WebPorts], Awaitable[WebResponse]]

@@ -16,8 +16,8 @@ ROOT = Path(__file__).parent.parent
 # first layer, whose files are plain declarations.
 SHARED = (
     {
-        "body_limits", "error_text", "errors", "messages", "outcome", "ports", "retry", "sanitize",
-        "settings", "windows",
+        "body_limits", "error_text", "errors", "key_formats", "messages", "outcome", "ports",
+        "retry", "sanitize", "settings", "windows",
     },
     {"sql"},
     {"ledger"},

@@ -28,6 +28,8 @@ PURE = {
     "shared.retry": set(),
     "shared.outcome": set(),
     "shared.errors": set(),
+    "shared.key_formats": set(),
+    "shared.settings": set(),
     "shared.messages": {"pydantic"},
     "shared.sanitize": set(),
     "shared.body_limits": set(),
@@ -49,7 +51,11 @@ REACHES_OUT = {
     "subprocess",
 }
 PLATFORM_MODULES = {"workers", "js", "pyodide"}
-SEES_THE_PLATFORM = {"shared/adapters/cloudflare.py"}
+SEES_THE_PLATFORM = {
+    "shared/adapters/cloudflare.py",
+    "shared/adapters/javascript.py",
+    "shared/adapters/web.py",
+}
 # Bundles are staged from these; the packages of the host are not in them.
 IN_BUNDLES = ("shared", "workers")
 HOST_ONLY = {"mauntic", "tools", "tests", "bench", "typer", "rich", "httpx", "watchfiles"}

@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from shared.errors import RULES, Rule
+from shared.errors import CODED, RULES, Rule
 from shared.jobs import Job, Worker
 from shared.telemetry.events import EVENTS
 from shared.telemetry.log import FIELDS
 from shared.telemetry.metrics import BLOBS, DOUBLES, FEED_BLOBS, FEED_DOUBLES, FEED_EVENT
-from shared.telemetry.redaction import SAFE_TO_LOG
 
 ROOT = Path(__file__).parents[2]
 NOTE = "<!-- Made by `make catalogue` from the code: change it there. -->"
@@ -94,10 +93,11 @@ def events_page() -> str:
 SOURCE_TITLES = {
     "sqlstate": "Postgres: `DatabaseError:` and an SQLSTATE that begins with",
     "r2": "R2: `StorageError:` and an HTTP status that begins with",
+    "http": "HTTP: `HttpFailed:` and",
+    "email": "E-mail binding: `EmailFailed:` and a code that begins with",
     "exception": "Exceptions, by their own name or that of a base class",
     "outcome": "Outcomes that a worker records without an exception",
 }
-SOURCE_CLASS = {"sqlstate": "DatabaseError", "r2": "StorageError"}
 
 
 def errors_page() -> str:
@@ -122,7 +122,8 @@ def errors_page() -> str:
 
 
 def _error_row(rule: Rule) -> str:
-    is_logged = rule.safe_to_log or SOURCE_CLASS.get(rule.source) in SAFE_TO_LOG
+    coded = CODED.get(rule.source)
+    is_logged = coded.is_safe_to_log if coded else rule.safe_to_log
     cells = (
         f"`{rule.code}`",
         rule.meaning,

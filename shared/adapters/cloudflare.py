@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import random
 from dataclasses import replace
 from datetime import UTC, datetime
-from http import HTTPMethod
 from typing import Any
 
+from shared.adapters.bindings import producer_of, settings_of
 from shared.adapters.clock import InvocationClock
+from shared.adapters.crypto import WebCrypto
 from shared.adapters.deliveries import QueueBatch
+from shared.adapters.email import BoundEmail
+from shared.adapters.http import FetchHttp
+from shared.adapters.javascript import RuntimeFetch, RuntimeSubtle
 from shared.adapters.postgres import pbkdf2
 from shared.adapters.postgres.client import Postgres
 from shared.adapters.postgres.pipelined import Connection
@@ -22,12 +25,12 @@ from shared.flow import dead_letters
 from shared.flow.consume import consume
 from shared.jobs import Worker
 from shared.ports import Ports, Work
-from shared.settings import Settings
 from shared.tick.dispatch import dispatch
 
 # After so long the next batch, if there is one, waits for its database: that is the time for what
 # nobody waits for.
 POST_RESPONSE_DELAY_S = 0.012
+EMAIL_BINDING = "EMAIL"
 
 
 async def answer_tick(controller: Any, env: Any, worker: Worker) -> None:
@@ -66,13 +69,8 @@ async def _in_a_while(work: Work) -> None:
 def ports(env: Any, worker: Worker) -> Ports:
     """The ports of one invocation, over the bindings that wrangler.toml names."""
 
-    def producer(binding: str) -> BoundQueue | None:
-        queue = getattr(env, binding, None)
-        return BoundQueue(queue) if queue is not None else None
-
-    def setting(name: str) -> str | None:
-        value = getattr(env, name, None)
-        return None if value is None else str(value)
+    email = getattr(env, EMAIL_BINDING, None)
+    settings = settings_of(env)
 
     def database() -> Postgres:
         return Postgres(lambda: _connect(env.DB))
@@ -82,14 +80,16 @@ def ports(env: Any, worker: Worker) -> Ports:
         db=database(),
         queue=BoundQueue(getattr(env, worker.queue.binding)),
         dead_letters=BoundQueue(getattr(env, worker.queue.dead_letter_binding)),
-        http=FetchHttp(),
-        settings=Settings(setting),
+        http=FetchHttp(settings, RuntimeFetch()),
+        settings=settings,
         clock=InvocationClock(datetime.now(UTC)),
         random=random.random,
         log=telemetry.log,
         write_point=telemetry.write_point,
         bucket=lambda binding: BoundBucket(getattr(env, binding)),
-        producer=producer,
+        producer=lambda binding: producer_of(env, binding),
+        crypto=WebCrypto(RuntimeSubtle()),
+        email=BoundEmail(email) if email is not None else None,
         flush=telemetry.flush,
         connect=database,
     )
@@ -136,20 +136,3 @@ def _parse(text: str) -> Any:
     from js import JSON
 
     return JSON.parse(text)
-
-
-class FetchHttp:
-    """Http through the runtime's own fetch."""
-
-    async def post_json(self, url: str, payload: dict[str, Any]) -> int:
-        from workers import fetch  # it needs the runtime, which the host is not
-
-        headers = {"content-type": "application/json"}
-        body = json.dumps(payload)
-        response = await fetch(url, method=HTTPMethod.POST, headers=headers, body=body)
-        return int(response.status)
-
-    async def get(self, url: str) -> int:
-        from workers import fetch
-
-        return int((await fetch(url)).status)

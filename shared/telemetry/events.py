@@ -150,6 +150,11 @@ EVENTS: tuple[Event, ...] = (
         "The Analytics Engine did not take a point of this index; the log line and the work stand.",
     ),
     Event(
+        "request.failed",
+        "A `fetch` handler raised an error: the caller received the status 500 without a text.",
+        "Read `traceback`, correct the code and deploy it.",
+    ),
+    Event(
         "notify.delivery_failed",
         "The alert webhook did not take an alert.",
         "Look at ALERT_WEBHOOK_URL.",

@@ -1,12 +1,10 @@
-"""A sign of life for whoever watches from outside: what no worker can notice about itself.
+"""Signals to an external monitor, which notices that no tick fires: no worker can.
 
-The convention is that of Healthchecks and its kind: a GET says that a tick has done its work, a GET
-with `/fail` at the end of the address that it has not. If neither comes, no tick has fired.
+The convention is that of Healthchecks: a GET reports a tick that succeeded, a GET of the same URL
+with `/fail` appended one that failed. The monitor alerts when neither arrives.
 """
 
 from __future__ import annotations
-
-import asyncio
 
 from shared.ports import Ports
 
@@ -14,15 +12,15 @@ TIMEOUT_S = 5
 
 
 async def beat(ports: Ports, *, ok: bool) -> None:
-    """Ask for `HEARTBEAT_URL`, if it is set. Never raises."""
+    """Request `HEARTBEAT_URL`, if it is set. Never raises."""
     url = ports.settings.heartbeat_url
     if url is None:
         return
     try:
-        async with asyncio.timeout(TIMEOUT_S):
-            status = await ports.http.get(url if ok else f"{url.rstrip('/')}/fail")
-        problem = None if status < 300 else f"the address answered {status}"
-    except Exception as error:  # whatever the network did, the tick is done
+        address = url if ok else f"{url.rstrip('/')}/fail"
+        response = await ports.http.request("GET", address, timeout_s=TIMEOUT_S)
+        problem = None if response.status < 300 else f"the address answered {response.status}"
+    except Exception as error:  # the tick is done, whether or not the monitor hears of it
         problem = f"the address did not answer: {type(error).__name__}"
     if problem:
         ports.log("heartbeat.unsent", level="warning", error=problem)

@@ -1,15 +1,15 @@
-"""What an operator must act on: an event with a fixed name in the log, and a post to a webhook."""
+"""Alerts to operators: an event with a fixed name in the log, and a POST to a webhook."""
 
 from __future__ import annotations
 
-import asyncio
+import json
 from typing import Any
 
 from shared.ports import Ports
 from shared.sanitize import visible
 from shared.telemetry.log import Level
 
-WEBHOOK_TIMEOUT_S = 10  # an invocation has better things to do than to wait for a dead webhook
+WEBHOOK_TIMEOUT_S = 10
 
 
 async def send(
@@ -22,15 +22,20 @@ async def send(
         return
     payload = {"event": event, **{name: _plain(value) for name, value in fields.items()}}
     try:
-        async with asyncio.timeout(WEBHOOK_TIMEOUT_S):
-            status = await ports.http.post_json(url, payload)
-        problem = None if status < 300 else f"the webhook answered {status}"
-    except Exception as error:  # whatever the network did, the work goes on
+        response = await ports.http.request(
+            "POST",
+            url,
+            {"content-type": "application/json"},
+            json.dumps(payload).encode(),
+            WEBHOOK_TIMEOUT_S,
+        )
+        problem = None if response.status < 300 else f"the webhook answered {response.status}"
+    except Exception as error:  # an alert that is not delivered must not fail the work
         problem = f"the webhook did not answer: {type(error).__name__}"
     if problem:
         ports.log("notify.delivery_failed", level="error", reason=event, error=problem)
 
 
 def _plain(value: Any) -> Any:
-    """The value as JSON has it; of a text, what a terminal would obey is shown."""
+    """Return the value for JSON. In a text, characters that control a terminal are escaped."""
     return value if value is None or isinstance(value, int | float) else visible(str(value))

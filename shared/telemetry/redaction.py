@@ -11,10 +11,8 @@ import traceback
 from collections.abc import Iterator
 
 from shared.error_text import error_text
-from shared.errors import RULES, error_class, joined
+from shared.errors import SAFE_TO_LOG, error_class, joined
 from shared.sanitize import visible
-
-SAFE_TO_LOG = frozenset(rule.code for rule in RULES if rule.safe_to_log)
 
 
 def safe_text(name: str, text: str) -> str | None:

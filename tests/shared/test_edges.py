@@ -17,6 +17,7 @@ from shared.adapters.postgres.client import Postgres
 from shared.errors import DatabaseError
 from shared.flow import attempts
 from shared.outcome import RetryIn
+from shared.ports import HttpResponse
 from shared.sanitize import DEPTH_MAX, is_json_too_deep, is_too_deep, printable, sanitize
 from shared.settings import Gate, Settings
 from shared.sql.blocks import SqlBlocks
@@ -202,14 +203,14 @@ def test_an_alert_that_is_not_taken_is_said_so_without_its_url(
     outside.secrets["ALERT_WEBHOOK_URL"] = "http://alerts.test/secret"
     monkeypatch.setattr(notify, "WEBHOOK_TIMEOUT_S", 0.05)
 
-    async def answer(url: str, payload: dict[str, Any]) -> int:
+    async def respond(method: str, url: str) -> HttpResponse:
         if trouble == "silence":
             await asyncio.sleep(60)
         if isinstance(trouble, Exception):
             raise trouble
-        return int(trouble)
+        return HttpResponse(int(trouble), {}, b"")
 
-    monkeypatch.setattr(outside.http, "post_json", answer)
+    monkeypatch.setattr(outside.http, "respond", respond)
     asyncio.run(notify.send("job.overdue", outside.ports(), type="toy.hourly"))
     assert outside.named("job.overdue")
     assert outside.named("notify.delivery_failed")

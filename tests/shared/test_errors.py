@@ -16,6 +16,8 @@ from shared.errors import (
     CodedError,
     DatabaseError,
     DatabaseUnreachable,
+    EmailFailed,
+    HttpFailed,
     Rule,
     StorageError,
     error_class,
@@ -48,14 +50,14 @@ def example(rule: Rule) -> BaseException:
         return DatabaseError(rule.code.ljust(5, "0"), "no")
     if rule.source == "r2":
         return StorageError(int(rule.code.ljust(3, "0")), "no")
+    if rule.source == "http":
+        return HttpFailed("no", begun=rule.code == "begun")
+    if rule.source == "email":
+        return EmailFailed(rule.code, "no")
     classes: dict[str, Any] = vars(errors) | vars(__import__("builtins"))
     classes |= {"CpuLimitExceeded": CpuLimitExceeded, "CancelledError": CancelledError}
     classes["InterfaceError"] = type("InterfaceError", (Exception,), {})
-    arguments = {
-        "PermanentError": ("unknown_contact", "no"),
-        "DatabaseError": ("XX000", "no"),
-        "StorageError": (302, "no"),
-    }
+    arguments = {"PermanentError": ("unknown_contact", "no")}
     made: BaseException = classes[rule.code](*arguments.get(rule.code, ()))
     return made
 
@@ -106,6 +108,21 @@ def test_a_name_that_only_begins_like_a_rule_is_not_retried(name: str) -> None:
     stranger = type(name, (Exception,), {})("x")
     assert rule_for(stranger) is None
     assert not is_retryable(stranger)
+
+
+def test_an_outcome_that_is_unknown_is_never_repeated() -> None:
+    """The server may have done the work. A request that was not sent is repeated."""
+    assert is_retryable(HttpFailed("x", begun=False))
+    assert not is_retryable(HttpFailed("x", begun=True))
+    for code in ("unknown", "E_INTERNAL_SERVER_ERROR", "E_DELIVERY_FAILED"):
+        assert not is_retryable(EmailFailed(code, "x"))
+    assert is_retryable(EmailFailed("E_RATE_LIMIT_EXCEEDED", "x"))
+
+
+def test_the_text_of_the_email_binding_is_not_logged() -> None:
+    """It may contain the recipient's address."""
+    error = EmailFailed("E_RECIPIENT_SUPPRESSED", "eve@example.org is suppressed")
+    assert describe_error(error) == "EmailFailed:E_RECIPIENT_SUPPRESSED"
 
 
 def test_a_rule_applies_to_subclasses() -> None:

@@ -262,6 +262,7 @@ class Simulation:
             queue=take(queue.name),
             dead_letters=take(queue.dead_letter_name),
             http=None,  # type: ignore[arg-type]  # no webhook is set
+            crypto=None,  # type: ignore[arg-type]  # no job uses it
             settings=Settings(lambda _: None),
             clock=lambda: self.now,
             random=self.rng.random,

@@ -8,6 +8,7 @@ import pytest
 
 from shared.errors import QueueUnavailable
 from shared.jobs import Job, Worker
+from shared.ports import HttpResponse
 from shared.tick.dispatch import TickFailed, dispatch
 from tests.fakes import FakeHttp, World
 from tests.shared.tick.test_due import EACH_MINUTE, Fold
@@ -53,14 +54,14 @@ def test_without_an_address_nothing_is_asked_for(database: str) -> None:
 
 
 class Broken(FakeHttp):
-    async def get(self, url: str) -> int:
+    async def respond(self, method: str, url: str) -> HttpResponse:
         raise OSError("no network")
 
 
 class Slow(FakeHttp):
-    async def get(self, url: str) -> int:
+    async def respond(self, method: str, url: str) -> HttpResponse:
         await asyncio.sleep(60)
-        return 200
+        return await super().respond(method, url)
 
 
 @pytest.mark.parametrize("http", [Broken(), Slow()], ids=["broken", "slow"])

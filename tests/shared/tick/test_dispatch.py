@@ -324,7 +324,7 @@ def test_an_overdue_window_is_reported_once_and_posted(database: str) -> None:
     outside.secrets["ALERT_WEBHOOK_URL"] = "http://alerts.test/"
     tick(outside, NOON)
     outside.events.clear()
-    outside.http.posts.clear()
+    outside.http.requests.clear()
     outside.queue.broken = OSError("no")  # the alert does not depend on the queue
     with pytest.raises(QueueUnavailable):
         tick(outside, NOON + HOUR)

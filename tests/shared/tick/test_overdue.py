@@ -41,7 +41,8 @@ def run_all(outside: World) -> None:
 
 def posted(outside: World) -> list[tuple[str, str | None, int | None]]:
     """Event, job and count of each alert so far; and nothing is left of them."""
-    posts, outside.http.posts = outside.http.posts, []
+    posts = outside.http.posts
+    outside.http.requests.clear()
     return [(post["event"], post.get("type"), post.get("count")) for _, post in posts]
 
 

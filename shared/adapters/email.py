@@ -1,0 +1,64 @@
+"""The Email port over Cloudflare's `send_email` binding."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from shared.errors import EmailFailed
+from shared.ports import EmailMessage
+
+# https://developers.cloudflare.com/email-service/api/send-emails/workers-api/
+_NAMED = re.compile(r"(?P<name>[^<>]*[^<>\s])\s*<(?P<email>[^<>]+)>")
+_CODE = re.compile(r"E_[A-Z_]{1,60}")
+
+
+class BoundEmail:
+    """Sends through a binding that has `send`."""
+
+    def __init__(self, binding: Any) -> None:
+        self._binding = binding
+
+    async def send(self, message: EmailMessage) -> str:
+        try:
+            answer = await self._binding.send(fields_of(message))
+        except Exception as error:  # a JsException, whose class the host does not have
+            raise EmailFailed(code_of(error), str(error)) from error
+        return str(answer["messageId"] if isinstance(answer, dict) else answer.messageId)
+
+
+def fields_of(message: EmailMessage) -> dict[str, Any]:
+    """Return the message as the binding takes it, without empty fields."""
+    fields = {
+        "from": _address(message.sender),
+        "to": message.to,
+        "subject": message.subject,
+        "html": message.html,
+        "text": message.text,
+        "replyTo": _address(message.reply_to),
+        "headers": dict(message.headers),
+    }
+    required = ("from", "to", "subject")
+    return {name: value for name, value in fields.items() if value or name in required}
+
+
+def _address(text: str) -> str | dict[str, str]:
+    """Return the address as the binding takes it.
+
+    >>> _address("Acme <news@acme.example>")
+    {'email': 'news@acme.example', 'name': 'Acme'}
+    >>> _address("news@acme.example")
+    'news@acme.example'
+    """
+    named = _NAMED.fullmatch(text)
+    return {"email": named["email"], "name": named["name"]} if named else text
+
+
+def code_of(error: BaseException) -> str:
+    """Return the binding's code; `unknown` if the error has none.
+
+    Where the runtime passes on the message alone, the code is the word in it that has its form.
+    """
+    code = getattr(error, "code", None)
+    match = _CODE.search(code if isinstance(code, str) else str(error))
+    return match[0] if match else "unknown"

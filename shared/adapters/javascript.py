@@ -1,0 +1,79 @@
+"""Calls into the runtime's JavaScript with plain Python values.
+
+Its imports need the runtime, which the host is not: they are inside the functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from shared.ports import HttpResponse
+
+
+class RuntimeFetch:
+    """`fetch` of the runtime."""
+
+    async def fetch(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        timeout_s: float,
+        bytes_max: int,
+    ) -> HttpResponse:
+        from js import AbortSignal, fetch
+
+        options: dict[str, Any] = {"method": method, "headers": dict(headers), "redirect": "manual"}
+        if body:
+            options["body"] = body
+        # The runtime's timer, which also ends the reading of the body. Time stands still here.
+        options["signal"] = AbortSignal.timeout(round(timeout_s * 1_000))
+        response = await fetch(url, to_javascript(options))
+        content, is_truncated = await read_stream(response.body, bytes_max)
+        return HttpResponse(
+            int(response.status), headers_of(response.headers), content, is_truncated
+        )
+
+
+class RuntimeSubtle:
+    """`crypto.subtle` of the runtime."""
+
+    async def call(self, method: str, *arguments: Any) -> Any:
+        from js import crypto
+
+        converted = [to_javascript(argument) for argument in arguments]
+        result = await getattr(crypto.subtle, method)(*converted)
+        return result.to_bytes() if hasattr(result, "byteLength") else result
+
+
+def to_javascript(value: Any) -> Any:
+    """Convert dicts to plain objects, lists to arrays, bytes to arrays of bytes."""
+    from js import Object
+    from pyodide.ffi import to_js
+
+    return to_js(value, dict_converter=Object.fromEntries)
+
+
+def headers_of(headers: Any) -> dict[str, str]:
+    """Return the headers by their names in lower case."""
+    return {str(pair[0]).lower(): str(pair[1]) for pair in headers.entries()}
+
+
+async def read_stream(stream: Any, bytes_max: int) -> tuple[bytes, bool]:
+    """Read up to `bytes_max` bytes; the second value is True if the stream has more."""
+    if not hasattr(stream, "getReader"):  # null: there is no body
+        return b"", False
+    reader, content = stream.getReader(), bytearray()
+    while True:
+        chunk = await reader.read()
+        if chunk.done:
+            return bytes(content), False
+        # No more of a chunk is copied into Python than is kept.
+        room = bytes_max - len(content)
+        size = int(chunk.value.byteLength)
+        content += (chunk.value if size <= room else chunk.value.subarray(0, room)).to_bytes()
+        if size > room:
+            await reader.cancel()
+            return bytes(content), True
