@@ -177,7 +177,7 @@ class EmailBinding:
         self.sent: list[dict[str, Any]] = []
         self.broken: Exception | None = None
 
-    async def send(self, fields: dict[str, Any]) -> dict[str, Any]:
+    async def send(self, fields: dict[str, Any]) -> str:
         if self.broken:
             raise self.broken
         for name in ("from", "to", "subject"):
@@ -192,7 +192,7 @@ class EmailBinding:
         if json_bytes(fields) > EMAIL_BYTES_MAX:
             raise EmailRejected("E_CONTENT_TOO_LARGE", "the message is too large")
         self.sent.append(json.loads(json.dumps(fields)))
-        return {"messageId": f"email-{len(self.sent)}"}
+        return f"email-{len(self.sent)}"
 
     def _check_headers(self, headers: dict[str, str]) -> None:
         if len([name for name in headers if not name.upper().startswith("X-")]) > 20:
@@ -258,7 +258,7 @@ class World:
             bucket=self.buckets.__getitem__,
             producer=producer,
             crypto=HostCrypto(),
-            email=BoundEmail(self.email),
+            email=BoundEmail(self.email.send),
             connect=database,
         )
 

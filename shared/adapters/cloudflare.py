@@ -14,7 +14,7 @@ from shared.adapters.crypto import WebCrypto
 from shared.adapters.deliveries import QueueBatch
 from shared.adapters.email import BoundEmail
 from shared.adapters.http import FetchHttp
-from shared.adapters.javascript import RuntimeFetch, RuntimeSubtle
+from shared.adapters.javascript import RuntimeFetch, RuntimeSubtle, email_sender
 from shared.adapters.postgres import pbkdf2
 from shared.adapters.postgres.client import Postgres
 from shared.adapters.postgres.pipelined import Connection
@@ -89,7 +89,7 @@ def ports(env: Any, worker: Worker) -> Ports:
         bucket=lambda binding: BoundBucket(getattr(env, binding)),
         producer=lambda binding: producer_of(env, binding),
         crypto=WebCrypto(RuntimeSubtle()),
-        email=BoundEmail(email) if email is not None else None,
+        email=BoundEmail(email_sender(email)) if email is not None else None,
         flush=telemetry.flush,
         connect=database,
     )

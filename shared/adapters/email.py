@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from shared.errors import EmailFailed
@@ -14,17 +15,16 @@ _CODE = re.compile(r"E_[A-Z_]{1,60}")
 
 
 class BoundEmail:
-    """Sends through a binding that has `send`."""
+    """Sends through a binding. `send` takes plain Python fields and returns the message's id."""
 
-    def __init__(self, binding: Any) -> None:
-        self._binding = binding
+    def __init__(self, send: Callable[[dict[str, Any]], Awaitable[str]]) -> None:
+        self._send = send
 
     async def send(self, message: EmailMessage) -> str:
         try:
-            answer = await self._binding.send(fields_of(message))
+            return await self._send(fields_of(message))
         except Exception as error:  # a JsException, whose class the host does not have
             raise EmailFailed(code_of(error), str(error)) from error
-        return str(answer["messageId"] if isinstance(answer, dict) else answer.messageId)
 
 
 def fields_of(message: EmailMessage) -> dict[str, Any]:

@@ -5,7 +5,7 @@ Its imports need the runtime, which the host is not: they are inside the functio
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from shared.ports import HttpResponse
@@ -46,6 +46,16 @@ class RuntimeSubtle:
         converted = [to_javascript(argument) for argument in arguments]
         result = await getattr(crypto.subtle, method)(*converted)
         return result.to_bytes() if hasattr(result, "byteLength") else result
+
+
+def email_sender(binding: Any) -> Callable[[dict[str, Any]], Awaitable[str]]:
+    """Return a function that sends through a `send_email` binding of the environment."""
+
+    async def send(fields: dict[str, Any]) -> str:
+        sent = await binding.send(fields)  # the SDK converts both
+        return str(sent["messageId"] if isinstance(sent, dict) else sent.messageId)
+
+    return send
 
 
 def to_javascript(value: Any) -> Any:

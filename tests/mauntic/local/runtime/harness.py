@@ -109,8 +109,10 @@ class Server:
 
 
 def write_project(folder: Path) -> Path:
-    """A copy of the toy project; its wrangler.toml."""
+    """Copy the toy project and the framework, and return its wrangler.toml."""
     shutil.copytree(TOY, folder, dirs_exist_ok=True)
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "shared", folder / "shared", ignore=ignored, dirs_exist_ok=True)
     (folder / "tools").mkdir()
     shutil.copy(ROOT / "tools" / "bundle.py", folder / "tools")
     return folder / "wrangler.toml"

@@ -1,6 +1,7 @@
 """A worker that does what its messages and addresses say."""
 
 import asyncio
+import base64
 import ctypes
 import json
 import sys
@@ -15,6 +16,13 @@ import pydantic
 from alpha.version import VERSION
 
 from shared import seen
+from shared.adapters.crypto import WebCrypto
+from shared.adapters.http import FetchHttp
+from shared.adapters.javascript import RuntimeFetch, RuntimeSubtle
+from shared.adapters.web import answer_request
+from shared.errors import error_class
+from shared.ports import P256Key, WebResponse
+from shared.settings import Settings
 from workers import Response, WorkerEntrypoint
 
 
@@ -103,6 +111,41 @@ class Default(WorkerEntrypoint):
     async def do_too_large(self, request, query, more):
         await self.env.WORK.send("x" * 200_000)
 
+    async def do_http(self, request, query, more):
+        asked = json.loads(await request.text())
+        http = FetchHttp(Settings({"HTTP_ALLOWED_HOSTS": asked.pop("allow")}.get), RuntimeFetch())
+        asked["body"] = base64.b64decode(asked.get("body", ""))
+        try:
+            response = await http.request(**asked)
+        except Exception as error:
+            return Response.json({"error": error_class(error)})
+        answer = vars(response) | {"body": base64.b64encode(response.body).decode()}
+        return Response.json(answer)
+
+    async def do_crypto(self, request, query, more):
+        """Call a method of the port. Bytes are base64 in both directions, a key a pair of them."""
+        asked = json.loads(await request.text())
+        arguments = [decoded(value) for value in asked["arguments"]]
+        crypto = WebCrypto(RuntimeSubtle())
+        try:
+            result = await getattr(crypto, asked["method"])(*arguments)
+        except Exception as error:
+            return Response.json({"error": error_class(error)})
+        return Response.json({"result": encoded(result)})
+
+    async def do_web(self, request, query, more):
+        async def handler(asked, ports):
+            if query.get("raise"):
+                raise KeyError(asked.headers["x-probe"])
+            if query.get("empty"):
+                return WebResponse(204)
+            await ports.producer("WORK").send([{"do": "ack"}])
+            facts = [asked.method, asked.url, asked.headers.get("x-probe"), len(asked.body)]
+            facts.append(ports.settings.get("GREETING"))
+            return WebResponse(201, json.dumps(facts).encode(), {"content-type": "text/x-toy"})
+
+        return await answer_request(request, self.env, handler)
+
     async def do_database(self, request, query, more):
         db = self.env.DB
         started = time.monotonic()
@@ -178,6 +221,18 @@ class Default(WorkerEntrypoint):
         self.env.METRICS.writeDataPoint({"indexes": [f"lingered {body['n']}"]})
         if body.get("then") == "raise":
             raise ValueError("too late to matter")
+
+
+def decoded(value):
+    if isinstance(value, list):
+        return P256Key(*map(decoded, value))
+    return base64.b64decode(value[7:]) if value.startswith("base64:") else value
+
+
+def encoded(value):
+    if isinstance(value, P256Key):
+        return [encoded(value.private), encoded(value.public)]
+    return f"base64:{base64.b64encode(value).decode()}" if isinstance(value, bytes) else value
 
 
 def deep(calls, work):
