@@ -251,7 +251,7 @@ def test_what_was_counted_before_another_run_had_the_turn_is_counted_once_more(
         warehouse.run(hour_window(8))
     warehouse.add(1, 1, "email_opened", at(10.5))
     other = Warehouse(warehouse.url)
-    with closing(other.db), warehouse.db.transaction():
+    with closing(other.db), closing(other.worker), warehouse.db.transaction():
         tenth = Hour(hour_window(10))
         found = hours.list_work(warehouse.db, tenth)
         other.rng.seed(99)
@@ -275,7 +275,7 @@ def test_an_earlier_visit_that_comes_between_the_count_and_the_survey_counts_onc
     warehouse.add(1, 1, "email_opened", at(10.5))
     other = Warehouse(warehouse.url)
     other.rng.seed(99)
-    run = warehouse.db._run
+    run = warehouse.worker._run
 
     def interrupted(sql: str, parameters: dict[str, Any]) -> Any:
         if sql == statements.SQL["survey_hour"]:
@@ -283,7 +283,7 @@ def test_an_earlier_visit_that_comes_between_the_count_and_the_survey_counts_onc
         return run(sql, parameters)
 
     with closing(other.db), monkeypatch.context() as patch:
-        patch.setattr(warehouse.db, "_run", interrupted)
+        patch.setattr(warehouse.worker, "_run", interrupted)
         warehouse.run(hour_window(10))
     warehouse.events |= other.events
     assert (warehouse.rollups() == warehouse.counted()) == is_of_a_listed_hour
