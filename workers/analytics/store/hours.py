@@ -105,7 +105,7 @@ def survey(db: Database, hour: Hour) -> dict[str, int]:
 def list_work(db: Database, hour: Hour) -> Row:
     """List what there is to do as far as it can be seen before it is the run's turn."""
     if not hour.anew:  # a backfill counts by its looks
-        db.execute(SQL["prefer_hashing"])
+        db.ahead(SQL["prefer_hashing"])
         db.execute(SQL["count_hour"], most=FRESH_RANGE_EVENTS_TARGET + 1, **hour.parameters)
     [found] = db.rows(SQL["survey_hour"], **hour.parameters)
     return found
