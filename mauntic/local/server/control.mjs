@@ -1,6 +1,7 @@
 // The control API: HTTP with JSON on the loopback interface, one route a line.
 import { createServer } from "node:http";
 import { Readable } from "node:stream";
+import { bindingsOf } from "./bindings.mjs";
 import { emit } from "../common/events.mjs";
 import { Failure } from "../common/failure.mjs";
 import { admit } from "./gate.mjs";
@@ -124,13 +125,13 @@ function stream(response, { status, headers, body }) {
 }
 
 function describeWorkers({ workers, isNative }) {
-  return workers.map(({ env, name, options }) => ({
+  return workers.map(({ env, name, bindings, crons, consumers }) => ({
     env,
     name,
     runtime: isNative ? "native" : "host",
-    crons: options.cronTriggers ?? [],
-    queues: Object.keys(options.queueConsumers ?? {}),
-    buckets: Object.values(options.r2Buckets ?? {}).map(({ id }) => id),
+    crons,
+    queues: Object.keys(consumers),
+    buckets: bindingsOf(bindings, "r2").map(([, bucket]) => bucket.name),
   }));
 }
 

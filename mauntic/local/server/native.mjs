@@ -1,22 +1,22 @@
 // The same workers on workerd's own Python. workerd fetches the vendor's Pyodide bundle when it
 // first starts one, so this needs the network; everything else stays local.
+import { manifest, workerConfig } from "./options.mjs";
+
 const TYPES = [
-  [/\.py$/, "PythonModule"],
-  [/\.(sql|txt|html)$/, "Text"],
+  [/\.py$/, "python"],
+  [/\.(sql|txt|html)$/, "text"],
 ];
 const VENDORED = /^python_modules\//;
 const JAVASCRIPT = /\.m?js$/;
 
-/** `staged`: worker -> its own files; `shared`: the vendored ones, as for the hosts. */
+/** `staged`: worker -> its own files; `shared`: the vendored ones, as for the hosts. Names of modules
+ * are paths below the worker's folder, as in an upload. */
 export function nativeWorkers({ workers, flags = [] }, staged, shared) {
   const vendored = shared.filter(([path]) => VENDORED.test(path)).map(vendoredModule);
-  return workers.map(({ name, folder, options }) => ({
-    ...options,
-    name,
-    modulesRoot: folder, // module names are paths below it: bare names, as in an upload
-    modules: [...mainFirst(staged.get(name)).map(ownModule), ...vendored],
-    compatibilityFlags: [...(options.compatibilityFlags ?? []), ...flags],
-  }));
+  return workers.map((worker) => {
+    const modules = manifest([...mainFirst(staged.get(worker.name)).map(ownModule), ...vendored]);
+    return { config: workerConfig(worker, modules, [...(worker.compatibilityFlags ?? []), ...flags]) };
+  });
 }
 
 function mainFirst(files) {
@@ -26,10 +26,10 @@ function mainFirst(files) {
 
 function ownModule([path, bytes]) {
   const [, type] = TYPES.find(([pattern]) => pattern.test(path));
-  return { type, path, contents: new TextDecoder().decode(bytes) };
+  return [path, { type, contents: new TextDecoder().decode(bytes) }];
 }
 
 function vendoredModule([path, bytes]) {
-  if (!JAVASCRIPT.test(path)) return { type: "Data", path, contents: bytes };
-  return { type: "ESModule", path, contents: new TextDecoder().decode(bytes) };
+  if (!JAVASCRIPT.test(path)) return [path, { type: "data", contents: bytes }];
+  return [path, { type: "esm", contents: new TextDecoder().decode(bytes) }];
 }

@@ -2,6 +2,7 @@
 // that runs Pyodide, and the ledger in front of them.
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import { bindingsOf, variable } from "./bindings.mjs";
 import { countInBroker } from "./counting.mjs";
 import { fromHere, resolve } from "./packages.mjs";
 import { repaired } from "./repairs.mjs";
@@ -26,59 +27,61 @@ export function loadMiniflare() {
   return fromHere("miniflare", createRequire(wrangler)); // the one that wrangler ships
 }
 
-const own = (path) => ({
-  type: "ESModule",
-  path,
-  contents: readFileSync(new URL(`../${path}`, import.meta.url), "utf8"),
-});
+const own = (path) => [path, esm(readFileSync(new URL(`../${path}`, import.meta.url), "utf8"))];
+const esm = (contents) => ({ type: "esm", contents });
 
-function pyodideModule(path, type) {
-  const contents = readFileSync(fromHere(`pyodide/${path}`, resolve));
-  return { type, path: `in_workerd/${path}`, contents: type === "ESModule" ? contents.toString() : contents };
-}
-
-function repairedModule(path) {
-  const module = pyodideModule(path, "ESModule");
-  return { ...module, contents: repaired(module.contents) };
-}
-
-function hostModules() {
+/** Pyodide's files lie beside the host: Pyodide finds them by relative imports. */
+function pyodideModules() {
+  const read = (path) => readFileSync(fromHere(`pyodide/${path}`, resolve));
   return [
-    ...HOST.map(own),
-    repairedModule("pyodide.asm.mjs"),
-    pyodideModule("pyodide.mjs", "ESModule"),
-    pyodideModule("pyodide.asm.wasm", "CompiledWasm"), // workerd compiles it while it starts
+    ["in_workerd/pyodide.asm.mjs", esm(repaired(read("pyodide.asm.mjs").toString()))],
+    ["in_workerd/pyodide.mjs", esm(read("pyodide.mjs").toString())],
+    ["in_workerd/pyodide.asm.wasm", { type: "wasm", contents: read("pyodide.asm.wasm") }], // compiled at the start
   ];
 }
+
+/** The modules of a worker; the first is the main module. */
+export const manifest = (modules) => ({ mainModule: modules[0][0], modules: Object.fromEntries(modules) });
 
 const withoutPythonFlags = (flags = []) => flags.filter((flag) => !flag.startsWith("python"));
 
 /** `answer(worker, request)` serves what the hosts ask of the server: their files, metric points. */
 export function hostWorkers({ workers, flags = [] }, answer) {
-  const modules = hostModules();
-  return workers.map(({ name, options }) => ({
-    ...options,
-    name,
-    modules,
-    compatibilityFlags: [...withoutPythonFlags(options.compatibilityFlags), ...flags],
-    unsafeEvalBinding: "LOCAL_EVAL",
-    bindings: {
-      ...options.bindings,
-      LOCAL_NAME: name,
-      LOCAL_QUEUES: JSON.stringify(bindingsOf(options.queueProducers, "queueName")),
-      LOCAL_DATASETS: JSON.stringify(bindingsOf(options.analyticsEngineDatasets, "dataset")),
+  const modules = manifest([...HOST.map(own), ...pyodideModules()]);
+  return workers.map((worker) => ({
+    config: {
+      ...workerConfig(worker, modules, [...withoutPythonFlags(worker.compatibilityFlags), ...flags]),
+      env: {
+        ...worker.bindings,
+        LOCAL_NAME: variable(worker.name),
+        LOCAL_QUEUES: variable(JSON.stringify(namesOf(worker.bindings, "queue"))),
+        LOCAL_DATASETS: variable(JSON.stringify(namesOf(worker.bindings, "analytics-engine-dataset"))),
+        LOCAL_LEDGER: { type: "worker", worker: LEDGER_NAME, exportName: "Ledger" },
+        LOCAL_SERVER: { type: "fetcher", handler: (request) => answer(worker.name, request) },
+      },
     },
-    serviceBindings: {
-      ...options.serviceBindings,
-      LOCAL_LEDGER: { name: LEDGER_NAME, entrypoint: "Ledger" },
-      LOCAL_SERVER: (request) => answer(name, request),
-    },
+    dev: { unsafeEvalBinding: "LOCAL_EVAL" },
   }));
 }
 
-function bindingsOf(declared = {}, field) {
-  return Object.fromEntries(Object.entries(declared).map(([name, value]) => [name, value[field]]));
+/** What every kind of worker has: its name, compatibility, modules, bindings and consumers. */
+export function workerConfig({ name, compatibilityDate, bindings, consumers, crons }, modules, flags) {
+  return {
+    name,
+    compatibilityDate,
+    compatibilityFlags: flags,
+    manifest: modules,
+    env: bindings,
+    exports: {},
+    triggers: [
+      ...crons.map((schedule) => ({ type: "scheduled", schedule })),
+      ...Object.entries(consumers).map(([queue, settings]) => ({ type: "queue", name: queue, ...settings })),
+    ],
+  };
 }
+
+const namesOf = (bindings, type) =>
+  Object.fromEntries(bindingsOf(bindings, type).map(([binding, { name }]) => [binding, name]));
 
 /** The control worker: a producer for every queue, the counts, and a way to every host. */
 export function ledgerWorker(queues, hosts, compatibilityDate) {
@@ -86,17 +89,21 @@ export function ledgerWorker(queues, hosts, compatibilityDate) {
     name,
     { ...settings, binding: `QUEUE_${index}` },
   ]);
+  const producer = ([name, { binding, deliveryDelay }]) => [binding, { type: "queue", name, deliveryDelay }];
+  const host = (name) => [`HOST_${name}`, { type: "worker", worker: name, exportName: "Runtime" }];
   return {
-    name: LEDGER_NAME,
-    modules: LEDGER.map(own),
-    compatibilityDate,
-    bindings: { QUEUES: JSON.stringify(Object.fromEntries(bound)), HAS_HOSTS: hosts.length > 0 },
-    serviceBindings: Object.fromEntries(
-      hosts.map((name) => [`HOST_${name}`, { name, entrypoint: "Runtime" }]),
-    ),
-    queueProducers: Object.fromEntries(
-      bound.map(([queueName, { binding, deliveryDelay }]) => [binding, { queueName, deliveryDelay }]),
-    ),
+    config: {
+      name: LEDGER_NAME,
+      compatibilityDate,
+      manifest: manifest(LEDGER.map(own)),
+      env: {
+        QUEUES: variable(JSON.stringify(Object.fromEntries(bound))),
+        HAS_HOSTS: variable(hosts.length > 0),
+        ...Object.fromEntries(hosts.map(host)),
+        ...Object.fromEntries(bound.map(producer)),
+      },
+      exports: {},
+    },
   };
 }
 
@@ -108,6 +115,7 @@ export function miniflareOptions({ workers, persist, log, onLine, onRestart }) {
     port: 0,
     log,
     cf: false,
+    enableDevRegistry: false,
     handleStructuredLogs: onLine,
     unsafeHandleRuntimeRestart: onRestart,
     ...(persist && { resourcePersistencePath: persist }),

@@ -2,6 +2,7 @@
 import { pack } from "../common/pack.mjs";
 import { Door } from "./door.mjs";
 import { Failure } from "../common/failure.mjs";
+import { bindingsOf } from "./bindings.mjs";
 import { brokerLog } from "./broker.mjs";
 import { limitedDuring } from "./limits.mjs";
 import { emit, onNativeLine, onRuntimeLine } from "../common/events.mjs";
@@ -35,12 +36,12 @@ export class Runtime {
   }
 
   async start() {
-    const { Miniflare, Log, LogLevel, convertV4MiniflareOptions } = loadMiniflare();
+    const { Miniflare, Log, LogLevel } = loadMiniflare();
     this.#shared = [...standardLibrary(), ...vendoredFiles(this.config.modules), ...insideFiles()];
     this.#bytecode = new Bytecode(this.config.cache, this.#shared);
     await Promise.all(this.workers.map((worker) => this.#stage(worker)));
     const hosts = this.isNative ? [] : this.workers.map((worker) => worker.name);
-    const ledger = ledgerWorker(this.queues, hosts, this.workers[0].options.compatibilityDate);
+    const ledger = ledgerWorker(this.queues, hosts, this.workers[0].compatibilityDate);
     this.#log = brokerLog(Log, LogLevel, (...failed) => this.#onFailedBatch(...failed));
     const options = miniflareOptions({
       workers: [ledger, ...this.#workerOptions()],
@@ -51,7 +52,7 @@ export class Runtime {
     });
     await this.#door.closedDuring(async () => {
       const url = await limitedDuring(() => {
-        this.#miniflare = new Miniflare(convertV4MiniflareOptions(options));
+        this.#miniflare = new Miniflare(options);
         return this.#miniflare.ready;
       }).catch((error) => {
         throw startFailure(error, this.isNative);
@@ -95,10 +96,10 @@ export class Runtime {
 
   /** Crons are taken from the topology as it is now; whatever else has changed there needs a restart. */
   #readCrons() {
-    const anew = readTopology(this.config);
-    this.isStale = withoutCrons(anew) !== withoutCrons(this.workers);
-    for (const { name, options } of this.workers) {
-      options.cronTriggers = anew.find((worker) => worker.name === name)?.options.cronTriggers;
+    const found = readTopology(this.config);
+    this.isStale = withoutCrons(found) !== withoutCrons(this.workers);
+    for (const worker of this.workers) {
+      worker.crons = found.find(({ name }) => name === worker.name)?.crons ?? [];
     }
   }
 
@@ -153,9 +154,9 @@ export class Runtime {
   }
 
   bucket(bucketName) {
-    for (const { name, options } of this.workers) {
-      for (const [binding, bucket] of Object.entries(options.r2Buckets ?? {})) {
-        if (bucket.id === bucketName) return this.#miniflare.getR2Bucket(binding, name);
+    for (const { name, bindings } of this.workers) {
+      for (const [binding, bucket] of bindingsOf(bindings, "r2")) {
+        if (bucket.name === bucketName) return this.#miniflare.getR2Bucket(binding, name);
       }
     }
     throw new Failure(`No started worker is bound to an R2 bucket named ${bucketName}.`, 404);
@@ -202,7 +203,7 @@ export class Runtime {
 }
 
 const withoutCrons = (workers) =>
-  JSON.stringify(workers, (key, value) => (key === "cronTriggers" ? undefined : value));
+  JSON.stringify(workers, (key, value) => (key === "crons" ? undefined : value));
 
 function startFailure(error, isNative) {
   const cause = /"message":"(?:\*\*\* Uncaught exception \*\*\*\\n)?([^"]+)"/.exec(error.message)?.[1];

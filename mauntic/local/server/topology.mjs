@@ -2,16 +2,15 @@
 // deployment would.
 import { dirname } from "node:path";
 import { Failure } from "../common/failure.mjs";
+import { bindingsOf, localBindings, variable } from "./bindings.mjs";
 import { fromHere } from "./packages.mjs";
 
-const UNUSED_DATABASE = "postgresql://none:none@127.0.0.1:9/none"; // refuses connections
-
-/** [{env, name, folder, main, build, flags, options}], one an env. */
+/** The workers, one an env: names, build, compatibility, bindings, crons and consumers. */
 export function readTopology({ config, envs, databaseUrl, vars = {} }) {
   const wrangler = fromHere("wrangler");
   const names = envs ?? readOr(config, () => wrangler.unstable_readConfig({ config })).definedEnvironments;
   if (!names?.length) throw new Failure(`${config} defines no [env.NAME]: name at least one worker in it.`);
-  return names.map((env) => readOr(config, () => readWorker(wrangler, config, env, databaseUrl, vars)));
+  return names.map((env) => readOr(config, () => quietly(() => readWorker(wrangler, config, env, databaseUrl, vars))));
 }
 
 function readOr(config, read) {
@@ -28,18 +27,40 @@ function readOr(config, read) {
 function readWorker(wrangler, config, env, databaseUrl, vars) {
   const settings = wrangler.unstable_readConfig({ config, env });
   if (!settings.main) throw new Failure(`${config}: [env.${env}] has no \`main\`.`);
-  for (const { binding } of settings.hyperdrive) {
-    const variable = `CLOUDFLARE_HYPERDRIVE_LOCAL_CONNECTION_STRING_${binding}`;
-    process.env[variable] = databaseUrl ?? UNUSED_DATABASE;
-  }
-  const { workerOptions } = quietly(() => wrangler.unstable_getMiniflareWorkerOptions(config, env));
-  const { modulesRules: _rules, ...options } = workerOptions;
-  options.bindings = { ...options.bindings, ...vars };
-  const folder = dirname(settings.configPath ?? config);
-  return { env, name: settings.name, folder, main: settings.main, build: settings.build, options };
+  const declared = wrangler.unstable_convertConfigBindingsToStartWorkerBindings(settings) ?? {};
+  const variables = { ...wrangler.unstable_getVarsForDev(settings.configPath, undefined, settings.vars, env), ...vars };
+  return {
+    env,
+    name: settings.name,
+    folder: dirname(settings.configPath ?? config),
+    main: settings.main,
+    build: settings.build,
+    compatibilityDate: settings.compatibility_date,
+    compatibilityFlags: settings.compatibility_flags,
+    bindings: { ...localBindings(env, declared, databaseUrl), ...variableBindings(variables) },
+    crons: settings.triggers.crons ?? [],
+    consumers: Object.fromEntries(settings.queues.consumers.map(consumerOf)),
+  };
 }
 
-/** wrangler speaks on standard output, which carries our events. */
+/** A variable of wrangler's reader is a binding already; one of the command line is a value. */
+const variableBindings = (variables) =>
+  Object.fromEntries(
+    Object.entries(variables).map(([name, value]) => [name, variable(value?.type ? value.value : value)]),
+  );
+
+const consumerOf = (consumer) => [
+  consumer.queue,
+  defined({
+    deadLetterQueue: consumer.dead_letter_queue,
+    maxBatchSize: consumer.max_batch_size,
+    maxBatchTimeout: consumer.max_batch_timeout,
+    maxRetries: consumer.max_retries,
+    retryDelay: consumer.retry_delay,
+  }),
+];
+
+/** wrangler writes to standard output, which carries our events. */
 function quietly(read) {
   const { log, warn, info } = console;
   Object.assign(console, { log() {}, warn() {}, info() {} });
@@ -54,12 +75,12 @@ function quietly(read) {
 export function queuesOf(workers) {
   const queues = Object.create(null); // a name is a key, whatever JavaScript knows by that name
   const named = (name) => (queues[name] ??= { consumer: null, maxRetries: 0 });
-  for (const { name: worker, options } of workers) {
-    for (const { queueName, deliveryDelay } of Object.values(options.queueProducers ?? {})) {
-      named(queueName).deliveryDelay ??= deliveryDelay;
+  for (const { name: worker, bindings, consumers } of workers) {
+    for (const [, { name: queue, deliveryDelay }] of bindingsOf(bindings, "queue")) {
+      named(queue).deliveryDelay ??= deliveryDelay;
     }
-    for (const [queue, settings] of Object.entries(options.queueConsumers ?? {})) {
-      Object.assign(named(queue), DEFAULTS, defined(settings), { consumer: worker });
+    for (const [queue, settings] of Object.entries(consumers)) {
+      Object.assign(named(queue), DEFAULTS, settings, { consumer: worker });
       if (settings.deadLetterQueue) named(settings.deadLetterQueue);
     }
   }

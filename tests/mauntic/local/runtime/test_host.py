@@ -122,4 +122,3 @@ def test_no_number_of_events_at_once_crashes_the_interpreter(server: Server) -> 
 def test_hyperdrive_leads_to_the_database(server: Server) -> None:
     outcome = server.ask("/database")
     assert outcome["rows"] == [[42]]
-    assert outcome["query_ms"] < 20  # about 0.5 on an idle machine

@@ -12,8 +12,10 @@ from tests.mauntic.local.runtime.harness import NODE, ROOT, spawn, write_project
 SCRIPT = """
 import { nativeWorkers } from "%s";
 const bytes = (text) => new TextEncoder().encode(text);
-const options = { compatibilityFlags: ["python_workers"], queueConsumers: { work: {} } };
-const workers = [{ name: "toy", folder: "/project", options }];
+const workers = [{
+  name: "toy", compatibilityDate: "2026-11-01", compatibilityFlags: ["python_workers"],
+  bindings: {}, crons: ["0 * * * *"], consumers: { work: { maxRetries: 2 } },
+}];
 const staged = new Map([["toy", [
   ["alpha/store.py", bytes("a")], ["alpha/sql/x.sql", bytes("b")], ["entry.py", bytes("c")],
 ]]]);
@@ -36,20 +38,23 @@ def options() -> dict[str, Any]:
 
 
 def test_modules_have_bare_names_and_the_runtimes_types(options: dict[str, Any]) -> None:
-    modules = [(module["type"], module["path"]) for module in options["modules"]]
-    assert modules == [
-        ("PythonModule", "entry.py"),  # the main module comes first
-        ("PythonModule", "alpha/store.py"),
-        ("Text", "alpha/sql/x.sql"),
-        ("Data", "python_modules/workers/__init__.py"),
-        ("ESModule", "python_modules/workers/workflows.js"),
-    ]
-    assert options["modulesRoot"] == "/project"
+    manifest = options["config"]["manifest"]
+    assert {path: module["type"] for path, module in manifest["modules"].items()} == {
+        "entry.py": "python",
+        "alpha/store.py": "python",
+        "alpha/sql/x.sql": "text",
+        "python_modules/workers/__init__.py": "data",
+        "python_modules/workers/workflows.js": "esm",
+    }
+    assert manifest["mainModule"] == "entry.py"
 
 
 def test_python_flags_are_kept_and_flags_added(options: dict[str, Any]) -> None:
-    assert options["compatibilityFlags"] == ["python_workers", "more"]
-    assert options["queueConsumers"] == {"work": {}}
+    assert options["config"]["compatibilityFlags"] == ["python_workers", "more"]
+    assert options["config"]["triggers"] == [
+        {"type": "scheduled", "schedule": "0 * * * *"},
+        {"type": "queue", "name": "work", "maxRetries": 2},
+    ]
 
 
 LINES = """
