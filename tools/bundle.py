@@ -1,32 +1,36 @@
-"""Stages one worker for upload: `python3 tools/bundle.py analytics` writes build/analytics/.
+"""Stage one worker for upload: `python3 tools/bundle.py analytics` writes build/analytics/.
 
 A deployment uploads the folder of `main` and refuses to follow links, so what a worker shares with
-the others has to lie beside its `entry.py`:
+the others has to be next to its `entry.py`:
 
     workers/analytics/entry.py  ->  build/analytics/entry.py
     workers/analytics/          ->  build/analytics/analytics/
     shared/                     ->  build/analytics/shared/
 
-Of modules it carries those that the worker imports: from its entry and its jobs on, whatever they
-import of both folders, and so on; of texts (.txt) those that one of these modules names. A link is
-refused: it may lead to any file of this machine.
+A bundle contains the modules that the worker imports, from its entry and its jobs on, of both
+folders. It contains the `.sql` files with a block that one of these modules names, the parts that
+they include, and the `.txt` files that one of these modules names. A link is refused: it may lead
+to any file of this machine.
 
-Safe to run while the bundle is being watched or read: a file is replaced whole, and only if it
-changed. Runs on any Python from 3.11 on, without the project's packages.
+Safe to run while the bundle is watched or read: a file is replaced whole, and only if it changed.
+Runs on any Python from 3.11 on, without the project's packages.
 """
 
 import ast
 import os
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 UPLOADED = {".py", ".sql", ".txt"}
+SQL_BLOCK = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
+SQL_INCLUDE = re.compile(r"^-- include: (\w+)\s*$", re.MULTILINE)
 PYTHON_3_14_MODULES = {"annotationlib", "compression"}  # production's; the host may be older
 
 
 def bundle(root: Path, name: str) -> Path:
-    """Stage workers/NAME; the bundle's folder. Raises ValueError with a sentence for people."""
+    """Stage workers/NAME and return the bundle's folder. ValueError has a sentence for people."""
     sources = sources_of(root, name)
     refuse_shadowed(root, {path.parts[0].removesuffix(".py") for path in sources})
     target = root / "build" / name
@@ -37,7 +41,18 @@ def bundle(root: Path, name: str) -> Path:
 
 
 def sources_of(root: Path, name: str) -> dict[Path, Path]:
-    """Path in the bundle -> the file that it copies."""
+    """Return the path in the bundle and the file that it copies."""
+    sources = candidates(root, name)
+    carried = imported(sources, f"{name}.jobs")
+    modules = {path: source for path, source in sources.items() if module_of(path) in carried}
+    texts = {text for source in modules.values() for text in texts_of(source)}
+    kept = set(modules) | loaded_sql(sources, texts)
+    kept |= {path for path in sources if path.suffix == ".txt" and path.name in texts}
+    return {path: source for path, source in sources.items() if path in kept}
+
+
+def candidates(root: Path, name: str) -> dict[Path, Path]:
+    """Return every file of the worker and of shared/ that a bundle may contain."""
     package, shared = root / "workers" / name, root / "shared"
     entry = package / "entry.py"
     if entry.is_symlink() or not entry.is_file():
@@ -52,21 +67,32 @@ def sources_of(root: Path, name: str) -> dict[Path, Path]:
                 raise ValueError(f"{source} is a link: put the file itself there, or remove it.")
             if source != entry and is_uploaded(path) and source.is_file():
                 sources[prefix / path] = source
-    carried = imported(sources, f"{name}.jobs")
-    modules = {path: source for path, source in sources.items() if module_of(path) in carried}
-    texts = {text for source in modules.values() for text in texts_of(source)}
-    return {
-        path: source
+    return sources
+
+
+def loaded_sql(sources: dict[Path, Path], texts: set[str]) -> set[Path]:
+    """Return the SQL files with a block that `texts` names, and the parts that they include.
+
+    A part is looked up by its name, in the worker's folder and in shared/: both are kept.
+    """
+    contents = {
+        path: source.read_text(encoding="utf-8")
         for path, source in sources.items()
-        if path in modules
-        or path.suffix == ".sql"
-        or (path.suffix == ".txt" and path.name in texts)
+        if path.suffix == ".sql"
     }
+    parts = {path for path in contents if path.parent.name == "parts"}
+    kept = {p for p in set(contents) - parts if texts & set(SQL_BLOCK.findall(contents[p]))}
+    new = set(kept)
+    while new:
+        included = {name for path in new for name in SQL_INCLUDE.findall(contents[path])}
+        new = {path for path in parts if path.stem in included} - kept
+        kept |= new
+    return kept
 
 
 def imported(sources: dict[Path, Path], jobs: str) -> set[str]:
-    """The modules that are imported, at once or later: from the entry on, and from the package
-    `jobs`, whose modules nobody names, for they are found in its folder."""
+    """Return the modules that are imported, at once or later: from the entry on, and from the
+    package `jobs`, whose modules are found in its folder and not by name."""
     modules = {module_of(path): source for path, source in sources.items() if path.suffix == ".py"}
     met = {module for module in modules if f"{module}.".startswith(("entry.", f"{jobs}."))}
     new = set(met)
@@ -78,7 +104,7 @@ def imported(sources: dict[Path, Path], jobs: str) -> set[str]:
 
 
 def texts_of(source: Path) -> set[str]:
-    """The texts in a module: a `.txt` file that none of them names may be somebody's notes."""
+    """Return the string constants of a module: names of SQL blocks and of `.txt` files are some."""
     try:
         tree = ast.parse(source.read_bytes(), source)
     except SyntaxError:
@@ -88,8 +114,10 @@ def texts_of(source: Path) -> set[str]:
 
 
 def imports_of(source: Path) -> Iterator[str]:
-    """Each name that may be a module, and the packages that it is in. Nothing of a file that Python
-    cannot read: it is carried, and the runtime shows where it is wrong."""
+    """Yield each name that may be a module, and the packages that it is in.
+
+    A file that Python cannot parse yields nothing: it is staged, and the runtime shows the error.
+    """
     try:
         tree = ast.parse(source.read_bytes(), source)
     except SyntaxError:
@@ -118,7 +146,8 @@ def is_uploaded(path: Path) -> bool:
 
 
 def refuse_shadowed(root: Path, names: set[str]) -> None:
-    """The worker's own files come last on sys.path: an equal name elsewhere would silently win."""
+    """Raise ValueError for a module that another one hides: the worker's files come last on
+    sys.path."""
     vendored = {path.name.removesuffix(".py") for path in root.glob("python_modules/*")}
     standard = sys.stdlib_module_names | PYTHON_3_14_MODULES
     for name in sorted(names):
@@ -131,17 +160,17 @@ def refuse_shadowed(root: Path, names: set[str]) -> None:
 
 
 def replace(target: Path, content: bytes) -> None:
-    """Readers see the old file or the new one; an unchanged file is not touched."""
+    """Write a file so that readers see the old content or the new. Skip an unchanged file."""
     if target.is_file() and target.read_bytes() == content:
         return
     target.parent.mkdir(parents=True, exist_ok=True)
-    beside = target.with_name(f".{target.name}.{os.getpid()}")
-    beside.write_bytes(content)
-    beside.replace(target)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    temporary.write_bytes(content)
+    temporary.replace(target)
 
 
 def remove_stale(target: Path, kept: set[Path]) -> None:
-    """Files first, then the folders that this left empty, deepest first."""
+    """Remove files, then the folders that are empty now, deepest first."""
     found = sorted(target.rglob("*"), reverse=True)
     for path in found:
         if path.is_file() and path.relative_to(target) not in kept:

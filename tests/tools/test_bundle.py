@@ -1,9 +1,15 @@
 """What is staged, what is not, and what is refused."""
 
+import os
+import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from shared.sql.blocks import SqlBlocks
 from tools.bundle import bundle, sources_of
 
 BUNDLE = Path(__file__).resolve().parents[2] / "tools" / "bundle.py"
@@ -18,12 +24,18 @@ def root(tmp_path: Path) -> Path:
         "shared/adapters/postgres/client.py": "",
         "shared/adapters/unused.py": "from shared import unused",
         "shared/unused.py": "",
-        "shared/late.py": "",
-        "shared/sql/ledger.sql": "select 1",
+        "shared/late.py": "RUN = SQL['claim']",
+        "shared/sql/ledger.sql": "-- name: claim\n-- include: open_runs\nselect 1",
+        "shared/sql/unused.sql": "-- name: other\n-- include: unused\nselect 2",
+        "shared/sql/parts/open_runs.sql": "-- include: states\n",
+        "shared/sql/parts/states.sql": "'open'",
+        "shared/sql/parts/unused.sql": "'other'",
+        "workers/alpha/sql/rows.sql": "-- name: first\n-- name: rows_of\nselect 3",
+        "workers/alpha/sql/domain.sql": "-- name: of_domain\nselect 4",
         "shared/__pycache__/consume.pyc": "",
         "workers/alpha/entry.py": "from shared.flow import consume",
-        "workers/alpha/store.py": "def rows():\n    from shared.late import rows",
-        "workers/alpha/domain.py": "",
+        "workers/alpha/store.py": "def f():\n    from shared.late import rows\n    SQL['rows_of']",
+        "workers/alpha/domain.py": "SQL['of_domain']",
         "workers/alpha/notes.md": "",
         "workers/alpha/jobs/entry.py": "from alpha.store import rows",
         "workers/beta/entry.py": "",
@@ -45,6 +57,7 @@ def test_a_bundle_holds_what_the_entry_and_the_jobs_import_and_the_sql(root: Pat
     assert staged(root) == {
         "entry.py", "alpha/store.py", "alpha/jobs/entry.py",
         "shared/__init__.py", "shared/flow/consume.py", "shared/late.py", "shared/sql/ledger.sql",
+        "shared/sql/parts/open_runs.sql", "shared/sql/parts/states.sql", "alpha/sql/rows.sql",
         "shared/adapters/__init__.py", "shared/adapters/postgres/client.py",
     }  # fmt: skip
     assert (target / "alpha/jobs/entry.py").read_text() == "from alpha.store import rows"
@@ -62,10 +75,49 @@ def test_what_the_host_alone_imports_is_not_uploaded() -> None:
     assert Path("shared/flow/consume.py") in analytics & scoring
     assert Path("shared/telemetry/events.py") not in analytics | scoring  # of the runbook
     assert Path("shared/warmup/caps.py") in analytics
-    assert Path("shared/warmup/counters.py") not in analytics  # whoever sends imports it
+    assert Path("shared/warmup/counters.py") not in analytics  # a worker that sends imports it
     assert Path("scoring/store/statements.py") in scoring
     contents = [(root / "build" / "alpha" / path).read_text() for path in staged(root)]
     assert "secret" not in contents
+
+
+def test_a_worker_that_imports_the_warm_up_counters_has_them(tmp_path: Path) -> None:
+    """And the bundle runs alone: on a path that has nothing else of the project."""
+    root = BUNDLE.parents[1]
+    shutil.copytree(root / "shared", tmp_path / "shared")
+    (tmp_path / "workers" / "mailer").mkdir(parents=True)
+    entry = tmp_path / "workers" / "mailer" / "entry.py"
+    entry.write_text(
+        "from shared.warmup.counters import WarmingDomain, WarmupCounters\n"
+        "print(WarmupCounters.__module__, WarmingDomain.__module__)\n"
+    )
+    target = bundle(tmp_path, "mailer")
+    assert {"shared/warmup/counters.py", "shared/warmup/caps.py"} <= staged(tmp_path, "mailer")
+    assert not [path for path in staged(tmp_path, "mailer") if path.endswith(".sql")]
+    done = subprocess.run(
+        [sys.executable, "-P", "entry.py"],
+        cwd=target,
+        env={**os.environ, "PYTHONPATH": str(target), "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.stdout.split(), done.stderr) == (["shared.warmup.counters"] * 2, "")
+
+
+@pytest.mark.parametrize("worker", ["analytics", "scoring"])
+def test_a_bundle_has_every_block_that_its_modules_name(worker: str, tmp_path: Path) -> None:
+    """Read from the staged files alone, as the worker does."""
+    sources = sources_of(BUNDLE.parents[1], worker)
+    for path, source in sources.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source, tmp_path / path)
+    code = "\n".join(path.read_text() for path in tmp_path.rglob("*.py"))
+    named = set(re.findall(r"[\"'](\w+)[\"']", code))
+    for folder in (f"{worker}/sql", "shared/sql"):
+        whole = SqlBlocks(BUNDLE.parents[1] / ("workers" if worker in folder else "") / folder)
+        alone = f"{worker}/sql" == folder
+        staged_blocks = SqlBlocks(tmp_path / folder, [tmp_path / "shared/sql"] if alone else [])
+        assert named & set(whole.blocks) <= set(staged_blocks.blocks)
 
 
 def test_a_text_that_a_module_names_is_carried(root: Path) -> None:
