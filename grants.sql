@@ -10,7 +10,7 @@ revoke all on all sequences in schema analytics, crm, delivery, ops, scoring fro
 revoke all on all functions in schema analytics, crm, delivery, ops, scoring from "mauntic_platform";
 grant usage on schema analytics, crm, delivery, ops, scoring to "mauntic_platform";
 grant select on analytics.contact_activity, crm.contacts, delivery.sending_domains, ops.retention, scoring.factors, scoring.intent_signals, scoring.scoring_configs, scoring.signal_configs to "mauntic_workers";
-grant select, insert, update, delete on analytics.booking_turns, analytics.hourly_cells, analytics.hourly_work, analytics.locked_days, analytics.partial_counts, crm.contact_changes, crm.expanded_changes, ops.dead_letters, ops.job_runs, ops.message_failures, scoring.lead_scores, scoring.recompute_backlog, scoring.score_history, scoring.signal_alerts, scoring.threshold_outbox to "mauntic_workers";
+grant select, insert, update, delete on analytics.booking_turns, analytics.hourly_cells, analytics.hourly_work, analytics.locked_days, analytics.partial_counts, crm.contact_changes, crm.expanded_changes, ops.dead_letters, ops.job_runs, ops.message_failures, ops.parts, scoring.lead_scores, scoring.recompute_backlog, scoring.score_history, scoring.signal_alerts, scoring.threshold_outbox to "mauntic_workers";
 grant select, insert, update on analytics.campaign_daily_stats, analytics.event_aggregates, ops.schedules, ops.turns to "mauntic_workers";
 grant select, update, delete on analytics.changed_hours, scoring.alert_requests to "mauntic_workers";
 grant usage on sequence scoring.backlog_version to "mauntic_workers";

@@ -686,6 +686,32 @@ CREATE TABLE ops.message_failures (
 
 COMMENT ON TABLE ops.message_failures IS 'The error of each failed attempt, so that a dead letter can say why it died.';
 
+CREATE TABLE ops.parts (
+    kind text NOT NULL,
+    subject_id uuid NOT NULL,
+    version bigint NOT NULL,
+    part integer NOT NULL,
+    of integer NOT NULL,
+    bounds jsonb NOT NULL,
+    queued_until timestamp with time zone NOT NULL,
+    done_at timestamp with time zone,
+    CONSTRAINT parts_check CHECK (((part >= 1) AND (part <= of)))
+);
+
+COMMENT ON TABLE ops.parts IS 'Parts of split work that is no window. The part that finishes last completes the work.';
+
+COMMENT ON COLUMN ops.parts.kind IS 'The kind of work, such as segment.build.';
+
+COMMENT ON COLUMN ops.parts.subject_id IS 'The row whose work was split, such as a segment.';
+
+COMMENT ON COLUMN ops.parts.version IS 'The version of the subject that was split: parts of another version are void.';
+
+COMMENT ON COLUMN ops.parts.bounds IS 'What the part covers, with the names that a shard has in a message.';
+
+COMMENT ON COLUMN ops.parts.queued_until IS 'An open part is enqueued again after this time.';
+
+COMMENT ON COLUMN ops.parts.done_at IS 'Set in the transaction of the part''s rows. Null: the part is open.';
+
 CREATE TABLE ops.schedules (
     job_type text NOT NULL,
     paused boolean DEFAULT false NOT NULL,
@@ -935,6 +961,9 @@ ALTER TABLE ONLY ops.job_runs
 ALTER TABLE ONLY ops.message_failures
     ADD CONSTRAINT message_failures_pkey PRIMARY KEY (queue, message_id, attempt);
 
+ALTER TABLE ONLY ops.parts
+    ADD CONSTRAINT parts_pkey PRIMARY KEY (kind, subject_id, version, part);
+
 ALTER TABLE ONLY ops.schedules
     ADD CONSTRAINT schedules_pkey PRIMARY KEY (job_type);
 
@@ -1024,6 +1053,10 @@ CREATE INDEX message_failures_age ON ops.message_failures USING btree (failed_at
 CREATE INDEX message_failures_digest ON ops.message_failures USING btree (queue, body_digest, failed_at DESC);
 
 CREATE INDEX message_failures_mentions ON ops.message_failures USING gin (ops.mentions(error_text));
+
+CREATE INDEX parts_age ON ops.parts USING btree (queued_until);
+
+CREATE INDEX parts_open ON ops.parts USING btree (kind, queued_until) WHERE (done_at IS NULL);
 
 CREATE UNIQUE INDEX retention_key ON ops.retention USING btree (source, organization_id) NULLS NOT DISTINCT;
 

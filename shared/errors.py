@@ -80,6 +80,11 @@ class LeaseLost(Exception):
     """A newer run of the same window has started. The work of this run was rolled back."""
 
 
+class SubjectChanged(Exception):
+    """The row whose work was split has another version now. The work of this part was rolled
+    back."""
+
+
 class DependencyNotReady(Exception):
     """Work that this job builds on has not finished. Try again later."""
 
@@ -171,6 +176,8 @@ RULES: tuple[Rule, ...] = (
     Rule("exception", "CryptoFailed", False, "a key or a ciphertext is wrong",
          "check the key, and that it is the one that encrypted the text", safe_to_log=True),
     Rule("exception", "LeaseLost", True, "a newer run of the window has started",
+         safe_to_log=True),
+    Rule("exception", "SubjectChanged", True, "the work was planned for an earlier version",
          safe_to_log=True),
     Rule("exception", "DependencyNotReady", True, "work that it builds on has not finished",
          safe_to_log=True),

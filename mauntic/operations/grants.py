@@ -41,6 +41,7 @@ WORKERS: Mapping[str, tuple[str, ...]] = {
     "ops.dead_letters": ALL,
     "ops.job_runs": ALL,
     "ops.message_failures": ALL,
+    "ops.parts": ALL,
     "ops.retention": READ,
     "ops.schedules": SET,
     "ops.turns": SET,

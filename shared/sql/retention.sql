@@ -41,6 +41,18 @@ gone_job_runs as (
     ))
     returning 1
 ),
+gone_parts as (
+    delete from ops.parts
+    where ctid = any (array(
+        select ctid
+        from ops.parts
+        where queued_until < cast(:parts_before as timestamptz)
+        order by queued_until
+        limit :most
+        for update skip locked
+    ))
+    returning 1
+),
 due_hourly_cells as materialized (
     select organization_id, date
     from analytics.booking_turns
@@ -190,6 +202,7 @@ select
     (select count(*) from gone_message_failures) as ops__message_failures,
     (select count(*) from gone_dead_letters) as ops__dead_letters,
     (select count(*) from gone_job_runs) as ops__job_runs,
+    (select count(*) from gone_parts) as ops__parts,
     (select count(*) from gone_hourly_cells) as analytics__hourly_cells,
     (select count(*) from gone_locked_days) as analytics__locked_days,
     (select count(*) from gone_partial_counts) as analytics__partial_counts,

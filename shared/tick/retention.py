@@ -88,6 +88,8 @@ KEPT = (
         days_min=40,
     ),
     # A late event of an older day has its type counted for that whole day, as one without cells.
+    # Parts of current work are enqueued again every quarter of an hour.
+    Kept("ops.parts", 90, ("queued_until",), "when it was last enqueued", days_min=15),
     Kept(
         "analytics.hourly_cells",
         100,

@@ -13,6 +13,10 @@ select 'ops.job_runs' as table_name, count(*) as rows, min(cast(coalesce(finishe
     count(*) filter (where coalesce(finished_at, lease_until, scheduled_for) < cast(:job_runs_before as timestamptz)) as due
 from ops.job_runs
 union all
+select 'ops.parts' as table_name, count(*) as rows, min(cast(queued_until as timestamptz)) as oldest,
+    count(*) filter (where queued_until < cast(:parts_before as timestamptz)) as due
+from ops.parts
+union all
 select 'analytics.hourly_cells' as table_name, count(*) as rows, min(cast(date as timestamptz)) as oldest,
     count(*) filter (where date < cast(cast(:hourly_cells_before as timestamptz) as date)) as due
 from analytics.hourly_cells
