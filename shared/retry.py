@@ -1,4 +1,4 @@
-"""How long to wait before the next try. Pure."""
+"""Delays before retries. Pure."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Callable
 
 FIRST_CEILING_S = 10
 CEILING_MAX_S = 900
-DOUBLINGS_MAX = 16  # by then each of the delays has reached its end
-# While Postgres is down the dead letters wait, up to half a day a try: 100 tries outlast the
-# fourteen days that the queue keeps them.
+DOUBLINGS_MAX = 16  # by then every delay has reached its maximum
+# While Postgres is down the dead letters wait, up to half a day per retry: 100 retries last longer
+# than the fourteen days that the queue keeps them.
 ARCHIVE_FIRST_S = 30
 ARCHIVE_MAX_S = 43_200
 
 
 def ceiling_s(attempts: int) -> int:
-    """The longest delay after the `attempts`-th delivery (1 is the first): min(900, 10·2^(n−1)).
+    """Return the longest delay after the `attempts`-th delivery: min(900, 10·2^(n−1)).
 
     >>> [ceiling_s(n) for n in (1, 2, 3, 7, 8, 100)]
     [10, 20, 40, 640, 900, 900]
@@ -23,9 +23,9 @@ def ceiling_s(attempts: int) -> int:
 
 
 def delay_s(attempts: int, random: Callable[[], float]) -> int:
-    """A delay drawn evenly up to the ceiling ("full jitter").
+    """Return a random delay up to the ceiling ("full jitter").
 
-    `random` gives a number in [0, 1). Source of the curve: Marc Brooker, "Exponential Backoff And
+    `random` returns a number in [0, 1). Source of the curve: Marc Brooker, "Exponential Backoff And
     Jitter", AWS Architecture Blog, 2015.
 
     >>> delay_s(3, lambda: 0.5), delay_s(100, lambda: 0.0)
@@ -35,7 +35,7 @@ def delay_s(attempts: int, random: Callable[[], float]) -> int:
 
 
 def archive_delay_s(attempts: int) -> int:
-    """The delay of a dead letter that could not be archived `attempts` times: twice the last one.
+    """Return the delay of a dead letter that could not be archived `attempts` times.
 
     >>> [archive_delay_s(n) for n in (1, 2, 3, 11, 12, 100)]
     [30, 60, 120, 30720, 43200, 43200]

@@ -1,11 +1,11 @@
-"""Values as Postgres and the queues can hold them. Pure."""
+"""Convert values to what Postgres and the queues can store. Pure."""
 
 from __future__ import annotations
 
 import re
 from typing import Any
 
-DEPTH_MAX = 64  # json and jsonb recurse: Python's and Postgres's stacks end, ours ends first
+DEPTH_MAX = 64  # json and jsonb recurse: stop before Python's or Postgres's stack overflows
 # Possessive, and a string that never closes ends with the text: no quote is scanned from twice.
 _STRINGS = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 _NO_BRACKETS = re.compile(r"[^\[\]{}]++")
@@ -13,7 +13,7 @@ TOO_DEEP = "(nested too deeply to be kept)"
 
 
 def sanitize(value: Any, depth: int = DEPTH_MAX) -> Any:
-    """The value without what jsonb refuses: NUL characters, lone surrogates, NaN, endless nesting.
+    """Replace what jsonb refuses: NUL characters, lone surrogates, NaN, deep nesting.
 
     >>> sanitize({"a": ("b\\0", float("inf"))})
     {'a': ['b\ufffd', 'inf']}
@@ -34,7 +34,7 @@ def sanitize(value: Any, depth: int = DEPTH_MAX) -> Any:
 
 
 def printable(text: str) -> str:
-    """The text as UTF-8 and Postgres can hold it: without NUL and lone surrogates.
+    """Replace NUL characters and lone surrogates, which UTF-8 or Postgres cannot store.
 
     >>> printable("a\\0b")
     'a\ufffdb'
@@ -45,7 +45,7 @@ def printable(text: str) -> str:
 
 
 def visible(text: str) -> str:
-    """The text with each character that a terminal obeys or hides written as its escape.
+    """Escape every character that controls a terminal or is invisible in it.
 
     >>> visible("\x1b]52;c;eA==\a \u202egpj.exe"), visible("Zoë, 3 €")
     ('\\\\x1b]52;c;eA==\\\\x07 \\\\u202egpj.exe', 'Zoë, 3 €')
@@ -56,7 +56,7 @@ def visible(text: str) -> str:
 
 
 def is_too_deep(value: Any) -> bool:
-    """True where `sanitize` would cut something off."""
+    """Return True if `sanitize` would cut something off."""
     level = [value]
     for _ in range(DEPTH_MAX):
         level = [inner for item in level for inner in _inside(item)]
@@ -66,8 +66,10 @@ def is_too_deep(value: Any) -> bool:
 
 
 def is_json_too_deep(text: str, depth_max: int = DEPTH_MAX) -> bool:
-    """The same of JSON text, before a parser meets it: in WebAssembly too deep a text is not an
-    exception but the end of the interpreter. Linear in the text, whatever it is.
+    """Return True if JSON text is nested too deeply to be parsed.
+
+    In WebAssembly a parser that recurses too deeply ends the interpreter instead of raising. Takes
+    time linear in the length of any text.
 
     >>> is_json_too_deep('["[[["]' * 100), is_json_too_deep("[" * 100)
     (False, True)

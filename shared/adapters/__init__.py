@@ -1,1 +1,1 @@
-"""The edge: the only modules that know what is outside."""
+"""Implementations of the ports over the platform and Postgres."""

@@ -1,4 +1,4 @@
-"""The time within one invocation."""
+"""Clock of one invocation."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from time import monotonic
 
 
 class InvocationClock:
-    """Counts on from one reading of the wall clock.
+    """Reads the wall clock once, then adds what the monotonic clock measures.
 
     On the vendor's runtime each reading of the wall clock within a millisecond returns a
     millisecond more, and a later one may return less. The monotonic clock does neither, so what is

@@ -1,4 +1,4 @@
-"""The platform's side of the ports: beside each `entry.py`, only this sees JS objects."""
+"""Handlers of the platform's events, and the ports of an invocation over its bindings."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from shared.jobs import Worker
 from shared.ports import Ports, Work
 from shared.tick.dispatch import dispatch
 
-# After so long the next batch, if there is one, waits for its database: that is the time for what
-# nobody waits for.
+# Work after a batch starts this much later: by then the next batch, if there is one, waits for its
+# database, and the work delays no message.
 POST_RESPONSE_DELAY_S = 0.012
 EMAIL_BINDING = "EMAIL"
 
@@ -67,7 +67,7 @@ async def _in_a_while(work: Work) -> None:
 
 
 def ports(env: Any, worker: Worker) -> Ports:
-    """The ports of one invocation, over the bindings that wrangler.toml names."""
+    """Return the ports of one invocation, over the bindings that wrangler.toml names."""
 
     email = getattr(env, EMAIL_BINDING, None)
     settings = settings_of(env)
@@ -108,8 +108,8 @@ def _connect(hyperdrive: Any) -> Connection:
 
 
 class Script:
-    """JavaScript's own JSON. It raises a JsException, whose class the host does not have, for what
-    has no JSON: a BigInt, or what is nested some thousand deep."""
+    """JSON of JavaScript. It raises a JsException, whose class the host does not have, for values
+    without JSON, such as a BigInt, or nested some thousand levels deep."""
 
     def stringify(self, value: Any) -> str | None:
         from js import JSON
@@ -125,7 +125,7 @@ class Script:
 
         try:
             texts = messages.slice(start, stop).map(JSON.stringify)
-            if Blob.new(texts).size > bytes_max:  # measured before Python has a copy
+            if Blob.new(texts).size > bytes_max:  # measured before it is copied into Python
                 return None
             return f"[{texts.join(',')}]"
         except Exception:

@@ -1,7 +1,7 @@
-"""The platform's batch of messages, read in few crossings from JavaScript to Python.
+"""The platform's batch of messages, read in few calls into JavaScript.
 
-Messages that are small together are read together; any other is read alone, when its body is asked
-for, and its body is not kept: a batch of a hundred times 128 kB never lies in memory twice.
+Small messages are read together. A larger one is read alone at each use of its body, which is not
+kept: a batch of a hundred messages of 128 KB is never in memory twice.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from shared.flow.envelopes import ENVELOPE
 from shared.sanitize import DEPTH_MAX, TOO_DEEP, is_json_too_deep
 
 TOGETHER_MAX = 20
-# What one body may have: then each of those that are read together is within it.
+# The limit of one body: then every body that is read together is within it.
 TOGETHER_BYTES_MAX = BODY_CHARS_MAX
 
 
-# An envelope is two levels more than the body in it, and a queue takes no larger one:
+# An envelope adds two levels to its body. The limit is that of a queue message:
 # https://developers.cloudflare.com/queues/platform/limits/
 PARSED_DEPTH_MAX = DEPTH_MAX + 2
 ENVELOPE_CHARS_MAX = 128_000
@@ -29,23 +29,23 @@ ENVELOPE_START = f'{{"{ENVELOPE}":'
 
 
 class Script(Protocol):
-    """JavaScript's side of reading."""
+    """JSON of JavaScript."""
 
     def stringify(self, value: Any) -> str | None:
-        """Its JSON; None for what has none."""
+        """Return the JSON of a value; None if it has none."""
 
     def stringify_all(self, messages: Any, start: int, stop: int, bytes_max: int) -> str | None:
-        """A JSON array of these messages; None where that is larger than `bytes_max`, or one of
-        them has no JSON. No larger text comes into being than that of `TOGETHER_MAX` messages."""
+        """Return a JSON array of these messages; None if it is larger than `bytes_max`, or if one
+        of them has no JSON. Makes no larger text than that of `TOGETHER_MAX` messages."""
 
 
 class QueueBatch:
-    """The platform's batch: the queue it comes from, and its deliveries in their order. In a
-    dead-letter queue the larger bodies may be envelopes, which are read whole."""
+    """The platform's batch: its queue, and its deliveries in their order. In a dead-letter queue
+    larger bodies may be envelopes, which are read whole."""
 
     def __init__(self, batch: Any, script: Script, *, of_dead_letters: bool) -> None:
         self.queue = str(batch.queue)
-        self._raw = batch._binding.messages  # JavaScript's own: the SDK would wrap each of them
+        self._raw = batch._binding.messages  # raw: the SDK would wrap each of them
         self._messages = list(self._raw)
         self._script, self._of_dead_letters = script, of_dead_letters
 
@@ -58,7 +58,7 @@ class QueueBatch:
                 yield QueueDelivery(message, fields, self._script, self._of_dead_letters)
 
     def _read_together(self, start: int, stop: int) -> list[dict[str, Any]] | None:
-        """Id, attempts, timestamp and body of each; None where each has to be read alone."""
+        """Return id, attempts, timestamp and body of each; None if each must be read alone."""
         try:
             text = self._script.stringify_all(self._raw, start, stop, TOGETHER_BYTES_MAX)
             if text is None or is_json_too_deep(text, PARSED_DEPTH_MAX + 2):
@@ -67,13 +67,13 @@ class QueueBatch:
         except BaseException as error:
             if ends_the_task(error):
                 raise
-            return None  # the one at fault fails alone, when it is read alone
+            return None  # the faulty message fails alone, when it is read alone
         return known
 
 
 class QueueDelivery:
-    """A Delivery over the platform's message. `known` is the plain account of one that was read
-    with others; the body of any other is read at each use."""
+    """A Delivery over the platform's message. `known` has its fields if it was read with others;
+    otherwise the body is read at each use."""
 
     def __init__(
         self, message: Any, known: dict[str, Any] | None, script: Script, is_dead: bool
@@ -90,8 +90,11 @@ class QueueDelivery:
 
     @property
     def body(self) -> object:
-        """The body as Python has it, or Unparsed: the parser and whatever follows it recurse, and
-        a body that is nested a few hundred deep takes the whole interpreter with it."""
+        """Return the body as Python values, or Unparsed.
+
+        The parser and its callers recurse, and a body that is nested a few hundred levels deep ends
+        the whole interpreter.
+        """
         if self._known is not None:
             return self._known.get("body")
         text = self._text()
@@ -105,7 +108,7 @@ class QueueDelivery:
         return json.loads(text, parse_int=_number)
 
     def beginning(self) -> str:
-        """As much of the body's text as a dead letter keeps, without parsing it."""
+        """Return as much of the body's text as a dead letter keeps, without parsing it."""
         text = self._text() if self._known is None else json.dumps(self._known.get("body"))
         return TOO_DEEP if text is None else _start(text)
 
@@ -120,13 +123,13 @@ class QueueDelivery:
 
 
 def _start(text: str) -> str:
-    """The beginning of a body: of one that was sent as text, the text itself."""
+    """Return the beginning of a body; of one that was sent as text, that of the text."""
     if text.startswith('"'):
         return str(json.loads(text))[:BODY_CHARS_MAX]
     return text[:BODY_CHARS_MAX]
 
 
 def _number(digits: str) -> int | float:
-    """As JavaScript has it: what is beyond 2^53 is a float, and can be sent on as one."""
+    """Return the number as JavaScript has it: an integer beyond 2^53 is a float."""
     number = int(digits)
     return number if abs(number) < 2**53 else float(digits)

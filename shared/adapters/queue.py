@@ -1,4 +1,4 @@
-"""A Producer over a queue binding, within the platform's limits of a call."""
+"""A Producer over a queue binding, within the limits of a call."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from shared.ports import Backlog
 BATCH_MESSAGES_MAX = 100
 BATCH_BYTES_MAX = 256_000
 BACKLOG_TIMEOUT_S = 5
-OVERHEAD_BYTES = 100  # about as much as the platform counts a message beyond its body
+OVERHEAD_BYTES = 100  # roughly what the platform counts per message in addition to its body
 
 
 class BoundQueue:
@@ -39,12 +39,12 @@ class BoundQueue:
         try:
             async with asyncio.timeout(BACKLOG_TIMEOUT_S):
                 return read_backlog(await self._binding.metrics())
-        except Exception:  # an older runtime has no metrics; what they say is a help and no more
+        except Exception:  # an older runtime has no metrics, and no caller depends on them
             return None
 
 
 def cut(bodies: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    """The bodies in order, in parts that one call may carry."""
+    """Yield the bodies in order, in lists that fit into one call."""
     part: list[dict[str, Any]] = []
     room_bytes = BATCH_BYTES_MAX
     for body in bodies:
@@ -59,8 +59,9 @@ def cut(bodies: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
 
 
 def read_backlog(metrics: Any) -> Backlog:
-    """The platform's answer, an object or a dict. Its oldest message is a date, or milliseconds, or
-    nothing (0 too) where the queue is empty.
+    """Read the result of `metrics`, an object or a dict.
+
+    The time of the oldest message is a date or milliseconds; it is absent or 0 for an empty queue.
 
     >>> str(read_backlog({"backlogCount": 2, "oldestMessageTimestamp": 90_000}).oldest_at)
     '1970-01-01 00:01:30+00:00'

@@ -14,13 +14,13 @@ from shared.ports import StoredObject
 KEYS_MAX = 1_000  # a list or delete: https://developers.cloudflare.com/r2/platform/limits/
 
 _STATUS = re.compile(r"\((\d+)\)")
-# R2's own error codes (https://developers.cloudflare.com/r2/api/error-codes/) that a binding puts
-# at the end of its message, as the HTTP status that they stand for.
+# Error codes of R2 (https://developers.cloudflare.com/r2/api/error-codes/), which the binding puts
+# at the end of its message, and their HTTP status.
 _HTTP_STATUS = {10058: 429, 10001: 500, 10043: 503, 10002: 401, 10003: 403, 10006: 404, 10007: 404}
 
 
 class BoundBucket:
-    """One R2 bucket. The binding raises plain errors; here they get their status."""
+    """One R2 bucket. The binding's plain errors become StorageError with a status."""
 
     def __init__(self, binding: Any) -> None:
         self._binding = binding
@@ -48,7 +48,7 @@ class BoundBucket:
         with _translated():
             options = {"prefix": prefix, "limit": KEYS_MAX} | ({"cursor": cursor} if cursor else {})
             page = await self._binding.list(**options)
-            found = [StoredObject(str(one.key), moment_of(one.uploaded)) for one in page.objects]
+            found = [StoredObject(str(o.key), moment_of(o.uploaded)) for o in page.objects]
             return found, str(page.cursor) if page.truncated else None
 
     async def delete(self, keys: Sequence[str]) -> None:
@@ -69,14 +69,14 @@ def _translated() -> Any:
 
 
 def moment_of(date: Any) -> datetime:
-    """The time of a JavaScript Date; a runtime may convert one into a datetime by itself."""
+    """Return the time of a JavaScript Date, or of the datetime that a runtime made of it."""
     if isinstance(date, datetime):
         return date.astimezone(UTC)
     return datetime.fromisoformat(str(date.toISOString())).astimezone(UTC)
 
 
 def status_of(text: str) -> int:
-    """The HTTP status that an R2 error's text tells; 500 where it tells none.
+    """Return the HTTP status of an R2 error's text; 500 if it contains none.
 
     >>> status_of("put: Reduce your rate of simultaneous writes on the same object. (10058)")
     429

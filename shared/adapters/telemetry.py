@@ -1,5 +1,5 @@
-"""Log lines and metric points on their way out, gathered: each crossing to JavaScript costs more
-than the line that it carries, and what nobody waits for is put into words when there is time."""
+"""Buffers for log lines and metric points: each call into JavaScript costs more than the line that
+it carries, and formatting waits until the messages are settled."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from shared.telemetry.redaction import describe_error
 
 
 class Telemetry:
-    """What one invocation says and measures. A warning or an error goes out at once.
+    """Log and metrics of one invocation. A warning or an error is written at once.
 
-    `parse` is JavaScript's own JSON.parse.
+    `parse` is JSON.parse of JavaScript.
     """
 
     def __init__(self, dataset: Callable[[], Any], parse: Callable[[str], Any]) -> None:
@@ -35,10 +35,10 @@ class Telemetry:
         self._points.append(checked_point(index, blobs, doubles))
 
     def flush(self) -> None:
-        """Give out what was gathered, in its order."""
+        """Write what is buffered, in its order."""
         try:
             self._write_points()
-        except Exception as lost:  # measuring must not decide over messages that are settled
+        except Exception as lost:  # a metric must not change the outcome of settled messages
             self.log("metric.write_failed", level="warning", error=describe_error(lost))
         self._print()
 

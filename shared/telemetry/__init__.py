@@ -1,1 +1,1 @@
-"""Log events, metric points and alerts."""
+"""Log events, metric points, alerts and heartbeats."""

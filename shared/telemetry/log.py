@@ -1,7 +1,7 @@
-"""One line an event: a JSON object with a fixed name and fields from a fixed list.
+"""Log lines: a JSON object per event, with a fixed name and fields from a fixed list.
 
-The list is what keeps personal data out of the logs: a field that is not in it is a programming
-error, and bodies, addresses and names are not in it.
+The list keeps personal data out of the logs. It contains no bodies, addresses or names, and a field
+that is not on it is a programming error.
 """
 
 from __future__ import annotations
@@ -30,26 +30,29 @@ _ENCODER = json.JSONEncoder(default=str, ensure_ascii=False)
 
 
 def check(event: str, fields: Mapping[str, Any]) -> None:
-    """ValueError names the fields that are not on the list."""
+    """Raise ValueError if a field is not on the list."""
     if not fields.keys() <= FIELDS:
-        strangers = sorted(fields.keys() - FIELDS)
-        raise ValueError(f"{event} logs fields that are not on the list: {strangers}")
+        unlisted = sorted(fields.keys() - FIELDS)
+        raise ValueError(f"{event} logs fields that are not on the list: {unlisted}")
 
 
 def line(event: str, *, level: Level = "info", **fields: Any) -> str:
-    """The event as JSON. A text is cut to 2,000 characters, a traceback to its last 8,000; what a
-    terminal would obey or hide is written as its escape, but for the line feeds of a traceback."""
+    """Return the event as JSON.
+
+    A text is cut to 2,000 characters, a traceback to its last 8,000. Characters that control a
+    terminal are escaped, except the line feeds of a traceback.
+    """
     check(event, fields)
     return checked_line(event, level, fields)
 
 
 def checked_line(event: str, level: Level, fields: Mapping[str, Any]) -> str:
-    """The same of fields that `check` has seen."""
+    """Do the same for fields that passed `check`."""
     known = {"event": event, "level": level}
     known |= {name: value for name, value in fields.items() if value is not None}
     text = _ENCODER.encode(known)
     if len(text) <= TEXT_MAX and text.isprintable() and "\\" not in text:
-        return text  # as nearly all are: nothing in it to be cut or replaced
+        return text  # nearly every line: nothing to cut or to escape
     return _ENCODER.encode({name: _plain(name, value) for name, value in known.items()})
 
 

@@ -1,4 +1,4 @@
-"""Analytics Engine points: one a message, with a log line, and one a fold of the change feed."""
+"""Analytics Engine points: one per message, with a log line, and one per fold of the feed."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ EVENT = "queue.metric"
 BLOBS = ("event", "worker", "type", "status", "error_class", "organization_id", "trigger", "queue")
 DOUBLES = ("attempts", "duration_ms", "lag_ms", "rows_read", "rows_written")
 
-# The same for a point of the change feed, which is in the same dataset.
+# The columns of a point of the change feed, in the same dataset.
 FEED_EVENT = "feed.depth"
 FEED_BLOBS = ("event", "consumer")
 FEED_DOUBLES = ("count", "age_s")
 
 
 class Metric(NamedTuple):
-    """What is known of one message when it is settled. `status` is ack, retry or dead."""
+    """Measurements of one settled message. `status` is ack, retry or dead."""
 
     queue: str
     worker: str
@@ -51,7 +51,7 @@ def write(
     shard: str = "",
     delay_s: int | None = None,
 ) -> None:
-    """Write the point, indexed by queue, and the line, which says more."""
+    """Write the point, indexed by queue, and the log line, which has more fields."""
     _write_point(metric.queue, [EVENT, *_texts(metric)], _numbers(metric), ports)
     level = {"ack": "info", "retry": "warning", "dead": "error"}[metric.status]
     facts = zip(Metric._fields, metric, strict=True)
@@ -69,13 +69,15 @@ def write(
 
 
 def write_feed(consumer: str, count: int, age_s: int, ports: Ports) -> None:
-    """Write how many rows of the change feed wait for a consumer, and since when the oldest does.
-    The point is indexed by the consumer; of an empty feed both are 0."""
+    """Write how many rows of the change feed wait for a consumer, and the age of the oldest.
+
+    The point is indexed by the consumer. Both are 0 for an empty feed.
+    """
     _write_point(consumer, [FEED_EVENT, consumer], (count, age_s), ports)
 
 
 def _write_point(index: str, blobs: list[str], doubles: Iterable[float], ports: Ports) -> None:
-    """Never raises: what is measured is done already, whether or not its point is written."""
+    """Write a point. Never raises: the measured work is done, whether or not this succeeds."""
     try:
         ports.write_point(index, blobs, [float(number) for number in doubles])
     except Exception as lost:

@@ -1,4 +1,4 @@
-"""The limits of an Analytics Engine point: beyond them the platform drops it in silence."""
+"""Limits of an Analytics Engine point. The platform drops a larger one without an error."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ LIMITS = (96, 20, 16 * 1024, 20)
 
 
 def checked_point(index: str, blobs: Sequence[str], doubles: Sequence[float]) -> dict[str, Any]:
-    """The point as `writeDataPoint` takes it. ValueError names the limit that it breaks."""
+    """Return the point for `writeDataPoint`. ValueError names the limit that it exceeds."""
     sizes = len(index.encode()), len(blobs), len("".join(blobs).encode()), len(doubles)
     if not all(map(le, sizes, LIMITS)):
         found = zip(NAMES, sizes, LIMITS, strict=True)
-        what, size, limit = next(one for one in found if one[1] > one[2])
+        what, size, limit = next(part for part in found if part[1] > part[2])
         raise ValueError(f"a point may have {limit} {what}, not {size}")
     return {"indexes": [index], "blobs": list(blobs), "doubles": list(doubles)}
