@@ -39,8 +39,8 @@ NOT_RETRYABLE = {
 }  # fmt: skip
 RETRYABLE_EXCEPTIONS = {
     "DatabaseUnreachable", "QueueUnavailable", "LeaseLost", "DependencyNotReady",
-    "CpuLimitExceeded", "ConnectionError", "ConnectionRefusedError", "ConnectionResetError",
-    "BrokenPipeError", "TimeoutError", "CancelledError", "MemoryError",
+    "SubjectChanged", "CpuLimitExceeded", "ConnectionError", "ConnectionRefusedError",
+    "ConnectionResetError", "BrokenPipeError", "TimeoutError", "CancelledError", "MemoryError",
 }  # fmt: skip
 
 
