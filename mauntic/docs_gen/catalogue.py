@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mauntic.docs_gen import kept
+from mauntic.docs_gen import campaign_figures, kept
 from mauntic.docs_gen.env_block import env_block
 from mauntic.docs_gen.pages import pages, replaced
 from mauntic.operations.worker_catalog import declared
@@ -18,6 +18,7 @@ from shared.jobs import Worker
 
 ROOT = Path(__file__).parents[2]
 TOPOLOGY = ROOT / "wrangler.toml"
+CAMPAIGN_PARTS = ROOT / "workers" / "analytics" / "sql" / "parts"
 RUNBOOK = ROOT / "docs" / "operations.md"
 
 # A job that takes lists needs few statements for a full batch: a batch waits a second to fill.
@@ -37,6 +38,7 @@ def generated(workers: Sequence[Worker]) -> dict[Path, str]:
         **pages(workers),
         TOPOLOGY: topology(TOPOLOGY.read_text(encoding="utf-8"), workers),
         ROOT / "shared" / "sql" / "retention.sql": kept.deletion(),
+        **{CAMPAIGN_PARTS / name: text for name, text in campaign_figures.parts().items()},
         ROOT / "mauntic" / "operations" / "sql" / "retention.sql": kept.report(),
         RUNBOOK: replaced(runbook, "retention", kept.page()),
     }

@@ -19,7 +19,8 @@ from (
     from counted
     union all
     select coalesce(campaign_id::text, '-'), array[
-            sent, delivered, opened, unique_opened, clicked, unique_clicked, bounced, complained, unsubscribed, total
+-- include: campaign_columns
+            , total
         ]::bigint[]
     from counted
 ) as part
@@ -29,10 +30,7 @@ returning subject, figures[1] as total
 -- Add up what the pieces of an organization have counted on one day, and set its rows.
 with counted as materialized (
     select nullif(subject, '-')::uuid as campaign_id, organization_id, date,
-        sum(figures[1]) as sent, sum(figures[2]) as delivered, sum(figures[3]) as opened,
-        sum(figures[4]) as unique_opened, sum(figures[5]) as clicked, sum(figures[6]) as unique_clicked,
-        sum(figures[7]) as bounced, sum(figures[8]) as complained, sum(figures[9]) as unsubscribed,
-        sum(figures[10]) as total
+-- include: campaign_sums
     from analytics.partial_counts
     where job_type = :job_type and window_start = :window_start and organization_id = :first_organization
         and date = any(cast(:days as date[])) and split = :split and piece > 0 and subject <> ''

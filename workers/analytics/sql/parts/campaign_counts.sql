@@ -14,29 +14,23 @@ campaigns as materialized (
 -- One row a campaign, day and type; of opens and clicks one a contact as well.
 visits as (
     select campaign_id, organization_id, (occurred_at at time zone 'UTC')::date as date, event_type,
-        case when event_type in ('email_opened', 'email_clicked') then contact_id end as contact_id,
+        case when event_type in (
+-- include: campaign_unique_types
+        ) then contact_id end as contact_id,
         count(*) as count
     from analytics.contact_activity
     join campaigns using (event_source)
     where occurred_at >= :start and occurred_at < :end and
 -- include: within_contacts
         and event_type in (
-            'email_sent', 'email_delivered', 'email_opened', 'email_clicked',
-            'email_bounced', 'email_complained', 'email_unsubscribed'
+-- include: campaign_types
         )
     group by 1, 2, 3, 4, 5
 ),
 counted as materialized (
     select campaign_id, organization_id, date,
-        coalesce(sum(count) filter (where event_type = 'email_sent'), 0) as sent,
-        coalesce(sum(count) filter (where event_type = 'email_delivered'), 0) as delivered,
-        coalesce(sum(count) filter (where event_type = 'email_opened'), 0) as opened,
-        count(contact_id) filter (where event_type = 'email_opened') as unique_opened,
-        coalesce(sum(count) filter (where event_type = 'email_clicked'), 0) as clicked,
-        count(contact_id) filter (where event_type = 'email_clicked') as unique_clicked,
-        coalesce(sum(count) filter (where event_type = 'email_bounced'), 0) as bounced,
-        coalesce(sum(count) filter (where event_type = 'email_complained'), 0) as complained,
-        coalesce(sum(count) filter (where event_type = 'email_unsubscribed'), 0) as unsubscribed,
+-- include: campaign_figures
+        ,
         sum(count) as total
     from visits
     group by campaign_id, organization_id, date

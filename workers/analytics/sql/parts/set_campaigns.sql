@@ -31,38 +31,31 @@ lost as (
         )
 ),
 reports as (
-    select campaign_id, organization_id, date, sent, delivered, opened, unique_opened, clicked,
-        unique_clicked, bounced, complained, unsubscribed
+    select campaign_id, organization_id, date,
+-- include: campaign_columns
     from figures
     where campaign_id is not null and not is_before
     union all
-    select campaign_id, organization_id, date, 0, 0, 0, 0, 0, 0, 0, 0, 0
+    select campaign_id, organization_id, date,
+-- include: campaign_zeros
     from lost
 ),
 written as (
     insert into analytics.campaign_daily_stats as known (
-        campaign_id, organization_id, date, sent, delivered, opened, unique_opened, clicked,
-        unique_clicked, bounced, complained, unsubscribed, updated_at
+        campaign_id, organization_id, date,
+-- include: campaign_columns
+        , updated_at
     )
     select reports.*, now()
     from reports
     on conflict (campaign_id, organization_id, date) do update set
-        sent = excluded.sent,
-        delivered = excluded.delivered,
-        opened = excluded.opened,
-        unique_opened = excluded.unique_opened,
-        clicked = excluded.clicked,
-        unique_clicked = excluded.unique_clicked,
-        bounced = excluded.bounced,
-        complained = excluded.complained,
-        unsubscribed = excluded.unsubscribed,
+-- include: campaign_updates
+        ,
         updated_at = excluded.updated_at
     where (
-        known.sent, known.delivered, known.opened, known.unique_opened, known.clicked,
-        known.unique_clicked, known.bounced, known.complained, known.unsubscribed
+-- include: campaign_known
     ) is distinct from (
-        excluded.sent, excluded.delivered, excluded.opened, excluded.unique_opened, excluded.clicked,
-        excluded.unique_clicked, excluded.bounced, excluded.complained, excluded.unsubscribed
+-- include: campaign_excluded
     )
     returning 1
 ),

@@ -1,0 +1,1 @@
+"""The rules of the analytics jobs that reach nothing outside."""
