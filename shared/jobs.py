@@ -1,4 +1,13 @@
-"""How a job is declared and found. Adding a job is adding one file with a `JOB` in it."""
+"""Declare jobs: what a job's message is, what handles it, and when it runs.
+
+A job is one file with a `JOB` in it. There are three sorts:
+
+    WindowJob    runs on a schedule, once for each window of time   handler(run)
+    MessageJob   runs once for each message                         handler(message, ports)
+    BatchJob     runs once for all of its messages in a batch       handler(messages, ports)
+
+Job authors import all of this from `shared`.
+"""
 
 from __future__ import annotations
 
@@ -8,20 +17,22 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar, Generic, TypeVar
 
 from shared.ledger import ledger
-from shared.messages import Message, WindowMessage
+from shared.messages import Message, Shard, Trigger, WindowMessage
+from shared.outcome import Dead, Done, RetryIn, Sharded
 from shared.ports import Database, Ports
 from shared.retry import ceiling_s
-from shared.windows import CATCH_UP_AGE_MAX, Schedule
+from shared.windows import CATCH_UP_AGE_MAX, Schedule, Window
 
-Handler = Callable[..., Awaitable[Any]]
-
-# Any moment will do: windows are arithmetic.
+# Any time will do: windows are arithmetic.
 SOME_TIME = datetime(2026, 3, 31, 12, 34, tzinfo=UTC)
-# The ledger keeps what `mauntic check` and a month's usage look back upon, and a year's comparison.
+# The ledger keeps the runs that `mauntic check`, a month's usage and a yearly comparison read.
 RUNS_KEPT = timedelta(days=400)
+
+M = TypeVar("M", bound=Message)
+M_co = TypeVar("M_co", bound=Message, covariant=True)
 
 
 @dataclass(frozen=True)
@@ -58,45 +69,54 @@ class Queue:
 
 
 @dataclass(frozen=True)
-class Job:
-    """One job: its message, what handles it, and when it is due.
+class Run:
+    """One run of a window, as its handler receives it.
 
-    `handler(message, run)` answers with an Outcome; with `batch=True`, `handler(messages, run)`
-    answers with one Outcome a message. A job with a `schedule` has a WindowMessage, and its runs
-    are in the ledger. `aliases` are other spellings of the type that are accepted.
-
-    `has_work(db)` asks in one statement, outside a transaction, whether a run would find anything
-    to do. Where it says no, a tick enqueues nothing and leaves no row in the ledger. It is for a
-    job that acts on what there is now. `keep_runs` is how long the ledger keeps its runs.
+    `planned` is the planned time of the cron. `shard` is the part of the window to work on; None
+    means the whole window. `before_retention` is true if an operator asks to write days before the
+    retained period too.
     """
 
+    window: Window
+    planned: datetime
+    shard: Shard | None
+    ports: Ports
+    trigger: Trigger
+    before_retention: bool = False
+
+
+@dataclass(frozen=True)
+class DeadLetter(Generic[M_co]):
+    """A message that was archived in `ops.dead_letters`, as `on_dead` receives it.
+
+    `id` is the row's. `message` is None if the body is not a valid message, or if only its
+    beginning was kept.
+    """
+
+    id: int
+    message: M_co | None
+    body: Any
+    reason: str
+    error: str | None
+    message_id: str
+
+
+WindowHandler = Callable[[Run], Awaitable[Done | Sharded]]
+MessageHandler = Callable[[M, Ports], Awaitable[Done | RetryIn | Dead]]
+BatchHandler = Callable[[Sequence[M], Ports], Awaitable[Sequence[Done | RetryIn | Dead]]]
+OnDead = Callable[[Sequence[DeadLetter[M]], Database], None]
+
+
+@dataclass(frozen=True)
+class _AnyJob:
+    """What all jobs have in common."""
+
     message: type[Message]
-    handler: Handler
-    schedule: Schedule | None = None
-    aliases: tuple[str, ...] = ()
-    batch: bool = False
-    has_work: Callable[[Database], bool] | None = None
-    keep_runs: timedelta = RUNS_KEPT
+    handler: Callable[..., Any]
 
     def __post_init__(self) -> None:
         if not isinstance(self.message.model_fields["type"].default, str):
             raise TypeError(f"{self.message.__name__} must give its type a default: the job's name")
-        if self.schedule and not issubclass(self.message, WindowMessage):
-            raise TypeError(f"{self.type} has a schedule, so its message must be a WindowMessage")
-        if self.schedule and self.batch:
-            raise TypeError(f"{self.type} has a schedule: its windows are run one at a time")
-        if self.has_work and not (self.schedule and self.schedule.is_about_now):
-            raise TypeError(
-                f"{self.type} has `has_work`, so it needs a schedule with catch_up=1:"
-                " a window without work has no row, and a later tick would take it for missed"
-            )
-        if self.schedule and self.keep_runs < CATCH_UP_AGE_MAX:
-            reach = self.schedule.reach(SOME_TIME)
-            if self.keep_runs <= reach:
-                raise ValueError(
-                    f"{self.type} keeps its runs for {self.keep_runs}, but a tick looks back"
-                    f" {reach}: what was done would be taken for missed"
-                )
 
     @cached_property
     def type(self) -> str:
@@ -107,6 +127,92 @@ class Job:
     def purpose(self) -> str:
         """The first line of the handler's docstring."""
         return (self.handler.__doc__ or "").strip().partition("\n")[0]
+
+
+@dataclass(frozen=True)
+class WindowJob(_AnyJob):
+    """A job that runs on a schedule, once for each window. The ledger records its runs.
+
+    The handler is `async def handler(run: Run) -> Done | Sharded`.
+
+    - `has_work(db)` returns whether a run would find anything to do, in one statement outside a
+      transaction. If it returns False, a tick enqueues nothing and leaves no row in the ledger. It
+      needs a schedule with `catch_up=1`.
+    - `keep_runs` is how long the ledger keeps the job's runs.
+    - `aliases` are other spellings of the type that are accepted.
+    - `transaction`: the handler's rows and the ledger's "succeeded" commit together. With False the
+      handler runs outside a transaction and opens its own. A run takes its lease first; when the
+      handler returns, one transaction checks the fencing token and finishes the run. If the handler
+      fails halfway, the window runs again: what it committed must be safe to repeat.
+    - `on_dead(letters, db)` runs in the transaction that archives the job's dead letters. If it
+      raises an error that is not worth a retry, the letters are archived without it, and
+      `dead_letter.on_dead_failed` is logged.
+    """
+
+    message: type[WindowMessage]
+    handler: WindowHandler
+    schedule: Schedule
+    aliases: tuple[str, ...] = field(default=(), kw_only=True)
+    has_work: Callable[[Database], bool] | None = field(default=None, kw_only=True)
+    keep_runs: timedelta = field(default=RUNS_KEPT, kw_only=True)
+    transaction: bool = field(default=True, kw_only=True)
+    on_dead: OnDead[WindowMessage] | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not issubclass(self.message, WindowMessage):
+            raise TypeError(f"{self.type} has a schedule, so its message must be a WindowMessage")
+        if self.has_work and not self.schedule.is_about_now:
+            raise TypeError(
+                f"{self.type} has `has_work`, so it needs a schedule with catch_up=1:"
+                " a window without work has no row, and a later tick would take it for missed"
+            )
+        if self.keep_runs < CATCH_UP_AGE_MAX:
+            reach = self.schedule.reach(SOME_TIME)
+            if self.keep_runs <= reach:
+                raise ValueError(
+                    f"{self.type} keeps its runs for {self.keep_runs}, but a tick looks back"
+                    f" {reach}: what was done would be taken for missed"
+                )
+
+
+@dataclass(frozen=True)
+class MessageJob(_AnyJob, Generic[M]):
+    """A job that runs once for each message.
+
+    The handler is `async def handler(message: M, ports: Ports) -> Done | RetryIn | Dead`. It runs
+    in a transaction; with `transaction=False` it opens its own. `aliases` and `on_dead` are as for
+    a WindowJob.
+    """
+
+    message: type[M]
+    handler: MessageHandler[M]
+    aliases: tuple[str, ...] = field(default=(), kw_only=True)
+    transaction: bool = field(default=True, kw_only=True)
+    on_dead: OnDead[M] | None = field(default=None, kw_only=True)
+    schedule: ClassVar[None] = None
+
+
+@dataclass(frozen=True)
+class BatchJob(_AnyJob, Generic[M]):
+    """A job that runs once for all of its messages in a batch.
+
+    The handler is `async def handler(messages: Sequence[M], ports: Ports) -> list[…]` with one
+    Done, RetryIn or Dead for each message, in their order. It runs in a transaction; if it raises,
+    each message is tried alone. With `transaction=False` the handler opens its own transactions and
+    must catch the errors of single messages: if it raises, all messages of the batch end with that
+    error. `aliases` and `on_dead` are as for a WindowJob.
+    """
+
+    message: type[M]
+    handler: BatchHandler[M]
+    aliases: tuple[str, ...] = field(default=(), kw_only=True)
+    transaction: bool = field(default=True, kw_only=True)
+    on_dead: OnDead[M] | None = field(default=None, kw_only=True)
+    schedule: ClassVar[None] = None
+
+
+Job = WindowJob | MessageJob[Any] | BatchJob[Any]
 
 
 @dataclass(frozen=True)
@@ -139,21 +245,26 @@ class Worker:
                 f" {ledger.INVOCATION_MAX}: a run would be taken over while it is at work"
             )
         retries = self.queue.retries_last
-        for job in self.jobs:
-            if job.schedule and job.schedule.grace < retries:
+        for job in self.window_jobs:
+            if job.schedule.grace < retries:
                 raise ValueError(
                     f"{job.type} counts as overdue after {job.schedule.grace}, but the retries of"
                     f" {self.queue.name} may last {retries}: give it that much grace"
                 )
 
     @property
+    def window_jobs(self) -> list[WindowJob]:
+        """The jobs that have a schedule."""
+        return [job for job in self.jobs if isinstance(job, WindowJob)]
+
+    @property
     def crons(self) -> list[str]:
         """Every cron of the worker once, in a stable order."""
-        return sorted({job.schedule.cron for job in self.jobs if job.schedule})
+        return sorted({job.schedule.cron for job in self.window_jobs})
 
-    def planned_by(self, cron: str) -> list[Job]:
+    def planned_by(self, cron: str) -> list[WindowJob]:
         """The jobs of that cron."""
-        return [job for job in self.jobs if job.schedule and job.schedule.cron == cron]
+        return [job for job in self.window_jobs if job.schedule.cron == cron]
 
 
 def discover(package: str) -> list[Job]:

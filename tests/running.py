@@ -6,13 +6,15 @@ import asyncio
 from datetime import datetime
 
 from shared.flow.window_run import run_window
-from shared.jobs import Job
+from shared.jobs import WindowJob
 from shared.messages import WindowMessage
 from shared.outcome import Outcome
 from tests.fakes import FakeDelivery, World
 
 
-def run_job(job: Job, database: str, planned: datetime, world: World | None = None) -> Outcome:
+def run_job(
+    job: WindowJob, database: str, planned: datetime, world: World | None = None
+) -> Outcome:
     """Run the window of a planned time; each call is a message of its own."""
     world = world or World(database, now=planned)
     message = job.message.model_validate({"type": job.type, "scheduledFor": planned})

@@ -205,6 +205,7 @@ LOGS = (".log", "notify.send")
 ACROSS = {
     "tests/mauntic/cli/test_live.py", "tests/mauntic/cli/test_documented.py",
     "tests/shared/test_edges.py", "tests/shared/test_shards.py",
+    "tests/shared/test_handler_types.py", "tests/shared/flow/test_own_transactions.py",
     "tests/workers/analytics/test_at_once.py", "tests/workers/analytics/test_closing_months.py",
     "tests/workers/analytics/test_corrections.py",
     "tests/workers/analytics/test_estimates.py", "tests/workers/analytics/test_old_cells.py",

@@ -14,7 +14,7 @@ from mauntic.docs_gen import campaign_figures, kept
 from mauntic.docs_gen.env_block import env_block
 from mauntic.docs_gen.pages import pages, replaced
 from mauntic.operations.worker_catalog import declared
-from shared.jobs import Worker
+from shared.jobs import BatchJob, Worker
 
 ROOT = Path(__file__).parents[2]
 TOPOLOGY = ROOT / "wrangler.toml"
@@ -70,7 +70,7 @@ def block(worker: Worker) -> str:
     """The crons and queues of one worker."""
     queue, env = worker.queue, worker.env
     crons = ", ".join(f'"{cron}"' for cron in worker.crons)
-    batches = LISTS if any(job.batch for job in worker.jobs) else WINDOWS
+    batches = LISTS if any(isinstance(job, BatchJob) for job in worker.jobs) else WINDOWS
     own = {**batches, "max_retries": queue.max_retries, "max_concurrency": queue.max_concurrency}
     tables = [
         f"[env.{env}.triggers]\ncrons = [{crons}]",

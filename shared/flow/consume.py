@@ -9,7 +9,8 @@ nothing is ever raised out of here: the platform would deliver the whole batch a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import nullcontext
 
 from shared.error_text import error_text
 from shared.errors import LeaseLost, PermanentError, error_class, is_retryable
@@ -20,7 +21,7 @@ from shared.flow.delivery import Delivery
 from shared.flow.parse import ParsedMessage, Rejected, job_meant, read
 from shared.flow.settle import Invocation, retry_or_exhaust, settle
 from shared.flow.window_run import record_failure, run_window
-from shared.jobs import Job, Worker
+from shared.jobs import BatchJob, Job, WindowJob, Worker
 from shared.messages import WindowMessage
 from shared.outcome import Dead, Done, Outcome, Reason, RetryIn
 from shared.ports import Ports
@@ -80,7 +81,7 @@ def _read(delivery: Delivery, worker: Worker) -> tuple[ParsedMessage | Dead, Job
 def _group_key(letter: ParsedMessage) -> object:
     """What is answered together: the letters of a job that takes lists, the shards of a window. The
     same value for those; one of its own for any other letter."""
-    if letter.job.batch:
+    if isinstance(letter.job, BatchJob):
         return letter.job.type
     if letter.shard_key:
         return letter.job.type, letter.message.scheduled_for
@@ -124,7 +125,7 @@ async def _answer(group: list[ParsedMessage], ports: Ports, invocation: Invocati
             raise
         if not isinstance(error, Exception | SystemExit | asyncio.CancelledError):
             invocation.cpu_exhausted = error
-        elif len(group) > 1:
+        elif len(group) > 1 and group[0].job.transaction:
             for letter in group:
                 await _answer([letter], ports, invocation)
             return
@@ -136,10 +137,12 @@ async def _answer(group: list[ParsedMessage], ports: Ports, invocation: Invocati
 
 async def _handle(group: list[ParsedMessage], ports: Ports) -> list[Outcome]:
     job, first = group[0].job, group[0]
-    if isinstance(first.message, WindowMessage) and job.schedule:
+    if isinstance(job, WindowJob):
+        assert isinstance(first.message, WindowMessage)
         return [await run_window(job, first.message, first.delivery, ports)]
-    with ports.db.transaction():
-        if job.batch:
+    outcomes: Sequence[Outcome]
+    with ports.db.transaction() if job.transaction else nullcontext():
+        if isinstance(job, BatchJob):
             outcomes = await job.handler([letter.message for letter in group], ports)
         else:
             outcomes = [await job.handler(first.message, ports)]
@@ -149,8 +152,8 @@ async def _handle(group: list[ParsedMessage], ports: Ports) -> list[Outcome]:
 
 def _assert_answered(job: Job, group: list[ParsedMessage], outcomes: object) -> None:
     """A handler that forgot to answer has not done its work: none of it is committed or acked."""
-    answered = isinstance(outcomes, list) and all(
-        isinstance(o, Done | RetryIn | Dead) for o in outcomes
+    answered = isinstance(outcomes, Sequence) and all(
+        isinstance(outcome, Done | RetryIn | Dead) for outcome in outcomes
     )
     if not answered or len(outcomes) != len(group):  # type: ignore[arg-type]
         raise TypeError(

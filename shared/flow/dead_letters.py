@@ -19,16 +19,17 @@ from shared.flow.attempts import digest
 from shared.flow.containment import ends_the_task
 from shared.flow.delivery import RawDelivery
 from shared.flow.envelopes import opened, sealed
+from shared.flow.on_dead import OnDeadFailed, call_on_dead
 from shared.flow.parse import ParsedMessage, Rejected, job_meant, read
+from shared.flow.redriven import link
 from shared.jobs import Worker
-from shared.messages import object_meant
 from shared.outcome import Dead, Reason, RetryIn
 from shared.ports import Ports, Row
 from shared.retry import archive_delay_s, delay_s
 from shared.sanitize import printable, sanitize
 from shared.sql.statements import SQL
 from shared.telemetry import notify
-from shared.telemetry.redaction import describe_error
+from shared.telemetry.redaction import describe_error, safe_traceback
 
 # A letter that comes again more often than this may be what ends the isolate: it is written down
 # before it is read. (It may also have waited for Postgres; then it is read afterwards.)
@@ -36,8 +37,6 @@ READ_TRIES = 3
 UNREAD = f"the dead letter could not be read in {READ_TRIES} tries: this is its text"
 # So many letters are read and written at once: each may hold 16,384 characters, several times.
 TOGETHER_MAX = 10
-REDRIVEN_FROM = "redrivenFrom"
-BIGINT_MAX = 2**63 - 1
 
 
 async def bury(
@@ -196,14 +195,39 @@ class Archive:
     def _insert(
         self, letters: Sequence[dict[str, Any]], read_from: Sequence[str] = ()
     ) -> list[Row]:
-        """Write the letters; those that were read replace what was written of them unread."""
+        """Write the letters; those that were read replace what was written of them unread.
+
+        If `on_dead` of a job fails for a letter, that letter is archived without it.
+        """
+        try:
+            return self._insert_all(letters, read_from, call_hooks=True)
+        except OnDeadFailed as failed:
+            if len(letters) > 1:
+                raise  # the caller writes them one by one
+            self.ports.log(
+                "dead_letter.on_dead_failed",
+                level="error",
+                type=failed.job_type,
+                message_id=letters[0]["messageId"],
+                error_class=error_class(failed.error),
+                error=describe_error(failed.error),
+                traceback=safe_traceback(failed.error),
+            )
+            return self._insert_all(letters, read_from, call_hooks=False)
+
+    def _insert_all(
+        self, letters: Sequence[dict[str, Any]], read_from: Sequence[str], *, call_hooks: bool
+    ) -> list[Row]:
         db, now = self.ports.db, self.ports.clock()
         with db.transaction():
             db.rows(SQL["archive_alone"], queue=self.worker.queue.dead_letter_name)
             if read_from:
                 self._withdraw(read_from)
-            _link(letters, self.worker, self.ports)
-            return db.rows(SQL["archive_dead_letters"], letters=json.dumps(letters), now=now)
+            link(letters, self.worker, self.ports)
+            new = db.rows(SQL["archive_dead_letters"], letters=json.dumps(letters), now=now)
+            if call_hooks:
+                call_on_dead(new, self.worker, db)
+            return new
 
     def _withdraw(self, ids: Sequence[str]) -> None:
         self.ports.db.execute(
@@ -248,39 +272,6 @@ class Archive:
             "attempts": self.worker.queue.deliveries_max,
             "deadAt": delivery.sent_at.isoformat(),
         }
-
-
-def _link(letters: Sequence[dict[str, Any]], worker: Worker, ports: Ports) -> None:
-    """Note which letter each was redriven from. A body can name any: it is believed where that
-    letter was in this queue, was redriven, and had the same body."""
-    named = {id(one): one["body"].get(REDRIVEN_FROM) for one in letters if _is_object(one["body"])}
-    ids = [n for n in named.values() if type(n) is int and 0 < n <= BIGINT_MAX]
-    if not ids:
-        return
-    found = ports.db.rows(SQL["redriven_letters"], ids=ids, queue=worker.queue.name)
-    bodies = {row["id"]: row["body"] for row in found}
-    for one in letters:
-        earlier = named.get(id(one))
-        if type(earlier) is int and earlier in bodies and _is_again(one["body"], bodies[earlier]):
-            one["redrivenFrom"] = earlier
-
-
-def _is_object(body: object) -> bool:
-    return isinstance(body, dict)
-
-
-def _is_again(body: dict[str, Any], earlier: object) -> bool:
-    """Whether `mauntic dlq redrive` made the body from the earlier one: that marks it, and adds the
-    time that it meant."""
-    meant = object_meant(earlier)
-    if meant is None:
-        return False
-    added = {REDRIVEN_FROM} if meant.get("scheduledFor") else {REDRIVEN_FROM, "scheduledFor"}
-    return bool(_without(body, added) == kept(_without(meant, added)))
-
-
-def _without(body: dict[str, Any], names: set[str]) -> dict[str, Any]:
-    return {name: value for name, value in body.items() if name not in names}
 
 
 def _known_reason(reason: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -51,10 +52,24 @@ def read(
     if job is None:
         return Dead("unknown_type", "UnknownType", f"{worker.name} has no job of this type")
     try:
-        return ParsedMessage(delivery, job, job.message.model_validate(body | {"type": job.type}))
+        return ParsedMessage(delivery, job, _message(body, job))
     except ValidationError as error:
         text = describe(error, job.message, all_names=from_operator)
         return Dead("invalid", "ValidationError", text)
+
+
+def parsed_body(body: object, worker: Worker) -> Message | None:
+    """The message that a body holds; None if it is not a valid message of the worker."""
+    try:
+        fields = decode(body)
+        job = job_named(fields.get("type"), worker)
+        return _message(fields, job) if job else None
+    except ValueError:  # pydantic's ValidationError is one too
+        return None
+
+
+def _message(body: dict[str, Any], job: Job) -> Message:
+    return job.message.model_validate(body | {"type": job.type})
 
 
 def job_named(name: object, worker: Worker) -> Job | None:

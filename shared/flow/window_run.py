@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import ceil
 
@@ -10,10 +9,10 @@ from shared.error_text import error_text
 from shared.errors import DependencyNotReady, error_class
 from shared.flow.delivery import Delivery
 from shared.flow.parse import ParsedMessage
-from shared.jobs import Job
+from shared.jobs import Run, WindowJob
 from shared.ledger import ledger
 from shared.ledger.ledger import Busy, Held, Lease, Obsolete, RunKey, Unsent
-from shared.messages import Shard, Trigger, WindowMessage
+from shared.messages import Shard, WindowMessage
 from shared.outcome import Dead, Done, Outcome, RetryIn, Sharded
 from shared.ports import Ports
 from shared.telemetry.redaction import describe_error
@@ -22,21 +21,10 @@ from shared.windows import Window
 EARLY_MAX_S = 900  # a cron fires up to a minute early; beyond this somebody mistook the date
 
 
-@dataclass(frozen=True)
-class Run:
-    """What the handler of a window is given. `planned` is the cron's planned time."""
-
-    window: Window
-    planned: datetime
-    shard: Shard | None
-    ports: Ports
-    trigger: Trigger
-    before_retention: bool = False
-
-
-async def run_window(job: Job, message: WindowMessage, delivery: Delivery, ports: Ports) -> Outcome:
+async def run_window(
+    job: WindowJob, message: WindowMessage, delivery: Delivery, ports: Ports
+) -> Outcome:
     """Run the window that a message means. The handler's rows and the ledger's commit together."""
-    assert job.schedule is not None
     planned = message.planned(delivery.sent_at)
     key = RunKey(job.type, job.schedule.window_of(planned), message.shard)
     now = ports.clock()
@@ -89,12 +77,17 @@ def _too_early(window: Window, early_s: float) -> Outcome:
     return Dead("too_early", "TooEarly", text)
 
 
-async def _work(job: Job, run: Run, lease: Lease, message: WindowMessage) -> Outcome:
+async def _work(job: WindowJob, run: Run, lease: Lease, message: WindowMessage) -> Outcome:
     db = run.ports.db
     try:
-        with db.transaction():
-            outcome: Outcome = await job.handler(run)
-            shards = _conclude(job, run, lease, outcome)
+        if job.transaction:
+            with db.transaction():
+                outcome = await job.handler(run)
+                shards = _conclude(job, run, lease, outcome)
+        else:
+            outcome = await job.handler(run)
+            with db.transaction():  # rolled back if another run has taken the window over
+                shards = _conclude(job, run, lease, outcome)
     except DependencyNotReady as error:
         ledger.put_off(db, lease, error_class(error), error_text(error), run.ports.clock())
         run.ports.log(
@@ -105,7 +98,7 @@ async def _work(job: Job, run: Run, lease: Lease, message: WindowMessage) -> Out
     return outcome
 
 
-def _conclude(job: Job, run: Run, lease: Lease, outcome: object) -> list[Shard]:
+def _conclude(job: WindowJob, run: Run, lease: Lease, outcome: object) -> list[Shard]:
     """Write down how a run ended, in the transaction of its rows; gives the shards to be sent."""
     now = run.ports.clock()
     match outcome:

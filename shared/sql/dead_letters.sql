@@ -70,4 +70,4 @@ where not exists (
         and known.body is not distinct from letter.body
 )
 on conflict (queue, message_id, dead_at) do nothing
-returning id, queue, job_type, reason, message_id
+returning id, queue, job_type, reason, message_id, body, error

@@ -123,6 +123,12 @@ EVENTS: tuple[Event, ...] = (
         "`mauntic dlq list --reason exhausted`; report its body as a defect.",
     ),
     Event(
+        "dead_letter.on_dead_failed",
+        "`on_dead` of a job raised an error that is not worth a retry: the dead letter was archived"
+        " without it.",
+        "Read the traceback and correct the job; what `on_dead` was to do is left to do by hand.",
+    ),
+    Event(
         "dead_letter.send_failed",
         "The dead-letter queue did not take a message: it is retried instead.",
         "Look at the platform's status.",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from shared.jobs import Job
+from shared.jobs import WindowJob
 from shared.ledger.ledger import INVOCATION_MAX, LEASE, patience
 from shared.messages import Shard
 from shared.ports import Backlog, Ports, Row
@@ -20,7 +20,7 @@ SHARDS_MAX = 256  # missing shards that a tick sends again; the next tick sends 
 # By so much two machines' clocks may differ, and a message's time from that of its row.
 CLOCKS_DIFFER = timedelta(minutes=2)
 
-Scheduled = dict[str, tuple[Job, Schedule]]
+Scheduled = dict[str, tuple[WindowJob, Schedule]]
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,12 @@ class Claim:
     recovered: list[Row]
 
 
-def claim(jobs: Iterable[Job], tick: datetime, backlog: Backlog | None, ports: Ports) -> Claim:
+def claim(
+    jobs: Iterable[WindowJob], tick: datetime, backlog: Backlog | None, ports: Ports
+) -> Claim:
     """Claim the due windows and the missing shards, record what is skipped, mark what is overdue:
     all of it or nothing."""
-    known = {job.type: (job, job.schedule) for job in jobs if job.schedule}
+    known = {job.type: (job, job.schedule) for job in jobs}
     now = max(tick, ports.clock())  # a tick may come late: a lease lasts from when it is given
     with ports.db.transaction():
         schedules = ports.db.rows(

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from itertools import islice, takewhile
 from typing import Any
 
-from shared.jobs import Job, Worker
+from shared.jobs import Job, WindowJob, Worker
 from shared.messages import Shard, Trigger
 from shared.ports import Database, Row
 from shared.windows import Schedule, Window, next_fire
@@ -48,7 +48,7 @@ class Due:
         return message.body() | ({"data": data} if data else {})
 
 
-def looked_at(worker: Worker, cron: str, db: Database) -> list[Job]:
+def looked_at(worker: Worker, cron: str, db: Database) -> list[WindowJob]:
     """The jobs whose windows a tick looks for: those of its own cron that have work, and all that
     do not say whether they have any. A cron of jobs that say so looks for no others: it is
     frequent, and mostly finds nothing."""
@@ -56,30 +56,28 @@ def looked_at(worker: Worker, cron: str, db: Database) -> list[Job]:
     at_work = [job for job in own if job.has_work and job.has_work(db)]
     if own and all(job.has_work for job in own):
         return at_work
-    return at_work + [job for job in worker.jobs if job.schedule and not job.has_work]
+    return at_work + [job for job in worker.window_jobs if not job.has_work]
 
 
 def own_windows(worker: Worker, cron: str, tick: datetime) -> list[Due]:
     """Without a ledger nobody knows what is missing, but this tick's own windows surely are due.
     Whether there is work for a job that asks for it the same database would have to say."""
-    jobs = [
-        (job, job.schedule) for job in worker.planned_by(cron) if job.schedule and not job.has_work
-    ]
-    return [Due(job, schedule, schedule.window_of(tick), "cron") for job, schedule in jobs]
+    jobs = [job for job in worker.planned_by(cron) if not job.has_work]
+    return [Due(job, job.schedule, job.schedule.window_of(tick), "cron") for job in jobs]
 
 
 def is_first_of_hour(worker: Worker, cron: str, tick: datetime) -> bool:
     """Whether no other tick of the worker is planned earlier in this hour; of those of the same
     minute, the cron that comes first counts. Crons that mostly find nothing to do count only where
     there is no other."""
-    patient = {job.schedule.cron for job in worker.jobs if job.schedule and not job.has_work}
+    patient = {job.schedule.cron for job in worker.window_jobs if not job.has_work}
     hour = tick.replace(minute=0, second=0, microsecond=0)
     before = hour - timedelta(seconds=1)
     firsts = [(next_fire(one, before), one) for one in patient or worker.crons]
     return min(firsts) == (tick.replace(second=0, microsecond=0), cron)
 
 
-def candidates(job: Job, schedule: Schedule, row: Row, tick: datetime) -> list[Due]:
+def candidates(job: WindowJob, schedule: Schedule, row: Row, tick: datetime) -> list[Due]:
     """The windows within the bounds of catching up, oldest first. The newest is the tick's own
     if its planned time is this tick."""
     windows = [window for window in schedule.within_reach(tick) if window.start >= row["starts_at"]]
@@ -89,7 +87,7 @@ def candidates(job: Job, schedule: Schedule, row: Row, tick: datetime) -> list[D
 
 
 def beyond_reach(
-    job: Job, schedule: Schedule, recorded_until: datetime, tick: datetime
+    job: WindowJob, schedule: Schedule, recorded_until: datetime, tick: datetime
 ) -> tuple[list[Due], datetime]:
     """The windows since the watermark that no tick will enqueue, at most SKIPPED_MAX of them, and
     the watermark after them. Where a job says whether it has work, nothing was missed."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from shared.errors import DatabaseError, DatabaseUnreachable, error_class
-from shared.jobs import RUNS_KEPT, Job
+from shared.jobs import RUNS_KEPT, Job, WindowJob
 from shared.ports import Ports
 from shared.settings import Settings
 from shared.sql.statements import SQL
@@ -146,7 +146,7 @@ NOT_BY_AGE = {
 def prune(jobs: Iterable[Job], now: datetime, ports: Ports) -> None:
     """Delete what is older than its period: the same for all workers, and of the runs of `jobs`
     those that their job keeps for less. If that fails, the first tick of a later hour does it."""
-    brief = [job for job in jobs if job.keep_runs < RUNS_KEPT]
+    brief = [job for job in jobs if isinstance(job, WindowJob) and job.keep_runs < RUNS_KEPT]
     parameters = {
         **_bounds(ports, now),
         "brief_jobs": [job.type for job in brief],

@@ -7,11 +7,12 @@ from typing import Literal
 
 import pytest
 
+import shared
 from analytics.worker import WORKER
-from shared.jobs import Job, Queue, Worker, discover
+from shared.jobs import Job, MessageJob, Queue, WindowJob, Worker, discover
 from shared.messages import Message, WindowMessage
 from shared.windows import Schedule, hour_before
-from tests.shared.toy import Hourly, Single, all_done, done
+from tests.shared.toy import Hourly, Single, done
 
 HOURLY = Schedule("0 * * * *", hour_before, timedelta(minutes=30))
 
@@ -26,30 +27,25 @@ def worker(*jobs: Job) -> Worker:
 
 def test_a_schedule_wants_a_message_that_means_a_window() -> None:
     with pytest.raises(TypeError, match="must be a WindowMessage"):
-        Job(Single, done, HOURLY)
-
-
-def test_windows_are_not_run_in_lists() -> None:
-    with pytest.raises(TypeError, match="one at a time"):
-        Job(Hourly, all_done, HOURLY, batch=True)
+        WindowJob(Single, done, HOURLY)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("message", [Nameless, Message])
 def test_a_message_names_its_job(message: type[Message]) -> None:
     with pytest.raises(TypeError, match="must give its type a default"):
-        Job(message, done)
+        MessageJob(message, done)
 
 
 def test_two_jobs_of_one_name_are_refused() -> None:
     with pytest.raises(ValueError, match=r"two jobs of toy are called toy\.hourly"):
-        worker(Job(Hourly, done, HOURLY), Job(Hourly, done))
+        worker(WindowJob(Hourly, done, HOURLY), MessageJob(Hourly, done))
     with pytest.raises(ValueError, match=r"called toy\.single"):
-        worker(Job(Hourly, done, HOURLY, aliases=("toy.single",)), Job(Single, done))
+        worker(WindowJob(Hourly, done, HOURLY, aliases=("toy.single",)), MessageJob(Single, done))
 
 
 def test_a_worker_knows_its_jobs_by_type_and_alias_and_its_crons_once() -> None:
-    job = Job(Hourly, done, HOURLY, aliases=("toy.by-hour",))
-    twin = worker(job, Job(Single, done))
+    job = WindowJob(Hourly, done, HOURLY, aliases=("toy.by-hour",))
+    twin = worker(job, MessageJob(Single, done))
     assert twin.by_type["toy.by-hour"] is twin.by_type["toy.hourly"] is job
     assert twin.crons == ["0 * * * *"]
 
@@ -67,7 +63,7 @@ def test_a_worker_knows_its_jobs_by_type_and_alias_and_its_crons_once() -> None:
 )
 def test_a_grace_outlasts_the_retries(max_retries: int, grace_s: int, fits: bool) -> None:
     """10 + 20 + 40 s after three deliveries; 310 s after five."""
-    job = Job(Hourly, done, Schedule("0 * * * *", hour_before, timedelta(seconds=grace_s)))
+    job = WindowJob(Hourly, done, Schedule("0 * * * *", hour_before, timedelta(seconds=grace_s)))
     queue = Queue("toy-jobs", "TOY", max_retries)
     if fits:
         Worker("toy", "toy", queue, "ENABLE_TOY_CRON", [job])
@@ -80,7 +76,7 @@ def test_a_grace_outlasts_the_retries(max_retries: int, grace_s: int, fits: bool
 def test_a_lease_outlasts_the_work(minutes: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shared.ledger.ledger.LEASE", timedelta(minutes=minutes))
     with pytest.raises(ValueError, match="shorter than the work of toy"):
-        worker(Job(Hourly, done, HOURLY))
+        worker(WindowJob(Hourly, done, HOURLY))
 
 
 def test_the_dead_letter_queue_is_named_after_its_queue() -> None:
@@ -90,7 +86,7 @@ def test_the_dead_letter_queue_is_named_after_its_queue() -> None:
 
 
 def test_the_purpose_of_a_job_is_the_first_line_of_its_handler() -> None:
-    assert Job(Single, done).purpose == "Nothing to do."
+    assert MessageJob(Single, done).purpose == "Nothing to do."
 
 
 def test_the_jobs_of_a_package_are_found_in_order() -> None:
@@ -98,3 +94,14 @@ def test_the_jobs_of_a_package_are_found_in_order() -> None:
     assert found == list(WORKER.jobs)
     assert [job.type for job in found] == sorted(job.type for job in found)
     assert all(job.purpose for job in found)
+
+
+def test_a_jobs_author_needs_one_import() -> None:
+    """Each name is the one of the module that defines it; no other name is there."""
+    assert {name: getattr(shared, name).__name__ for name in ("WindowJob", "hour_before")} == {
+        "WindowJob": "WindowJob",
+        "hour_before": "hour_before",
+    }
+    assert [name for name in shared.__all__ if not hasattr(shared, name)] == []
+    with pytest.raises(AttributeError, match="no attribute 'Nobody'"):
+        _ = shared.Nobody

@@ -17,7 +17,7 @@ from mauntic.database.url import connect
 from shared.adapters.postgres.client import Postgres
 from shared.errors import LeaseLost
 from shared.flow.consume import consume
-from shared.flow.window_run import Run
+from shared.jobs import Run
 from shared.ledger import ledger
 from shared.ledger.ledger import Busy, Lease, Obsolete, RunKey
 from shared.messages import Shard

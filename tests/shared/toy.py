@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -11,9 +11,9 @@ from pydantic import Field
 
 from mauntic.database.url import connect
 from shared.adapters.postgres.client import Postgres
-from shared.jobs import Job, Queue, Worker
+from shared.jobs import BatchJob, MessageJob, Queue, WindowJob, Worker
 from shared.messages import Message, WindowMessage
-from shared.outcome import Done, Outcome
+from shared.outcome import Done
 from shared.ports import Ports, Row
 from shared.windows import Schedule, day_before, hour_before
 from tests.fakes import FakeBatch, FakeDelivery, World
@@ -62,12 +62,12 @@ class Listed(Message):
     data: dict[str, int] = Field(default_factory=dict)
 
 
-async def done(*_: object) -> Outcome:
+async def done(*_: object) -> Done:
     """Nothing to do."""
     return Done(rows_written=1)
 
 
-async def all_done(messages: list[Listed], ports: Ports) -> list[Outcome]:
+async def all_done(messages: Sequence[Listed], ports: Ports) -> list[Done]:
     return [Done() for _ in messages]
 
 
@@ -81,15 +81,15 @@ def toy(
         queue=Queue("toy-jobs", binding="TOY", max_retries=max_retries),
         gate="ENABLE_TOY_CRON",
         jobs=[
-            Job(
+            WindowJob(
                 Hourly,
                 hourly,
                 Schedule("0 * * * *", hour_before, timedelta(minutes=30)),
-                ("toy.by-hour",),
+                aliases=("toy.by-hour",),
             ),
-            Job(Daily, done, Schedule("0 2 * * *", day_before, timedelta(hours=2))),
-            Job(Single, single),
-            Job(Listed, listed, batch=True),
+            WindowJob(Daily, done, Schedule("0 2 * * *", day_before, timedelta(hours=2))),
+            MessageJob(Single, single),
+            BatchJob(Listed, listed),
         ],
     )
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Literal
 
-from shared.flow.window_run import Run
-from shared.jobs import Job
+from shared.jobs import Run, WindowJob
 from shared.messages import WindowMessage
 from shared.outcome import Done, Sharded
 from shared.windows import Schedule, hour_before
@@ -53,4 +52,4 @@ async def probe(run: Run) -> Done | Sharded:
     return Done(rows_written=1)
 
 
-JOB = Job(Probe, probe, Schedule("0 * * * *", hour_before, timedelta(minutes=30)))
+JOB = WindowJob(Probe, probe, Schedule("0 * * * *", hour_before, timedelta(minutes=30)))

@@ -113,7 +113,9 @@ def ledger(simulation: Simulation, db: Postgres) -> Iterator[str]:
 
 def about_now(simulation: Simulation, db: Postgres) -> Iterator[str]:
     """Of a job that acts on what there is now, no run waits, and only what died stays undone."""
-    types = [job.type for worker in simulation.workers for job in worker.jobs if job.has_work]
+    types = [
+        job.type for worker in simulation.workers for job in worker.window_jobs if job.has_work
+    ]
     unfinished = db.rows(
         "select job_type, window_end, status from ops.job_runs where job_type = any(:job_types)"
         " and status not in ('succeeded', 'skipped', 'dead') and window_end < :before",

@@ -1,6 +1,6 @@
 """The worker's declaration: its queue, its gate, and the jobs in `jobs/`."""
 
-from shared.jobs import Queue, Worker, discover
+from shared import Queue, Worker, discover
 
 WORKER = Worker(
     name="mauntic-analytics-queue",

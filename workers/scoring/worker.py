@@ -1,7 +1,7 @@
 """The worker's declaration: its queue, its gate, and the jobs in `jobs/`."""
 
 from scoring.outbox import publish
-from shared.jobs import Queue, Worker, discover
+from shared import Queue, Worker, discover
 
 WORKER = Worker(
     name="mauntic-scoring-queue",

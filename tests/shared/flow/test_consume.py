@@ -15,8 +15,8 @@ import pytest
 from shared.errors import DatabaseError, DatabaseUnreachable, PermanentError, StorageError
 from shared.flow.consume import consume
 from shared.flow.parse import ParsedMessage
-from shared.flow.window_run import Run, record_failure
-from shared.jobs import Worker
+from shared.flow.window_run import record_failure
+from shared.jobs import Run, Worker
 from shared.ledger.ledger import LEASE
 from shared.outcome import Dead, Done, Outcome, RetryIn, Sharded
 from shared.ports import Ports

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from shared.errors import QueueUnavailable
-from shared.jobs import Job, Worker
+from shared.jobs import WindowJob, Worker
 from shared.ports import HttpResponse
 from shared.tick.dispatch import TickFailed, dispatch
 from tests.fakes import FakeHttp, World
@@ -86,7 +86,7 @@ def test_an_answer_that_is_no_success_is_an_event(database: str) -> None:
 
 def of_one(has_work: object) -> Worker:
     worker = toy()
-    job = Job(Fold, done, EACH_MINUTE, has_work=has_work)  # type: ignore[arg-type]
+    job = WindowJob(Fold, done, EACH_MINUTE, has_work=has_work)  # type: ignore[arg-type]
     return Worker("toy", "toy", worker.queue, worker.gate, [job])
 
 

@@ -11,8 +11,7 @@ import pytest
 from pydantic import BaseModel
 
 from shared.flow.consume import consume
-from shared.flow.window_run import Run
-from shared.jobs import Worker
+from shared.jobs import Run, Worker
 from shared.messages import Message
 from shared.outcome import Done, Outcome
 from shared.ports import Ports

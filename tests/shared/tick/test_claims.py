@@ -18,8 +18,7 @@ from hypothesis import strategies as st
 from mauntic.database.embedded.server import Server
 from mauntic.database.url import connect
 from shared.flow.consume import consume
-from shared.flow.window_run import Run
-from shared.jobs import Job, Queue, Worker
+from shared.jobs import Queue, Run, WindowJob, Worker
 from shared.ledger.ledger import LEASE, PATIENCE_MAX
 from shared.messages import WindowMessage
 from shared.outcome import Done, Outcome, Sharded
@@ -64,18 +63,18 @@ class Late:
     delivered: int = 0
 
     def worker(self) -> Worker:
-        split = Job(Split, self.splitting, Schedule("0 * * * *", hour_before, HOUR))
-        often = Job(Often, self.plain, Schedule("*/15 * * * *", quarter_hour_before, HOUR))
+        split = WindowJob(Split, self.splitting, Schedule("0 * * * *", hour_before, HOUR))
+        often = WindowJob(Often, self.plain, Schedule("*/15 * * * *", quarter_hour_before, HOUR))
         queue = Queue("toy-jobs", "TOY", max_retries=3)
         return Worker("toy", "toy", queue, "ENABLE_TOY_CRON", [split, often])
 
-    async def splitting(self, run: Run) -> Outcome:
+    async def splitting(self, run: Run) -> Done | Sharded:
         self.count("toy.split", run)
         if run.shard:
             return Done()
         return Sharded(tuple({"index": n + 1, "of": SHARDS} for n in range(SHARDS)))
 
-    async def plain(self, run: Run) -> Outcome:
+    async def plain(self, run: Run) -> Done:
         self.count("toy.often", run)
         return Done()
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import pytest
 
 from mauntic.database.url import connect
-from shared.jobs import Job, Queue, Worker
+from shared.jobs import Queue, WindowJob, Worker
 from shared.ledger.ledger import LEASE
 from shared.messages import WindowMessage
 from shared.ports import Database
@@ -19,7 +19,7 @@ from shared.tick.dispatch import dispatch
 from shared.windows import Schedule, five_minutes_before, hour_before, minute_before
 from tests.fakes import World
 from tests.shared.tick.test_dispatch import counted, mark
-from tests.shared.toy import NOON, Daily, Hourly, done, rows_of, world
+from tests.shared.toy import NOON, Hourly, done, rows_of, world
 
 MINUTE = timedelta(minutes=1)
 EACH_MINUTE = Schedule("* * * * *", minute_before, timedelta(minutes=10), catch_up=1)
@@ -40,13 +40,13 @@ def asked(db: Database) -> bool:
 
 
 def worker(has_work: Callable[[Database], bool] | None = asked) -> Worker:
-    fold = Job(Fold, done, EACH_MINUTE, has_work=has_work, keep_runs=timedelta(days=1))
+    fold = WindowJob(Fold, done, EACH_MINUTE, has_work=has_work, keep_runs=timedelta(days=1))
     return Worker(
         "toy",
         "toy",
         Queue("toy-jobs", "TOY", 3),
         "ENABLE_TOY_CRON",
-        [fold, Job(Hourly, done, HOURLY)],
+        [fold, WindowJob(Hourly, done, HOURLY)],
     )
 
 
@@ -131,7 +131,7 @@ def test_a_message_that_was_lost_is_followed_by_the_newest_window(database: str)
 
 
 def test_without_has_work_the_older_windows_are_skipped_without_a_report(database: str) -> None:
-    wake = Job(
+    wake = WindowJob(
         Wake, done, Schedule("*/5 * * * *", five_minutes_before, timedelta(minutes=10), catch_up=1)
     )
     of = Worker("toy", "toy", Queue("toy-jobs", "TOY", 3), "ENABLE_TOY_CRON", [wake])
@@ -195,16 +195,14 @@ def test_many_old_runs_go_in_the_course_of_several_hours(
     ("fields", "says"),
     [
         ({"has_work": asked}, "catch_up=1"),
-        ({"has_work": asked, "schedule": HOURLY}, "catch_up=1"),
-        ({"schedule": HOURLY, "keep_runs": timedelta(hours=48)}, "looks back"),
+        ({"keep_runs": timedelta(hours=48)}, "looks back"),
     ],
 )
 def test_declarations_that_would_lose_windows_are_refused(
     fields: dict[str, Any], says: str
 ) -> None:
-    message = Hourly if "schedule" in fields else Daily
     with pytest.raises((TypeError, ValueError), match=says):
-        Job(message, done, **fields)
+        WindowJob(Hourly, done, HOURLY, **fields)
 
 
 @pytest.mark.parametrize("count", [0, 49])

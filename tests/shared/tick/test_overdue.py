@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from mauntic.database.url import connect
 from shared.flow.consume import consume
-from shared.jobs import Job, Worker
+from shared.jobs import WindowJob, Worker
 from shared.tick.dispatch import dispatch
 from tests.fakes import FakeBatch, FakeDelivery, World
 from tests.shared.tick.test_due import EACH_MINUTE, Fold, feed
@@ -105,7 +105,7 @@ def test_without_postgres_an_alert_goes_out_once_an_hour(database: str) -> None:
 
 def test_of_the_ticks_of_an_hour_the_first_says_it() -> None:
     outside = alarmed(None)
-    fold = Job(Fold, done, EACH_MINUTE, has_work=lambda db: bool(db.rows("select 1")))
+    fold = WindowJob(Fold, done, EACH_MINUTE, has_work=lambda db: bool(db.rows("select 1")))
     of = Worker("toy", "toy", toy().queue, toy().gate, [*toy().jobs, fold])
     for minutes in range(120):
         tick(outside, minutes / 60, "* * * * *", of)

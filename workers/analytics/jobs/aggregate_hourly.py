@@ -7,11 +7,7 @@ from typing import Literal
 
 from analytics.store import hours
 from analytics.store.hours import Hour
-from shared.flow.window_run import Run
-from shared.jobs import Job
-from shared.messages import WindowMessage
-from shared.outcome import Done, Sharded
-from shared.windows import Schedule, hour_before
+from shared import Done, Run, Schedule, Sharded, WindowJob, WindowMessage, hour_before
 
 
 class AggregateHourly(WindowMessage):
@@ -47,4 +43,4 @@ async def aggregate_hourly(run: Run) -> Done | Sharded:
 
 
 SCHEDULE = Schedule("0 * * * *", window_of=hour_before, grace=timedelta(minutes=30))
-JOB = Job(message=AggregateHourly, handler=aggregate_hourly, schedule=SCHEDULE)
+JOB = WindowJob(message=AggregateHourly, handler=aggregate_hourly, schedule=SCHEDULE)

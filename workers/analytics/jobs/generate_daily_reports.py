@@ -9,11 +9,7 @@ from analytics.jobs.generate_monthly_usage import SCHEDULE as MONTH
 from analytics.jobs.generate_monthly_usage import GenerateMonthlyUsage
 from analytics.store import figures, statements
 from analytics.store.sampled_shards import shards_of
-from shared.flow.window_run import Run
-from shared.jobs import Job
-from shared.messages import WindowMessage
-from shared.outcome import Done, Sharded
-from shared.windows import Schedule, Window, day_before
+from shared import Done, Run, Schedule, Sharded, Window, WindowJob, WindowMessage, day_before
 
 # Late events change the days before: these are counted again. Older days wait for a backfill.
 RECOUNTED_BEFORE = timedelta(days=2)
@@ -58,7 +54,7 @@ async def _sum_again(run: Run) -> None:
         await run.ports.queue.send([again.body()])
 
 
-JOB = Job(
+JOB = WindowJob(
     message=GenerateDailyReports,
     handler=generate_daily_reports,
     schedule=Schedule("0 2 * * *", window_of=day_before, grace=timedelta(hours=2)),

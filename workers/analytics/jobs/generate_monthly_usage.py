@@ -8,12 +8,16 @@ from typing import Literal
 from analytics.jobs.aggregate_hourly import SCHEDULE as HOURS
 from analytics.store import figures
 from analytics.store.sampled_shards import shards_of
-from shared.errors import DependencyNotReady
-from shared.flow.window_run import Run
-from shared.jobs import Job
-from shared.messages import WindowMessage
-from shared.outcome import Done, Sharded
-from shared.windows import Schedule, month_before
+from shared import (
+    DependencyNotReady,
+    Done,
+    Run,
+    Schedule,
+    Sharded,
+    WindowJob,
+    WindowMessage,
+    month_before,
+)
 
 
 class GenerateMonthlyUsage(WindowMessage):
@@ -49,7 +53,7 @@ async def generate_monthly_usage(run: Run) -> Done | Sharded:
 
 
 SCHEDULE = Schedule("0 3 1 * *", window_of=month_before, grace=timedelta(hours=6))
-JOB = Job(
+JOB = WindowJob(
     message=GenerateMonthlyUsage,
     handler=generate_monthly_usage,
     schedule=SCHEDULE,

@@ -8,13 +8,8 @@ from uuid import UUID
 
 from analytics.store import statements
 from analytics.store.statements import WarmupCounter
-from shared.flow.window_run import Run
-from shared.jobs import Job
-from shared.messages import WindowMessage
-from shared.outcome import Done
-from shared.ports import Bucket, StoredObject
+from shared import Bucket, Done, Run, Schedule, StoredObject, WindowJob, WindowMessage, day_before
 from shared.warmup import caps
-from shared.windows import Schedule, day_before
 
 BUCKET = "WARMUP_R2"
 
@@ -83,7 +78,7 @@ async def _delete_spent(run: Run, bucket: Bucket, counters: list[WarmupCounter])
     return len(keys)
 
 
-JOB = Job(
+JOB = WindowJob(
     message=ResetWarmupDaily,
     handler=reset_warmup_daily,
     schedule=Schedule("0 0 * * *", window_of=day_before, grace=timedelta(hours=1)),

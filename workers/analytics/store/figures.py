@@ -10,7 +10,7 @@ from uuid import UUID
 
 from analytics.store import statements
 from analytics.store.statements import DAILY, HOURLY, SQL
-from shared.flow.window_run import Run
+from shared import Run
 from shared.ledger.shards import contact_bounds
 from shared.messages import Shard
 from shared.ports import Database, Row

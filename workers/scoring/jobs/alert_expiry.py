@@ -6,11 +6,7 @@ from datetime import timedelta
 from typing import Literal
 
 from scoring.store import statements
-from shared.flow.window_run import Run
-from shared.jobs import Job
-from shared.messages import WindowMessage
-from shared.outcome import Done
-from shared.windows import Schedule, quarter_hour_before
+from shared import Done, Run, Schedule, WindowJob, WindowMessage, quarter_hour_before
 
 
 class AlertExpiry(WindowMessage):
@@ -23,7 +19,7 @@ async def alert_expiry(run: Run) -> Done:
     return Done(rows_read=expired, rows_written=expired)
 
 
-JOB = Job(
+JOB = WindowJob(
     message=AlertExpiry,
     handler=alert_expiry,
     schedule=Schedule("*/15 * * * *", window_of=quarter_hour_before, grace=timedelta(minutes=15)),

@@ -7,12 +7,8 @@ from typing import Literal
 
 from scoring.store import statements
 from scoring.store.fold import fold_changes
-from shared.flow.window_run import Run
-from shared.jobs import Job
+from shared import Done, Run, Schedule, Sharded, WindowJob, WindowMessage, hour_before
 from shared.ledger.shards import KeyRange
-from shared.messages import WindowMessage
-from shared.outcome import Done, Sharded
-from shared.windows import Schedule, hour_before
 
 
 class BatchRecompute(WindowMessage):
@@ -34,7 +30,7 @@ async def batch_recompute(run: Run) -> Done | Sharded:
     return Done(scored.rows_read, scored.rows_written)
 
 
-JOB = Job(
+JOB = WindowJob(
     message=BatchRecompute,
     handler=batch_recompute,
     schedule=Schedule("0 * * * *", window_of=hour_before, grace=timedelta(minutes=30)),

@@ -12,12 +12,9 @@ from pydantic import Field
 from scoring.store import statements
 from scoring.store.fold import CONSUMER
 from scoring.store.statements import Replacement
-from shared.jobs import Job
+from shared import BatchJob, Data, Dead, Done, Message, Ports
 from shared.ledger import change_feed
 from shared.ledger.shards import Key
-from shared.messages import Data, Message
-from shared.outcome import Dead, Done
-from shared.ports import Ports
 
 LOCKED_DELAY_S = 60
 Points = Annotated[float, Field(strict=True, ge=-1_000_000, le=1_000_000)]
@@ -107,4 +104,4 @@ def _rounded(points: float | None) -> int | None:
     return None if points is None else floor(points + 0.5)
 
 
-JOB = Job(message=CalculateScore, handler=calculate_score, batch=True)
+JOB = BatchJob(message=CalculateScore, handler=calculate_score)

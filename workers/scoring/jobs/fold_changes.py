@@ -6,14 +6,9 @@ from datetime import timedelta
 from typing import Literal
 
 from scoring.store.fold import CONSUMER, fold_changes
-from shared.flow.window_run import Run
-from shared.jobs import Job
+from shared import Database, Done, Ports, Run, Schedule, WindowJob, WindowMessage, minute_before
 from shared.ledger import change_feed
-from shared.messages import WindowMessage
-from shared.outcome import Done
-from shared.ports import Database, Ports
 from shared.telemetry import metrics
-from shared.windows import Schedule, minute_before
 
 
 class FoldChanges(WindowMessage):
@@ -43,7 +38,7 @@ def has_work(db: Database) -> bool:
     return change_feed.has_changes(db, CONSUMER)
 
 
-JOB = Job(
+JOB = WindowJob(
     message=FoldChanges,
     handler=fold,
     schedule=Schedule(

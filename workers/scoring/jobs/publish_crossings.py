@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from shared.jobs import Job
-from shared.messages import Message
-from shared.outcome import Done
-from shared.ports import Ports
+from shared import Done, Message, MessageJob, Ports
 
 
 class PublishCrossings(Message):
@@ -19,4 +16,4 @@ async def publish_crossings(message: PublishCrossings, ports: Ports) -> Done:
     return Done()
 
 
-JOB = Job(message=PublishCrossings, handler=publish_crossings)
+JOB = MessageJob(message=PublishCrossings, handler=publish_crossings)

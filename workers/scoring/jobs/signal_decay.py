@@ -6,12 +6,8 @@ from datetime import timedelta
 from typing import Literal
 
 from scoring.store import statements
-from shared.flow.window_run import Run
-from shared.jobs import Job
+from shared import Done, Run, Schedule, Sharded, WindowJob, WindowMessage, hour_before
 from shared.ledger.shards import KeyRange
-from shared.messages import WindowMessage
-from shared.outcome import Done, Sharded
-from shared.windows import Schedule, hour_before
 
 
 class SignalDecay(WindowMessage):
@@ -31,7 +27,7 @@ async def signal_decay(run: Run) -> Done | Sharded:
     return Done(scored.rows_read, scored.rows_written)
 
 
-JOB = Job(
+JOB = WindowJob(
     message=SignalDecay,
     handler=signal_decay,
     schedule=Schedule("0 * * * *", window_of=hour_before, grace=timedelta(minutes=30)),

@@ -16,7 +16,7 @@ from mauntic.checks import declarations, pages, schema, topology
 from mauntic.docs_gen import catalogue
 from mauntic.operations.worker_catalog import Declared, workers
 from shared.adapters.postgres.client import Postgres
-from shared.jobs import Job, Queue, Worker
+from shared.jobs import Job, MessageJob, Queue, WindowJob, Worker
 from shared.messages import Message, WindowMessage
 from shared.outcome import Done
 from shared.windows import Schedule, hour_before
@@ -35,7 +35,7 @@ async def work(run: Any) -> Done:
 
 
 SCHEDULE = Schedule("0 * * * *", hour_before, timedelta(minutes=30))
-JOB = Job(Hourly, work, SCHEDULE)
+JOB = WindowJob(Hourly, work, SCHEDULE)
 
 
 def toy(*jobs: Job, env: str = "toy") -> Worker:
@@ -169,6 +169,11 @@ class Untyped(WindowMessage):
     type: str = "toy.untyped"
 
 
+async def work_once(message: LooseMessage, ports: Any) -> Done:
+    """Work."""
+    return Done()
+
+
 async def silent(run: Any) -> Done:
     return Done()
 
@@ -178,7 +183,7 @@ def blocking(run: Any) -> Done:
     return Done()
 
 
-def scheduled(**fields: Any) -> Job:
+def scheduled(**fields: Any) -> WindowJob:
     return replace(JOB, schedule=replace(SCHEDULE, **fields))
 
 
@@ -187,7 +192,7 @@ def scheduled(**fields: Any) -> Job:
     [
         (replace(JOB, handler=silent), "no docstring"),
         (replace(JOB, handler=blocking), "not async"),  # type: ignore[arg-type]
-        (Job(LooseMessage, work), "unknown fields"),
+        (MessageJob(LooseMessage, work_once), "unknown fields"),
         (replace(JOB, message=Untyped), "Literal"),
         (scheduled(cron="0 0 * * 1", gap="the rest of the week"), "weekdays by name"),
         (scheduled(cron="0 0 0 * * *", gap="the rest of the day"), "five fields"),
@@ -230,7 +235,9 @@ def test_pages_that_lag_behind_the_code_are_found() -> None:
     known = workers()
     assert list(pages.problems(known)) == []
     worker = known[0]
-    changed = replace(worker.jobs[0], handler=other_purpose)
+    job = worker.window_jobs[0]
+    assert job is worker.jobs[0]
+    changed = replace(job, handler=other_purpose)
     problems = list(pages.problems([replace(worker, jobs=(changed, *worker.jobs[1:])), *known[1:]]))
     assert "docs/jobs.md" in {one.subject for one in problems}
     assert all("make catalogue" in one.problem for one in problems)

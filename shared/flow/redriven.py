@@ -1,0 +1,48 @@
+"""Find the dead letter that a message was redriven from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from shared.body_limits import kept
+from shared.jobs import Worker
+from shared.messages import object_meant
+from shared.ports import Ports
+from shared.sql.statements import SQL
+
+REDRIVEN_FROM = "redrivenFrom"
+BIGINT_MAX = 2**63 - 1
+
+
+def link(letters: Sequence[dict[str, Any]], worker: Worker, ports: Ports) -> None:
+    """Note which letter each was redriven from. A body can name any: it is believed where that
+    letter was in this queue, was redriven, and had the same body."""
+    named = {id(one): one["body"].get(REDRIVEN_FROM) for one in letters if _is_object(one["body"])}
+    ids = [n for n in named.values() if type(n) is int and 0 < n <= BIGINT_MAX]
+    if not ids:
+        return
+    found = ports.db.rows(SQL["redriven_letters"], ids=ids, queue=worker.queue.name)
+    bodies = {row["id"]: row["body"] for row in found}
+    for one in letters:
+        earlier = named.get(id(one))
+        if type(earlier) is int and earlier in bodies and _is_again(one["body"], bodies[earlier]):
+            one["redrivenFrom"] = earlier
+
+
+def _is_object(body: object) -> bool:
+    return isinstance(body, dict)
+
+
+def _is_again(body: dict[str, Any], earlier: object) -> bool:
+    """Whether `mauntic dlq redrive` made the body from the earlier one: that marks it, and adds the
+    time that it meant."""
+    meant = object_meant(earlier)
+    if meant is None:
+        return False
+    added = {REDRIVEN_FROM} if meant.get("scheduledFor") else {REDRIVEN_FROM, "scheduledFor"}
+    return bool(_without(body, added) == kept(_without(meant, added)))
+
+
+def _without(body: dict[str, Any], names: set[str]) -> dict[str, Any]:
+    return {name: value for name, value in body.items() if name not in names}
