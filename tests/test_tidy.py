@@ -357,3 +357,22 @@ def test_an_unrevised_folder_still_needs_its_exemption() -> None:
 )
 def test_hard_words_are_found(text: str, count: int) -> None:
     assert len(_hard_words(text)) == count
+
+
+# Handlers whose rule is not in SQL.
+RULE_IN_PYTHON = {"workers/scoring/jobs/publish_crossings.py"}
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "workers").glob("*/jobs/[a-z]*.py")), ids=name)
+def test_a_handler_names_the_sql_that_holds_its_rule(path: Path) -> None:
+    """Its docstring has the file and the blocks, so that the rule is one look-up away."""
+    if name(path) in RULE_IN_PYTHON:
+        return
+    handlers = [node for node in tree(path).body if isinstance(node, ast.AsyncFunctionDef)]
+    docs = " ".join(ast.get_docstring(handler) or "" for handler in handlers)
+    named = re.findall(r"`(\w+\.sql)`\s+\(([^)]*)\)", docs)
+    assert named, f"{name(path)} names no SQL file and block"
+    for file, blocks in named:
+        text = (path.parents[1] / "sql" / file).read_text(encoding="utf-8")
+        for block in re.findall(r"\w+", blocks):
+            assert f"-- name: {block}\n" in text, f"{file} has no block {block}"

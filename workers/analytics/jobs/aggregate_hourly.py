@@ -15,7 +15,11 @@ class AggregateHourly(WindowMessage):
 
 
 async def aggregate_hourly(run: Run) -> Done | Sharded:
-    """Count the hour's events, and late ones, into the daily rollups of their days."""
+    """Count the hour's events, and late ones, into the daily rollups of their days.
+
+    SQL: `hour_survey.sql` (`survey_hour`), `aggregate_hourly.sql` (`count_hour`, `find_disturbed`,
+    `book_cells`, `book_fresh_hour`, `set_days`).
+    """
     db, log = run.ports.db, run.ports.log
     is_backfill = run.trigger == "backfill"  # an operator has seen a difference
     hour = Hour(run.window, run.shard, anew=is_backfill, before_retention=run.before_retention)

@@ -24,6 +24,8 @@ async def generate_daily_reports(run: Run) -> Done | Sharded:
 
     The run of a month's first day has the month before summed once more: its last events may change
     for a day after the month was summed.
+
+    SQL: `generate_daily_reports.sql` (`report_days`).
     """
     db = run.ports.db
     if run.shard is None and run.window.start.day == 1:

@@ -31,6 +31,8 @@ async def generate_monthly_usage(run: Run) -> Done | Sharded:
     enqueued by a tick, the run waits (DependencyNotReady). Distinct contacts do not add up from day
     to day, so they come from the events. An event that is not in the rollups yet counts in neither
     figure: a row never has more contacts than events.
+
+    SQL: `generate_monthly_usage.sql` (`unbooked_hours`, `set_monthly_usage`).
     """
     db = run.ports.db
     caught_up_from = HOURS.catch_up_start(run.ports.clock())

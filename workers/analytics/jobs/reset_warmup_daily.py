@@ -28,6 +28,8 @@ async def reset_warmup_daily(run: Run) -> Done:
 
     A counter without a date counts the day on which it was last written: one that a sender has
     written since the window's end stays, however late or often the run is.
+
+    SQL: `reset_warmup_daily.sql` (`spent_counters`).
     """
     bucket, today = run.ports.bucket(BUCKET), run.window.end.date()
     listed = deleted = strange = 0

@@ -14,7 +14,10 @@ class AlertExpiry(WindowMessage):
 
 
 async def alert_expiry(run: Run) -> Done:
-    """Expire the open alerts whose deadline came by the end of the window."""
+    """Expire the open alerts whose deadline came by the end of the window.
+
+    SQL: `alerts.sql` (`expire_alerts`).
+    """
     expired = statements.expire_alerts(run.ports.db, run.window.end)
     return Done(rows_read=expired, rows_written=expired)
 

@@ -16,7 +16,10 @@ class BatchRecompute(WindowMessage):
 
 
 async def batch_recompute(run: Run) -> Done | Sharded:
-    """Score every contact in the backlog; many of them in shards, the busy organizations' last."""
+    """Score every contact in the backlog; many of them in shards, the busy organizations' last.
+
+    SQL: `scores.sql` (`recompute_backlog`); the formula is `parts/score.sql`.
+    """
     db = run.ports.db
     keys = KeyRange.of(run.shard)
     if run.shard is None:  # changes that were committed before the window's end count in it

@@ -53,7 +53,10 @@ class CalculateScore(Message):
 
 
 async def calculate_score(messages: Sequence[CalculateScore], ports: Ports) -> list[Done | Dead]:
-    """Score the contacts of a batch, in two statements; of two contexts the last holds."""
+    """Score the contacts of a batch, in two statements; of two contexts the last holds.
+
+    SQL: `scores.sql` (`request_contacts`, `score_contacts`); the formula is `parts/score.sql`.
+    """
     latest = {message.data.key: message for message in messages}
     requested = statements.request_contacts(ports.db, list(latest))
     replacements = {

@@ -16,7 +16,10 @@ class FoldChanges(WindowMessage):
 
 
 async def fold(run: Run) -> Done:
-    """Fold the changes of contacts and settings: fill the backlog, open alerts."""
+    """Fold the changes of contacts and settings: fill the backlog, open alerts.
+
+    SQL: `fold.sql` (`fold_contacts`, `open_alerts`).
+    """
     ports = run.ports
     folded = fold_changes(ports.db, ports.clock())
     _report(ports)

@@ -15,7 +15,10 @@ class SignalDecay(WindowMessage):
 
 
 async def signal_decay(run: Run) -> Done | Sharded:
-    """Rescore the contacts whose score is another by the end of the window, through time alone."""
+    """Rescore the contacts whose score is another by the end of the window, through time alone.
+
+    SQL: `scores.sql` (`recompute_due`); the formula is `parts/score.sql`.
+    """
     db = run.ports.db
     t = statements.scoring_time(db, run.window.end)
     keys = KeyRange.of(run.shard)
