@@ -1,13 +1,13 @@
-# Everything that can be done here; `make` alone shows the table. Each target sets up what is missing.
+# Every command of the project; `make` alone shows the table. Each target sets up what is missing.
 PYTHON = python3
-# A variable counts where it stands on make's own command line: one that a profile exports would
-# deploy half, or remove without asking. It is an argument, quoted, and never part of a program.
+# Only variables on make's own command line count: an exported one could deploy only one worker, or
+# remove files without asking. A variable becomes a quoted argument, never part of a program.
 given = $(if $(filter command line,$(origin $(1))),$(value $(1)))
 quoted = '$(subst ','\'',$(1))'
 option = $(if $(call given,$(2)),$(1) $(call quoted,$(call given,$(2))))
 envs = $(foreach env,$(call given,ENV),$(call quoted,$(env)))
 flag = $(if $(call given,$(2)),$(1))
-# Our Python and our Node before the system's, also for what wrangler starts.
+# The Python and Node of the project before those of the system, also for what wrangler starts.
 RUN = PATH="$(CURDIR)/.venv/bin:$$PATH"
 
 .DEFAULT_GOAL := help
@@ -26,35 +26,35 @@ lint: setup ## Style and types
 	$(RUN) mypy --python-version 3.14 $$(find mauntic/local/in_python -name '*.py')
 	$(RUN) python -m mauntic.docs_gen.catalogue --check
 
-test: lint ## Everything that must hold: style, types, tests
+test: lint ## Run every check: style, types, tests
 	$(RUN) pytest --numprocesses 2 --dist loadgroup
 
 test-fast: setup ## Unit, property and SQL tests of shared/ and workers/: no local runtime, no simulator
 	$(RUN) pytest --numprocesses 2 --dist loadgroup -m "not e2e" tests/shared tests/workers tests/test_*.py
 
-thorough: lint ## As `make test`, with several times the drawn examples, and new ones each time
+thorough: lint ## As `make test`, with several times as many random examples, new ones each time
 	MAUNTIC_TESTS=thorough $(RUN) pytest --numprocesses 2 --dist loadgroup
 
 sim: setup ## Simulate two weeks with faults: SEEDS=1000, or SEED=123 to replay one
 	$(RUN) python -m tests.sim $(or $(call option,--seeds,SEEDS),--seeds 100) $(call option,--seed,SEED) $(call option,--days,DAYS)
 
-mutants: setup ## Change the code at random and see that tests fail: COUNT=200 SEED=0, or FILE=shared/retry.py; QUICK=1
+mutants: setup ## Change the code at random and check that tests fail: COUNT=200 SEED=0, or FILE=shared/retry.py; QUICK=1
 	$(RUN) .local/tools/bin/uv run --quiet --frozen --no-build --group mutants python -m tests.mutants $(call option,--count,COUNT) $(call option,--seed,SEED) $(call option,--file,FILE) $(call flag,--quick,QUICK)
 
-demo: setup ## Run the whole system once, with sample data, and show what it did
+demo: setup ## Run the whole system once with sample data, and show the results
 	@$(RUN) mauntic demo
 
 dev: setup ## Run the whole system locally until Ctrl-C
 	@$(RUN) mauntic dev
 
-bench: setup ## Measure, each thing against its reference; ONLY=hourly for one
+bench: setup ## Run the benchmarks, each against its reference; ONLY=hourly for one
 	@$(RUN) .local/tools/bin/uv run --quiet --frozen --no-build --group bench python -m bench $(call option,--only,ONLY)
 
-schema: setup ## Write schema.sql anew from the migrations
+schema: setup ## Write schema.sql from the migrations
 	@$(RUN) python -m mauntic.database.migrations dump > .local/schema.sql
 	@mv .local/schema.sql schema.sql
 
-catalogue: setup ## Make what follows from the code: pages, schemas, crons and queues
+catalogue: setup ## Update what is generated from the code: pages, schemas, wrangler.toml
 	@$(RUN) python -m mauntic.docs_gen.catalogue --write
 
 new-job: setup ## Create a job: TYPE=analytics.count-events CRON="0 4 * * *"; DRY_RUN=1 lists the files
@@ -63,24 +63,24 @@ new-job: setup ## Create a job: TYPE=analytics.count-events CRON="0 4 * * *"; DR
 new-worker: setup ## Create a worker with a job: NAME=deliveries-demo CRON="0 4 * * *"; DRY_RUN=1 lists the files
 	@$(RUN) python -m tools.new_worker $(call quoted,$(call given,NAME)) $(call option,--cron,CRON) $(call flag,--dry-run,DRY_RUN)
 
-clean: ## Remove all that was made, the local database included; DRY_RUN=1 shows it, YES=1 does not ask
+clean: ## Remove what set-up and runs made, the local database too; DRY_RUN=1 lists it, YES=1 does not ask
 	@"$(PYTHON)" -m tools.clean $(call flag,--dry-run,DRY_RUN) $(call flag,--yes,YES)
 
 dry-run: setup ## Bundle every worker as a deployment would, without one
 	@$(RUN) python -m tools.weigh $(call envs)
 
-weigh: setup ## What a deployment uploads, what takes the room, how long a worker starts
+weigh: setup ## Show what a deployment uploads, its largest parts, and how long a worker starts
 	@$(RUN) python -m tools.weigh --boot $(call envs)
 
 deploy: setup ## Check, migrate and deploy: all workers, or ENV=analytics
 	@$(RUN) python -m tools.deploy $(call envs)
 
-audit: setup ## Known holes in what is pinned; fails if nobody could be asked
+audit: setup ## Report known holes in the pinned packages; fails if no service could be reached
 	@$(RUN) python -m tools.audit $(call option,--python,PYTHON_URL) $(call option,--node,NODE_URL)
 
-pictures: setup ## Draw the README's pictures anew, from the commands themselves
+pictures: setup ## Draw the README's pictures from the output of the commands
 	@$(RUN) python -m tools.pictures
 
-cost: setup ## Write docs/cost.md anew
+cost: setup ## Write docs/cost.md
 	@$(RUN) python -m tools.cost > .local/cost.md
 	@mv .local/cost.md docs/cost.md

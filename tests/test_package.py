@@ -21,7 +21,7 @@ FOLDERS = [
 ]
 DECLARED = {re.split(r"[^A-Za-z0-9._-]", one)[0] for one in PROJECT["project"]["dependencies"]}
 OWN = {folder.name for folder in FOLDERS}
-PLATFORM = {"workers", "js"}  # there inside a worker alone, where nothing is installed
+PLATFORM = {"workers", "js", "pyodide"}  # there inside a worker alone, where nothing is installed
 
 
 def modules() -> list[Path]:

@@ -22,8 +22,8 @@ FUNCTION_LINES_MAX = 40
 FILE_LINES_MAX = 350
 
 # The pure core: time and randomness come in as arguments, so that a test can say what they are.
-# Beside the standard library a module has the packages that stand here, and others of the core.
-PURE = {
+# In addition to the standard library a module has the packages listed here, and others of the core.
+PURE: dict[str, set[str]] = {
     "shared.windows": {"cronsim"},
     "shared.retry": set(),
     "shared.outcome": set(),
@@ -36,8 +36,11 @@ PURE = {
     "shared.telemetry.log": set(),
     "shared.ledger.shards": set(),
     "shared.warmup.caps": set(),
-    "scoring.reference.decay": set(),
-    "scoring.reference.score": set(),
+    **{
+        f"{path.parts[-3]}.{path.parts[-2]}.{path.stem}": {"pydantic"}
+        for path in ROOT.glob("workers/*/*/*.py")
+        if path.parts[-2] in ("domain", "reference") and path.stem != "__init__"
+    },
 }
 REACHES_OUT = {
     "os",
@@ -309,7 +312,7 @@ WORDS = {
 }
 # Folders and pages that do not pass yet. Remove an entry once its files pass; add none.
 UNREVISED = (
-    "shared/", "workers/", "tools/", "mauntic/", "docs/",
+    "shared/", "workers/", "mauntic/", "docs/",
 )  # fmt: skip
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
 HISTORY = {"CHANGELOG.md"}

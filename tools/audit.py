@@ -1,9 +1,8 @@
-"""Known holes in what is pinned: `make audit` asks the public advisory services.
+"""Report known holes in the pinned packages: `make audit` asks the public advisory services.
 
-Ends with 0 if there are none, with 1 if there are some, and with 3 where a service could not be
-asked, since that says nothing. Services know packages alone, so it also names the programs that
-packages carry, with their versions, to compare with the release notes of each. For services of
-your own (a mirror of them, say): --python, --node.
+The exit code is 0 for no holes, 1 for some, and 3 if a service could not be reached. Services know
+packages only. So it also lists the programs inside packages with their versions, to compare with
+their release notes. `--python` and `--node` name other services, for example a mirror.
 """
 
 from __future__ import annotations
@@ -30,22 +29,22 @@ NONE, SOME, UNASKED = 0, 1, 3
 
 @dataclass(frozen=True)
 class Answer:
-    """What came of asking about one lock file."""
+    """The result for one lock file: the exit code, and a text."""
 
     code: int
-    said: str
+    output: str
 
 
 def main(arguments: list[str]) -> int:
-    """Ask about both locks, say what came of it; the worst of the two as exit code."""
+    """Check both locks and print the results; the exit code is the worse of the two."""
     parser = argparse.ArgumentParser(prog="make audit", description=__doc__)
     parser.add_argument("--python", metavar="URL", help="an OSV service")
     parser.add_argument("--node", metavar="URL", help="an npm registry with advisories")
     given = parser.parse_args(arguments)
     answers = {"uv.lock": of_python(given.python), "package-lock.json": of_node(given.node)}
     for lock, answer in answers.items():
-        print(f"{lock}: {visible(answer.said)}", file=sys.stderr if answer.code else sys.stdout)
-    print("inside packages, asked about nowhere: compare with the release notes")
+        print(f"{lock}: {visible(answer.output)}", file=sys.stderr if answer.code else sys.stdout)
+    print("programs inside packages, which no service knows: compare with their release notes")
     for program, version in carried().items():
         print(f"  {program} {version}")
     codes = {answer.code for answer in answers.values()}
@@ -53,7 +52,7 @@ def main(arguments: list[str]) -> int:
 
 
 def carried() -> dict[str, str]:
-    """The programs inside wheels and npm packages, each with the version that it states itself."""
+    """The programs inside wheels and npm packages, with the versions that they print."""
     node = [str(ROOT / ".venv" / "bin" / "node"), "--print"]
     modules = ROOT / "node_modules"
     pyodide = json.loads((modules / "pyodide" / "package.json").read_text(encoding="utf-8"))
@@ -70,14 +69,14 @@ def carried() -> dict[str, str]:
 
 
 def stated(*command: str) -> str:
-    """What a program of ours prints."""
+    """The output of one of our programs."""
     settings = {**os.environ, "PATH": search_path()}
     done = subprocess.run(command, env=settings, capture_output=True, text=True, check=True)
     return done.stdout.strip()
 
 
 def of_python(service: str | None) -> Answer:
-    """uv ends with 1 for holes and with 2 for everything else."""
+    """Check uv.lock: uv exits with 1 for holes and with 2 for any other problem."""
     command = [str(TOOLS / "bin" / "uv"), "audit", "--frozen"]
     command += ["--preview-features", "audit-command"]
     command += ["--service-url", service] if service else []
@@ -85,7 +84,7 @@ def of_python(service: str | None) -> Answer:
 
 
 def of_node(registry: str | None) -> Answer:
-    """npm ends with 1 for holes and for a service that it cannot reach: only its report tells."""
+    """npm exits with 1 for holes and for an unreachable service: only its report shows which."""
     command = [str(ROOT / ".venv" / "bin" / "npm"), "audit", "--json"]
     command += ["--registry", registry] if registry else []
 
@@ -101,28 +100,28 @@ def of_node(registry: str | None) -> Answer:
 def asked(
     command: Sequence[str], code_of: Callable[[subprocess.CompletedProcess[str]], int]
 ) -> Answer:
-    """Run it; where it did not get an answer, say why and what helps."""
+    """Run the command; if the service could not be reached, add the cause and the remedy."""
     settings = {**os.environ, **trusted_certificates(), "PATH": search_path()}
     done = subprocess.run(command, cwd=ROOT, env=settings, capture_output=True, text=True)
     code = code_of(done)
-    said = f"{done.stdout}{done.stderr}".strip()
+    output = f"{done.stdout}{done.stderr}".strip()
     if code == NONE:
         return Answer(code, "no known holes")
     if code == SOME:
-        return Answer(code, f"has known holes\n{said}")
-    return Answer(code, f"could not be asked about, which says nothing about holes\n{why(said)}")
+        return Answer(code, f"has known holes\n{output}")
+    return Answer(code, f"could not be checked: there may be holes or none\n{why(output)}")
 
 
-def why(said: str) -> str:
-    """The cause and the remedy for what a command printed, which follows."""
-    if "405 " in said or "404 " in said:  # a mirror that has packages but no advisories
+def why(output: str) -> str:
+    """The cause and the remedy for the output of a command, and the output."""
+    if "405 " in output or "404 " in output:  # a mirror that has packages but no advisories
         cause = "the registry in use does not answer questions about holes"
         remedy = "name one that does: make audit NODE_URL=https://…"
     else:
-        cause, remedy = explain(said)
+        cause, remedy = explain(output)
         cause = cause.replace("PyPI or npm", "the advisory service")
         remedy = remedy.partition(", then `make setup`")[0] + ", then `make audit` again"
-    lines = "\n".join(f"    | {line}" for line in said.splitlines()[:12])
+    lines = "\n".join(f"    | {line}" for line in output.splitlines()[:12])
     return f"  cause:   {cause}\n  remedy:  {remedy}\n{lines}"
 
 

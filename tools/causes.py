@@ -1,10 +1,10 @@
-"""What commonly stops the set-up, recognised by what pip, uv and npm print, and what helps."""
+"""Common causes of a failed set-up, recognized by the output of pip, uv and npm, with remedies."""
 
 from __future__ import annotations
 
 import re
 
-# The first pattern that is found decides: the particular before the general.
+# The first pattern that matches decides: specific patterns come before general ones.
 CAUSES = [
     (
         r"No module named pip",
@@ -59,10 +59,10 @@ CAUSES = [
 ]
 
 
-def explain(said: str) -> tuple[str, str]:
-    """The cause and the remedy for what a command printed."""
+def explain(output: str) -> tuple[str, str]:
+    """The cause and the remedy for the output of a command."""
     for pattern, cause, remedy in CAUSES:
-        if re.search(pattern, said):
+        if re.search(pattern, output):
             return cause, remedy
     return (
         "not one of the usual ones: see the output above",

@@ -1,7 +1,7 @@
 """Remove what set-up and runs have made: packages, bundles, caches and the local database.
 
-`--dry-run` shows what is there. On a terminal it asks first, unless `--yes`; without one, nobody is
-there to be asked. It refuses while `mauntic dev` runs here, or a command uses the local database.
+`--dry-run` lists what would be removed. On a terminal it asks first, unless `--yes` is given. It
+refuses while `mauntic dev` runs here, or while a command uses the local database.
 """
 
 from __future__ import annotations
@@ -80,13 +80,13 @@ def refused() -> str | None:
     except (FileNotFoundError, ValueError, TypeError, KeyError):
         return None
     except OSError:
-        return f"{state.relative_to(ROOT)} is somebody else's, whose `mauntic dev` may run here."
+        return f"{state.relative_to(ROOT)} belongs to another user, who may run `mauntic dev` here."
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return None
     except PermissionError:
-        pass  # it lives, as somebody else's
+        pass  # it runs, as another user
     return (
         f"`mauntic dev` runs here, as process {pid}: end it first, with Ctrl-C or `kill {pid}`."
         f" If that process is something else, remove {state.relative_to(ROOT)}."
@@ -102,7 +102,7 @@ def in_use(users: Path) -> str | None:
 
 
 def unwanted(there: list[Path], *, yes: bool) -> str | None:
-    """That somebody at the terminal said no, or anything but yes."""
+    """The reason not to remove: the operator at the terminal did not answer yes. Or None."""
     if yes or not there or not sys.stdin.isatty():
         return None
     listed = "; ".join(map(shown, there))
@@ -127,7 +127,7 @@ def end_server(data: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a directory, though its files vanish meanwhile: each time less of it is there."""
+    """Remove a directory, even if another process removes files from it at the same time."""
     while path.exists():
         with suppress(FileNotFoundError):
             shutil.rmtree(path)

@@ -1,7 +1,7 @@
 """`python -m tools.deploy [ENV …]`: check, migrate, deploy; what `make deploy` runs.
 
-The one thing that differs between accounts is the id of their Hyperdrive: it comes from
-HYPERDRIVE_ID, or from the account itself, and goes into a copy of wrangler.toml beside it.
+Only the id of the Hyperdrive differs between accounts. It comes from HYPERDRIVE_ID, or from the
+account itself, and is written to a copy of wrangler.toml in the same folder.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ CONFIG = ROOT / "wrangler.toml"
 NO_HYPERDRIVE = "0" * 32
 # No deployment waits for a service that does not answer; it may be what closes a hole.
 REMINDER = "deployed; no known holes were asked about: `make audit` does, where the network is open"
-COPY = "wrangler.deploy.toml"  # beside the original: paths in it are relative
+COPY = "wrangler.deploy.toml"  # in the same folder: paths in it are relative
 
 
 class CannotDeploy(Exception):
@@ -61,7 +61,7 @@ def main(names: list[str]) -> int:
 
 
 def require(environment: Mapping[str, str]) -> None:
-    """What every deployment is told by its environment."""
+    """Check the environment variables that every deployment needs."""
     names = ("CLOUDFLARE_ACCOUNT_ID", "CLOUDFLARE_API_TOKEN", "DATABASE_URL")
     absent = [name for name in names if not environment.get(name)]
     if absent:

@@ -1,6 +1,6 @@
 """The pictures of the README: `make pictures` runs the commands for real and draws what they show.
 
-Each runs on a terminal of its own, since that is where it has its colours. It takes two minutes.
+Each runs on a terminal of its own, since that is where it has its colors. It takes two minutes.
 """
 
 from __future__ import annotations
@@ -99,32 +99,32 @@ def fires(now: datetime) -> list[tuple[datetime, Worker, str]]:
 
 
 def shown(command: Sequence[str], settings: Mapping[str, str] | None = None) -> str:
-    """What the command leaves on a terminal, with its colours."""
+    """What the command leaves on a terminal, with its colors."""
     ours, theirs = pty.openpty()
     ioctl(theirs, TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
     quiet = {"TERM": "xterm-256color", "COLUMNS": str(COLUMNS)}
     environment = {**os.environ, **quiet, **(settings or {})}
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=theirs, stderr=theirs)
     os.close(theirs)
-    said = b""
+    output = b""
     with suppress(OSError):  # how a terminal ends
         while part := os.read(ours, 65_536):
-            said += part
+            output += part
     os.close(ours)
-    text = settled(said.decode())
+    text = settled(output.decode())
     if process.wait() != 0:
         raise CommandFailed(f"{' '.join(command)} ended with {process.returncode}:\n{text}")
     return text
 
 
-def settled(said: str) -> str:
+def settled(output: str) -> str:
     """The lines that are left after all that was drawn over: bars come, move and go.
 
     >>> settled("a\\r\\n50 %\\r\\x1b[2K\\x1b[1A\\x1b[2Kb\\r\\n")
     'b'
     """
     lines, row = [""], 0
-    for part in re.split(r"(\x1b\[[?\d]*[AKlh]|\r|\n)", said):
+    for part in re.split(r"(\x1b\[[?\d]*[AKlh]|\r|\n)", output):
         move = MOVES.fullmatch(part)
         if part == "\n":
             row += 1

@@ -108,8 +108,8 @@ def _run(draft: Path, module: str, *arguments: str) -> None:
     command = [sys.executable, "-m", module, *arguments]
     done = subprocess.run(command, cwd=draft, env=environment, capture_output=True, text=True)
     if done.returncode != 0:
-        said = (done.stderr.strip() or done.stdout.strip()).splitlines()
-        lines = "\n".join(f"    | {line}" for line in said[-12:])
+        output = (done.stderr.strip() or done.stdout.strip()).splitlines()
+        lines = "\n".join(f"    | {line}" for line in output[-12:])
         raise CannotCreate(f"`python -m {module} {arguments[0]}` failed:\n{lines}")
 
 
@@ -158,14 +158,14 @@ def _make_parents(path: Path) -> list[Path]:
 
 def _replace(target: Path, content: bytes) -> None:
     """Write a file whole: a reader sees the old content or the new."""
-    beside = target.with_name(f".{target.name}.{os.getpid()}")
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
     try:
-        beside.write_bytes(content)
+        temporary.write_bytes(content)
         if target.exists():
-            shutil.copymode(target, beside)
-        beside.replace(target)
+            shutil.copymode(target, temporary)
+        temporary.replace(target)
     finally:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 def _undo(done: Sequence[Change], folders: Sequence[Path], root: Path) -> None:

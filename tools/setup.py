@@ -45,7 +45,7 @@ PRUNED = {
 # `import shared`, `import analytics`: the names that a bundle has.
 IMPORTED = (".", "workers")
 COMMAND = """#!/bin/sh
-# Runs the command with the Python beside it; -P: not with modules of the folder it is called in.
+# Runs the command with the Python in its own folder. -P: import no modules from the current folder.
 exec "$(dirname "$0")/python" -P -c '
 import sys
 from mauntic.cli.main import main
@@ -53,7 +53,7 @@ sys.argv[0] = "mauntic"
 main()' "$@"
 """
 NPM_SHIM = """#!/bin/sh
-# Runs {program} with the Node.js beside it.
+# Runs {program} with the Node.js in the same folder.
 exec "$(dirname "$0")/node" "$(dirname "$0")/{script}" "$@"
 """
 
@@ -182,7 +182,7 @@ def vendor_worker_packages(run: Run) -> None:
 
 
 def prune(modules: Path) -> None:
-    """Remove what nobody imports; the `*.dist-info` stay, packages look for their own."""
+    """Remove what no worker imports. The `*.dist-info` stay: packages read their own."""
     for name in PRUNED:
         path = modules / name
         if path.is_dir():
@@ -221,8 +221,8 @@ def has_pinned_version(uv: Path) -> bool:
 
 
 def install_uv(run: Run) -> Path:
-    """Install uv beside the project, with a hash of tools/uv.txt: `--target` also works where
-    Python is the system's and closed to pip (PEP 668), and without the venv module."""
+    """Install uv in `.local/tools`, by its hash in tools/uv.txt. `--target` also works with a
+    system Python that pip may not change (PEP 668), and without the venv module."""
     shutil.rmtree(TOOLS, ignore_errors=True)
     options = ["--target", str(TOOLS), "--no-deps", "--disable-pip-version-check"]
     options += ["--require-hashes", "--only-binary=:all:", "-r", str(UV_REQUIREMENTS)]

@@ -155,13 +155,13 @@ class Run:
             process.wait()
             raise
 
-    def _failed(self, words: Sequence[str], said: str) -> StepFailed:
+    def _failed(self, words: Sequence[str], output: str) -> StepFailed:
         self.progress.abandon()
-        cause, remedy = explain(said)
+        cause, remedy = explain(output)
         return StepFailed(
             f"{self.title}: failed\n"
             f"  command: {shlex.join(words)}\n"
-            f"  output:  {self.log}, whose end is\n{indented(said)}\n"
+            f"  output:  {self.log}, whose end is\n{indented(output)}\n"
             f"  cause:   {cause}\n"
             f"  remedy:  {remedy}"
         )

@@ -64,7 +64,7 @@ def main(arguments: list[str]) -> int:
 
 
 def weigh(env: str) -> Weight:
-    """Bundle as a deployment would, without one. Raises RuntimeError with what wrangler said."""
+    """Bundle as a deployment would, without one. RuntimeError has the output of wrangler."""
     with tempfile.TemporaryDirectory(prefix="mauntic-weigh-") as folder:
         command = [str(WRANGLER), "deploy", "--dry-run", "--env", env, "--outdir", folder]
         settings = {**os.environ, "PATH": search_path()}

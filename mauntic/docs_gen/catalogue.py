@@ -26,8 +26,8 @@ LISTS = {"max_batch_size": 100, "max_batch_timeout": 1}
 # Windows are run one by one: there is nothing to wait for, and ten of the longest statements (55 s)
 # fit into the fifteen minutes of an invocation.
 WINDOWS = {"max_batch_size": 10, "max_batch_timeout": 0}
-# While Postgres is down, dead letters wait for it: as many tries as the platform allows. Each may
-# have 128 kB: ten of them are little beside the 128 MB of an isolate.
+# While Postgres is down, dead letters wait for it: as many tries as the platform allows. Each has
+# at most 128 kB, so ten of them are small compared with the 128 MB of an isolate.
 DEAD = {"max_batch_size": 10, "max_batch_timeout": 5, "max_retries": 100, "max_concurrency": 1}
 
 

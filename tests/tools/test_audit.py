@@ -86,7 +86,7 @@ def test_a_registry_that_knows_no_advisories_is_no_good_news(
     with advisories() as fine, advisories(status=405) as deaf:
         assert main(["--python", fine, "--node", deaf]) == 3
     error = capsys.readouterr().err
-    assert "could not be asked about, which says nothing about holes" in error
+    assert "could not be checked: there may be holes or none" in error
     assert "remedy:  name one that does: make audit NODE_URL=" in error
 
 
