@@ -1,9 +1,9 @@
 // A Worker that runs a Python Worker. What it hands to Python is what production hands over; beside
-// that it counts messages (ledger.mjs) and keeps metric points, which production does elsewhere.
+// that it counts messages (control_worker.mjs) and keeps metric points, which production does elsewhere.
 import { WorkerEntrypoint, env as ownEnv } from "cloudflare:workers";
 import { boot, compiled } from "./interpreter.mjs";
 import { Points, publicEnv } from "./bindings.mjs";
-import { Afterwards } from "./wait_until.mjs";
+import { WaitUntil } from "./wait_until.mjs";
 import { say } from "./console.mjs";
 import { pack } from "../common/pack.mjs";
 import { watch } from "./batch.mjs";
@@ -68,7 +68,7 @@ function tracebackOf(error) {
 
 export default class extends WorkerEntrypoint {
   #points = new Points();
-  #afterwards = new Afterwards(this.ctx);
+  #waitUntil = new WaitUntil(this.ctx);
   #interpreter;
 
   /** Runs one event in a new instance of the worker's class, and reports how it failed. */
@@ -94,7 +94,7 @@ export default class extends WorkerEntrypoint {
   /** What the batch left to be done afterwards is done, and its points are kept. */
   async #over(queue, ticket) {
     const tell = (error) => say(worker, "error", `queue ${queue}, afterwards, raised\n${tracebackOf(error)}`);
-    await unlessCrashed(this.#interpreter, this.#afterwards.done(tell)).catch(tell);
+    await unlessCrashed(this.#interpreter, this.#waitUntil.done(tell)).catch(tell);
     await this.#points.flush();
     await ownEnv.LOCAL_LEDGER.left(queue, ticket);
   }
@@ -130,9 +130,9 @@ export default class extends WorkerEntrypoint {
       raised = true;
       throw error;
     } finally {
-      const lingers = !this.#afterwards.isEmpty;
+      const lingers = !this.#waitUntil.isEmpty;
       await ownEnv.LOCAL_LEDGER.end(batch.queue, ticket, answers.settled(raised, tailed), lingers);
-      if (lingers) this.#afterwards.outlast(() => this.#over(batch.queue, ticket));
+      if (lingers) this.#waitUntil.outlast(() => this.#over(batch.queue, ticket));
     }
   }
 }

@@ -151,13 +151,35 @@ function acceptAwaitables(ctx) {
 
 const PREPARE = `
 import site, sys
-sys.path = [path for path in sys.path if path] + ["${INSIDE}"]
-from _cloudflare import guard
+version = f"{sys.version_info.major}.{sys.version_info.minor}"
+sys.path = [path for path in sys.path if path and "site-packages" not in path] + ["${INSIDE}"]
+from _cloudflare import guard, limits
+limits.install()
 guard.start()
 sys.path.append("${SITE}/python_modules")
 site.addsitedir("${SITE}/python_modules")  # honours the .pth files
+sys.path.append(f"/lib/python{version}/site-packages")
 sys.path.append("${SITE}")
+sys.path.append(f"/session/lib/python{version}/site-packages")
 `;
+
+/** Files that are open, by their paths. */
+const openFiles = ({ FS }) => FS.streams.filter(Boolean).map((stream) => stream.path);
+
+/** Functions of JavaScript that production refuses while a worker is imported; returns what undoes it. */
+function refuseDuringImport(importGuard) {
+  const refuse = (what) => () => {
+    throw new Error(importGuard.on_javascript(what));
+  };
+  const { fetch } = globalThis;
+  globalThis.fetch = refuse("sent a request (js.fetch)");
+  const value = refuse("asked for randomness (js.crypto.randomUUID)");
+  Object.defineProperty(crypto, "randomUUID", { value, configurable: true });
+  return () => {
+    globalThis.fetch = fetch;
+    delete crypto.randomUUID;
+  };
+}
 
 function importWorker(pyodide, guard) {
   pyodide.runPython(PREPARE);
@@ -166,6 +188,8 @@ function importWorker(pyodide, guard) {
   const holdsInterpreter = () => pyodide._module._PyGILState_Check() === 1;
   guard.onEntropy = () => (holdsInterpreter() ? importGuard.on_entropy() : 0);
   guard.onClock = () => holdsInterpreter() && importGuard.on_clock();
+  const restore = refuseDuringImport(importGuard);
+  const openBefore = new Set(openFiles(pyodide));
   const started = performance.now();
   let entry;
   try {
@@ -173,8 +197,9 @@ function importWorker(pyodide, guard) {
   } finally {
     guard.onEntropy = () => 0;
     guard.onClock = () => {};
+    restore();
   }
-  importGuard.finish();
+  importGuard.finish(pyodide.toPy(openFiles(pyodide).filter((path) => !openBefore.has(path))));
   const importMs = Math.round(performance.now() - started);
   return { pyodide, dispatch, importMs, Default: dispatch.entrypoint_class(entry) };
 }

@@ -1,5 +1,5 @@
 // What an event leaves to be done when it has been answered: the promises given to ctx.waitUntil.
-export class Afterwards {
+export class WaitUntil {
   #promises = [];
   #waitUntil;
 

@@ -6,12 +6,12 @@ const SETTLED = /^QUEUE (\S+) (\d+)\/(\d+)/;
 
 /**
  * `onFailedBatch(queue, n)`: the broker has settled n of the queue's batches, the last with failures.
- * `startAnew()` is for a broker that has: it counts from nothing.
+ * `restart()` is for a broker that has: it counts from nothing.
  */
 export function brokerLog(Log, LogLevel, onFailedBatch) {
   const settled = new Map(); // queue -> batches
   return new (class extends Log {
-    startAnew() {
+    restart() {
       settled.clear();
     }
 

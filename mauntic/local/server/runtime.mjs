@@ -69,7 +69,7 @@ export class Runtime {
 
   /** workerd was ended by somebody else, and miniflare has started another, whose broker is empty. */
   #onRestart() {
-    this.#log.startAnew();
+    this.#log.restart();
     this.#watchProcesses();
     emit("restarted", { pids: this.processes().map(({ pid }) => pid) });
   }
@@ -110,7 +110,7 @@ export class Runtime {
     return { bootMs: outcome.bootMs, importMs: outcome.importMs };
   }
 
-  /** Stages and imports anew; a worker that does not import leaves its old version running. */
+  /** Stages and imports the code again; a worker that does not import leaves its old version running. */
   async reload(name) {
     const chosen = name ? [this.worker(name)] : this.workers;
     if (this.isNative) throw new Failure("runtime native cannot reload: start it again.", 501);
@@ -162,7 +162,7 @@ export class Runtime {
     throw new Failure(`No started worker is bound to an R2 bucket named ${bucketName}.`, 404);
   }
 
-  /** Asks the ledger; see ledger.mjs for its actions. */
+  /** Asks the control worker; control_worker.mjs has its actions. */
   async ledger(path, input) {
     const identity = { "accept-encoding": "identity" }; // a compressed stream would be held back
     const headers = { ...identity, ...this.#door.headers };

@@ -110,7 +110,7 @@ class Default(Own):
         )
         await super().queue(batch)
 
-    async def fetch(self, request):
+    async def fetch(self, request, env, ctx):
         asked = json.loads(await request.text())
         answer = {"/plan": self.take_plan, "/reserve": self.reserve, "/booked": self.booked}
         return Response.json(await answer[urlsplit(request.url).path](**asked))

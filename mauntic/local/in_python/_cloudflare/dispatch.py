@@ -17,8 +17,11 @@ def entrypoint_class(entry: ModuleType) -> Callable[[Any, Any], Any]:
 
 
 async def fetch(instance: Any, js_request: Any) -> Any:
+    """`fetch` gets env and ctx beside the request, as in production."""
     request = import_module("workers").Request(js_request)
-    return _js_response(await _awaited(_handler(instance, "fetch")(request)))
+    return _js_response(
+        await _awaited(_handler(instance, "fetch")(request, instance.env, instance.ctx))
+    )
 
 
 async def event(instance: Any, name: str, subject: Any) -> None:

@@ -9,10 +9,12 @@ import os
 import random
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
+
+from pyodide.ffi import JsProxy
 
 from . import allow_entropy, import_patch_manager
 
@@ -43,7 +45,7 @@ def start() -> None:
     for owner, name in ((os, "urandom"), (random, "_urandom")):
         _replace(owner, name, "asked for randomness (os.urandom)", _takes_allowed_call)
     for name in _RANDOM_FUNCTIONS:
-        if name not in ("seed", "setstate", "getstate"):
+        if name not in ("seed", "setstate"):
             _replace(random, name, f"asked for randomness (random.{name})")
     _replace(random, "seed", "asked for randomness (random.seed)", _seeds)
     _replace(random.Random, "seed", "asked for randomness (random.Random)", _seeds_itself)
@@ -53,10 +55,13 @@ def start() -> None:
         _replace(socket.socket, name, f"opened a connection (socket.socket.{name})")
 
 
-def finish() -> None:
-    """Put everything back, and refuse the worker if one of its own modules asked."""
+def finish(open_files: Iterable[str] = ()) -> None:
+    """Put everything back, and refuse the worker if one of its own modules asked, or keeps what no
+    snapshot can hold: an open file or an object of JavaScript."""
     global _importing
     _importing = False
+    _refusals.extend(f"{path} is still open after the import. Close it." for path in open_files)
+    _refusals.extend(_javascript_objects())
     for owner, name, original in reversed(_originals):
         setattr(owner, name, original)
     _originals.clear()
@@ -78,6 +83,26 @@ def on_clock() -> None:
     """The clock was read. Production says 1970-01-01 then; vendored packages may live with it."""
     if _importing:
         _note("read the clock")
+
+
+def on_javascript(what: str) -> str:
+    """A function of JavaScript was called that production refuses; the sentence for its caller."""
+    return f"{_note(what)} Do it inside an event handler."
+
+
+def _javascript_objects() -> Iterator[str]:
+    """Production cannot serialize them. A module such as `js` itself is no object that is kept."""
+    modules: list[tuple[str, Any]] = list(sys.modules.items())
+    for name, module in modules:
+        path = getattr(module, "__file__", None) or ""
+        if not path.startswith(OWN) or path.startswith(VENDORED):
+            continue
+        for variable, value in vars(module).items():
+            if isinstance(value, JsProxy) and not any(value is other for _, other in modules):
+                yield (
+                    f"{name}.{variable} keeps an object of JavaScript: production cannot serialize"
+                    " a top-level variable of that kind. Create it inside an event handler."
+                )
 
 
 def _never(*_args: Any, **_kwargs: Any) -> bool:

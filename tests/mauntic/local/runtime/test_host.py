@@ -16,7 +16,7 @@ def test_a_request_is_the_sdks_and_bindings_are_the_configs(server: Server) -> N
     answer = server.fetch("/facts", method="POST", body="ping")
     facts = json.loads(answer["body"])
     assert facts["request"] == "workers.request.Request"
-    assert (facts["method"], facts["body"], facts["more"]) == ("POST", "ping", 0)
+    assert (facts["method"], facts["body"], facts["more"]) == ("POST", "ping", 2)
     assert (facts["greeting"], facts["gate"]) == ("héllo", "false")
     assert facts["text"] == "Hello from a text file"
     assert not [name for name in facts["bindings"] if name.startswith("LOCAL_")]
@@ -25,7 +25,12 @@ def test_a_request_is_the_sdks_and_bindings_are_the_configs(server: Server) -> N
 def test_own_files_come_last_and_the_sdks_pth_is_honoured(server: Server) -> None:
     facts = server.ask("/facts")
     assert facts["path"][0] == "/lib/python314.zip"
-    assert facts["path"][-2:] == ["/session/metadata/python_modules", "/session/metadata"]
+    assert facts["path"][-4:] == [
+        "/session/metadata/python_modules",
+        "/lib/python3.14/site-packages",
+        "/session/metadata",
+        "/session/lib/python3.14/site-packages",
+    ]
     assert facts["pth"]
 
 
@@ -85,6 +90,10 @@ def test_a_failing_cron_tells_its_traceback(server: Server) -> None:
     assert answer["outcome"] == "exception"
     assert answer["error"].endswith("ValueError: the cron failed")
     assert 'entry.py", line' in answer["error"]
+
+
+def test_the_signal_of_the_cpu_limit_is_an_exception(server: Server) -> None:
+    assert server.ask("/cpu-limit") == "CpuLimitExceeded"
 
 
 def test_a_hanging_handler_is_ended_by_the_runtime(server: Server) -> None:

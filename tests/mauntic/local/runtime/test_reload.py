@@ -78,6 +78,9 @@ REFUSED = {
     "random.random()": "asked for randomness (random.random)",
     "random.Random()": "asked for randomness (random.Random)",
     "random.seed()": "asked for randomness (random.seed)",
+    "random.getstate()": "asked for randomness (random.getstate)",
+    "js.crypto.randomUUID()": "asked for randomness (js.crypto.randomUUID)",
+    "js.fetch('http://toy.test')": "sent a request (js.fetch)",
     "datetime.now()": "read the clock",
     "time.time()": "read the clock",
     "time.monotonic()": "read the clock",
@@ -90,16 +93,26 @@ def test_importing_declares_and_never_does(server: Server, version_file: Path) -
     """Even if the module catches the error; every place is named at once."""
     lines = [
         "VERSION = 4",
-        "import os, random, secrets, socket, time, uuid",
+        "import js, os, random, secrets, socket, time, uuid",
         "from datetime import datetime",
     ]
     for statement in REFUSED:
-        lines += ["try:", f"    {statement}", "except OSError:", "    pass"]
+        lines += ["try:", f"    {statement}", "except Exception:", "    pass"]
     version_file.write_text("\n".join(lines))
     outcome = server.post("/reload", {"worker": "toy-alpha"})["workers"]["toy-alpha"]
     for statement, words in REFUSED.items():
         line = lines.index(f"    {statement}") + 1
         assert f"alpha/version.py line {line} {words}" in outcome["error"], statement
+
+
+def test_what_no_snapshot_can_hold_is_refused(server: Server, version_file: Path) -> None:
+    """Production refuses an object of JavaScript at upload; a file is gone after the restore."""
+    lines = ["import js", "from js import Object", "VERSION = 4", "KEPT = open(__file__)"]
+    version_file.write_text("\n".join(lines))
+    outcome = server.post("/reload", {"worker": "toy-alpha"})["workers"]["toy-alpha"]
+    assert "alpha.version.Object keeps an object of JavaScript" in outcome["error"]
+    assert "alpha.version.js" not in outcome["error"]
+    assert "/session/metadata/alpha/version.py is still open after the import" in outcome["error"]
 
 
 def test_an_uncaught_refusal_names_its_module_too(server: Server, version_file: Path) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import ctypes
 import json
+import signal
 import sys
 import time
 import uuid
@@ -56,6 +57,12 @@ class Default(WorkerEntrypoint):
             "text": Path(seen.__file__).with_name("greeting.txt").read_text().strip(),
         }
         return Response.json(facts)
+
+    async def do_cpu_limit(self, request, query, more):
+        try:
+            signal.raise_signal(signal.SIGXCPU)
+        except BaseException as error:
+            return Response.json(type(error).__name__)
 
     async def do_seen(self, request, query, more):
         content = {"batches": seen.batches, "crons": seen.crons, "instances": seen.instances}

@@ -1,0 +1,17 @@
+"""The platform's limit of CPU time, as Python sees it: a signal that raises."""
+
+import signal
+from types import FrameType
+
+
+class CpuLimitExceeded(BaseException):
+    """The invocation has used up its CPU time."""
+
+
+def install() -> None:
+    """Raise CpuLimitExceeded where the platform sends SIGXCPU, as production's runtime does."""
+    signal.signal(signal.SIGXCPU, _raise)
+
+
+def _raise(_number: int, _frame: FrameType | None) -> None:
+    raise CpuLimitExceeded("the CPU time limit was exceeded")
