@@ -1,4 +1,4 @@
-"""The error that ends a command and speaks to its operator."""
+"""The error that ends a command with a sentence for the operator."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `mauntic check` looks at, a module an area. Each finds every problem it can."""
+"""The checks of `mauntic check`, one module per area."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong: where, and what to do about it in the same sentence."""
+    """A problem: its place, and one sentence with cause and remedy."""
 
     area: str
     subject: str

@@ -1,4 +1,4 @@
-"""Problems of what the workers declare: jobs, their messages and schedules."""
+"""Problems of the workers' declarations: jobs, messages and schedules."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CRONS_MAX = 250  # an account: https://developers.cloudflare.com/workers/platfor
 
 
 def problems(declared: Declared) -> Iterator[Problem]:
-    """Every problem of the declarations."""
+    """Yield every problem of the declarations."""
     for name, error in declared.broken.items():
         yield Problem("jobs", f"workers/{name}", f"cannot be imported: {error}")
     yield from _between_workers(declared.workers)
@@ -27,7 +27,7 @@ def problems(declared: Declared) -> Iterator[Problem]:
 
 
 def _between_workers(workers: Sequence[Worker]) -> Iterator[Problem]:
-    """Names that stand for one thing in the whole system."""
+    """Check that names are unique across workers, and count the crons."""
     owners: dict[tuple[str, str], str] = {}
     for worker in workers:
         names = [("type", name) for name in worker.by_type]
@@ -40,7 +40,7 @@ def _between_workers(workers: Sequence[Worker]) -> Iterator[Problem]:
                 )
     crons = sum(len(worker.crons) for worker in workers)
     if crons > CRONS_MAX:
-        yield Problem("jobs", "crons", f"an account may have {CRONS_MAX}, not {crons}")
+        yield Problem("jobs", "crons", f"an account has at most {CRONS_MAX}, not {crons}")
 
 
 def _of_job(job: Job) -> Iterator[Problem]:
@@ -63,22 +63,24 @@ def _of_message(job: Job) -> Iterator[Problem]:
     for model in _models(data.annotation if data else None):
         if model.model_config.get("extra") != "forbid":
             yield Problem(
-                "messages", job.type, f"{model.__name__} lets unknown fields of `data` pass"
+                "messages", job.type, f"{model.__name__} accepts unknown fields of `data`"
             )
 
 
 def _models(annotation: object) -> list[type[BaseModel]]:
     candidates = (annotation, *getattr(annotation, "__args__", ()))
-    return [one for one in candidates if inspect.isclass(one) and issubclass(one, BaseModel)]
+    return [
+        model for model in candidates if inspect.isclass(model) and issubclass(model, BaseModel)
+    ]
 
 
-def _of_schedule(kind: str, schedule: Schedule) -> Iterator[Problem]:
+def _of_schedule(job_type: str, schedule: Schedule) -> Iterator[Problem]:
     fields = schedule.cron.split()
     if len(fields) != 5:
         yield Problem(
-            "jobs", kind, f"the platform takes crons of five fields, unlike {schedule.cron}"
+            "jobs", job_type, f"the platform takes crons of five fields, unlike {schedule.cron}"
         )
     elif re.search(r"\d", fields[4]):
         yield Problem(
-            "jobs", kind, "write weekdays by name: the platform counts them from Sunday = 1"
+            "jobs", job_type, "write weekdays by name: the platform counts them from Sunday = 1"
         )

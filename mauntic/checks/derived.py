@@ -1,7 +1,7 @@
-"""Whether every table that the jobs derive holds what its source says, counted again.
+"""Recount every derived table and compare it with its source.
 
-Each finding names the command that corrects it. Days and months before an organization's retained
-period are left out: their source is gone.
+Each problem names the command that corrects it. Days and months before an organization's retained
+period are skipped: their source is gone.
 """
 
 from __future__ import annotations
@@ -18,18 +18,17 @@ from shared.ports import Database, Row
 from shared.windows import Schedule, Window, day_before, month_before
 
 DAY = timedelta(days=1)
-CONTACTS = 50_000  # whose scores are computed in one statement
-ORGANIZATIONS_NAMED = 3  # in one command; of more, all scores are computed
-# As the jobs declare them. Those are not imported here: a worker that cannot be imported is a
-# finding, and must not end the command.
+CONTACTS = 50_000  # per statement that computes scores
+ORGANIZATIONS_NAMED = 3  # for more, the remedy recomputes all scores
+# Copies of the jobs' schedules. The jobs are not imported: a worker that cannot be imported must
+# not end the command.
 DAILY = Schedule("0 2 * * *", window_of=day_before, grace=timedelta(hours=2))
 MONTHLY = Schedule("0 3 1 * *", window_of=month_before, grace=timedelta(hours=6))
 
 
 @dataclass(frozen=True)
 class Derived:
-    """A derived table: the name of its differing rows in the answer as JSON, the statement that
-    finds them, and the command that corrects them."""
+    """A derived table: the JSON name of its differences, the statement, and the remedy."""
 
     name: str
     subject: str
@@ -39,7 +38,7 @@ class Derived:
     remedy: Callable[[Sequence[Row]], str]
 
     def problem(self, rows: Sequence[Row]) -> Problem:
-        """One sentence about all rows that differ."""
+        """Describe all differing rows in one sentence."""
         days = {row["date"] for row in rows if "date" in row}
         of_days = f" of {count_of(len(days), 'day')}" if days else ""
         verb, whose = ("differs", "its") if len(rows) == 1 else ("differ", "their")
@@ -48,7 +47,7 @@ class Derived:
 
 
 def days_again(job: str) -> Callable[[Sequence[Row]], str]:
-    """The command that runs a job's windows again, from the first of the days to the last."""
+    """Return the command that reruns a job's windows from the first day to the last."""
 
     def remedy(rows: Sequence[Row]) -> str:
         first, last = _span(rows)
@@ -58,7 +57,7 @@ def days_again(job: str) -> Callable[[Sequence[Row]], str]:
 
 
 def months_again(rows: Sequence[Row]) -> str:
-    """The command that sums the months again."""
+    """Return the command that sums the months again."""
     first, last = _span(rows)
     until = (last + timedelta(days=32)).replace(day=1)
     job = "analytics.generate-monthly-usage"
@@ -66,9 +65,9 @@ def months_again(rows: Sequence[Row]) -> str:
 
 
 def scores_again(rows: Sequence[Row]) -> str:
-    """The commands that compute the scores again."""
+    """Return the commands that recompute the scores."""
     organizations = sorted({str(row["organization_id"]) for row in rows})
-    asked = [f"mauntic scores recompute --organization {one}" for one in organizations]
+    asked = [f"mauntic scores recompute --organization {id_}" for id_ in organizations]
     if len(organizations) > ORGANIZATIONS_NAMED:
         asked = ["mauntic scores recompute --all --yes"]
     return " && ".join([*asked, "mauntic jobs run scoring.BatchRecompute"])
@@ -108,11 +107,11 @@ def differences(
     now: datetime,
     advance: Callable[[int], None] = lambda days: None,
 ) -> Found:
-    """The rows of each table that differ, of the days from `start` up to `end`, both midnights.
+    """Return the differing rows of each table for the days from `start` to `end`, both midnights.
 
-    Of campaigns the days whose report is due, of usage the months that ended in these days and are
-    due; of scores all. One statement a day, a month or a portion of contacts, so that none grows
-    with the range.
+    Compares campaigns of days whose report is due, usage of months that ended in these days and are
+    due, and all scores. Runs one statement per day, month or portion of contacts, so that no
+    statement grows with the range.
     """
     found: Found = {name: [] for name in (*AREAS, EQUAL)}
     day = start
@@ -133,8 +132,10 @@ def differences(
 
 
 def count_problems(db: Database, today: datetime, days: int) -> Iterator[Problem]:
-    """A problem where the counts of rollups are not those of their events, of the days before
-    yesterday. It is cheap: the distinct contacts are not counted."""
+    """Compare the event counts of rollups before yesterday with their events.
+
+    Cheap, because distinct contacts are not counted.
+    """
     rows: list[Row] = []
     for age in range(2, days + 1):
         day = today - age * DAY
@@ -146,7 +147,7 @@ def count_problems(db: Database, today: datetime, days: int) -> Iterator[Problem
 
 
 def problems(found: Found) -> Iterator[Problem]:
-    """A problem for each table with rows that differ, in the order in which to correct them."""
+    """Yield a problem per table with differences, in the order of correction."""
     for table in TABLES:
         if rows := found.get(table.name):
             yield table.problem(rows)
@@ -155,13 +156,13 @@ def problems(found: Found) -> Iterator[Problem]:
         yield Problem(
             "events",
             "analytics.contact_activity",
-            f"{surplus} of the same contact, type, time and source as another, under an id of its"
-            " own: if they were ingested twice, delete them; an event_id refuses the second",
+            f"{surplus} with the contact, type, time and source of another event but a different"
+            " id: if they were ingested twice, delete them; an event_id prevents it",
         )
 
 
 def is_due(schedule: Schedule, window: Window, now: datetime) -> bool:
-    """Whether a window should have been run by now."""
+    """Return whether the window should have run by now."""
     return schedule.planned_for(window) + schedule.grace <= now
 
 

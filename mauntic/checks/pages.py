@@ -1,4 +1,4 @@
-"""Problems of what is made from the code: pages, schemas, the generated parts of wrangler.toml."""
+"""Problems of generated files: pages, schemas, the generated parts of wrangler.toml."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from shared.jobs import Worker
 
 
 def problems(workers: Sequence[Worker]) -> Iterator[Problem]:
-    """Every file that `make catalogue` would change."""
+    """Yield a problem for every file that `make catalogue` would change."""
     try:
         stale = catalogue.stale(workers)
     except (ValueError, OSError) as error:
-        yield Problem("docs", "catalogue", f"cannot be made: {error}")
+        yield Problem("docs", "catalogue", f"cannot be generated: {error}")
         return
     for path in stale:
         name = path.relative_to(catalogue.ROOT).as_posix()
-        yield Problem("docs", name, "does not say what the code says: run `make catalogue`")
+        yield Problem("docs", name, "does not match the code: run `make catalogue`")

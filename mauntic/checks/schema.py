@@ -1,4 +1,4 @@
-"""Problems of the database: migrations that are not applied, statements that do not fit it."""
+"""Problems of the database: pending migrations, statements that do not fit its schema."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from shared.sql.blocks import SqlBlocks
 
 ROOT = Path(__file__).parents[2]
 AREA = "database"
-# Not for Postgres, or for tables that live in a transaction alone.
+# Not Postgres, or about tables that exist only within a transaction.
 UNPREPARED = {"metrics.sql", "importer.sql"}
 
 
 def problems(url: str) -> Iterator[Problem]:
-    """Every problem of the database there."""
+    """Yield every problem of the database."""
     try:
         if found := in_the_way(url):
             yield Problem(AREA, "migrations", adoption_needed(found))
@@ -36,7 +36,7 @@ def problems(url: str) -> Iterator[Problem]:
 
 
 def statements() -> Iterator[tuple[str, str]]:
-    """Every statement of the product, by its place."""
+    """Yield every SQL statement with its place."""
     folders = (ROOT / "shared" / "sql", *sorted(ROOT.glob("workers/*/sql")))
     for blocks in (*map(SqlBlocks, folders), SQL):
         folder = blocks.folder

@@ -1,4 +1,4 @@
-"""The `mauntic` command: what an operator and a developer can do, each in a module of its own."""
+"""The `mauntic` command line. Each command has a module of its own in `commands/`."""
 
 from __future__ import annotations
 
@@ -28,8 +28,10 @@ UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EPIPE)
 
 
 class Entry(NamedTuple):
-    """Where a command is: a function, or a group where the attribute is `app`. Its module is slow
-    to import, so that the list of commands has its help from here."""
+    """Where a command is: a function, or the group `app`.
+
+    Its module is slow to import, so the list of commands takes its help from here.
+    """
 
     module: str
     attribute: str
@@ -37,40 +39,40 @@ class Entry(NamedTuple):
 
 
 COMMANDS = {
-    "dev": Entry("dev", "dev", "Run every worker of wrangler.toml here."),
+    "dev": Entry("dev", "dev", "Run every worker of wrangler.toml locally."),
     "demo": Entry(
         "demo",
         "demo",
-        "Real events through the real workers, and the result checked.",
+        "Run real events through the real workers and check the result.",
     ),
-    "jobs": Entry("jobs", "app", "Every job with its state; run, pause, resume one."),
-    "runs": Entry("runs", "app", "The runs of every window, from the ledger."),
+    "jobs": Entry("jobs", "app", "List jobs with their state; run, pause, resume a job."),
+    "runs": Entry("runs", "app", "List the runs of windows, from the ledger."),
     "backfill": Entry("backfill", "backfill", "Run the windows of a past range."),
-    "queues": Entry("queues", "app", "Send to a queue, follow it, see its state, pause it."),
-    "dlq": Entry("dlq", "app", "See dead letters, send them back, or discard them."),
+    "queues": Entry("queues", "app", "Send to a queue, follow it, show its state, pause it."),
+    "dlq": Entry("dlq", "app", "List dead letters, redrive them, or discard them."),
     "metrics": Entry(
         "metrics",
         "metrics",
-        "Throughput, durations, retries and dead letters.",
+        "Show throughput, durations, retries and dead letters.",
     ),
-    "check": Entry("check", "check", "Everything that is wrong, in one list."),
+    "check": Entry("check", "check", "List every problem of code, configuration and database."),
     "db": Entry(
         "db",
         "app",
-        "The schema: migrate it, look at it, adopt an existing database.",
+        "Migrate the schema, inspect it, adopt an existing database.",
     ),
-    "provision": Entry("provision", "provision", "What the account lacks, and make it."),
+    "provision": Entry("provision", "provision", "Create what a deployment needs in the account."),
     "cutover": Entry(
         "cutover",
         "app",
-        "From the old scheduler to this one, step by step, and back.",
+        "Switch from the old scheduler to this one step by step, and back.",
     ),
     "scores": Entry(
         "scores",
         "app",
-        "Lead scores: explain one, see what waits, recompute some.",
+        "Explain lead scores, show the backlog, request recomputation.",
     ),
-    "contacts": Entry("contacts", "app", "Erase what our tables hold of a contact."),
+    "contacts": Entry("contacts", "app", "Erase a contact's data."),
     "enqueue": Entry("queues", "enqueue", "Short for `queues enqueue`."),
     "tail": Entry("queues", "tail", "Short for `queues tail`."),
     "redrive": Entry("dlq", "redrive", "Short for `dlq redrive`."),
@@ -78,12 +80,12 @@ COMMANDS = {
 
 
 class LazyGroup(TyperGroup):
-    """The commands of the table; a command's module is imported when it is called."""
+    """The commands of `COMMANDS`; a command's module is imported when it is called."""
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
         self.commands = {
-            name: TyperCommand(name, help=known.help) for name, known in COMMANDS.items()
+            name: TyperCommand(name, help=entry.help) for name, entry in COMMANDS.items()
         }
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
@@ -93,7 +95,7 @@ class LazyGroup(TyperGroup):
 
 @at_once()
 def load(name: str) -> Any:
-    """The command itself."""
+    """Import and return the command."""
     found = getattr(
         import_module(f"{COMMANDS_PACKAGE}.{COMMANDS[name].module}"), COMMANDS[name].attribute
     )
@@ -105,7 +107,7 @@ def load(name: str) -> Any:
 
 
 def _unwrapped(command: Any) -> Any:
-    """The command, with the lines of each paragraph of its help joined: terminals break them."""
+    """Join the lines of each help paragraph: the terminal wraps them."""
     paragraphs = (command.help or "").split("\n\n")
     command.help = "\n\n".join(" ".join(part.split()) for part in paragraphs)
     for below in getattr(command, "commands", {}).values():
@@ -116,7 +118,7 @@ def _unwrapped(command: Any) -> Any:
 app = typer.Typer(
     name="mauntic",
     cls=LazyGroup,
-    help="""Scheduled and queued work: run it, watch it, mend it.
+    help="""Run, watch and repair scheduled and queued work.
 
     Examples:
 
@@ -135,11 +137,11 @@ app = typer.Typer(
 
 @app.callback()
 def root() -> None:
-    """Scheduled and queued work: run it, watch it, mend it."""
+    """Run, watch and repair scheduled and queued work."""
 
 
 def main() -> None:
-    """Run the command; an expected failure is one sentence on standard error and exit code 1."""
+    """Run the command. Print an expected failure as one sentence on standard error; exit with 1."""
     show_failed_threads()
     show_notices()
     try:
@@ -148,7 +150,7 @@ def main() -> None:
         _run()
     except Exception as error:
         if not is_expected(error):
-            remark(format_exc().rstrip())  # its texts may be those of others
+            remark(format_exc().rstrip())  # escaped: it may contain foreign text
             sys.exit(1)
         remark(f"{error}{remedy(error)}", "error", "bold red")
         sys.exit(1)
@@ -157,19 +159,21 @@ def main() -> None:
 
 
 def show_failed_threads() -> None:
-    """Show the traceback of a thread as any other: Python prints the texts in it as they are."""
+    """Print tracebacks of threads with control characters escaped, which Python does not do."""
 
     def show(failed: threading.ExceptHookArgs) -> None:
         parts = format_exception(failed.exc_type, failed.exc_value, failed.exc_traceback)
         remark("".join(parts).rstrip())
 
-    if threading.excepthook is threading.__excepthook__:  # nobody else looks after them
+    if threading.excepthook is threading.__excepthook__:  # no other hook is installed
         threading.excepthook = show
 
 
 def _run() -> None:
-    """Run the command. What cannot be written is known before the end, when Python would tell it in
-    its own way; a reader that has left wants nothing more."""
+    """Run the command and flush its output, so that a failed write gets a proper error.
+
+    A closed pipe is not an error: its reader needs nothing more.
+    """
     try:
         try:
             app()
@@ -185,7 +189,7 @@ def _run() -> None:
 
 
 def _is_stuck(stream: TextIO) -> bool:
-    """Whether it was this stream that took no more, and no other file: a blank line tells."""
+    """Return whether this stream refuses output, by writing a blank line to it."""
     try:
         os.write(stream.fileno(), b"\n")
     except OSError:

@@ -1,8 +1,8 @@
-"""A backfill: which windows of a range are to run, and running them a few at a time.
+"""A backfill: select the windows of a range and run them a few at a time.
 
-The ledger is its only memory. A window is claimed there and then sent: no row is locked while the
-vendor's API is called. A claim whose message could not be sent is taken back. The claim of a
-command that was killed lapses with its lease: a tick sends its message, or the next backfill does.
+All state is in the ledger. A window is claimed there and then sent, so no row is locked during a
+call to the vendor's API. A claim whose message could not be sent is released. The claim of a killed
+command expires with its lease: a tick or the next backfill sends the message.
 """
 
 from __future__ import annotations
@@ -37,8 +37,7 @@ CHUNK = 5_000  # windows asked for in one statement
 
 @dataclass(frozen=True)
 class Plan:
-    """The windows to run, oldest first, each with its state now; those that are being run; and how
-    many are left alone in which state."""
+    """Windows to run with their states, oldest first; windows in progress; counts of the others."""
 
     todo: list[tuple[Window, str]]
     busy: list[Window]
@@ -47,7 +46,7 @@ class Plan:
 
 @dataclass
 class Summary:
-    """What became of the windows so far."""
+    """The outcomes of the windows so far."""
 
     succeeded: list[Window] = field(default_factory=list)
     changed: list[tuple[Window, int]] = field(default_factory=list)
@@ -63,13 +62,13 @@ class Summary:
 
 
 def plan(db: Database, job: Job, windows: Sequence[Window], only: Only, now: datetime) -> Plan:
-    """What a backfill of these windows would run."""
-    known: dict[Window, Row] = {}
+    """Determine what a backfill of these windows would run."""
+    states: dict[Window, Row] = {}
     for start in range(0, len(windows), CHUNK):
-        known |= ledger_queries.window_states(db, job.type, windows[start : start + CHUNK])
+        states |= ledger_queries.window_states(db, job.type, windows[start : start + CHUNK])
     chosen = Plan([], [], Counter())
     for window in windows:
-        row = known.get(window)
+        row = states.get(window)
         status = row["status"] if row else "missing"
         if row and is_held(row, now):
             chosen.busy.append(window)
@@ -81,7 +80,7 @@ def plan(db: Database, job: Job, windows: Sequence[Window], only: Only, now: dat
 
 
 def is_held(row: Row, now: datetime) -> bool:
-    """Whether the window is being worked on: it runs, or its message or retry is under way."""
+    """Return whether the window is in progress: running, or its message or retry is in flight."""
     until = row["lease_until"]
     return row["status"] in UNANSWERED and until is not None and until > now
 
@@ -91,8 +90,8 @@ def utc_now() -> datetime:
 
 
 @dataclass
-class Filling:
-    """A backfill under way: at most `at_most` windows are queued or running because of it."""
+class Backfill:
+    """A backfill in progress, with at most `at_most` windows queued or running."""
 
     db: Database
     system: System
@@ -108,7 +107,7 @@ class Filling:
     _in_flight: dict[Window, datetime] = field(default_factory=dict)
 
     def begin(self, chosen: Plan) -> None:
-        """Take the plan's windows; nothing is sent yet."""
+        """Accept the plan's windows; send nothing yet."""
         self._waiting = [window for window, _ in chosen.todo]
         self.summary.busy += chosen.busy
 
@@ -122,11 +121,11 @@ class Filling:
 
     @property
     def oldest_open(self) -> Window | None:
-        """The first window that has not ended; all before it have."""
+        """The oldest window that has not ended."""
         return min((*self._in_flight, *self._waiting), default=None)
 
     def step(self) -> bool:
-        """Look at what is in flight, send what there is room for. Whether a window ended."""
+        """Poll windows in flight and send more. Return whether a window ended."""
         before = self.summary.ended
         self._look()
         self._send()
@@ -142,16 +141,16 @@ class Filling:
         claimed = ledger_queries.claim_backfill(
             self.db,
             self.job.type,
-            [(one.window, one.planned) for one in due],
+            [(item.window, item.planned) for item in due],
             STATUSES[self.only],
             now,
         )
         windows = {Window(row["window_start"], row["window_end"]) for row in claimed}
         try:
-            self.system.send(self.queue, [one.body() for one in due if one.window in windows])
+            self.system.send(self.queue, [item.body() for item in due if item.window in windows])
         except BaseException:
             self._waiting = portion + self._waiting
-            with suppress(DatabaseError, DatabaseUnreachable):  # the lease ends by itself
+            with suppress(DatabaseError, DatabaseUnreachable):  # the lease expires
                 ledger_queries.release_backfill(self.db, self.job.type, claimed, now)
             raise
         self._in_flight |= dict.fromkeys(windows, now + LEASE)
@@ -194,7 +193,7 @@ class Filling:
 
 
 def described(summary: Summary) -> dict[str, Any]:
-    """The summary as plain values."""
+    """Return the summary as plain values."""
     return {
         "succeeded": len(summary.succeeded),
         "changed": [{"window": str(window), "rows": rows} for window, rows in summary.changed],

@@ -1,8 +1,8 @@
-"""Days before the retained period: what a backfill would change there, and whether it may.
+"""Days before the retained period: list what a backfill would change, and check that it may.
 
-`ops.retention` declares since which day the events of an organization are complete. Earlier rows
-are kept as they are, because their events are gone. An operator who wants them to follow the events
-that are left lists the changes first.
+`ops.retention` declares the day from which the events of an organization are complete. Earlier rows
+stay unchanged, because their events are gone. An operator who wants to set them from the remaining
+events lists the changes first.
 """
 
 from __future__ import annotations
@@ -24,8 +24,7 @@ HOURS_A_DAY = 24
 
 @dataclass(frozen=True)
 class Listing:
-    """How to list what a job would change: the statement, and whether it takes the windows' days or
-    the windows themselves."""
+    """The statement that lists a job's changes, and whether it takes days or windows."""
 
     statement: str
     by_day: bool = False
@@ -39,16 +38,16 @@ LISTINGS = {
 
 
 def check_allowed(job: Job, windows: Sequence[Window], only: Only) -> None:
-    """Refuse what the option cannot mean: another job, a part of a day, or a part of the range."""
+    """Refuse other jobs, parts of a day, and parts of the range."""
     if job.type not in LISTINGS:
         jobs = ", ".join(LISTINGS)
-        raise OperatorError(f"{job.type} writes no days of events: {OPTION} is for {jobs}.")
+        raise OperatorError(f"{job.type} does not support {OPTION}, only: {jobs}.")
     if only != "all":
-        raise OperatorError(f"{OPTION} writes what was written before: say --only all too.")
+        raise OperatorError(f"{OPTION} rewrites existing rows: also pass --only all.")
     spans = _spans(job, windows)
     if LISTINGS[job.type].by_day and len(windows) != HOURS_A_DAY * len(spans):
         raise OperatorError(
-            f"{OPTION} writes whole days: let --from and --to be days without a time."
+            f"{OPTION} writes whole days: pass days without a time as --from and --to."
         )
 
 
@@ -58,8 +57,10 @@ def changes(
     windows: Sequence[Window],
     advance: Callable[[int], None] = lambda spans: None,
 ) -> list[Row]:
-    """The rows that would change, by organization and day: how many, how many of them become 0, and
-    the sums of their counts now and then. One statement a day, or month."""
+    """Return by organization and day how many rows would change and how many become 0, with sums.
+
+    Runs one statement per day or month.
+    """
     found: list[Row] = []
     for span in _spans(job, windows):
         found += db.rows(SQL[LISTINGS[job.type].statement], start=span.start, end=span.end)

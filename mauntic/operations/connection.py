@@ -1,4 +1,4 @@
-"""Where a command works: the running local system, or what the environment names."""
+"""Connect to the running local system or to what the environment names."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ notices = logging.getLogger(__name__)
 
 
 def database_at(url: str) -> Postgres:
-    """The database as commands use it: every transaction with the settings of commands."""
+    """Return the database with the session settings of commands."""
     return Postgres(lambda: connect(url), AS_COMMAND)
 
 
 @contextmanager
 def open_database() -> Iterator[Postgres]:
-    """The local system's database; a warning where the running `mauntic dev` has another one."""
+    """Yield the local database; warn if the running `mauntic dev` uses a different one."""
     with local_url() as url:
         _warn_of_another(url)
         with closing(database_at(url)) as database:
@@ -47,28 +47,29 @@ def open_database() -> Iterator[Postgres]:
 
 @contextmanager
 def open_deployed() -> Iterator[Postgres]:
-    """The database that DATABASE_URL names, for those who have no other to fall back to."""
+    """Yield the database of DATABASE_URL, without a fallback."""
     url = os.environ["DATABASE_URL"]
-    _assert_answers(url, "see whether it is up, or correct DATABASE_URL")
+    _assert_answers(url, "check that it is running, or correct DATABASE_URL")
     with closing(database_at(url)) as database:
         yield database
 
 
 @contextmanager
 def local_url(*, migrated: bool = True) -> Iterator[str]:
-    """The URL of the database here: that of DATABASE_URL, else that of the running `mauntic dev`,
-    else of the embedded server, which is started for the command and its schema brought up to date.
+    """Yield the URL of DATABASE_URL, of the running `mauntic dev`, or of the embedded server.
+
+    The embedded server is started for the command and its schema migrated.
     """
     given, dev = os.environ.get("DATABASE_URL"), running_dev()
     if dev and not given:
-        _assert_dev_s_answers(dev)
+        _assert_dev_database_answers(dev)
         try:
             yield dev.database_url
         except DatabaseUnreachable as error:
             if running_dev() == dev:
                 raise
             raise SystemEnded(
-                f"`mauntic dev` (process {dev.pid}) has ended, and its database with it: start"
+                f"`mauntic dev` (process {dev.pid}) has ended together with its database: start"
                 " `mauntic dev` again."
             ) from error
         return
@@ -78,10 +79,10 @@ def local_url(*, migrated: bool = True) -> Iterator[str]:
         yield server.url
 
 
-def _assert_dev_s_answers(dev: RunningDev) -> None:
+def _assert_dev_database_answers(dev: RunningDev) -> None:
     _assert_answers(
         dev.database_url,
-        f"start it, and `mauntic dev` (process {dev.pid}), which works on it, goes on by itself",
+        f"start it; `mauntic dev` (process {dev.pid}), which uses it, then continues by itself",
     )
 
 
@@ -96,7 +97,7 @@ def _assert_answers(url: str, remedy: str) -> None:
 
 
 def _warn_of_another(url: str) -> None:
-    """Warn: the ledger of one system beside the queues of another would mislead."""
+    """Warn if the ledger and the queues would belong to different systems."""
     is_meant = os.environ.get("MAUNTIC_CONTROL_URL") or own_database(
         os.environ.get("DATABASE_URL", "")
     )
@@ -105,8 +106,8 @@ def _warn_of_another(url: str) -> None:
     own = DatabaseUrl.parse(url).address
     if other and other != own:
         notices.warning(
-            "the running `mauntic dev` works on the database at %s, this command on %s:"
-            " unset DATABASE_URL to work where it does",
+            "the running `mauntic dev` uses the database at %s, this command uses %s:"
+            " unset DATABASE_URL to use the same one",
             other,
             own,
         )
@@ -114,14 +115,14 @@ def _warn_of_another(url: str) -> None:
 
 @contextmanager
 def open_control() -> Iterator[Control]:
-    """The control API that MAUNTIC_CONTROL_URL names, else that of the running `mauntic dev`."""
+    """Yield the control API of MAUNTIC_CONTROL_URL or of the running `mauntic dev`."""
     with closing(_control()) as control:
         try:
             control.ask("GET", "/health")
         except RuntimeFailed:
             raise OperatorError(
                 f"The local system at {control.url} does not answer: start `mauntic dev` again, or"
-                " say --remote."
+                " pass --remote."
             ) from None
         yield control
 
@@ -132,13 +133,13 @@ def _control() -> Control:
     dev = running_dev()
     if dev is None:
         raise OperatorError(
-            "No local system is running: start it with `mauntic dev`, or say --remote."
+            "No local system is running: start it with `mauntic dev`, or pass --remote."
         )
     return Control(dev.url, dev.token)
 
 
 def _loopback(url: str) -> str:
-    """The URL, which gets the token in clear: OperatorError where it leads off this machine."""
+    """Return the URL if it is on loopback: it receives the token unencrypted."""
     if re.fullmatch(r"http://(127\.0\.0\.1|localhost):\d{1,5}/?", url) is None:
         raise OperatorError("MAUNTIC_CONTROL_URL must look like http://127.0.0.1:8787.")
     return url
@@ -148,7 +149,7 @@ def _named_token() -> str:
     token = os.environ.get("MAUNTIC_CONTROL_TOKEN", "")
     if re.fullmatch(r"[0-9a-f]{64}", token) is None:
         raise OperatorError(
-            "Set MAUNTIC_CONTROL_TOKEN beside MAUNTIC_CONTROL_URL: the token of that system, which"
-            " its `.local/runtime.json` has."
+            "Set MAUNTIC_CONTROL_TOKEN together with MAUNTIC_CONTROL_URL: the token is in that"
+            " system's `.local/runtime.json`."
         )
     return token

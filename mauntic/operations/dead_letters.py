@@ -1,10 +1,10 @@
-"""Dead letters on their way back to their queues.
+"""Redrive dead letters.
 
-A letter is claimed, sent, and only then marked as redriven. These are three transactions, so that
-no row is locked while the vendor's API is called. A redrive that fails gives its claim back, and
-the claim of one that was killed lapses. The letter is then still dead, or it was sent once more
-than needed, which is harmless because handlers are idempotent. Two operators at once redrive each
-letter once: what one has claimed, the other passes over.
+A dead letter is claimed, sent, and then marked as redriven: three transactions, so that no row is
+locked during a call to the vendor's API. A failed redrive releases its claim; the claim of a killed
+one expires. The dead letter is then still dead, or its message was sent once more than needed,
+which is harmless because handlers are idempotent. Two concurrent redrives send each dead letter
+once: one skips what the other has claimed.
 """
 
 from __future__ import annotations
@@ -42,8 +42,10 @@ def redrive_letters(
     advance: Advance,
     clock: Callable[[], datetime] = utc_now,
 ) -> Iterator[list[int]]:
-    """Send at most `rate` a second. Yields a portion's letters once they are sent and marked; those
-    that it lacks were no longer dead."""
+    """Send at most `rate` messages per second. Yield the ids of each portion once sent and marked.
+
+    Dead letters that are no longer dead are missing from the portion.
+    """
     began = monotonic()
     begun = 0
     for queue, ids in portions(letters, max(1, min(BATCH_MESSAGES_MAX, int(rate)))):
@@ -64,19 +66,19 @@ def _send_portion(
     now: datetime,
 ) -> list[int]:
     claimed = ledger_queries.claim_dead_letters(db, ids, by=by, now=now)
-    ours = [row["id"] for row in claimed]
+    claimed_ids = [row["id"] for row in claimed]
     try:
-        system.send(queue, [body_again(row) for row in claimed])
+        system.send(queue, [body_to_redrive(row) for row in claimed])
     except BaseException:
-        with suppress(DatabaseError, DatabaseUnreachable):  # the claim lapses
-            ledger_queries.release_dead_letters(db, ours, by=by, claimed_at=now)
+        with suppress(DatabaseError, DatabaseUnreachable):  # the claim expires
+            ledger_queries.release_dead_letters(db, claimed_ids, by=by, claimed_at=now)
         raise
-    ledger_queries.mark_redriven(db, ours, by=by, note=note, claimed_at=now)
-    return ours
+    ledger_queries.mark_redriven(db, claimed_ids, by=by, note=note, claimed_at=now)
+    return claimed_ids
 
 
 def portions(letters: Sequence[Row], size: int) -> Iterator[tuple[str, list[int]]]:
-    """The letters of a queue at a time, oldest first, so many a portion."""
+    """Yield portions of `size` dead letters of one queue, oldest first."""
     ordered = sorted(letters, key=lambda row: (row["queue"], row["id"]))
     for queue, group in groupby(ordered, key=lambda row: str(row["queue"])):
         ids = [row["id"] for row in group]
@@ -84,14 +86,17 @@ def portions(letters: Sequence[Row], size: int) -> Iterator[tuple[str, list[int]
             yield queue, ids[start : start + size]
 
 
-def body_again(letter: Row) -> Any:
-    """The body with the letter that it comes from, and with the time that it meant when it was sent
-    first: without that, it would mean another window now. What is no object is sent as it is."""
+def body_to_redrive(letter: Row) -> Any:
+    """Return the body with the id of its dead letter and its original planned time.
+
+    Without the planned time it would mean a different window now. A body that is not a JSON object
+    is returned unchanged.
+    """
     body = letter["body"]
-    meant = object_meant(body)
-    if meant is None:
+    fields = object_meant(body)
+    if fields is None:
         return body
-    marked = {**meant, MARK: letter["id"]}
-    if letter["planned"] is not None and not meant.get("scheduledFor"):
+    marked = {**fields, MARK: letter["id"]}
+    if letter["planned"] is not None and not fields.get("scheduledFor"):
         marked["scheduledFor"] = letter["planned"].isoformat()
     return marked if body_bytes(marked) <= MESSAGE_BYTES_MAX else body

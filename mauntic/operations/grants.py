@@ -1,8 +1,8 @@
-"""Who may do what in the database: one list, from which `grants.sql` follows.
+"""The rights of the database roles: one list, from which `grants.sql` is generated.
 
-Two roles. The *workers'* role is what Hyperdrive connects as: it owns nothing. The *platform's*
-role is for the platform's own services: they call our functions and write what is theirs. A
-table of ours that is missing here fails `tests/test_grants.py`.
+The *workers'* role is the role of Hyperdrive; it owns nothing. The *platform's* role is for the
+platform's services, which call this project's functions and write their own tables. A table that
+is missing here fails `tests/test_grants.py`.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ PLATFORM: Mapping[str, tuple[str, ...]] = {
     "scoring.signal_alerts": ("select", "update"),
     "scoring.signal_configs": ALL,
 }
-# With the rights of their owner, and so for nobody else.
+# They run with their owner's rights, so only this role may call them.
 PLATFORM_FUNCTIONS = (
     "ops.erase_contact(uuid, uuid, text)",
     "ops.purged_before(date, uuid)",
@@ -89,15 +89,15 @@ class Roles:
     def __post_init__(self) -> None:
         for name in (self.workers, self.platform):
             if not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", name):
-                raise OperatorError(f"{name!r} is no plain name of a role: a-z, 0-9 and _ alone.")
+                raise OperatorError(f"{name!r} is not a valid role name: use a-z, 0-9 and _.")
         if self.workers == self.platform:
-            raise OperatorError("The workers and the platform need a role each: name two.")
+            raise OperatorError("The workers and the platform need two different roles.")
 
 
 def statements(roles: Roles) -> Iterator[str]:
-    """The statements that make the roles and give them exactly these rights, in order.
+    """Yield the statements that create the roles and grant exactly these rights.
 
-    They can be repeated: rights that are no longer on the list are taken away.
+    They can be repeated: rights that are no longer listed are revoked.
     """
     schemas = ", ".join(SCHEMAS)
     for name in (roles.workers, roles.platform):
@@ -115,19 +115,21 @@ def statements(roles: Roles) -> Iterator[str]:
 
 
 def script(roles: Roles) -> str:
-    """The statements as a file: one transaction."""
-    return "\n".join(["begin;", *(f"{one};" for one in statements(roles)), "commit;", ""])
+    """Return the statements as one transaction."""
+    return "\n".join(
+        ["begin;", *(f"{statement};" for statement in statements(roles)), "commit;", ""]
+    )
 
 
 def apply(db: Database, roles: Roles) -> None:
-    """Make the roles and their rights what the list says, in one transaction."""
+    """Create the roles and grant the listed rights in one transaction."""
     with db.transaction():
         for statement in statements(roles):
             db.execute(statement)
 
 
 def missing(db: Database, role: str) -> list[str]:
-    """The rights of the workers' list that a role does not have, each as `select on table`."""
+    """Return the workers' rights that a role lacks, each as `select on table`."""
     tables = [(table, right) for table, rights in WORKERS.items() for right in rights]
     rows = db.rows(
         SQL["missing_rights"],
@@ -148,7 +150,7 @@ def _create(name: str, login: str) -> str:
 
 
 def _table_rights(rights: Mapping[str, tuple[str, ...]], role: str) -> Iterator[str]:
-    """One statement for all tables with the same rights."""
+    """Yield one statement per set of rights."""
     for verbs in dict.fromkeys(rights.values()):
         tables = [table for table, its in rights.items() if its == verbs]
         if verbs:

@@ -1,4 +1,4 @@
-"""What the commands ask of the ledger, the schedules and the dead letters, a function each."""
+"""Queries of the ledger, the schedules and the dead letters."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from shared.ledger.ledger import LEASE
 from shared.ports import Database, Row
 from shared.windows import Schedule, Window
 
-# How long a redrive keeps its letters to itself: longer than the vendor's API may keep it waiting.
+# How long a redrive claims dead letters: longer than a call to the vendor's API can take.
 CLAIM = timedelta(minutes=15)
 BIGINT_MAX = 9_223_372_036_854_775_807
 
 
 @dataclass(frozen=True)
 class DeadLetterFilter:
-    """Which dead letters are meant; a field that is None filters nothing."""
+    """A filter of dead letters; None disables a field."""
 
     ids: list[int] | None = None
     queue: str | None = None
@@ -33,31 +33,31 @@ class DeadLetterFilter:
 
     @property
     def narrows(self) -> bool:
-        """True where something is asked for beside the status."""
+        """Return whether the filter has a condition in addition to the status."""
         return any(value is not None for name, value in asdict(self).items() if name != "status")
 
 
-def dead_letters(db: Database, which: DeadLetterFilter, limit: int = BIGINT_MAX) -> list[Row]:
-    """The dead letters without their bodies, newest first."""
-    asked = asdict(which)
-    if which.ids is not None:
-        asked["ids"] = [letter_id for letter_id in which.ids if _is_possible(letter_id)]
+def dead_letters(db: Database, filters: DeadLetterFilter, limit: int = BIGINT_MAX) -> list[Row]:
+    """Return dead letters without their bodies, newest first."""
+    asked = asdict(filters)
+    if filters.ids is not None:
+        asked["ids"] = [letter_id for letter_id in filters.ids if _is_possible(letter_id)]
     return db.rows(SQL["select_dead_letters"], **asked, limit=limit)
 
 
 def dead_letter(db: Database, letter_id: int) -> Row | None:
-    """One dead letter with its body."""
+    """Return one dead letter with its body."""
     found = db.rows(SQL["show_dead_letter"], id=letter_id) if _is_possible(letter_id) else []
     return found[0] if found else None
 
 
 def _is_possible(letter_id: int) -> bool:
-    """Whether a letter can have this number: beyond bigint Postgres could not even compare it."""
+    """Return whether the id fits Postgres' bigint."""
     return abs(letter_id) <= BIGINT_MAX
 
 
 def claim_dead_letters(db: Database, ids: Sequence[int], *, by: str, now: datetime) -> list[Row]:
-    """Claim letters for a redrive: id, queue, body and the planned time of the run."""
+    """Claim dead letters for a redrive; return id, queue, body and planned time."""
     lapsed = now - CLAIM
     return db.rows(SQL["claim_dead_letters"], ids=list(ids), by=by, now=now, lapsed=lapsed)
 
@@ -65,21 +65,21 @@ def claim_dead_letters(db: Database, ids: Sequence[int], *, by: str, now: dateti
 def mark_redriven(
     db: Database, ids: Sequence[int], *, by: str, note: str | None, claimed_at: datetime
 ) -> None:
-    """Record that the letters of a claim were sent."""
+    """Record that the claimed dead letters were sent."""
     db.execute(SQL["mark_redriven"], ids=list(ids), by=by, note=note, claimed_at=claimed_at)
 
 
 def release_dead_letters(
     db: Database, ids: Sequence[int], *, by: str, claimed_at: datetime
 ) -> None:
-    """Take a claim back: its letters were not sent, as far as is known."""
+    """Release a claim whose messages were presumably not sent."""
     db.execute(SQL["release_dead_letters"], ids=list(ids), by=by, claimed_at=claimed_at)
 
 
 def discard_dead_letters(
     db: Database, ids: Sequence[int], *, by: str, note: str, now: datetime
 ) -> list[int]:
-    """Discard the letters that are dead and claimed by no redrive; returns their ids."""
+    """Discard those that are dead and not claimed by a redrive; return their ids."""
     rows = db.rows(
         SQL["discard_dead_letters"], ids=list(ids), by=by, note=note, now=now, lapsed=now - CLAIM
     )
@@ -87,18 +87,18 @@ def discard_dead_letters(
 
 
 def dead_letter_counts(db: Database) -> dict[str, int]:
-    """How many dead letters of each queue wait for a decision."""
+    """Count the dead letters of each queue that wait for a decision."""
     return {row["queue"]: row["waiting"] for row in db.rows(SQL["count_dead_letters"])}
 
 
 def dead_letter_names(db: Database) -> Row:
-    """The queues, job types and reasons that dead letters have."""
+    """Return the queues, job types and reasons of dead letters."""
     [names] = db.rows(SQL["dead_letter_names"])
     return names
 
 
 def job_states(db: Database, jobs: Sequence[tuple[Job, Schedule]], now: datetime) -> dict[str, Row]:
-    """The state of each schedule, by job type."""
+    """Return the state of each schedule, by job type."""
     due = [schedule.newest_due(now - schedule.grace) for _, schedule in jobs]
     rows = db.rows(
         SQL["job_states"],
@@ -113,25 +113,25 @@ def job_states(db: Database, jobs: Sequence[tuple[Job, Schedule]], now: datetime
 def set_paused(
     db: Database, job_type: str, paused: bool, *, note: str | None, by: str, now: datetime
 ) -> bool:
-    """Whether this changed anything."""
+    """Pause or resume a schedule; return whether this changed it."""
     rows = db.rows(SQL["set_paused"], job_type=job_type, paused=paused, note=note, by=by, now=now)
     return bool(rows)
 
 
 def runs(db: Database, **filters: Any) -> list[Row]:
-    """Runs, newest window first, by the parameters of the block."""
+    """Return runs, newest window first; `filters` are the parameters of the statement."""
     return db.rows(SQL["select_runs"], **filters)
 
 
 def run(db: Database, job_type: str, window: Window) -> list[Row]:
-    """The row of the window, then those of its shards; empty where it has none."""
+    """Return the window's row, then its shards' rows; empty if there is none."""
     return db.rows(
         SQL["show_run"], job_type=job_type, window_start=window.start, window_end=window.end
     )
 
 
 def window_states(db: Database, job_type: str, windows: Sequence[Window]) -> dict[Window, Row]:
-    """The rows of those windows that have one."""
+    """Return the existing rows of these windows."""
     rows = db.rows(
         SQL["window_states"], job_type=job_type, starts=[window.start for window in windows]
     )
@@ -147,8 +147,7 @@ def claim_backfill(
     statuses: Sequence[str],
     now: datetime,
 ) -> list[Row]:
-    """Queue the windows, given with their planned times. Returns those that are ours now, with what
-    their rows held before."""
+    """Claim windows with their planned times. Return the claimed ones and their previous rows."""
     return db.rows(
         SQL["claim_backfill"],
         job_type=job_type,
@@ -164,7 +163,7 @@ def claim_backfill(
 def release_backfill(
     db: Database, job_type: str, claimed: Sequence[Row], claimed_at: datetime
 ) -> None:
-    """Take a claim back whose messages could not be sent."""
+    """Release a claim whose messages could not be sent."""
     db.execute(
         SQL["release_backfill"],
         job_type=job_type,

@@ -1,4 +1,4 @@
-"""The running `mauntic dev` as a system."""
+"""The running `mauntic dev` as a `System`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from mauntic.local.control_client import Control, RuntimeFailed
-from mauntic.operations.metric_summary import summarise
+from mauntic.operations.metric_summary import summarize
 from mauntic.operations.system import Advance, Load, QueueState, SystemEnded, ignored, send_in_parts
 
 HEALTH_TIMEOUT_S = 2
@@ -31,13 +31,13 @@ class LocalSystem:
             if self._is_up and "disposed" not in str(error):
                 raise
             raise SystemEnded(
-                f"The local system at {self._control.url} has ended, and what its queues held is"
-                " gone: start `mauntic dev` again."
+                f"The local system at {self._control.url} has ended and the messages in its queues"
+                " are lost: start `mauntic dev` again."
             ) from error
 
     @property
     def _is_up(self) -> bool:
-        """It answers a little longer than its queues take anything: they are disposed then."""
+        """Return whether it answers. Its queues may already be disposed while it still does."""
         try:
             self._control.ask("GET", "/health", timeout_s=HEALTH_TIMEOUT_S)
         except RuntimeFailed:
@@ -45,24 +45,24 @@ class LocalSystem:
         return True
 
     def queue_states(self, names: Sequence[str]) -> list[QueueState]:
-        known = self._control.queues()
-        return [_local_state(name, known[name]) for name in names if name in known]
+        states = self._control.queues()
+        return [_local_state(name, states[name]) for name in names if name in states]
 
     def set_paused(self, queue: str, paused: bool) -> None:
         self._control.ask("POST", f"/queues/{queue}/{'pause' if paused else 'resume'}")
 
     def loads(self, since: timedelta, queue: str | None) -> list[Load]:
-        return summarise(self._control.metrics(datetime.now(UTC) - since), queue)
+        return summarize(self._control.metrics(datetime.now(UTC) - since), queue)
 
 
-def _local_state(name: str, told: Mapping[str, Any]) -> QueueState:
-    oldest = told["oldestMessageAt"]
+def _local_state(name: str, state: Mapping[str, Any]) -> QueueState:
+    oldest = state["oldestMessageAt"]
     return QueueState(
         queue=name,
-        backlog=told["waiting"] + told["delayed"] + told["inFlight"],
+        backlog=state["waiting"] + state["delayed"] + state["inFlight"],
         oldest_at=datetime.fromtimestamp(oldest / 1_000, UTC) if oldest else None,
-        delayed=told["delayed"],
-        in_flight=told["inFlight"],
-        consumers=[told["consumer"]] if told["consumer"] else [],
-        paused=told["paused"],
+        delayed=state["delayed"],
+        in_flight=state["inFlight"],
+        consumers=[state["consumer"]] if state["consumer"] else [],
+        paused=state["paused"],
     )

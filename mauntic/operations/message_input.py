@@ -24,8 +24,10 @@ LAST = datetime(2200, 1, 1, tzinfo=UTC)  # no message means a window after this
 def bodies_of(
     texts: Iterable[tuple[str, str]], worker: Worker | None, delivered_at: datetime = LAST
 ) -> list[Any]:
-    """Read named JSON texts as bodies. If any is wrong, OperatorError names each, and nothing is
-    sent. Without a worker only the platform's own limits are checked."""
+    """Parse named JSON texts as bodies. OperatorError names every invalid one.
+
+    Without a worker only the platform's limits are checked.
+    """
     bodies, problems = [], []
     for name, text in texts:
         try:
@@ -43,38 +45,40 @@ def bodies_of(
 
 
 def parsed(text: str) -> Any:
-    """The JSON value; ValueError says where it is none."""
+    """Parse JSON; ValueError gives the position of the error."""
     if not is_readable(text):
-        raise ValueError("no UTF-8")
+        raise ValueError("not UTF-8")
     try:
         return from_json(text)
     except json.JSONDecodeError as error:
-        raise ValueError(f"no JSON: {error}") from None
+        raise ValueError(f"not JSON: {error}") from None
     except RecursionError:
         raise ValueError("nested too deeply") from None
 
 
 def problems_of(body: object, worker: Worker | None, delivered_at: datetime = LAST) -> list[str]:
-    """Name each wrong field of a body, or its window where that is not over at its delivery."""
+    """Return a problem per invalid field, or for a window that has not ended at delivery."""
     if body_bytes(body) > MESSAGE_BYTES_MAX:
-        return [f"a message has at most {MESSAGE_BYTES_MAX:,} bytes, this one {body_bytes(body):,}"]
+        return [
+            f"a message has at most {MESSAGE_BYTES_MAX:,} bytes, this one has {body_bytes(body):,}"
+        ]
     if worker is None:
         return []
-    verdict = read(Draft(body), worker, from_operator=True)
-    if isinstance(verdict, ParsedMessage):
+    parsed_message = read(Draft(body), worker, from_operator=True)
+    if isinstance(parsed_message, ParsedMessage):
         return list(_too_early(body, worker, delivered_at))
-    if verdict.reason == "unknown_type":
+    if parsed_message.reason == "unknown_type":
         names = ", ".join(sorted(worker.by_type))
-        return [f"type: {verdict.error_text}; there are {names}"]
-    return verdict.error_text.split("; ")
+        return [f"type: {parsed_message.error_text}; there are {names}"]
+    return parsed_message.error_text.split("; ")
 
 
 def _too_early(body: object, worker: Worker, delivered_at: datetime) -> Iterator[str]:
     window = meaning_of(body, worker, delivered_at).window
     if window and window.end > delivered_at + timedelta(seconds=EARLY_MAX_S):
-        yield f"scheduledFor: its window {window} is not over yet: it would be a dead letter"
+        yield f"scheduledFor: its window {window} has not ended yet: it would be a dead letter"
 
 
 def body_bytes(body: object) -> int:
-    """The size of a body as it is sent."""
+    """Return the size of a body as it is sent."""
     return len(json.dumps(body).encode())

@@ -1,4 +1,4 @@
-"""What a message means for its worker: its window, and the fields that nothing reads."""
+"""Determine what a message means for its worker: its window and its ignored fields."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WARNINGS_MAX = 20
 
 @dataclass(frozen=True)
 class Draft:
-    """A delivery that has not been sent: what `read` asks of one."""
+    """A delivery that has not been sent, with the attributes that `read` needs."""
 
     body: object
     id: str = ""
@@ -30,16 +30,18 @@ class Draft:
     sent_at: datetime = NEVER
 
     def ack(self) -> None:
-        """It was never delivered."""
+        """Do nothing: it was never delivered."""
 
     def retry(self, delay_s: int) -> None:
-        """It was never delivered."""
+        """Do nothing: it was never delivered."""
 
 
 @dataclass(frozen=True)
 class Meaning:
-    """What a message means for its worker: the window that it runs, and the fields that nothing
-    reads. `window` is None where the job has no schedule."""
+    """The window that a message runs, and its ignored fields.
+
+    `window` is None if the job has no schedule.
+    """
 
     job: Job
     window: Window | None
@@ -47,12 +49,12 @@ class Meaning:
 
 
 def meaning_of(body: object, worker: Worker, now: datetime) -> Meaning:
-    """What the worker takes the body for, if it is sent now. The body has been checked before."""
+    """Return the meaning of a valid body that is sent now."""
     letter = read(Draft(body, sent_at=now), worker)
     assert isinstance(letter, ParsedMessage)
-    known = {field.alias or name for name, field in type(letter.message).model_fields.items()}
+    declared = {field.alias or name for name, field in type(letter.message).model_fields.items()}
     found = object_meant(body) or {}
-    ignored = tuple(name for name in found if name not in known | {MARK})
+    ignored = tuple(name for name in found if name not in declared | {MARK})
     schedule, message = letter.job.schedule, letter.message
     if schedule is None or not isinstance(message, WindowMessage):
         return Meaning(letter.job, None, ignored)
@@ -60,12 +62,12 @@ def meaning_of(body: object, worker: Worker, now: datetime) -> Meaning:
 
 
 def ignored_fields(meanings: Sequence[Meaning]) -> Iterator[str]:
-    """Yield a sentence for each field that no worker reads: its name may be misspelled."""
+    """Yield a warning for each field that no worker reads: its name may be misspelled."""
     fields = Counter((m.job, name) for m in meanings for name in m.ignored_fields)
     for (job, name), count in list(fields.items())[:WARNINGS_MAX]:
-        known = [field.alias or own for own, field in job.message.model_fields.items()]
-        by_case = {one.casefold(): one for one in known}
+        fields_of_job = [field.alias or own for own, field in job.message.model_fields.items()]
+        by_case = {field.casefold(): field for field in fields_of_job}
         near = get_close_matches(name.casefold(), by_case, n=1)
         meant = f": did you mean {by_case[near[0]]}?" if near else ""
         where = f" in {count_of(count, 'message')}" if count > 1 else ""
-        yield (f"{json.dumps(name)} is no field of {job.type}{where} and is ignored{meant}")
+        yield (f"{json.dumps(name)} is not a field of {job.type}{where} and is ignored{meant}")

@@ -1,4 +1,4 @@
-"""The kept metric points as figures, counted as the deployed system's SQL counts them."""
+"""Summarize stored metric points the way the deployed system's SQL does."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from mauntic.operations.system import Load
 from shared.telemetry.metrics import BLOBS, DOUBLES, EVENT
 
 
-def summarise(points: Iterable[Mapping[str, Any]], queue: str | None = None) -> list[Load]:
-    """A Load per queue and type."""
+def summarize(points: Iterable[Mapping[str, Any]], queue: str | None = None) -> list[Load]:
+    """Return a Load per queue and type."""
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for point in points:
         fields = named(point)
@@ -22,7 +22,7 @@ def summarise(points: Iterable[Mapping[str, Any]], queue: str | None = None) -> 
 
 
 def named(point: Mapping[str, Any]) -> dict[str, Any]:
-    """The columns of a point by their names; those that it lacks are empty."""
+    """Return a point's columns by name; missing columns are empty."""
     blobs, doubles = point.get("blobs") or [], point.get("doubles") or []
     return {
         **dict.fromkeys(BLOBS, ""),
@@ -33,7 +33,7 @@ def named(point: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def quantile(sorted_values: Sequence[float], level: float) -> float | None:
-    """The least value that is not below `level` of all.
+    """Return the smallest value that is at least as large as the fraction `level` of all values.
 
     >>> quantile([1, 2, 3, 4], 0.5), quantile([1, 2, 3, 4], 0.95), quantile([], 0.5)
     (2, 4, None)
@@ -43,12 +43,12 @@ def quantile(sorted_values: Sequence[float], level: float) -> float | None:
     return sorted_values[max(0, ceil(len(sorted_values) * level) - 1)]
 
 
-def _load(queue: str, kind: str, rows: list[dict[str, Any]]) -> Load:
+def _load(queue: str, job_type: str, rows: list[dict[str, Any]]) -> Load:
     ended = Counter(row["status"] for row in rows)
     durations = sorted(row["duration_ms"] for row in rows)
     return Load(
         queue=queue,
-        type=kind,
+        type=job_type,
         messages=len(rows),
         done=ended["ack"],
         retries=ended["retry"],

@@ -185,11 +185,11 @@ def _secret_commands(
     for need in needs:
         known = account.secrets.get(need.script, set())
         if need.script not in account.scripts:
-            yield put_secret(f"gate {need.gate}, held", need.gate, need.env, says="false")
+            yield put_secret(f"gate {need.gate}, held", need.gate, need.env, stdin="false")
         for secret, variable in _addresses(need.env):
             if secret not in known and environment.get(variable):
                 why = f"{secret} of {need.env}"
-                yield put_secret(why, secret, need.env, says_variable=variable)
+                yield put_secret(why, secret, need.env, stdin_variable=variable)
 
 
 def _addresses(env: str) -> Iterator[tuple[str, str]]:

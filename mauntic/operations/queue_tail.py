@@ -1,7 +1,7 @@
-"""The answers to a queue's messages, and what its dead letters say, as one stream.
+"""The answers to a queue's messages and its dead letters as one stream.
 
-The runtime knows two answers, ack and retry: a message that dies is acked, after its letter was
-sent to the dead-letter queue. So that queue is followed too.
+The runtime reports only ack and retry: a dead message is acked after its dead letter was sent to
+the dead-letter queue. So that queue is followed too.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ENDED: Answer = {}
 
 @contextmanager
 def answers_of(control: Control, queue: str) -> Iterator[Iterator[Answer]]:
-    """The answers from now on; OperatorError where the system ends."""
+    """Yield the answers from now on; raise OperatorError when the system ends."""
     merged: SimpleQueue[Answer] = SimpleQueue()
     with control.tail(queue) as answers:
         _copy(answers, merged)
@@ -35,13 +35,15 @@ def answers_of(control: Control, queue: str) -> Iterator[Iterator[Answer]]:
             yield _until_ended(merged)
             return
         with control.tail(queue + DEAD_LETTERS) as letters:
-            _copy((death_of(one) for one in letters if is_letter(one)), merged)
+            _copy((death_of(answer) for answer in letters if is_letter(answer)), merged)
             yield _until_ended(merged)
 
 
 def is_letter(answer: Answer) -> bool:
-    """Whether this is a dead letter that consume wrote and that has been archived. A producer can
-    send a body that looks like one: it has to have what is shown of it."""
+    """Return whether this is an archived dead letter written by consume.
+
+    A producer can send a similar body, so every displayed field is required.
+    """
     body = answer.get("body")
     letter = body.get(ENVELOPE) if isinstance(body, dict) else None
     is_whole = isinstance(letter, dict) and letter.keys() >= SHOWN
@@ -49,7 +51,7 @@ def is_letter(answer: Answer) -> bool:
 
 
 def death_of(answer: Answer) -> Answer:
-    """The dead-letter queue's answer as one of the queue itself."""
+    """Convert an answer of the dead-letter queue to one of the queue itself."""
     letter = answer["body"][ENVELOPE]
     return {
         "at": answer["at"],

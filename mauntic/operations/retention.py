@@ -1,4 +1,4 @@
-"""What `mauntic db retention` shows: each table with its period, and what is to go."""
+"""Report each table's retention period and the rows that ticks will delete."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shared.tick.retention import KEPT, bounds
 
 
 def report(db: Database, settings: Settings, now: datetime) -> Sequence[Row]:
-    """A row for each table that is kept for a period, in the order of the list."""
+    """Return a row for each table with a retention period, in the order of the list."""
     try:
         before = bounds(settings, now)
         periods = {kept.table: kept.period(settings) for kept in KEPT}

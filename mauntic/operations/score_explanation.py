@@ -1,4 +1,4 @@
-"""Why a contact has the score that it has: facts from Postgres, the computation in plain Python."""
+"""Explain a contact's score: facts from Postgres, the computation in plain Python."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ WEEK = timedelta(days=7)
 
 @dataclass(frozen=True)
 class Explanation:
-    """The score at `t`; what is stored; and what was stored a week before."""
+    """The score at `t`, the stored score, and the stored score of a week before."""
 
     organization_id: UUID
     contact_id: UUID
@@ -38,7 +38,7 @@ class Explanation:
     week_ago: Row | None
 
     def factors(self) -> list[Row]:
-        """Each factor of fit and engagement with its points."""
+        """Return each factor of fit and engagement with its points."""
         points = self.score.components
         return [
             {"category": category, "factor": name, "points": points[name]}
@@ -47,21 +47,21 @@ class Explanation:
         ]
 
     def signals(self) -> list[Row]:
-        """Each live signal with what is left of it."""
+        """Return each live signal with its decayed points."""
         return [
             {
-                "signal": one.signal.type,
-                "detected_at": one.signal.detected_at,
-                "model": one.signal.decay_model,
-                "weight": one.weight,
-                "decay": round(one.decay, 3),
-                "points": round(one.points, 2),
+                "signal": signal.signal.type,
+                "detected_at": signal.signal.detected_at,
+                "model": signal.signal.decay_model,
+                "weight": signal.weight,
+                "decay": round(signal.decay, 3),
+                "points": round(signal.points, 2),
             }
-            for one in self.score.signals
+            for signal in self.score.signals
         ]
 
     def as_json(self) -> dict[str, Any]:
-        """All of it, plain."""
+        """Return the explanation as plain values."""
         made = self.score
         return {
             "organization_id": self.organization_id,
@@ -80,18 +80,18 @@ class Explanation:
 
 
 def find_contact(db: Database, named: str) -> Row:
-    """The contact of this id or e-mail address; OperatorError where there is none or several."""
+    """Return the contact with this id or e-mail address; OperatorError for none or several."""
     found = db.rows(SQL["find_contacts"], contact=named)
     if not found:
-        raise OperatorError(f"No contact has the id or the e-mail address {named}.")
+        raise OperatorError(f"No contact found with the id or e-mail address {named}.")
     if len(found) > 1:
         ids = ", ".join(str(row["contact_id"]) for row in found)
-        raise OperatorError(f"Several contacts have the address {named}: say which, by id: {ids}.")
+        raise OperatorError(f"Several contacts have the address {named}. Use an id: {ids}.")
     return found[0]
 
 
 def explain(db: Database, contact: Row, t: datetime) -> Explanation:
-    """The score of a contact (a row of `find_contact`) at `t`, and what is stored of it."""
+    """Compute the score of a contact (a row of `find_contact`) at `t`, and read the stored one."""
     key = {"organization_id": contact["organization_id"], "contact_id": contact["contact_id"]}
     stored = db.rows(SQL["stored_score"], **key)
     week_ago = db.rows(SQL["score_on"], **key, date=(t - WEEK).date())
@@ -113,7 +113,7 @@ def explain(db: Database, contact: Row, t: datetime) -> Explanation:
 def request_recompute(
     db: Database, organization_id: UUID | None = None, contact_id: UUID | None = None
 ) -> None:
-    """Ask for an organization's contacts, one contact, or all of them, through the change feed."""
+    """Request scores of an organization, one contact or all contacts through the change feed."""
     if contact_id:
         db.execute(SQL["request_contact"], contact_id=contact_id)
     else:
@@ -123,7 +123,7 @@ def request_recompute(
 def count_contacts(
     db: Database, organization_id: UUID | None = None, contact_id: UUID | None = None
 ) -> int:
-    """How many contacts `request_recompute` would ask for."""
+    """Count the contacts that `request_recompute` would request."""
     [row] = db.rows(SQL["count_contacts"], organization_id=organization_id, contact_id=contact_id)
     return int(row["count"])
 

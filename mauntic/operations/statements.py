@@ -1,4 +1,4 @@
-"""The statements of the commands: the named blocks of `mauntic/operations/sql`."""
+"""The SQL statements of operations: the named blocks of `mauntic/operations/sql`."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ from pathlib import Path
 from shared.sql.blocks import SqlBlocks
 
 _ROOT = Path(__file__).parents[2]
-# A check counts with the formulas of the jobs.
+# Checks reuse the jobs' formulas.
 SQL = SqlBlocks(_ROOT / "mauntic" / "operations" / "sql", sorted((_ROOT / "workers").glob("*/sql")))

@@ -1,4 +1,4 @@
-"""A system as operations see it, local or deployed: its queues and its metrics."""
+"""The interface of a local or deployed system: its queues and metrics."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ Advance = Callable[[int], None]
 
 
 def ignored(count: int) -> None:
-    """An Advance for those who show no progress."""
+    """An Advance that shows no progress."""
 
 
 @dataclass(frozen=True)
 class QueueState:
-    """One queue now. None where the system cannot tell; `backlog` counts what is not acked."""
+    """The state of a queue; None means unknown. `backlog` counts everything not acked."""
 
     queue: str
     backlog: int | None
@@ -32,7 +32,7 @@ class QueueState:
 
 @dataclass(frozen=True)
 class Load:
-    """What was measured of one queue and type in a period; durations in milliseconds."""
+    """Metrics of one queue and type in a period; durations in milliseconds."""
 
     queue: str
     type: str
@@ -45,39 +45,41 @@ class Load:
 
 
 class SystemEnded(OperatorError):
-    """The local system has ended, and what its queues held is gone with it."""
+    """The local system has ended, and the messages in its queues are lost."""
 
 
 class System(Protocol):
-    """What the commands need of a system beside its database."""
+    """What operations need from a system in addition to its database."""
 
     def send(
         self, queue: str, bodies: Sequence[Any], delay_s: int = 0, advance: Advance = ignored
     ) -> None:
-        """Send JSON values in batches that the platform takes. OperatorError has the count sent."""
+        """Send JSON values in batches. OperatorError has the number of messages sent."""
 
     def queue_states(self, names: Sequence[str]) -> list[QueueState]:
-        """The queues of these names, as far as they exist."""
+        """Return the state of those queues that exist."""
 
     def set_paused(self, queue: str, paused: bool) -> None:
-        """Hold back or resume the delivery; what is sent meanwhile waits."""
+        """Pause or resume the delivery; messages sent during a pause wait."""
 
     def loads(self, since: timedelta, queue: str | None) -> list[Load]:
-        """What was measured since then, by queue and type."""
+        """Return the metrics since then, by queue and type."""
 
 
 def send_in_parts(
     bodies: Sequence[Any], send: Callable[[list[Any]], None], advance: Advance
 ) -> None:
-    """Send the bodies in order, in parts that one call may carry."""
+    """Send the bodies in order, in parts that fit one call."""
     sent = 0
     for part in cut(bodies):
         try:
             send(part)
         except Exception as error:
             if sent:
-                kind = SystemEnded if isinstance(error, SystemEnded) else OperatorError
-                raise kind(f"{sent} of {len(bodies)} messages were sent, then: {error}") from error
+                error_class = SystemEnded if isinstance(error, SystemEnded) else OperatorError
+                raise error_class(
+                    f"{sent} of {len(bodies)} messages were sent, then: {error}"
+                ) from error
             raise
         sent += len(part)
         advance(len(part))

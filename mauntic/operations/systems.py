@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # slow to import
 
 @contextmanager
 def open_system(*, remote: bool) -> Iterator[System]:
-    """The deployed system with `--remote`, else the running local one."""
+    """Yield the deployed system if `remote`, otherwise the running local one."""
     if remote:
         from mauntic.operations.vendor.system import open_remote
 
@@ -32,7 +32,7 @@ def open_system(*, remote: bool) -> Iterator[System]:
 
 @contextmanager
 def open_records(*, remote: bool) -> Iterator[Postgres]:
-    """The database with the ledger; with `--remote` it must be named."""
+    """Yield the database with the ledger; `remote` requires DATABASE_URL."""
     from mauntic.operations.connection import open_database, open_deployed
 
     if remote and not os.environ.get("DATABASE_URL"):

@@ -1,7 +1,7 @@
-"""Waiting for a window that was sent by hand to end; the ledger tells.
+"""Wait until a manually sent window ends, by polling the ledger.
 
-A window may have ended before: the fencing token rises with every start, so that an old end is not
-taken for the new one.
+The window may have ended before. The fencing token increases with every start and distinguishes the
+new run from the old one.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from shared.windows import Window
 notices = logging.getLogger(__name__)
 POLL_S = 0.2
 STALLED_AFTER_S = 30
-STALLED = "it has not ended for a while: is its queue paused? see `mauntic queues status`"
+STALLED = "the run has not ended yet: is its queue paused? see `mauntic queues status`"
 
 
 def starts_so_far(db: Database, job: Job, window: Window) -> int:
-    """How often the window has been started so far."""
+    """Return how many times the window has been started."""
     row = ledger_queries.window_states(db, job.type, [window]).get(window)
     return row["fencing_token"] if row else 0
 
@@ -36,8 +36,11 @@ def end_of(
     timeout_s: int,
     progress: Callable[[str], object] = lambda text: None,
 ) -> Row:
-    """The window's row once a run that started after `token` has ended. `progress` gets the state
-    of the wait, a few times a second. OperatorError after `timeout_s`."""
+    """Wait for a run that started after `token` to end, and return the window's row.
+
+    `progress` receives the state of the wait several times a second. Raises OperatorError after
+    `timeout_s`.
+    """
     began = time.monotonic()
     has_warned = False
     while (waited_s := time.monotonic() - began) < timeout_s:

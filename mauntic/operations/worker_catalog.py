@@ -1,4 +1,4 @@
-"""What the workers declare: every job, message type and queue that the commands know."""
+"""The jobs, message types and queues that the workers declare."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FOLDER = Path(__file__).parents[2] / "workers"
 
 @dataclass(frozen=True)
 class Declared:
-    """The workers in order of their names, and why the others cannot be imported."""
+    """The workers ordered by name, and the import errors of the others."""
 
     workers: tuple[Worker, ...]
     broken: dict[str, str]
@@ -35,31 +35,31 @@ def declared() -> Declared:
         name = path.parent.name
         try:
             found.append(import_module(f"{name}.worker").WORKER)
-        except Exception as error:  # whatever its code does, the other workers can be operated
+        except Exception as error:  # a broken worker must not stop the operation of the others
             broken[name] = f"{type(error).__name__}: {error}"
     return Declared(tuple(found), broken)
 
 
 @cache
 def workers() -> tuple[Worker, ...]:
-    """Every worker that can be imported; a warning names each of the others."""
-    known = declared()
-    for name, error in known.broken.items():
+    """Return every worker that can be imported; warn about each of the others."""
+    catalog = declared()
+    for name, error in catalog.broken.items():
         notices.warning("workers/%s is left out: %s", name, error)
-    return known.workers
+    return catalog.workers
 
 
-def find_job(kind: str) -> tuple[Worker, Job]:
-    """The worker and job of a message type or of one of its other spellings."""
+def find_job(job_type: str) -> tuple[Worker, Job]:
+    """Return the worker and job of a message type or of one of its aliases."""
     for worker in workers():
-        if kind in worker.by_type:
-            return worker, worker.by_type[kind]
+        if job_type in worker.by_type:
+            return worker, worker.by_type[job_type]
     names = [job.type for worker in workers() for job in worker.jobs]
-    raise OperatorError(f"There is no job {kind}{instead(kind, names)}")
+    raise OperatorError(f"There is no job {job_type}{suggestion(job_type, names)}")
 
 
 def schedule_of(job: Job) -> Schedule:
-    """The schedule of a job that has one; the others are run by messages with their own data."""
+    """Return the job's schedule; raise OperatorError if it has none."""
     if job.schedule is None:
         raise OperatorError(
             f"{job.type} has no schedule, so no windows: send it a message with `mauntic enqueue`."
@@ -68,28 +68,28 @@ def schedule_of(job: Job) -> Schedule:
 
 
 def find_worker(queue: str) -> Worker:
-    """The worker that consumes the queue."""
+    """Return the worker that consumes the queue."""
     for worker in workers():
         if worker.queue.name == queue:
             return worker
     names = [worker.queue.name for worker in workers()]
-    raise OperatorError(f"No worker takes jobs from a queue {queue}{instead(queue, names)}")
+    raise OperatorError(f"No worker consumes a queue {queue}{suggestion(queue, names)}")
 
 
 def queue_names() -> list[str]:
-    """Every queue, each before its dead-letter queue."""
+    """Return every queue, each followed by its dead-letter queue."""
     queues = [worker.queue for worker in workers()]
     return [name for queue in queues for name in (queue.name, queue.dead_letter_name)]
 
 
-def known_queue(name: str) -> str:
-    """The name, if it is that of a queue or dead-letter queue."""
+def require_queue(name: str) -> str:
+    """Return the name of an existing queue or dead-letter queue; OperatorError for any other."""
     if name not in queue_names():
-        raise OperatorError(f"There is no queue {name}{instead(name, queue_names())}")
+        raise OperatorError(f"There is no queue {name}{suggestion(name, queue_names())}")
     return name
 
 
-def instead(wrong: str, names: list[str]) -> str:
-    """The end of a sentence about a wrong name: the nearest right one, or all."""
+def suggestion(wrong: str, names: list[str]) -> str:
+    """Return the end of an error about an invalid name: the nearest valid name, or all."""
     near = get_close_matches(wrong, names, n=1)
     return f": did you mean {near[0]}?" if near else f"; there are {', '.join(names)}."

@@ -1,4 +1,4 @@
-"""`mauntic backfill`: run any past range of a job's windows, a few at a time."""
+"""`mauntic backfill`: run a past range of a job's windows, a few at a time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mauntic.cli.ui.output import busy, print_json, print_table, progress, remar
 from mauntic.cli.ui.time_args import moment
 from mauntic.errors import OperatorError
 from mauntic.operations import before_retention
-from mauntic.operations.backfill import Filling, Only, Plan, described, plan
+from mauntic.operations.backfill import Backfill, Only, Plan, described, plan
 from mauntic.operations.system import SystemEnded
 from mauntic.operations.systems import open_records, open_system
 from mauntic.operations.worker_catalog import find_job, schedule_of
@@ -35,16 +35,16 @@ BeforeRetention = Annotated[
     bool,
     typer.Option(
         before_retention.OPTION,
-        help="Write days before the retained period too, as the events that are left say.",
+        help="Also write days before the retained period, from the events that remain.",
     ),
 ]
 Bounds = tuple[datetime, datetime]
-Span = dict[str, str]  # the first and the last window that the command looked at
+Span = dict[str, str]  # the first and the last window of the range
 
 
 @dataclass(frozen=True)
 class Asked:
-    """The command as it was given, but for its range."""
+    """The options of the command, except its range."""
 
     worker: Worker
     job: Job
@@ -58,26 +58,28 @@ class Asked:
 
 
 def backfill(
-    kind: JobType,
-    start: Annotated[str, typer.Option("--from", metavar="TIME", help="From here on.")],
-    end: Annotated[str, typer.Option("--to", metavar="TIME", help="Up to here, not including.")],
-    at_most: Annotated[int, typer.Option(min=1, max=1_000, help="So many windows at once.")] = 8,
-    only: Annotated[Only, typer.Option(help="Which of them.")] = "missing",
+    job_type: JobType,
+    start: Annotated[str, typer.Option("--from", metavar="TIME", help="Start of the range.")],
+    end: Annotated[str, typer.Option("--to", metavar="TIME", help="End of the range, exclusive.")],
+    at_most: Annotated[
+        int, typer.Option(min=1, max=1_000, help="Maximum number of windows in progress.")
+    ] = 8,
+    only: Annotated[Only, typer.Option(help="Which windows to run.")] = "missing",
     written_before: BeforeRetention = False,
     dry_run: DryRun = False,
     yes: Yes = False,
     as_json: AsJson = False,
     remote: Remote = False,
 ) -> None:
-    """Run the windows of a past range. Ctrl-C is harmless: it says what command goes on.
+    """Run the windows of a past range. Ctrl-C is safe: it prints the command that continues.
 
-    `missing` are those without success and without a verdict: never run, skipped, or abandoned.
-    `failed` are those that died or whose retries stopped. A window that is running is left alone.
-    Exit code 1 if a window died or was not answered.
+    `missing` selects windows that never ran, were skipped or were abandoned. `failed` selects
+    windows that died or whose retries stopped. Running windows are skipped. Exits with 1 if a
+    window died or got no answer.
 
     Days before an organization's retained period keep their rows, because their events were purged.
-    With --before-retention they follow the events that are left: mostly none. The dry run lists
-    what would change; without --yes the run shows the list and asks.
+    With --before-retention they are set from the events that remain: usually none. The dry run
+    lists the changes; without --yes the run shows the list and asks.
 
     Examples:
 
@@ -88,7 +90,7 @@ def backfill(
       mauntic backfill analytics.aggregate-hourly --from 2025-03-01 --to 2025-03-02 --only all
       --before-retention --dry-run
     """
-    worker, job = find_job(kind)
+    worker, job = find_job(job_type)
     asked = Asked(worker, job, only, at_most, written_before, dry_run, yes, as_json, remote)
     _run(asked, (moment(start), moment(end)))
 
@@ -103,14 +105,14 @@ def _run(asked: Asked, bounds: Bounds) -> None:
         span = {"first": str(windows[0]), "last": str(windows[-1])}
         changing = _listed(db, job, windows, only) if asked.before_retention else None
         if asked.dry_run:
-            return _tell_plan(as_json, job, chosen, span, changing)
+            return _print_plan(as_json, job, chosen, span, changing)
         if changing is not None:
-            _agree(changing, as_json, asked.yes)
+            _confirm(changing, as_json, asked.yes)
         with open_system(remote=asked.remote) as system:
             queue = asked.worker.queue.name
-            filling = Filling(db, system, queue, job, schedule, only, asked.at_most)
-            filling.before_retention = asked.before_retention
-            _fill(filling, chosen, as_json, span)
+            backfill_run = Backfill(db, system, queue, job, schedule, only, asked.at_most)
+            backfill_run.before_retention = asked.before_retention
+            _execute(backfill_run, chosen, as_json, span)
 
 
 def _windows(schedule: Schedule, bounds: Bounds, now: datetime) -> list[Window]:
@@ -122,11 +124,12 @@ def _windows(schedule: Schedule, bounds: Bounds, now: datetime) -> list[Window]:
     count = (end - start) / (newest.end - newest.start)
     if count > WINDOWS_MAX:
         raise OperatorError(
-            f"These are {count:,.0f} windows, and {WINDOWS_MAX:,} at most: say a part."
+            f"These are {count:,.0f} windows; at most {WINDOWS_MAX:,} are allowed:"
+            " choose a shorter range."
         )
     windows = schedule.between(start, end)
     if not windows:
-        raise OperatorError("No whole window that is over lies in this range.")
+        raise OperatorError("The range contains no whole window that has ended.")
     return windows
 
 
@@ -137,7 +140,7 @@ def _listed(db: Database, job: Job, windows: list[Window], only: Only) -> list[R
         return before_retention.changes(db, job, windows, lambda n: bar.advance(task, n))
 
 
-def _agree(changing: list[Row], as_json: bool, yes: bool) -> None:
+def _confirm(changing: list[Row], as_json: bool, yes: bool) -> None:
     if not as_json:
         _show_changes(changing)
     if changing:
@@ -151,104 +154,105 @@ def _show_changes(changing: Sequence[Row]) -> None:
     print_table("would change before the retained period", changing, empty=empty)
 
 
-def _fill(filling: Filling, chosen: Plan, as_json: bool, span: Span) -> None:
-    filling.begin(chosen)
+def _execute(backfill_run: Backfill, chosen: Plan, as_json: bool, span: Span) -> None:
+    backfill_run.begin(chosen)
     began = time.monotonic()
     cut_short: BaseException | None = None
     try:
-        _until_done(filling, len(chosen.todo) + len(chosen.busy))
-    except BaseException as error:  # whatever it was: what became of the windows is told first
+        _until_done(backfill_run, len(chosen.todo) + len(chosen.busy))
+    except BaseException as error:  # print the outcome of the windows first
         cut_short = error
-    told = {
-        "type": filling.job.type,
+    result = {
+        "type": backfill_run.job.type,
         **span,
         "windows": len(chosen.todo) + len(chosen.busy),
-        **described(filling.summary),
-        "in_flight": filling.in_flight,
+        **described(backfill_run.summary),
+        "in_flight": backfill_run.in_flight,
         "left_alone": dict(chosen.left),
         "seconds": round(time.monotonic() - began, 1),
     }
-    _tell(as_json, told | {"interrupted": cut_short is not None})
+    _print(as_json, result | {"interrupted": cut_short is not None})
     if isinstance(cut_short, KeyboardInterrupt):
-        interrupted(f"what is in flight ends by itself; {_goes_on(filling)}")
+        interrupted(f"windows in progress will finish; {_continuation(backfill_run)}")
     if cut_short:
-        remark(f"cut short: {_in_flight(filling, cut_short)}{_goes_on(filling)}")
+        remark(f"cut short: {_in_flight(backfill_run, cut_short)}{_continuation(backfill_run)}")
         raise cut_short
-    if told["dead"] or told["unanswered"]:
+    if result["dead"] or result["unanswered"]:
         raise typer.Exit(1)
 
 
-def _goes_on(filling: Filling) -> str:
-    """With `all` the ledger cannot tell what was run again: the range has to be narrowed."""
-    oldest = filling.oldest_open
+def _continuation(backfill_run: Backfill) -> str:
+    """Return the command that continues. `all` needs a narrower range: the ledger cannot tell
+    which windows ran again."""
+    oldest = backfill_run.oldest_open
     again = "the same command"
-    if filling.only == "all" and oldest:
+    if backfill_run.only == "all" and oldest:
         again = f"the same command with --from {oldest.start:%Y-%m-%dT%H:%MZ}"
-    return f"{again} goes on"
+    return f"run {again} to continue"
 
 
-def _in_flight(filling: Filling, error: BaseException) -> str:
-    """What becomes of the windows whose messages a local system took with it."""
-    if not filling.in_flight or not isinstance(error, SystemEnded):
+def _in_flight(backfill_run: Backfill, error: BaseException) -> str:
+    """Return a notice about windows whose messages were lost with the local system."""
+    if not backfill_run.in_flight or not isinstance(error, SystemEnded):
         return ""
     minutes = LEASE // timedelta(minutes=1)
-    return f"what is in flight is sent anew by the first tick after {minutes} minutes; "
+    return f"the first tick after {minutes} minutes sends the windows in progress again; "
 
 
-def _until_done(filling: Filling, total: int) -> None:
+def _until_done(backfill_run: Backfill, total: int) -> None:
     with progress() as bar:
-        task = bar.add_task(filling.job.type, total=total)
+        task = bar.add_task(backfill_run.job.type, total=total)
         moved_at = time.monotonic()
         while True:
-            moved = filling.step()
-            bar.update(task, completed=filling.summary.ended)
-            if filling.is_done:
+            moved = backfill_run.step()
+            bar.update(task, completed=backfill_run.summary.ended)
+            if backfill_run.is_done:
                 return
             if moved:
                 moved_at = time.monotonic()
             elif time.monotonic() - moved_at > STALLED_AFTER_S:
                 moved_at = time.monotonic()
-                remark("no window has ended for a while: see `mauntic queues status`")
+                remark("no window has ended recently: see `mauntic queues status`")
             time.sleep(POLL_S)
 
 
-def _tell_plan(
+def _print_plan(
     as_json: bool, job: Job, chosen: Plan, span: Span, changing: list[Row] | None
 ) -> None:
     rows = [{"window": str(window), "now": now} for window, now in chosen.todo]
     if as_json:
         busy = [str(window) for window in chosen.busy]
         left = dict(chosen.left)
-        told = {"type": job.type, **span, "would_run": rows, "busy": busy, "left_alone": left}
-        print_json(told | ({} if changing is None else {"would_change": changing}))
+        result = {"type": job.type, **span, "would_run": rows, "busy": busy, "left_alone": left}
+        print_json(result | ({} if changing is None else {"would_change": changing}))
         return
     if changing is not None:
         _show_changes(changing)
     print_table(f"{job.type}: would run", rows)
     say(f"of the windows {span['first']} to {span['last']}:")
-    busy_ones = f"{len(chosen.busy):,} {'is' if len(chosen.busy) == 1 else 'are'} being run"
+    busy_ones = f"{len(chosen.busy):,} {'is' if len(chosen.busy) == 1 else 'are'} in progress"
     say(f"{count_of(len(rows), 'window')}; {busy_ones}; {_left(chosen.left)}")
 
 
-def _tell(as_json: bool, told: dict[str, Any]) -> None:
+def _print(as_json: bool, result: dict[str, Any]) -> None:
     if as_json:
-        print_json(told)
+        print_json(result)
         return
     hidden = ("left_alone", "interrupted", "first", "last")
     counted = {
         name: len(value) if isinstance(value, list) else value
-        for name, value in told.items()
+        for name, value in result.items()
         if name not in hidden
     }
-    print_table(f"backfill of the windows {told['first']} to {told['last']}", [counted])
-    _lines(f"changed {one['window']} {count_of(one['rows'], 'row')}" for one in told["changed"])
-    _lines(f"dead {one['window']} {one['error']}" for one in told["dead"])
-    _lines(f"unanswered {window}" for window in told["unanswered"])
-    say(_left(told["left_alone"]))
+    print_table(f"backfill of the windows {result['first']} to {result['last']}", [counted])
+    _lines(f"changed {run['window']} {count_of(run['rows'], 'row')}" for run in result["changed"])
+    _lines(f"dead {run['window']} {run['error']}" for run in result["dead"])
+    _lines(f"unanswered {window}" for window in result["unanswered"])
+    say(_left(result["left_alone"]))
 
 
 def _lines(texts: Iterable[str]) -> None:
-    """The first of them, and how many more there are."""
+    """Print the first lines and the number of the others."""
     lines = list(texts)
     for line in lines[:SHOWN_MAX]:
         say(line)
@@ -257,5 +261,5 @@ def _lines(texts: Iterable[str]) -> None:
 
 
 def _left(counts: dict[str, int]) -> str:
-    told = ", ".join(f"{count:,} {status}" for status, count in sorted(counts.items()))
-    return f"left alone: {told or 'none'}"
+    listed = ", ".join(f"{count:,} {status}" for status, count in sorted(counts.items()))
+    return f"not run: {listed or 'none'}"

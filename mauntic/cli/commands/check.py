@@ -1,4 +1,4 @@
-"""`mauntic check`: everything that is wrong, in one list; exit code 1 if there is anything."""
+"""`mauntic check`: list every problem; exit with 1 if there is one."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ from mauntic.operations.connection import database_at, local_url
 from mauntic.operations.worker_catalog import declared
 
 DEEP_DAYS = 35
-DEEP_DAYS_MAX = 4_000  # eleven years, as a backfill of hours
+DEEP_DAYS_MAX = 4_000  # eleven years, like a backfill of hours
 SHOWN_MAX = 50
 
 
 def check(
-    deep: Annotated[
-        bool, typer.Option("--deep", help="Count every derived table again too.")
-    ] = False,
+    deep: Annotated[bool, typer.Option("--deep", help="Also recount every derived table.")] = False,
     start: Annotated[
-        str | None, typer.Option("--from", metavar="DAY", help="For --deep; else 35 days back.")
+        str | None,
+        typer.Option("--from", metavar="DAY", help="First day (default: 35 days ago)."),
     ] = None,
     end: Annotated[
-        str | None, typer.Option("--to", metavar="DAY", help="For --deep; else today's midnight.")
+        str | None,
+        typer.Option("--to", metavar="DAY", help="End, exclusive (default: today)."),
     ] = None,
-    offline: Annotated[bool, typer.Option("--offline", help="Leave the database out.")] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Skip the database.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Every problem of jobs, messages, wrangler.toml, queues, docs and database, in one list.
+    """List every problem of jobs, messages, wrangler.toml, queues, docs and database.
 
-    The counts of the daily rollups of 35 days are compared with their events.
-    --deep counts again what the jobs derive: rollups and campaigns of 35 days, the usage of months
-    that ended in them, every score, and events that are there twice. Each finding names the command
-    that corrects it; run the commands in the order of the list.
+    Compares the counts of the daily rollups of 35 days with their events. --deep recounts what the
+    jobs derive: rollups and campaigns of 35 days, the usage of months that ended in them, every
+    score, and duplicate events. Each problem names the command that corrects it; run the commands
+    in the order of the list.
 
     Examples:
 
@@ -52,35 +52,35 @@ def check(
       DATABASE_URL=… mauntic check --deep --from 2026-03-01 --to 2026-04-01
     """
     if offline and deep:
-        raise typer.BadParameter("--deep needs the database that --offline leaves out.")
+        raise typer.BadParameter("--deep needs the database, which --offline skips.")
     if (start or end) and not deep:
-        raise typer.BadParameter("--from and --to say which days --deep compares: say --deep too.")
+        raise typer.BadParameter("--from and --to need --deep: they select its days.")
     bounds = _days(start, end)
     found = list(static_problems())
     differing: derived.Found = {}
     if not offline:
-        differing = _look_at_the_database(found, bounds if deep else None)
+        differing = _check_database(found, bounds if deep else None)
     found += derived.problems(differing)
-    _tell(found, differing, as_json)
+    _print(found, differing, as_json)
 
 
 def static_problems() -> Iterator[Problem]:
-    """What can be seen without a database."""
-    known = declared()
-    yield from declarations.problems(known)
-    yield from topology.problems(known.workers)
-    yield from pages.problems(known.workers)
+    """Find the problems that need no database."""
+    catalog = declared()
+    yield from declarations.problems(catalog)
+    yield from topology.problems(catalog.workers)
+    yield from pages.problems(catalog.workers)
 
 
 def _days(start: str | None, end: str | None) -> tuple[datetime, datetime]:
-    """Whole days in UTC."""
+    """Parse the options as whole days in UTC."""
     last = _midnight(moment(end)) if end else _midnight(datetime.now(UTC))
     first = _midnight(moment(start)) if start else last - timedelta(days=DEEP_DAYS)
     if first >= last:
         raise typer.BadParameter("--from must be before --to.")
     days = (last - first).days
     if days > DEEP_DAYS_MAX:
-        raise OperatorError(f"These are {days:,} days, and {DEEP_DAYS_MAX:,} at most: say a part.")
+        raise OperatorError(f"These are {days:,} days; at most {DEEP_DAYS_MAX:,} are allowed.")
     return first, last
 
 
@@ -88,16 +88,14 @@ def _midnight(at: datetime) -> datetime:
     return at.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
-def _look_at_the_database(
-    found: list[Problem], deep: tuple[datetime, datetime] | None
-) -> derived.Found:
-    """Add what is wrong there; returns what a deep check of these days finds."""
+def _check_database(found: list[Problem], deep: tuple[datetime, datetime] | None) -> derived.Found:
+    """Add the database's problems to `found`; return the differences of a deep check."""
     try:
         of_schema = _database_problems()
         found += of_schema
         if deep:
             return _differing(*deep)
-        if not of_schema:  # what is counted is in the tables that it names
+        if not of_schema:  # counting needs the tables
             found += _count_problems()
     except (DatabaseUnavailable, MigrationFailed) as error:
         found.append(Problem("database", "connection", str(error)))
@@ -105,7 +103,7 @@ def _look_at_the_database(
 
 
 def _database_problems() -> list[Problem]:
-    """The schema of DATABASE_URL as it is; the local database is brought up to date first."""
+    """Check the schema of DATABASE_URL; the local database is migrated first."""
     with local_url() as url:
         return list(schema.problems(url))
 
@@ -131,12 +129,12 @@ def _differing(start: datetime, end: datetime) -> derived.Found:
         return derived.differences(db, start, end, now, lambda days: bar.advance(task, days))
 
 
-def _tell(found: list[Problem], differing: derived.Found, as_json: bool) -> None:
+def _print(found: list[Problem], differing: derived.Found, as_json: bool) -> None:
     if as_json:
-        told: dict[str, Any] = {"problems": [asdict(one) for one in found]}
-        print_json(told | {"differences": []} | differing)
+        result: dict[str, Any] = {"problems": [asdict(problem) for problem in found]}
+        print_json(result | {"differences": []} | differing)
     elif found:
-        print_table("problems", [asdict(one) for one in found])
+        print_table("problems", [asdict(problem) for problem in found])
         for name, rows in differing.items():
             if rows:
                 print_table(name.replace("_", " "), rows[:SHOWN_MAX])

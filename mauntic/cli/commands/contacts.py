@@ -1,4 +1,4 @@
-"""`mauntic contacts`: erase what our tables hold of a contact."""
+"""`mauntic contacts`: erase a contact's data."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from shared.ports import Database, Row
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="""Contacts: erase what is held of one.
+    help="""Erase a contact's data.
 
     Examples:
 
@@ -28,13 +28,13 @@ app = typer.Typer(
 )
 Organization = Annotated[
     UUID | None,
-    typer.Option(help="Its organization. Needed once the contact itself is deleted."),
+    typer.Option(help="The contact's organization; required if the contact itself is deleted."),
 ]
 Addresses = Annotated[
     str | None,
     typer.Option(
         metavar="FILE",
-        help="E-mail addresses that it has or had, one a line; - reads standard input.",
+        help="Current and former e-mail addresses, one per line; - reads standard input.",
     ),
 ]
 Delete = Annotated[bool, typer.Option("--delete", help="Delete the contact and its events first.")]
@@ -43,7 +43,7 @@ PLATFORM = ("crm.contacts", "analytics.contact_activity")
 
 @app.callback()
 def contacts() -> None:
-    """Keeps `erase` a command of its own name."""
+    """Keep `erase` a subcommand: Typer would make a single command the group itself."""
 
 
 @app.command()
@@ -60,11 +60,11 @@ def erase(
 ) -> None:
     """Erase a contact: its scores, history, signals, alerts and changes.
 
-    Dead letters and errors that name its id or an address of it are emptied. Dead letters keep who
-    did it and when. All of it is one transaction, and doing so twice does it once. A contact that
-    is still there is refused without --delete: its scores would be computed anew.
+    Dead letters and errors that name its id or one of its addresses are emptied; dead letters keep
+    the operator's name and the time. Everything is one transaction and can be repeated. A contact
+    that still exists is refused without --delete: its scores would be computed again.
 
-    Repeat it a day later: a message that waits in a queue may end as a dead letter until then.
+    Repeat the command a day later: a message in a queue may have become a dead letter by then.
 
     Examples:
 
@@ -79,17 +79,17 @@ def erase(
         key = {"organization_id": found["organization_id"], "contact_id": contact}
         rows = _counts(db, key, _addresses(given, found))
         if _total(rows) and not dry_run:
-            _agree(contact, found, rows, delete=delete, yes=yes)
+            _confirm(contact, found, rows, delete=delete, yes=yes)
             rows = _erase(db, key, given, who(by), delete=delete)
-    _tell(key, rows, as_json, dry_run=dry_run)
+    _print(key, rows, as_json, dry_run=dry_run)
 
 
-def _agree(contact: UUID, found: Row, rows: list[Row], *, delete: bool, yes: bool) -> None:
-    """Refuse a contact that is still to be there afterwards; else show the counts and ask."""
+def _confirm(contact: UUID, found: Row, rows: list[Row], *, delete: bool, yes: bool) -> None:
+    """Refuse a contact that would remain; otherwise show the counts and ask."""
     if found["is_there"] and not delete:
         raise OperatorError(
             f"The contact {contact} is still in crm.contacts: delete it and its events there"
-            " first, or say --delete."
+            " first, or pass --delete."
         )
     if not yes:
         for row in rows:
@@ -102,8 +102,10 @@ def _addresses(given: list[str], found: Row) -> list[str]:
 
 
 def _read(name: str) -> list[str]:
-    """The addresses of a file. They are no arguments, which every account of the machine can read,
-    and are in no message."""
+    """Read addresses from a file. Arguments would be visible to every account on the machine.
+
+    Error messages contain no address.
+    """
     try:
         text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -112,12 +114,12 @@ def _read(name: str) -> list[str]:
     for number, line in enumerate(lines, 1):
         local, _, domain = line.partition("@")
         if line and not (local and domain and " " not in line and "\0" not in line):
-            raise OperatorError(f"Line {number} of --addresses {name} is no e-mail address.")
+            raise OperatorError(f"Line {number} of --addresses {name} is not an e-mail address.")
     return [line for line in lines if line]
 
 
 def _found(db: Database, contact: UUID, organization: UUID | None) -> Row:
-    """The contact's organization, and its address where it is still there."""
+    """Return the contact's organization, and its address if the contact still exists."""
     rows = db.rows(SQL["contact_of_id"], contact_id=contact)
     if rows:
         belongs_to = rows[0]["organization_id"]
@@ -125,13 +127,13 @@ def _found(db: Database, contact: UUID, organization: UUID | None) -> Row:
             raise OperatorError(f"The contact {contact} belongs to the organization {belongs_to}.")
         return rows[0] | {"is_there": True}
     if organization is None:
-        raise OperatorError(f"crm.contacts has no contact {contact}: say its --organization.")
+        raise OperatorError(f"crm.contacts has no contact {contact}: pass its --organization.")
     return {"organization_id": organization, "email": None, "is_there": False}
 
 
-def _counts(db: Database, key: dict[str, UUID], known: list[str]) -> list[Row]:
-    """What there is to erase, by table."""
-    words = " ".join([str(key["contact_id"]), *known])
+def _counts(db: Database, key: dict[str, UUID], addresses: list[str]) -> list[Row]:
+    """Count the rows to erase, by table."""
+    words = " ".join([str(key["contact_id"]), *addresses])
     rows = db.rows(SQL["count_of_contact"], **key, words=words)
     return [row for row in rows if row["count"]]
 
@@ -139,14 +141,14 @@ def _counts(db: Database, key: dict[str, UUID], known: list[str]) -> list[Row]:
 def _erase(
     db: Database, key: dict[str, UUID], given: list[str], by: str, *, delete: bool
 ) -> list[Row]:
-    """Erase the contact, in one transaction; what was there, by table."""
+    """Erase the contact in one transaction; return the erased rows by table."""
     with busy("erasing"), db.transaction():
-        known = _addresses(given, _found(db, key["contact_id"], key["organization_id"]))
-        rows = _counts(db, key, known)
+        addresses = _addresses(given, _found(db, key["contact_id"], key["organization_id"]))
+        rows = _counts(db, key, addresses)
         if delete:
             db.execute(SQL["delete_events_of_contact"], **key)
             db.execute(SQL["delete_contact"], **key)
-        emails: list[str | None] = [*known] or [None]
+        emails: list[str | None] = [*addresses] or [None]
         for email in emails:
             db.rows(SQL["erase_contact"], **key, email=email)
         db.execute(SQL["audit_erasure"], by=by)
@@ -157,12 +159,12 @@ def _total(rows: list[Row]) -> int:
     return sum(row["count"] for row in rows)
 
 
-def _tell(key: dict[str, UUID], rows: list[Row], as_json: bool, *, dry_run: bool) -> None:
+def _print(key: dict[str, UUID], rows: list[Row], as_json: bool, *, dry_run: bool) -> None:
     done = "would_erase" if dry_run else "erased"
     if as_json:
         print_json({**key, done: {row["table"]: row["count"] for row in rows}})
         return
     title = f"contact {key['contact_id']}: {'would be erased' if dry_run else 'erased'}"
-    print_table(title, rows, empty="nothing is left of it")
+    print_table(title, rows, empty="nothing left")
     if rows and not dry_run:
-        say("Repeat it a day later: messages that wait in a queue may name the contact.")
+        say("Repeat the command a day later: messages in a queue may name the contact.")

@@ -1,7 +1,7 @@
-"""`mauntic cutover`: from the old scheduler to this one, a step at a time, and back.
+"""`mauntic cutover`: switch from the old scheduler to this one step by step, and back.
 
-Each step says what is done and what is not, and why. It ends with 0 only where everything is done
-that it can do or see; what only the operator can do is marked as theirs.
+Each step shows what is done, what is not, and why. It exits with 0 only if everything that it can
+do or check is done; steps for the operator are marked `YOURS`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from shared.ports import Database
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="""From the old scheduler to this one, step by step, and back.
+    help="""Switch from the old scheduler to this one step by step, and back.
 
     Examples:
 
@@ -62,7 +62,7 @@ DO_NOT_START_OLD = findings.Finding(
 
 @app.command()
 def preflight(env: Env, as_json: AsJson = False) -> None:
-    """Queues, dead-letter queues, bucket, Hyperdrive, gate, worker, schema, role: is all there?
+    """Check queues, dead-letter queues, bucket, Hyperdrive, gate, worker, schema and role.
 
     Example:
 
@@ -81,14 +81,14 @@ def preflight(env: Env, as_json: AsJson = False) -> None:
 def shadow_run(
     start: Annotated[str, typer.Option("--from", metavar="DAY", help="First day, UTC.")],
     end: Annotated[str, typer.Option("--to", metavar="DAY", help="The day after the last.")],
-    old_schema: Annotated[str | None, typer.Option(help="Where a copy of the old rows is.")] = None,
+    old_schema: Annotated[str | None, typer.Option(help="Schema of the copied old rows.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compare what our jobs wrote for some days with what the old scheduler wrote.
+    """Compare the rows of the new jobs with the rows of the old scheduler for some days.
 
-    Each call before our first run keeps the old rows in a file, because ours will take their place.
-    Run the days with `mauntic backfill`, gate closed, then call it again. With --old-schema the old
-    rows are read there, from DATABASE_URL_OLD if that is set.
+    Until the first run of the new jobs, each call saves the old rows in a file, because the new
+    rows replace them. Run the days with `mauntic backfill`, gate closed, then call it again.
+    --old-schema reads the old rows from that schema, in DATABASE_URL_OLD if set.
 
     Examples:
 
@@ -115,14 +115,14 @@ def _old_rows(db: Database, url: str, days: Days, schema: str | None) -> shadow.
         return shadow.keep(db, kept)
     except FileNotFoundError:
         raise OperatorError(
-            f"The old rows of {days} in {kept.database} were not kept before ours were written:"
-            " name a copy of them with --old-schema, or take days that were not run yet, nor were"
-            " the two after them."
+            f"The old rows of {days} in {kept.database} were not saved before the new rows were"
+            " written: name a copy with --old-schema, or choose days that were not run yet, and"
+            " neither were the two days after them."
         ) from None
 
 
 def _unrun(db: Database, days: Days) -> Iterator[findings.Finding]:
-    """The jobs of which not every window of the days has succeeded."""
+    """Yield a finding for each job with windows in these days that have not succeeded."""
     start, end = (findings.midnight(day) for day in (days.start, days.end))
     for job in _daily_writers():
         schedule = schedule_of(job)
@@ -144,7 +144,7 @@ def _compare(rows: Sequence[Any], as_json: bool) -> None:
     else:
         print_table("Differences", rows[:SHOWN_MAX], empty="none")
         if rows:
-            agreed = f"the events say as ours do in {len(rows) - len(wrong):,}"
+            agreed = f"the events agree with the new rows in {len(rows) - len(wrong):,}"
             say(f"{count_of(len(rows), 'difference')}; {agreed}")
     if wrong:
         raise typer.Exit(1)
@@ -152,9 +152,9 @@ def _compare(rows: Sequence[Any], as_json: bool) -> None:
 
 @app.command()
 def enable(env: Env, as_json: AsJson = False) -> None:
-    """Open the gate: from the next cron on, this scheduler works. The old one must be off.
+    """Open the gate: this scheduler works from the next cron on. The old one must be off.
 
-    Before, the current day's earlier hours must have been run: a day is the sum of its hours.
+    The current day's earlier hours must have run first: a day is the sum of its hours.
 
     Example:
 
@@ -173,11 +173,11 @@ def enable(env: Env, as_json: AsJson = False) -> None:
 @app.command()
 def watch(
     env: Env,
-    hours: Annotated[int, typer.Option(min=1, help="How long it must have gone well.")] = 24,
-    wait: Annotated[bool, typer.Option("--wait", help="Look every minute until it is so.")] = False,
+    hours: Annotated[int, typer.Option(min=1, help="Period without problems, in hours.")] = 24,
+    wait: Annotated[bool, typer.Option("--wait", help="Repeat every minute until done.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Whether every window of the last hours was run, and nothing died or was late.
+    """Check that every window of the last hours ran, and nothing died or was late.
 
     Examples:
 
@@ -195,7 +195,7 @@ def watch(
                 *findings.of_windows(db, worker, now, timedelta(hours=hours)),
                 *findings.of_ills(db, worker, now - timedelta(hours=hours)),
             ]
-        is_young = [not one.done for one in found] == [True] + [False] * (len(found) - 1)
+        is_young = [not finding.done for finding in found] == [True] + [False] * (len(found) - 1)
         if not (wait and is_young):
             _end(found, as_json)
         time.sleep(POLL_S)
@@ -205,7 +205,7 @@ def watch(
 def back(env: Env, as_json: AsJson = False) -> None:
     """Close the gate: no cron of this worker enqueues anything until it is enabled again.
 
-    Only then may the old scheduler be started, which is yours to do.
+    Start the old scheduler only after that; this is a manual step.
 
     Example:
 
@@ -218,7 +218,7 @@ def back(env: Env, as_json: AsJson = False) -> None:
 
 
 def _set_gate(worker: Worker, value: str) -> findings.Finding:
-    command = put_secret(f"gate {worker.gate}", worker.gate, worker.env, says=value)
+    command = put_secret(f"gate {worker.gate}", worker.gate, worker.env, stdin=value)
     try:
         done = wrangler.run(command) == 0
     except (OSError, subprocess.SubprocessError) as error:
@@ -236,10 +236,10 @@ def _worker(env: str) -> Worker:
 
 
 def _database_url() -> str:
-    """The deployed database's, without which no step begins."""
+    """Return the deployed database's URL, which every step needs."""
     url = os.environ.get("DATABASE_URL")
     if not url:
-        raise OperatorError("Set DATABASE_URL: the deployed database.")
+        raise OperatorError("Set DATABASE_URL to the deployed database.")
     return url
 
 
@@ -253,21 +253,21 @@ def _days(start: str, end: str) -> Days:
     today = datetime.now(UTC).date()
     if days.end > today:
         raise OperatorError(
-            f"Not all days of {days} are over: --to can be {today} at most, in UTC."
+            f"Not all days of {days} have ended: --to can be at most {today}, in UTC."
         )
     return days
 
 
 def _end(found: Sequence[findings.Finding], as_json: bool) -> None:
-    """Say it, and end: 0 if everything is done but what is left to the operator, else 1."""
+    """Print the findings; exit with 0 if all but the operator's own steps are done, else 1."""
     if as_json:
         print_json([vars(finding) for finding in found])
     else:
-        for one in found:
-            mark, style = _mark(one)
+        for finding in found:
+            mark, style = _mark(finding)
             console.print(f"{mark:<8} ", style=style, end="")
-            say(f"{one.subject}: {one.why}")
-    raise typer.Exit(0 if all(one.done or one.is_yours for one in found) else 1)
+            say(f"{finding.subject}: {finding.why}")
+    raise typer.Exit(0 if all(finding.done or finding.is_yours for finding in found) else 1)
 
 
 def _mark(finding: findings.Finding) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""`mauntic db`: a database's schema: migrated, looked at, or brought over from an older one."""
+"""`mauntic db`: migrate a database's schema, inspect it, adopt an existing one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from shared.settings import Settings
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="""The schema: migrate it, look at it, adopt an existing database.
+    help="""Migrate the schema, inspect it, adopt an existing database.
 
     Examples:
 
@@ -37,23 +37,23 @@ app = typer.Typer(
 
 @app.command()
 def migrate(as_json: AsJson = False) -> None:
-    """Apply the migrations that are pending to `DATABASE_URL`, else to the local database.
+    """Apply pending migrations to `DATABASE_URL`, or to the local database.
 
     Examples:
 
       DATABASE_URL=postgresql://… mauntic db migrate
     """
     with local_url(migrated=False) as url:
-        said = migrations.migrate(url)
+        output = migrations.migrate(url)
     if as_json:
-        print_json({"applied": migrations.applied(said)})
+        print_json({"applied": migrations.applied(output)})
     else:
-        say(said.strip() or "Nothing is pending.")
+        say(output.strip() or "Nothing is pending.")
 
 
 @app.command()
 def status(as_json: AsJson = False) -> None:
-    """Which migrations are applied and which are pending.
+    """Show applied and pending migrations.
 
     Examples:
 
@@ -63,18 +63,18 @@ def status(as_json: AsJson = False) -> None:
     """
     with local_url(migrated=False) as url:
         if as_json:
-            known = migrations.states(url)
-            print_json([{"migration": file, "applied": known[file]} for file in known])
+            states = migrations.states(url)
+            print_json([{"migration": file, "applied": states[file]} for file in states])
         else:
             say(migrations.status(url).strip())
 
 
 @app.command()
 def retention(as_json: AsJson = False) -> None:
-    """How long each table keeps its rows, and what ticks will delete. Deletes nothing itself.
+    """Show how long each table keeps its rows, and what ticks will delete. Deletes nothing.
 
-    Periods are the defaults, or those of the variables `RETENTION_DAYS_…` in this shell: give them
-    the values that the deployed workers have.
+    Periods are the defaults or the variables `RETENTION_DAYS_…` of this shell: set them to the
+    values of the deployed workers.
 
     Examples:
 
@@ -90,19 +90,19 @@ def retention(as_json: AsJson = False) -> None:
 @app.command()
 def grants(
     role: Annotated[
-        str, typer.Option("--role", metavar="NAME", help="The role that Hyperdrive connects as.")
+        str, typer.Option("--role", metavar="NAME", help="Role of the workers, used by Hyperdrive.")
     ] = rights.Roles.workers,
     platform_role: Annotated[
-        str, typer.Option(metavar="NAME", help="The role of the platform's own services.")
+        str, typer.Option(metavar="NAME", help="Role of the platform's services.")
     ] = rights.Roles.platform,
-    apply: Annotated[bool, typer.Option("--apply", help="Run it; else it is printed.")] = False,
+    apply: Annotated[bool, typer.Option("--apply", help="Run the SQL; default: print.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """The rights that the workers and the platform's services need, and no more.
+    """Grant the workers and the platform's services exactly the rights they need.
 
-    Prints SQL: the dry run. With --apply it runs on `DATABASE_URL`, whose user must own the tables.
-    Repeat it after each `db migrate`: a new table needs its rights. The workers' role has no
-    password yet: set one with `\\password` of psql.
+    Prints the SQL; --apply runs it on `DATABASE_URL`, whose user must own the tables. Repeat it
+    after each `db migrate`: a new table needs its rights. A new workers' role has no password: set
+    one with `\\password` of psql.
 
     Examples:
 
@@ -120,20 +120,18 @@ def grants(
     if as_json:
         print_json({"workers": roles.workers, "platform": roles.platform})
     else:
-        say(f"The roles {roles.workers} and {roles.platform} have what they need, and no more.")
+        say(f"The roles {roles.workers} and {roles.platform} have exactly the listed rights.")
 
 
 @app.command()
 def adopt(
-    plan: Annotated[
-        bool, typer.Option("--plan", help="Say what would be done; write nothing.")
-    ] = False,
+    plan: Annotated[bool, typer.Option("--plan", help="Show the steps; write nothing.")] = False,
     apply: Annotated[
-        bool, typer.Option("--apply", help="Do it. Can be interrupted and repeated.")
+        bool, typer.Option("--apply", help="Run the steps. Can be interrupted and repeated.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Bring the platform's existing tables to our schema in place, without long locks.
+    """Change the platform's existing tables to this schema in place, without long locks.
 
     Examples:
 
@@ -142,10 +140,10 @@ def adopt(
       DATABASE_URL=postgresql://… mauntic db adopt --apply
     """
     if plan == apply:
-        raise OperatorError("Say either --plan or --apply.")
+        raise OperatorError("Pass either --plan or --apply.")
     if "DATABASE_URL" not in os.environ:
         raise OperatorError(
-            "Set DATABASE_URL to the database to adopt: the local one has the schema already."
+            "Set DATABASE_URL to the database to adopt: the local one already has the schema."
         )
     with (
         open_server(os.environ) as server,
@@ -169,14 +167,14 @@ def _show_plan(steps: list[Step], as_json: bool) -> None:
 def _apply(scene: Scene, as_json: bool) -> None:
     done = []
 
-    def tell(step: Step, changed: int | None) -> None:
+    def report_step(step: Step, changed: int | None) -> None:
         done.append(_row(step) | {"done": changed})
         if not as_json:
             rows = f" ({count_of(changed, 'row')})" if changed is not None else ""
             where = step.table or step.phase
             say(f"  {where}: {step.what}{rows}")
 
-    run.apply(scene, tell)
+    run.apply(scene, report_step)
     days = run.days_to_recompute(scene)
     if as_json:
         print_json({"steps": done, "days_to_recompute": days})

@@ -1,7 +1,7 @@
-"""`mauntic demo`: weeks of real events through the real workers, and whether the result is right.
+"""`mauntic demo`: run weeks of real events through the real workers and check the result.
 
-Every planned time of those weeks ticks once and in order: its crons are fired, and what they
-enqueued is done before the next one ticks. Then the tables are compared with the files.
+Every planned time of those weeks ticks once, in order: its crons fire, and their messages are
+finished before the next tick. Then the tables are compared with the files.
 """
 
 from __future__ import annotations
@@ -44,15 +44,15 @@ from shared.jobs import Worker
 from shared.ports import Row
 
 TICK_TIMEOUT_S = 60
-LOOK_EVERY_S = 5  # whether the database is still there
+LOOK_EVERY_S = 5  # interval of checks that the database still answers
 
-Seconds = dict[str, float]  # what took how long
+Seconds = dict[str, float]  # duration of each part
 Tick = tuple[datetime, list[str]]  # a planned time, and the crons that fire then
 
 
 @dataclass(frozen=True)
 class Result:
-    """What came of it: the new rows, each check, the highest scores, and of which moment."""
+    """The imported rows, each check, the highest scores and their time."""
 
     imported: Imported
     checks: list[Check]
@@ -62,14 +62,14 @@ class Result:
     @property
     def wrong(self) -> list[str]:
         """The titles of the checks that differ from the source."""
-        return [one.title for one in self.checks if not one.is_right]
+        return [outcome.title for outcome in self.checks if not outcome.is_right]
 
 
 def demo(yes: Yes = False, as_json: AsJson = False) -> None:
-    """Run weeks of real events through the workers here, and compare the result with the source.
+    """Run weeks of real events through the workers and compare the result with the source.
 
-    Exit code 1 if anything differs. What came out stays in the database mauntic_demo until the
-    next demo; DATABASE_URL=postgresql:///mauntic_demo has other commands look at it.
+    Exits with 1 if anything differs. The result stays in the database mauntic_demo until the next
+    demo; DATABASE_URL=postgresql:///mauntic_demo lets other commands inspect it.
 
     Examples:
 
@@ -78,7 +78,7 @@ def demo(yes: Yes = False, as_json: AsJson = False) -> None:
       mauntic demo --json | jq .wrong
     """
     heed_interrupts()
-    confirm_elsewhere(os.environ, f"drop the database {DATABASE} there and make it anew", yes=yes)
+    confirm_elsewhere(os.environ, f"drop and recreate the database {DATABASE} there", yes=yes)
     took: Seconds = {}
     with _started(took) as (runtime, url):
         result = run(runtime, url, took)
@@ -92,8 +92,8 @@ def demo(yes: Yes = False, as_json: AsJson = False) -> None:
 
 @contextmanager
 def _started(took: Seconds) -> Iterator[tuple[LocalRuntime, str]]:
-    """The workers, running on a database of their own; and that database's URL."""
-    with ExitStack() as stack, _heeded_trouble() as show:
+    """Yield running workers on a database of their own, and its URL."""
+    with ExitStack() as stack, _errors_only() as show:
         with _timed("start database and workers", took), busy("starting database and workers"):
             url = stack.enter_context(_database())
             runtime = stack.enter_context(LocalRuntime(url, on_event=show))
@@ -107,7 +107,7 @@ def _database() -> Iterator[str]:
 
 
 def run(runtime: LocalRuntime, database_url: str, took: Seconds) -> Result:
-    """The demo, on a runtime that is up and its empty database."""
+    """Run the demo on a started runtime and its empty database."""
     with closing(database_at(database_url)) as database:
         with _timed("import events and contacts", took), _progress("import", SAMPLE_ROWS) as bar:
             imported = import_samples(database_url, bar)
@@ -127,7 +127,7 @@ def run(runtime: LocalRuntime, database_url: str, took: Seconds) -> Result:
 
 
 def score_customers(runtime: LocalRuntime, database: Postgres, at: datetime) -> None:
-    """Map what the shop knows of its customers; a tick of the scoring worker does the rest."""
+    """Map the shop's customers to contacts, then run a tick of the scoring worker."""
     map_customers(database)
     for cron in SCORING.crons:
         fire(runtime, SCORING, cron, at)
@@ -136,8 +136,8 @@ def score_customers(runtime: LocalRuntime, database: Postgres, at: datetime) -> 
 def _show(result: Result, took: Seconds) -> None:
     imported, total_s = result.imported, sum(took.values())
     console.print(f"{imported.events:,} events, {imported.contacts:,} contacts imported")
-    for one in result.checks:
-        print_table(one.title, one.rows)
+    for outcome in result.checks:
+        print_table(outcome.title, outcome.rows)
     print_table("The ten highest scores, and what contributes to them", result.best)
     print_table("Time taken", [{"part": part, "seconds": round(s, 1)} for part, s in took.items()])
     if result.wrong:
@@ -151,11 +151,11 @@ def _show(result: Result, took: Seconds) -> None:
 
 
 def planned_ticks(crons: Sequence[str], first: datetime, last: datetime) -> list[Tick]:
-    """When which crons fire after `first`, until each of them has fired once after `last`.
+    """Return the ticks after `first` until each cron has fired once after `last`.
 
     >>> from datetime import UTC
-    >>> noon, one = datetime(2026, 3, 1, 12, tzinfo=UTC), datetime(2026, 3, 1, 13, tzinfo=UTC)
-    >>> [(at.hour, crons) for at, crons in planned_ticks(["0 * * * *", "0 14 * * *"], noon, one)]
+    >>> first, last = (datetime(2026, 3, 1, hour, tzinfo=UTC) for hour in (12, 13))
+    >>> [(at.hour, crons) for at, crons in planned_ticks(["0 * * * *", "0 14 * * *"], first, last)]
     [(13, ['0 * * * *']), (14, ['0 * * * *', '0 14 * * *'])]
     """
     end = max(next(CronSim(cron, last)) for cron in crons)
@@ -166,7 +166,7 @@ def planned_ticks(crons: Sequence[str], first: datetime, last: datetime) -> list
 
 
 def run_tick(runtime: LocalRuntime, tick: Tick) -> None:
-    """Fire the crons of a planned time, and wait until all that they enqueued is done."""
+    """Fire the crons of a planned time and wait until their messages are finished."""
     at, crons = tick
     for cron in crons[1:]:
         _fire_one(runtime, WORKER, cron, at)
@@ -174,18 +174,20 @@ def run_tick(runtime: LocalRuntime, tick: Tick) -> None:
 
 
 def fire(runtime: LocalRuntime, worker: Worker, cron: str, at: datetime) -> None:
-    """Fire one cron, and wait until all that it enqueued is done."""
+    """Fire one cron and wait until its messages are finished."""
     _fire_one(runtime, worker, cron, at)
     queues = [worker.queue.name, worker.queue.dead_letter_name]
     deadline = monotonic() + TICK_TIMEOUT_S
     while not runtime.control.wait_idle(queues, timeout_s=LOOK_EVERY_S, quiet_ms=0):
         _assert_database(runtime, at)
         if monotonic() > deadline:
-            raise RuntimeFailed(f"What {at} enqueued was not done within {TICK_TIMEOUT_S} seconds.")
+            raise RuntimeFailed(
+                f"The messages of {at} were not finished within {TICK_TIMEOUT_S} seconds."
+            )
 
 
 def _assert_database(runtime: LocalRuntime, at: datetime) -> None:
-    """RuntimeFailed where the database is gone: nothing else explains a tick that is not done."""
+    """Raise RuntimeFailed if the database is gone, which explains an unfinished tick."""
     try:
         connect(runtime.database_url, timeout_s=CONNECT_TIMEOUT_S).close()
     except (InterfaceError, DatabaseError, OSError) as error:
@@ -209,9 +211,8 @@ def _span(database: Postgres) -> tuple[datetime, datetime]:
 
 
 @contextmanager
-def _heeded_trouble() -> Iterator[Callable[[dict[str, Any]], None]]:
-    """Shows the workers' errors alone: their other lines would bury the demo's. After an interrupt
-    none: that the workers end in the middle of something is what was asked for."""
+def _errors_only() -> Iterator[Callable[[dict[str, Any]], None]]:
+    """Yield a function that prints only the workers' errors, and none after an interrupt."""
     log = DevLog(as_json=False, to=errors)
     interrupted = False
 
@@ -238,7 +239,7 @@ def _timed(part: str, took: Seconds) -> Iterator[None]:
 
 @contextmanager
 def _progress(what: str, total: int) -> Iterator[Any]:
-    """A bar on the terminal; yields the function that moves it on."""
+    """Show a bar on the terminal; yield the function that advances it."""
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
     with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as bar:
         task = bar.add_task(what, total=total)

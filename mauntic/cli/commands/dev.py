@@ -1,4 +1,4 @@
-"""`mauntic dev`: the whole system on this machine, until Ctrl-C."""
+"""`mauntic dev`: run the whole system on this machine until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ WATCHED = ("shared", "workers")
 WATCH_EVERY_S = 1.0
 Var = Annotated[
     list[str] | None,
-    typer.Option(help="NAME=VALUE, a gate that the workers get; NAME: a secret, as exported."),
+    typer.Option(help="NAME=VALUE sets a variable; NAME takes a secret from the environment."),
 ]
 Port = Annotated[
     int, typer.Option(min=0, max=65_535, help="Port of the control API; 0 takes a free one.")
@@ -43,14 +43,14 @@ Port = Annotated[
 def dev(
     port: Port = 8787,
     env: Annotated[
-        list[str] | None, typer.Option(help="A worker's env in wrangler.toml; all if not given.")
+        list[str] | None, typer.Option(help="A worker's env in wrangler.toml (default: all).")
     ] = None,
     var: Var = None,
     yes: Yes = False,
     crons: Annotated[bool, typer.Option(help="Fire the crons on schedule, in UTC.")] = True,
     json_lines: Annotated[bool, typer.Option("--json", help="Log lines as JSON.")] = False,
 ) -> None:
-    """Run every worker of wrangler.toml here: queues, R2, crons, Postgres. Ctrl-C ends it.
+    """Run every worker of wrangler.toml locally: queues, R2, crons, Postgres. Ctrl-C ends it.
 
     Examples:
 
@@ -83,8 +83,10 @@ def dev(
 
 
 def identity(server: Server | GivenDatabase) -> str:
-    """A name for the database itself: another one at the same address has another. The embedded
-    server is at another port with each start."""
+    """Return a name for the database itself, independent of the embedded server's port.
+
+    A recreated database at the same address gets another name.
+    """
     with closing(connect(server.url)) as connection:
         [[number]] = connection.run(SQL["dev_database"])
     place = DatabaseUrl.parse(server.url).address if isinstance(server, GivenDatabase) else "own"
@@ -115,7 +117,7 @@ def _announced(runtime: LocalRuntime) -> AbstractContextManager[None]:
 
 
 def _until_one_ends(runtime: LocalRuntime, server: Server | GivenDatabase) -> NoReturn:
-    """Wait until the workers or the embedded server end: neither is of use without the other."""
+    """Wait until the workers or the embedded server end: neither works without the other."""
     while runtime.wait(WATCH_EVERY_S) is None:
         if server.has_ended:
             raise OperatorError("The embedded Postgres has ended: start `mauntic dev` again.")
@@ -131,7 +133,7 @@ def _on_saved_source(reload: Callable[[], None], stop: threading.Event) -> None:
 
 
 def _on_saved_topology(reload: Callable[[], None], stop: threading.Event) -> None:
-    """Its folder is watched, since an editor may put another file in its place."""
+    """Reload when wrangler.toml changes. Watches its folder: editors replace the file."""
     for _changes in watch(
         CONFIG.parent,
         recursive=False,
@@ -142,10 +144,13 @@ def _on_saved_topology(reload: Callable[[], None], stop: threading.Event) -> Non
         reload()
 
 
-def _reload(runtime: LocalRuntime, clock: CronClock, log: DevLog, one: threading.Lock) -> None:
-    """Load the workers and their crons anew, one time after the other. A worker that does not
-    import leaves its old one running, and a wrangler.toml that cannot be read the old crons."""
-    with one:
+def _reload(runtime: LocalRuntime, clock: CronClock, log: DevLog, lock: threading.Lock) -> None:
+    """Reload the workers and their crons, one reload at a time.
+
+    A worker that fails to import keeps running in its old version. An unreadable wrangler.toml
+    leaves the crons as they are.
+    """
+    with lock:
         try:
             outcome = runtime.control.reload()
             clock.set(runtime.control.workers())
@@ -154,7 +159,7 @@ def _reload(runtime: LocalRuntime, clock: CronClock, log: DevLog, one: threading
             return
         log.say("dev.reloaded")
         if outcome["stale"]:
-            what = "wrangler.toml has changed in more than its crons: start `mauntic dev` again"
+            what = "wrangler.toml changed in more than its crons: restart `mauntic dev`"
             log.say("dev.stale", level="warning", why=what)
 
 
@@ -174,8 +179,7 @@ def _background(work: Callable[[], None], stop: threading.Event) -> Iterator[Non
 
 
 def _pair(text: str) -> tuple[str, str]:
-    """A variable with its value; that of the environment where none is given, since every account
-    of the machine reads arguments."""
+    """Parse a variable. Without a value it comes from the environment: arguments are public."""
     name, equals, value = text.partition("=")
     if equals:
         return name, value

@@ -1,4 +1,4 @@
-"""`mauntic dlq`: see the dead letters, send them back, or put them aside."""
+"""`mauntic dlq`: list dead letters, redrive them, or discard them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,12 @@ from mauntic.cli.ui.time_args import span
 from mauntic.errors import OperatorError
 from mauntic.local.dev_state import running_dev
 from mauntic.operations import ledger_queries
-from mauntic.operations.dead_letter_filters import REASONS, chosen, refuse_unknown, which_letters
+from mauntic.operations.dead_letter_filters import (
+    REASONS,
+    chosen,
+    filter_from_options,
+    refuse_unknown,
+)
 from mauntic.operations.dead_letters import redrive_letters
 from mauntic.operations.ledger_queries import DeadLetterFilter
 from mauntic.operations.system import SystemEnded
@@ -37,7 +42,7 @@ from shared.ports import Database, Row
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="""See dead letters, send them back, or discard them.
+    help="""List dead letters, redrive them, or discard them.
 
     Examples:
 
@@ -49,13 +54,17 @@ app = typer.Typer(
     """,
 )
 
-Ids = Annotated[list[int] | None, typer.Argument(metavar="[ID]...", help="Their numbers.")]
-Queue = Annotated[str | None, typer.Option(help="Those of this queue.")]
-Type = Annotated[str | None, typer.Option("--type", help="Those of this job.")]
+Ids = Annotated[list[int] | None, typer.Argument(metavar="[ID]...", help="Ids of dead letters.")]
+Queue = Annotated[str | None, typer.Option(help="Only from this queue.")]
+Type = Annotated[str | None, typer.Option("--type", help="Only of this job.")]
 Reason = Annotated[str | None, typer.Option(help=f"One of {', '.join(REASONS)}.")]
-Older = Annotated[str | None, typer.Option(metavar="SPAN", help="Dead for longer: 30m, 2h, 7d.")]
-Newer = Annotated[str | None, typer.Option(metavar="SPAN", help="Dead for no longer than that.")]
-All = Annotated[bool, typer.Option("--all", help="Every one of them, without a filter.")]
+Older = Annotated[
+    str | None, typer.Option(metavar="SPAN", help="Only those dead for longer than 30m, 2h, 7d.")
+]
+Newer = Annotated[
+    str | None, typer.Option(metavar="SPAN", help="Only those dead for at most this span.")
+]
+All = Annotated[bool, typer.Option("--all", help="All dead letters, without a filter.")]
 
 Status = Literal["dead", "redriven", "discarded", "all"]
 
@@ -79,11 +88,11 @@ SHOWN_MAX = 20
 def list_(
     ids: Ids = None,
     queue: Queue = None,
-    kind: Type = None,
+    job_type: Type = None,
     reason: Reason = None,
     older: Older = None,
     newer: Newer = None,
-    status: Annotated[Status, typer.Option(help="What was decided so far.")] = "dead",
+    status: Annotated[Status, typer.Option(help="Status of the dead letters.")] = "dead",
     limit: Limit = 50,
     as_json: AsJson = False,
     remote: Remote = False,
@@ -98,11 +107,11 @@ def list_(
 
       mauntic dlq list --status redriven
     """
-    which = which_letters(ids, queue, kind, reason, _span(older), _span(newer))
-    which = replace(which, status=None if status == "all" else status)
+    filters = filter_from_options(ids, queue, job_type, reason, _span(older), _span(newer))
+    filters = replace(filters, status=None if status == "all" else status)
     with open_records(remote=remote) as db:
-        refuse_unknown(db, which)
-        letters = ledger_queries.dead_letters(db, which, limit)
+        refuse_unknown(db, filters)
+        letters = ledger_queries.dead_letters(db, filters, limit)
     if as_json:
         print_json(letters)
     else:
@@ -115,7 +124,7 @@ def show(
     as_json: AsJson = False,
     remote: Remote = False,
 ) -> None:
-    """Show a dead letter whole: body, error, audit, and the letters it came from or became.
+    """Show a dead letter: body, error, audit, and the dead letters before and after it.
 
     Example:
 
@@ -124,7 +133,7 @@ def show(
     with open_records(remote=remote) as db:
         found = ledger_queries.dead_letter(db, letter)
     if found is None:
-        raise OperatorError(f"There is no dead letter {letter}.")
+        raise OperatorError(f"No dead letter {letter} found.")
     if as_json:
         print_json(found)
     else:
@@ -135,12 +144,14 @@ def show(
 def redrive(
     ids: Ids = None,
     queue: Queue = None,
-    kind: Type = None,
+    job_type: Type = None,
     reason: Reason = None,
     older: Older = None,
     newer: Newer = None,
     everything: All = False,
-    rate: Annotated[float, typer.Option(min=0.1, help="At most so many a second.")] = 50,
+    rate: Annotated[
+        float, typer.Option(min=0.1, help="Maximum number of messages per second.")
+    ] = 50,
     note: Note = None,
     by: By = "",
     dry_run: DryRun = False,
@@ -148,7 +159,7 @@ def redrive(
     as_json: AsJson = False,
     remote: Remote = False,
 ) -> None:
-    """Send dead letters back to their queues. Doing so twice does it once.
+    """Send dead letters back to their queues. A dead letter is redriven once.
 
     Examples:
 
@@ -158,15 +169,15 @@ def redrive(
 
       mauntic redrive --queue mauntic-scoring-events --rate 5 --note "contacts are back"
     """
-    which = which_letters(ids, queue, kind, reason, _span(older), _span(newer))
+    filters = filter_from_options(ids, queue, job_type, reason, _span(older), _span(newer))
     with open_records(remote=remote) as db:
-        letters = chosen(db, which, everything)
+        letters = chosen(db, filters, everything)
         if dry_run or not letters:
-            return _tell(as_json, _would(dry_run, "redriven"), which, letters, "redriven", 0)
-        _ask("redrive", which, letters, yes)
+            return _print(as_json, _would(dry_run, "redriven"), filters, letters, "redriven", 0)
+        _ask("redrive", filters, letters, yes)
         done = _send_back(db, letters, rate, who(by), note, as_json, remote)
     passed_over = len(letters) - done
-    _tell(as_json, "redriven", which, letters, "redriven", done, passed_over)
+    _print(as_json, "redriven", filters, letters, "redriven", done, passed_over)
 
 
 def _send_back(
@@ -178,7 +189,7 @@ def _send_back(
     as_json: bool,
     remote: bool,
 ) -> int:
-    """How many were sent; whatever cuts it short, what was done so far is told first."""
+    """Return how many were sent. If interrupted, print the progress before raising."""
     sent: list[int] = []
     try:
         with open_system(remote=remote) as system, progress() as bar:
@@ -191,17 +202,17 @@ def _send_back(
     except BaseException as error:
         is_interrupted = isinstance(error, KeyboardInterrupt)
         if sent or is_interrupted:
-            _tell_cut_short(as_json, letters, sent)
+            _print_progress(as_json, letters, sent)
         if is_interrupted:
-            interrupted("the same command goes on")
+            interrupted("run the same command to continue")
         has_ended = isinstance(error, SystemEnded) or not (remote or running_dev())
         if has_ended and sent:
-            remark(_perhaps_gone(sent))
+            remark(_possibly_lost(sent))
         raise
     return len(sent)
 
 
-def _tell_cut_short(as_json: bool, letters: list[Row], sent: list[int]) -> None:
+def _print_progress(as_json: bool, letters: list[Row], sent: list[int]) -> None:
     left = len(letters) - len(sent)
     if as_json:
         numbers = [letter["id"] for letter in letters]
@@ -210,15 +221,15 @@ def _tell_cut_short(as_json: bool, letters: list[Row], sent: list[int]) -> None:
         say(f"{len(sent):,} redriven, {left:,} left")
 
 
-def _perhaps_gone(sent: list[int]) -> str:
-    """The newest of them: what was sent earlier is likelier to have been done."""
+def _possibly_lost(sent: list[int]) -> str:
+    """Return a notice about the newest messages sent: earlier ones are probably processed."""
     more = f"… {len(sent) - SHOWN_MAX:,} more and " if len(sent) > SHOWN_MAX else ""
     numbers = ", ".join(map(str, sent[-SHOWN_MAX:]))
     again = f"`mauntic dlq show {sent[-1]} --json | jq -c .body | mauntic enqueue QUEUE -`"
     return (
-        f"With `mauntic dev` the messages that its queues held are gone. Of those that were sent"
-        f" ({more}{numbers}) the newest may be among them, though their letters are redriven: when"
-        f" it runs again, {again} sends one anew, and the same command goes on with the others."
+        f"`mauntic dev` has ended, and the messages in its queues are lost. They may include the"
+        f" newest of those sent ({more}{numbers}), whose dead letters count as redriven. When it"
+        f" runs again, {again} sends one again; the same command continues with the others."
     )
 
 
@@ -226,19 +237,19 @@ def _perhaps_gone(sent: list[int]) -> str:
 def discard(
     ids: Ids = None,
     queue: Queue = None,
-    kind: Type = None,
+    job_type: Type = None,
     reason: Reason = None,
     older: Older = None,
     newer: Newer = None,
     everything: All = False,
-    note: Annotated[str, typer.Option(help="Why nobody needs them any more.")] = "",
+    note: Annotated[str, typer.Option(help="Reason for discarding them.")] = "",
     by: By = "",
     dry_run: DryRun = False,
     yes: Yes = False,
     as_json: AsJson = False,
     remote: Remote = False,
 ) -> None:
-    """Put dead letters aside. They stay in the table, with who did it and why.
+    """Discard dead letters. They stay in the table with the operator's name and reason.
 
     Examples:
 
@@ -247,32 +258,32 @@ def discard(
       mauntic dlq discard --reason unknown_type --older 30d --note "retired types"
     """
     if not (note or dry_run):
-        raise typer.BadParameter("--note is missing: it says why nobody needs them any more.")
-    which = which_letters(ids, queue, kind, reason, _span(older), _span(newer))
+        raise typer.BadParameter("--note is missing: give the reason for discarding them.")
+    filters = filter_from_options(ids, queue, job_type, reason, _span(older), _span(newer))
     with open_records(remote=remote) as db:
-        letters = chosen(db, which, everything)
+        letters = chosen(db, filters, everything)
         if dry_run or not letters:
-            return _tell(as_json, _would(dry_run, "discarded"), which, letters, "discarded", 0)
-        _ask("discard", which, letters, yes)
+            return _print(as_json, _would(dry_run, "discarded"), filters, letters, "discarded", 0)
+        _ask("discard", filters, letters, yes)
         numbers = [letter["id"] for letter in letters]
         gone = ledger_queries.discard_dead_letters(
             db, numbers, by=who(by), note=note, now=datetime.now(UTC)
         )
     passed_over = len(letters) - len(gone)
-    _tell(as_json, "discarded", which, letters, "discarded", len(gone), passed_over)
+    _print(as_json, "discarded", filters, letters, "discarded", len(gone), passed_over)
 
 
 def _span(text: str | None) -> timedelta | None:
     return span(text) if text else None
 
 
-def _ask(action: str, which: DeadLetterFilter, letters: list[Row], yes: bool) -> None:
-    """Letters that were named one by one need no question."""
-    if which.ids:
+def _ask(action: str, filters: DeadLetterFilter, letters: list[Row], yes: bool) -> None:
+    """Ask for confirmation, unless the dead letters were named by id."""
+    if filters.ids:
         return
     groups = Counter((row["queue"], row["job_type"], row["reason"]) for row in letters)
-    for (queue, kind, reason), count in groups.most_common():
-        remark(f"{count:>7,}  {queue}  {kind or '-'}  {reason}")
+    for (queue, job_type, reason), count in groups.most_common():
+        remark(f"{count:>7,}  {queue}  {job_type or '-'}  {reason}")
     confirm(f"{action} {count_of(len(letters), 'dead letter')}?", yes=yes)
 
 
@@ -280,10 +291,10 @@ def _would(dry_run: bool, done: str) -> str:
     return f"would be {done}" if dry_run else done
 
 
-def _tell(
+def _print(
     as_json: bool,
     title: str,
-    which: DeadLetterFilter,
+    filters: DeadLetterFilter,
     letters: list[Row],
     action: str,
     done: int,
@@ -294,27 +305,27 @@ def _tell(
         print_json({"chosen": numbers, action: done, "passed_over": passed_over})
         return
     rows = [{name: letter[name] for name in CHOSEN} for letter in letters[:SHOWN_MAX]]
-    print_table(title, rows, empty=_why_none(which))
+    print_table(title, rows, empty=_empty_text(filters))
     if len(letters) > SHOWN_MAX:
         say(f"… and {len(letters) - SHOWN_MAX:,} more")
     say(f"{done:,} {action}")
     if passed_over:
         minutes = ledger_queries.CLAIM // timedelta(minutes=1)
         say(
-            f"{passed_over:,} passed over: no longer dead, or claimed by a redrive within the last"
+            f"{passed_over:,} skipped: no longer dead, or claimed by a redrive within the last"
             f" {minutes} minutes"
         )
 
 
-def _why_none(which: DeadLetterFilter) -> str:
-    if not which.ids:
+def _empty_text(filters: DeadLetterFilter) -> str:
+    if not filters.ids:
         return "no dead letter matches"
-    is_filtered = replace(which, ids=None).narrows
+    is_filtered = replace(filters, ids=None).narrows
     return f"none of these is dead{' and matches the filters' if is_filtered else ''}"
 
 
 def _brief(letters: list[Row]) -> Rows:
-    """Who decided, when and why is shown where anybody has."""
+    """Select the columns; include the audit columns if any dead letter has them."""
     is_decided = any(letter["changed_at"] for letter in letters)
     names = (*LISTED, *AUDIT) if is_decided else LISTED
     return [{name: letter[name] for name in names} for letter in letters]

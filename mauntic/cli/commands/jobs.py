@@ -1,4 +1,4 @@
-"""`mauntic jobs`: every job with its state; run one, pause one, resume one."""
+"""`mauntic jobs`: list jobs with their state; run, pause and resume a job."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from shared.windows import Schedule, Window
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="""Every job with its state; run, pause, resume one.
+    help="""List jobs with their state; run, pause, resume a job.
 
     Examples:
 
@@ -36,16 +36,16 @@ app = typer.Typer(
     """,
 )
 
-JobType = Annotated[str, typer.Argument(metavar="TYPE", help="The job, by its message type.")]
+JobType = Annotated[str, typer.Argument(metavar="TYPE", help="Message type of the job.")]
 
 
 @app.command("list")
 def list_(as_json: AsJson = False, remote: Remote = False) -> None:
-    """Every job: schedule, next fire, last success, lag, and whether it is overdue or paused.
+    """List jobs: schedule, next fire, last success, lag, and whether a job is overdue or paused.
 
-    Lag is by how many seconds the newest window that succeeded ends before the newest that is due;
-    what lies before a schedule's first tick does not count. A job without a schedule runs when it
-    is sent a message.
+    Lag is the number of seconds between the end of the newest window that succeeded and the end of
+    the newest due window; time before a schedule's first tick does not count. A job without a
+    schedule runs when a message is sent to it.
 
     Examples:
 
@@ -70,19 +70,19 @@ def list_(as_json: AsJson = False, remote: Remote = False) -> None:
 
 @app.command()
 def run(
-    kind: JobType,
+    job_type: JobType,
     window: Annotated[
-        str | None, typer.Option(metavar="START[/END]", help="Which window; else the last one.")
+        str | None, typer.Option(metavar="START[/END]", help="The window (default: the last one).")
     ] = None,
-    wait: Annotated[bool, typer.Option(help="Wait until it has succeeded or died.")] = True,
-    timeout: Annotated[int, typer.Option(min=1, metavar="SECONDS", help="Of the wait.")] = 900,
+    wait: Annotated[bool, typer.Option(help="Wait until the run has succeeded or died.")] = True,
+    timeout: Annotated[int, typer.Option(min=1, metavar="SECONDS", help="Maximum wait.")] = 900,
     as_json: AsJson = False,
     remote: Remote = False,
 ) -> None:
-    """Run a window of a job now, also one that ran before: that leaves the same rows.
+    """Run a window of a job now. Repeating a window leaves the same rows.
 
-    Tells what came of it; exit code 1 if it died. Ctrl-C ends the waiting, and nothing else.
-    --window says when the window starts; `scheduledFor` of a message says when it ends.
+    Prints the outcome; exits with 1 if the run died. Ctrl-C ends only the wait. --window takes the
+    start of the window; `scheduledFor` of a message is its end.
 
     Examples:
 
@@ -90,7 +90,7 @@ def run(
 
       mauntic jobs run analytics.aggregate-hourly --window 2026-03-10T10:00Z --no-wait
     """
-    worker, job = find_job(kind)
+    worker, job = find_job(job_type)
     schedule = schedule_of(job)
     now = datetime.now(UTC)
     wanted = window_of(schedule, window, now) if window else schedule.window_of(now)
@@ -100,11 +100,11 @@ def run(
         with open_system(remote=remote) as system:
             system.send(worker.queue.name, [body])
         row = _wait(db, job, wanted, token, timeout) if db else {"status": "sent"}
-    _tell_run(as_json, job, wanted, row)
+    _print_run(as_json, job, wanted, row)
 
 
 def _wait(db: Database, job: Job, window: Window, token: int, timeout_s: int) -> Row:
-    """The window's row at its end. Ctrl-C ends the wait and not the run."""
+    """Wait and return the window's final row. Ctrl-C ends the wait but not the run."""
     try:
         with busy("waiting") as shown:
             return end_of(
@@ -117,79 +117,79 @@ def _wait(db: Database, job: Job, window: Window, token: int, timeout_s: int) ->
             )
     except KeyboardInterrupt:
         see = f"`mauntic runs show {job.type} {window.start:%Y-%m-%dT%H:%MZ}`"
-        interrupted(f"its message stays queued, and {window} is run by itself: see {see}")
+        interrupted(f"its message stays queued and {window} still runs: see {see}")
 
 
 @app.command()
 def pause(
-    kind: JobType,
+    job_type: JobType,
     note: Note = None,
     by: By = "",
     as_json: AsJson = False,
     remote: Remote = False,
 ) -> None:
-    """Stop a schedule: its ticks enqueue nothing until it is resumed, and then what was missed.
+    """Pause a schedule: its ticks enqueue nothing. After `resume` they catch up.
 
     Example:
 
       mauntic jobs pause analytics.aggregate-hourly --note "moving the database"
     """
-    _set_paused(kind, True, note, by, as_json, remote)
+    _set_paused(job_type, True, note, by, as_json, remote)
 
 
 @app.command()
 def resume(
-    kind: JobType,
+    job_type: JobType,
     note: Note = None,
     by: By = "",
     as_json: AsJson = False,
     remote: Remote = False,
 ) -> None:
-    """Let a schedule go on: the next tick enqueues what was missed, up to 48 windows and 14 days.
+    """Resume a schedule: the next tick catches up at most 48 windows and 14 days.
 
     Example:
 
       mauntic jobs resume analytics.aggregate-hourly
     """
-    _set_paused(kind, False, note, by, as_json, remote)
+    _set_paused(job_type, False, note, by, as_json, remote)
 
 
 SHOWN = ("type", "schedule", "next_fire", "last_success_at", "lag_s", "unfinished", "state", "note")
 
 
 def _described(worker: Worker, job: Job, row: Row | None, now: datetime) -> dict[str, Any]:
-    known = row or {}
-    schedule, until = job.schedule, known.get("succeeded_until")
+    state = row or {}
+    schedule, until = job.schedule, state.get("succeeded_until")
     return {
         "type": job.type,
         "worker": worker.name,
         "queue": worker.queue.name,
         "schedule": schedule.cron if schedule else None,
         "next_fire": schedule.next_fire(now) if schedule else None,
-        "last_success_at": known.get("last_success_at"),
-        "succeeded_from": known.get("succeeded_from"),
+        "last_success_at": state.get("last_success_at"),
+        "succeeded_from": state.get("succeeded_from"),
         "succeeded_until": until,
-        "lag_s": _lag_s(schedule, known.get("starts_at"), until, now),
-        "unfinished": known.get("unfinished"),
-        "overdue": bool(known.get("overdue")),
-        "paused": bool(known.get("paused")),
-        "state": state_of(schedule, known),
-        "changed_by": known.get("changed_by"),
-        "changed_at": known.get("changed_at"),
-        "note": known.get("note"),
+        "lag_s": _lag_s(schedule, state.get("starts_at"), until, now),
+        "unfinished": state.get("unfinished"),
+        "overdue": bool(state.get("overdue")),
+        "paused": bool(state.get("paused")),
+        "state": state_of(schedule, state),
+        "changed_by": state.get("changed_by"),
+        "changed_at": state.get("changed_at"),
+        "note": state.get("note"),
         "purpose": job.purpose,
     }
 
 
 def _shown(row: dict[str, Any], name: str) -> Any:
-    """The reason for a pause is shown after the name of whoever gave it."""
+    """Show the reason for a pause after the operator's name."""
     if name == "note" and row["paused"]:
         return ": ".join(part for part in (row["changed_by"], row["note"]) if part)
     return row[name]
 
 
 def state_of(schedule: Schedule | None, row: Row) -> str:
-    """One word: what an operator should think of the job."""
+    """Return the job's state in one word."""
     if schedule is None:
         return "on message"
     if row.get("paused"):
@@ -205,25 +205,25 @@ def _lag_s(
     succeeded_until: datetime | None,
     now: datetime,
 ) -> int | None:
-    """Before a schedule's first tick nothing was missed, whatever was run by hand."""
+    """Return the lag; nothing before a schedule's first tick counts as missed."""
     if schedule is None or starts_at is None or succeeded_until is None:
         return None
     behind = schedule.newest_due(now).end - max(starts_at, succeeded_until)
     return max(0, round(behind.total_seconds()))
 
 
-def _tell_run(as_json: bool, job: Job, window: Window, row: Row) -> None:
-    told = {"type": job.type, "window": str(window), **row}
+def _print_run(as_json: bool, job: Job, window: Window, row: Row) -> None:
+    result = {"type": job.type, "window": str(window), **row}
     if as_json:
-        print_json({name: value for name, value in told.items() if name != "lease_until"})
+        print_json({name: value for name, value in result.items() if name != "lease_until"})
     else:
-        line = f"{job.type} {window} {row['status']}{_what_happened(row)}"
+        line = f"{job.type} {window} {row['status']}{_result(row)}"
         say(line)
     if row["status"] == "dead":
         raise typer.Exit(1)
 
 
-def _what_happened(row: Row) -> str:
+def _result(row: Row) -> str:
     if row.get("error_class"):
         return f": {row['error_class']}: {row['error_text']}"
     if row["status"] != "succeeded":
@@ -232,9 +232,9 @@ def _what_happened(row: Row) -> str:
 
 
 def _set_paused(
-    kind: str, paused: bool, note: str | None, by: str, as_json: bool, remote: bool
+    job_type: str, paused: bool, note: str | None, by: str, as_json: bool, remote: bool
 ) -> None:
-    worker, job = find_job(kind)
+    worker, job = find_job(job_type)
     schedule_of(job)
     now = datetime.now(UTC)
     with open_records(remote=remote) as db:
@@ -244,13 +244,11 @@ def _set_paused(
         return
     word = ("paused" if paused else "resumed") + ("" if changed else " already")
     then = (
-        ""
-        if paused or not changed
-        else f": the tick of {cell(_next_tick(worker, now))} takes up what is due"
+        "" if paused or not changed else f": the tick of {cell(_next_tick(worker, now))} catches up"
     )
     say(f"{job.type} {word}{then}")
 
 
 def _next_tick(worker: Worker, now: datetime) -> datetime:
-    """Whichever of its crons fires first looks at all of its jobs."""
+    """Return the time of the worker's next cron: every tick examines all jobs."""
     return min(job.schedule.next_fire(now) for job in worker.jobs if job.schedule)

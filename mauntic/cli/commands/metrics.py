@@ -1,4 +1,4 @@
-"""`mauntic metrics`: what was measured of every queue and type in a period."""
+"""`mauntic metrics`: show the metrics of every queue and type in a period."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from mauntic.cli.ui.output import print_json, print_table
 from mauntic.cli.ui.time_args import span
 from mauntic.operations.system import Load
 from mauntic.operations.systems import open_system
-from mauntic.operations.worker_catalog import known_queue
+from mauntic.operations.worker_catalog import require_queue
 
 
 def metrics(
     since: Annotated[str, typer.Option(metavar="SPAN", help="The period: 30m, 1h, 7d.")] = "1h",
-    queue: Annotated[str | None, typer.Option(help="This queue alone.")] = None,
+    queue: Annotated[str | None, typer.Option(help="Only this queue.")] = None,
     as_json: AsJson = False,
     remote: Remote = False,
 ) -> None:
-    """Throughput, p50 and p95 of the duration, retries and dead letters, by queue and type.
+    """Show throughput, p50 and p95 of the duration, retries and dead letters, by queue and type.
 
-    Reads the kept points of `mauntic dev`, or Analytics Engine with the statement in
-    mauntic/operations/sql/metrics.sql, which dashboards can use too. In production, durations
-    of work that waits for nothing are 0: clocks advance with I/O alone.
+    Reads the metric points of `mauntic dev`, or Analytics Engine with the statement in
+    mauntic/operations/sql/metrics.sql, which dashboards can use too. In production, work without
+    I/O has a duration of 0: clocks advance only during I/O.
 
     Examples:
 
@@ -35,7 +35,7 @@ def metrics(
     """
     period = span(since)
     with open_system(remote=remote) as system:
-        loads = system.loads(period, known_queue(queue) if queue else None)
+        loads = system.loads(period, require_queue(queue) if queue else None)
     rows = [_row(load, period.total_seconds() / 60) for load in loads]
     if as_json:
         print_json(rows)
@@ -44,10 +44,10 @@ def metrics(
 
 
 def _row(load: Load, minutes: float) -> dict[str, Any]:
-    known = asdict(load)
+    fields = asdict(load)
     rate = round(load.messages / minutes, 3) if minutes else None
     return {
-        **{name: known.pop(name) for name in ("queue", "type", "messages")},
+        **{name: fields.pop(name) for name in ("queue", "type", "messages")},
         "per_minute": rate,
-        **known,
+        **fields,
     }

@@ -28,15 +28,19 @@ from mauntic.operations.vendor.wrangler import Command
 
 def provision(
     plan: Annotated[bool, typer.Option("--plan", help="Print what is missing.")] = False,
-    apply: Annotated[bool, typer.Option("--apply", help="Run it; can be repeated.")] = False,
-    env: Annotated[list[str] | None, typer.Option(help="An env; all if not given.")] = None,
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Create what is missing; can be repeated.")
+    ] = False,
+    env: Annotated[
+        list[str] | None, typer.Option(help="An env of wrangler.toml (default: all).")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Queues, bucket, Hyperdrive and secrets of the account, as far as they are missing.
+    """Create the queues, bucket, Hyperdrive and secrets that the account lacks.
 
-    Works on CLOUDFLARE_ACCOUNT_ID by CLOUDFLARE_API_TOKEN. Hyperdrive is led to
-    DATABASE_URL_WORKERS: the database as the workers' role. ALERT_WEBHOOK_URL is set for every
-    worker, HEARTBEAT_URL_ANALYTICS as HEARTBEAT_URL of that env alone, likewise of each other env.
+    Uses CLOUDFLARE_ACCOUNT_ID and CLOUDFLARE_API_TOKEN. Hyperdrive connects to
+    DATABASE_URL_WORKERS: the database with the workers' role. ALERT_WEBHOOK_URL is set for every
+    worker; HEARTBEAT_URL_ANALYTICS becomes the HEARTBEAT_URL of that env, and so on for each env.
 
     Examples:
 
@@ -45,7 +49,7 @@ def provision(
       mauntic provision --apply --env analytics
     """
     if plan == apply:
-        raise OperatorError("Say either --plan or --apply.")
+        raise OperatorError("Pass either --plan or --apply.")
     needs = needs_of(CONFIG, env)
     with open_vendor(os.environ) as api:
         account = read_account(api, needs)
@@ -72,4 +76,4 @@ def _show(todo: Sequence[Command], hyperdrive: Hyperdrive | None, as_json: bool)
     if not todo:
         say("Nothing is missing.")
     if hyperdrive:
-        say(f"The deployment takes HYPERDRIVE_ID={hyperdrive.id}")
+        say(f"The deployment uses HYPERDRIVE_ID={hyperdrive.id}")

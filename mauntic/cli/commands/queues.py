@@ -1,4 +1,4 @@
-"""`mauntic queues`: send to a queue, follow it, see its state, hold it back."""
+"""`mauntic queues`: send to a queue, follow it, show its state, pause it."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ from mauntic.operations.message_meaning import Meaning, ignored_fields, meaning_
 from mauntic.operations.queue_tail import DEAD_LETTERS, answers_of
 from mauntic.operations.system import QueueState
 from mauntic.operations.systems import open_records, open_system
-from mauntic.operations.worker_catalog import find_worker, known_queue, queue_names
+from mauntic.operations.worker_catalog import find_worker, queue_names, require_queue
 from shared.errors import DatabaseError, DatabaseUnreachable
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="""Send to a queue, follow it, see its state, pause it.
+    help="""Send to a queue, follow it, show its state, pause it.
 
     Examples:
 
@@ -49,7 +49,7 @@ app = typer.Typer(
     """,
 )
 
-QueueName = Annotated[str, typer.Argument(metavar="QUEUE", help="The queue's name.")]
+QueueName = Annotated[str, typer.Argument(metavar="QUEUE", help="Name of the queue.")]
 PROGRESS_FROM = 1_000
 
 
@@ -57,21 +57,20 @@ PROGRESS_FROM = 1_000
 def enqueue(
     queue: QueueName,
     message: Annotated[
-        str, typer.Argument(metavar="JSON|-", help="One message, or - for one a line of input.")
+        str,
+        typer.Argument(metavar="JSON|-", help="One message, or - to read one per line of input."),
     ],
     delay: Annotated[
-        int, typer.Option(min=0, max=86_400, metavar="SECONDS", help="Deliver so much later.")
+        int, typer.Option(min=0, max=86_400, metavar="SECONDS", help="Delay of the delivery.")
     ] = 0,
-    raw: Annotated[
-        bool, typer.Option("--raw", help="Any JSON, without checking that it is a message.")
-    ] = False,
+    raw: Annotated[bool, typer.Option("--raw", help="Send any JSON, without validation.")] = False,
     as_json: AsJson = False,
     remote: Remote = False,
 ) -> None:
-    """Send messages, checked before as the worker will check them.
+    """Send messages after validating them as the worker will.
 
-    One wrong message, and none is sent: each wrong field is named. The answer names the window that
-    each message means: with `scheduledFor` the one that ends then, else the last that is over.
+    If a message is invalid, nothing is sent and each invalid field is named. The output names the
+    window of each message: the one that ends at `scheduledFor`, or the last one that has ended.
 
     Examples:
 
@@ -81,7 +80,7 @@ def enqueue(
     """
     worker = find_worker(queue) if not raw else None
     if raw:
-        known_queue(queue)
+        require_queue(queue)
     now = datetime.now(UTC)
     bodies = bodies_of(_texts(message), worker, now + timedelta(seconds=delay))
     meanings = [meaning_of(body, worker, now) for body in bodies] if worker else []
@@ -90,22 +89,22 @@ def enqueue(
     with open_system(remote=remote) as system, progress() as bar:
         task = bar.add_task("sending", total=len(bodies), visible=len(bodies) >= PROGRESS_FROM)
         system.send(queue, bodies, delay, lambda count: bar.advance(task, count))
-    _tell_sent(as_json, queue, len(bodies), meanings)
+    _print_sent(as_json, queue, len(bodies), meanings)
 
 
 @app.command()
 def tail(
     queue: QueueName,
     limit: Annotated[
-        int, typer.Option(min=0, help="End after so many messages; 0 follows until Ctrl-C.")
+        int, typer.Option(min=0, help="Stop after this many messages; 0 follows until Ctrl-C.")
     ] = 0,
     as_json: AsJson = False,
     remote: Remote = False,
 ) -> None:
     """Follow a queue's messages as they are answered: ack, retry, exception or dead.
 
-    A message that dies is acked, because its letter has been written; that it died is said, with
-    its reason, as soon as the letter is taken from the dead-letter queue.
+    A message that dies is acked, because its dead letter has been written. Its death and reason
+    are shown when the dead letter leaves the dead-letter queue.
 
     Examples:
 
@@ -113,11 +112,11 @@ def tail(
 
       mauntic tail mauntic-analytics-jobs --json | jq 'select(.answer == "dead")'
     """
-    worker = find_worker(known_queue(queue).removesuffix(DEAD_LETTERS))
+    worker = find_worker(require_queue(queue).removesuffix(DEAD_LETTERS))
     if remote:
         raise OperatorError(
-            "The vendor offers no tail of a queue: follow its worker with "
-            f"`wrangler tail {worker.name}`, which prints a `queue.metric` line a message."
+            "The vendor cannot follow a queue: follow its worker with "
+            f"`wrangler tail {worker.name}`, which prints one `queue.metric` line per message."
         )
     with open_control() as control, answers_of(control, queue) as answers:
         errors.print(f"following {queue}; Ctrl-C ends it", style="dim", highlight=False)
@@ -129,11 +128,11 @@ def tail(
 
 @app.command()
 def status(as_json: AsJson = False, remote: Remote = False) -> None:
-    """Each queue's backlog, oldest message, consumers, pause, and dead letters that wait.
+    """Show each queue's backlog, oldest message, consumers, pause and dead letters.
 
-    Backlog counts what is not acked, so delayed messages and those being handled too. Dead letters
-    are rows that wait for `mauntic dlq`; those that are not archived yet are the backlog of the
-    queue's -dlq.
+    The backlog counts everything not acked, including delayed messages and messages in progress.
+    Dead letters are rows that wait for `mauntic dlq`; those not archived yet are in the backlog of
+    the -dlq queue.
 
     Examples:
 
@@ -153,7 +152,7 @@ def status(as_json: AsJson = False, remote: Remote = False) -> None:
 
 @app.command()
 def pause(queue: QueueName, as_json: AsJson = False, remote: Remote = False) -> None:
-    """Hold back a queue's messages; those that are being handled are finished.
+    """Pause a queue's delivery; messages in progress are finished.
 
     Example:
 
@@ -164,7 +163,7 @@ def pause(queue: QueueName, as_json: AsJson = False, remote: Remote = False) -> 
 
 @app.command()
 def resume(queue: QueueName, as_json: AsJson = False, remote: Remote = False) -> None:
-    """Deliver a paused queue's messages again.
+    """Resume a paused queue's delivery.
 
     Example:
 
@@ -173,17 +172,17 @@ def resume(queue: QueueName, as_json: AsJson = False, remote: Remote = False) ->
     _set_paused(queue, False, as_json, remote)
 
 
-def _tell_sent(as_json: bool, queue: str, sent: int, meanings: list[Meaning]) -> None:
-    """Say what was sent, and which window each job runs because of it."""
-    counted = Counter((one.job.type, one.window) for one in meanings if one.window)
+def _print_sent(as_json: bool, queue: str, sent: int, meanings: list[Meaning]) -> None:
+    """Print how many messages were sent and which windows they run."""
+    counted = Counter((meaning.job.type, meaning.window) for meaning in meanings if meaning.window)
     if as_json:
         windows = [
-            {"type": kind, "window": str(window), "messages": count}
-            for (kind, window), count in counted.items()
+            {"type": job_type, "window": str(window), "messages": count}
+            for (job_type, window), count in counted.items()
         ]
         print_json({"queue": queue, "sent": sent, "windows": windows})
         return
-    lines = [f"{kind} {window}" for kind, window in counted]
+    lines = [f"{job_type} {window}" for job_type, window in counted]
     say(f"{sent} sent to {queue}" + (f": {lines[0]}" if len(lines) == 1 else ""))
     if len(lines) > 1:
         for line in lines[:SHOWN_MAX]:
@@ -218,12 +217,12 @@ def _show_answer(answer: dict[str, Any], as_json: bool) -> None:
 
 
 def _dead_letters_waiting(remote: bool) -> dict[str, int] | None:
-    """By queue; None, with a warning, where the database cannot be asked."""
+    """Count dead letters by queue; None, with a warning, if the database is unavailable."""
     try:
         with open_records(remote=remote) as db:
             return ledger_queries.dead_letter_counts(db)
     except (DatabaseError, DatabaseUnreachable, DatabaseUnavailable, OperatorError) as error:
-        warn(f"no dead letters counted: {error}")
+        warn(f"dead letters could not be counted: {error}")
         return None
 
 
@@ -239,15 +238,15 @@ def _row(name: str, state: QueueState | None, waiting: dict[str, int] | None) ->
 
 
 def _set_paused(queue: str, paused: bool, as_json: bool, remote: bool) -> None:
-    known_queue(queue)
+    require_queue(queue)
     with open_system(remote=remote) as system:
         system.set_paused(queue, paused)
-    _tell(
+    _print(
         as_json, {"queue": queue, "paused": paused}, f"{queue} {'paused' if paused else 'resumed'}"
     )
 
 
-def _tell(as_json: bool, value: dict[str, Any], sentence: str) -> None:
+def _print(as_json: bool, value: dict[str, Any], sentence: str) -> None:
     if as_json:
         print_json(value)
     else:

@@ -1,4 +1,4 @@
-"""`mauntic runs`: what the ledger says of the windows."""
+"""`mauntic runs`: list and show runs from the ledger."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from shared.ports import Row
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="""The runs of every window, from the ledger.
+    help="""List the runs of windows, from the ledger.
 
     Examples:
 
@@ -37,14 +37,15 @@ LISTED = (
 
 @app.command("list")
 def list_(
-    kind: Annotated[str | None, typer.Option("--type", help="Those of this job.")] = None,
+    job_type: Annotated[str | None, typer.Option("--type", help="Only runs of this job.")] = None,
     status: Annotated[
         list[str] | None, typer.Option(help=f"One of {', '.join(STATUSES)}; may be repeated.")
     ] = None,
     since: Annotated[
-        str | None, typer.Option(metavar="SPAN", help="Windows that ended since then: 2h, 7d.")
+        str | None,
+        typer.Option(metavar="SPAN", help="Only windows that ended within this span: 2h, 7d."),
     ] = None,
-    shards: Annotated[bool, typer.Option("--shards", help="Shards too.")] = False,
+    shards: Annotated[bool, typer.Option("--shards", help="Include shards.")] = False,
     limit: Limit = 50,
     as_json: AsJson = False,
     remote: Remote = False,
@@ -59,11 +60,11 @@ def list_(
     """
     for name in status or ():
         if name not in STATUSES:
-            raise typer.BadParameter(f"--status is one of {', '.join(STATUSES)}.")
+            raise typer.BadParameter(f"--status must be one of {', '.join(STATUSES)}.")
     with open_records(remote=remote) as db:
         rows = ledger_queries.runs(
             db,
-            job_type=find_job(kind)[1].type if kind else None,
+            job_type=find_job(job_type)[1].type if job_type else None,
             statuses=status or None,
             ends_after=datetime.now(UTC) - span(since) if since else None,
             with_shards=shards,
@@ -77,23 +78,23 @@ def list_(
 
 @app.command()
 def show(
-    kind: Annotated[str, typer.Argument(metavar="TYPE", help="The job, by its message type.")],
-    window: Annotated[str, typer.Argument(metavar="START[/END]", help="Which window.")],
+    job_type: Annotated[str, typer.Argument(metavar="TYPE", help="Message type of the job.")],
+    window: Annotated[str, typer.Argument(metavar="START[/END]", help="The window.")],
     as_json: AsJson = False,
     remote: Remote = False,
 ) -> None:
-    """Show all that the ledger knows of a window, its shards included.
+    """Show a window's run and its shards.
 
     Example:
 
       mauntic runs show analytics.aggregate-hourly 2026-03-10T10:00Z
     """
-    job = find_job(kind)[1]
+    job = find_job(job_type)[1]
     wanted = window_of(schedule_of(job), window, datetime.now(UTC))
     with open_records(remote=remote) as db:
         rows = ledger_queries.run(db, job.type, wanted)
     if not rows:
-        raise OperatorError(f"The ledger knows no run of {job.type} for {wanted}.")
+        raise OperatorError(f"No run found for {job.type}, window {wanted}.")
     if as_json:
         print_json({"run": rows[0], "shards": rows[1:]})
         return

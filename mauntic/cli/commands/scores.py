@@ -1,4 +1,4 @@
-"""`mauntic scores`: why a contact has its score, what waits to be scored, and asking for it."""
+"""`mauntic scores`: explain a score, show the backlog, request recomputation."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from mauntic.project.printable import count_of
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="""Lead scores: explain one, see what waits, recompute some.
+    help="""Explain lead scores, show the backlog, request recomputation.
 
     Examples:
 
@@ -39,15 +39,15 @@ ORGANIZATIONS_MAX = 10
 
 @app.command()
 def show(
-    contact: Annotated[str, typer.Argument(metavar="CONTACT", help="Its id or e-mail address.")],
+    contact: Annotated[str, typer.Argument(metavar="CONTACT", help="Id or e-mail address.")],
     at: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help="As it was then, by today's contact; else now."),
+        typer.Option(metavar="TIME", help="Score at this time, with today's contact data."),
     ] = None,
     as_json: AsJson = False,
     remote: Remote = False,
 ) -> None:
-    """Explain the score of a contact: factors, live signals, and what it was a week ago.
+    """Explain the score of a contact: factors, live signals, and the score a week ago.
 
     Examples:
 
@@ -66,9 +66,9 @@ def show(
 
 @app.command()
 def status(as_json: AsJson = False, remote: Remote = False) -> None:
-    """What waits for the scoring jobs and since when, and whose contacts fill the backlog.
+    """Show what waits for the scoring jobs, since when, and the largest backlogs.
 
-    What is older than an hour, or an alert than 15 minutes, should not be: its job is late.
+    An entry older than an hour (an alert older than 15 minutes) means that its job is late.
 
     Examples:
 
@@ -89,18 +89,18 @@ def status(as_json: AsJson = False, remote: Remote = False) -> None:
 @app.command()
 def recompute(
     organization: Annotated[
-        UUID | None, typer.Option("--organization", help="All contacts of this organisation.")
+        UUID | None, typer.Option("--organization", help="All contacts of this organization.")
     ] = None,
     contact: Annotated[
-        str | None, typer.Option("--contact", help="This contact, by id or e-mail address.")
+        str | None, typer.Option("--contact", help="One contact, by id or e-mail address.")
     ] = None,
-    everybody: Annotated[bool, typer.Option("--all", help="All contacts there are.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="All contacts.")] = False,
     dry_run: DryRun = False,
     yes: Yes = False,
     as_json: AsJson = False,
     remote: Remote = False,
 ) -> None:
-    """Ask for the scores of contacts, which scoring.BatchRecompute computes every hour.
+    """Request new scores, which scoring.BatchRecompute computes every hour.
 
     Examples:
 
@@ -110,24 +110,22 @@ def recompute(
 
       mauntic scores recompute --all --yes && mauntic jobs run scoring.BatchRecompute
     """
-    if (organization is not None) + (contact is not None) + everybody != 1:
-        raise OperatorError("Say whose scores: one of --organization, --contact and --all.")
+    if (organization is not None) + (contact is not None) + everything != 1:
+        raise OperatorError("Pass one of --organization, --contact and --all.")
     with open_records(remote=remote) as db:
         contact_id = find_contact(db, contact)["contact_id"] if contact else None
         count = count_contacts(db, organization, contact_id)
         if organization and not count:
-            raise OperatorError(f"No contact belongs to an organisation {organization}.")
+            raise OperatorError(f"No contact found for organization {organization}.")
         if not dry_run:
-            if everybody:
-                confirm(
-                    f"recompute the scores of everybody, {count_of(count, 'contact')}?", yes=yes
-                )
-            with busy("asking for it"):
+            if everything:
+                confirm(f"recompute all scores, {count_of(count, 'contact')}?", yes=yes)
+            with busy("requesting"):
                 request_recompute(db, organization, contact_id)
-    _tell_requested(as_json, count, dry_run)
+    _print_requested(as_json, count, dry_run)
 
 
-def _tell_requested(as_json: bool, count: int, dry_run: bool) -> None:
+def _print_requested(as_json: bool, count: int, dry_run: bool) -> None:
     if as_json:
         print_json({"would_request" if dry_run else "requested": count})
     elif dry_run:
@@ -136,7 +134,7 @@ def _tell_requested(as_json: bool, count: int, dry_run: bool) -> None:
         say(
             f"{count:,} {'contact waits' if count == 1 else 'contacts wait'} for the next"
             " scoring.BatchRecompute."
-            " At once: `mauntic jobs run scoring.BatchRecompute`."
+            " To run it now: `mauntic jobs run scoring.BatchRecompute`."
         )
 
 
@@ -170,7 +168,7 @@ def _stored(one: Explanation) -> str:
 
 
 def _is_comparable(one: Explanation) -> bool:
-    """Whether both scores are of the same facts: at an earlier or a future time it may differ."""
+    """Return whether the stored score can be compared: it is not newer than `t`."""
     return one.stored is not None and one.stored["scored_at"] <= one.t <= datetime.now(UTC)
 
 

@@ -1,4 +1,4 @@
-"""One line an event, as a person reads it: time, worker, event, then what it carries."""
+"""Print the runtime's events for people: time, worker, event, then its fields."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from rich.text import Text
 from mauntic.cli.ui.output import console, print_json_line
 
 STYLES = {"info": "", "warning": "yellow", "warn": "yellow", "error": "bold red"}
-# What the line's start says already.
+# Fields that the start of the line shows.
 SHOWN_BEFORE = {"event", "level", "worker"}
 
 
 class DevLog:
-    """Shows the runtime's events, and our own."""
+    """Prints the events of the runtime and of `mauntic dev`."""
 
     def __init__(self, *, as_json: bool, to: Console = console) -> None:
         self.as_json = as_json
         self.to = to
 
     def show(self, event: dict[str, Any]) -> None:
-        """An event of the runtime: a worker's line, or what the server itself has to say."""
+        """Print an event of the runtime: a worker's log line or an event of the server."""
         match event.get("event"):
             case "log":
                 self._line(event.get("worker"), event.get("level", "info"), event["text"])
@@ -36,7 +36,7 @@ class DevLog:
                 self.say(str(event.get("event")), level=level, **fields)
 
     def say(self, event: str, *, level: str = "info", **fields: Any) -> None:
-        """An event of the supervisor."""
+        """Print an event of `mauntic dev` itself."""
         self._print("dev", level, event, fields)
 
     def _line(self, worker: str | None, level: str, text: str) -> None:

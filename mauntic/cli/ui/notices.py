@@ -1,4 +1,4 @@
-"""Notices of the operations on standard error: they log, and know no terminal."""
+"""Print the log notices of operations on standard error."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from mauntic.cli.ui.output import remark, warn
 
 
 class _Terminal(logging.Handler):
-    """A warning with its mark; anything less as it stands."""
+    """Prints warnings with a mark and other notices plainly."""
 
     def emit(self, record: logging.LogRecord) -> None:
         show = warn if record.levelno >= logging.WARNING else remark
@@ -16,7 +16,7 @@ class _Terminal(logging.Handler):
 
 
 def show_notices() -> None:
-    """Print what the loggers below `mauntic` report, from now on. A second call changes nothing."""
+    """Print the records of the loggers below `mauntic`. Idempotent."""
     logger = logging.getLogger("mauntic")
     if not any(isinstance(handler, _Terminal) for handler in logger.handlers):
         logger.addHandler(_Terminal())

@@ -1,4 +1,4 @@
-"""The options that several commands share, each with one meaning."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from mauntic.errors import OperatorError
 from mauntic.operations.ledger_queries import BIGINT_MAX
 from mauntic.project.printable import visible
 
-AsJson = Annotated[bool, typer.Option("--json", help="JSON on standard output.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 Remote = Annotated[
-    bool, typer.Option("--remote", help="The deployed system: the vendor's API, and DATABASE_URL.")
+    bool,
+    typer.Option("--remote", help="Use the deployed system: the vendor's API and DATABASE_URL."),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done; do nothing.")]
-Limit = Annotated[int, typer.Option(min=1, max=BIGINT_MAX, help="At most so many.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-By = Annotated[str, typer.Option(help="Who does it, for the audit; else the login name.")]
-Note = Annotated[str | None, typer.Option(help="Why, for the audit.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would happen; change nothing.")]
+Limit = Annotated[int, typer.Option(min=1, max=BIGINT_MAX, help="Maximum number of rows.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
+By = Annotated[str, typer.Option(help="Operator name for the audit log (default: login name).")]
+Note = Annotated[str | None, typer.Option(help="Reason for the audit log.")]
 
 
 def confirm(question: str, *, yes: bool) -> None:
-    """Ask on standard error; a no, or nobody to ask, ends the command with 1, Ctrl-C with 130."""
+    """Ask on standard error. Exit with 1 for a no or without a terminal, with 130 for Ctrl-C."""
     if yes:
         return
     try:
@@ -32,18 +33,18 @@ def confirm(question: str, *, yes: bool) -> None:
     except typer.Abort as abort:
         typer.echo(err=True)  # ends the line of the question
         if isinstance(abort.__context__, KeyboardInterrupt):
-            interrupted("nothing was done")
-        raise OperatorError("Nobody answered: say --yes to go on without asking.") from None
+            interrupted("nothing was changed")
+        raise OperatorError("No answer: pass --yes to continue without confirmation.") from None
     if not agreed:
-        raise OperatorError("Nothing was done.")
+        raise OperatorError("Nothing was changed.")
 
 
 def interrupted(account: str) -> NoReturn:
-    """The end of a command by Ctrl-C: what was done, and what goes on."""
+    """End the command after Ctrl-C: print what was done and what continues."""
     remark(f"interrupted: {account}")
     raise typer.Exit(130)
 
 
 def who(by: str) -> str:
-    """The name for the audit columns."""
+    """Return the operator's name for the audit columns."""
     return by or getpass.getuser()

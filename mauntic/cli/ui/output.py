@@ -1,4 +1,4 @@
-"""How the command speaks: tables and colours on a terminal, plain text or JSON elsewhere."""
+"""Print results: tables and colors on a terminal, plain text or JSON elsewhere."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from rich.table import Column, Table
 from mauntic.cli.ui.terminal import terminal
 from mauntic.project.printable import visible, visible_json
 
-PIPED_WIDTH = 10_000  # a file or another program wants whole values, however long the line
+PIPED_WIDTH = 10_000  # files and programs get whole values, however long the line
 GAP = 2  # between two columns
-NAME_MAX = 25  # characters: a moment and a schedule have blanks too, and are names
-NAMING = ("id", "redriven_from", "fencing_token")  # columns whose numbers are names
+NAME_MAX = 25  # characters: times and schedules contain blanks and are not wrapped
+NAMING = ("id", "redriven_from", "fencing_token")  # columns whose numbers are identifiers
 
 console = (
     terminal()
@@ -35,43 +35,46 @@ Rows = Sequence[Mapping[str, Any]]
 
 
 def say(sentence: str) -> None:
-    """The sentence on standard output as it stands: a text of others in it is no markup."""
+    """Print the sentence on standard output, without interpreting markup."""
     console.print(sentence, markup=False, highlight=False)
 
 
 def remark(sentence: str, mark: str = "", style: str = "") -> None:
-    """The sentence on standard error, likewise, after a mark such as `warning` in that style."""
+    """Print the sentence on standard error without markup, after a styled mark if given."""
     if mark:
         errors.print(mark, style=style, end=" ", markup=False, highlight=False)
     errors.print(sentence, markup=False, highlight=False, soft_wrap=True)
 
 
 def warn(sentence: str) -> None:
-    """The sentence as a warning."""
+    """Print the sentence on standard error as a warning."""
     remark(sentence, "warning", "yellow")
 
 
 def print_json(value: Any) -> None:
-    """The value as JSON on standard output; moments as ISO 8601."""
+    """Print the value as JSON on standard output, times in ISO 8601."""
     sys.stdout.write(_json(value, indent=2) + "\n")
 
 
 def print_json_line(value: Any) -> None:
-    """The value as one line of JSON, at once: for what follows a stream."""
+    """Print the value as one line of JSON and flush, for consumers of a stream."""
     sys.stdout.write(_json(value) + "\n")
     sys.stdout.flush()
 
 
 def _json(value: Any, indent: int | None = None) -> str:
-    """JSON is UTF-8; where the output has another encoding, everything but ASCII is escaped."""
+    """Format as JSON; escape everything but ASCII if the output is not UTF-8."""
     is_utf_8 = codecs.lookup(sys.stdout.encoding).name == "utf-8"
     text = json.dumps(value, default=plain, ensure_ascii=not is_utf_8, indent=indent)
     return visible_json(text)
 
 
 def print_table(title: str, rows: Rows, *, empty: str = "nothing") -> None:
-    """The rows as a table whose columns are the first row's keys; below one another where that is
-    too wide for the terminal. Nothing is cut off: what is shown may have to be typed again."""
+    """Print the rows as a table with the first row's keys as columns.
+
+    If the table is too wide for the terminal, print one record below the other. Values are never
+    truncated, so they can be copied into other commands.
+    """
     if not rows:
         console.print(f"{title}: {empty}", markup=False)
         return
@@ -96,13 +99,13 @@ def print_table(title: str, rows: Rows, *, empty: str = "nothing") -> None:
 
 
 def _least_width(head: str, texts: Sequence[str], *, is_prose: bool) -> int:
-    """Prose and its heading can be broken between words; a name and its heading cannot."""
+    """Return a column's minimum width. Prose wraps between words; names do not."""
     pieces = [word for text in (head, *texts) for word in text.split()] if is_prose else texts
     return max(map(len, (*pieces, *(head.split() if is_prose else [head]))))
 
 
 def _record(row: Mapping[str, Any]) -> Table:
-    """One row by itself, with a line for each column."""
+    """Return one row as a grid with a line for each column."""
     table = Table.grid(Column(overflow="fold"), Column(overflow="fold"), padding=(0, 2, 0, 0))
     for name, value in row.items():
         table.add_row(f"[bold]{_words(name)}[/]", escape(cell(value, name)))
@@ -115,8 +118,9 @@ def _words(name: str) -> str:
 
 
 def cell(value: Any, name: str = "") -> str:
-    """The value as a person reads it; moments to the second, in UTC. A number that names something
-    stays as it is typed. What would steer a terminal is made visible.
+    """Format the value for people: times in UTC to the second, identifiers without separators.
+
+    Control characters are escaped.
 
     >>> cell("a\\x1b[2J"), cell(["\\x9b"])
     ('a\\\\x1b[2J', '\\\\x9b')
@@ -135,20 +139,20 @@ def _cell(value: Any, name: str) -> str:
         return value.strftime("%Y-%m-%d %H:%M:%SZ" if value.second else "%Y-%m-%d %H:%MZ")
     if isinstance(value, int):
         return str(value) if name in NAMING else f"{value:,}"
-    if isinstance(value, list) and all(isinstance(one, int | str) for one in value):
-        return ", ".join(str(one) for one in value)
+    if isinstance(value, list) and all(isinstance(item, int | str) for item in value):
+        return ", ".join(str(item) for item in value)
     if isinstance(value, dict | list):
         return json.dumps(value, default=plain, ensure_ascii=False)
     return str(value)
 
 
 def plain(value: Any) -> Any:
-    """What JSON has no word for, as text."""
+    """Convert a value that JSON cannot represent to text."""
     return value.isoformat() if isinstance(value, datetime | date) else str(value)
 
 
 def progress() -> Progress:
-    """A bar on the terminal, gone when its work is done; without a terminal, nothing at all."""
+    """Return a transient progress bar; without a terminal it prints nothing."""
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -159,12 +163,12 @@ def progress() -> Progress:
 
 
 def busy(text: str) -> AbstractContextManager[Status | None]:
-    """Says on the terminal what takes its time; None where there is no terminal."""
+    """Show a spinner with the text; the context is None without a terminal."""
     return errors.status(text) if errors.is_terminal else nullcontext()
 
 
 def _is_number(rows: Rows, name: str) -> bool:
-    known = [row[name] for row in rows if row[name] is not None]
-    return bool(known) and all(
-        isinstance(value, int | float) and not isinstance(value, bool) for value in known
+    values = [row[name] for row in rows if row[name] is not None]
+    return bool(values) and all(
+        isinstance(value, int | float) and not isinstance(value, bool) for value in values
     )

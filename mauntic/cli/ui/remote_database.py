@@ -1,4 +1,4 @@
-"""A database on another machine is somebody's: what is for this one asks before it touches it."""
+"""Confirmation before a local command changes a database on another machine."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from mauntic.database.url import DatabaseUrl, own_database
 
 
 def confirm_elsewhere(environment: Mapping[str, str], what: str, *, yes: bool) -> None:
-    """Ask where DATABASE_URL names a database that is not on this machine. It may have been
-    exported for a deployment, and forgotten."""
+    """Ask before using a DATABASE_URL on another machine.
+
+    The variable may still be set from a deployment.
+    """
     given = environment.get("DATABASE_URL")
     if not given or own_database(given):
         return

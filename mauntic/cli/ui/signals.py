@@ -1,4 +1,4 @@
-"""Ctrl-C and `kill` while a command runs."""
+"""Handling of Ctrl-C and `kill` while a command runs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import signal
 
 
 def heed_interrupts() -> None:
-    """Have SIGINT and SIGTERM raise KeyboardInterrupt, so that nothing is left behind. A shell has
-    SIGINT ignored for what a script starts with `&`, and Python keeps that."""
+    """Make SIGINT and SIGTERM raise KeyboardInterrupt, so that the command cleans up.
+
+    Set explicitly because a shell ignores SIGINT for programs started with `&`.
+    """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)

@@ -1,5 +1,4 @@
-"""Text on its way in and out. What is no UTF-8 is refused in words; what the terminal has no letter
-for is written as its code."""
+"""Encodings of standard input and output: refuse invalid UTF-8, escape unprintable characters."""
 
 from __future__ import annotations
 
@@ -12,10 +11,12 @@ from mauntic.project.printable import is_readable
 
 
 def let_streams_pass() -> None:
-    """Let no byte of the input and no character of the output end a command. Input is UTF-8, with
-    or without a byte order mark, which some editors put first; none at all is an empty one."""
+    """Make every byte of input and every character of output acceptable.
+
+    Input is UTF-8 with or without a byte order mark; missing input counts as empty.
+    """
     if sys.stdout is None:
-        raise OperatorError("Standard output is closed: lead it somewhere, such as to /dev/null.")
+        raise OperatorError("Standard output is closed: redirect it, for example to /dev/null.")
     if sys.stdin is None:
         sys.stdin = StringIO()
     if isinstance(sys.stdin, TextIOWrapper):
@@ -26,10 +27,10 @@ def let_streams_pass() -> None:
 
 
 def refuse_unreadable(arguments: Iterable[str]) -> None:
-    """OperatorError where an argument could not be decoded."""
+    """Raise OperatorError if an argument could not be decoded."""
     for argument in arguments:
         if not is_readable(argument):
             raise OperatorError(
-                f"The argument {argument!a} cannot be read: write it in UTF-8, and have the"
-                " locale (LC_ALL) be one of UTF-8."
+                f"The argument {argument!a} cannot be read: write it in UTF-8 and set a"
+                " UTF-8 locale (LC_ALL)."
             )

@@ -1,4 +1,4 @@
-"""The consoles of the command: nothing printed on them steers the terminal but our own styles."""
+"""Consoles on which foreign text cannot control the terminal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mauntic.project.printable import visible
 
 
 class Shown:
-    """Something to print whose text is made visible; rich's own control codes stay."""
+    """Wraps a renderable: escapes control characters of its text, keeps Rich's own codes."""
 
     def __init__(self, content: ConsoleRenderable) -> None:
         self.content = content
@@ -28,14 +28,14 @@ class Shown:
 
 
 class Visibly(RenderHook):
-    """Has everything that a console prints go through `Shown`."""
+    """Wraps everything that a console prints in `Shown`."""
 
     def process_renderables(self, renderables: list[Any]) -> list[Any]:
-        return [Shown(one) for one in renderables]
+        return [Shown(item) for item in renderables]
 
 
 def terminal(**options: Any) -> Console:
-    """A console on which texts of others are safe."""
+    """Return a console on which foreign text is safe."""
     console = Console(**options)
     console.push_render_hook(Visibly())
     return console

@@ -1,7 +1,6 @@
-"""What the vendor's API may answer, as far as we read it: anything else is refused.
+"""Models of the vendor's API responses; anything else is rejected.
 
-An answer is input like any other: identifiers go into paths, arguments and files, numbers into
-dates.
+Responses are untrusted input: identifiers go into paths, arguments and files, numbers into dates.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ LAST_MOMENT_MS = 253_402_300_799_000  # of the year 9999
 
 
 class Answer(BaseModel):
-    """Fields that nobody here reads may come and go."""
+    """Base model; ignores unknown fields."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 

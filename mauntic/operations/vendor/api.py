@@ -1,4 +1,4 @@
-"""The vendor's API: timeouts, pages, patience, and errors that say what to do."""
+"""The vendor's API: timeouts, pages, retries, and errors with a remedy."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TIMEOUT_S = 30  # until the next bytes
 WHOLE_S = 120  # until the last
 PAGE_ITEMS = 100
 PAGES_MAX = 100  # ten thousand queues are an account's limit
-SAID_MAX = 300  # characters of a message of the vendor's
+REASON_MAX = 300  # characters of a message of the vendor's
 ERRORS_MAX = 5
 
 Result = TypeVar("Result")
@@ -38,18 +38,18 @@ PATIENCE_MAX_S = 330
 TRIES_MAX = 3
 
 REMEDIES = {
-    401: "the token is not valid: set CLOUDFLARE_API_TOKEN to one that is",
+    401: "the token is not valid: set CLOUDFLARE_API_TOKEN to a valid one",
     403: (
         "the token may not do that: it needs Queues Edit, and for metrics Account Analytics Read,"
         " on the account of CLOUDFLARE_ACCOUNT_ID"
     ),
-    404: "there is no such thing: check CLOUDFLARE_ACCOUNT_ID, and that the queue was created",
+    404: "not found: check CLOUDFLARE_ACCOUNT_ID, and that the queue was created",
     429: "too many requests for now: wait five minutes, or use a lower rate",
 }
 
 
 class VendorRefused(OperatorError):
-    """The vendor's API did not do what was asked. `status` is None where it did not answer."""
+    """The vendor's API refused or failed. `status` is None if it did not answer."""
 
     def __init__(self, sentence: str, status: int | None = None) -> None:
         super().__init__(sentence)
@@ -58,7 +58,7 @@ class VendorRefused(OperatorError):
 
 @contextmanager
 def open_vendor(environment: Mapping[str, str]) -> Iterator[VendorApi]:
-    """The vendor's API for the account that the environment names."""
+    """Yield the vendor's API for the account in the environment."""
     account, token = account_and_token(environment)
     base_url = environment.get("CLOUDFLARE_API_BASE_URL") or BASE_URL
     with closing(VendorApi(account, token, base_url)) as api:
@@ -66,7 +66,7 @@ def open_vendor(environment: Mapping[str, str]) -> Iterator[VendorApi]:
 
 
 def account_and_token(environment: Mapping[str, str]) -> tuple[str, str]:
-    """What the environment names; OperatorError where it does not, before anything is begun."""
+    """Return account and token from the environment; OperatorError if one is missing."""
     names = ("CLOUDFLARE_ACCOUNT_ID", "CLOUDFLARE_API_TOKEN")
     account, token = values = [environment.get(name, "").strip() for name in names]
     if absent := [name for name, value in zip(names, values, strict=True) if not value]:
@@ -74,17 +74,17 @@ def account_and_token(environment: Mapping[str, str]) -> tuple[str, str]:
             f"Set {' and '.join(absent)}: the account to work on, and a token for it."
         )
     if odd := [name for name, value in zip(names, values, strict=True) if not _is_word(value)]:
-        raise OperatorError(f"{' and '.join(odd)} cannot be right: letters, digits, - and _ alone.")
+        raise OperatorError(f"{' and '.join(odd)} invalid: use letters, digits, - and _.")
     return account, token
 
 
 def _is_word(value: str) -> bool:
-    """Whether it may go into a URL and into a header; an error about that would show the secret."""
+    """Return whether the value may go into a URL and a header."""
     return re.fullmatch(r"[A-Za-z0-9_-]+", value) is not None
 
 
 class Pace:
-    """At most so many requests in any period of so many seconds."""
+    """A rate limit: at most `limit` requests in any period."""
 
     def __init__(
         self,
@@ -106,7 +106,7 @@ class Pace:
 
 
 class VendorApi:
-    """Requests below one account. The token goes into one header and into no message."""
+    """Requests for one account. The token is sent in one header and appears in no message."""
 
     def __init__(
         self,
@@ -128,20 +128,20 @@ class VendorApi:
     def close(self) -> None:
         self._http.close()
 
-    def ask(self, method: str, path: str, kind: type[Result], body: Any = None) -> Result:
-        """The `result` of an answer in the vendor's envelope, which is of that kind."""
-        return self._envelope(self._answer(method, path, json=body), kind).result
+    def ask(self, method: str, path: str, model: type[Result], body: Any = None) -> Result:
+        """Send a request and return the `result` of the vendor's envelope as `model`."""
+        return self._envelope(self._answer(method, path, json=body), model).result
 
-    def tell(self, method: str, path: str, body: Any) -> None:
-        """Have something done whose result is of no interest."""
+    def send(self, method: str, path: str, body: Any) -> None:
+        """Send a request and ignore its result."""
         self.ask(method, path, cast(type[Any], Any), body)
 
-    def pages(self, path: str, kind: type[Result]) -> Iterator[Result]:
-        """Every item of a list, page after page."""
+    def pages(self, path: str, model: type[Result]) -> Iterator[Result]:
+        """Yield every item of a paginated list."""
         page, pages = 1, 1
         while page <= pages:
             query = {"page": page, "per_page": PAGE_ITEMS}
-            envelope = self._envelope(self._answer("GET", path, params=query), list[kind])  # type: ignore[valid-type]
+            envelope = self._envelope(self._answer("GET", path, params=query), list[model])  # type: ignore[valid-type]
             yield from envelope.result
             info = envelope.result_info
             pages = (info.total_pages if info else None) or 1
@@ -149,14 +149,14 @@ class VendorApi:
                 raise VendorRefused(f"The vendor's API has more than {PAGES_MAX} pages of {path}.")
             page += 1
 
-    def sql(self, statement: str, kind: type[Result]) -> list[Result]:
-        """The rows that Analytics Engine answers, each of that kind."""
+    def sql(self, statement: str, model: type[Result]) -> list[Result]:
+        """Run a statement of Analytics Engine and return its rows as `model`."""
         answer = self._answer("POST", "/analytics_engine/sql", content=statement)
         rows = self._read(answer, Rows).data
-        return self._checked(lambda: TypeAdapter(list[kind]).validate_python(rows))  # type: ignore[valid-type]
+        return self._checked(lambda: TypeAdapter(list[model]).validate_python(rows))  # type: ignore[valid-type]
 
     def _answer(self, method: str, path: str, **parts: Any) -> httpx.Response:
-        """The answer, once it is neither an error nor a request to wait."""
+        """Return the response, after retries of temporary errors."""
         for attempt in range(1, TRIES_MAX + 1):
             answer = self._request(method, path, parts)
             if not answer.is_error:
@@ -173,44 +173,43 @@ class VendorApi:
         try:
             return fetch(self._http, self._within_s, method, path, **parts)
         except TooLarge:
-            raise VendorRefused("The vendor's API answers without an end.") from None
+            raise VendorRefused("The response of the vendor's API is too large.") from None
         except (httpx.TimeoutException, TooSlow):
             raise VendorRefused(
-                "The vendor's API did not answer in time; what was asked may have been done."
+                "The vendor's API did not answer in time; the request may have been carried out."
             ) from None
         except httpx.LocalProtocolError:  # its text quotes the header that is wrong
-            sentence = "The vendor's API cannot be asked: a header is malformed."
+            sentence = "The request to the vendor's API has a malformed header."
             raise VendorRefused(sentence) from None
         except httpx.TransportError as error:
             cause = self._without_token(str(error).rstrip("."))
             raise VendorRefused(f"The vendor's API cannot be reached: {cause}.") from None
 
-    def _envelope(self, answer: httpx.Response, kind: type[Result]) -> Envelope[Result]:
+    def _envelope(self, answer: httpx.Response, model: type[Result]) -> Envelope[Result]:
         if not self._read(answer, Success).success:
             raise VendorRefused(self._sentence(answer), answer.status_code)
-        return self._read(answer, Envelope[kind])  # type: ignore[valid-type]
+        return self._read(answer, Envelope[model])  # type: ignore[valid-type]
 
-    def _read(self, answer: httpx.Response, kind: type[Model]) -> Model:
-        return self._checked(lambda: kind.model_validate_json(answer.content))
+    def _read(self, answer: httpx.Response, model: type[Model]) -> Model:
+        return self._checked(lambda: model.model_validate_json(answer.content))
 
     def _checked(self, read: Callable[[], Value]) -> Value:
-        """What was read; of an answer of another form, where it differs, and none of its values."""
+        """Return the parsed value; an error names the invalid field but no value."""
         try:
             return read()
         except ValidationError as error:
             first = error.errors(include_url=False, include_context=False, include_input=False)[0]
             if first["type"] == "json_invalid":
-                raise VendorRefused("The vendor's API answered what is no JSON.") from None
+                raise VendorRefused("The response of the vendor's API is not JSON.") from None
             where = ".".join(str(part) for part in first["loc"][:6]) or "the whole"
             raise VendorRefused(
-                f"The vendor's API answered in another form than documented: {where}"
-                f" ({first['type']})."
+                f"The response of the vendor's API is not as documented: {where} ({first['type']})."
             ) from None
 
     def _sentence(self, answer: httpx.Response) -> str:
         remedy = REMEDIES.get(answer.status_code)
-        said = _said(answer)
-        cause = "; ".join(part for part in (remedy, said and f"it says: {said}") if part)
+        reason = _reason(answer)
+        cause = "; ".join(part for part in (remedy, reason and f"its message: {reason}") if part)
         sentence = f"The vendor's API answered {answer.status_code}: {cause or 'no reason given'}."
         return self._without_token(sentence)
 
@@ -219,7 +218,7 @@ class VendorApi:
 
 
 def _patience_s(answer: httpx.Response, method: str) -> float | None:
-    """How long to wait before asking again; None where that is no use, or could do it twice."""
+    """Return the wait before a retry; None if a retry is useless or could repeat the effect."""
     if answer.status_code == 429:
         wait_s = _seconds(answer.headers.get("retry-after"))
         return wait_s if wait_s <= PATIENCE_MAX_S else None
@@ -233,9 +232,9 @@ def _seconds(text: str | None) -> float:
         return REQUESTS_PERIOD_S  # a date, which the vendor does not send
 
 
-def _said(answer: httpx.Response) -> str:
+def _reason(answer: httpx.Response) -> str:
     try:
-        told = Refused.model_validate_json(answer.content).errors
+        errors = Refused.model_validate_json(answer.content).errors
     except ValidationError:
-        return answer.text[:SAID_MAX].strip() if answer.is_error else ""
-    return ", ".join(f"{one.message[:SAID_MAX]} ({one.code})" for one in told[:ERRORS_MAX])
+        return answer.text[:REASON_MAX].strip() if answer.is_error else ""
+    return ", ".join(f"{e.message[:REASON_MAX]} ({e.code})" for e in errors[:ERRORS_MAX])

@@ -1,4 +1,4 @@
-"""The deployed queues and metrics, as the commands see them."""
+"""The deployed queues and metrics as a `System`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _QUEUE_NAME = re.compile(r"[a-z0-9-]{1,63}")
 
 @contextmanager
 def open_remote(environment: Mapping[str, str]) -> Iterator[RemoteSystem]:
-    """The system of CLOUDFLARE_ACCOUNT_ID, by CLOUDFLARE_API_TOKEN."""
+    """Yield the system of CLOUDFLARE_ACCOUNT_ID, accessed with CLOUDFLARE_API_TOKEN."""
     with open_vendor(environment) as api:
         yield RemoteSystem(api)
 
@@ -44,7 +44,7 @@ class RemoteSystem:
             messages = [
                 {"body": body, "content_type": "json", "delay_seconds": delay_s} for body in part
             ]
-            self._api.tell("POST", path, {"messages": messages})
+            self._api.send("POST", path, {"messages": messages})
 
         send_in_parts(bodies, send, advance)
 
@@ -53,7 +53,7 @@ class RemoteSystem:
 
     def set_paused(self, queue: str, paused: bool) -> None:
         body = {"settings": {"delivery_paused": paused}}
-        self._api.tell("PATCH", f"/queues/{self._id(queue)}", body)
+        self._api.send("PATCH", f"/queues/{self._id(queue)}", body)
 
     def loads(self, since: timedelta, queue: str | None) -> list[Load]:
         return [_load(row) for row in self._api.sql(metrics_sql(since, queue), LoadRow)]
@@ -75,13 +75,13 @@ class RemoteSystem:
             oldest_at=datetime.fromtimestamp(oldest_ms / 1_000, UTC) if oldest_ms else None,
             delayed=None,
             in_flight=None,
-            consumers=[one.name or one.type for one in queue.consumers or []],
+            consumers=[consumer.name or consumer.type for consumer in queue.consumers or []],
             paused=queue.settings.delivery_paused if queue.settings else None,
         )
 
 
 def metrics_sql(since: timedelta, queue: str | None) -> str:
-    """The statement with its two values in place: the API takes no parameters."""
+    """Insert the two values into the statement: the API has no parameters."""
     if queue is not None and not _QUEUE_NAME.fullmatch(queue):
         raise OperatorError(f"{queue} cannot be the name of a queue.")
     seconds = str(max(1, round(since.total_seconds())))

@@ -1,4 +1,4 @@
-"""One request to the vendor, bounded: in bytes, in time as a whole, and to where it may go."""
+"""A request to the vendor with limits on size, total time and destination."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ Value = TypeVar("Value")
 
 
 class TooLarge(Exception):
-    """The answer has more bytes than any that we read."""
+    """The response exceeds the size limit."""
 
 
 class TooSlow(Exception):
-    """The answer has not ended in time, though it may still come byte by byte."""
+    """The response did not end in time, although bytes may still arrive."""
 
 
 def client(base_url: str, account: str, token: str, timeout_s: float) -> httpx.Client:
-    """A client that sends the token over TLS alone; to this machine without, and by no proxy."""
+    """Return a client that sends the token only over TLS, or to loopback without a proxy."""
     return httpx.Client(
         base_url=f"{_safe(base_url)}/accounts/{account}",
         headers={"authorization": f"Bearer {token}", "user-agent": "mauntic"},
@@ -52,7 +52,7 @@ def _is_here(base_url: str) -> bool:
 def fetch(
     http: httpx.Client, within_s: float, method: str, path: str, **parts: Any
 ) -> httpx.Response:
-    """The whole answer. TooLarge or TooSlow where it is not to be had."""
+    """Return the whole response; raise TooLarge or TooSlow at a limit."""
 
     def whole() -> httpx.Response:
         with http.stream(method, path, **parts) as answer:
@@ -67,11 +67,15 @@ def fetch(
     return within(within_s, whole)
 
 
-FRAMING = {"content-encoding", "content-length", "transfer-encoding"}  # of what is decoded now
+FRAMING = {
+    "content-encoding",
+    "content-length",
+    "transfer-encoding",
+}  # headers that no longer apply to the decoded body
 
 
 def within(seconds: float, work: Callable[[], Value]) -> Value:
-    """What the work returns or raises; TooSlow where it does neither in time, and is left alone."""
+    """Run the work; raise TooSlow if it does not end in time. Its thread is abandoned."""
     ended: list[Callable[[], Value]] = []
 
     def run() -> None:

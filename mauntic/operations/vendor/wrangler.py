@@ -1,4 +1,4 @@
-"""Commands of the vendor's tool that change the account: shown to a person, run without a shell."""
+"""Commands of the vendor's tool that change the account, run without a shell."""
 
 from __future__ import annotations
 
@@ -17,43 +17,45 @@ STANDARD_ERROR = 2
 
 @dataclass(frozen=True)
 class Command:
-    """A program and its arguments. What is secret is named, and given on standard input.
+    """A program and its arguments. Secrets are passed on standard input.
 
-    `says` is a text for the standard input, `says_variable` the variable that holds it. `line` is
-    what a person types for the same; every word of it is quoted.
+    `stdin` is the text for standard input, `stdin_variable` the variable that holds it. `line` is
+    the equivalent shell command with every word quoted.
     """
 
     why: str
     words: tuple[str, ...]
-    says: str | None = None
-    says_variable: str | None = None
+    stdin: str | None = None
+    stdin_variable: str | None = None
 
     @property
     def line(self) -> str:
         before = ""
-        if self.says is not None:
-            before = f"printf {shlex.quote(self.says)} | "
-        elif self.says_variable is not None:
-            before = f"printenv {shlex.quote(self.says_variable)} | "
+        if self.stdin is not None:
+            before = f"printf {shlex.quote(self.stdin)} | "
+        elif self.stdin_variable is not None:
+            before = f"printenv {shlex.quote(self.stdin_variable)} | "
         return before + shlex.join(self.words)
 
     @property
     def input(self) -> str:
-        if self.says_variable is None:
-            return self.says or ""
-        if self.says_variable not in os.environ:
-            raise OperatorError(f"Set {self.says_variable}.")
-        return os.environ[self.says_variable]
+        if self.stdin_variable is None:
+            return self.stdin or ""
+        if self.stdin_variable not in os.environ:
+            raise OperatorError(f"Set {self.stdin_variable}.")
+        return os.environ[self.stdin_variable]
 
 
 def put_secret(why: str, name: str, env: str, **source: str) -> Command:
-    """The secret of one worker; `source` is `says` or `says_variable`."""
+    """Return the command that sets a worker's secret; `source` is `stdin` or `stdin_variable`."""
     return Command(why, ("wrangler", "secret", "put", name, "--env", env), **source)
 
 
 def run(command: Command) -> int:
-    """Run our own wrangler, with our own Node. What it says goes to standard error: standard output
-    is for the answer."""
+    """Run the installed wrangler and Node; return the exit code.
+
+    Its output goes to standard error: standard output is for the command's own result.
+    """
     return subprocess.run(
         command.words,
         cwd=ROOT,

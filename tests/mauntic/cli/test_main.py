@@ -111,7 +111,7 @@ def test_a_paragraph_of_help_is_broken_by_the_terminal_alone(
 ) -> None:
     monkeypatch.setenv("TERMINAL_WIDTH", "400")
     said = cli("backfill", "--help").out
-    assert "never run, skipped, or abandoned. `failed` are those that died" in said
+    assert "were skipped or were abandoned. `failed` selects windows that died" in said
 
 
 def test_without_a_terminal_nothing_but_the_answer_is_said(cli: Cli, vendor: Any) -> None:

@@ -56,9 +56,7 @@ def test_a_database_that_died_under_dev_is_no_reason_for_another(alone: Cli) -> 
     assert answer.code == 1
     said = " ".join(answer.err.split())
     assert "The database at 127.0.0.1:1/d does not answer" in said
-    assert (
-        f"start it, and `mauntic dev` (process {os.getpid()}), which works on it, goes on" in said
-    )
+    assert f"start it; `mauntic dev` (process {os.getpid()}), which uses it, then continues" in said
     assert "DATABASE_URL" not in answer.err
 
 

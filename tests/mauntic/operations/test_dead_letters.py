@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from analytics.worker import WORKER
 from mauntic.database.url import connect
 from mauntic.operations import ledger_queries
-from mauntic.operations.backfill import Filling, Only, plan
+from mauntic.operations.backfill import Backfill, Only, plan
 from mauntic.operations.dead_letters import redrive_letters
 from mauntic.operations.ledger_queries import CLAIM, DeadLetterFilter
 from mauntic.operations.system import Advance, QueueState, ignored
@@ -102,9 +102,11 @@ def redrive(db: Postgres, box: Box, now: datetime, *, dies_after_mark: bool = Fa
     return done
 
 
-def filling(db: Postgres, box: Box, hours: int, now: datetime, only: Only = "missing") -> Filling:
+def backfill_of(
+    db: Postgres, box: Box, hours: int, now: datetime, only: Only = "missing"
+) -> Backfill:
     assert SCHEDULE is not None
-    one = Filling(db, box, QUEUE, JOB, SCHEDULE, only, hours, lambda: now)
+    one = Backfill(db, box, QUEUE, JOB, SCHEDULE, only, hours, lambda: now)
     one.begin(plan(db, JOB, SCHEDULE.between(DAY, DAY + hours * HOUR), only, now))
     return one
 
@@ -116,7 +118,7 @@ def redrive_and_die(url: str, file: Path, point: str, now: datetime) -> None:
 
 def backfill_and_die(url: str, file: Path, point: str, now: datetime) -> None:
     with closing(Postgres(lambda: connect(url))) as db:
-        filling(db, Dying(file, point), 4, now).step()
+        backfill_of(db, Dying(file, point), 4, now).step()
 
 
 def killed(work: Callable[..., None], *arguments: Any) -> None:
@@ -172,10 +174,10 @@ def test_a_backfill_that_is_killed_can_be_repeated(
     killed(backfill_and_die, database, file, point, now)
     box = Box(file)
     assert len(box.sent) == sent_before
-    too_early = filling(db, box, 4, now + LEASE / 2)
+    too_early = backfill_of(db, box, 4, now + LEASE / 2)
     too_early.step()
     assert (len(too_early.summary.busy), len(box.sent)) == (4, sent_before)
-    again = filling(db, box, 4, now + LEASE + SECOND)
+    again = backfill_of(db, box, 4, now + LEASE + SECOND)
     again.step()
     assert (again.in_flight, len(box.sent)) == (4, sent_before + 4)
     assert len(set(box.sent)) == 4
@@ -199,7 +201,7 @@ def test_no_row_is_locked_while_the_vendor_is_asked(
     letters = Box(tmp_path / "letters", expect_unlocked(database, "ops.dead_letters"))
     assert redrive(db, letters, datetime.now(UTC)) == 3
     windows = Box(tmp_path / "windows", expect_unlocked(database, "ops.job_runs"))
-    filling(db, windows, 3, datetime.now(UTC)).step()
+    backfill_of(db, windows, 3, datetime.now(UTC)).step()
     assert len(windows.sent) == 3
 
 
@@ -256,7 +258,7 @@ def test_a_backfill_whose_send_fails_leaves_the_ledger_as_it_was(
             )  # fmt: skip
     look = "select * from ops.job_runs order by window_start"
     before = db.rows(look)
-    one = filling(db, Box(tmp_path / "sent", refuse), len(states), now, only)
+    one = backfill_of(db, Box(tmp_path / "sent", refuse), len(states), now, only)
     first = one.oldest_open
     with suppress(VendorRefused):
         one.step()

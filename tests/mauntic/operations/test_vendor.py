@@ -48,7 +48,7 @@ def test_a_list_is_read_to_its_last_page(api: VendorApi, vendor: Vendor, page_it
         (failure(404, 7003, "no route"), "CLOUDFLARE_ACCOUNT_ID"),
         (failure(400, 10026, "that is malformed"), "that is malformed (10026)"),
         (failure(429, 10013, "slow down", retry_after="900"), "lower rate"),
-        ((200, ["no", "object"], {}), "another form than documented"),
+        ((200, ["no", "object"], {}), "not as documented"),
         ((200, {"success": False, "errors": [{"code": 1, "message": "no"}]}, {}), "no (1)"),
     ],
 )
@@ -87,7 +87,7 @@ def test_what_cannot_be_a_token_is_refused_and_never_shown(
     monkeypatch.setenv(name, f"s3cret{odd}")
     for command in ASKING:
         answer = cli(*command.split())
-        assert (answer.code, f"{name} cannot be right" in answer.err) == (1, True), command
+        assert (answer.code, f"{name} invalid" in answer.err) == (1, True), command
         assert vendor.requests == []
         assert "s3cret" not in answer.out + answer.err
 
@@ -109,7 +109,7 @@ def test_an_error_about_the_header_does_not_quote_it(vendor: Vendor, token: str)
         pytest.raises(VendorRefused) as refused,
     ):
         api.ask("GET", "/queues", list[Queue])
-    assert str(refused.value) == "The vendor's API cannot be asked: a header is malformed."
+    assert str(refused.value) == "The request to the vendor's API has a malformed header."
 
 
 def test_an_error_on_the_way_does_not_show_the_token(
@@ -143,7 +143,7 @@ def test_reading_is_tried_again_and_sending_is_not(
     assert len(list(api.pages("/queues", Queue))) == 2
     vendor.failures = [(503, {}, {})]
     with pytest.raises(VendorRefused, match="503"):
-        api.tell("POST", f"/queues/{id_of(QUEUE)}/messages/batch", {"messages": []})
+        api.send("POST", f"/queues/{id_of(QUEUE)}/messages/batch", {"messages": []})
     assert naps == [1]
 
 
@@ -158,7 +158,7 @@ def test_no_answer_is_an_error_and_not_a_wait(vendor: Vendor) -> None:
         closing(VendorApi(ACCOUNT, TOKEN, vendor.url, timeout_s=0.1)) as hasty,
         pytest.raises(VendorRefused, match="may have been done"),
     ):
-        hasty.tell("POST", f"/queues/{id_of(QUEUE)}/messages/batch", {"messages": []})
+        hasty.send("POST", f"/queues/{id_of(QUEUE)}/messages/batch", {"messages": []})
 
 
 def test_what_was_sent_before_a_failure_is_told(cli: Cli, vendor: Vendor) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from analytics.worker import WORKER
 from mauntic.cli.commands import backfill
-from mauntic.operations.backfill import Filling, plan
+from mauntic.operations.backfill import Backfill, plan
 from shared.adapters.postgres.client import Postgres
 from shared.windows import Window
 from tests.mauntic.cli.commands.test_dlq import Outbox
@@ -139,7 +139,7 @@ def test_what_changed_is_told_window_by_window(cli: Cli, consumer: Consumer, db:
     assert said.code == 0
     assert "changed 2026-03-10T01:00Z/2026-03-10T02:00Z" in said.out
     assert "changed 2026-03-10T00:00Z" not in said.out
-    assert said.out.endswith("left alone: none\n")
+    assert said.out.endswith("not run: none\n")
 
 
 def test_windows_that_die_are_told_and_fail_the_command(
@@ -189,7 +189,7 @@ def test_an_interrupted_backfill_of_all_says_from_where_it_goes_on(
     consumer.hold.clear()
     answer = fill(cli, 6, "--only", "all", "--at-most", 2)
     assert (answer.code, answer.json["in_flight"]) == (130, 2)
-    assert "--from 2026-03-10T00:00Z goes on" in answer.err
+    assert "--from 2026-03-10T00:00Z to continue" in answer.err
 
 
 def test_one_window_is_told_as_one(cli: Cli, db: Postgres) -> None:
@@ -197,12 +197,12 @@ def test_one_window_is_told_as_one(cli: Cli, db: Postgres) -> None:
     said = cli(
         "backfill", HOURLY, "--from", "2026-03-10", "--to", "2026-03-10T02:00Z", "--dry-run"
     ).out
-    assert said.endswith("1 window; 1 is being run; left alone: none\n")
+    assert said.endswith("1 window; 1 is in progress; not run: none\n")
 
 
 def test_a_range_without_end_is_refused_at_once(cli: Cli, consumer: Consumer) -> None:
     answer = cli("backfill", HOURLY, "--from", "1970-01-01", "--to", "2026-03-10", "--dry-run")
-    assert (answer.code, "100,000 at most" in answer.err) == (1, True)
+    assert (answer.code, "at most 100,000" in answer.err) == (1, True)
 
 
 def test_what_cannot_be_sent_is_not_claimed(cli: Cli, vendor: Vendor, db: Postgres) -> None:
@@ -246,23 +246,23 @@ def test_backfills_at_once_share_the_windows(db: Postgres, data: st.DataObject) 
     assert SCHEDULE is not None
     db.execute("delete from ops.job_runs")
     hours = data.draw(st.integers(1, 8))
-    fillings, boxes = [], []
+    works, boxes = [], []
     for _ in range(2):
         box = SentWindows()
         at_most = data.draw(st.integers(1, 4))
-        filling = Filling(
+        work = Backfill(
             db, box, QUEUE, JOB, SCHEDULE, "missing", at_most, clock=lambda: datetime.now(UTC)
         )
-        filling.begin(plan(db, JOB, windows(hours), "missing", datetime.now(UTC)))
-        fillings.append(filling)
+        work.begin(plan(db, JOB, windows(hours), "missing", datetime.now(UTC)))
+        works.append(work)
         boxes.append(box)
     answered: set[int] = set()
     for _ in range(STEPS_MAX):
-        if not (undone := [one for one in fillings if not one.is_done]):
+        if not (undone := [one for one in works if not one.is_done]):
             break
-        filling = data.draw(st.sampled_from(undone))
-        filling.step()
-        assert filling.in_flight <= filling.at_most
+        work = data.draw(st.sampled_from(undone))
+        work.step()
+        assert work.in_flight <= work.at_most
         open_hours = [hour for box in boxes for hour in box.hours if hour not in answered]
         if open_hours:
             hour = data.draw(st.sampled_from(open_hours))
@@ -270,7 +270,7 @@ def test_backfills_at_once_share_the_windows(db: Postgres, data: st.DataObject) 
             succeed(db, hour)
     sent = boxes[0].hours + boxes[1].hours
     assert sorted(sent) == list(range(hours))
-    assert sum(len(filling.summary.succeeded) for filling in fillings) == hours
+    assert sum(len(work.summary.succeeded) for work in works) == hours
 
 
 class SentWindows(Outbox):
@@ -295,16 +295,16 @@ def succeed(db: Postgres, hour: int) -> None:
 def test_a_window_whose_message_was_lost_is_given_up_when_its_lease_ends(db: Postgres) -> None:
     assert SCHEDULE is not None
     now = [datetime.now(UTC)]
-    filling = Filling(db, SentWindows(), QUEUE, JOB, SCHEDULE, "missing", 2, clock=lambda: now[0])
-    filling.begin(plan(db, JOB, windows(1), "missing", now[0]))
-    filling.step()
+    work = Backfill(db, SentWindows(), QUEUE, JOB, SCHEDULE, "missing", 2, clock=lambda: now[0])
+    work.begin(plan(db, JOB, windows(1), "missing", now[0]))
+    work.step()
     now[0] += timedelta(minutes=15)
-    filling.step()
-    assert (filling.in_flight, filling.summary.unanswered) == (1, [])
+    work.step()
+    assert (work.in_flight, work.summary.unanswered) == (1, [])
     now[0] += timedelta(minutes=2)
-    filling.step()
-    assert (filling.in_flight, filling.summary.unanswered) == (0, windows(1))
-    assert filling.is_done
+    work.step()
+    assert (work.in_flight, work.summary.unanswered) == (0, windows(1))
+    assert work.is_done
 
 
 def add_opens(db: Postgres) -> tuple[str, str]:
@@ -473,8 +473,13 @@ def test_months_before_the_retained_period_are_listed_and_written(
     ("job", "end", "only", "cause"),
     [
         (HOURLY, "2026-03-10T05:00Z", "all", "writes whole days"),
-        (HOURLY, "2026-03-11", "missing", "say --only all"),
-        ("analytics.reset-warmup-daily", "2026-03-11", "all", "writes no days of events"),
+        (HOURLY, "2026-03-11", "missing", "also pass --only all"),
+        (
+            "analytics.reset-warmup-daily",
+            "2026-03-11",
+            "all",
+            "does not support",
+        ),
     ],
 )
 def test_what_the_option_cannot_mean_is_refused(

@@ -246,7 +246,7 @@ def test_pages_that_lag_behind_the_code_are_found() -> None:
 def test_pages_that_cannot_be_made_are_one_problem() -> None:
     # wrangler.toml has such a table, but no block between marks
     [one] = pages.problems([toy(JOB, env="analytics.triggers")])
-    assert (one.subject, "cannot be made" in one.problem) == ("catalogue", True)
+    assert (one.subject, "cannot be generated" in one.problem) == ("catalogue", True)
 
 
 def test_a_worker_without_an_env_and_a_consumer_nobody_reads_are_found(tmp_path: Path) -> None:
@@ -263,7 +263,7 @@ def test_more_crons_than_an_account_may_have_are_found() -> None:
         for number in range(251)
     ]
     problems = [one.problem for one in declarations.problems(Declared((toy(*jobs),), {}))]
-    assert "an account may have 250, not 251" in problems
+    assert "an account has at most 250, not 251" in problems
 
 
 def numbered(number: int) -> type[WindowMessage]:
@@ -280,13 +280,13 @@ def test_without_a_database_that_is_one_problem(cli: Cli, monkeypatch: pytest.Mo
     assert (answer.code, [one["area"] for one in more]) == (1, ["database"])
     assert "secret" not in answer.out + answer.err
     assert cli("check", "--offline", "--deep").code == 2
-    assert "say --deep too" in cli("check", "--from", "2026-03-01").err
+    assert "need --deep" in cli("check", "--from", "2026-03-01").err
 
 
 def test_years_beyond_number_are_refused_before_they_are_counted(cli: Cli) -> None:
     answer = cli("check", "--deep", "--from", "1970-01-01", "--to", "2026-03-01")
     assert answer.code == 1
-    assert "20,513 days, and 4,000 at most" in answer.err
+    assert "20,513 days; at most 4,000" in answer.err
 
 
 def add_event(db: Postgres, contact: int, at: datetime) -> None:

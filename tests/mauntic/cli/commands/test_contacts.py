@@ -110,7 +110,7 @@ def test_a_contact_that_is_still_there_is_refused(cli: Cli, owner: Any) -> None:
     before = knowing(owner, JANE)
     answer = cli("contacts", "erase", JANE, "--yes")
     assert answer.code == 1
-    assert "say --delete" in answer.err
+    assert "pass --delete" in answer.err
     assert knowing(owner, JANE) == before
     assert_discreet(answer)
 
@@ -120,7 +120,7 @@ def test_what_the_platform_has_deleted_is_erased_by_organization(
     cli: Cli, db: Postgres, owner: Any
 ) -> None:
     delete_at_the_platform(owner, JANE)
-    assert "say its --organization" in cli("contacts", "erase", JANE, "--yes").err
+    assert "pass its --organization" in cli("contacts", "erase", JANE, "--yes").err
     words = ("contacts", "erase", JANE, "--organization", ORG, "--addresses", "-", "--yes")
     answer = cli(*words, stdin=f"{MAIL}\n{OLD_MAIL}\n")
     assert answer.code == 0, answer

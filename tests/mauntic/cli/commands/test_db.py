@@ -82,7 +82,7 @@ def test_grants_are_printed_and_with_apply_run(cli: Cli, db: Postgres) -> None:
 def test_a_role_of_another_form_is_refused(cli: Cli) -> None:
     answer = cli("db", "grants", "--role", 'x"; drop table y')
     assert answer.code == 1
-    assert "no plain name of a role" in answer.err
+    assert "not a valid role name" in answer.err
 
 
 def test_retention_says_what_is_to_go_and_deletes_nothing(

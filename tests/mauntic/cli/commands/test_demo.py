@@ -177,7 +177,7 @@ def test_after_an_interrupt_the_workers_troubles_are_no_news(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     trouble = {"event": "log", "level": "error", "text": "fetch failed"}
-    heeded = demo._heeded_trouble()
+    heeded = demo._errors_only()
     show = heeded.__enter__()
     show(trouble)
     show({"event": "log", "level": "info", "text": "no trouble"})

@@ -153,7 +153,7 @@ def test_a_number_that_postgres_does_not_know_is_no_letter_s(
 ) -> None:
     for words in (("show", TOO_LARGE), ("redrive", letters["plain"], TOO_LARGE)):
         answer = cli("dlq", *words)
-        assert (answer.code, "There is no dead letter 99999" in answer.err) == (1, True)
+        assert (answer.code, "No dead letter 99999" in answer.err) == (1, True)
     assert cli("dlq", "list", TOO_LARGE, "--json").json == []
     assert cli("dlq", "list", "--limit", TOO_LARGE).code == 2
     assert cli("runs", "list", "--limit", TOO_LARGE).code == 2

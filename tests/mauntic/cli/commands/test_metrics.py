@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mauntic.errors import OperatorError
-from mauntic.operations.metric_summary import named, quantile, summarise
+from mauntic.operations.metric_summary import named, quantile, summarize
 from mauntic.operations.statements import SQL
 from mauntic.operations.system import Load
 from mauntic.operations.vendor.system import metrics_sql
@@ -39,8 +39,8 @@ def test_points_are_summed_up_by_queue_and_type() -> None:
     points = [point("ack", ms) for ms in range(1, 101)]
     points += [point("retry", 200), point("dead", 300)]
     points += [point("ack", 9, queue="another"), point("ack", 9, event="something.else")]
-    assert summarise(points, QUEUE) == [Load(QUEUE, HOURLY, 102, 100, 1, 1, 51, 97)]
-    assert [load.queue for load in summarise(points)] == ["another", QUEUE]
+    assert summarize(points, QUEUE) == [Load(QUEUE, HOURLY, 102, 100, 1, 1, 51, 97)]
+    assert [load.queue for load in summarize(points)] == ["another", QUEUE]
 
 
 @given(
@@ -110,4 +110,4 @@ def test_what_a_worker_writes_is_what_is_read() -> None:
     world = World(None)
     metric = Metric(QUEUE, "worker", HOURLY, "retry", attempts=2, duration_ms=7, lag_ms=3)
     write(metric, world.ports(), "id", None, None)
-    assert summarise(world.points) == [Load(QUEUE, HOURLY, 1, 0, 1, 0, 7, 7)]
+    assert summarize(world.points) == [Load(QUEUE, HOURLY, 1, 0, 1, 0, 7, 7)]

@@ -181,7 +181,7 @@ def test_an_id_of_the_vendor_s_is_an_id_or_refused(
     account.hyperdrives["mauntic"] = {"id": odd, "name": "mauntic", "caching": {}}
     answer = cli("provision", action)
     assert (answer.code, answer.out, account.lines) == (1, "", [])
-    assert "answered in another form than documented: result.0.id" in answer.err
+    assert "is not as documented: result.0.id" in answer.err
     assert "touch" not in answer.err
 
 

@@ -56,7 +56,7 @@ def test_a_field_that_nothing_reads_is_warned_of(
     body = {"type": HOURLY, field: "2026-03-01T01:00Z"}
     answer = cli("enqueue", QUEUE, json.dumps(body), "--remote")
     assert answer.code == 0
-    sentence = f'warning "{field}" is no field of {HOURLY} and is ignored{meant}'
+    sentence = f'warning "{field}" is not a field of {HOURLY} and is ignored{meant}'
     assert answer.err == f"{sentence}\n"
     assert vendor.sent == [(QUEUE, body)]
 
@@ -73,7 +73,7 @@ def test_a_window_that_is_not_over_is_refused(cli: Cli, vendor: Vendor) -> None:
     answer = cli("enqueue", QUEUE, early, "--remote")
     assert (answer.code, vendor.sent) == (1, [])
     assert "scheduledFor: its window" in answer.err
-    assert "is not over yet" in answer.err
+    assert "has not ended yet" in answer.err
     assert cli("enqueue", QUEUE, early, "--delay", 3 * 3_600, "--remote").code == 0
 
 
@@ -87,7 +87,7 @@ def test_every_wrong_field_is_named_and_nothing_is_sent(cli: Cli, vendor: Vendor
         "line 2: data.colour",
         "line 3: type",
         "line 4: the body is no JSON object",
-        "line 5: no JSON",
+        "line 5: not JSON",
         "line 6: NaN is no JSON",
     ):
         assert words in answer.err
@@ -109,7 +109,7 @@ def test_lines_are_sent_in_batches_that_the_platform_takes(cli: Cli, vendor: Ven
     answer = cli("enqueue", QUEUE, "-", "--remote", "--json", stdin=lines)
     assert answer.json["sent"] == 255
     assert sum(window["messages"] for window in answer.json["windows"]) == 255
-    assert f'"padding" is no field of {HOURLY} in 5 messages' in answer.err
+    assert f'"padding" is not a field of {HOURLY} in 5 messages' in answer.err
     assert vendor.bodies(QUEUE) == small + large
     batches = [target for method, target in vendor.requests if method == "POST"]
     assert len(batches) == 5  # 100, 100, 50 + 2 large, 2 large, 1 large
@@ -120,7 +120,7 @@ def test_a_message_over_the_limit_is_refused_before_it_is_sent() -> None:
     assert "128,000" in problem
 
 
-def test_unknown_queues_are_refused_with_the_nearest_name(cli: Cli, vendor: Vendor) -> None:
+def test_unrequire_queues_are_refused_with_the_nearest_name(cli: Cli, vendor: Vendor) -> None:
     answer = cli("enqueue", "mauntic-analytics-job", GOOD, "--remote")
     assert (answer.code, f"did you mean {QUEUE}" in answer.err) == (1, True)
     assert cli("queues", "pause", "nothing", "--remote").code == 1
@@ -173,7 +173,7 @@ def test_status_is_shown_without_a_database(
     answer = cli("queues", "status", "--remote", "--json")
     rows = {row["queue"]: row for row in answer.json}
     assert (answer.code, rows[QUEUE]["dead_letters"]) == (0, None)
-    assert "no dead letters counted" in answer.err
+    assert "dead letters could not be counted" in answer.err
     assert "secret" not in answer.out + answer.err
 
 

@@ -234,7 +234,7 @@ def test_everybody_is_asked_for_only_after_a_question(cli: Cli, stage: Stage, db
     for typed in ("", "n\n"):
         answer = cli("scores", "recompute", "--all", stdin=typed)
         assert (answer.code, backlog(db)) == (1, set())
-        assert "recompute the scores of everybody, 1 contact?" in answer.err
+        assert "recompute all scores, 1 contact?" in answer.err
     said = cli("scores", "recompute", "--all", "--dry-run").out
     assert said == "1 contact would wait for the next scoring.BatchRecompute.\n"
     assert cli("scores", "recompute", "--all", stdin="y\n").code == 0

@@ -44,7 +44,7 @@ def test_an_exported_url_of_another_machine_is_asked_about(
     answer = cli(command)
     assert (answer.code, opened) == (1, [])
     assert "db.example:6543/shop, on another machine" in answer.err
-    assert "say --yes" in answer.err
+    assert "pass --yes" in answer.err
     assert "secret" not in answer.err
     assert cli(command, stdin="n\n").code == 1
     assert opened == []

@@ -86,9 +86,9 @@ def test_ctrl_c_at_a_question_is_no_missing_answer(
     with pytest.raises(typer.Exit) as ended:
         confirm("redrive 7 dead letters?", yes=False)
     assert ended.value.exit_code == 130
-    assert capsys.readouterr().err.endswith("\ninterrupted: nothing was done\n")
+    assert capsys.readouterr().err.endswith("\ninterrupted: nothing was changed\n")
     monkeypatch.setattr(sys, "stdin", io.StringIO())
-    with pytest.raises(OperatorError, match="Nobody answered: say --yes"):
+    with pytest.raises(OperatorError, match="No answer: pass --yes"):
         confirm("redrive 7 dead letters?", yes=False)
 
 
@@ -148,7 +148,7 @@ def test_an_interrupted_redrive_tells_what_was_sent_and_what_goes_on(
     call = ("redrive", "--all", "--yes", "--rate", 1)
     answer = ending(Ending(99))(*call)
     assert (answer.code, answer.out) == (130, "2 redriven, 3 left\n")
-    assert answer.err.endswith("interrupted: the same command goes on\n")
+    assert answer.err.endswith("interrupted: run the same command to continue\n")
     monkeypatch.setattr(dlq, "time", ctrl_c_after(1))
     told = ending(Ending(99))(*call, "--json").json
     assert (len(told["chosen"]), told["redriven"], told["left"]) == (3, 1, 2)
@@ -173,8 +173,8 @@ def test_a_backfill_that_dev_s_end_cuts_short_is_summed_up(
 ) -> None:
     call = ("backfill", HOURLY, "--from", "2026-03-10", "--to", "2026-03-11", "--at-most", 4)
     answer = ending(Ending(0))(*call)
-    assert (answer.code, "left alone: none" in answer.out) == (1, True)
-    assert "cut short: the same command goes on" in answer.err
+    assert (answer.code, "not run: none" in answer.out) == (1, True)
+    assert "cut short: run the same command to continue" in answer.err
     assert "error The local system at http://127.0.0.1:8787 has ended" in answer.err
     assert db.rows("select 1 from ops.job_runs") == []
 
@@ -185,7 +185,9 @@ def test_an_interrupted_wait_says_that_the_window_is_run(
     monkeypatch.setattr(wait_for_run, "time", ctrl_c_after(0))
     answer = ending(Ending(1))("jobs", "run", HOURLY, "--window", "2026-03-10T10:00Z")
     assert (answer.code, answer.out) == (130, "")
-    assert "its message stays queued, and 2026-03-10T10:00Z/2026-03-10T11:00Z is run" in answer.err
+    assert (
+        "its message stays queued and 2026-03-10T10:00Z/2026-03-10T11:00Z still runs" in answer.err
+    )
     assert f"`mauntic runs show {HOURLY} 2026-03-10T10:00Z`" in answer.err
 
 

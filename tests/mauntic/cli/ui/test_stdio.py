@@ -50,7 +50,7 @@ def test_an_argument_that_is_no_utf_8_is_refused_in_a_sentence(
 def test_a_line_that_is_no_utf_8_is_named(database: str) -> None:
     lines = json.dumps({"type": HOURLY}).encode() + b'\n{"type": "\xfc"}\n'
     done = mauntic(database, "enqueue", QUEUE, "-", stdin=lines)
-    assert (done.returncode, done.stderr) == (1, b"error nothing was sent:\nline 2: no UTF-8\n")
+    assert (done.returncode, done.stderr) == (1, b"error nothing was sent:\nline 2: not UTF-8\n")
 
 
 def test_a_byte_order_mark_is_passed_over(database: str) -> None:
@@ -68,8 +68,8 @@ def test_a_byte_order_mark_is_passed_over(database: str) -> None:
         ("jobs list > /dev/full", "The output cannot be written: No space left on device."),
         ("jobs list --json > /dev/full", "The output cannot be written: No space left on device."),
         ("--help > /dev/full", "The output cannot be written: No space left on device."),
-        ("jobs list >&-", "Standard output is closed: lead it somewhere, such as to /dev/null."),
-        ("scores recompute --all <&-", "Nobody answered: say --yes to go on without asking."),
+        ("jobs list >&-", "Standard output is closed: redirect it, for example to /dev/null."),
+        ("scores recompute --all <&-", "No answer: pass --yes to continue without confirmation."),
     ],
 )
 def test_a_stream_that_is_full_or_closed_is_one_sentence(
