@@ -25,7 +25,7 @@ PAGES = [
     ROOT / "bench/README.md",
     ROOT / "data/README.md",
 ]
-SOURCES = [path for folder in ("cli", "shared", "workers", "local", "tools")
+SOURCES = [path for folder in ("mauntic", "shared", "workers", "tools")
            for path in (ROOT / folder).rglob("*.py")]  # fmt: skip
 HISTORY = {"CHANGELOG.md"}  # it may name what is no more
 
