@@ -74,7 +74,7 @@ def chosen(db: Database, filters: DeadLetterFilter, everything: bool) -> list[Ro
     """
     if not filters.narrows and not everything:
         raise OperatorError(
-            "Select dead letters: pass ids, a filter such as --queue or --older, or --all."
+            "Name the dead letters: pass ids, a filter such as --queue or --older, or --all."
         )
     refuse_unknown(db, filters)
     letters = ledger_queries.dead_letters(db, filters)

@@ -10,7 +10,6 @@ from shared.errors import EmailFailed
 from shared.ports import EmailMessage
 
 # https://developers.cloudflare.com/email-service/api/send-emails/workers-api/
-_NAMED = re.compile(r"(?P<name>[^<>]*[^<>\s])\s*<(?P<email>[^<>]+)>")
 _CODE = re.compile(r"E_[A-Z_]{1,60}")
 
 
@@ -50,8 +49,12 @@ def _address(text: str) -> str | dict[str, str]:
     >>> _address("news@acme.example")
     'news@acme.example'
     """
-    named = _NAMED.fullmatch(text)
-    return {"email": named["email"], "name": named["name"]} if named else text
+    name, _, rest = text.partition("<")
+    email = rest.removesuffix(">")
+    is_named = bool(name.strip() and email) and rest.endswith(">")
+    if not is_named or any(mark in part for part in (name, email) for mark in "<>"):
+        return text
+    return {"email": email, "name": name.rstrip()}
 
 
 def code_of(error: BaseException) -> str:

@@ -55,7 +55,7 @@ def test_a_token_that_cannot_be_one_ends_it_before_anything_and_is_not_shown(
     monkeypatch.setattr(deploy, "run", pytest.fail)
     assert main(["analytics"]) == 1
     said = capsys.readouterr()
-    assert "deploy: CLOUDFLARE_API_TOKEN cannot be right" in said.err
+    assert "deploy: CLOUDFLARE_API_TOKEN invalid" in said.err
     assert "s3cret" not in said.out + said.err
 
 

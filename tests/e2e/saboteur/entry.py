@@ -12,8 +12,8 @@ from types import SimpleNamespace
 from urllib.parse import urlsplit
 from uuid import UUID
 
+import js
 from analytics.own_entry import Default as Own
-from js import Error, Promise
 
 from analytics import reservations
 from shared import retry
@@ -89,7 +89,7 @@ class Bucket:
 
 
 async def failed(operation, code):
-    await Promise.reject(Error.new(f"{operation}: {R2_ERRORS[code]}"))
+    await js.Promise.reject(js.Error.new(f"{operation}: {R2_ERRORS[code]}"))
 
 
 def same_day():

@@ -267,7 +267,9 @@ def test_each_kind_of_difference_is_a_finding_of_its_own(
         "mauntic backfill analytics.generate-monthly-usage"
         " --from 2026-02-01 --to 2026-03-01 --only all"
     )
-    assert told["events"].startswith("1 event of the same contact, type, time and source")
+    assert told["events"].startswith(
+        "1 event with the contact, type, time and source of another event"
+    )
     [row] = answer.json["equal_events"]
     assert row["surplus"] == 1
     assert {row["reported"] for row in answer.json["campaigns"]} >= {999}

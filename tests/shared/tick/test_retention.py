@@ -71,6 +71,10 @@ ROWS = {
         "insert into crm.contact_changes (consumer, organization_id, source, name, at)"
         f" values ('scoring', '{ONE}', 'config', :key, :at)"
     ),
+    "ops.parts": (
+        'insert into ops.parts (kind, subject_id, version, part, "of", bounds, queued_until,'
+        f" done_at) values (:key, '{ONE}', 1, 1, 1, '{{}}', :at, :at)"
+    ),
     "analytics.changed_hours": (
         "insert into analytics.changed_hours (organization_id, event_type, hour, changed_at)"
         f" values ('{ONE}', :key, '2026-01-01', :at)"

@@ -3,7 +3,7 @@ from workers import Response, WorkerEntrypoint
 
 
 class Default(WorkerEntrypoint):
-    async def fetch(self, request):
+    async def fetch(self, request, env, ctx):
         return Response.json(seen.batches)
 
     async def queue(self, batch, env=None, ctx=None):
