@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import os
 
+import pytest
+
 THOROUGH = os.environ.get("MAUNTIC_TESTS") == "thorough"
+# For a test of minutes: `make thorough` runs it.
+long = pytest.mark.skipif(not THOROUGH, reason="`make thorough` runs it")
 
 
 def examples(thorough: int) -> int:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.thorough import long
 from tests.tools.copied import ROOT, copy_project, environment, files, run
 from tools.new_worker import new_files
 from tools.scaffold import CannotCreate, rendered
@@ -39,6 +40,7 @@ def follow(copy: Path, line: str) -> str:
     return run(copy, "bash", "-c", re.sub(r"^make ", "make PYTHON=true ", line))
 
 
+@long
 def test_following_the_page_gives_a_worker_that_passes_every_check(copy: Path) -> None:
     before = files(copy)
     output = "".join(follow(copy, line) for line in commands("Create it"))
