@@ -4,14 +4,50 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections.abc import Iterator
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit, urlunsplit
 
-# A commit that a transaction ends with. A statement outside of one carries its commit behind it.
 COMMIT = b"Q\0\0\0\x0bcommit\0"
+BEGIN = b"begin"
+SYNC, QUERY = b"S", b"Q"
+SSL_REQUEST = 80_877_103
 CHUNK_BYTES = 65_536
+
+
+class Frames:
+    """The frames of a client, however the network cuts them, and where a transaction ends.
+
+    A lone statement has a begin and a commit around it too; a transaction has more statements.
+    """
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._has_started = False
+        self._statements = 0
+
+    def feed(self, chunk: bytes) -> Iterator[bytes]:
+        """Yield each frame that is complete."""
+        self._rest += chunk
+        while len(self._rest) >= 8 or (self._has_started and len(self._rest) >= 5):
+            head = 1 if self._has_started else 0  # what opens a connection has no type
+            length = head + int.from_bytes(self._rest[head : head + 4], "big")
+            if len(self._rest) < length:
+                return
+            frame, self._rest = self._rest[:length], self._rest[length:]
+            if not self._has_started:
+                self._has_started = int.from_bytes(frame[4:8], "big") != SSL_REQUEST
+            yield frame
+
+    def ends_transaction(self, frame: bytes) -> bool:
+        """Whether the frame commits a transaction of several statements."""
+        if frame[:1] == QUERY and BEGIN in frame:
+            self._statements = 0
+        elif frame[:1] == SYNC:
+            self._statements += 1
+        return frame == COMMIT and self._statements > 1
 
 
 class Wire:
@@ -58,13 +94,15 @@ class Wire:
 
     def _ask(self, client: socket.socket, server: socket.socket) -> None:
         """What the client says, up to a commit whose answer is to be lost."""
+        frames = Frames()
         while said := client.recv(CHUNK_BYTES):
-            if self.loses and said == COMMIT:
-                self.loses -= 1
-                client.shutdown(socket.SHUT_RDWR)  # before: no answer can slip through
-                server.sendall(said)
-                return
-            server.sendall(said)
+            for frame in frames.feed(said):
+                if frames.ends_transaction(frame) and self.loses:
+                    self.loses -= 1
+                    client.shutdown(socket.SHUT_RDWR)  # before: no answer can slip through
+                    server.sendall(frame)
+                    return
+                server.sendall(frame)
 
 
 def _pump(source: socket.socket, target: socket.socket) -> None:
