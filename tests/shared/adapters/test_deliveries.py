@@ -217,7 +217,7 @@ def test_poisoned_bodies_are_read_in_time_linear_in_their_bytes(
         assert outcome.reason in ("invalid", "unknown_type")
         assert opened(delivery.body, worker) is None
         assert json_bytes(kept(delivery.body)) <= 6 * BODY_CHARS_MAX + 2
-    assert time.process_time() - started < 20
+    assert time.process_time() - started < 3
     assert script.largest <= 6 * MESSAGE_CHARS + 2  # one at a time, and never two
 
 
@@ -231,16 +231,24 @@ def test_what_is_poison_in_full_is_harmless_at_the_limit(name: str) -> None:
         for delivery in deliveries(text, as_json(text)):
             assert isinstance(read(delivery, worker), Dead | ParsedMessage)
             kept(delivery.body)
-        assert time.process_time() - started < 5
+        assert time.process_time() - started < 0.5
 
 
 def test_a_poisoned_body_in_an_envelope_costs_little_more() -> None:
-    """A producer's message that the platform gave up may look like an envelope."""
+    """A producer's message that the platform gave up may look like an envelope. Four times the text
+    takes about four times as long, where quadratic time would be sixteen times."""
     for name, poison in POISON.items():
-        inner = as_json(poison(MESSAGE_CHARS - 100)).json
-        started = time.process_time()
-        for delivery in deliveries(*[Raw(f'{{"deadLetter":{{"body":{inner}}}}}')] * 5, dead=True):
-            assert opened(delivery.body, toy()) is None
-            kept(delivery.body)
-        # Quadratic time would be minutes.
-        assert time.process_time() - started < 20, name
+        quarter_s, whole_s = (
+            _opening_s(poison((MESSAGE_CHARS - 100) // parts)) for parts in (4, 1)
+        )
+        assert whole_s < 8 * quarter_s + 0.2, name
+
+
+def _opening_s(text: str) -> float:
+    """The processor time to read five envelopes of the text and what is kept of them."""
+    inner = as_json(text).json
+    started = time.process_time()
+    for delivery in deliveries(*[Raw(f'{{"deadLetter":{{"body":{inner}}}}}')] * 5, dead=True):
+        assert opened(delivery.body, toy()) is None
+        kept(delivery.body)
+    return time.process_time() - started
