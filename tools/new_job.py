@@ -16,11 +16,12 @@ from pathlib import Path
 
 from cronsim import CronSim, CronSimError
 
+from mauntic.project.programs import ROOT
 from shared import windows
 from shared.sql.blocks import SqlBlocks
 from shared.windows import WindowOf, first_gap
 from tools.example_table import ExampleTable, example_table
-from tools.scaffold import ROOT, CannotCreate, create, rendered
+from tools.scaffold import CannotCreate, rendered, run
 
 NAME = r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*"
 TYPE = re.compile(rf"(?P<worker>{NAME})\.(?P<name>{NAME})")
@@ -45,18 +46,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--purpose", help="one sentence: what the job does")
     parser.add_argument("--dry-run", action="store_true", help="only list the files")
     given = parser.parse_args(arguments)
-    try:
-        files = new_files(given.type, given.cron, given.purpose, ROOT)
-        create("new-job", files, dry_run=given.dry_run)
-    except CannotCreate as error:
-        print(f"new-job: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("new-job: interrupted", file=sys.stderr)
-        return 130
-    if not given.dry_run:
+
+    def files() -> dict[Path, str]:
+        return new_files(given.type, given.cron, given.purpose, ROOT)
+
+    code = run("new-job", files, dry_run=given.dry_run)
+    if code == 0 and not given.dry_run:
         print("Next: replace the statement in sql/ and what the test expects, then `make test`.")
-    return 0
+    return code
 
 
 def new_files(job_type: str, cron: str, purpose: str | None, root: Path) -> dict[Path, str]:

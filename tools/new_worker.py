@@ -14,10 +14,11 @@ from pathlib import Path
 
 from mauntic.operations.provisioning import ORIGIN_CONNECTIONS
 from mauntic.operations.worker_catalog import declared
+from mauntic.project.programs import ROOT
 from shared.flow.concurrency import LANES_MAX
 from tools.bundle import PYTHON_3_14_MODULES
 from tools.new_job import CRON, NAME, job_files, package_of, planned_time
-from tools.scaffold import ROOT, CannotCreate, create, refuse_existing, rendered
+from tools.scaffold import CannotCreate, refuse_existing, rendered, run
 
 # A queue's name has 63 characters at most: https://developers.cloudflare.com/queues/platform/limits/
 NAME_CHARS_MAX = 40
@@ -33,19 +34,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--cron", default=CRON, help="when its job runs: five fields, in UTC")
     parser.add_argument("--dry-run", action="store_true", help="only list the files")
     given = parser.parse_args(arguments)
-    try:
-        files = new_files(given.name, given.cron, ROOT)
-        create("new-worker", files, dry_run=given.dry_run)
-    except CannotCreate as error:
-        print(f"new-worker: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("new-worker: interrupted", file=sys.stderr)
-        return 130
-    if not given.dry_run:
+    code = run("new-worker", lambda: new_files(given.name, given.cron, ROOT), dry_run=given.dry_run)
+    if code == 0 and not given.dry_run:
         package = package_of(given.name)
         print(f"Next: `make test-fast`, then `mauntic dev --env {package}` runs it here.")
-    return 0
+    return code
 
 
 def new_files(name: str, cron: str, root: Path) -> dict[Path, str]:

@@ -12,13 +12,14 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 
-ROOT = Path(__file__).resolve().parent.parent
+from mauntic.project.programs import ROOT
+
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 # What the catalogue reads and writes, and the settings of the formatter.
 COPIED = ("shared", "workers", "mauntic", "docs", "README.md", "wrangler.toml", "pyproject.toml")
@@ -186,6 +187,20 @@ def _signals_held() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def run(command: str, files_of: Callable[[], Mapping[Path, str]], *, dry_run: bool) -> int:
+    """Create the files and return the exit code: 2 with a sentence if they cannot be created, 130
+    after Ctrl-C."""
+    try:
+        create(command, files_of(), dry_run=dry_run)
+    except CannotCreate as error:
+        print(f"{command}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"{command}: interrupted", file=sys.stderr)
+        return 130
+    return 0
 
 
 def create(command: str, files: Mapping[Path, str], *, dry_run: bool, root: Path = ROOT) -> None:
