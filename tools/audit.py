@@ -14,16 +14,14 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from mauntic.database.embedded.account import BINARIES
 from mauntic.database.migrations import dbmate_binary
 from mauntic.project.printable import visible
-from mauntic.project.programs import search_path
+from mauntic.project.programs import ROOT, search_path
 from tools.causes import explain
 from tools.setup import TOOLS, trusted_certificates
 
-ROOT = Path(__file__).resolve().parent.parent
 NONE, SOME, UNASKED = 0, 1, 3
 
 

@@ -20,9 +20,9 @@ from pathlib import Path
 from mauntic.database.embedded import pidfile
 from mauntic.database.embedded.hold import Use
 from mauntic.project.private_files import read_private
+from mauntic.project.programs import ROOT
 from mauntic.project.temp_dir import elsewhere, is_ours
 
-ROOT = Path(__file__).resolve().parent.parent
 MADE = [
     *(".local", ".venv", ".wrangler", "build", "node_modules", "python_modules"),
     *(".mypy_cache", ".pytest_cache", ".ruff_cache", ".hypothesis"),

@@ -10,9 +10,9 @@ import json
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
+from mauntic.project.programs import ROOT
 from tools.prices import (
     MILLION,
     PRICES,
@@ -23,7 +23,6 @@ from tools.prices import (
 )
 from tools.usage import Usage
 
-ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "cost.md"
 FIGURES = ROOT / "bench" / "results" / "cost.json"
 

@@ -20,11 +20,10 @@ from mauntic.operations.vendor.answers import Hyperdrive
 from mauntic.operations.vendor.api import account_and_token, open_vendor
 from mauntic.project.envs import envs, unknown_envs
 from mauntic.project.printable import visible
-from mauntic.project.programs import PLACES, search_path
+from mauntic.project.programs import PLACES, ROOT, search_path
 from tools.setup import STATE
 from tools.weigh import weigh
 
-ROOT = Path(__file__).resolve().parent.parent
 CONFIG = ROOT / "wrangler.toml"
 NO_HYPERDRIVE = "0" * 32
 # No deployment waits for a service that does not answer; it may be what closes a hole.

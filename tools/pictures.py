@@ -18,7 +18,6 @@ from datetime import UTC, datetime, timedelta
 from fcntl import ioctl
 from itertools import takewhile
 from operator import itemgetter
-from pathlib import Path
 from termios import TIOCSWINSZ
 
 from cronsim import CronSim
@@ -31,9 +30,9 @@ from mauntic.database.embedded.server import temporary_server
 from mauntic.database.migrations import migrate
 from mauntic.local.control_client import LocalRuntime
 from mauntic.operations.worker_catalog import workers
+from mauntic.project.programs import ROOT
 from shared.jobs import Worker
 
-ROOT = Path(__file__).resolve().parent.parent
 PICTURES = ROOT / "docs" / "pictures"
 MAUNTIC = str(ROOT / ".venv" / "bin" / "mauntic")
 ROWS, COLUMNS = 60, 144

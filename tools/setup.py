@@ -18,13 +18,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mauntic.project.private_files import make_home
-from mauntic.project.programs import search_path
+from mauntic.project.programs import ROOT, search_path
 from tools.step import Run, Step, StepFailed, take
 
 PYTHON_MIN = (3, 11)
 UV_VERSION = "0.13.9"
 
-ROOT = Path(__file__).resolve().parent.parent
 STATE = ROOT / ".local" / "setup"
 TOOLS = ROOT / ".local" / "tools"
 UV_REQUIREMENTS = ROOT / "tools" / "uv.txt"

@@ -19,9 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mauntic.project.envs import envs, unknown_envs
-from mauntic.project.programs import search_path
+from mauntic.project.programs import ROOT, search_path
 
-ROOT = Path(__file__).resolve().parent.parent
 WRANGLER = ROOT / "node_modules" / ".bin" / "wrangler"
 
 # Ours: wrangler counts in KiB of 1,024 bytes, and a start-up snapshot grows with the upload.

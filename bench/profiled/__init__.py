@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mauntic.local.control_client import ROOT, Event, LocalRuntime
+from mauntic.local.control_client import Event, LocalRuntime
+from mauntic.project.programs import ROOT
 from shared.jobs import Worker
 from tools.bundle import bundle
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from mauntic.checks import Problem
 from mauntic.docs_gen import catalogue
+from mauntic.project.programs import ROOT
 from shared.jobs import Worker
 
 
@@ -17,5 +18,5 @@ def problems(workers: Sequence[Worker]) -> Iterator[Problem]:
         yield Problem("docs", "catalogue", f"cannot be generated: {error}")
         return
     for path in stale:
-        name = path.relative_to(catalogue.ROOT).as_posix()
+        name = path.relative_to(ROOT).as_posix()
         yield Problem("docs", name, "does not match the code: run `make catalogue`")

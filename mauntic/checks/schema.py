@@ -12,9 +12,9 @@ from mauntic.checks import Problem
 from mauntic.database.migrations import MigrationFailed, adoption_needed, in_the_way, pending
 from mauntic.database.url import connect, reason
 from mauntic.operations.statements import SQL
+from mauntic.project.programs import ROOT
 from shared.sql.blocks import SqlBlocks
 
-ROOT = Path(__file__).parents[2]
 AREA = "database"
 # Not Postgres, or about tables that exist only within a transaction.
 UNPREPARED = {"metrics.sql", "importer.sql"}

@@ -10,10 +10,10 @@ from typing import Any
 
 from mauntic.checks import Problem
 from mauntic.operations.provisioning import ORIGIN_CONNECTIONS
+from mauntic.project.programs import ROOT
 from shared.flow.concurrency import LANES_MAX
 from shared.jobs import Worker
 
-ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "wrangler.toml"
 AREA = "wrangler.toml"
 

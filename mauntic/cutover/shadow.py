@@ -19,10 +19,11 @@ from mauntic.errors import OperatorError
 from mauntic.operations.connection import database_at
 from mauntic.operations.statements import SQL
 from mauntic.project.private_files import write_private
+from mauntic.project.programs import ROOT
 from shared.errors import DatabaseError
 from shared.ports import Database, Row
 
-KEPT = Path(__file__).parents[2] / ".local" / "cutover"
+KEPT = ROOT / ".local" / "cutover"
 
 AGGREGATES, STATS = "event_aggregates", "campaign_daily_stats"
 OLD_SCHEMA = "analytics"

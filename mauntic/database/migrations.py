@@ -19,8 +19,8 @@ from mauntic.database.embedded.account import BINARIES
 from mauntic.database.embedded.server import open_database, temporary_server
 from mauntic.database.url import DatabaseUnavailable, DatabaseUrl, connect
 from mauntic.project.printable import visible
+from mauntic.project.programs import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 DIRECTORY = ROOT / "migrations"
 UNDO = "-- migrate:down"
 STATE = re.compile(r"\[(?P<mark>[ X])\] (?P<file>\S+)")

@@ -15,15 +15,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from itertools import islice
-from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import NAMESPACE_DNS, UUID, uuid5
 
 from mauntic.database.url import connect
 from mauntic.operations.statements import SQL
+from mauntic.project.programs import ROOT
 from shared.adapters.postgres.session import AS_COMMAND, begin
 
-FOLDER = Path(__file__).parents[2] / "data"
+FOLDER = ROOT / "data"
 
 NAMESPACE = uuid5(NAMESPACE_DNS, "sample-data.mauntic.example")
 FASHION_SHOP = uuid5(NAMESPACE, "organisation/fashion shop")

@@ -14,9 +14,9 @@ from mauntic.docs_gen import campaign_figures, kept
 from mauntic.docs_gen.env_block import env_block
 from mauntic.docs_gen.pages import pages, replaced
 from mauntic.operations.worker_catalog import declared
+from mauntic.project.programs import ROOT
 from shared.jobs import BatchJob, Worker
 
-ROOT = Path(__file__).parents[2]
 TOPOLOGY = ROOT / "wrangler.toml"
 CAMPAIGN_PARTS = ROOT / "workers" / "analytics" / "sql" / "parts"
 RUNBOOK = ROOT / "docs" / "operations.md"

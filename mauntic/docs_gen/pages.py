@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from mauntic.project.programs import ROOT
 from shared.errors import CODED, RULES, Rule
 from shared.jobs import Job, Worker
 from shared.telemetry.events import EVENTS
 from shared.telemetry.log import FIELDS
 from shared.telemetry.metrics import BLOBS, DOUBLES, FEED_BLOBS, FEED_DOUBLES, FEED_EVENT
 
-ROOT = Path(__file__).parents[2]
 NOTE = "<!-- Made by `make catalogue` from the code: change it there. -->"
 
 

@@ -17,9 +17,8 @@ from typing import Any, Self
 
 import httpx
 
-from mauntic.project.programs import search_path
+from mauntic.project.programs import ROOT, search_path
 
-ROOT = Path(__file__).parents[2]
 HOME = ROOT / ".local"
 START_TIMEOUT_S = 120  # a first start compiles the standard library; a slow laptop needs its time
 STOP_TIMEOUT_S = 20

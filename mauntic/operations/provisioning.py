@@ -19,7 +19,6 @@ from mauntic.operations.worker_catalog import workers
 from mauntic.project.envs import unknown_envs
 
 notices = logging.getLogger(__name__)
-CONFIG = Path(__file__).parents[2] / "wrangler.toml"
 
 # The longest that the vendor keeps a message: a dead letter outlasts a fortnight without Postgres.
 DEAD_LETTER_RETENTION_S = 1_209_600

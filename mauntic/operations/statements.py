@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
+from mauntic.project.programs import ROOT
 from shared.sql.blocks import SqlBlocks
 
-_ROOT = Path(__file__).parents[2]
 # Checks reuse the jobs' formulas.
-SQL = SqlBlocks(_ROOT / "mauntic" / "operations" / "sql", sorted((_ROOT / "workers").glob("*/sql")))
+SQL = SqlBlocks(ROOT / "mauntic" / "operations" / "sql", sorted((ROOT / "workers").glob("*/sql")))

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
-from pathlib import Path
 
 from mauntic.errors import OperatorError
 from mauntic.project.interrupts import at_once
+from mauntic.project.programs import ROOT
 from shared.jobs import Job, Worker
 from shared.windows import Schedule
 
 notices = logging.getLogger(__name__)
-FOLDER = Path(__file__).parents[2] / "workers"
+FOLDER = ROOT / "workers"
 
 
 @dataclass(frozen=True)

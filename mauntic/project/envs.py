@@ -4,7 +4,9 @@ import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 
-CONFIG = Path(__file__).resolve().parents[2] / "wrangler.toml"
+from mauntic.project.programs import ROOT
+
+CONFIG = ROOT / "wrangler.toml"
 
 
 def envs(config: Path = CONFIG) -> list[str]:

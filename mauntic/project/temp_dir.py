@@ -8,7 +8,8 @@ import hashlib
 import os
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from mauntic.project.programs import ROOT
+
 OPEN_TO_ALL = Path("/var/tmp")
 
 

@@ -16,7 +16,8 @@ from analytics.worker import WORKER
 from mauntic.database.embedded.server import Server, temporary_server
 from mauntic.database.migrations import migrate
 from mauntic.database.url import connect
-from mauntic.local.control_client import ROOT, Control, Event, LocalRuntime
+from mauntic.local.control_client import Control, Event, LocalRuntime
+from mauntic.project.programs import ROOT
 from shared.ports import Row
 from tests.e2e.wire import Wire
 from tests.shared.toy import rows_of

@@ -26,6 +26,7 @@ from mauntic.operations.vendor import wrangler
 from mauntic.operations.vendor.api import account_and_token, open_vendor
 from mauntic.operations.vendor.wrangler import put_secret
 from mauntic.operations.worker_catalog import schedule_of, workers
+from mauntic.project.envs import CONFIG
 from mauntic.project.printable import count_of
 from shared.jobs import Job, Worker
 from shared.ports import Database
@@ -69,7 +70,7 @@ def preflight(env: Env, as_json: AsJson = False) -> None:
       DATABASE_URL=… DATABASE_URL_WORKERS=… mauntic cutover preflight --env analytics
     """
     worker = _worker(env)
-    needs = provisioning.needs_of(provisioning.CONFIG, [env])
+    needs = provisioning.needs_of(CONFIG, [env])
     with open_vendor(os.environ) as api:
         account = provisioning.read_account(api, needs)
     url = _database_url()

@@ -23,11 +23,12 @@ from mauntic.database.embedded.server import GivenDatabase, Server, open_databas
 from mauntic.database.migrations import migrate
 from mauntic.database.url import DatabaseUrl, connect
 from mauntic.errors import OperatorError
-from mauntic.local.control_client import HOME, ROOT, LocalRuntime, RuntimeFailed
+from mauntic.local.control_client import HOME, LocalRuntime, RuntimeFailed
 from mauntic.local.crons import CronClock
 from mauntic.local.dev_state import announced, refuse_second
 from mauntic.operations.statements import SQL
 from mauntic.project.envs import CONFIG, unknown_envs
+from mauntic.project.programs import ROOT
 
 WATCHED = ("shared", "workers")
 WATCH_EVERY_S = 1.0

@@ -12,7 +12,6 @@ from mauntic.cli.ui.options import AsJson
 from mauntic.cli.ui.output import print_json, say, warn
 from mauntic.errors import OperatorError
 from mauntic.operations.provisioning import (
-    CONFIG,
     HYPERDRIVE,
     missing,
     needs_of,
@@ -24,6 +23,7 @@ from mauntic.operations.provisioning import (
 from mauntic.operations.vendor.answers import Hyperdrive
 from mauntic.operations.vendor.api import open_vendor
 from mauntic.operations.vendor.wrangler import Command
+from mauntic.project.envs import CONFIG
 
 
 def provision(

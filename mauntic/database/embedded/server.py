@@ -39,8 +39,9 @@ from mauntic.database.url import (
     with_database,
 )
 from mauntic.project.private_files import make_home, open_private, read_private
+from mauntic.project.programs import ROOT
 
-HOME = Path(__file__).resolve().parents[3] / ".local" / "postgres"
+HOME = ROOT / ".local" / "postgres"
 START_TIMEOUT_S = 60  # a server that recovers from a crash needs its time
 STOP_TIMEOUT_S = 30
 POLL_S = 0.005

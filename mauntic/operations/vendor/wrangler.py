@@ -6,12 +6,10 @@ import os
 import shlex
 import subprocess
 from dataclasses import dataclass
-from pathlib import Path
 
 from mauntic.errors import OperatorError
-from mauntic.project.programs import search_path
+from mauntic.project.programs import ROOT, search_path
 
-ROOT = Path(__file__).parents[3]
 STANDARD_ERROR = 2
 
 

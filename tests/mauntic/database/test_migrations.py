@@ -10,7 +10,6 @@ import pytest
 from mauntic.database.embedded.server import Server
 from mauntic.database.migrations import (
     DIRECTORY,
-    ROOT,
     MigrationFailed,
     dbmate,
     dbmate_binary,
@@ -23,6 +22,7 @@ from mauntic.database.migrations import (
     tls_of,
 )
 from mauntic.database.url import DatabaseUnavailable, DatabaseUrl, connect
+from mauntic.project.programs import ROOT
 from tests.scratch import scratch_database
 
 FIRST = """-- migrate:up

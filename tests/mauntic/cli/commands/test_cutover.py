@@ -17,10 +17,10 @@ from mauntic.cutover import findings, shadow
 from mauntic.cutover.shadow import Days
 from mauntic.database.url import DatabaseUrl, connect
 from mauntic.errors import OperatorError
-from mauntic.operations import provisioning
 from mauntic.operations.provisioning import Account, needs_of
 from mauntic.operations.vendor import wrangler
 from mauntic.operations.vendor.answers import Caching, Hyperdrive
+from mauntic.project.envs import CONFIG
 from shared.adapters.postgres.client import Postgres
 from shared.windows import Window
 from tests.clock import pass_the_hour
@@ -264,14 +264,14 @@ def test_a_schema_is_a_name_and_nothing_else(db: Postgres) -> None:
 
 
 def test_an_account_without_anything_is_not_ready() -> None:
-    needs = needs_of(provisioning.CONFIG, ["analytics"])
+    needs = needs_of(CONFIG, ["analytics"])
     found = list(findings.of_account(WORKER, needs, Account()))
     assert not any(one.done for one in found)
     assert any("wrangler queues create" in one.why for one in found)
 
 
 def test_a_deployed_worker_is_ready() -> None:
-    needs = needs_of(provisioning.CONFIG, ["analytics"])
+    needs = needs_of(CONFIG, ["analytics"])
     account = Account(
         queues={QUEUE: 345_600, DLQ: 1_209_600},
         buckets={"mauntic-warmup-counters"},
@@ -288,7 +288,7 @@ def test_a_deployed_worker_is_ready() -> None:
 
 def test_an_open_gate_is_the_operators_to_close() -> None:
     """The command that holds a new worker's gate would stop a worker that runs."""
-    needs = needs_of(provisioning.CONFIG, ["analytics"])
+    needs = needs_of(CONFIG, ["analytics"])
     account = Account(scripts={WORKER.name}, secrets={WORKER.name: set()})
     found = list(findings.of_account(WORKER, needs, account))
     [gate] = [one for one in found if one.subject == WORKER.gate]

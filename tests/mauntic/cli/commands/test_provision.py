@@ -12,12 +12,13 @@ import pytest
 
 from analytics.worker import WORKER
 from mauntic.errors import OperatorError
-from mauntic.local.control_client import ROOT
 from mauntic.operations import provisioning
 from mauntic.operations.provisioning import ORIGIN_CONNECTIONS
 from mauntic.operations.vendor import wrangler
 from mauntic.operations.vendor.wrangler import Command
 from mauntic.operations.worker_catalog import workers
+from mauntic.project.envs import CONFIG
+from mauntic.project.programs import ROOT
 from tests.mauntic import vendor as vendors
 from tests.mauntic.harness import DLQ, QUEUE, Cli
 from tests.mauntic.vendor import Answer, Vendor, failure, success
@@ -74,9 +75,7 @@ class Account:
             case ["hyperdrive", "update", _, "--caching-disabled"]:
                 self.hyperdrives["mauntic"]["caching"]["disabled"] = True
             case ["secret", "put", name, "--env", env]:
-                scripts = {
-                    need.env: need.script for need in provisioning.needs_of(provisioning.CONFIG)
-                }
+                scripts = {need.env: need.script for need in provisioning.needs_of(CONFIG)}
                 self.secrets.setdefault(scripts[env], set()).add(name)
             case _:
                 raise AssertionError(command)
@@ -115,9 +114,7 @@ def test_the_plan_prints_what_an_empty_account_lacks_and_does_nothing(
 
 def test_what_is_applied_once_is_not_missing_again(cli: Cli, account: Account) -> None:
     assert cli("provision", "--apply").code == 0
-    assert {need.script for need in provisioning.needs_of(provisioning.CONFIG)} == set(
-        account.secrets
-    )
+    assert {need.script for need in provisioning.needs_of(CONFIG)} == set(account.secrets)
     done = len(account.lines)
     answer = cli("provision", "--apply")
     assert answer.code == 0
@@ -270,7 +267,7 @@ def test_a_command_that_fails_ends_it_with_its_name(
 
 def test_an_env_that_is_not_there_is_refused() -> None:
     with pytest.raises(OperatorError, match="no env elsewhere"):
-        provisioning.needs_of(provisioning.CONFIG, ["elsewhere"])
+        provisioning.needs_of(CONFIG, ["elsewhere"])
 
 
 @pytest.mark.parametrize("arguments", [[], ["--plan", "--apply"]])
@@ -281,7 +278,7 @@ def test_one_of_plan_and_apply_must_be_said(cli: Cli, arguments: list[str]) -> N
 def test_all_consumers_together_stay_below_the_connections_that_hyperdrive_may_open() -> None:
     import tomllib
 
-    envs = tomllib.loads(provisioning.CONFIG.read_text())["env"].values()
+    envs = tomllib.loads(CONFIG.read_text())["env"].values()
     consumers = [one for env in envs for one in env.get("queues", {}).get("consumers", [])]
     shards_at_once = 2  # of a consumer; a dead-letter queue's, which has none behind it, takes none
     most = [
