@@ -181,12 +181,22 @@ def _undo(done: Sequence[Change], folders: Sequence[Path], root: Path) -> None:
 
 @contextmanager
 def _signals_held() -> Iterator[None]:
-    """Deliver signals that arrive in this block at its end."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, HELD_SIGNALS)
+    """Deliver a signal that arrives in this block at its end.
+
+    A handler, and no mask: the system may give the signal to another thread, whose mask is its own.
+    """
+    arrived: list[int] = []
+    handlers = {number: signal.getsignal(number) for number in HELD_SIGNALS}
+    handlers = {n: handler for n, handler in handlers.items() if handler is not signal.SIG_IGN}
+    for number in handlers:
+        signal.signal(number, lambda number, _frame: arrived.append(number))
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        if arrived:
+            signal.raise_signal(arrived[0])
 
 
 def run(command: str, files_of: Callable[[], Mapping[Path, str]], *, dry_run: bool) -> int:

@@ -153,9 +153,9 @@ def test_ctrl_c_leaves_all_files_or_none(copy: Path, delay_s: float) -> None:
     process.communicate(timeout=60)
     new = files(copy).keys() - before.keys()
     assert len(new) in (0, 4)
-    if process.returncode or not new:
+    if not new:
         assert files(copy) == before
-    else:
+    else:  # Ctrl-C while they are written waits for the last
         run(copy, sys.executable, "-m", "mauntic.docs_gen.catalogue", "--check")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -70,4 +71,25 @@ def test_ctrl_c_between_two_changes_comes_after_the_last(root: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         apply(Interrupted([NEW, CHANGED]), root)
     assert tree(root)["a/b/new.py"] == b"new"
+    assert tree(root)["page.md"] == b"changed"
+
+
+class InterruptedElsewhere(Interrupted):
+    """Changes, and a Ctrl-C that the system gives to another thread."""
+
+    def __iter__(self) -> Iterator[Change]:
+        first, *rest = list.__iter__(self)
+        yield first
+        ends = threading.Event()
+        thread = threading.Thread(target=ends.wait)
+        thread.start()
+        signal.pthread_kill(thread.ident or 0, signal.SIGINT)
+        ends.set()
+        thread.join()
+        yield from rest
+
+
+def test_ctrl_c_that_another_thread_receives_comes_after_the_last_too(root: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        apply(InterruptedElsewhere([NEW, CHANGED]), root)
     assert tree(root)["page.md"] == b"changed"
