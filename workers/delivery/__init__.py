@@ -1,1 +1,1 @@
-"""The worker mauntic-analytics-queue."""
+"""The worker mauntic-delivery-queue."""
