@@ -80,6 +80,14 @@ WORST: dict[str, list[Text]] = {
         lambda n: "warmup/daily/00000000-0000-0000-0000-000000000001/" + "a" * n + "\0",
         lambda n: "warmup/daily/" * (n // 13),
     ],
+    "delivery.domain.address._LOCAL": [
+        lambda n: "a" * n + "@",
+        lambda n: "a." * (n // 2),
+        lambda n: "." * n,
+    ],
+    "delivery.domain.address._LABEL": [lambda n: "a" * n, lambda n: "a-" * (n // 2)],
+    "delivery.domain.address._E164": [lambda n: "+" + "1" * n, lambda n: "+1" * (n // 2)],
+    "delivery.domain.address._CONTROL": [lambda n: "a" * n, lambda n: "\0" * n],
 }
 # How a worker may use a pattern; the slowest of them counts.
 USES: tuple[Callable[[re.Pattern[str], str], object], ...] = (

@@ -41,6 +41,7 @@ PURE: dict[str, set[str]] = {
         for path in ROOT.glob("workers/*/*/*.py")
         if path.parts[-2] in ("domain", "reference") and path.stem != "__init__"
     },
+    "delivery.domain.address": {"idna"},
 }
 REACHES_OUT = {
     "os",

@@ -23,4 +23,6 @@ class Verdict:
     code: str = ""
     provider_message_id: str | None = None
     until: datetime | None = None
-    suppression: Literal["bounce", "complaint", "unsubscribe", "invalid", "device_gone"] | None = None
+    suppression: Literal["bounce", "complaint", "unsubscribe", "invalid", "device_gone"] | None = (
+        None
+    )

@@ -78,7 +78,11 @@ class Adapter(Protocol):
         """Return one verdict for each message, in their order."""
 
     async def events(
-        self, headers: Mapping[str, str], body: bytes, secrets: Secrets, received: datetime,
+        self,
+        headers: Mapping[str, str],
+        body: bytes,
+        secrets: Secrets,
+        received: datetime,
         crypto: Crypto,
     ) -> list[ProviderEvent]:
         """Return the events of a webhook body. Raises BadSignature if its signature is wrong."""
