@@ -88,6 +88,12 @@ WORST: dict[str, list[Text]] = {
     "delivery.domain.address._LABEL": [lambda n: "a" * n, lambda n: "a-" * (n // 2)],
     "delivery.domain.address._E164": [lambda n: "+" + "1" * n, lambda n: "+1" * (n // 2)],
     "delivery.domain.address._CONTROL": [lambda n: "a" * n, lambda n: "\0" * n],
+    "delivery.content.tags._NAME": [
+        lambda n: "a" * n,
+        lambda n: "a." * (n // 2),
+        lambda n: ("a" * 100 + ".") * (n // 101),
+    ],
+    "delivery.content.render._BREAKS": [lambda n: "\n" * n, lambda n: "a\n" * (n // 2)],
 }
 # How a worker may use a pattern; the slowest of them counts.
 USES: tuple[Callable[[re.Pattern[str], str], object], ...] = (
