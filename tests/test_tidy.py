@@ -225,7 +225,10 @@ ACROSS = {
     "tests/test_secrets_are_ignored.py", "tests/test_values.py",
     "tests/mauntic/cli/ui/test_terminal.py", "tests/mauntic/database/embedded/test_root.py",
 }  # fmt: skip
-ACROSS_FOLDERS = ("tests/e2e/", "tests/mutants/", "tests/sim/", "tests/mauntic/local/runtime/")
+ACROSS_FOLDERS = (
+    "tests/e2e/", "tests/mutants/", "tests/sim/", "tests/mauntic/local/runtime/",
+    "tests/workers/delivery/model/",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "tests").rglob("test_*.py")), ids=name)

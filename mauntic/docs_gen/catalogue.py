@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mauntic.docs_gen import campaign_figures, kept
+from mauntic.docs_gen import campaign_figures, delivery_states, kept
 from mauntic.docs_gen.env_block import env_block
 from mauntic.docs_gen.pages import pages, replaced
 from mauntic.operations.worker_catalog import declared
@@ -20,6 +20,7 @@ from shared.jobs import BatchJob, Worker
 TOPOLOGY = ROOT / "wrangler.toml"
 CAMPAIGN_PARTS = ROOT / "workers" / "analytics" / "sql" / "parts"
 RUNBOOK = ROOT / "docs" / "operations.md"
+DELIVERIES = ROOT / "docs" / "deliveries.md"
 
 # A job that takes lists needs few statements for a full batch: a batch waits a second to fill.
 LISTS = {"max_batch_size": 100, "max_batch_timeout": 1}
@@ -41,7 +42,15 @@ def generated(workers: Sequence[Worker]) -> dict[Path, str]:
         **{CAMPAIGN_PARTS / name: text for name, text in campaign_figures.parts().items()},
         ROOT / "mauntic" / "operations" / "sql" / "retention.sql": kept.report(),
         RUNBOOK: replaced(runbook, "retention", kept.page()),
+        DELIVERIES: deliveries(DELIVERIES.read_text(encoding="utf-8")),
     }
+
+
+def deliveries(text: str) -> str:
+    """docs/deliveries.md with the states of a message."""
+    text = replaced(text, "delivery diagram", delivery_states.diagram())
+    text = replaced(text, "delivery transitions", delivery_states.table())
+    return replaced(text, "delivery conditions", delivery_states.guards())
 
 
 def stale(workers: Sequence[Worker]) -> list[Path]:
