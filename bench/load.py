@@ -44,7 +44,7 @@ SCORING_KINDS = {
 }
 TROUBLE = {"flaky": ("40001", 0.5), "stubborn": ("40001", 1.0), "broken": ("P0001", 1.0)}
 
-# A day of windows is of one kind, every other hour: a run touches its neighbours.
+# A day of windows is of one kind, every other hour: a run touches its neighbors.
 HOURS_A_DAY = 12
 FIRST_DAY = datetime(2023, 1, 1, tzinfo=UTC)
 ORGANIZATION = UUID(int=1)

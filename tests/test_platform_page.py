@@ -131,6 +131,6 @@ def test_a_sender_gets_the_cap_and_gives_back_what_it_did_not_send(sent: int) ->
     assert granted == 50
     [(key, (text, _))] = bucket.objects.items()
     [named] = re.findall(r"`(warmup/daily/.*?)`", PAGE)
-    assert key == named.replace("ORGANISATION", str(ORGANIZATION)).replace("NN", "00")
+    assert key == named.replace("ORGANIZATION", str(ORGANIZATION)).replace("NN", "00")
     assert json.loads(text).keys() == {"used", "nonces", "writtenAt"}
     assert json.loads(text)["used"] == sent

@@ -70,7 +70,7 @@ def wasm_bytes(system: System) -> int:
 
 
 @pytest.mark.timeout(600)
-def test_a_batch_of_every_kind_of_poison_harms_no_neighbour(sabotaged: Sabotaged) -> None:
+def test_a_batch_of_every_kind_of_poison_harms_no_neighbor(sabotaged: Sabotaged) -> None:
     """As text and as JSON, as large as a queue allows and as large as is parsed at all."""
     system = sabotaged.system
     for size_chars in (MESSAGE_CHARS - 1_000, BODY_CHARS_MAX - 100):

@@ -105,7 +105,7 @@ def test_unknown_fields_are_ignored_above_and_refused_in_data() -> None:
     assert isinstance(
         read(FakeDelivery({"type": "toy.hourly", "redrivenFrom": 7}), toy()), ParsedMessage
     )
-    outcome = read(FakeDelivery({"type": "toy.hourly", "data": {"organisation": 1}}), toy())
+    outcome = read(FakeDelivery({"type": "toy.hourly", "data": {"organization": 1}}), toy())
     assert isinstance(outcome, Dead)
     assert outcome.error_text == "data.…: Extra inputs are not permitted"
 

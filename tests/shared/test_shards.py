@@ -264,7 +264,7 @@ def test_a_database_that_takes_no_second_connection_has_the_first_do_it_all(
 
 
 def test_each_shard_is_reported_when_it_is_done(database: str) -> None:
-    """Its neighbour may take a while."""
+    """Its neighbor may take a while."""
     outside = world(database)
     told: list[int] = []
 
@@ -301,7 +301,7 @@ def test_windows_are_run_one_after_the_other(database: str) -> None:
 
 
 def test_a_shard_of_an_old_split_cannot_stand_for_one_of_the_new(database: str) -> None:
-    """Both are called 1/3 and both hold token 1, but they may cover different organisations."""
+    """Both are called 1/3 and both hold token 1, but they may cover different organizations."""
     outside = world(database)
     old, *_ = split(outside, id="one")
     new: list[dict[str, Any]] = []

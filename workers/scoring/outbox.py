@@ -83,7 +83,7 @@ async def _send(queue: Producer, ports: Ports) -> bool:
 
 
 def _log(ports: Ports) -> bool:
-    """A line an organisation, threshold and direction: a first import crosses a million times."""
+    """A line an organization, threshold and direction: a first import crosses a million times."""
     with ports.db.transaction():
         taken, counts = statements.count_crossings(ports.db, THRESHOLDS, LOGGED_ROWS_MAX)
     for counted in counts:

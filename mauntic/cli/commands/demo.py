@@ -144,7 +144,7 @@ def _show(result: Result, took: Seconds) -> None:
         differing = ", ".join(result.wrong)
         console.print(f"[bold red]differs[/] from the source: {differing} ({total_s:.0f} s)")
     else:
-        console.print(f"[bold green]all equal[/] to what the files hold ({total_s:.0f} s)")
+        console.print(f"[bold green]all equal[/] to the files ({total_s:.0f} s)")
     for first in result.best[:1]:
         look = how_to_look(os.environ, first["contact"], result.scored_at)
         console.print(look, highlight=False, soft_wrap=True)

@@ -122,7 +122,7 @@ def test_a_batch_of_any_size_keeps_its_order(count: int) -> None:
     assert bodies_of(*large) == large
 
 
-def test_one_that_is_too_deep_stays_text_and_its_neighbours_are_read() -> None:
+def test_one_that_is_too_deep_stays_text_and_its_neighbors_are_read() -> None:
     """One level more than a message may have, or two, is left to who refuses it by its depth."""
     deepest, too_deep = nested(PARSED_DEPTH_MAX), nested(PARSED_DEPTH_MAX + 1)
     assert bodies_of({"n": 1}, too_deep, deepest) == [
@@ -146,7 +146,7 @@ def test_the_deepest_and_largest_body_is_read_in_its_envelope(size_chars: int) -
     assert isinstance(in_the_queue_itself[0], dict if size_chars == 10 else Unparsed)
 
 
-def test_one_that_is_no_json_is_text_and_its_neighbours_are_read() -> None:
+def test_one_that_is_no_json_is_text_and_its_neighbors_are_read() -> None:
     first, unspeakable, last = bodies_of({"n": 1}, Unspeakable(), {"n": 3})
     assert isinstance(unspeakable, Unparsed)
     assert (first, last) == ({"n": 1}, {"n": 3})

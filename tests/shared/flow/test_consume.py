@@ -1,4 +1,4 @@
-"""Batches on a real Postgres: every message is answered once, whatever its neighbours do."""
+"""Batches on a real Postgres: every message is answered once, whatever its neighbors do."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def window(kind: str) -> dict[str, Any]:
     return {"type": f"scoring.{kind}", "scheduledFor": NOON.isoformat()}
 
 
-def test_the_worker_is_what_its_neighbours_know() -> None:
+def test_the_worker_is_what_its_neighbors_know() -> None:
     assert [job.type for job in WORKER.jobs] == [
         "scoring.AlertExpiry",
         "scoring.BatchRecompute",
@@ -417,7 +417,7 @@ HOLDS = {
 def test_a_message_for_a_locked_contact_is_neither_lost_nor_in_the_way(
     stage: Stage, world: World, held: str
 ) -> None:
-    """Its neighbours are scored; it is scored by the next BatchRecompute."""
+    """Its neighbors are scored; it is scored by the next BatchRecompute."""
     for contact in (1, 2, 3):
         stage.add_contact((1, contact), email="a@b.example")
     deliver(world, *(ask(1, contact) for contact in (1, 2, 3)))
