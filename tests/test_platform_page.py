@@ -86,7 +86,7 @@ def test_the_event_is_the_one_that_is_sent_and_the_binding_the_one_that_is_looke
     }
     assert [crossing.body() for crossing in outbox.crossings(row)] == [event]
     [producer] = tomllib.loads(examples("toml")[0])["env"]["scoring"]["queues"]["producers"]
-    assert producer["binding"] == outbox.BINDING
+    assert producer["binding"] == outbox.CROSSINGS.binding
 
 
 def test_the_documented_binding_can_be_deployed(tmp_path: Path) -> None:

@@ -35,7 +35,8 @@ PURE: dict[str, set[str]] = {
     "shared.body_limits": set(),
     "shared.telemetry.log": set(),
     "shared.ledger.shards": set(),
-    "shared.warmup.caps": set(),
+    "shared.bindings": set(),
+    "shared.warmup.caps": {"shared.bindings"},
     **{
         f"{path.parts[-3]}.{path.parts[-2]}.{path.stem}": {"pydantic"}
         for path in ROOT.glob("workers/*/*/*.py")

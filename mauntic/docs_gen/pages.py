@@ -37,14 +37,25 @@ def jobs_page(workers: Sequence[Worker]) -> str:
     """Return docs/jobs.md: one section per worker, one table per job."""
     parts = ["# Jobs", NOTE]
     for worker in workers:
-        queue = worker.queue
-        parts.append(
-            f"## {worker.name}\n\nQueue `{queue.name}` (binding `{queue.binding}`,"
-            f" {queue.max_retries} retries), dead letters in `{queue.dead_letter_name}`,"
-            f" gate `{worker.gate}`."
-        )
+        parts.append(f"## {worker.name}\n\nGate `{worker.gate}`.\n\n{_queue_table(worker)}")
         parts += [_job_section(job, worker) for job in worker.jobs]
     return "\n\n".join(parts) + "\n"
+
+
+def _queue_table(worker: Worker) -> str:
+    """The queues of a worker, with the limits of their consumers."""
+    rows = [
+        "| queue | binding | dead letters | retries | consumers | connections each | batch |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for queue in worker.queues:
+        batch = worker.batch_of(queue)
+        rows.append(
+            f"| `{queue.name}` | `{queue.binding}` | `{queue.dead_letter_name}` |"
+            f" {queue.max_retries} | {queue.max_concurrency} | {queue.connections} |"
+            f" {batch.size}, {batch.timeout_s} s |"
+        )
+    return "\n".join(rows)
 
 
 def _job_section(job: Job, worker: Worker) -> str:
@@ -63,7 +74,7 @@ def _job_section(job: Job, worker: Worker) -> str:
             "By hand",
             f"`mauntic jobs run {job.type}`"
             if job.schedule
-            else f"`mauntic enqueue {worker.queue.name} …`",
+            else f"`mauntic enqueue {worker.queue_of(job).name} …`",
         )
     )
     table = "\n".join(f"| {name} | {value} |" for name, value in rows)

@@ -18,7 +18,7 @@ from tests.poison import MESSAGE_CHARS, POISON
 pytestmark = pytest.mark.e2e
 
 BATCH = 100
-DEAD_LETTERS = WORKER.queue.dead_letter_name
+DEAD_LETTERS = WORKER.main_queue.dead_letter_name
 MEMORY_MAX_BYTES = 100 * 2**20
 # An invocation may use 60 s of processor time (limits.cpu_ms in wrangler.toml).
 BATCH_MAX_S = 30

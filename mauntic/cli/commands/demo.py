@@ -176,7 +176,7 @@ def run_tick(runtime: LocalRuntime, tick: Tick) -> None:
 def fire(runtime: LocalRuntime, worker: Worker, cron: str, at: datetime) -> None:
     """Fire one cron and wait until its messages are finished."""
     _fire_one(runtime, worker, cron, at)
-    queues = [worker.queue.name, worker.queue.dead_letter_name]
+    queues = [name for q in worker.queues for name in (q.name, q.dead_letter_name)]
     deadline = monotonic() + TICK_TIMEOUT_S
     while not runtime.control.wait_idle(queues, timeout_s=LOOK_EVERY_S, quiet_ms=0):
         _assert_database(runtime, at)
