@@ -129,5 +129,5 @@ def _asked(url: str, messages: Sequence[Message]) -> int:
     ports: Ports = replace(world.ports(), db=counted)
     numbers = count()
     deliveries = [fakes.FakeDelivery(one.body(), id=str(next(numbers))) for one in messages]
-    asyncio.run(consume(fakes.FakeBatch(WORKER.queue.name, deliveries), WORKER, ports))
+    asyncio.run(consume(fakes.FakeBatch(WORKER.main_queue.name, deliveries), WORKER, ports))
     return counted.statements

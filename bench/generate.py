@@ -1,4 +1,4 @@
-"""Events from a seed: organisations of skewed sizes, and sessions that leave events behind."""
+"""Events from a seed: organizations of skewed sizes, and sessions that leave events behind."""
 
 from __future__ import annotations
 

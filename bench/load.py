@@ -44,7 +44,7 @@ SCORING_KINDS = {
 }
 TROUBLE = {"flaky": ("40001", 0.5), "stubborn": ("40001", 1.0), "broken": ("P0001", 1.0)}
 
-# A day of windows is of one kind, every other hour: a run touches its neighbours.
+# A day of windows is of one kind, every other hour: a run touches its neighbors.
 HOURS_A_DAY = 12
 FIRST_DAY = datetime(2023, 1, 1, tzinfo=UTC)
 ORGANIZATION = UUID(int=1)
@@ -109,8 +109,8 @@ def _messages(scale: float) -> list[Message]:
     """All of them, shuffled. The numbers of a kind begin on a day of its own."""
     made = []
     for queue, kinds, body in (
-        (ANALYTICS.queue.name, ANALYTICS_KINDS, _window_body),
-        (SCORING.queue.name, SCORING_KINDS, _score_body),
+        (ANALYTICS.main_queue.name, ANALYTICS_KINDS, _window_body),
+        (SCORING.main_queue.name, SCORING_KINDS, _score_body),
     ):
         number = 0
         for kind, (count, _) in kinds.items():
@@ -134,7 +134,7 @@ def _contact(number: int) -> UUID:
 
 def _window_body(kind: str, number: int) -> dict[str, Any]:
     planned = (_hour(number) + timedelta(hours=1)).isoformat()
-    named = {"correlationId": f"{ANALYTICS.queue.name} {kind} {number}"}
+    named = {"correlationId": f"{ANALYTICS.main_queue.name} {kind} {number}"}
     match kind:
         case "unknown":
             return named | {"type": "analytics.nobody"}
@@ -144,7 +144,7 @@ def _window_body(kind: str, number: int) -> dict[str, Any]:
 
 
 def _score_body(kind: str, number: int) -> dict[str, Any]:
-    named = {"correlationId": f"{SCORING.queue.name} {kind} {number}"}
+    named = {"correlationId": f"{SCORING.main_queue.name} {kind} {number}"}
     data = {"organizationId": str(ORGANIZATION), "contactId": str(_contact(number))}
     match kind:
         case "unknown":
@@ -162,7 +162,7 @@ def _arrange(db: Any, messages: list[Message]) -> None:
     for queue, kind, number, _ in messages:
         if kind in ("invalid", "unknown", "stranger"):
             continue
-        is_window = queue == ANALYTICS.queue.name
+        is_window = queue == ANALYTICS.main_queue.name
         key = _hour(number).isoformat() if is_window else str(_contact(number))
         (hours if is_window else contacts).append(key)
         if kind in TROUBLE:
@@ -198,7 +198,7 @@ def _account(db: Any, sent: Sent) -> str:
         raise RuntimeError("a message is dead twice")
     ends: Counter[str] = Counter()
     for name, (queue, kind) in sent.kinds.items():
-        kinds = ANALYTICS_KINDS if queue == ANALYTICS.queue.name else SCORING_KINDS
+        kinds = ANALYTICS_KINDS if queue == ANALYTICS.main_queue.name else SCORING_KINDS
         end = dead.get(name, "ack")
         if end not in kinds[kind][1]:
             raise RuntimeError(f"{name} ended as {end}")
@@ -214,7 +214,7 @@ def _compare_rows(db: Any, sent: Sent, dead: dict[str, str]) -> None:
     [[succeeded]] = db.run("select count(*) from ops.job_runs where status = 'succeeded'")
     [[booked]] = db.run("select sum(count) from analytics.event_aggregates")
     [[scored]] = db.run("select count(*) from scoring.lead_scores")
-    found = {ANALYTICS.queue.name: succeeded, SCORING.queue.name: scored}
+    found = {ANALYTICS.main_queue.name: succeeded, SCORING.main_queue.name: scored}
     exhausted = sum(reason == "exhausted" for reason in dead.values())
     if found != done or not succeeded <= booked <= succeeded + exhausted:
         raise RuntimeError(f"{dict(done)} were done; in the tables: {found}, {booked} events")

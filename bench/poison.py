@@ -74,5 +74,5 @@ def _read(text: str, count: int) -> None:
     ]
     batch = SimpleNamespace(queue="q", _binding=SimpleNamespace(messages=messages))
     for delivery in QueueBatch(batch, Texts(), of_dead_letters=False):
-        read(delivery, WORKER)
+        read(delivery, WORKER, WORKER.main_queue)
         kept(delivery.body)

@@ -129,7 +129,7 @@ class Jobs:
 
     def __init__(self, control: Control, url: str, worker: Worker) -> None:
         self.control = control
-        self.queue = worker.queue.name
+        self.queue = worker.main_queue.name
         self.db = connect(url)
 
     def run(self, message: Message) -> float:

@@ -12,21 +12,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from shared.bindings import PlatformQueue, R2Bucket, Secret
     from shared.errors import DependencyNotReady, PermanentError
-    from shared.jobs import (
-        BatchJob,
-        DeadLetter,
-        Job,
-        MessageJob,
-        Queue,
-        Run,
-        WindowJob,
-        Worker,
-        discover,
-    )
+    from shared.jobs import BatchJob, DeadLetter, Job, MessageJob, Run, WindowJob, Worker, discover
     from shared.messages import Data, Message, Shard, WindowMessage
     from shared.outcome import Dead, Done, Outcome, RetryIn, Sharded
     from shared.ports import Bucket, Database, Ports, StoredObject
+    from shared.queues import Batch, Queue
     from shared.windows import (
         Schedule,
         Window,
@@ -39,6 +31,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "Batch",
     "BatchJob",
     "Bucket",
     "Data",
@@ -52,11 +45,14 @@ __all__ = [
     "MessageJob",
     "Outcome",
     "PermanentError",
+    "PlatformQueue",
     "Ports",
     "Queue",
+    "R2Bucket",
     "RetryIn",
     "Run",
     "Schedule",
+    "Secret",
     "Shard",
     "Sharded",
     "StoredObject",
@@ -72,7 +68,7 @@ __all__ = [
     "month_before",
     "quarter_hour_before",
 ]
-PLACES = ("outcome", "windows", "messages", "jobs", "errors", "ports")
+PLACES = ("outcome", "windows", "messages", "jobs", "queues", "bindings", "errors", "ports")
 
 
 def __getattr__(name: str) -> object:

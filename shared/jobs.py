@@ -19,11 +19,12 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any, ClassVar, Generic, TypeVar
 
+from shared.bindings import Binding
 from shared.ledger import ledger
 from shared.messages import Message, Shard, Trigger, WindowMessage
 from shared.outcome import Dead, Done, RetryIn, Sharded
 from shared.ports import Database, Ports
-from shared.retry import ceiling_s
+from shared.queues import BATCH_OF_LISTS, BATCH_OF_WINDOWS, Batch, Queue
 from shared.windows import CATCH_UP_AGE_MAX, Schedule, Window
 
 # Any time will do: windows are arithmetic.
@@ -33,39 +34,6 @@ RUNS_KEPT = timedelta(days=400)
 
 M = TypeVar("M", bound=Message)
 M_co = TypeVar("M_co", bound=Message, covariant=True)
-
-
-@dataclass(frozen=True)
-class Queue:
-    """A queue, its producer binding, and how often a message may be retried.
-
-    `max_concurrency` is how many consumers the platform may run at once. Each holds a connection,
-    or two while it runs shards: all workers together stay below what Hyperdrive may open.
-    Its dead-letter queue has the same name with `-dlq`, and the same binding with `_DLQ`.
-    """
-
-    name: str
-    binding: str
-    max_retries: int
-    max_concurrency: int = 10
-
-    @property
-    def dead_letter_name(self) -> str:
-        return f"{self.name}-dlq"
-
-    @property
-    def dead_letter_binding(self) -> str:
-        return f"{self.binding}_DLQ"
-
-    @property
-    def deliveries_max(self) -> int:
-        """After so many deliveries the platform gives a message up."""
-        return self.max_retries + 1
-
-    @property
-    def retries_last(self) -> timedelta:
-        """How long the delays of all retries are together, at most."""
-        return timedelta(seconds=sum(ceiling_s(n + 1) for n in range(self.max_retries)))
 
 
 @dataclass(frozen=True)
@@ -109,10 +77,17 @@ OnDead = Callable[[Sequence[DeadLetter[M]], Database], None]
 
 @dataclass(frozen=True)
 class _AnyJob:
-    """What all jobs have in common."""
+    """What all jobs have in common.
+
+    - `queues` are the names of the queues that the job's messages arrive in. Ticks and commands
+      send to the first. Without it that is the first queue of the worker.
+    - `bindings` are the buckets, platform queues and secrets that the handler uses.
+    """
 
     message: type[Message]
     handler: Callable[..., Any]
+    queues: tuple[str, ...] = field(default=(), kw_only=True)
+    bindings: tuple[Binding, ...] = field(default=(), kw_only=True)
 
     def __post_init__(self) -> None:
         if not isinstance(self.message.model_fields["type"].default, str):
@@ -212,23 +187,27 @@ class BatchJob(_AnyJob, Generic[M]):
     schedule: ClassVar[None] = None
 
 
+AfterBatch = Callable[[Queue, Ports], Awaitable[None]]
 Job = WindowJob | MessageJob[Any] | BatchJob[Any]
 
 
 @dataclass(frozen=True)
 class Worker:
-    """A worker: its queue, its gate and its jobs.
+    """A worker: its queues, its gate and its jobs.
 
-    `after_batch(ports)` runs when the messages of a batch are settled. Their transactions must have
-    written down what it is to do, so that nothing is lost if it fails: a later batch does it.
+    The first queue receives the messages of all jobs that name no queue.
+    `after_batch(queue, ports)` runs when the messages of a batch are settled. Their transactions
+    must have recorded what it is to do, so that nothing is lost if it fails: a later batch does it.
+    `bindings` are those that `after_batch` uses.
     """
 
     name: str
     env: str
-    queue: Queue
+    queues: Sequence[Queue]
     gate: str
     jobs: Sequence[Job]
-    after_batch: Callable[[Ports], Awaitable[None]] | None = None
+    after_batch: AfterBatch | None = None
+    bindings: tuple[Binding, ...] = ()
     by_type: dict[str, Job] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -244,13 +223,61 @@ class Worker:
                 f"a lease of {ledger.LEASE} is shorter than the work of {self.name}, which may take"
                 f" {ledger.INVOCATION_MAX}: a run would be taken over while it is at work"
             )
-        retries = self.queue.retries_last
+        self._require_queues()
         for job in self.window_jobs:
-            if job.schedule.grace < retries:
+            queue = self.queue_of(job)
+            if job.schedule.grace < queue.retries_last:
                 raise ValueError(
                     f"{job.type} counts as overdue after {job.schedule.grace}, but the retries of"
-                    f" {self.queue.name} may last {retries}: give it that much grace"
+                    f" {queue.name} may last {queue.retries_last}: give it that much grace"
                 )
+
+    def _require_queues(self) -> None:
+        """Raise ValueError unless each queue has its own name and binding, and each job a queue."""
+        if not self.queues:
+            raise ValueError(f"{self.name} needs a queue")
+        for values in ([q.name for q in self.queues], [q.binding for q in self.queues]):
+            if len(set(values)) < len(values):
+                raise ValueError(f"two queues of {self.name} are called the same: {values}")
+        names = [queue.name for queue in self.queues]
+        for job in self.jobs:
+            for name in job.queues:
+                if name not in names:
+                    raise ValueError(
+                        f"{job.type} names the queue {name}, but {self.name} has {names}"
+                    )
+
+    @property
+    def main_queue(self) -> Queue:
+        """The queue of the jobs that name none."""
+        return self.queues[0]
+
+    def queue_of(self, job: Job) -> Queue:
+        """The queue that ticks and commands send the job's messages to."""
+        return self.queue_named(job.queues[0]) if job.queues else self.main_queue
+
+    def queue_named(self, name: str) -> Queue:
+        """The queue of that name, or of that name of a dead-letter queue. Raises KeyError."""
+        for queue in self.queues:
+            if name in (queue.name, queue.dead_letter_name):
+                return queue
+        raise KeyError(name)
+
+    def accepts(self, job: Job, queue: Queue) -> bool:
+        """True if the job's messages may arrive in that queue."""
+        return queue.name in (job.queues or (self.main_queue.name,))
+
+    def batch_of(self, queue: Queue) -> Batch:
+        """The largest batch of the queue: its own, or the default for its jobs."""
+        jobs = [job for job in self.jobs if self.accepts(job, queue)]
+        takes_lists = any(isinstance(job, BatchJob) for job in jobs)
+        return queue.batch or (BATCH_OF_LISTS if takes_lists else BATCH_OF_WINDOWS)
+
+    @property
+    def all_bindings(self) -> list[Binding]:
+        """The bindings of the worker and of its jobs, each once."""
+        declared = [*self.bindings, *(b for job in self.jobs for b in job.bindings)]
+        return list(dict.fromkeys(declared))
 
     @property
     def window_jobs(self) -> list[WindowJob]:

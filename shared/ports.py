@@ -207,9 +207,10 @@ def _run_inline(work: Work) -> Awaitable[None]:
 class Ports:
     """Everything outside, for one invocation of a job. `random` returns numbers in [0, 1).
 
-    `flush` writes what `log` and `write_point` have buffered. `connect`, if present, opens another
-    connection, which its caller closes. `wait_until` runs work after the invocation has answered.
-    `email` is None without a `send_email` binding named `EMAIL`.
+    `queue` and `dead_letters` belong to the queue named `queue_name`: that of the batch, or the
+    main queue of the worker in a tick. `flush` writes what `log` and `write_point` have buffered.
+    `connect`, if present, opens another connection, which its caller closes. `wait_until` runs work
+    after the invocation has answered. `email` is None without a `send_email` binding named `EMAIL`.
     """
 
     db: Database
@@ -227,6 +228,7 @@ class Ports:
     email: Email | None = None
     flush: Callable[[], None] = _noop
     connect: Callable[[], Database] | None = None
+    queue_name: str = ""
     wait_until: Callable[[Work], Awaitable[None]] = _run_inline
 
 

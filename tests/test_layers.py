@@ -17,10 +17,10 @@ ROOT = Path(__file__).parent.parent
 SHARED = (
     {
         "body_limits", "error_text", "errors", "key_formats", "messages", "outcome", "ports",
-        "retry", "sanitize", "settings", "windows",
+        "bindings", "retry", "sanitize", "settings", "windows",
     },
     {"sql"},
-    {"ledger"},
+    {"ledger", "queues"},
     {"jobs"},
     {"telemetry"},
     {"flow", "tick", "warmup"},

@@ -86,7 +86,7 @@ def test_the_event_is_the_one_that_is_sent_and_the_binding_the_one_that_is_looke
     }
     assert [crossing.body() for crossing in outbox.crossings(row)] == [event]
     [producer] = tomllib.loads(examples("toml")[0])["env"]["scoring"]["queues"]["producers"]
-    assert producer["binding"] == outbox.BINDING
+    assert producer["binding"] == outbox.CROSSINGS.binding
 
 
 def test_the_documented_binding_can_be_deployed(tmp_path: Path) -> None:
@@ -131,6 +131,6 @@ def test_a_sender_gets_the_cap_and_gives_back_what_it_did_not_send(sent: int) ->
     assert granted == 50
     [(key, (text, _))] = bucket.objects.items()
     [named] = re.findall(r"`(warmup/daily/.*?)`", PAGE)
-    assert key == named.replace("ORGANISATION", str(ORGANIZATION)).replace("NN", "00")
+    assert key == named.replace("ORGANIZATION", str(ORGANIZATION)).replace("NN", "00")
     assert json.loads(text).keys() == {"used", "nonces", "writtenAt"}
     assert json.loads(text)["used"] == sent

@@ -12,10 +12,14 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-from mauntic.operations.provisioning import ORIGIN_CONNECTIONS
 from mauntic.operations.worker_catalog import declared
+from mauntic.project.connections import (
+    DEAD_LETTER_CONNECTIONS,
+    SETTING,
+    connection_limit,
+    held,
+)
 from mauntic.project.programs import ROOT
-from shared.flow.concurrency import LANES_MAX
 from tools.bundle import PYTHON_3_14_MODULES
 from tools.new_job import CRON, NAME, job_files, package_of, planned_time
 from tools.scaffold import CannotCreate, refuse_existing, rendered, run
@@ -23,7 +27,8 @@ from tools.scaffold import CannotCreate, refuse_existing, rendered, run
 # A queue's name has 63 characters at most: https://developers.cloudflare.com/queues/platform/limits/
 NAME_CHARS_MAX = 40
 FIRST_JOB = "count-contacts"
-CONCURRENCY = 5  # consumers at once, to begin with
+CONCURRENCY = 2  # consumers at once, to begin with
+CONNECTIONS = 2  # of each: the default of Queue
 IN_EVERY_BUNDLE = {"entry", "shared", "workers"}
 
 
@@ -75,14 +80,16 @@ def new_files(name: str, cron: str, root: Path) -> dict[Path, str]:
 def free_concurrency() -> int:
     """How many consumers a new worker may have; CannotCreate if the others take every connection.
 
-    A consumer of jobs may hold LANES_MAX connections, that of dead letters holds one.
+    Its consumers hold CONNECTIONS each, that of its dead letters holds one. At least one connection
+    stays free for the ticks.
     """
-    held = sum(worker.queue.max_concurrency * LANES_MAX + 1 for worker in declared().workers)
-    free = (ORIGIN_CONNECTIONS - held - 1) // LANES_MAX
+    limit, taken = connection_limit(), held(declared().workers)
+    free = (limit - 1 - taken - DEAD_LETTER_CONNECTIONS) // CONNECTIONS
     if free < 1:
         raise CannotCreate(
-            f"The consumers of the other workers hold {held} of {ORIGIN_CONNECTIONS} connections."
-            " Give one of their queues a smaller `max_concurrency` in its worker.py."
+            f"The consumers of the other workers hold {taken} of {limit} connections."
+            " Give one of their queues a smaller `max_concurrency` in its worker.py,"
+            f" or raise `{SETTING}` in pyproject.toml."
         )
     return min(CONCURRENCY, free)
 

@@ -11,7 +11,7 @@ create function bench.identity(number bigint, salt bigint) returns uuid
 language sql immutable parallel safe
 return encode(int8send(hashint8extended(number, salt)) || int8send(hashint8extended(number, salt + 1)), 'hex')::uuid;
 
--- Ten thousand slots that fall to the organisations by Zipf's law: the largest has a sixth.
+-- Ten thousand slots that fall to the organizations by Zipf's law: the largest has a sixth.
 create unlogged table bench.slots (slot integer, organization integer, organization_id uuid, contacts integer);
 
 -- What a session leaves behind: each step for the sessions whose random draw lies in its span, so that

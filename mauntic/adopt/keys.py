@@ -131,7 +131,7 @@ def _is_link(statement: str) -> bool:
 
 
 def statements(dump: str) -> list[str]:
-    """The statements of a normalised dump, which are an empty line apart; bodies are kept whole.
+    """The statements of a normalized dump, which are an empty line apart; bodies are kept whole.
 
     >>> statements("create a;\\n\\ncreate function b() as $$\\n\\nend $$;\\n")
     ['create a;', 'create function b() as $$\\n\\nend $$;']

@@ -31,7 +31,8 @@ def _between_workers(workers: Sequence[Worker]) -> Iterator[Problem]:
     owners: dict[tuple[str, str], str] = {}
     for worker in workers:
         names = [("type", name) for name in worker.by_type]
-        names += [("queue", worker.queue.name), ("gate", worker.gate), ("name", worker.name)]
+        names += [("queue", queue.name) for queue in worker.queues]
+        names += [("gate", worker.gate), ("name", worker.name)]
         for key in names:
             owner = owners.setdefault(key, worker.env)
             if owner != worker.env:

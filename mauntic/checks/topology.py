@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mauntic.checks import Problem
-from mauntic.operations.provisioning import ORIGIN_CONNECTIONS
+from mauntic.operations.provisioning import secrets_of
+from mauntic.project.connections import SETTING, connection_limit, held, shares
 from mauntic.project.programs import ROOT
-from shared.flow.concurrency import LANES_MAX
+from shared.bindings import PlatformQueue, R2Bucket
 from shared.jobs import Worker
+from shared.queues import Queue
 
 CONFIG = ROOT / "wrangler.toml"
 AREA = "wrangler.toml"
@@ -28,10 +29,6 @@ CONSUMER_LIMITS = {
 }
 CPU_MS_MAX = 300_000
 DATASET = "mauntic_queue_metrics"
-BUCKETS = {"WARMUP_R2": "mauntic-warmup-counters"}
-SECRETS = ("ALERT_WEBHOOK_URL", "HEARTBEAT_URL")
-# Bindings of queues that the platform consumes: no worker of ours does.
-PLATFORM_BINDINGS = ("THRESHOLD_EVENTS",)
 
 Table = Mapping[str, Any]
 
@@ -49,10 +46,11 @@ def problems(workers: Sequence[Worker], path: Path = CONFIG) -> Iterator[Problem
         if worker.env not in envs:
             yield Problem(AREA, worker.env, f"there is no [env.{worker.env}] for {worker.name}")
         else:
-            yield from _of_worker(worker, {**config, **envs[worker.env]}, path.parent)
+            yield from _of_worker(worker, {**config, **envs[worker.env]})
     for env in envs.keys() - {worker.env for worker in workers}:
         yield Problem(AREA, env, f"[env.{env}] deploys no worker of workers/")
-    yield from _of_queues(envs)
+    yield from _of_queues(envs, platform_bindings(workers))
+    yield from _of_connections(workers)
 
 
 def _of_top(config: Table) -> Iterator[Problem]:
@@ -66,7 +64,7 @@ def _of_top(config: Table) -> Iterator[Problem]:
         yield Problem(AREA, "compatibility_date", f"must be {COMPATIBILITY_DATE_MIN} or later")
 
 
-def _of_worker(worker: Worker, env: Table, root: Path) -> Iterator[Problem]:
+def _of_worker(worker: Worker, env: Table) -> Iterator[Problem]:
     expected = {"name": worker.name, "main": f"build/{worker.env}/entry.py", "workers_dev": False}
     for key, value in expected.items():
         if env.get(key) != value:
@@ -80,23 +78,23 @@ def _of_worker(worker: Worker, env: Table, root: Path) -> Iterator[Problem]:
     crons = sorted(env.get("triggers", {}).get("crons", []))
     if crons != worker.crons:
         yield Problem(AREA, worker.env, f"crons must be {worker.crons}, not {crons}")
-    yield from _of_bindings(worker, env, root)
+    yield from _of_bindings(worker, env)
     yield from _of_variables(worker, env)
     yield from _of_consumers(worker, env)
 
 
-def _of_bindings(worker: Worker, env: Table, root: Path) -> Iterator[Problem]:
-    queue = worker.queue
+def _of_bindings(worker: Worker, env: Table) -> Iterator[Problem]:
     producers = {
         p.get("binding"): p.get("queue") for p in env.get("queues", {}).get("producers", [])
     }
-    for binding, name in (
-        (queue.binding, queue.name),
-        (queue.dead_letter_binding, queue.dead_letter_name),
-    ):
-        if producers.get(binding) != name:
-            yield Problem(AREA, worker.env, f"producer {binding} must send to {name}")
-    if "DB" not in [one.get("binding") for one in env.get("hyperdrive", [])]:
+    for queue in worker.queues:
+        for binding, name in (
+            (queue.binding, queue.name),
+            (queue.dead_letter_binding, queue.dead_letter_name),
+        ):
+            if producers.get(binding) != name:
+                yield Problem(AREA, worker.env, f"producer {binding} must send to {name}")
+    if "DB" not in [table.get("binding") for table in env.get("hyperdrive", [])]:
         yield Problem(AREA, worker.env, "hyperdrive binding DB is missing")
     datasets = {
         d.get("binding"): d.get("dataset") for d in env.get("analytics_engine_datasets", [])
@@ -104,13 +102,32 @@ def _of_bindings(worker: Worker, env: Table, root: Path) -> Iterator[Problem]:
     if datasets.get("METRICS") != DATASET:
         yield Problem(AREA, worker.env, f"analytics engine binding METRICS must write to {DATASET}")
     buckets = {b.get("binding"): b.get("bucket_name") for b in env.get("r2_buckets", [])}
-    for binding, bucket in BUCKETS.items():
-        if _mentions(root / "workers" / worker.env, binding) and buckets.get(binding) != bucket:
+    declared = {b.binding: b.bucket for b in worker.all_bindings if isinstance(b, R2Bucket)}
+    for binding, bucket in declared.items():
+        if buckets.get(binding) != bucket:
             yield Problem(AREA, worker.env, f"R2 binding {binding} must be of the bucket {bucket}")
+    for binding in buckets.keys() - declared.keys():
+        sentence = f"R2 binding {binding} is not declared: add R2Bucket to the job that uses it"
+        yield Problem(AREA, worker.env, sentence)
+    allowed = {binding for queue in worker.queues for binding in bindings_of(queue)}
+    for binding in producers.keys() - allowed - platform_bindings([worker]):
+        sentence = f"producer {binding} is not declared: add PlatformQueue to the job that uses it"
+        yield Problem(AREA, worker.env, sentence)
+
+
+def bindings_of(queue: Queue) -> tuple[str, str]:
+    """Return the producer bindings of a queue and of its dead-letter queue."""
+    return queue.binding, queue.dead_letter_binding
+
+
+def platform_bindings(workers: Sequence[Worker]) -> set[str]:
+    """Return the producer bindings that lead to queues of the platform."""
+    bindings = (binding for worker in workers for binding in worker.all_bindings)
+    return {binding.binding for binding in bindings if isinstance(binding, PlatformQueue)}
 
 
 def _of_variables(worker: Worker, env: Table) -> Iterator[Problem]:
-    for name in (worker.gate, *SECRETS):
+    for name in (worker.gate, *(secret.name for secret in secrets_of(worker))):
         if name in env.get("vars", {}):
             yield Problem(
                 AREA, worker.env, f"{name} is a secret: in [vars] it could not be set as one"
@@ -118,24 +135,14 @@ def _of_variables(worker: Worker, env: Table) -> Iterator[Problem]:
 
 
 def _of_consumers(worker: Worker, env: Table) -> Iterator[Problem]:
-    consumers = {one.get("queue"): one for one in env.get("queues", {}).get("consumers", [])}
-    queue = worker.queue
-    for name in (queue.name, queue.dead_letter_name):
-        if name not in consumers:
-            yield Problem(AREA, worker.env, f"{name} has no consumer: its messages would be lost")
-    own = consumers.get(queue.name, {})
-    if own and own.get("max_retries") != queue.max_retries:
-        yield Problem(
-            AREA,
-            worker.env,
-            f"max_retries of {queue.name} must be {queue.max_retries}, as declared",
-        )
-    if own and own.get("dead_letter_queue") != queue.dead_letter_name:
-        yield Problem(
-            AREA,
-            worker.env,
-            f"{queue.name} must have the dead-letter queue {queue.dead_letter_name}",
-        )
+    consumers = {table.get("queue"): table for table in env.get("queues", {}).get("consumers", [])}
+    for queue in worker.queues:
+        for name in (queue.name, queue.dead_letter_name):
+            if name not in consumers:
+                sentence = f"{name} has no consumer: its messages would be lost"
+                yield Problem(AREA, worker.env, sentence)
+        if queue.name in consumers:
+            yield from _of_consumer(worker, queue, consumers[queue.name])
     for name, consumer in consumers.items():
         for setting, (least, most) in CONSUMER_LIMITS.items():
             if not least <= consumer.get(setting, -1) <= most:
@@ -143,22 +150,50 @@ def _of_consumers(worker: Worker, env: Table) -> Iterator[Problem]:
                 yield Problem(AREA, worker.env, sentence)
 
 
-def _of_queues(envs: Table) -> Iterator[Problem]:
-    """What only shows across envs: two consumers of a queue, queues without one, connections."""
+def _of_consumer(worker: Worker, queue: Queue, consumer: Table) -> Iterator[Problem]:
+    batch = worker.batch_of(queue)
+    declared = {
+        "max_retries": queue.max_retries,
+        "max_concurrency": queue.max_concurrency,
+        "max_batch_size": batch.size,
+        "max_batch_timeout": batch.timeout_s,
+    }
+    for setting, value in declared.items():
+        if setting in consumer and consumer[setting] != value:
+            sentence = f"{setting} of {queue.name} must be {value}, as declared"
+            yield Problem(AREA, worker.env, sentence)
+    if consumer.get("dead_letter_queue") != queue.dead_letter_name:
+        sentence = f"{queue.name} must have the dead-letter queue {queue.dead_letter_name}"
+        yield Problem(AREA, worker.env, sentence)
+
+
+def _of_connections(workers: Sequence[Worker]) -> Iterator[Problem]:
+    """Check that all consumers at work leave Hyperdrive a connection for the ticks."""
+    limit, sum_of_all = connection_limit(), held(workers)
+    if sum_of_all >= limit:
+        largest = max(shares(workers), key=lambda share: share.connections)
+        yield Problem(
+            AREA,
+            "max_concurrency",
+            f"all consumers at work hold {sum_of_all} connections, and Hyperdrive opens {limit}:"
+            f" {largest.queue} alone holds {largest.connections}. Lower `max_concurrency` or"
+            f" `connections` of a queue, or raise `{SETTING}` in pyproject.toml and in Hyperdrive",
+        )
+
+
+def _of_queues(envs: Table, given_to_platform: set[str]) -> Iterator[Problem]:
+    """What only shows across envs: two consumers of a queue, and queues without one."""
     takers: dict[str, list[str]] = {}
     senders: dict[str, str] = {}
     given_away: dict[str, str] = {}
-    connections = 0
     for env, table in envs.items():
         queues = table.get("queues", {})
         for consumer in queues.get("consumers", []):
             takers.setdefault(consumer["queue"], []).append(env)
-            lanes = LANES_MAX if consumer.get("dead_letter_queue") else 1
-            connections += consumer.get("max_concurrency", 0) * lanes
             if consumer.get("dead_letter_queue"):
                 senders.setdefault(consumer["dead_letter_queue"], env)
         for producer in queues.get("producers", []):
-            if producer.get("binding") in PLATFORM_BINDINGS:
+            if producer.get("binding") in given_to_platform:
                 given_away[producer["queue"]] = producer["binding"]
             else:
                 senders[producer["queue"]] = env
@@ -170,11 +205,3 @@ def _of_queues(envs: Table) -> Iterator[Problem]:
     for queue in sorted(given_away.keys() & (takers.keys() | senders.keys())):
         sentence = f"{given_away[queue]} needs a queue that the platform consumes, not one of ours"
         yield Problem(AREA, queue, sentence)
-    if connections > ORIGIN_CONNECTIONS:
-        sentence = f"consumers at work would hold {connections} connections and exhaust Hyperdrive"
-        yield Problem(AREA, "max_concurrency", sentence)
-
-
-def _mentions(folder: Path, word: str) -> bool:
-    pattern = re.compile(rf"\b{word}\b")
-    return any(pattern.search(path.read_text(encoding="utf-8")) for path in folder.rglob("*.py"))

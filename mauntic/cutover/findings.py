@@ -40,7 +40,7 @@ def of_account(
         yield Finding("account", True, "queues, bucket and Hyperdrive are there")
     for need in provisioning.open_gates(needs, account):
         yield Finding(need.gate, False, provisioning.open_gate_note(need), is_yours=True)
-    for name in (worker.queue.name, worker.queue.dead_letter_name):
+    for name in (n for q in worker.queues for n in (q.name, q.dead_letter_name)):
         is_consumed = worker.name in account.consumers.get(name, [])
         why = f"consumed by {worker.name}" if is_consumed else f"make deploy ENV={worker.env}"
         yield Finding(f"consumer of {name}", is_consumed, why)
@@ -145,7 +145,7 @@ def of_ills(db: Database, worker: Worker, since: datetime) -> Iterator[Finding]:
     ills = db.rows(
         SQL["cutover_unwell"],
         job_types=[job.type for job in worker.jobs],
-        queue=worker.queue.name,
+        queues=[queue.name for queue in worker.queues],
         since=since,
     )
     for row in ills:

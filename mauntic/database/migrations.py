@@ -192,10 +192,10 @@ def dump_schema(url: str) -> str:
     if done.returncode != 0:
         said = without_password(done.stderr.strip(), url)
         raise DatabaseUnavailable(f"pg_dump failed: {said}")
-    return normalised(done.stdout)
+    return normalized(done.stdout)
 
 
-def normalised(dump: str) -> str:
+def normalized(dump: str) -> str:
     """The statements alone, an empty line apart: no headings, settings or trailer of pg_dump."""
     body = dump.partition(TRAILER)[0]
     first, *statements = HEADING.split(body)

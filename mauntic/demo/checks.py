@@ -40,8 +40,8 @@ def check(database: Database, counted: Counted) -> list[Check]:
     months = {key: totals for key, totals in found.items() if _is_monthly(key)}
     return [
         check_runs(database),
-        check_totals("Daily rollups, and what the files hold", days, counted.days()),
-        check_totals("Monthly usage, and what the files hold", months, counted.months()),
+        check_totals("Daily rollups, compared with the files", days, counted.days()),
+        check_totals("Monthly usage, compared with the files", months, counted.months()),
         check_campaigns(database, counted),
     ]
 
@@ -58,7 +58,7 @@ def check_runs(database: Database) -> Check:
 
 
 def check_totals(title: str, found: Mapping[Key, Totals], expected: Mapping[Key, Totals]) -> Check:
-    """A row an organisation and event type: found, and counted from the files.
+    """A row an organization and event type: found, and counted from the files.
 
     They are equal where every single day (month) is.
 
@@ -81,7 +81,7 @@ def _totals_row(
     keys = [(organization, day, kind) for day in dates]
     got, counted = ([totals.get(key, (0, 0)) for key in keys] for totals in (found, expected))
     return {
-        "organisation": ORGANIZATIONS.get(organization, str(organization)),
+        "organization": ORGANIZATIONS.get(organization, str(organization)),
         "event_type": kind.removeprefix("monthly:"),
         "events": beside(sum(count for count, _ in got), sum(count for count, _ in counted)),
         "contacts": beside(sum(seen for _, seen in got), sum(seen for _, seen in counted)),
@@ -103,7 +103,7 @@ def check_campaigns(database: Database, counted: Counted) -> Check:
     found = {row["campaign_id"]: row for row in database.rows(SQL["demo_campaigns"])}
     rows = [_campaign_row(name, found.get(CAMPAIGNS[name]), counted) for name in PUBLISHED]
     return Check(
-        "Campaigns, and what was published",
+        "Campaigns, compared with the published figures",
         rows,
         all(row["equal"] for row in rows) and len(found) == len(rows),
     )

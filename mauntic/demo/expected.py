@@ -1,6 +1,6 @@
 """What the sample data hold, counted from the files in plain Python: the reference of the demo.
 
-It shares with the importer how a file is read and how organisations are called, and nothing else:
+It shares with the importer how a file is read and how organizations are called, and nothing else:
 what a row means, and when, is said here a second time, so that a mistake in either shows.
 """
 
@@ -14,7 +14,7 @@ from uuid import UUID
 
 from mauntic.demo.importer import CAMPAIGNS, FASHION_SHOP, RETAILER, rows_of
 
-Key = tuple[UUID, date, str]  # organisation, day or first of the month, event type
+Key = tuple[UUID, date, str]  # organization, day or first of the month, event type
 Totals = tuple[int, int]  # events, distinct contacts
 
 MAILED_ON = date(2019, 11, 16)
@@ -29,7 +29,7 @@ PUBLISHED = {"Mens E-Mail": (21_307, 3_894, "18.28"), "Womens E-Mail": (21_387, 
 
 @dataclass(frozen=True)
 class Counted:
-    """For each organisation, day and event type: how many events each contact has."""
+    """For each organization, day and event type: how many events each contact has."""
 
     contacts: dict[Key, Counter[str]]
     delivered: Counter[UUID]  # by campaign

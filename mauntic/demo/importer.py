@@ -56,7 +56,7 @@ COPY_ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"
 
 
 class Event(NamedTuple):
-    """One row of `analytics.contact_activity`. `event_id` is its key within the organisation."""
+    """One row of `analytics.contact_activity`. `event_id` is its key within the organization."""
 
     organization_id: UUID
     contact_id: UUID

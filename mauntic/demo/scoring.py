@@ -45,7 +45,7 @@ def check_scores(db: Database, expected: Mapping[UUID, int]) -> Check:
         for grade in sorted(has | must)
     ]
     is_right = {contact: row["score"] for contact, row in found.items()} == expected
-    return Check("Grades of the retailer's customers, and what the file says", rows, is_right)
+    return Check("Grades of the retailer's customers, compared with the file", rows, is_right)
 
 
 def _bounds(found: Mapping[UUID, Row], grade: str) -> dict[str, int | None]:

@@ -15,18 +15,14 @@ from mauntic.docs_gen.env_block import env_block
 from mauntic.docs_gen.pages import pages, replaced
 from mauntic.operations.worker_catalog import declared
 from mauntic.project.programs import ROOT
-from shared.jobs import BatchJob, Worker
+from shared.jobs import Worker
+from shared.queues import Queue
 
 TOPOLOGY = ROOT / "wrangler.toml"
 CAMPAIGN_PARTS = ROOT / "workers" / "analytics" / "sql" / "parts"
 RUNBOOK = ROOT / "docs" / "operations.md"
 DELIVERIES = ROOT / "docs" / "deliveries.md"
 
-# A job that takes lists needs few statements for a full batch: a batch waits a second to fill.
-LISTS = {"max_batch_size": 100, "max_batch_timeout": 1}
-# Windows are run one by one: there is nothing to wait for, and ten of the longest statements (55 s)
-# fit into the fifteen minutes of an invocation.
-WINDOWS = {"max_batch_size": 10, "max_batch_timeout": 0}
 # While Postgres is down, dead letters wait for it: as many tries as the platform allows. Each has
 # at most 128 kB, so ten of them are small compared with the 128 MB of an isolate.
 DEAD = {"max_batch_size": 10, "max_batch_timeout": 5, "max_retries": 100, "max_concurrency": 1}
@@ -77,18 +73,29 @@ def topology(text: str, workers: Sequence[Worker]) -> str:
 
 def block(worker: Worker) -> str:
     """The crons and queues of one worker."""
-    queue, env = worker.queue, worker.env
     crons = ", ".join(f'"{cron}"' for cron in worker.crons)
-    batches = LISTS if any(isinstance(job, BatchJob) for job in worker.jobs) else WINDOWS
-    own = {**batches, "max_retries": queue.max_retries, "max_concurrency": queue.max_concurrency}
-    tables = [
-        f"[env.{env}.triggers]\ncrons = [{crons}]",
+    tables = [f"[env.{worker.env}.triggers]\ncrons = [{crons}]"]
+    for queue in worker.queues:
+        tables += _queue_tables(worker, queue)
+    return "\n\n".join(tables)
+
+
+def _queue_tables(worker: Worker, queue: Queue) -> list[str]:
+    """The producers and consumers of a queue and of its dead-letter queue."""
+    env, batch = worker.env, worker.batch_of(queue)
+    settings: dict[str, int | str] = {
+        "dead_letter_queue": f'"{queue.dead_letter_name}"',
+        "max_batch_size": batch.size,
+        "max_batch_timeout": batch.timeout_s,
+        "max_retries": queue.max_retries,
+        "max_concurrency": queue.max_concurrency,
+    }
+    return [
         _producer(env, queue.name, queue.binding),
         _producer(env, queue.dead_letter_name, queue.dead_letter_binding),
-        _consumer(env, queue.name, {"dead_letter_queue": f'"{queue.dead_letter_name}"', **own}),
+        _consumer(env, queue.name, settings),
         _consumer(env, queue.dead_letter_name, DEAD),
     ]
-    return "\n\n".join(tables)
 
 
 def _producer(env: str, queue: str, binding: str) -> str:

@@ -8,10 +8,15 @@ from __future__ import annotations
 import re
 from string import Template
 
+from shared.bindings import R2Bucket
 from shared.jobs import Worker
 
 CPU_MS_MAX = 60_000
 DATASET = "mauntic_queue_metrics"
+BUCKET = Template("""\
+[[env.$env.r2_buckets]]
+bucket_name = "$bucket"
+binding = "$binding\"""")
 NO_HYPERDRIVE = "0" * 32  # `make deploy` puts the account's own id in its copy
 
 SETTINGS = Template("""\
@@ -44,7 +49,15 @@ def env_block(worker: Worker, queues: str, text: str) -> str:
     bindings = BINDINGS.substitute(
         env=worker.env, dataset=DATASET, hyperdrive=hyperdrive_id(worker.env, text)
     )
-    return "\n\n".join([settings, queues, bindings])
+    return "\n\n".join([settings, queues, bindings, *_buckets(worker)])
+
+
+def _buckets(worker: Worker) -> list[str]:
+    buckets = [binding for binding in worker.all_bindings if isinstance(binding, R2Bucket)]
+    return [
+        BUCKET.substitute(env=worker.env, bucket=bucket.bucket, binding=bucket.binding)
+        for bucket in buckets
+    ]
 
 
 def hyperdrive_id(env: str, text: str) -> str:

@@ -10,9 +10,9 @@ from typing import Any
 from mauntic.errors import OperatorError
 from mauntic.operations.message_meaning import Draft, meaning_of
 from mauntic.project.printable import is_readable
+from shared.flow.intake import Intake
 from shared.flow.parse import ParsedMessage, read
 from shared.flow.window_run import EARLY_MAX_S
-from shared.jobs import Worker
 from shared.messages import from_json
 
 # https://developers.cloudflare.com/queues/platform/limits/
@@ -22,11 +22,11 @@ LAST = datetime(2200, 1, 1, tzinfo=UTC)  # no message means a window after this
 
 
 def bodies_of(
-    texts: Iterable[tuple[str, str]], worker: Worker | None, delivered_at: datetime = LAST
+    texts: Iterable[tuple[str, str]], intake: Intake | None, delivered_at: datetime = LAST
 ) -> list[Any]:
     """Parse named JSON texts as bodies. OperatorError names every invalid one.
 
-    Without a worker only the platform's limits are checked.
+    Without an intake only the platform's limits are checked.
     """
     bodies, problems = [], []
     for name, text in texts:
@@ -36,7 +36,7 @@ def bodies_of(
             problems.append(f"{name}: {error}")
             continue
         problems += [
-            f"{name}: {problem}" for problem in problems_of(bodies[-1], worker, delivered_at)
+            f"{name}: {problem}" for problem in problems_of(bodies[-1], intake, delivered_at)
         ]
     if problems:
         more = [f"… and {len(problems) - SHOWN_MAX} more"] if len(problems) > SHOWN_MAX else []
@@ -56,25 +56,25 @@ def parsed(text: str) -> Any:
         raise ValueError("nested too deeply") from None
 
 
-def problems_of(body: object, worker: Worker | None, delivered_at: datetime = LAST) -> list[str]:
+def problems_of(body: object, intake: Intake | None, delivered_at: datetime = LAST) -> list[str]:
     """Return a problem per invalid field, or for a window that has not ended at delivery."""
     if body_bytes(body) > MESSAGE_BYTES_MAX:
         return [
             f"a message has at most {MESSAGE_BYTES_MAX:,} bytes, this one has {body_bytes(body):,}"
         ]
-    if worker is None:
+    if intake is None:
         return []
-    parsed_message = read(Draft(body), worker, from_operator=True)
+    parsed_message = read(Draft(body), intake.worker, intake.queue, from_operator=True)
     if isinstance(parsed_message, ParsedMessage):
-        return list(_too_early(body, worker, delivered_at))
+        return list(_too_early(body, intake, delivered_at))
     if parsed_message.reason == "unknown_type":
-        names = ", ".join(sorted(worker.by_type))
+        names = ", ".join(sorted(intake.worker.by_type))
         return [f"type: {parsed_message.error_text}; there are {names}"]
     return parsed_message.error_text.split("; ")
 
 
-def _too_early(body: object, worker: Worker, delivered_at: datetime) -> Iterator[str]:
-    window = meaning_of(body, worker, delivered_at).window
+def _too_early(body: object, intake: Intake, delivered_at: datetime) -> Iterator[str]:
+    window = meaning_of(body, intake, delivered_at).window
     if window and window.end > delivered_at + timedelta(seconds=EARLY_MAX_S):
         yield f"scheduledFor: its window {window} has not ended yet: it would be a dead letter"
 

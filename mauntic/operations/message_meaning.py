@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 from difflib import get_close_matches
 
 from mauntic.project.printable import count_of
+from shared.flow.intake import Intake
 from shared.flow.parse import ParsedMessage, read
-from shared.jobs import Job, Worker
+from shared.jobs import Job
 from shared.messages import WindowMessage, object_meant
 from shared.windows import Window
 
@@ -48,9 +49,9 @@ class Meaning:
     ignored_fields: tuple[str, ...]
 
 
-def meaning_of(body: object, worker: Worker, now: datetime) -> Meaning:
+def meaning_of(body: object, intake: Intake, now: datetime) -> Meaning:
     """Return the meaning of a valid body that is sent now."""
-    letter = read(Draft(body, sent_at=now), worker)
+    letter = read(Draft(body, sent_at=now), intake.worker, intake.queue)
     assert isinstance(letter, ParsedMessage)
     declared = {field.alias or name for name, field in type(letter.message).model_fields.items()}
     found = object_meant(body) or {}

@@ -16,29 +16,29 @@ from mauntic.operations.vendor.answers import Buckets, Hyperdrive, Named, Queue
 from mauntic.operations.vendor.api import VendorApi, VendorRefused
 from mauntic.operations.vendor.wrangler import Command, put_secret, run
 from mauntic.operations.worker_catalog import workers
+from mauntic.project.connections import connection_limit
 from mauntic.project.envs import unknown_envs
+from shared.bindings import COMMON_SECRETS, Secret
+from shared.jobs import Worker
 
 notices = logging.getLogger(__name__)
 
 # The longest that the vendor keeps a message: a dead letter outlasts a fortnight without Postgres.
 DEAD_LETTER_RETENTION_S = 1_209_600
-# What Hyperdrive may open to the database: above what all consumers together hold in transactions
-# (max_concurrency, twice where they run shards), below what Postgres has to give.
-ORIGIN_CONNECTIONS = 60
 HYPERDRIVE = "mauntic"
-ALERT_SECRET = "ALERT_WEBHOOK_URL"
-HEARTBEAT_SECRET = "HEARTBEAT_URL"
 
 
 @dataclass(frozen=True)
 class Needs:
-    """What one env of wrangler.toml needs. `gate` is the secret that holds its crons."""
+    """What one env of wrangler.toml needs. `gate` is the secret that holds its crons; `secrets` are
+    the others that its worker declares."""
 
     env: str
     script: str
     queues: tuple[str, ...]
     buckets: tuple[str, ...]
     gate: str
+    secrets: tuple[Secret, ...] = COMMON_SECRETS
 
 
 @dataclass
@@ -65,11 +65,11 @@ def needs_of(config: Path, only: Sequence[str] | None = None) -> list[Needs]:
     if refusal := unknown_envs(only or (), config):
         raise OperatorError(refusal)
     envs: dict[str, Any] = tomllib.loads(config.read_text(encoding="utf-8"))["env"]
-    gates = {worker.env: worker.gate for worker in workers()}
-    return [_needs(name, envs[name], gates[name]) for name in envs if not only or name in only]
+    by_env = {worker.env: worker for worker in workers()}
+    return [_needs(by_env[name], envs[name]) for name in envs if not only or name in only]
 
 
-def _needs(env: str, table: Mapping[str, Any], gate: str) -> Needs:
+def _needs(worker: Worker, table: Mapping[str, Any]) -> Needs:
     queues = table.get("queues", {})
     named = [one["queue"] for kind in ("producers", "consumers") for one in queues.get(kind, [])]
     dead = [
@@ -78,7 +78,14 @@ def _needs(env: str, table: Mapping[str, Any], gate: str) -> Needs:
         if "dead_letter_queue" in one
     ]
     buckets = tuple(one["bucket_name"] for one in table.get("r2_buckets", []))
-    return Needs(env, table["name"], tuple(dict.fromkeys([*named, *dead])), buckets, gate)
+    names = tuple(dict.fromkeys([*named, *dead]))
+    return Needs(worker.env, table["name"], names, buckets, worker.gate, secrets_of(worker))
+
+
+def secrets_of(worker: Worker) -> tuple[Secret, ...]:
+    """Return the secrets of a worker: those that every worker may have, and those it declares."""
+    own = [binding for binding in worker.all_bindings if isinstance(binding, Secret)]
+    return (*COMMON_SECRETS, *own)
 
 
 def read_account(api: VendorApi, needs: Sequence[Needs]) -> Account:
@@ -148,9 +155,10 @@ def _hyperdrive(account: Account) -> Iterator[Command]:
     if known.is_cached:
         why = f"no caching in Hyperdrive {HYPERDRIVE}"
         yield Command(why, (*update, "--caching-disabled"))
-    if (known.origin_connection_limit or ORIGIN_CONNECTIONS) < ORIGIN_CONNECTIONS:
-        why = f"{ORIGIN_CONNECTIONS} connections of Hyperdrive {HYPERDRIVE}"
-        yield Command(why, (*update, "--origin-connection-limit", str(ORIGIN_CONNECTIONS)))
+    limit = connection_limit()
+    if (known.origin_connection_limit or limit) != limit:
+        why = f"{limit} connections of Hyperdrive {HYPERDRIVE}"
+        yield Command(why, (*update, "--origin-connection-limit", str(limit)))
 
 
 def create_hyperdrive(api: VendorApi, database_url: str) -> None:
@@ -169,7 +177,7 @@ def create_hyperdrive(api: VendorApi, database_url: str) -> None:
         "name": HYPERDRIVE,
         "origin": origin,
         "caching": {"disabled": True},
-        "origin_connection_limit": ORIGIN_CONNECTIONS,
+        "origin_connection_limit": connection_limit(),
     }
     api.ask("POST", "/hyperdrive/configs", Hyperdrive, settings)
 
@@ -185,22 +193,11 @@ def _secret_commands(
         known = account.secrets.get(need.script, set())
         if need.script not in account.scripts:
             yield put_secret(f"gate {need.gate}, held", need.gate, need.env, stdin="false")
-        for secret, variable in _addresses(need.env):
-            if secret not in known and environment.get(variable):
-                why = f"{secret} of {need.env}"
-                yield put_secret(why, secret, need.env, stdin_variable=variable)
-
-
-def _addresses(env: str) -> Iterator[tuple[str, str]]:
-    """The optional secrets of a worker, and the variables of the operator's that hold them.
-
-    Each worker has a heartbeat of its own: at a shared address one hides that another is dead.
-
-    >>> list(_addresses("scoring"))[1]
-    ('HEARTBEAT_URL', 'HEARTBEAT_URL_SCORING')
-    """
-    yield ALERT_SECRET, ALERT_SECRET
-    yield HEARTBEAT_SECRET, f"{HEARTBEAT_SECRET}_{env.upper().replace('-', '_')}"
+        for secret in need.secrets:
+            variable = secret.variable(need.env)
+            if secret.name not in known and environment.get(variable):
+                why = f"{secret.name} of {need.env}"
+                yield put_secret(why, secret.name, need.env, stdin_variable=variable)
 
 
 def open_gates(needs: Sequence[Needs], account: Account) -> list[Needs]:

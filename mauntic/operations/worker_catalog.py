@@ -11,6 +11,7 @@ from importlib import import_module
 from mauntic.errors import OperatorError
 from mauntic.project.interrupts import at_once
 from mauntic.project.programs import ROOT
+from shared.flow.intake import Intake
 from shared.jobs import Job, Worker
 from shared.windows import Schedule
 
@@ -67,18 +68,19 @@ def schedule_of(job: Job) -> Schedule:
     return job.schedule
 
 
-def find_worker(queue: str) -> Worker:
-    """Return the worker that consumes the queue."""
-    for worker in workers():
-        if worker.queue.name == queue:
-            return worker
-    names = [worker.queue.name for worker in workers()]
+def find_intake(queue: str) -> Intake:
+    """Return the queue of that name with the worker that consumes it."""
+    intakes = [Intake(worker, own) for worker in workers() for own in worker.queues]
+    for intake in intakes:
+        if intake.queue.name == queue:
+            return intake
+    names = [intake.queue.name for intake in intakes]
     raise OperatorError(f"No worker consumes a queue {queue}{suggestion(queue, names)}")
 
 
 def queue_names() -> list[str]:
     """Return every queue, each followed by its dead-letter queue."""
-    queues = [worker.queue for worker in workers()]
+    queues = [queue for worker in workers() for queue in worker.queues]
     return [name for queue in queues for name in (queue.name, queue.dead_letter_name)]
 
 

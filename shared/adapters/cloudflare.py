@@ -25,6 +25,7 @@ from shared.flow import dead_letters
 from shared.flow.consume import consume
 from shared.jobs import Worker
 from shared.ports import Ports, Work
+from shared.queues import Queue
 from shared.tick.dispatch import dispatch
 
 # Work after a batch starts this much later: by then the next batch, if there is one, waits for its
@@ -36,7 +37,7 @@ EMAIL_BINDING = "EMAIL"
 async def answer_tick(controller: Any, env: Any, worker: Worker) -> None:
     """`scheduled`: enqueue what is due at the planned time, not at the time it fired."""
     tick = datetime.fromtimestamp(controller.scheduledTime / 1_000, UTC)
-    outside = ports(env, worker)
+    outside = ports(env, worker.main_queue)
     try:
         await dispatch(worker, str(controller.cron), tick, outside)
     finally:
@@ -44,13 +45,14 @@ async def answer_tick(controller: Any, env: Any, worker: Worker) -> None:
 
 
 async def answer_batch(batch: Any, env: Any, ctx: Any, worker: Worker) -> None:
-    """`queue`: consume the worker's own queue, archive what arrives in its dead-letter queue."""
+    """`queue`: consume a queue of the worker, or archive what arrives in a dead-letter queue."""
 
     async def wait_until(work: Work) -> None:
         ctx.waitUntil(_in_a_while(work))
 
-    outside = replace(ports(env, worker), wait_until=wait_until)
-    is_dead = str(batch.queue) == worker.queue.dead_letter_name
+    queue = worker.queue_named(str(batch.queue))
+    outside = replace(ports(env, queue), wait_until=wait_until)
+    is_dead = str(batch.queue) == queue.dead_letter_name
     deliveries = QueueBatch(batch, Script(), of_dead_letters=is_dead)
     if not is_dead:
         await consume(deliveries, worker, outside)
@@ -66,7 +68,7 @@ async def _in_a_while(work: Work) -> None:
     await work
 
 
-def ports(env: Any, worker: Worker) -> Ports:
+def ports(env: Any, queue: Queue) -> Ports:
     """Return the ports of one invocation, over the bindings that wrangler.toml names."""
 
     email = getattr(env, EMAIL_BINDING, None)
@@ -78,8 +80,8 @@ def ports(env: Any, worker: Worker) -> Ports:
     telemetry = Telemetry(lambda: env.METRICS._binding, _parse)
     return Ports(
         db=database(),
-        queue=BoundQueue(getattr(env, worker.queue.binding)),
-        dead_letters=BoundQueue(getattr(env, worker.queue.dead_letter_binding)),
+        queue=BoundQueue(getattr(env, queue.binding)),
+        dead_letters=BoundQueue(getattr(env, queue.dead_letter_binding)),
         http=FetchHttp(settings, RuntimeFetch()),
         settings=settings,
         clock=InvocationClock(datetime.now(UTC)),
@@ -92,6 +94,7 @@ def ports(env: Any, worker: Worker) -> Ports:
         email=BoundEmail(email_sender(email)) if email is not None else None,
         flush=telemetry.flush,
         connect=database,
+        queue_name=queue.name,
     )
 
 

@@ -16,21 +16,18 @@ from typing import TypeVar
 from shared.errors import DatabaseError, DatabaseUnreachable
 from shared.ports import Database, Ports
 
-# An invocation may hold six connections open, but all of them share the 60 of Hyperdrive:
-# see ORIGIN_CONNECTIONS in mauntic/checks/topology.py.
-# https://developers.cloudflare.com/workers/platform/limits/#simultaneous-open-connections
-LANES_MAX = 2
-
 T = TypeVar("T")
 
 
 async def run_concurrently(
-    work: Iterable[T], do: Callable[[T, Ports], Awaitable[None]], ports: Ports
+    work: Iterable[T], do: Callable[[T, Ports], Awaitable[None]], ports: Ports, lanes_max: int
 ) -> None:
     """`do` all of the work, begun in its order; one after the other where `ports` cannot connect
-    anew, or the database takes no further connection. An error ends the other lanes too."""
+    anew, or the database takes no further connection. An error ends the other lanes too.
+
+    `lanes_max` is how many connections the invocation may hold: see Queue."""
     waiting = deque(work)
-    further = min(len(waiting), LANES_MAX) - 1
+    further = min(len(waiting), lanes_max) - 1
 
     async def lane(own: Ports) -> None:
         while waiting:

@@ -9,7 +9,7 @@ nothing is ever raised out of here: the platform would deliver the whole batch a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 
 from shared.error_text import error_text
@@ -17,24 +17,26 @@ from shared.errors import LeaseLost, PermanentError, error_class, is_retryable
 from shared.flow import attempts
 from shared.flow.concurrency import run_concurrently
 from shared.flow.containment import ends_the_task
-from shared.flow.delivery import Delivery
+from shared.flow.delivery import Batch, Delivery
+from shared.flow.intake import Intake
 from shared.flow.parse import ParsedMessage, Rejected, job_meant, read
 from shared.flow.settle import Invocation, retry_or_exhaust, settle
 from shared.flow.window_run import record_failure, run_window
-from shared.jobs import BatchJob, Job, WindowJob, Worker
+from shared.jobs import AfterBatch, BatchJob, Job, WindowJob, Worker
 from shared.messages import WindowMessage
 from shared.outcome import Dead, Done, Outcome, Reason, RetryIn
 from shared.ports import Ports
+from shared.queues import Queue
 from shared.retry import delay_s
 from shared.telemetry.redaction import describe_error, safe_traceback
 
 
-async def consume(batch: Iterable[Delivery], worker: Worker, ports: Ports) -> None:
+async def consume(batch: Batch, worker: Worker, ports: Ports) -> None:
     """Answer every delivery of a batch, in their order; the shards of one window, which share
     nothing, side by side. A lane opens the database at most once, and closes it. What nobody waits
     for is done afterwards.
     """
-    invocation, follow_up = Invocation(worker), None
+    invocation, follow_up = Invocation(Intake.of(worker, batch.queue)), None
     try:
         letters = await _parse_batch(batch, ports, invocation)
         for group in _grouped(letters, _group_key):
@@ -57,7 +59,7 @@ async def _parse_batch(
     letters, now = [], ports.clock()
     for delivery in batch:
         try:
-            letter, job = _read(delivery, invocation.worker)
+            letter, job = _read(delivery, invocation.intake)
         except BaseException as error:
             if ends_the_task(error):
                 raise
@@ -73,8 +75,9 @@ async def _parse_batch(
     return letters
 
 
-def _read(delivery: Delivery, worker: Worker) -> tuple[ParsedMessage | Dead, Job | None]:
-    letter = read(delivery, worker)
+def _read(delivery: Delivery, intake: Intake) -> tuple[ParsedMessage | Dead, Job | None]:
+    worker = intake.worker
+    letter = read(delivery, worker, intake.queue)
     return letter, None if isinstance(letter, ParsedMessage) else job_meant(delivery.body, worker)
 
 
@@ -105,7 +108,8 @@ async def _answer_shards(group: list[ParsedMessage], ports: Ports, invocation: I
             await _answer([letter], own, invocation)
             invocation.flush_metrics(own)  # the other lanes may take a while
 
-    await run_concurrently(_grouped(group, lambda letter: letter.shard_key), answer, ports)
+    shards = _grouped(group, lambda letter: letter.shard_key)
+    await run_concurrently(shards, answer, ports, invocation.intake.queue.connections)
 
 
 async def _answer(group: list[ParsedMessage], ports: Ports, invocation: Invocation) -> None:
@@ -165,7 +169,7 @@ def _verdict(
     error: BaseException, letter: ParsedMessage, ports: Ports, invocation: Invocation
 ) -> RetryIn | Dead:
     """What an error means for the message, left in the ledger where its run has a place there."""
-    verdict = _classify(error, letter.delivery, invocation.worker, ports.random)
+    verdict = _classify(error, letter.delivery, invocation.intake.queue, ports.random)
     if isinstance(verdict, Dead) and verdict.reason == "failed":
         lines = safe_traceback(error)
         ports.log("job.crashed", level="error", type=letter.job.type, traceback=lines)
@@ -176,11 +180,11 @@ def _verdict(
 
 
 def _classify(
-    error: BaseException, delivery: Delivery, worker: Worker, random: Callable[[], float]
+    error: BaseException, delivery: Delivery, queue: Queue, random: Callable[[], float]
 ) -> RetryIn | Dead:
     """What an error means for the message: another try, if one is worth it and left. Pure."""
     if is_retryable(error):
-        return retry_or_exhaust(_again(error, delivery, random), delivery, worker)
+        return retry_or_exhaust(_again(error, delivery, random), delivery, queue)
     reason: Reason = error.reason if isinstance(error, PermanentError) else "failed"
     return Dead(reason, error_class(error), error_text(error))
 
@@ -189,15 +193,13 @@ def _again(error: BaseException, delivery: Delivery, random: Callable[[], float]
     return RetryIn(delay_s(delivery.attempts, random), error_class(error), error_text(error))
 
 
-async def _finish_batch(
-    follow_up: Callable[[Ports], Awaitable[None]] | None, ports: Ports, invocation: Invocation
-) -> None:
+async def _finish_batch(follow_up: AfterBatch | None, ports: Ports, invocation: Invocation) -> None:
     """What is done after a batch. Every message is settled by then: a failure is an event and no
     more."""
     try:
         invocation.flush_metrics(ports)
         if follow_up:
-            await follow_up(ports)
+            await follow_up(invocation.intake.queue, ports)
     except BaseException as error:
         if ends_the_task(error):
             raise

@@ -17,14 +17,16 @@ from shared.error_text import error_text
 from shared.errors import DatabaseError, DatabaseUnreachable, error_class, is_retryable
 from shared.flow.attempts import digest
 from shared.flow.containment import ends_the_task
-from shared.flow.delivery import RawDelivery
+from shared.flow.delivery import RawBatch, RawDelivery
 from shared.flow.envelopes import opened, sealed
+from shared.flow.intake import Intake
 from shared.flow.on_dead import OnDeadFailed, call_on_dead
 from shared.flow.parse import ParsedMessage, Rejected, job_meant, read
 from shared.flow.redriven import link
 from shared.jobs import Worker
 from shared.outcome import Dead, Reason, RetryIn
 from shared.ports import Ports, Row
+from shared.queues import Queue
 from shared.retry import archive_delay_s, delay_s
 from shared.sanitize import printable, sanitize
 from shared.sql.statements import SQL
@@ -40,12 +42,12 @@ TOGETHER_MAX = 10
 
 
 async def bury(
-    letter: ParsedMessage | Rejected, dead: Dead, worker: Worker, ports: Ports
+    letter: ParsedMessage | Rejected, dead: Dead, queue: Queue, ports: Ports
 ) -> Dead | RetryIn:
     """Send the message to the dead-letter queue with its reason; RetryIn where that fails."""
     delivery = letter.delivery
     try:
-        await ports.dead_letters.send([sealed(letter, dead, worker, ports.clock())])
+        await ports.dead_letters.send([sealed(letter, dead, queue, ports.clock())])
     except BaseException as error:  # whatever was raised, no message may be lost by it
         if ends_the_task(error):
             raise
@@ -61,10 +63,10 @@ async def bury(
     return dead
 
 
-async def archive(batch: Iterable[RawDelivery], worker: Worker, ports: Ports) -> None:
+async def archive(batch: RawBatch, worker: Worker, ports: Ports) -> None:
     """Make a row of each dead letter, and one alert of the batch. What is raised while one is read
     or written is that one's alone; nothing is raised out of here."""
-    deliveries, work = list(batch), Archive(worker, ports)
+    deliveries, work = list(batch), Archive(Intake.of(worker, batch.queue), ports)
     try:
         fresh = [one for one in deliveries if one.attempts <= READ_TRIES]
         for start in range(0, len(fresh), TOGETHER_MAX):
@@ -81,7 +83,7 @@ async def archive(batch: Iterable[RawDelivery], worker: Worker, ports: Ports) ->
 class Archive:
     """One batch of dead letters on its way into the table."""
 
-    worker: Worker
+    intake: Intake
     ports: Ports
     new: list[Row] = field(default_factory=list)
     waiting: list[RawDelivery] = field(default_factory=list)
@@ -114,7 +116,7 @@ class Archive:
     async def report(self) -> None:
         """Alert once for what was archived. What waits is posted once as well: by the batch in
         which a letter waits for the first time."""
-        ports, queue = self.ports, self.worker.queue.name
+        ports, queue = self.ports, self.intake.queue.name
         if self.new:
             await notify.send(
                 "dead_letter.archived",
@@ -220,19 +222,19 @@ class Archive:
     ) -> list[Row]:
         db, now = self.ports.db, self.ports.clock()
         with db.transaction():
-            db.rows(SQL["archive_alone"], queue=self.worker.queue.dead_letter_name)
+            db.rows(SQL["archive_alone"], queue=self.intake.queue.dead_letter_name)
             if read_from:
                 self._withdraw(read_from)
-            link(letters, self.worker, self.ports)
+            link(letters, self.intake.queue, self.ports)
             new = db.rows(SQL["archive_dead_letters"], letters=json.dumps(letters), now=now)
             if call_hooks:
-                call_on_dead(new, self.worker, db)
+                call_on_dead(new, self.intake.worker, db)
             return new
 
     def _withdraw(self, ids: Sequence[str]) -> None:
         self.ports.db.execute(
             SQL["withdraw_unread"],
-            queue=self.worker.queue.name,
+            queue=self.intake.queue.name,
             message_ids=list(ids),
             error=UNREAD,
         )
@@ -240,7 +242,7 @@ class Archive:
     def _letter(self, delivery: RawDelivery) -> dict[str, Any]:
         """The row to be: from our envelope, or from a message that the platform gave up."""
         body = delivery.body
-        envelope = opened(body, self.worker)
+        envelope = opened(body, self.intake)
         known = envelope.plain() if envelope else self._given_up(delivery)
         body = kept(known["body"])
         row: dict[str, Any] = sanitize(known | {"body": None})
@@ -248,8 +250,8 @@ class Archive:
 
     def _given_up(self, delivery: RawDelivery) -> dict[str, Any]:
         """What can be known of a message that came raw. Its error is for the archive to look up."""
-        understood = read(delivery, self.worker)
-        job = job_meant(delivery.body, self.worker)
+        understood = read(delivery, self.intake.worker, self.intake.queue)
+        job = job_meant(delivery.body, self.intake.worker)
         return self._certain(delivery) | {
             "jobType": job.type if job else None,
             "body": delivery.body,
@@ -267,9 +269,9 @@ class Archive:
 
     def _certain(self, delivery: RawDelivery) -> dict[str, Any]:
         return {
-            "queue": self.worker.queue.name,
+            "queue": self.intake.queue.name,
             "messageId": delivery.id,
-            "attempts": self.worker.queue.deliveries_max,
+            "attempts": self.intake.queue.deliveries_max,
             "deadAt": delivery.sent_at.isoformat(),
         }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Protocol
 
@@ -26,3 +27,19 @@ class RawDelivery(Delivery, Protocol):
 
     def beginning(self) -> str:
         """As much of the body's text as a dead letter keeps; no parser sees it."""
+
+
+class Batch(Protocol):
+    """Deliveries of one queue. A consumer receives them together."""
+
+    @property
+    def queue(self) -> str: ...
+    def __iter__(self) -> Iterator[Delivery]: ...
+
+
+class RawBatch(Protocol):
+    """Deliveries of a dead-letter queue."""
+
+    @property
+    def queue(self) -> str: ...
+    def __iter__(self) -> Iterator[RawDelivery]: ...

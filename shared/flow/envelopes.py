@@ -17,9 +17,11 @@ from pydantic.alias_generators import to_camel
 
 from shared.body_limits import kept
 from shared.errors import joined
+from shared.flow.intake import Intake
 from shared.flow.parse import ParsedMessage, Rejected
-from shared.jobs import Job, Worker
+from shared.jobs import Job
 from shared.outcome import Dead
+from shared.queues import Queue
 from shared.sanitize import sanitize
 
 ENVELOPE = "deadLetter"
@@ -56,12 +58,12 @@ class Envelope(BaseModel):
 
 
 def sealed(
-    letter: ParsedMessage | Rejected, dead: Dead, worker: Worker, now: datetime
+    letter: ParsedMessage | Rejected, dead: Dead, queue: Queue, now: datetime
 ) -> dict[str, Any]:
     """The message in its envelope: whatever its body is, small enough for a queue."""
     delivery, job = letter.delivery, letter.job
     envelope = Envelope(
-        queue=worker.queue.name,
+        queue=queue.name,
         message_id=delivery.id,
         job_type=job.type if job else None,
         body=kept(delivery.body),
@@ -79,7 +81,7 @@ def _sent_at(letter: ParsedMessage | Rejected, job: Job | None) -> datetime | No
     return letter.delivery.sent_at if job and job.schedule else None
 
 
-def opened(body: object, worker: Worker) -> Envelope | None:
+def opened(body: object, intake: Intake) -> Envelope | None:
     """The envelope that consume of this worker made; None where the body is none."""
     if not isinstance(body, dict) or body.keys() != {ENVELOPE}:
         return None
@@ -88,8 +90,8 @@ def opened(body: object, worker: Worker) -> Envelope | None:
     except ValidationError:
         return None
     is_ours = (
-        envelope.queue == worker.queue.name
-        and (envelope.job_type is None or envelope.job_type in worker.by_type)
+        envelope.queue == intake.queue.name
+        and (envelope.job_type is None or envelope.job_type in intake.worker.by_type)
         and _REASON.fullmatch(envelope.reason)
         and _ID.fullmatch(envelope.message_id)
     )

@@ -12,6 +12,7 @@ from shared.flow.delivery import Delivery
 from shared.jobs import Job, Worker
 from shared.messages import Message, WindowMessage, decode, object_meant
 from shared.outcome import Dead
+from shared.queues import Queue
 
 
 @dataclass(frozen=True)
@@ -40,10 +41,12 @@ class Rejected:
 
 
 def read(
-    delivery: Delivery, worker: Worker, *, from_operator: bool = False
+    delivery: Delivery, worker: Worker, queue: Queue, *, from_operator: bool = False
 ) -> ParsedMessage | Dead:
-    """What the delivery asks for, or why nobody can answer it. For an operator's own
-    message the text has the names of unknown fields, which no log may have."""
+    """Return the message of a delivery of that queue, or the reason why no job accepts it.
+
+    For an operator's own message the text has the names of unknown fields, which no log may have.
+    """
     try:
         body = decode(delivery.body)
     except ValueError as error:
@@ -51,6 +54,9 @@ def read(
     job = job_named(body.get("type"), worker)
     if job is None:
         return Dead("unknown_type", "UnknownType", f"{worker.name} has no job of this type")
+    if not worker.accepts(job, queue):
+        text = f"{job.type} belongs in {worker.queue_of(job).name}, not in {queue.name}"
+        return Dead("wrong_queue", "WrongQueue", text)
     try:
         return ParsedMessage(delivery, job, _message(body, job))
     except ValidationError as error:

@@ -6,23 +6,23 @@ from collections.abc import Sequence
 from typing import Any
 
 from shared.body_limits import kept
-from shared.jobs import Worker
 from shared.messages import object_meant
 from shared.ports import Ports
+from shared.queues import Queue
 from shared.sql.statements import SQL
 
 REDRIVEN_FROM = "redrivenFrom"
 BIGINT_MAX = 2**63 - 1
 
 
-def link(letters: Sequence[dict[str, Any]], worker: Worker, ports: Ports) -> None:
+def link(letters: Sequence[dict[str, Any]], queue: Queue, ports: Ports) -> None:
     """Note which letter each was redriven from. A body can name any: it is believed where that
     letter was in this queue, was redriven, and had the same body."""
     named = {id(one): one["body"].get(REDRIVEN_FROM) for one in letters if _is_object(one["body"])}
     ids = [n for n in named.values() if type(n) is int and 0 < n <= BIGINT_MAX]
     if not ids:
         return
-    found = ports.db.rows(SQL["redriven_letters"], ids=ids, queue=worker.queue.name)
+    found = ports.db.rows(SQL["redriven_letters"], ids=ids, queue=queue.name)
     bodies = {row["id"]: row["body"] for row in found}
     for one in letters:
         earlier = named.get(id(one))

@@ -13,10 +13,11 @@ from functools import partial
 
 from shared.flow import attempts, dead_letters
 from shared.flow.delivery import Delivery
+from shared.flow.intake import Intake
 from shared.flow.parse import ParsedMessage, Rejected
-from shared.jobs import Worker
 from shared.outcome import Dead, Done, Outcome, RetryIn, Sharded
 from shared.ports import Ports
+from shared.queues import Queue
 from shared.telemetry import metrics
 from shared.telemetry.metrics import Metric
 from shared.telemetry.redaction import safe_text
@@ -27,7 +28,7 @@ class Invocation:
     """A worker's batch in progress. `cpu_exhausted` is the platform's error once CPU time runs out;
     `pending_metrics` report the successes that have no metric point yet."""
 
-    worker: Worker
+    intake: Intake
     cpu_exhausted: BaseException | None = None
     pending_metrics: list[Callable[[], None]] = field(default_factory=list)
 
@@ -49,17 +50,17 @@ async def settle(
 ) -> None:
     """Answer the queue, once, as the outcome says, and measure. `started` and `ended` are those of
     the group that the message was handled with."""
-    delivery, worker = letter.delivery, invocation.worker
+    delivery, queue = letter.delivery, invocation.intake.queue
     if isinstance(outcome, RetryIn) and _can_be_buried(letter):
-        outcome = retry_or_exhaust(outcome, delivery, worker)
+        outcome = retry_or_exhaust(outcome, delivery, queue)
     if isinstance(outcome, Dead):
-        outcome = await dead_letters.bury(letter, outcome, worker, ports)
+        outcome = await dead_letters.bury(letter, outcome, queue, ports)
     if isinstance(outcome, RetryIn):
-        attempts.record(delivery, letter.job, outcome, worker.queue.name, ports)
+        attempts.record(delivery, letter.job, outcome, queue.name, ports)
         delivery.retry(outcome.delay_s)
     else:
         delivery.ack()
-    measure = partial(_measure, letter, outcome, started, ended, worker, ports)
+    measure = partial(_measure, letter, outcome, started, ended, invocation.intake, ports)
     if isinstance(outcome, RetryIn | Dead):
         measure()
     else:
@@ -70,9 +71,9 @@ def _can_be_buried(letter: ParsedMessage | Rejected) -> bool:
     return isinstance(letter, ParsedMessage) or letter.is_legible
 
 
-def retry_or_exhaust(outcome: RetryIn, delivery: Delivery, worker: Worker) -> RetryIn | Dead:
+def retry_or_exhaust(outcome: RetryIn, delivery: Delivery, queue: Queue) -> RetryIn | Dead:
     """A retry after the last delivery would be dropped by the platform without its error."""
-    if delivery.attempts < worker.queue.deliveries_max:
+    if delivery.attempts < queue.deliveries_max:
         return outcome
     return Dead("exhausted", outcome.error_class, outcome.error_text)
 
@@ -82,7 +83,7 @@ def _measure(
     outcome: Outcome,
     started: datetime,
     ended: datetime,
-    worker: Worker,
+    intake: Intake,
     ports: Ports,
 ) -> None:
     delivery, job = letter.delivery, letter.job
@@ -90,8 +91,8 @@ def _measure(
     done = outcome if isinstance(outcome, Done) else Done()
     wrong = outcome if isinstance(outcome, RetryIn | Dead) else None
     metric = Metric(
-        queue=worker.queue.name,
-        worker=worker.name,
+        queue=intake.queue.name,
+        worker=intake.worker.name,
         type=job.type if job else "unknown",
         status=_status(outcome),
         attempts=delivery.attempts,

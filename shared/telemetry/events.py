@@ -1,4 +1,4 @@
-"""Every event that the workers log, and what to do about it. docs/events.md is made of it."""
+"""Every event that the workers log, with its remedy. docs/events.md is generated from this file."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Event:
-    """`remedy` is empty where nobody need act."""
+    """`remedy` is empty if no action is needed."""
 
     name: str
     meaning: str
@@ -17,13 +17,13 @@ class Event:
 EVENTS: tuple[Event, ...] = (
     Event(
         "warmup.unrecognized_keys",
-        "The bucket of warm-up counters holds keys of another form: the reset left them alone.",
-        "Find out who writes them.",
+        "The bucket of warm-up counters contains unknown keys: the reset does not delete them.",
+        "Find out which program writes them.",
     ),
     Event(
         "campaign.invalid_source",
         "`count` events of an organization have a source that is no campaign's UUID:"
-        " no report has them.",
+        " reports ignore them.",
         "If they belong to a campaign, map its id: docs/platform.md, Map a provider's campaign.",
     ),
     Event(
@@ -37,22 +37,22 @@ EVENTS: tuple[Event, ...] = (
     ),
     Event(
         "batch.after_hook_failed",
-        "What a worker does after a batch failed; its messages are settled all the same.",
-        "None, unless it repeats: the next batch does what was left.",
+        "A worker's work after a batch failed; the messages of the batch are not affected.",
+        "None, unless it repeats: the next batch does the remaining work.",
     ),
     Event(
         "score.threshold_crossed",
-        "`count` scores of an organisation crossed `threshold`; logged where no queue is bound.",
+        "`count` scores of an organization crossed `threshold`; logged if no queue is bound.",
     ),
     Event(
         "score.postponed",
-        "`count` contacts for which a message asked are held by another transaction: a message with"
-        " a context is sent again in `delay_s` seconds, any other leaves them to BatchRecompute.",
-        "If it repeats for long: end the transaction that holds them (`pg_stat_activity`).",
+        "Another transaction locks `count` contacts that messages requested: a message with a"
+        " context is sent again in `delay_s` seconds, BatchRecompute scores the others.",
+        "If it repeats for long: end the transaction that locks them (`pg_stat_activity`).",
     ),
     Event(
         "feed.waiting",
-        "The change feed holds `count` rows after a fold, the oldest for `age_s` seconds.",
+        "The change feed has `count` rows after a fold; the oldest is `age_s` seconds old.",
         "None, unless `age_s` grows for hours: see `mauntic scores status`.",
     ),
     Event("dispatch.sent", "A tick enqueued `count` windows."),
@@ -66,27 +66,27 @@ EVENTS: tuple[Event, ...] = (
         "dispatch.ledger_unavailable",
         "Postgres did not answer at a tick: only the tick's own windows were enqueued. The first"
         " tick of an hour posts it.",
-        "Look after Postgres; the next tick that reaches it makes the rest good.",
+        "Restore Postgres; the next tick that reaches it enqueues the other windows.",
     ),
     Event(
         "dispatch.failed",
         "A tick ended with an error. The first tick of an hour posts it.",
-        "Read the error. Where the queue takes nothing, the next tick makes it good.",
+        "Read the error. If the queue was unavailable, the next tick enqueues the windows.",
     ),
     Event(
         "dispatch.skipped",
-        "Windows too many or too old to be caught up were recorded as skipped.",
-        "`mauntic backfill` their range, if it matters.",
+        "Windows beyond the limits of catching up were recorded as skipped.",
+        "Run `mauntic backfill` over their range, if their rows matter.",
     ),
     Event(
         "job.overdue",
         "`count` windows have not succeeded within their grace; `window` is the oldest. A tick"
-        " posts one alert a job; each window is in one of them.",
+        " posts one alert per job; each window is in one alert.",
         "`mauntic runs list`, then `mauntic runs show` of the window.",
     ),
     Event(
         "job.recovered",
-        "A schedule that was overdue runs again; `count` windows were late or skipped meanwhile.",
+        "An overdue schedule runs again; `count` windows were late or skipped in the meantime.",
     ),
     Event(
         "run.held",
@@ -94,28 +94,28 @@ EVENTS: tuple[Event, ...] = (
     ),
     Event(
         "run.waiting",
-        "A run waits for other work: a later tick sends it again, for as long as it takes.",
+        "A run waits for other work: later ticks send it again until it succeeds.",
     ),
     Event(
         "heartbeat.unsent",
-        "The address of HEARTBEAT_URL did not take the sign of life of a tick.",
-        "Look at HEARTBEAT_URL, and at the service behind it.",
+        "The address in HEARTBEAT_URL did not accept the heartbeat of a tick.",
+        "Check HEARTBEAT_URL and the service at its address.",
     ),
     Event(
         "job.crashed",
-        "A handler raised an error that no retry can mend.",
-        "`mauntic dlq show` has what it said; mend the code, then `mauntic redrive`.",
+        "A handler raised an error that retries cannot fix.",
+        "`mauntic dlq show` prints its text. Correct the code, then run `mauntic redrive`.",
     ),
     Event(
         "dead_letter.archived",
         "Messages died: `count` of a batch, by reason and job; the first is `dead_letter_id`.",
-        "`mauntic dlq list`, fix the cause, `mauntic dlq redrive`.",
+        "Run `mauntic dlq list`, fix the cause, then run `mauntic dlq redrive`.",
     ),
     Event(
         "dead_letter.archive_failed",
         "Dead letters could not be read or written to Postgres: they wait in their queue. An alert"
-        " is sent when a letter fails for the first time.",
-        "Look after Postgres; they arrive by themselves.",
+        " is sent when a dead letter fails for the first time.",
+        "Restore Postgres; the dead letters are then archived without help.",
     ),
     Event(
         "dead_letter.unread",
@@ -124,18 +124,18 @@ EVENTS: tuple[Event, ...] = (
     ),
     Event(
         "dead_letter.on_dead_failed",
-        "`on_dead` of a job raised an error that is not worth a retry: the dead letter was archived"
+        "`on_dead` of a job raised an error that is not retried: the dead letter was archived"
         " without it.",
-        "Read the traceback and correct the job; what `on_dead` was to do is left to do by hand.",
+        "Read the traceback, correct the job, and do the work of `on_dead` by hand.",
     ),
     Event(
         "dead_letter.send_failed",
-        "The dead-letter queue did not take a message: it is retried instead.",
-        "Look at the platform's status.",
+        "The dead-letter queue did not accept a message: the message is retried instead.",
+        "Check the platform's status page.",
     ),
     Event(
         "attempt.record_failed",
-        "Why an attempt failed could not be written down; the message is not affected.",
+        "The error of a failed attempt could not be recorded; the message is not affected.",
     ),
     Event(
         "retention.deleted",
@@ -153,27 +153,27 @@ EVENTS: tuple[Event, ...] = (
     ),
     Event(
         "metric.write_failed",
-        "The Analytics Engine did not take a point of this index; the log line and the work stand.",
+        "Analytics Engine did not accept a metric point; work and log lines are not affected.",
     ),
     Event(
         "request.failed",
-        "A `fetch` handler raised an error: the caller received the status 500 without a text.",
+        "A `fetch` handler raised an error: the caller received status 500 without a text.",
         "Read `traceback`, correct the code and deploy it.",
     ),
     Event(
         "notify.delivery_failed",
-        "The alert webhook did not take an alert.",
-        "Look at ALERT_WEBHOOK_URL.",
+        "The alert webhook did not accept an alert.",
+        "Check ALERT_WEBHOOK_URL.",
     ),
     Event(
         "event.refused",
-        "An organisation sends event types in a form that is ours: they are not in its daily rows.",
-        "Tell the organisation.",
+        "An organization sends event types with a reserved prefix: daily rows ignore them.",
+        "Inform the organization.",
     ),
     Event(
         "event.before_retention",
-        "`count` events of an organization lie before its retained period: they are not counted.",
-        "None: these days keep their rows. To write one all the same: `mauntic backfill` with"
+        "`count` events of an organization are older than its retained period and not counted.",
+        "None: these days keep their rows. To recompute one, use `mauntic backfill` with"
         " --before-retention, after its dry run.",
     ),
 )

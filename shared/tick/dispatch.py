@@ -18,6 +18,7 @@ from shared.settings import Gate
 from shared.telemetry import heartbeat, notify
 from shared.telemetry.redaction import describe_error
 from shared.tick import overdue, retention
+from shared.tick.backlog import backlog_of, producer_of
 from shared.tick.claims import claim, release
 from shared.tick.due import Due, is_first_of_hour, looked_at, own_windows
 
@@ -55,7 +56,7 @@ async def _enqueue_due(worker: Worker, cron: str, tick: datetime, ports: Ports) 
         jobs = looked_at(worker, cron, ports.db)
         if not jobs:
             return 0, True
-        claimed = claim(jobs, tick, await ports.queue.backlog(), ports)
+        claimed = claim(jobs, tick, await backlog_of(jobs, worker, ports), ports)
     except (DatabaseError, DatabaseUnreachable) as error:
         count = await _enqueue(own_windows(worker, cron, tick), worker, cron, tick, ports)
         await notify.send("dispatch.ledger_unavailable", ports, **_wrong(error, worker, cron, tick))
@@ -76,7 +77,10 @@ async def _enqueue_due(worker: Worker, cron: str, tick: datetime, ports: Ports) 
 
 
 async def _enqueue(due: list[Due], worker: Worker, cron: str, tick: datetime, ports: Ports) -> int:
-    await ports.queue.send([one.body() for one in due])
+    for queue in worker.queues:
+        bodies = [one.body() for one in due if worker.queue_of(one.job) is queue]
+        if bodies:
+            await producer_of(queue, worker, ports).send(bodies)
     ports.log(
         "dispatch.sent",
         worker=worker.name,

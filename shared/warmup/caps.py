@@ -6,6 +6,10 @@ import re
 from datetime import date
 from itertools import pairwise
 
+from shared.bindings import R2Bucket
+
+# Every worker that reads or counts warm-up declares this bucket.
+COUNTERS = R2Bucket("WARMUP_R2", "mauntic-warmup-counters")
 PREFIX = "warmup/daily/"
 _UUID = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 COUNTER_KEY = re.compile(

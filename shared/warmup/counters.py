@@ -60,7 +60,7 @@ class Slot:
     unanswered: dict[str, int] = field(default_factory=dict)
     lost: bool = False
 
-    def recognised(self, content: Content) -> int:
+    def recognized(self, content: Content) -> int:
         """The amount of an unanswered write that was done after all; the others never will be."""
         amounts = [self.unanswered[nonce] for nonce in content.nonces if nonce in self.unanswered]
         if amounts:
@@ -200,8 +200,8 @@ class WarmupCounters:
     async def _try_once(self, slot: Slot, day: date, wanted: int, *, giving: bool) -> int:
         found = await self._bucket.get(slot.key)
         content = Content.parse(found[0]) if found else Content()
-        if recognised := slot.recognised(content):
-            return recognised
+        if recognized := slot.recognized(content):
+            return recognized
         if giving and (given := slot.given_up()):
             return given
         if not slot.lost:  # refused, and not there: never done

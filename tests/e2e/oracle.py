@@ -19,12 +19,12 @@ DISTINCT = ("opened", "clicked")
 
 
 def rollups(events: Iterable[Event]) -> Counts:
-    """(organisation, day, type) to how many events of how many contacts."""
+    """(organization, day, type) to how many events of how many contacts."""
     return _counted(events, lambda one: one.occurred_at.date())
 
 
 def usage(events: Iterable[Event]) -> Counts:
-    """(organisation, first of the month, type) to how many events of how many contacts."""
+    """(organization, first of the month, type) to how many events of how many contacts."""
     return _counted(events, lambda one: one.occurred_at.date().replace(day=1))
 
 
@@ -36,7 +36,7 @@ def _counted(events: Iterable[Event], when: Callable[[Event], date]) -> Counts:
 
 
 def reports(events: Iterable[Event]) -> Counts:
-    """(campaign, organisation, day) to the figures in the order of `figures`."""
+    """(campaign, organization, day) to the figures in the order of `figures`."""
     days = defaultdict(list)
     for one in events:
         if one.source and _is_uuid(one.source):

@@ -22,7 +22,7 @@ from shared.ports import Row
 from tests.e2e.wire import Wire
 from tests.shared.toy import rows_of
 
-QUEUE = WORKER.queue.name
+QUEUE = WORKER.main_queue.name
 HOURLY = "0 * * * *"
 DAY = datetime(2026, 3, 10, tzinfo=UTC)
 ORGANIZATION = UUID(int=1)

@@ -43,7 +43,7 @@ def history(system: System) -> Iterator[History]:
 
 
 def happen(history: History, start: datetime, end: datetime, count: int) -> None:
-    """Events at random moments: two organisations, few contacts, sources good and bad."""
+    """Events at random moments: two organizations, few contacts, sources good and bad."""
     rng = random.Random(20260401)
     sources = [*CAMPAIGNS, None, "newsletter"]
     for _ in range(count):

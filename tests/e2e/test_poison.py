@@ -18,7 +18,7 @@ from tests.poison import MESSAGE_CHARS, POISON
 pytestmark = pytest.mark.e2e
 
 BATCH = 100
-DEAD_LETTERS = WORKER.queue.dead_letter_name
+DEAD_LETTERS = WORKER.main_queue.dead_letter_name
 MEMORY_MAX_BYTES = 100 * 2**20
 # An invocation may use 60 s of processor time (limits.cpu_ms in wrangler.toml).
 BATCH_MAX_S = 30
@@ -70,7 +70,7 @@ def wasm_bytes(system: System) -> int:
 
 
 @pytest.mark.timeout(600)
-def test_a_batch_of_every_kind_of_poison_harms_no_neighbour(sabotaged: Sabotaged) -> None:
+def test_a_batch_of_every_kind_of_poison_harms_no_neighbor(sabotaged: Sabotaged) -> None:
     """As text and as JSON, as large as a queue allows and as large as is parsed at all."""
     system = sabotaged.system
     for size_chars in (MESSAGE_CHARS - 1_000, BODY_CHARS_MAX - 100):

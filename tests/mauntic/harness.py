@@ -22,8 +22,8 @@ from shared.flow.consume import consume
 from shared.flow.dead_letters import archive
 from tests.fakes import FakeBatch, FakeDelivery, World
 
-QUEUE = WORKER.queue.name
-DLQ = WORKER.queue.dead_letter_name
+QUEUE = WORKER.main_queue.name
+DLQ = WORKER.main_queue.dead_letter_name
 HOURLY = "analytics.aggregate-hourly"
 
 

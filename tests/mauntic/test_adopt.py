@@ -385,7 +385,7 @@ def test_no_signal_is_lost_whose_age_is_known(adopted: Platform) -> None:
     assert distinct == 4
 
 
-def test_an_organisations_settings_are_the_last_ones(adopted: Platform) -> None:
+def test_an_organizations_settings_are_the_last_ones(adopted: Platform) -> None:
     kinds = adopted.rows("select weight, tier, enabled from scoring.signal_configs")
     assert [(float(weight), *rest) for weight, *rest in kinds] == [(2.5, "low", True)]
     assert adopted.rows(
@@ -547,7 +547,7 @@ def only(table: str, scene: Scene) -> Scene:
 ROWS = st.lists(
     st.tuples(
         st.integers(1, 3),  # id
-        st.integers(1, 2),  # organisation
+        st.integers(1, 2),  # organization
         st.integers(1, 2),  # contact
         st.integers(0, 1),  # hour
         st.sampled_from([None, "k", "l"]),  # the producer's key

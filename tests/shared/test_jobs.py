@@ -9,8 +9,9 @@ import pytest
 
 import shared
 from analytics.worker import WORKER
-from shared.jobs import Job, MessageJob, Queue, WindowJob, Worker, discover
+from shared.jobs import Job, MessageJob, WindowJob, Worker, discover
 from shared.messages import Message, WindowMessage
+from shared.queues import Queue
 from shared.windows import Schedule, hour_before
 from tests.shared.toy import Hourly, Single, done
 
@@ -22,7 +23,7 @@ class Nameless(WindowMessage):
 
 
 def worker(*jobs: Job) -> Worker:
-    return Worker("toy", "toy", Queue("toy-jobs", "TOY", 3), "ENABLE_TOY_CRON", jobs)
+    return Worker("toy", "toy", [Queue("toy-jobs", "TOY", 3)], "ENABLE_TOY_CRON", jobs)
 
 
 def test_a_schedule_wants_a_message_that_means_a_window() -> None:
@@ -66,10 +67,10 @@ def test_a_grace_outlasts_the_retries(max_retries: int, grace_s: int, fits: bool
     job = WindowJob(Hourly, done, Schedule("0 * * * *", hour_before, timedelta(seconds=grace_s)))
     queue = Queue("toy-jobs", "TOY", max_retries)
     if fits:
-        Worker("toy", "toy", queue, "ENABLE_TOY_CRON", [job])
+        Worker("toy", "toy", [queue], "ENABLE_TOY_CRON", [job])
         return
     with pytest.raises(ValueError, match="give it that much grace"):
-        Worker("toy", "toy", queue, "ENABLE_TOY_CRON", [job])
+        Worker("toy", "toy", [queue], "ENABLE_TOY_CRON", [job])
 
 
 @pytest.mark.parametrize("minutes", [14, 15])

@@ -17,6 +17,7 @@ from shared.outcome import Dead
 from tests.fakes import FakeDelivery
 from tests.shared.toy import Hourly, toy
 
+QUEUE = toy().main_queue
 JSON: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
@@ -61,7 +62,7 @@ def test_text_is_parsed_as_json() -> None:
 def test_what_is_no_object_is_refused_in_words(body: object) -> None:
     with pytest.raises(ValueError, match=r"."):
         decode(body)
-    outcome = read(FakeDelivery(body), toy())
+    outcome = read(FakeDelivery(body), toy(), QUEUE)
     assert isinstance(outcome, Dead)
     assert (outcome.reason, outcome.error_class) == ("invalid", "InvalidBody")
 
@@ -69,12 +70,12 @@ def test_what_is_no_object_is_refused_in_words(body: object) -> None:
 @given(body=JSON)
 def test_whatever_the_body_reading_it_ends_in_a_letter_or_a_reason(body: Any) -> None:
     for sent in (body, {"type": "toy.hourly", "data": body}, {"type": body}):
-        assert isinstance(read(FakeDelivery(sent), toy()), ParsedMessage | Dead)
+        assert isinstance(read(FakeDelivery(sent), toy(), QUEUE), ParsedMessage | Dead)
 
 
 @pytest.mark.parametrize("kind", [None, 1, [], {}, "toy.unknown", "TOY.HOURLY", ""])
 def test_an_unknown_type_is_said_to_be_one(kind: object) -> None:
-    outcome = read(FakeDelivery({"type": kind}), toy())
+    outcome = read(FakeDelivery({"type": kind}), toy(), QUEUE)
     assert isinstance(outcome, Dead)
     assert outcome.reason == "unknown_type"
 
@@ -96,23 +97,23 @@ def test_an_unknown_type_is_said_to_be_one(kind: object) -> None:
     ],
 )
 def test_a_planned_time_is_an_unambiguous_moment_whose_window_exists(planned: object) -> None:
-    outcome = read(FakeDelivery({"type": "toy.hourly", "scheduledFor": planned}), toy())
+    outcome = read(FakeDelivery({"type": "toy.hourly", "scheduledFor": planned}), toy(), QUEUE)
     assert isinstance(outcome, Dead)
     assert outcome.error_text.startswith("scheduledFor: ")
 
 
 def test_unknown_fields_are_ignored_above_and_refused_in_data() -> None:
     assert isinstance(
-        read(FakeDelivery({"type": "toy.hourly", "redrivenFrom": 7}), toy()), ParsedMessage
+        read(FakeDelivery({"type": "toy.hourly", "redrivenFrom": 7}), toy(), QUEUE), ParsedMessage
     )
-    outcome = read(FakeDelivery({"type": "toy.hourly", "data": {"organisation": 1}}), toy())
+    outcome = read(FakeDelivery({"type": "toy.hourly", "data": {"organization": 1}}), toy(), QUEUE)
     assert isinstance(outcome, Dead)
     assert outcome.error_text == "data.…: Extra inputs are not permitted"
 
 
 def test_a_reason_shows_no_value_and_nothing_that_cannot_be_stored() -> None:
     secret = {"type": "toy.hourly", "correlationId": 5, "data": {"\0\ud800": "eve@example.org"}}
-    outcome = read(FakeDelivery(secret), toy())
+    outcome = read(FakeDelivery(secret), toy(), QUEUE)
     assert isinstance(outcome, Dead)
     assert "eve@example.org" not in outcome.error_text
     assert "\0" not in outcome.error_text
@@ -120,7 +121,7 @@ def test_a_reason_shows_no_value_and_nothing_that_cannot_be_stored() -> None:
 
 
 def test_an_alias_is_the_job_by_another_name() -> None:
-    letter = read(FakeDelivery({"type": "toy.by-hour"}), toy())
+    letter = read(FakeDelivery({"type": "toy.by-hour"}), toy(), QUEUE)
     assert isinstance(letter, ParsedMessage)
     assert letter.message == Hourly()
 

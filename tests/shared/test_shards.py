@@ -204,6 +204,17 @@ def test_the_shards_of_a_batch_are_run_side_by_side(database: str) -> None:
         until(lambda: connected(look) == 1)  # this one: a session ends a moment after its close
 
 
+def test_a_queue_of_one_connection_runs_its_shards_on_that_one(database: str) -> None:
+    outside, together = world(database), Together(1)
+    deliver(outside, hour_message(), handler=together)
+    deliveries = [FakeDelivery(body, id=f"s{n}") for n, body in enumerate(outside.queue.sent)]
+    worker = toy(hourly=together)
+    narrow = replace(worker, queues=[replace(worker.main_queue, connections=1)])
+    asyncio.run(consume(batch(*deliveries), narrow, outside.ports()))
+    assert [delivery.answer for delivery in deliveries] == ["ack"] * 5
+    assert (together.at_work_max, outside.connects) == (1, 1 + 1)  # one for the split
+
+
 def connected(look: Any) -> int:
     [row] = look("select count(*) from pg_stat_activity where datname = current_database()")
     return int(row["count"])
@@ -264,7 +275,7 @@ def test_a_database_that_takes_no_second_connection_has_the_first_do_it_all(
 
 
 def test_each_shard_is_reported_when_it_is_done(database: str) -> None:
-    """Its neighbour may take a while."""
+    """Its neighbor may take a while."""
     outside = world(database)
     told: list[int] = []
 
@@ -301,7 +312,7 @@ def test_windows_are_run_one_after_the_other(database: str) -> None:
 
 
 def test_a_shard_of_an_old_split_cannot_stand_for_one_of_the_new(database: str) -> None:
-    """Both are called 1/3 and both hold token 1, but they may cover different organisations."""
+    """Both are called 1/3 and both hold token 1, but they may cover different organizations."""
     outside = world(database)
     old, *_ = split(outside, id="one")
     new: list[dict[str, Any]] = []

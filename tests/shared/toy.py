@@ -11,10 +11,11 @@ from pydantic import Field
 
 from mauntic.database.url import connect
 from shared.adapters.postgres.client import Postgres
-from shared.jobs import BatchJob, MessageJob, Queue, WindowJob, Worker
+from shared.jobs import BatchJob, MessageJob, WindowJob, Worker
 from shared.messages import Message, WindowMessage
 from shared.outcome import Done
 from shared.ports import Ports, Row
+from shared.queues import Queue
 from shared.windows import Schedule, day_before, hour_before
 from tests.fakes import FakeBatch, FakeDelivery, World
 
@@ -78,7 +79,7 @@ def toy(
     return Worker(
         name="toy",
         env="toy",
-        queue=Queue("toy-jobs", binding="TOY", max_retries=max_retries),
+        queues=[Queue("toy-jobs", binding="TOY", max_retries=max_retries)],
         gate="ENABLE_TOY_CRON",
         jobs=[
             WindowJob(

@@ -83,7 +83,7 @@ class History:
         return [event for event in events if event is not None]
 
     def day_rows(self) -> dict[tuple[UUID, date, str], tuple[int, int]]:
-        """(organisation, day, type) to (events, distinct contacts)."""
+        """(organization, day, type) to (events, distinct contacts)."""
         return _counted(self.left(), lambda event: event.occurred_at.date())
 
     def month_rows(self, first: date, until: date) -> dict[tuple[UUID, date, str], tuple[int, int]]:
@@ -93,7 +93,7 @@ class History:
         return {(org, day, f"monthly:{kind}"): n for (org, day, kind), n in counted.items()}
 
     def campaign_rows(self) -> dict[tuple[UUID, UUID, date], dict[str, int]]:
-        """(campaign, organisation, day) to its figures that are not 0."""
+        """(campaign, organization, day) to its figures that are not 0."""
         figures: dict[tuple[UUID, UUID, date], Counter[str]] = defaultdict(Counter)
         seen: set[tuple[object, ...]] = set()
         for event in self.left():

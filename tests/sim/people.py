@@ -13,7 +13,7 @@ from uuid import UUID
 from tests.sim.history import CONTACTS, ORGANIZATIONS, Edit, Event, History
 from tests.sim.scores import INTEREST, Key, Kind, Known, Signal
 
-# The last organisation is noisy.
+# The last organization is noisy.
 KEYS: list[Key] = [
     (ORGANIZATIONS[organization], contact)
     for organization, contact in zip(

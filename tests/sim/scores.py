@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-Key = tuple[UUID, UUID]  # organisation, contact
+Key = tuple[UUID, UUID]  # organization, contact
 
 DAYS_LOOKED_BACK = timedelta(days=30)
 SIZES = {"smb": 5, "mid": 10, "enterprise": 15}
@@ -30,7 +30,7 @@ SLA_HOURS = {"critical": 1, "high": 4, "medium": 24, "low": 72}
 
 @dataclass(frozen=True)
 class Signal:
-    """A sign of interest. None takes the organisation's, then the usual value."""
+    """A sign of interest. None takes the organization's, then the usual value."""
 
     key: Key
     kind: str
@@ -53,7 +53,7 @@ class Signal:
 
 @dataclass(frozen=True)
 class Kind:
-    """What an organisation says of a type of signal."""
+    """What an organization says of a type of signal."""
 
     weight: float | None = None
     hours: int | None = None

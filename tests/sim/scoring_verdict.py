@@ -361,7 +361,7 @@ def _answer(
     if len(reasons) > 1 or not {*reasons} <= {"unknown_contact", "exhausted"}:
         yield f"{ask.name} died of {reasons}"
     if not within and not reasons and not may_wait:
-        yield f"{ask.name} was acked and nobody scored"
+        yield f"{ask.name} was acked without a score"
     if ask.key == STRANGER and not reasons:
         yield f"{ask.name} asks for a stranger and did not die"
     if ask.context and within and not reasons and span.is_alone(spans):

@@ -98,7 +98,7 @@ class Simulation:
         self.acknowledgements = people.acknowledgements(self.rng, self.start, self.days)
         self.world = World(lambda: self.now)
         self.faults = Faults(self.rng, draw_outages(self.rng, self.start, self.days))
-        retries = {worker.queue.name: worker.queue.max_retries for worker in self.workers}
+        retries = {worker.main_queue.name: worker.main_queue.max_retries for worker in self.workers}
         slowdowns = draw_slowdowns(self.rng, list(retries), self.start, self.days)
         dead = {f"{name}-dlq": 100 for name in retries}
         self.broker = Broker(self.rng, retries | dead, slowdowns)
@@ -146,7 +146,7 @@ class Simulation:
         for ask in self.asks:
             self._at(ask.at, partial(self._ask, ask))
         for at, body in self.history.letters:
-            queue = self.rng.choice(self.workers).queue.name
+            queue = self.rng.choice(self.workers).main_queue.name
             self._at(at, partial(self._send, queue, body))
         for pause in self.pauses:
             self._at(pause.start, partial(self.world.set_paused, pause.job_type, True))
@@ -174,7 +174,7 @@ class Simulation:
         return self.broker.send(queue, body, self.now)
 
     def _ask(self, ask: Ask) -> None:
-        self.asked.append((ask, self._send(SCORING.queue.name, ask.body())))
+        self.asked.append((ask, self._send(SCORING.main_queue.name, ask.body())))
 
     def _at(self, moment: datetime, action: Callable[[], Any]) -> None:
         heapq.heappush(self.actions, (moment, next(self.order), action))
@@ -212,7 +212,8 @@ class Simulation:
             run(dispatch(worker, cron, planned, ports))
 
     def _consume(self, batch: DeliveredBatch) -> None:
-        [worker] = [w for w in self.workers if batch.queue.startswith(w.queue.name)]
+        queue = batch.queue.removesuffix("-dlq")
+        [worker] = [w for w in self.workers if queue in [q.name for q in w.queues]]
         handle = dead_letters.archive if batch.queue.endswith("-dlq") else consume
         with self._invocation(worker) as (ports, invocation):
             drive = run
@@ -237,7 +238,7 @@ class Simulation:
             self.world.catch_up()
 
     def _ports(self, worker: Worker, invocation: Invocation) -> Ports:
-        queue = worker.queue
+        queue = worker.main_queue
 
         def take(name: str) -> BoundQueue:
             def send(body: Any, delay_s: int) -> object:
@@ -254,7 +255,7 @@ class Simulation:
             self.crossings.append((body, invocation))
 
         def producer(binding: str) -> BoundQueue | None:
-            bound = binding == outbox.BINDING
+            bound = binding == outbox.CROSSINGS.binding
             return BoundQueue(FaultyBinding(publish, invocation)) if bound else None
 
         return Ports(

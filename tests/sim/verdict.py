@@ -153,7 +153,10 @@ def _may_skip(simulation: Simulation, row: Row) -> bool:
 def _standstills(simulation: Simulation, job_type: str) -> list[tuple[datetime, datetime]]:
     """The times in which a window of the job could not run."""
     [queue] = [
-        w.queue.name for w in simulation.workers if any(job.type == job_type for job in w.jobs)
+        worker.queue_of(job).name
+        for worker in simulation.workers
+        for job in worker.jobs
+        if job.type == job_type
     ]
     slow = [s for s in simulation.broker.slowdowns if s.queue == queue]
     late = [(s.start, s.end + (s.delay or timedelta())) for s in slow]

@@ -15,9 +15,10 @@ from uuid import UUID
 
 from scoring.jobs.publish_crossings import PublishCrossings
 from scoring.store import statements
+from shared import PlatformQueue, Queue
 from shared.ports import Ports, Producer, Row
 
-BINDING = "THRESHOLD_EVENTS"
+CROSSINGS = PlatformQueue("THRESHOLD_EVENTS")
 THRESHOLDS = (20, 40, 60, 80)
 ROWS_A_TRANSACTION = 1_000
 # An invocation's, half of what it may take after its answer. A message goes on with the rest.
@@ -59,6 +60,11 @@ class Crossing:
         }
 
 
+async def publish_after_batch(_: Queue, ports: Ports) -> None:
+    """Publish what the batch and earlier ones have recorded."""
+    await publish(ports)
+
+
 async def publish(ports: Ports) -> None:
     """Publish what earlier transactions have written down, on the queue that is bound, if any.
 
@@ -66,7 +72,7 @@ async def publish(ports: Ports) -> None:
     """
     if not statements.has_crossings(ports.db):
         return
-    queue = ports.producer(BINDING)
+    queue = ports.producer(CROSSINGS.binding)
     end = ports.clock() + PUBLISHING_MAX
     while ports.clock() < end:
         is_done = await _send(queue, ports) if queue else _log(ports)
@@ -83,7 +89,7 @@ async def _send(queue: Producer, ports: Ports) -> bool:
 
 
 def _log(ports: Ports) -> bool:
-    """A line an organisation, threshold and direction: a first import crosses a million times."""
+    """A line an organization, threshold and direction: a first import crosses a million times."""
     with ports.db.transaction():
         taken, counts = statements.count_crossings(ports.db, THRESHOLDS, LOGGED_ROWS_MAX)
     for counted in counts:

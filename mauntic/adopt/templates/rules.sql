@@ -55,7 +55,7 @@ coalesce(created_at, now())
 id, organization_id, domain
 
 -- name: other__crm__contacts
--- Two versions of a contact are of one organisation; people of two organisations are two.
+-- Two versions of a contact are of one organization; people of two organizations are two.
 organization_id
 
 -- name: keep__scoring__lead_scores

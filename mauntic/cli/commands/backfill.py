@@ -109,7 +109,7 @@ def _run(asked: Asked, bounds: Bounds) -> None:
         if changing is not None:
             _confirm(changing, as_json, asked.yes)
         with open_system(remote=asked.remote) as system:
-            queue = asked.worker.queue.name
+            queue = asked.worker.queue_of(job).name
             backfill_run = Backfill(db, system, queue, job, schedule, only, asked.at_most)
             backfill_run.before_retention = asked.before_retention
             _execute(backfill_run, chosen, as_json, span)

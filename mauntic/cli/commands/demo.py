@@ -144,7 +144,7 @@ def _show(result: Result, took: Seconds) -> None:
         differing = ", ".join(result.wrong)
         console.print(f"[bold red]differs[/] from the source: {differing} ({total_s:.0f} s)")
     else:
-        console.print(f"[bold green]all equal[/] to what the files hold ({total_s:.0f} s)")
+        console.print(f"[bold green]all equal[/] to the files ({total_s:.0f} s)")
     for first in result.best[:1]:
         look = how_to_look(os.environ, first["contact"], result.scored_at)
         console.print(look, highlight=False, soft_wrap=True)
@@ -176,7 +176,7 @@ def run_tick(runtime: LocalRuntime, tick: Tick) -> None:
 def fire(runtime: LocalRuntime, worker: Worker, cron: str, at: datetime) -> None:
     """Fire one cron and wait until its messages are finished."""
     _fire_one(runtime, worker, cron, at)
-    queues = [worker.queue.name, worker.queue.dead_letter_name]
+    queues = [name for q in worker.queues for name in (q.name, q.dead_letter_name)]
     deadline = monotonic() + TICK_TIMEOUT_S
     while not runtime.control.wait_idle(queues, timeout_s=LOOK_EVERY_S, quiet_ms=0):
         _assert_database(runtime, at)

@@ -98,7 +98,7 @@ def run(
     with open_records(remote=remote) if wait else nullcontext() as db:
         token = starts_so_far(db, job, wanted) if db else 0
         with open_system(remote=remote) as system:
-            system.send(worker.queue.name, [body])
+            system.send(worker.queue_of(job).name, [body])
         row = _wait(db, job, wanted, token, timeout) if db else {"status": "sent"}
     _print_run(as_json, job, wanted, row)
 
@@ -163,7 +163,7 @@ def _described(worker: Worker, job: Job, row: Row | None, now: datetime) -> dict
     return {
         "type": job.type,
         "worker": worker.name,
-        "queue": worker.queue.name,
+        "queue": worker.queue_of(job).name,
         "schedule": schedule.cron if schedule else None,
         "next_fire": schedule.next_fire(now) if schedule else None,
         "last_success_at": state.get("last_success_at"),

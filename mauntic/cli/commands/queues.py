@@ -32,7 +32,7 @@ from mauntic.operations.message_meaning import Meaning, ignored_fields, meaning_
 from mauntic.operations.queue_tail import DEAD_LETTERS, answers_of
 from mauntic.operations.system import QueueState
 from mauntic.operations.systems import open_records, open_system
-from mauntic.operations.worker_catalog import find_worker, queue_names, require_queue
+from mauntic.operations.worker_catalog import find_intake, queue_names, require_queue
 from shared.errors import DatabaseError, DatabaseUnreachable
 
 app = typer.Typer(
@@ -78,12 +78,12 @@ def enqueue(
 
       mauntic enqueue mauntic-scoring-events - --delay 60 < messages.jsonl
     """
-    worker = find_worker(queue) if not raw else None
+    intake = find_intake(queue) if not raw else None
     if raw:
         require_queue(queue)
     now = datetime.now(UTC)
-    bodies = bodies_of(_texts(message), worker, now + timedelta(seconds=delay))
-    meanings = [meaning_of(body, worker, now) for body in bodies] if worker else []
+    bodies = bodies_of(_texts(message), intake, now + timedelta(seconds=delay))
+    meanings = [meaning_of(body, intake, now) for body in bodies] if intake else []
     for sentence in ignored_fields(meanings):
         warn(sentence)
     with open_system(remote=remote) as system, progress() as bar:
@@ -112,7 +112,7 @@ def tail(
 
       mauntic tail mauntic-analytics-jobs --json | jq 'select(.answer == "dead")'
     """
-    worker = find_worker(require_queue(queue).removesuffix(DEAD_LETTERS))
+    worker = find_intake(require_queue(queue).removesuffix(DEAD_LETTERS)).worker
     if remote:
         raise OperatorError(
             "The vendor cannot follow a queue: follow its worker with "

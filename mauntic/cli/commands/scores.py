@@ -141,7 +141,7 @@ def _print_requested(as_json: bool, count: int, dry_run: bool) -> None:
 def _print(one: Explanation) -> None:
     made = one.score
     say(
-        f"Contact {one.contact_id} of organisation {one.organization_id}, {cell(one.t)}:"
+        f"Contact {one.contact_id} of organization {one.organization_id}, {cell(one.t)}:"
         f" {made.total}, grade {made.grade}"
         f" (fit {made.fit}, engagement {made.engagement}, intent {made.intent})"
     )

@@ -25,7 +25,7 @@ INITDB = [
 ]
 
 
-def initialise(home: Path, account: Account, binaries: Path, *, durable: bool) -> None:
+def initialize(home: Path, account: Account, binaries: Path, *, durable: bool) -> None:
     """Make the data directory, whole or not at all: an interrupted attempt is begun anew."""
     new = home / "data.new"
     shutil.rmtree(new, ignore_errors=True)

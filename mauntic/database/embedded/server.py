@@ -28,7 +28,7 @@ from mauntic.database.embedded.account import (
     reachable_home,
     temporary_directory,
 )
-from mauntic.database.embedded.data_dir import NAME, initialise, last_line
+from mauntic.database.embedded.data_dir import NAME, initialize, last_line
 from mauntic.database.embedded.guard import guarded
 from mauntic.database.embedded.hold import Use
 from mauntic.database.url import (
@@ -143,7 +143,7 @@ class Server:
             self._port = running.port
             return
         if not self._data.exists():
-            initialise(self._home, self._account, self._binaries, durable=self._durable)
+            initialize(self._home, self._account, self._binaries, durable=self._durable)
         self._launch()
         self._create_database()
 

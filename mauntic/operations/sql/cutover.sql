@@ -120,7 +120,7 @@ group by job_type, ill
 union all
 select coalesce(job_type, 'unknown'), 'dead letters', count(*), max(error)
 from ops.dead_letters
-where queue = :queue and status = 'dead'
+where queue = any(:queues) and status = 'dead'
 group by job_type
 order by 1, 2
 

@@ -1,5 +1,5 @@
 -- name: find_contacts
--- Contacts by id or by e-mail address: an address may be known to several organisations.
+-- Contacts by id or by e-mail address: an address may be known to several organizations.
 select organization_id, id as contact_id, email, phone, custom_fields
 from crm.contacts
 where id::text = lower(:contact) or email = :contact
@@ -109,7 +109,7 @@ select 'crossings to be published', count(*), min(scored_at), 'any scoring messa
 from scoring.threshold_outbox
 
 -- name: scoring_backlog
--- The organisations with the most contacts in the backlog.
+-- The organizations with the most contacts in the backlog.
 select organization_id, count(*) as contacts, min(requested_at) as oldest_at,
     string_agg(distinct reason, ', ' order by reason) as reasons
 from scoring.recompute_backlog
@@ -152,7 +152,7 @@ where organization_id = :organization_id and event_type in (:visit_type, :purcha
 on conflict (id) do nothing
 
 -- name: scores
--- Every score of an organisation.
+-- Every score of an organization.
 select contact_id, total_score as score, grade
 from scoring.lead_scores
 where organization_id = :organization_id

@@ -20,12 +20,15 @@ from shared.adapters.deliveries import (
 )
 from shared.body_limits import BODY_CHARS_MAX, Unparsed, kept
 from shared.flow.envelopes import opened
+from shared.flow.intake import Intake
 from shared.flow.parse import ParsedMessage, read
 from shared.outcome import Dead
 from shared.sanitize import DEPTH_MAX
 from tests.fakes import json_bytes
 from tests.poison import MESSAGE_CHARS, POISON
 from tests.shared.toy import toy
+
+INTAKE = Intake.of(toy(), "toy-jobs")
 
 SENT = "2026-03-10T11:00:05.250Z"
 
@@ -122,7 +125,7 @@ def test_a_batch_of_any_size_keeps_its_order(count: int) -> None:
     assert bodies_of(*large) == large
 
 
-def test_one_that_is_too_deep_stays_text_and_its_neighbours_are_read() -> None:
+def test_one_that_is_too_deep_stays_text_and_its_neighbors_are_read() -> None:
     """One level more than a message may have, or two, is left to who refuses it by its depth."""
     deepest, too_deep = nested(PARSED_DEPTH_MAX), nested(PARSED_DEPTH_MAX + 1)
     assert bodies_of({"n": 1}, too_deep, deepest) == [
@@ -131,7 +134,7 @@ def test_one_that_is_too_deep_stays_text_and_its_neighbours_are_read() -> None:
         deepest,
     ]
     for body in (deepest, nested(DEPTH_MAX + 1)):
-        outcome = read(deliveries(body)[0], toy())
+        outcome = read(deliveries(body)[0], toy(), INTAKE.queue)
         assert isinstance(outcome, Dead)
         assert outcome.error_text == "the body is nested too deeply"
 
@@ -146,7 +149,7 @@ def test_the_deepest_and_largest_body_is_read_in_its_envelope(size_chars: int) -
     assert isinstance(in_the_queue_itself[0], dict if size_chars == 10 else Unparsed)
 
 
-def test_one_that_is_no_json_is_text_and_its_neighbours_are_read() -> None:
+def test_one_that_is_no_json_is_text_and_its_neighbors_are_read() -> None:
     first, unspeakable, last = bodies_of({"n": 1}, Unspeakable(), {"n": 3})
     assert isinstance(unspeakable, Unparsed)
     assert (first, last) == ({"n": 1}, {"n": 3})
@@ -209,13 +212,13 @@ def test_poisoned_bodies_are_read_in_time_linear_in_their_bytes(
     """A quadratic pattern needs half a minute for a single one of them."""
     text = POISON[name](MESSAGE_CHARS)
     body: Any = text if kind == "text" else as_json(text)
-    worker, script = toy(), FakeScript()
+    script = FakeScript()
     started = time.process_time()
     for delivery in deliveries(*[body] * 10, dead=dead, script=script):
-        outcome = read(delivery, worker)
+        outcome = read(delivery, INTAKE.worker, INTAKE.queue)
         assert isinstance(outcome, Dead)
         assert outcome.reason in ("invalid", "unknown_type")
-        assert opened(delivery.body, worker) is None
+        assert opened(delivery.body, INTAKE) is None
         assert json_bytes(kept(delivery.body)) <= 6 * BODY_CHARS_MAX + 2
     assert time.process_time() - started < 3
     assert script.largest <= 6 * MESSAGE_CHARS + 2  # one at a time, and never two
@@ -224,12 +227,11 @@ def test_poisoned_bodies_are_read_in_time_linear_in_their_bytes(
 @pytest.mark.parametrize("name", POISON)
 def test_what_is_poison_in_full_is_harmless_at_the_limit(name: str) -> None:
     """As large as a body may be to be parsed at all."""
-    worker = toy()
     for size_chars in (BODY_CHARS_MAX, BODY_CHARS_MAX // 6):
         text = POISON[name](size_chars)
         started = time.process_time()
         for delivery in deliveries(text, as_json(text)):
-            assert isinstance(read(delivery, worker), Dead | ParsedMessage)
+            assert isinstance(read(delivery, INTAKE.worker, INTAKE.queue), Dead | ParsedMessage)
             kept(delivery.body)
         assert time.process_time() - started < 0.5
 
@@ -249,6 +251,6 @@ def _opening_s(text: str) -> float:
     inner = as_json(text).json
     started = time.process_time()
     for delivery in deliveries(*[Raw(f'{{"deadLetter":{{"body":{inner}}}}}')] * 5, dead=True):
-        assert opened(delivery.body, toy()) is None
+        assert opened(delivery.body, INTAKE) is None
         kept(delivery.body)
     return time.process_time() - started

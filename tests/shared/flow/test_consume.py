@@ -1,4 +1,4 @@
-"""Batches on a real Postgres: every message is answered once, whatever its neighbours do."""
+"""Batches on a real Postgres: every message is answered once, whatever its neighbors do."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from shared.jobs import Run, Worker
 from shared.ledger.ledger import LEASE
 from shared.outcome import Dead, Done, Outcome, RetryIn, Sharded
 from shared.ports import Ports
+from shared.queues import Queue
 from shared.retry import ceiling_s
 from tests.fakes import FakeDelivery, World
 from tests.shared.toy import (
@@ -249,7 +250,7 @@ def test_the_answer_comes_first_and_all_else_afterwards(database: str) -> None:
     async def wait_until(work: Any) -> None:
         later.append(work)
 
-    async def publish(ports: Ports) -> None:
+    async def publish(_: Queue, ports: Ports) -> None:
         order.append("published")
 
     outside = world(database)

@@ -19,7 +19,7 @@ EVE = "eve@example.com"  # a traceback has lines of the source, and must not hav
 
 def worker(on_dead: Any) -> Worker:
     jobs = [MessageJob(Single, done, on_dead=on_dead)]
-    return Worker("toy", "toy", Queue("toy-jobs", "TOY", 3), "ENABLE_TOY_CRON", jobs)
+    return Worker("toy", "toy", [Queue("toy-jobs", "TOY", 3)], "ENABLE_TOY_CRON", jobs)
 
 
 def arrive(outside: World, of: Worker, *bodies: Any, attempts: int = 1) -> list[str | None]:

@@ -28,7 +28,7 @@ WRITE = "insert into analytics.locked_days (job_type, date) values ('toy', :day)
 
 
 def worker(*jobs: WindowJob | MessageJob[Single] | BatchJob[Listed]) -> Worker:
-    return Worker("toy", "toy", Queue("toy-jobs", "TOY", 3), "ENABLE_TOY_CRON", jobs)
+    return Worker("toy", "toy", [Queue("toy-jobs", "TOY", 3)], "ENABLE_TOY_CRON", jobs)
 
 
 def deliver(outside: World, job: Worker, *deliveries: FakeDelivery) -> list[str | None]:

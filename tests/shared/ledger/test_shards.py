@@ -90,7 +90,7 @@ def test_shards_follow_the_counted_rows() -> None:
 
 
 @given(sizes=SIZES, stranger=st.uuids())
-def test_every_organisation_is_in_one_shard(sizes: list[Size], stranger: UUID) -> None:
+def test_every_organization_is_in_one_shard(sizes: list[Size], stranger: UUID) -> None:
     shards = [Shard.model_validate(shard) for shard in plan(sizes)]
     if not shards:
         return
@@ -176,7 +176,7 @@ def history(database: str) -> Iterator[History]:
         yield history
 
 
-def test_a_shard_books_its_own_organisations_alone(history: History) -> None:
+def test_a_shard_books_its_own_organizations_alone(history: History) -> None:
     for organization in (1, 2, 3):
         history.add(organization, 1, "email_sent", None, DAY + timedelta(hours=9.5))
     part = {"index": 2, "of": 3, "firstOrganization": org(2), "untilOrganization": org(3)}
@@ -193,7 +193,7 @@ def test_a_shard_books_its_own_organisations_alone(history: History) -> None:
 def test_a_large_hour_is_split_and_its_shards_make_the_same_rows(
     history: History, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Late events of other days are in the split, and the organisations' days come out exact."""
+    """Late events of other days are in the split, and the organizations' days come out exact."""
     monkeypatch.setattr(planner, "SHARD_EVENTS_TARGET", 6)
     for organization in range(1, 5):
         for contact, hours in ((1, 9.1), (1, 9.2), (2, 9.9), (1, -20.0), (2, -20.1)):
@@ -230,7 +230,7 @@ CAMPAIGNS = tuple(UUID(int=7_000 + n) for n in range(3))
 
 
 def fill(history: History) -> None:
-    """One large organisation between two small ones: three kinds of events in three campaigns, and
+    """One large organization between two small ones: three kinds of events in three campaigns, and
     some that are in none."""
     for organization, contacts in ((1, 1), (2, 6), (3, 1)):
         for contact in range(contacts):
@@ -258,7 +258,7 @@ async def split(world: World, job_type: str, message_id: str) -> int:
 
 
 @pytest.mark.parametrize("rounds", [1, 2])
-def test_an_organisation_too_large_for_a_shard_is_split_by_every_job(
+def test_an_organization_too_large_for_a_shard_is_split_by_every_job(
     history: History, monkeypatch: pytest.MonkeyPatch, rounds: int
 ) -> None:
     fill(history)
@@ -368,7 +368,7 @@ def day_of(history: History, day: datetime) -> dict[int, tuple[int, int]]:
 
 
 def past_midnight(history: History, but: tuple[int, float] | None = None) -> World:
-    """An hour of the next day is over. All organisations have the same events, `but` for one."""
+    """An hour of the next day is over. All organizations have the same events, `but` for one."""
     for organization in range(1, 5):
         for hour in (1.5, 6.5, 12.5, 22.5, 23.5, 24.5):
             if (organization, hour) != but:
@@ -381,7 +381,7 @@ OLD_DAY = DAY - timedelta(days=5)
 
 
 def add_an_old_day_and_today(history: History) -> None:
-    """Two events of each organisation on both, and one more in the hour that is to be run."""
+    """Two events of each organization on both, and one more in the hour that is to be run."""
     for organization in range(1, 5):
         for hour in (1.5, 6.5):
             for day in (OLD_DAY, DAY):
@@ -424,7 +424,7 @@ def test_a_day_of_which_a_split_did_not_know_is_booked_whole_by_the_next_run(
 def test_a_day_that_shards_begin_is_whole_though_shards_of_the_next_day_come_between_them(
     history: History,
 ) -> None:
-    """The shard of organisation 4 sees nothing in the hour before midnight, and so not the day."""
+    """The shard of organization 4 sees nothing in the hour before midnight, and so not the day."""
     world = past_midnight(history, but=(4, 23.5))
     first, *others = run(world, 12, scheduledFor="2026-03-11T00:00:00Z")
     run(world, 12, **first)

@@ -87,7 +87,7 @@ def test_an_answer_that_is_no_success_is_an_event(database: str) -> None:
 def of_one(has_work: object) -> Worker:
     worker = toy()
     job = WindowJob(Fold, done, EACH_MINUTE, has_work=has_work)  # type: ignore[arg-type]
-    return Worker("toy", "toy", worker.queue, worker.gate, [job])
+    return Worker("toy", "toy", worker.queues, worker.gate, [job])
 
 
 def test_a_tick_that_finds_nothing_to_do_has_done_its_work(database: str) -> None:

@@ -15,6 +15,7 @@ from shared.jobs import Run, Worker
 from shared.messages import Message
 from shared.outcome import Done, Outcome
 from shared.ports import Ports
+from shared.queues import Queue
 from shared.telemetry.redaction import describe_error, safe_traceback
 from shared.tick.dispatch import dispatch
 from tests.fakes import FakeDelivery
@@ -132,11 +133,11 @@ def test_a_message_that_is_not_understood_is_told_without_its_content(
 
 
 def test_what_the_work_after_a_batch_quotes_is_not_logged(database: str) -> None:
-    async def after(ports: Ports) -> None:
+    async def after(_: Queue, ports: Ports) -> None:
         raise LookupError(EVE)
 
     worker = toy()
-    worker = Worker(worker.name, worker.env, worker.queue, worker.gate, worker.jobs, after)
+    worker = Worker(worker.name, worker.env, worker.queues, worker.gate, worker.jobs, after)
     outside = world(database)
     asyncio.run(consume(batch(FakeDelivery({"type": "toy.single"})), worker, outside.ports()))
     [line] = outside.named("batch.after_hook_failed")

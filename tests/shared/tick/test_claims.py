@@ -18,10 +18,11 @@ from hypothesis import strategies as st
 from mauntic.database.embedded.server import Server
 from mauntic.database.url import connect
 from shared.flow.consume import consume
-from shared.jobs import Queue, Run, WindowJob, Worker
+from shared.jobs import Run, WindowJob, Worker
 from shared.ledger.ledger import LEASE, PATIENCE_MAX
 from shared.messages import WindowMessage
 from shared.outcome import Done, Outcome, Sharded
+from shared.queues import Queue
 from shared.tick.dispatch import dispatch
 from shared.windows import Schedule, hour_before, quarter_hour_before
 from tests.fakes import FakeBatch, FakeDelivery, World
@@ -66,7 +67,7 @@ class Late:
         split = WindowJob(Split, self.splitting, Schedule("0 * * * *", hour_before, HOUR))
         often = WindowJob(Often, self.plain, Schedule("*/15 * * * *", quarter_hour_before, HOUR))
         queue = Queue("toy-jobs", "TOY", max_retries=3)
-        return Worker("toy", "toy", queue, "ENABLE_TOY_CRON", [split, often])
+        return Worker("toy", "toy", [queue], "ENABLE_TOY_CRON", [split, often])
 
     async def splitting(self, run: Run) -> Done | Sharded:
         self.count("toy.split", run)

@@ -20,7 +20,7 @@ from shared.outcome import RetryIn
 from shared.ports import Ports
 from shared.sql.statements import SQL
 from shared.tick.dispatch import dispatch
-from tests.fakes import FakeDelivery, World
+from tests.fakes import FakeBatch, FakeDelivery, World
 from tests.shared.toy import NOON, rows_of, runs, toy, world
 
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
@@ -463,7 +463,7 @@ def test_a_tick_forgets_failures_that_no_dead_letter_can_ask_for(database: str) 
     letter = fail(outside, "last", days=14)
     tick(outside, NOON)
     assert kept(database) == ["younger", "last"]
-    asyncio.run(archive([letter], toy(), outside.ports()))
+    asyncio.run(archive(FakeBatch("toy-jobs-dlq", [letter]), toy(), outside.ports()))
     with rows_of(database) as look:
         [row] = look("select * from ops.dead_letters")
     assert row["error"] == "KeyError: last"

@@ -11,10 +11,11 @@ from typing import Any, Literal
 import pytest
 
 from mauntic.database.url import connect
-from shared.jobs import Queue, WindowJob, Worker
+from shared.jobs import WindowJob, Worker
 from shared.ledger.ledger import LEASE
 from shared.messages import WindowMessage
 from shared.ports import Database
+from shared.queues import Queue
 from shared.tick.dispatch import dispatch
 from shared.windows import Schedule, five_minutes_before, hour_before, minute_before
 from tests.fakes import World
@@ -44,7 +45,7 @@ def worker(has_work: Callable[[Database], bool] | None = asked) -> Worker:
     return Worker(
         "toy",
         "toy",
-        Queue("toy-jobs", "TOY", 3),
+        [Queue("toy-jobs", "TOY", 3)],
         "ENABLE_TOY_CRON",
         [fold, WindowJob(Hourly, done, HOURLY)],
     )
@@ -134,7 +135,7 @@ def test_without_has_work_the_older_windows_are_skipped_without_a_report(databas
     wake = WindowJob(
         Wake, done, Schedule("*/5 * * * *", five_minutes_before, timedelta(minutes=10), catch_up=1)
     )
-    of = Worker("toy", "toy", Queue("toy-jobs", "TOY", 3), "ENABLE_TOY_CRON", [wake])
+    of = Worker("toy", "toy", [Queue("toy-jobs", "TOY", 3)], "ENABLE_TOY_CRON", [wake])
     outside = world(database)
     assert tick(outside, 0, "*/5 * * * *", of) == ["toy.wake"]
     mark(database, "succeeded", lease_until=None)

@@ -106,7 +106,7 @@ def test_without_postgres_an_alert_goes_out_once_an_hour(database: str) -> None:
 def test_of_the_ticks_of_an_hour_the_first_says_it() -> None:
     outside = alarmed(None)
     fold = WindowJob(Fold, done, EACH_MINUTE, has_work=lambda db: bool(db.rows("select 1")))
-    of = Worker("toy", "toy", toy().queue, toy().gate, [*toy().jobs, fold])
+    of = Worker("toy", "toy", toy().queues, toy().gate, [*toy().jobs, fold])
     for minutes in range(120):
         tick(outside, minutes / 60, "* * * * *", of)
         if minutes % 60 == 0:

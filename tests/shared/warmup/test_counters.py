@@ -47,12 +47,12 @@ def test_many_at_once_get_the_whole_cap_and_no_more(warmup_day: int, sizes: list
     run_virtually(check())
 
 
-@pytest.mark.parametrize("settled_by", ["recognised", "given_up", "doubtful", "settle"])
+@pytest.mark.parametrize("settled_by", ["recognized", "given_up", "doubtful", "settle"])
 def test_what_was_settled_is_not_given_back_by_a_later_refusal(settled_by: str) -> None:
     """A write whose answer was lost is settled once; the next one, refused, was never done."""
     slot = Slot("k", 50, unanswered={"n": 2}, lost=True)
     settled = {
-        "recognised": lambda: slot.recognised(Content(2, ("n",))),
+        "recognized": lambda: slot.recognized(Content(2, ("n",))),
         "given_up": slot.given_up,
         "doubtful": slot.doubtful,
         "settle": slot.settle,

@@ -91,7 +91,7 @@ async def deliver(
 ) -> FakeDelivery:
     """One message through the whole way of a message."""
     delivery = FakeDelivery(body, id=message_id, sent_at=world.now, attempts=attempts)
-    await consume(FakeBatch(WORKER.queue.name, [delivery]), WORKER, world.ports())
+    await consume(FakeBatch(WORKER.main_queue.name, [delivery]), WORKER, world.ports())
     return delivery
 
 

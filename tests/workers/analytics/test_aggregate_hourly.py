@@ -337,7 +337,7 @@ def test_two_contacts_who_share_a_visitor_key_are_two(warehouse: Warehouse) -> N
     assert warehouse.rollups() == {(str(org(1)), "2026-03-10", "email_opened"): (3, 2)}
 
 
-def test_a_contact_of_two_organisations_is_one_of_each(warehouse: Warehouse) -> None:
+def test_a_contact_of_two_organizations_is_one_of_each(warehouse: Warehouse) -> None:
     warehouse.add(1, 1, "email_opened", at(9.5))
     warehouse.add(2, 1, "email_opened", at(10.5))
     warehouse.run(hour_window(9))
@@ -372,7 +372,7 @@ def test_a_wrong_time_of_ingestion_keeps_no_event_from_its_hour(
 
 
 EVENTS = st.tuples(
-    st.integers(1, 2),  # organisation
+    st.integers(1, 2),  # organization
     st.integers(1, 4),  # contact
     st.sampled_from(["email_opened", "email_sent"]),
     st.integers(20 * 4, 30 * 4),  # quarter of an hour in which it occurred, across midnight

@@ -48,7 +48,7 @@ class Months:
 
     def deliver(self, body: dict[str, object]) -> None:
         message_id, started = f"m{next(self.numbers)}", self.world.now
-        for attempts in range(1, WORKER.queue.deliveries_max + 1):
+        for attempts in range(1, WORKER.main_queue.deliveries_max + 1):
             delivery: FakeDelivery = asyncio.run(
                 deliver(self.world, body, message_id, attempts=attempts)
             )

@@ -19,7 +19,7 @@ HOUR = timedelta(hours=1)
 
 Event = tuple[
     UUID, UUID, UUID, str, datetime, datetime
-]  # id, organisation, contact, type, occurred, created
+]  # id, organization, contact, type, occurred, created
 Rollups = dict[tuple[str, str, str], tuple[int, int]]
 
 

@@ -32,7 +32,7 @@ from tests.roles import ROLES, as_worker
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 
-Key = tuple[int, int]  # organisation, contact
+Key = tuple[int, int]  # organization, contact
 
 
 def org(number: int) -> UUID:
@@ -49,7 +49,7 @@ class _Undo(Exception):
 
 @dataclass
 class Known:
-    """What Python knows of one organisation."""
+    """What Python knows of one organization."""
 
     factors: dict[tuple[str, str], FactorConfig] = field(default_factory=dict)
     signals: dict[str, SignalConfig] = field(default_factory=dict)

@@ -10,7 +10,7 @@ from unittest.mock import patch
 
 import pytest
 
-from scoring.outbox import BINDING, crossings
+from scoring.outbox import CROSSINGS, crossings
 from scoring.reference.score import Signal
 from scoring.worker import WORKER
 from shared.errors import DatabaseUnreachable
@@ -32,7 +32,7 @@ def deliver(world: World, *bodies: Any) -> list[FakeDelivery]:
         FakeDelivery(body, id=f"{world.now}-{n}", sent_at=world.now)
         for n, body in enumerate(bodies)
     ]
-    asyncio.run(consume(FakeBatch(WORKER.queue.name, sent), WORKER, world.ports()))
+    asyncio.run(consume(FakeBatch(WORKER.main_queue.name, sent), WORKER, world.ports()))
     assert all(one.answer for one in sent)
     return sent
 
@@ -52,7 +52,7 @@ def window(kind: str) -> dict[str, Any]:
     return {"type": f"scoring.{kind}", "scheduledFor": NOON.isoformat()}
 
 
-def test_the_worker_is_what_its_neighbours_know() -> None:
+def test_the_worker_is_what_its_neighbors_know() -> None:
     assert [job.type for job in WORKER.jobs] == [
         "scoring.AlertExpiry",
         "scoring.BatchRecompute",
@@ -102,7 +102,7 @@ def test_a_batch_costs_two_statements_whatever_its_size(
             lambda sql, rows=rows, seen=seen, **k: (seen.append(sql), rows(sql, **k))[1],
         )
         bodies = [FakeDelivery(ask(1, n), id=str(n)) for n in range(size)]
-        asyncio.run(consume(FakeBatch(WORKER.queue.name, bodies), WORKER, ports))
+        asyncio.run(consume(FakeBatch(WORKER.main_queue.name, bodies), WORKER, ports))
         counts.append(len(seen))
     assert counts == [3, 3]  # with the one that looks for crossings to publish
     assert len(stage.rows()) == 60
@@ -126,7 +126,7 @@ def test_a_context_is_honoured_and_of_two_the_last(stage: Stage, world: World) -
 
 
 def test_a_redelivered_crossing_is_published_once(stage: Stage, world: World) -> None:
-    events = world.producers[BINDING] = QueueBinding()
+    events = world.producers[CROSSINGS.binding] = QueueBinding()
     stage.add_contact((1, 1), email="a@b.example")
     stage.add_signal((1, 1), Signal("DEMO_REQUEST", NOON))
     deliver(world, ask(1, 1))
@@ -173,7 +173,7 @@ def test_crossings_by_hand() -> None:
 def test_an_event_that_could_not_be_sent_is_sent_after_the_next_batch(
     stage: Stage, world: World
 ) -> None:
-    events = world.producers[BINDING] = QueueBinding()
+    events = world.producers[CROSSINGS.binding] = QueueBinding()
     events.broken = OSError("queue is away")
     stage.add_contact((1, 1))
     stage.add_signal((1, 1), Signal("DEMO_REQUEST", NOON))
@@ -207,7 +207,7 @@ def test_publishing_that_takes_long_goes_on_as_a_message_of_its_own(
             await super().sendBatch(messages)
             world.advance(seconds=1)  # a hundred events
 
-    events = world.producers[BINDING] = Slow()
+    events = world.producers[CROSSINGS.binding] = Slow()
     leave_crossings(stage, 4_500)
     deliver(world, window("AlertExpiry"))
     sent = [len(events.sent)]
@@ -237,7 +237,7 @@ def test_publishing_passes_over_what_another_publisher_holds(
 ) -> None:
     events = QueueBinding()
     if is_bound:
-        world.producers[BINDING] = events
+        world.producers[CROSSINGS.binding] = events
     leave_crossings(stage, 3)
     with locked(stage, "select from scoring.threshold_outbox order by id limit 1 for update"):
         deliver(world, window("AlertExpiry"))
@@ -417,7 +417,7 @@ HOLDS = {
 def test_a_message_for_a_locked_contact_is_neither_lost_nor_in_the_way(
     stage: Stage, world: World, held: str
 ) -> None:
-    """Its neighbours are scored; it is scored by the next BatchRecompute."""
+    """Its neighbors are scored; it is scored by the next BatchRecompute."""
     for contact in (1, 2, 3):
         stage.add_contact((1, contact), email="a@b.example")
     deliver(world, *(ask(1, contact) for contact in (1, 2, 3)))

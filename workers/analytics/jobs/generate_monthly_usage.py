@@ -1,4 +1,4 @@
-"""Summarise what each organisation used in a month."""
+"""Summarize what each organization used in a month."""
 
 from __future__ import annotations
 

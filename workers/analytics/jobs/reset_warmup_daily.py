@@ -11,8 +11,6 @@ from analytics.store.statements import WarmupCounter
 from shared import Bucket, Done, Run, Schedule, StoredObject, WindowJob, WindowMessage, day_before
 from shared.warmup import caps
 
-BUCKET = "WARMUP_R2"
-
 
 class ResetWarmupDaily(WindowMessage):
     type: Literal["analytics.reset-warmup-daily"] = "analytics.reset-warmup-daily"
@@ -31,7 +29,7 @@ async def reset_warmup_daily(run: Run) -> Done:
 
     SQL: `reset_warmup_daily.sql` (`spent_counters`).
     """
-    bucket, today = run.ports.bucket(BUCKET), run.window.end.date()
+    bucket, today = run.ports.bucket(caps.COUNTERS.binding), run.window.end.date()
     listed = deleted = strange = 0
     cursor: str | None = None
     while True:
@@ -85,4 +83,5 @@ JOB = WindowJob(
     handler=reset_warmup_daily,
     schedule=Schedule("0 0 * * *", window_of=day_before, grace=timedelta(hours=1)),
     aliases=("analytics.warmup-daily-reset",),
+    bindings=(caps.COUNTERS,),
 )

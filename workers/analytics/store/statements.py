@@ -20,7 +20,7 @@ HOURLY, DAILY = "analytics.aggregate-hourly", "analytics.generate-daily-reports"
 
 @dataclass(frozen=True)
 class Booked:
-    """What a run of an hour did. `refused` are organisations whose types begin with `monthly:`."""
+    """What a run of an hour did. `refused` are organizations whose types begin with `monthly:`."""
 
     rows_read: int
     rows_written: int

@@ -95,7 +95,7 @@ def _outcomes(
         key = contact.key
         rows = uncounted.get(key)
         if rows is None:
-            text = f"organisation {contact.organization_id} has no contact {contact.contact_id}"
+            text = f"organization {contact.organization_id} has no contact {contact.contact_id}"
             outcomes.append(Dead("unknown_contact", "UnknownContact", text))
             continue
         uncounted[key] = 0

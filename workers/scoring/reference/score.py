@@ -88,7 +88,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Signal:
-    """A sign of interest. None takes the organisation's, then the usual value."""
+    """A sign of interest. None takes the organization's, then the usual value."""
 
     type: str
     detected_at: datetime
@@ -100,7 +100,7 @@ class Signal:
 
 @dataclass(frozen=True)
 class FactorConfig:
-    """An organisation's own points for a factor."""
+    """An organization's own points for a factor."""
 
     weight: int | None = None
     enabled: bool = True
@@ -108,7 +108,7 @@ class FactorConfig:
 
 @dataclass(frozen=True)
 class SignalConfig:
-    """What a type of signal means to an organisation."""
+    """What a type of signal means to an organization."""
 
     weight: float | None = None
     decay_hours: int | None = None
@@ -117,7 +117,7 @@ class SignalConfig:
 
 @dataclass(frozen=True)
 class Settings:
-    """An organisation's own ways: by (category, factor), and by type of signal."""
+    """An organization's own ways: by (category, factor), and by type of signal."""
 
     factors: Mapping[tuple[str, str], FactorConfig] = field(default_factory=dict)
     signals: Mapping[str, SignalConfig] = field(default_factory=dict)

@@ -15,7 +15,7 @@ with taken as (
 select * from taken order by id
 
 -- name: count_crossings
--- Take the oldest crossings, where nobody wants to hear of each: how many scores of an organisation
+-- Take the oldest crossings, where nobody wants to hear of each: how many scores of an organization
 -- came to or fell below a threshold.
 with taken as (
     delete from scoring.threshold_outbox

@@ -156,14 +156,14 @@ where
 -- include: within_part
 
 -- name: count_backlog
--- How many entries each organisation has.
+-- How many entries each organization has.
 select organization_id, count(*) as count
 from scoring.recompute_backlog
 group by organization_id
 order by organization_id
 
 -- name: count_due
--- How many contacts of each organisation SignalDecay has to look at.
+-- How many contacts of each organization SignalDecay has to look at.
 select organization_id, count(*) as count
 from scoring.lead_scores
 where
@@ -172,7 +172,7 @@ group by organization_id
 order by organization_id
 
 -- name: cut_backlog
--- Where to cut one organisation's entries into parts of :rows_max: the first contact of each part.
+-- Where to cut one organization's entries into parts of :rows_max: the first contact of each part.
 select contact_id
 from (
     select contact_id, row_number() over (order by contact_id) as place

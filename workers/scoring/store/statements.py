@@ -177,7 +177,7 @@ def take_crossings(db: Database, rows_max: int) -> list[Row]:
 def count_crossings(
     db: Database, thresholds: Sequence[int], rows_max: int
 ) -> tuple[int, list[Row]]:
-    """Remove them too. Return how many there were: all, and those of each organisation, threshold
+    """Remove them too. Return how many there were: all, and those of each organization, threshold
     and direction."""
     [row] = db.rows(SQL["count_crossings"], thresholds=list(thresholds), rows_max=rows_max)
     return row["taken"], row["crossings"]

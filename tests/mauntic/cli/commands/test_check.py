@@ -16,9 +16,11 @@ from mauntic.checks import declarations, pages, schema, topology
 from mauntic.docs_gen import catalogue
 from mauntic.operations.worker_catalog import Declared, workers
 from shared.adapters.postgres.client import Postgres
-from shared.jobs import Job, MessageJob, Queue, WindowJob, Worker
+from shared.bindings import PlatformQueue, R2Bucket, Secret
+from shared.jobs import Job, MessageJob, WindowJob, Worker
 from shared.messages import Message, WindowMessage
 from shared.outcome import Done
+from shared.queues import Batch, Queue
 from shared.windows import Schedule, hour_before
 from tests.mauntic.harness import HOURLY, Cli
 
@@ -39,7 +41,8 @@ JOB = WindowJob(Hourly, work, SCHEDULE)
 
 
 def toy(*jobs: Job, env: str = "toy") -> Worker:
-    return Worker(f"{env}-worker", env, Queue(f"{env}-jobs", env.upper(), 3), f"ENABLE_{env}", jobs)
+    queue = Queue(f"{env}-jobs", env.upper(), 3)
+    return Worker(f"{env}-worker", env, [queue], f"ENABLE_{env}", jobs)
 
 
 HEAD = """compatibility_date = "2026-11-01"
@@ -85,8 +88,10 @@ def test_the_generated_block_is_right(tmp_path: Path) -> None:
             "toy-jobs-dlq has no consumer",
         ),
         ("max_batch_size = 10\n", "max_batch_size = 101\n", "max_batch_size of toy-jobs must be"),
-        ("max_concurrency = 10\n", "", "max_concurrency of toy-jobs must be"),
-        ("max_concurrency = 10", "max_concurrency = 200", "exhaust Hyperdrive"),
+        ("max_concurrency = 4\n", "", "max_concurrency of toy-jobs must be"),
+        ("max_concurrency = 4", "max_concurrency = 5", "max_concurrency of toy-jobs must be 4"),
+        ("max_batch_size = 10", "max_batch_size = 20", "max_batch_size of toy-jobs must be 10"),
+        ("max_batch_timeout = 0", "max_batch_timeout = 1", "max_batch_timeout of toy-jobs must"),
         ('binding = "TOY"', 'binding = "TOYS"', "producer TOY must send"),
         ('["python_workers"]', "[]", "python_workers is missing"),
         ("2026-11-01", "2025-01-01", "2026-09-08 or later"),
@@ -116,9 +121,15 @@ binding = "{binding}"
 """
 
 
+def publishing() -> Worker:
+    return replace(toy(JOB), bindings=(PlatformQueue("THRESHOLD_EVENTS"),))
+
+
 def test_a_queue_of_the_platform_needs_no_consumer_here(tmp_path: Path) -> None:
     more = PLATFORM_QUEUE.format(queue="platform-score-events", binding="THRESHOLD_EVENTS")
-    assert found(tmp_path, good() + more) == []
+    assert found(tmp_path, good() + more, publishing()) == []
+    [problem] = [p for p in found(tmp_path, good() + more) if "not declared" in p]
+    assert problem.startswith("producer THRESHOLD_EVENTS is not declared")
 
 
 @pytest.mark.parametrize(
@@ -132,7 +143,7 @@ def test_a_queue_that_cannot_be_the_platforms_is_found(
     tmp_path: Path, queue: str, binding: str, words: str
 ) -> None:
     more = PLATFORM_QUEUE.format(queue=queue, binding=binding)
-    assert [one for one in found(tmp_path, good() + more) if words in one]
+    assert [p for p in found(tmp_path, good() + more, publishing()) if words in p]
 
 
 def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
@@ -145,11 +156,59 @@ def test_a_queue_has_one_consumer(tmp_path: Path) -> None:
     assert [p for p in found(tmp_path, text) if "a queue has one consumer" in p]
 
 
-def test_a_bucket_that_a_worker_uses_must_be_bound(tmp_path: Path) -> None:
-    folder = tmp_path / "workers" / "toy"
-    folder.mkdir(parents=True)
-    (folder / "job.py").write_text('BINDING = "WARMUP_R2"\n')
-    assert [p for p in found(tmp_path, good()) if "WARMUP_R2" in p]
+BUCKET = """
+[[env.toy.r2_buckets]]
+bucket_name = "{name}"
+binding = "{binding}"
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "R2 binding THINGS must be of the bucket toy-things"),
+        (BUCKET.format(name="other", binding="THINGS"), "must be of the bucket toy-things"),
+        (BUCKET.format(name="toy-things", binding="MORE"), "R2 binding MORE is not declared"),
+        (BUCKET.format(name="toy-things", binding="THINGS"), None),
+    ],
+)
+def test_a_bucket_is_bound_as_declared(tmp_path: Path, text: str, words: str | None) -> None:
+    storing = replace(JOB, bindings=(R2Bucket("THINGS", "toy-things"),))
+    problems = found(tmp_path, good() + text, toy(storing))
+    assert problems == [] if words is None else [p for p in problems if words in p]
+
+
+def test_a_declared_secret_is_no_variable(tmp_path: Path) -> None:
+    text = good().replace("[env.toy]\n", '[env.toy]\nvars = { TOY_KEY = "x" }\n')
+    locked = replace(JOB, bindings=(Secret("TOY_KEY"),))
+    assert [p for p in found(tmp_path, text, toy(locked)) if p.startswith("TOY_KEY is a secret")]
+
+
+def test_a_worker_may_have_several_queues(tmp_path: Path) -> None:
+    """Each with its own consumer settings; a job names the queue that its messages arrive in."""
+    fast = Queue("toy-fast", "FAST", 2, max_concurrency=7, connections=1, batch=Batch(50, 3))
+    worker = replace(toy(), queues=[Queue("toy-jobs", "TOY", 3), fast], jobs=[JOB])
+    assert found(tmp_path, HEAD + catalogue.block(worker), worker) == []
+    consumers = tomllib.loads(HEAD + catalogue.block(worker))["env"]["toy"]["queues"]["consumers"]
+    [settings] = [consumer for consumer in consumers if consumer["queue"] == "toy-fast"]
+    assert settings == {
+        "queue": "toy-fast",
+        "dead_letter_queue": "toy-fast-dlq",
+        "max_batch_size": 50,
+        "max_batch_timeout": 3,
+        "max_retries": 2,
+        "max_concurrency": 7,
+    }
+
+
+def test_consumers_that_could_take_every_connection_are_found(tmp_path: Path) -> None:
+    """Of 60 connections one at least is left for the ticks."""
+    for concurrency, fits in ((29, True), (30, False)):  # each holds 2, the dead letters' holds 1
+        worker = replace(toy(JOB), queues=[Queue("toy-jobs", "TOY", 3, concurrency)])
+        problems = found(tmp_path, HEAD + catalogue.block(worker), worker)
+        assert [p for p in problems if f"hold {2 * concurrency + 1} connections" in p] == (
+            [] if fits else problems
+        )
 
 
 class Loose(BaseModel):

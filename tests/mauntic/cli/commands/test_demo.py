@@ -192,7 +192,7 @@ def test_after_an_interrupt_the_workers_troubles_are_no_news(
 def test_what_came_of_it_is_told_to_people_and_to_programs(
     cli: Cli, monkeypatch: pytest.MonkeyPatch, is_right: bool
 ) -> None:
-    rows = [{"organisation": "retailer", "equal": is_right}]
+    rows = [{"organization": "retailer", "equal": is_right}]
     result = Result(Imported(3, 2), [Check("Rollups", rows, is_right)], [{"contact": "c"}], NOON)
     monkeypatch.setattr(demo, "_started", lambda took: nullcontext((None, "")))
     monkeypatch.setattr(demo, "run", lambda runtime, url, took: result)
@@ -214,7 +214,7 @@ EXPECTED: dict[Key, Totals] = {
 }
 
 
-def test_equal_totals_are_right_and_summed_by_organisation_and_type() -> None:
+def test_equal_totals_are_right_and_summed_by_organization_and_type() -> None:
     checked = check_totals("Daily rollups", EXPECTED, EXPECTED)
     assert checked.is_right
     assert {tuple(row.values()) for row in checked.rows} == {

@@ -13,10 +13,10 @@ import pytest
 from analytics.worker import WORKER
 from mauntic.errors import OperatorError
 from mauntic.operations import provisioning
-from mauntic.operations.provisioning import ORIGIN_CONNECTIONS
 from mauntic.operations.vendor import wrangler
 from mauntic.operations.vendor.wrangler import Command
 from mauntic.operations.worker_catalog import workers
+from mauntic.project.connections import connection_limit, held
 from mauntic.project.envs import CONFIG
 from mauntic.project.programs import ROOT
 from tests.mauntic import vendor as vendors
@@ -276,16 +276,14 @@ def test_one_of_plan_and_apply_must_be_said(cli: Cli, arguments: list[str]) -> N
 
 
 def test_all_consumers_together_stay_below_the_connections_that_hyperdrive_may_open() -> None:
+    """Added up from wrangler.toml: four consumers with two connections each, one for each
+    dead-letter queue."""
     import tomllib
 
     envs = tomllib.loads(CONFIG.read_text())["env"].values()
     consumers = [one for env in envs for one in env.get("queues", {}).get("consumers", [])]
-    shards_at_once = 2  # of a consumer; a dead-letter queue's, which has none behind it, takes none
-    most = [
-        one["max_concurrency"] * (shards_at_once if "dead_letter_queue" in one else 1)
-        for one in consumers
-    ]
-    assert 42 <= sum(most) < ORIGIN_CONNECTIONS
+    most = [one["max_concurrency"] * (2 if "dead_letter_queue" in one else 1) for one in consumers]
+    assert sum(most) == held(workers()) < connection_limit()
 
 
 def test_the_local_pool_is_as_large_as_the_one_that_is_asked_for() -> None:
@@ -294,4 +292,4 @@ def test_the_local_pool_is_as_large_as_the_one_that_is_asked_for() -> None:
         (ROOT / "mauntic" / "local" / "hyperdrive" / "hyperdrive.mjs").read_text(),
         re.M,
     )
-    assert int(size) == ORIGIN_CONNECTIONS
+    assert int(size) == connection_limit()

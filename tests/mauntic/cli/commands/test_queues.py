@@ -9,6 +9,7 @@ import pytest
 
 from analytics.worker import WORKER
 from mauntic.operations.message_input import problems_of
+from mauntic.operations.worker_catalog import find_intake
 from shared.adapters.postgres.client import Postgres
 from tests.mauntic.harness import DLQ, HOURLY, QUEUE, Cli
 from tests.mauntic.vendor import TOKEN, Vendor
@@ -116,7 +117,7 @@ def test_lines_are_sent_in_batches_that_the_platform_takes(cli: Cli, vendor: Ven
 
 
 def test_a_message_over_the_limit_is_refused_before_it_is_sent() -> None:
-    [problem] = problems_of({"type": HOURLY, "padding": "x" * 128_000}, WORKER)
+    [problem] = problems_of({"type": HOURLY, "padding": "x" * 128_000}, find_intake(QUEUE))
     assert "128,000" in problem
 
 

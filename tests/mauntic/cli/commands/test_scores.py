@@ -51,11 +51,11 @@ def explained(cli: Cli, *words: str) -> Any:
 def test_each_factor_has_its_points(cli: Cli, stage: Stage) -> None:
     told = explained(cli, *AT)
     assert {(row["category"], row["factor"]): row["points"] for row in told["factors"]} == {
-        ("fit", "has_email"): 0,  # the organisation disabled it
+        ("fit", "has_email"): 0,  # the organization disabled it
         ("fit", "has_phone"): 0,  # a blank is no number
         ("fit", "has_direct_phone"): 10,
         ("fit", "company_size"): 10,
-        ("fit", "seniority"): 17,  # the organisation's own, instead of 15
+        ("fit", "seniority"): 17,  # the organization's own, instead of 15
         ("engagement", "recent_activity"): 10,  # three in thirty days
         ("engagement", "content_download"): 10,
     }
@@ -155,7 +155,7 @@ def test_whom_nobody_or_several_are_is_refused(cli: Cli, stage: Stage) -> None:
     assert cli("scores", "show", str(person(2)), "--at", "soon").code == 2
 
 
-def test_what_waits_is_told_by_job_and_organisation(cli: Cli, stage: Stage, db: Postgres) -> None:
+def test_what_waits_is_told_by_job_and_organization(cli: Cli, stage: Stage, db: Postgres) -> None:
     def waiting() -> dict[str, int]:
         rows = cli("scores", "status", "--json").json["waiting"]
         return {row["done_by"].removeprefix("scoring."): row["count"] for row in rows}

@@ -142,7 +142,7 @@ def test_a_backfill_trusts_no_cell(warehouse: Warehouse, database: str) -> None:
 
 
 ARRIVALS = st.tuples(
-    st.integers(1, 3),  # organisation
+    st.integers(1, 3),  # organization
     st.integers(1, 3),  # contact
     st.sampled_from(["email_opened", "monthly:email_opened"]),
     st.sampled_from([0, 0, 2, 30, 61, 200, 1500, 3000]),  # minutes from its time to its ingestion

@@ -5,7 +5,7 @@
 -- (null: nothing). Points are rounded half up, with a billionth to spare, so that the order in
 -- which a sum is added up cannot tip a half.
 
--- Whose settings an organisation goes by: its own, or nobody's, which all the others share. Nobody is
+-- Whose settings an organization goes by: its own, or nobody's, which all the others share. Nobody is
 -- the nil UUID; settings under that name count for no one.
 tenant as materialized (
     select organization_id,
@@ -30,7 +30,7 @@ subject as materialized (
     where target.contact_id is not null
 ),
 
--- What a factor is worth to an organisation: its own points for it, or for the whole of which it is
+-- What a factor is worth to an organization: its own points for it, or for the whole of which it is
 -- a level, else the usual ones; nothing where either is disabled.
 worth as materialized (
     select settings.settings_of, factor.category, factor.factor,
@@ -67,7 +67,7 @@ points_of as materialized (
     group by settings_of
 ),
 
--- What a type of signal means to an organisation.
+-- What a type of signal means to an organization.
 kind as materialized (
     select coalesce(usual.settings_of, config.organization_id) as settings_of,
         coalesce(usual.factor, config.signal_type) as signal_type,

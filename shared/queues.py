@@ -1,0 +1,73 @@
+"""Declare queues: how often a message is retried, and how much their consumers may hold at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from shared.retry import ceiling_s
+
+# https://developers.cloudflare.com/workers/platform/limits/#simultaneous-open-connections
+CONNECTIONS_MAX = 6
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The largest batch of a queue: up to `size` messages (1 to 100), sent to a consumer after
+    `timeout_s` seconds (0 to 60) if there are fewer."""
+
+    size: int
+    timeout_s: int
+
+
+# A job that takes lists needs few statements for a full batch: a batch waits a second to fill.
+BATCH_OF_LISTS = Batch(100, 1)
+# Windows run one by one: there is nothing to wait for, and ten of the longest statements (55 s) fit
+# into the fifteen minutes of an invocation.
+BATCH_OF_WINDOWS = Batch(10, 0)
+
+
+@dataclass(frozen=True)
+class Queue:
+    """A queue, its producer binding, and how often a message may be retried.
+
+    - `max_concurrency` is how many consumers the platform may run at once.
+    - `connections` is how many connections to the database each of them may hold: 2 lets shards of
+      a window run side by side. `mauntic check` adds up all queues of all workers.
+    - `batch` is how many messages a consumer receives at once, and how long it waits for them.
+      Without it a queue with a BatchJob receives 100 after up to 1 s, any other queue 10 at once.
+
+    Its dead-letter queue has the same name with `-dlq`, and the same binding with `_DLQ`.
+    """
+
+    name: str
+    binding: str
+    max_retries: int
+    max_concurrency: int = 4
+    connections: int = 2
+    batch: Batch | None = None
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.connections <= CONNECTIONS_MAX:
+            raise ValueError(
+                f"a consumer of {self.name} may hold 1 to {CONNECTIONS_MAX} connections,"
+                f" not {self.connections}"
+            )
+
+    @property
+    def dead_letter_name(self) -> str:
+        return f"{self.name}-dlq"
+
+    @property
+    def dead_letter_binding(self) -> str:
+        return f"{self.binding}_DLQ"
+
+    @property
+    def deliveries_max(self) -> int:
+        """After so many deliveries the platform gives a message up."""
+        return self.max_retries + 1
+
+    @property
+    def retries_last(self) -> timedelta:
+        """How long the delays of all retries are together, at most."""
+        return timedelta(seconds=sum(ceiling_s(n + 1) for n in range(self.max_retries)))
