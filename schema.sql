@@ -1,8 +1,14 @@
 CREATE SCHEMA analytics;
 
+CREATE SCHEMA campaign;
+
+CREATE SCHEMA content;
+
 CREATE SCHEMA crm;
 
 CREATE SCHEMA delivery;
+
+CREATE SCHEMA journey;
 
 CREATE SCHEMA ops;
 
@@ -45,6 +51,197 @@ CREATE FUNCTION analytics.visitor_key(occurred_at timestamp with time zone, cont
     RETURN CASE WHEN isfinite(occurred_at) THEN ((((((occurred_at AT TIME ZONE 'UTC'::text))::date - '1970-01-01'::date))::bigint << 32) | ((uuid_hash(contact_id))::bigint & '4294967295'::bigint)) ELSE NULL::bigint END;
 
 COMMENT ON FUNCTION analytics.visitor_key(occurred_at timestamp with time zone, contact_id uuid) IS 'A contact on a day, in eight bytes: the day and a 32-bit hash. Two contacts may share one.';
+
+CREATE FUNCTION crm.check_time_zone() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if new.time_zone is not null then
+        if not exists (select from pg_timezone_names where name = new.time_zone) then
+            raise exception 'time zone "%" is not known', new.time_zone using errcode = '22023';
+        end if;
+    end if;
+    return new;
+end $$;
+
+CREATE FUNCTION delivery.complete_suppression() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    new.address := coalesce(new.address, lower(trim(new.email)));
+    new.email := coalesce(new.email, case new.channel when 'email' then left(new.address, 255) end);
+    new.scope := coalesce(new.scope, case new.reason when 'unsubscribe' then 'marketing' else 'all' end);
+    return new;
+end $$;
+
+CREATE FUNCTION delivery.default_expiry(class text, since timestamp with time zone) RETURNS timestamp with time zone
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (since + CASE class WHEN 'transactional'::text THEN '24:00:00'::interval ELSE '72:00:00'::interval END);
+
+COMMENT ON FUNCTION delivery.default_expiry(class text, since timestamp with time zone) IS 'When a message is too late: after 72 hours, a transactional one after 24.';
+
+CREATE FUNCTION delivery.default_on_uncertain(channel text, class text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN ((channel = 'push'::text) OR ((channel = 'email'::text) AND (class = 'transactional'::text))) THEN 'retry'::text ELSE 'hold'::text END;
+
+COMMENT ON FUNCTION delivery.default_on_uncertain(channel text, class text) IS 'Transactional e-mail and push get one more call after an unknown one.';
+
+CREATE FUNCTION delivery.enqueue(organization_id uuid, channel text, key text, contact_id uuid DEFAULT NULL::uuid, address text DEFAULT NULL::text, template_id uuid DEFAULT NULL::uuid, content jsonb DEFAULT NULL::jsonb, variables jsonb DEFAULT NULL::jsonb, class text DEFAULT 'marketing'::text, campaign_id uuid DEFAULT NULL::uuid, not_before timestamp with time zone DEFAULT NULL::timestamp with time zone, expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone, on_uncertain text DEFAULT NULL::text, device_id uuid DEFAULT NULL::uuid) RETURNS uuid
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_variable
+declare
+    inserted uuid;
+begin
+    if contact_id is null and address is null then
+        raise exception 'a message needs a contact or an address' using errcode = '22023';
+    end if;
+    if contact_id is null and class <> 'transactional' then
+        raise exception 'a marketing message needs a contact' using errcode = '22023';
+    end if;
+    if (template_id is null) = (content is null) then
+        raise exception 'a message needs either a template or a content' using errcode = '22023';
+    end if;
+    if length(key) > 200 then
+        raise exception 'a key has at most 200 characters' using errcode = '22001';
+    end if;
+    if on_uncertain = 'retry' and class = 'marketing' and channel <> 'push' then
+        raise exception 'marketing is not repeated after an unknown call' using errcode = '22023';
+    end if;
+    insert into delivery.messages (
+        organization_id, idempotency_key, channel, class, contact_id, address, template_id, content, variables,
+        campaign_id, device_id, state, reason, not_before, expires_at, finished_at, on_uncertain
+    )
+    select
+        organization_id, key, channel, class, contact_id, address, template_id, content, variables,
+        campaign_id, device_id,
+        case when is_unknown then 'skipped' when not_before > now() then 'deferred' else 'pending' end,
+        case when is_unknown then 'unknown_contact' when not_before > now() then 'not_before' end,
+        case when not is_unknown and not_before > now() then not_before end,
+        coalesce(expires_at, delivery.default_expiry(class, greatest(now(), not_before))),
+        case when is_unknown then now() end,
+        case
+            when class = 'marketing' and channel <> 'push' then 'hold'
+            else coalesce(on_uncertain, delivery.default_on_uncertain(channel, class))
+        end
+    from (
+        select contact_id is not null and not exists (
+            select from crm.contacts as known
+            where known.id = contact_id and known.organization_id = enqueue.organization_id
+        ) as is_unknown
+    ) as checked
+    on conflict on constraint messages_organization_id_idempotency_key_key do nothing
+    returning id into inserted;
+    return inserted;
+end $$;
+
+COMMENT ON FUNCTION delivery.enqueue(organization_id uuid, channel text, key text, contact_id uuid, address text, template_id uuid, content jsonb, variables jsonb, class text, campaign_id uuid, not_before timestamp with time zone, expires_at timestamp with time zone, on_uncertain text, device_id uuid) IS 'Inserts a message, which the next run of the feeder sends. Returns its id; null: there is one with this key.';
+
+CREATE FUNCTION delivery.erase_contact(organization_id uuid, contact_id uuid) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_variable
+declare
+    touched bigint;
+    total bigint := 0;
+begin
+    update delivery.messages as kept set
+        idempotency_key = 'erased:' || kept.id, contact_id = null, address = null, content = null, variables = null,
+        device_id = null
+    where kept.organization_id = organization_id and kept.contact_id = contact_id;
+    get diagnostics touched = row_count; total := total + touched;
+    update delivery.delivery_events as kept set contact_id = null, metadata = null
+    where kept.organization_id = organization_id and kept.contact_id = contact_id;
+    get diagnostics touched = row_count; total := total + touched;
+    delete from delivery.device_tokens as gone
+    where gone.organization_id = organization_id and gone.contact_id = contact_id;
+    get diagnostics touched = row_count; total := total + touched;
+    delete from delivery.recipients as gone
+    where gone.organization_id = organization_id and gone.contact_id = contact_id;
+    get diagnostics touched = row_count; total := total + touched;
+    delete from delivery.unmatched_events as gone
+    where ops.mentions(gone.body::text) && ops.mentions(contact_id::text);
+    get diagnostics touched = row_count; total := total + touched;
+    return total;
+end $$;
+
+COMMENT ON FUNCTION delivery.erase_contact(organization_id uuid, contact_id uuid) IS 'The part of ops.erase_contact for deliveries. Suppressions stay: they keep a promise to the person.';
+
+CREATE TABLE delivery.suppressions (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    organization_id uuid NOT NULL,
+    email character varying(255),
+    reason text NOT NULL,
+    source text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    channel text DEFAULT 'email'::text NOT NULL,
+    address text NOT NULL,
+    scope text NOT NULL,
+    expires_at timestamp with time zone,
+    message_id uuid,
+    CONSTRAINT suppressions_channel_check CHECK ((channel = ANY (ARRAY['email'::text, 'sms'::text, 'push'::text]))),
+    CONSTRAINT suppressions_reason_check CHECK ((reason = ANY (ARRAY['bounce'::text, 'complaint'::text, 'unsubscribe'::text, 'manual'::text, 'invalid'::text]))),
+    CONSTRAINT suppressions_scope_check CHECK ((scope = ANY (ARRAY['all'::text, 'marketing'::text])))
+);
+
+COMMENT ON COLUMN delivery.suppressions.address IS 'Normalized. Without it the e-mail address is taken, in lower case.';
+
+COMMENT ON COLUMN delivery.suppressions.scope IS 'all stops everything; marketing, the default of unsubscribe, stops marketing.';
+
+CREATE FUNCTION delivery.suppress(organization_id uuid, address text, channel text DEFAULT 'email'::text, reason text DEFAULT 'manual'::text, scope text DEFAULT NULL::text, source text DEFAULT NULL::text, expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS uuid
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    BEGIN ATOMIC
+ INSERT INTO delivery.suppressions AS known (organization_id, channel, address, reason, scope, source, expires_at)
+   VALUES (suppress.organization_id, suppress.channel,
+         CASE suppress.channel
+             WHEN 'email'::text THEN lower(TRIM(BOTH FROM suppress.address))
+             ELSE TRIM(BOTH FROM suppress.address)
+         END, suppress.reason, COALESCE(suppress.scope,
+         CASE suppress.reason
+             WHEN 'unsubscribe'::text THEN 'marketing'::text
+             ELSE 'all'::text
+         END), suppress.source, suppress.expires_at) ON CONFLICT(organization_id, channel, address, scope) DO UPDATE SET expires_at =
+         CASE
+             WHEN ((known.expires_at IS NULL) OR (excluded.expires_at IS NULL)) THEN NULL::timestamp with time zone
+             ELSE GREATEST(known.expires_at, excluded.expires_at)
+         END
+   RETURNING known.id;
+END;
+
+COMMENT ON FUNCTION delivery.suppress(organization_id uuid, address text, channel text, reason text, scope text, source text, expires_at timestamp with time zone) IS 'Sends nothing more to an address: nothing at all, or no marketing.';
+
+CREATE FUNCTION delivery.unsuppress(organization_id uuid, address text, channel text, note text, scope text DEFAULT NULL::text) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_variable
+declare
+    removed bigint;
+begin
+    if coalesce(trim(note), '') = '' then
+        raise exception 'a suppression is removed with a note' using errcode = '22023';
+    end if;
+    with gone as (
+        delete from delivery.suppressions as known
+        where known.organization_id = organization_id and known.channel = channel
+            and known.address = case channel when 'email' then lower(trim(address)) else trim(address) end
+            and known.scope = coalesce(unsuppress.scope, known.scope)
+        returning known.id, known.organization_id, known.channel, known.reason, known.scope
+    )
+    insert into delivery.delivery_events (organization_id, channel, event_type, event_id, metadata)
+    select gone.organization_id, gone.channel, 'unsuppressed', 'unsuppress:' || gone.id,
+        jsonb_build_object('reason', gone.reason, 'scope', gone.scope, 'note', note, 'by', session_user)
+    from gone;
+    get diagnostics removed = row_count;
+    return removed;
+end $$;
+
+COMMENT ON FUNCTION delivery.unsuppress(organization_id uuid, address text, channel text, note text, scope text) IS 'Removes suppressions of an address, for a person who says why.';
 
 CREATE FUNCTION ops.erase_contact(organization_id uuid, contact_id uuid, email text DEFAULT NULL::text) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
@@ -93,6 +290,10 @@ begin
         changed_by = session_user,
         changed_at = now()
     where ops.mentions(kept.body::text || ' ' || coalesce(kept.error, '')) && mentioned;
+    get diagnostics touched = row_count; total := total + touched;
+    total := total + delivery.erase_contact(erase_contact.organization_id, erase_contact.contact_id);
+    delete from journey.journey_executions as gone
+    where gone.organization_id = erase_contact.organization_id and gone.contact_id = erase_contact.contact_id;
     get diagnostics touched = row_count; total := total + touched;
     -- Last: the deletions above have noted changes of their own.
     delete from crm.contact_changes as gone
@@ -527,6 +728,58 @@ COMMENT ON COLUMN analytics.partial_counts.piece IS 'Which shard has counted it;
 
 COMMENT ON COLUMN analytics.partial_counts.subject IS 'What was counted: a campaign, or a monthly type. Empty says that the piece is complete.';
 
+CREATE TABLE campaign.campaigns (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    organization_id uuid NOT NULL,
+    name character varying(255) NOT NULL,
+    type text NOT NULL,
+    status text DEFAULT 'draft'::text NOT NULL,
+    subject text,
+    template_id uuid,
+    segment_id uuid,
+    scheduled_at timestamp with time zone,
+    started_at timestamp with time zone,
+    completed_at timestamp with time zone,
+    recipient_count bigint DEFAULT 0 NOT NULL,
+    sent_count bigint DEFAULT 0 NOT NULL,
+    delivered_count bigint DEFAULT 0 NOT NULL,
+    opened_count bigint DEFAULT 0 NOT NULL,
+    clicked_count bigint DEFAULT 0 NOT NULL,
+    bounced_count bigint DEFAULT 0 NOT NULL,
+    complained_count bigint DEFAULT 0 NOT NULL,
+    unsubscribed_count bigint DEFAULT 0 NOT NULL,
+    open_rate numeric,
+    click_rate numeric,
+    last_event_at timestamp with time zone,
+    settings jsonb DEFAULT '{}'::jsonb NOT NULL,
+    run integer DEFAULT 1 NOT NULL,
+    problem text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT campaigns_status_check CHECK ((status = ANY (ARRAY['draft'::text, 'scheduled'::text, 'sending'::text, 'sent'::text, 'paused'::text, 'canceled'::text]))),
+    CONSTRAINT campaigns_type_check CHECK ((type = ANY (ARRAY['email'::text, 'sms'::text, 'push'::text, 'multichannel'::text])))
+);
+
+COMMENT ON COLUMN campaign.campaigns.settings IS 'from, reply_to, message_class, expires_after_hours.';
+
+COMMENT ON COLUMN campaign.campaigns.run IS 'The platform increments it to send the campaign again.';
+
+COMMENT ON COLUMN campaign.campaigns.problem IS 'Why the campaign cannot start.';
+
+CREATE TABLE content.templates (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    organization_id uuid NOT NULL,
+    name character varying(255),
+    type text NOT NULL,
+    subject character varying(500),
+    body_html text,
+    body_text text,
+    is_active boolean DEFAULT true NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT templates_type_check CHECK ((type = ANY (ARRAY['email'::text, 'sms'::text, 'push'::text, 'page'::text])))
+);
+
 CREATE TABLE crm.contact_changes (
     id bigint NOT NULL,
     consumer text NOT NULL,
@@ -573,8 +826,11 @@ CREATE TABLE crm.contacts (
     last_activity_at timestamp with time zone,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    time_zone text,
     CONSTRAINT contacts_status_check CHECK ((status = ANY (ARRAY['active'::text, 'unsubscribed'::text, 'bounced'::text, 'do_not_contact'::text])))
 );
+
+COMMENT ON COLUMN crm.contacts.time_zone IS 'A name of pg_timezone_names; null is the organization''s zone.';
 
 CREATE TABLE crm.expanded_changes (
     change_id bigint NOT NULL,
@@ -583,6 +839,278 @@ CREATE TABLE crm.expanded_changes (
 );
 
 COMMENT ON TABLE crm.expanded_changes IS 'How far a job has come with a change that concerns a whole organization: the last contact it has taken. Deleted with the change.';
+
+CREATE TABLE delivery.attempts (
+    message_id uuid NOT NULL,
+    attempt integer NOT NULL,
+    call_id uuid NOT NULL,
+    provider_config_id uuid,
+    started_at timestamp with time zone NOT NULL,
+    finished_at timestamp with time zone,
+    http_status integer,
+    verdict text,
+    code text,
+    error text,
+    CONSTRAINT attempts_verdict_check CHECK ((verdict = ANY (ARRAY['accepted'::text, 'refused'::text, 'suppress'::text, 'defer'::text, 'retry'::text, 'pause'::text, 'unknown'::text])))
+);
+
+COMMENT ON TABLE delivery.attempts IS 'One row for each message of each call. An open attempt whose lease expired waits for a late verdict.';
+
+CREATE TABLE delivery.calls (
+    id uuid NOT NULL,
+    organization_id uuid NOT NULL,
+    provider_config_id uuid,
+    channel text NOT NULL,
+    message_count integer NOT NULL,
+    started_at timestamp with time zone NOT NULL,
+    finished_at timestamp with time zone,
+    http_status integer,
+    request bytea,
+    CONSTRAINT calls_channel_check CHECK ((channel = ANY (ARRAY['email'::text, 'sms'::text, 'push'::text]))),
+    CONSTRAINT calls_message_count_check CHECK ((message_count > 0))
+);
+
+COMMENT ON TABLE delivery.calls IS 'Calls to providers. A row is committed before its call.';
+
+COMMENT ON COLUMN delivery.calls.request IS 'The exact request, compressed with gzip: only for providers with an idempotency key.';
+
+CREATE TABLE delivery.delivery_events (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    job_id uuid,
+    organization_id uuid NOT NULL,
+    contact_id uuid,
+    channel text NOT NULL,
+    event_type text NOT NULL,
+    provider_message_id text,
+    metadata jsonb,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    message_id uuid,
+    event_id text NOT NULL,
+    occurred_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE TABLE delivery.delivery_jobs (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    organization_id uuid NOT NULL,
+    channel text NOT NULL,
+    status text DEFAULT 'queued'::text NOT NULL,
+    recipient_count bigint DEFAULT 0 NOT NULL,
+    sent_count bigint DEFAULT 0 NOT NULL,
+    failed_count bigint DEFAULT 0 NOT NULL,
+    idempotency_key character varying(255),
+    metadata jsonb,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    completed_at timestamp with time zone,
+    campaign_id uuid,
+    content jsonb,
+    CONSTRAINT delivery_jobs_channel_check CHECK ((channel = ANY (ARRAY['email'::text, 'sms'::text, 'push'::text]))),
+    CONSTRAINT delivery_jobs_status_check CHECK ((status = ANY (ARRAY['queued'::text, 'sending'::text, 'sent'::text, 'failed'::text, 'partial'::text])))
+);
+
+COMMENT ON COLUMN delivery.delivery_jobs.content IS 'The content of the run, frozen when it starts, with its hash.';
+
+CREATE TABLE delivery.device_tokens (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    organization_id uuid NOT NULL,
+    contact_id uuid NOT NULL,
+    kind text NOT NULL,
+    token text NOT NULL,
+    p256dh text,
+    auth text,
+    status text DEFAULT 'active'::text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    gone_at timestamp with time zone,
+    CONSTRAINT device_tokens_check CHECK (((kind = 'fcm'::text) OR ((p256dh IS NOT NULL) AND (auth IS NOT NULL)))),
+    CONSTRAINT device_tokens_kind_check CHECK ((kind = ANY (ARRAY['fcm'::text, 'webpush'::text]))),
+    CONSTRAINT device_tokens_status_check CHECK ((status = ANY (ARRAY['active'::text, 'gone'::text])))
+);
+
+CREATE TABLE delivery.feeders (
+    channel text NOT NULL,
+    CONSTRAINT feeders_channel_check CHECK ((channel = ANY (ARRAY['email'::text, 'sms'::text, 'push'::text])))
+);
+
+COMMENT ON TABLE delivery.feeders IS 'One row for each channel: the feeder locks it, so that limits hold.';
+
+CREATE TABLE delivery.messages (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    organization_id uuid NOT NULL,
+    idempotency_key text NOT NULL,
+    channel text NOT NULL,
+    class text DEFAULT 'marketing'::text NOT NULL,
+    contact_id uuid,
+    job_id uuid,
+    campaign_id uuid,
+    journey_id uuid,
+    journey_execution_id uuid,
+    step_id uuid,
+    template_id uuid,
+    content jsonb,
+    variables jsonb,
+    address text,
+    device_id uuid,
+    parent_id uuid,
+    state text DEFAULT 'pending'::text NOT NULL,
+    reason text,
+    not_before timestamp with time zone,
+    expires_at timestamp with time zone NOT NULL,
+    queued_until timestamp with time zone,
+    lease_until timestamp with time zone,
+    token bigint DEFAULT 0 NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    retries integer DEFAULT 0 NOT NULL,
+    deferrals integer DEFAULT 0 NOT NULL,
+    lapses integer DEFAULT 0 NOT NULL,
+    on_uncertain text DEFAULT 'hold'::text NOT NULL,
+    possible_duplicate boolean DEFAULT false NOT NULL,
+    warmup_day date,
+    provider_config_id uuid,
+    provider_message_id text,
+    bounce_kind text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    claimed_at timestamp with time zone,
+    called_at timestamp with time zone,
+    sent_at timestamp with time zone,
+    finished_at timestamp with time zone,
+    delivered_at timestamp with time zone,
+    bounced_at timestamp with time zone,
+    complained_at timestamp with time zone,
+    unsubscribed_at timestamp with time zone,
+    opened_at timestamp with time zone,
+    clicked_at timestamp with time zone,
+    CONSTRAINT messages_bounce_kind_check CHECK ((bounce_kind = ANY (ARRAY['hard'::text, 'soft'::text]))),
+    CONSTRAINT messages_channel_check CHECK ((channel = ANY (ARRAY['email'::text, 'sms'::text, 'push'::text]))),
+    CONSTRAINT messages_check CHECK (((state = ANY (ARRAY['sent'::text, 'skipped'::text, 'failed'::text])) <= (finished_at IS NOT NULL))),
+    CONSTRAINT messages_check1 CHECK (((state = ANY (ARRAY['sent'::text, 'skipped'::text, 'failed'::text, 'uncertain'::text])) OR (finished_at IS NULL))),
+    CONSTRAINT messages_check2 CHECK (((state <> ALL (ARRAY['claimed'::text, 'sending'::text])) OR (lease_until IS NOT NULL))),
+    CONSTRAINT messages_check3 CHECK (((state <> 'queued'::text) OR (queued_until IS NOT NULL))),
+    CONSTRAINT messages_check4 CHECK (((state <> 'deferred'::text) OR (not_before IS NOT NULL))),
+    CONSTRAINT messages_class_check CHECK ((class = ANY (ARRAY['marketing'::text, 'transactional'::text]))),
+    CONSTRAINT messages_idempotency_key_check CHECK ((length(idempotency_key) <= 255)),
+    CONSTRAINT messages_on_uncertain_check CHECK ((on_uncertain = ANY (ARRAY['hold'::text, 'retry'::text]))),
+    CONSTRAINT messages_state_check CHECK ((state = ANY (ARRAY['pending'::text, 'queued'::text, 'deferred'::text, 'claimed'::text, 'sending'::text, 'sent'::text, 'skipped'::text, 'failed'::text, 'held'::text, 'uncertain'::text])))
+)
+WITH (fillfactor='80', autovacuum_vacuum_scale_factor='0.02');
+
+COMMENT ON TABLE delivery.messages IS 'The message ledger: a row for each message to one address or device. docs/deliveries.md explains the states.';
+
+COMMENT ON COLUMN delivery.messages.idempotency_key IS 'Unique in its organization: a second insert changes nothing.';
+
+COMMENT ON COLUMN delivery.messages.content IS 'Overrides the template: subject, html, text, title, body, data, from, reply_to.';
+
+COMMENT ON COLUMN delivery.messages.address IS 'Where the message goes, normalized by the claim. Emptied 90 days after the end.';
+
+COMMENT ON COLUMN delivery.messages.parent_id IS 'A push message to a further device: the row of the first device.';
+
+COMMENT ON COLUMN delivery.messages.not_before IS 'Of a deferred message: when to try again. Infinity: when the reason ends. Of an uncertain one: the next look-up.';
+
+COMMENT ON COLUMN delivery.messages.token IS 'Increases with every claim: only the newest claim may call.';
+
+COMMENT ON COLUMN delivery.messages.attempts IS 'Calls that were begun.';
+
+COMMENT ON COLUMN delivery.messages.retries IS 'Verdicts retry since the message was held or inserted.';
+
+COMMENT ON COLUMN delivery.messages.deferrals IS 'Verdicts defer.';
+
+COMMENT ON COLUMN delivery.messages.lapses IS 'Claims whose lease expired without a call.';
+
+COMMENT ON COLUMN delivery.messages.on_uncertain IS 'What follows an unknown call: hold, or retry once.';
+
+COMMENT ON COLUMN delivery.messages.possible_duplicate IS 'A call followed an unknown one, or may follow it: only the config of the unknown call is used.';
+
+COMMENT ON COLUMN delivery.messages.warmup_day IS 'The day (UTC) of which the message has a place of the warm-up.';
+
+COMMENT ON COLUMN delivery.messages.called_at IS 'Start of the newest call.';
+
+CREATE VIEW delivery.message_status AS
+ SELECT id,
+    organization_id,
+    idempotency_key,
+    channel,
+    class,
+    contact_id,
+    job_id,
+    campaign_id,
+    journey_id,
+    journey_execution_id,
+    step_id,
+    state,
+    reason,
+    (finished_at IS NOT NULL) AS is_final,
+    possible_duplicate,
+    not_before,
+    expires_at,
+    created_at,
+    called_at,
+    sent_at,
+    finished_at,
+    delivered_at,
+    bounced_at,
+    bounce_kind,
+    complained_at,
+    unsubscribed_at,
+    opened_at,
+    clicked_at
+   FROM delivery.messages;
+
+COMMENT ON VIEW delivery.message_status IS 'What became of a message, without its address and content.';
+
+CREATE TABLE delivery.organization_settings (
+    organization_id uuid NOT NULL,
+    time_zone text DEFAULT 'UTC'::text NOT NULL,
+    quiet_from time without time zone,
+    quiet_until time without time zone,
+    caps jsonb DEFAULT '[]'::jsonb NOT NULL,
+    from_address text,
+    postal_address text,
+    require_opt_in boolean DEFAULT false NOT NULL,
+    weight integer DEFAULT 1 NOT NULL,
+    marketing_paused_at timestamp with time zone,
+    marketing_paused_reason text,
+    CONSTRAINT organization_settings_caps_check CHECK ((jsonb_typeof(caps) = 'array'::text)),
+    CONSTRAINT organization_settings_check CHECK (((quiet_from IS NULL) = (quiet_until IS NULL))),
+    CONSTRAINT organization_settings_weight_check CHECK (((weight >= 1) AND (weight <= 100)))
+);
+
+COMMENT ON COLUMN delivery.organization_settings.caps IS 'At most so many marketing messages to a contact: a list of {channel, most, days}.';
+
+COMMENT ON COLUMN delivery.organization_settings.weight IS 'The share of the queue in comparison with other organizations.';
+
+CREATE TABLE delivery.provider_configs (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    organization_id uuid NOT NULL,
+    channel text NOT NULL,
+    provider_type text NOT NULL,
+    config jsonb NOT NULL,
+    is_active boolean DEFAULT true NOT NULL,
+    priority integer DEFAULT 0 NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    per_second numeric,
+    tokens numeric DEFAULT 0 NOT NULL,
+    refilled_at timestamp with time zone,
+    failures integer DEFAULT 0 NOT NULL,
+    paused_until timestamp with time zone,
+    paused_reason text,
+    CONSTRAINT provider_configs_channel_check CHECK ((channel = ANY (ARRAY['email'::text, 'sms'::text, 'push'::text]))),
+    CONSTRAINT provider_configs_per_second_check CHECK ((per_second > (0)::numeric))
+);
+
+COMMENT ON COLUMN delivery.provider_configs.config IS 'Text: base64(iv):base64(ciphertext), AES-256-GCM with PROVIDER_KEY.';
+
+COMMENT ON COLUMN delivery.provider_configs.per_second IS 'How many messages a second the provider takes; null is no limit.';
+
+COMMENT ON COLUMN delivery.provider_configs.failures IS 'Calls in a row that ended in retry or unknown: from five on the config pauses.';
+
+COMMENT ON COLUMN delivery.provider_configs.paused_until IS 'Infinity: until an operator resumes it.';
+
+CREATE TABLE delivery.recipients (
+    organization_id uuid NOT NULL,
+    contact_id uuid NOT NULL
+)
+WITH (fillfactor='70');
+
+COMMENT ON TABLE delivery.recipients IS 'One row for each contact with messages: a claim locks it, so that caps are exact.';
 
 CREATE TABLE delivery.sending_domains (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -594,6 +1122,38 @@ CREATE TABLE delivery.sending_domains (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT sending_domains_domain_check CHECK (((domain)::text = lower((domain)::text))),
     CONSTRAINT sending_domains_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'verified'::text, 'failed'::text])))
+);
+
+CREATE TABLE delivery.unmatched_events (
+    provider_config_id uuid,
+    event_id text NOT NULL,
+    body jsonb NOT NULL,
+    received_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE TABLE journey.journey_executions (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    journey_id uuid NOT NULL,
+    journey_version_id uuid,
+    organization_id uuid NOT NULL,
+    contact_id uuid NOT NULL,
+    status text DEFAULT 'active'::text NOT NULL,
+    started_at timestamp with time zone DEFAULT now() NOT NULL,
+    completed_at timestamp with time zone,
+    current_step_id uuid,
+    CONSTRAINT journey_executions_status_check CHECK ((status = ANY (ARRAY['active'::text, 'completed'::text, 'failed'::text, 'canceled'::text])))
+);
+
+CREATE TABLE journey.journeys (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    organization_id uuid NOT NULL,
+    name character varying(255) NOT NULL,
+    description text,
+    status text DEFAULT 'draft'::text NOT NULL,
+    created_by uuid,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT journeys_status_check CHECK ((status = ANY (ARRAY['draft'::text, 'active'::text, 'paused'::text, 'archived'::text])))
 );
 
 CREATE TABLE ops.dead_letters (
@@ -934,6 +1494,12 @@ ALTER TABLE ONLY analytics.locked_days
 ALTER TABLE ONLY analytics.partial_counts
     ADD CONSTRAINT partial_counts_pkey PRIMARY KEY (job_type, window_start, organization_id, date, split, piece, subject);
 
+ALTER TABLE ONLY campaign.campaigns
+    ADD CONSTRAINT campaigns_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY content.templates
+    ADD CONSTRAINT templates_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY crm.contact_changes
     ADD CONSTRAINT contact_changes_pkey PRIMARY KEY (id);
 
@@ -943,11 +1509,65 @@ ALTER TABLE ONLY crm.contacts
 ALTER TABLE ONLY crm.expanded_changes
     ADD CONSTRAINT expanded_changes_pkey PRIMARY KEY (change_id);
 
+ALTER TABLE ONLY delivery.attempts
+    ADD CONSTRAINT attempts_pkey PRIMARY KEY (message_id, attempt);
+
+ALTER TABLE ONLY delivery.calls
+    ADD CONSTRAINT calls_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY delivery.delivery_events
+    ADD CONSTRAINT delivery_events_organization_id_event_id_key UNIQUE (organization_id, event_id);
+
+ALTER TABLE ONLY delivery.delivery_events
+    ADD CONSTRAINT delivery_events_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY delivery.delivery_jobs
+    ADD CONSTRAINT delivery_jobs_organization_id_idempotency_key_key UNIQUE (organization_id, idempotency_key);
+
+ALTER TABLE ONLY delivery.delivery_jobs
+    ADD CONSTRAINT delivery_jobs_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY delivery.device_tokens
+    ADD CONSTRAINT device_tokens_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY delivery.feeders
+    ADD CONSTRAINT feeders_pkey PRIMARY KEY (channel);
+
+ALTER TABLE ONLY delivery.messages
+    ADD CONSTRAINT messages_organization_id_idempotency_key_key UNIQUE (organization_id, idempotency_key);
+
+ALTER TABLE ONLY delivery.messages
+    ADD CONSTRAINT messages_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY delivery.organization_settings
+    ADD CONSTRAINT organization_settings_pkey PRIMARY KEY (organization_id);
+
+ALTER TABLE ONLY delivery.provider_configs
+    ADD CONSTRAINT provider_configs_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY delivery.recipients
+    ADD CONSTRAINT recipients_pkey PRIMARY KEY (organization_id, contact_id);
+
 ALTER TABLE ONLY delivery.sending_domains
     ADD CONSTRAINT sending_domains_organization_id_domain_key UNIQUE (organization_id, domain);
 
 ALTER TABLE ONLY delivery.sending_domains
     ADD CONSTRAINT sending_domains_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY delivery.suppressions
+    ADD CONSTRAINT suppressions_organization_id_channel_address_scope_key UNIQUE (organization_id, channel, address, scope);
+
+ALTER TABLE ONLY delivery.suppressions
+    ADD CONSTRAINT suppressions_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY delivery.unmatched_events
+    ADD CONSTRAINT unmatched_events_provider_config_id_event_id_key UNIQUE NULLS NOT DISTINCT (provider_config_id, event_id);
+
+ALTER TABLE ONLY journey.journey_executions
+    ADD CONSTRAINT journey_executions_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY journey.journeys
+    ADD CONSTRAINT journeys_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY ops.dead_letters
     ADD CONSTRAINT dead_letters_pkey PRIMARY KEY (id);
@@ -1026,11 +1646,79 @@ CREATE INDEX hourly_cells_late ON analytics.hourly_cells USING btree (booked_in)
 
 CREATE INDEX partial_counts_date ON analytics.partial_counts USING btree (job_type, date);
 
+CREATE INDEX campaigns_organization ON campaign.campaigns USING btree (organization_id, id);
+
+CREATE INDEX campaigns_scheduled ON campaign.campaigns USING btree (scheduled_at) WHERE (status = 'scheduled'::text);
+
+CREATE INDEX campaigns_sending ON campaign.campaigns USING btree (id) WHERE (status = 'sending'::text);
+
 CREATE INDEX contact_changes_pending ON crm.contact_changes USING btree (consumer, organization_id, id);
 
 CREATE INDEX contact_changes_whole ON crm.contact_changes USING btree (consumer, id) WHERE (contact_id IS NULL);
 
 CREATE INDEX contacts_organization ON crm.contacts USING btree (organization_id, id);
+
+CREATE INDEX attempts_age ON delivery.attempts USING btree (started_at);
+
+CREATE INDEX attempts_call ON delivery.attempts USING btree (call_id);
+
+CREATE INDEX calls_age ON delivery.calls USING btree (started_at);
+
+CREATE INDEX calls_open ON delivery.calls USING btree (started_at) WHERE (finished_at IS NULL);
+
+CREATE INDEX calls_request ON delivery.calls USING btree (started_at) WHERE (request IS NOT NULL);
+
+CREATE INDEX delivery_events_age ON delivery.delivery_events USING btree (created_at);
+
+CREATE INDEX delivery_events_contact ON delivery.delivery_events USING btree (organization_id, contact_id);
+
+CREATE INDEX delivery_events_message ON delivery.delivery_events USING btree (message_id);
+
+CREATE INDEX delivery_jobs_age ON delivery.delivery_jobs USING btree (created_at);
+
+CREATE INDEX delivery_jobs_campaign ON delivery.delivery_jobs USING btree (campaign_id);
+
+CREATE INDEX device_tokens_contact ON delivery.device_tokens USING btree (organization_id, contact_id, id);
+
+CREATE UNIQUE INDEX device_tokens_token ON delivery.device_tokens USING btree (organization_id, kind, md5(token));
+
+CREATE INDEX messages_age ON delivery.messages USING btree (finished_at);
+
+CREATE INDEX messages_contact ON delivery.messages USING btree (organization_id, contact_id, channel, claimed_at);
+
+CREATE INDEX messages_deferred ON delivery.messages USING btree (channel, class, organization_id, not_before) WHERE (state = 'deferred'::text);
+
+CREATE INDEX messages_endless ON delivery.messages USING btree (reason, id) WHERE ((state = 'deferred'::text) AND (not_before = 'infinity'::timestamp with time zone));
+
+CREATE INDEX messages_expiry ON delivery.messages USING btree (expires_at) WHERE (state = ANY (ARRAY['pending'::text, 'queued'::text, 'deferred'::text, 'held'::text]));
+
+CREATE INDEX messages_job ON delivery.messages USING btree (job_id, state) WHERE (job_id IS NOT NULL);
+
+CREATE UNIQUE INDEX messages_job_address ON delivery.messages USING btree (job_id, address) WHERE ((job_id IS NOT NULL) AND (state <> 'skipped'::text));
+
+CREATE INDEX messages_lease ON delivery.messages USING btree (lease_until) WHERE (state = ANY (ARRAY['claimed'::text, 'sending'::text]));
+
+CREATE INDEX messages_open_campaign ON delivery.messages USING btree (campaign_id) WHERE ((finished_at IS NULL) AND (campaign_id IS NOT NULL));
+
+CREATE INDEX messages_open_execution ON delivery.messages USING btree (journey_execution_id) WHERE ((finished_at IS NULL) AND (journey_execution_id IS NOT NULL));
+
+CREATE INDEX messages_parent ON delivery.messages USING btree (parent_id) WHERE (parent_id IS NOT NULL);
+
+CREATE INDEX messages_pending ON delivery.messages USING btree (channel, class, organization_id, created_at) WHERE (state = 'pending'::text);
+
+CREATE INDEX messages_provider_id ON delivery.messages USING btree (provider_config_id, provider_message_id) WHERE (provider_message_id IS NOT NULL);
+
+CREATE INDEX messages_queued ON delivery.messages USING btree (channel, class, organization_id) WHERE (state = 'queued'::text);
+
+CREATE INDEX messages_queued_until ON delivery.messages USING btree (queued_until) WHERE (state = 'queued'::text);
+
+CREATE INDEX messages_uncertain ON delivery.messages USING btree (called_at) WHERE ((state = 'uncertain'::text) AND (finished_at IS NULL));
+
+CREATE INDEX messages_with_content ON delivery.messages USING btree (finished_at) WHERE ((address IS NOT NULL) OR (content IS NOT NULL) OR (variables IS NOT NULL));
+
+CREATE INDEX provider_configs_channel ON delivery.provider_configs USING btree (organization_id, channel, priority DESC, id) WHERE is_active;
+
+CREATE INDEX unmatched_events_age ON delivery.unmatched_events USING btree (received_at);
 
 CREATE INDEX dead_letters_age ON ops.dead_letters USING btree (COALESCE(changed_at, dead_at));
 
@@ -1086,11 +1774,21 @@ CREATE TRIGGER scoring_insert AFTER INSERT ON analytics.contact_activity REFEREN
 
 CREATE TRIGGER scoring_update AFTER UPDATE ON analytics.contact_activity REFERENCING OLD TABLE AS was NEW TABLE AS became FOR EACH STATEMENT EXECUTE FUNCTION scoring.activity_updated();
 
+CREATE TRIGGER check_time_zone_insert BEFORE INSERT ON crm.contacts FOR EACH ROW WHEN ((new.time_zone IS NOT NULL)) EXECUTE FUNCTION crm.check_time_zone();
+
+CREATE TRIGGER check_time_zone_update BEFORE UPDATE OF time_zone ON crm.contacts FOR EACH ROW WHEN ((new.time_zone IS DISTINCT FROM old.time_zone)) EXECUTE FUNCTION crm.check_time_zone();
+
 CREATE TRIGGER scoring_delete AFTER DELETE ON crm.contacts REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION scoring.contacts_changed();
 
 CREATE TRIGGER scoring_insert AFTER INSERT ON crm.contacts REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION scoring.contacts_changed();
 
 CREATE TRIGGER scoring_update AFTER UPDATE ON crm.contacts REFERENCING OLD TABLE AS was NEW TABLE AS became FOR EACH STATEMENT EXECUTE FUNCTION scoring.contacts_updated();
+
+CREATE TRIGGER check_time_zone_insert BEFORE INSERT ON delivery.organization_settings FOR EACH ROW WHEN ((new.time_zone <> 'UTC'::text)) EXECUTE FUNCTION crm.check_time_zone();
+
+CREATE TRIGGER check_time_zone_update BEFORE UPDATE OF time_zone ON delivery.organization_settings FOR EACH ROW WHEN ((new.time_zone IS DISTINCT FROM old.time_zone)) EXECUTE FUNCTION crm.check_time_zone();
+
+CREATE TRIGGER complete BEFORE INSERT OR UPDATE ON delivery.suppressions FOR EACH ROW EXECUTE FUNCTION delivery.complete_suppression();
 
 CREATE TRIGGER scoring_deadline BEFORE INSERT ON scoring.signal_alerts FOR EACH ROW WHEN ((new.deadline IS NULL)) EXECUTE FUNCTION scoring.set_alert_deadline();
 

@@ -20,12 +20,15 @@ MAIL, OLD_MAIL = "Jane.O'Doe+x@Example.org", "jane@old.example"
 PLATFORM = {"crm.contacts", "analytics.contact_activity"}
 WITH_CONTACT = (
     "select distinct table_schema || '.' || table_name from information_schema.columns"
-    " where table_schema in ('analytics', 'crm', 'delivery', 'ops', 'scoring')"
+    " where table_schema in ('analytics', 'campaign', 'content', 'crm', 'delivery',"
+    " 'journey', 'ops', 'scoring')"
     " and column_name = 'contact_id'"
+    " and table_name not in (select table_name from information_schema.views)"
 )
 TABLES = (
     "select nspname || '.' || relname from pg_class join pg_namespace as n on n.oid = relnamespace"
-    " where relkind in ('r', 'p') and nspname in ('analytics', 'crm', 'delivery', 'ops', 'scoring')"
+    " where relkind in ('r', 'p') and nspname in ('analytics', 'campaign', 'content', 'crm',"
+    " 'delivery', 'journey', 'ops', 'scoring')"
 )
 ROWS = (
     "insert into crm.contacts (id, organization_id, email) values (:id, :org, :mail)",
@@ -47,6 +50,18 @@ ROWS = (
     " values (:org, :id, 1, 2, now())",
     "insert into scoring.recompute_backlog (organization_id, contact_id, reason)"
     " values (:org, :id, 'x')",
+    "insert into delivery.messages (organization_id, idempotency_key, channel, contact_id, address,"
+    " variables, expires_at) values (:org, 'key:' || cast(cast(:id as uuid) as text), 'email',"
+    " cast(:id as uuid), cast(:mail as text),"
+    " jsonb_build_object('mail', cast(:mail as text)), now())",
+    "insert into delivery.delivery_events (organization_id, contact_id, channel, event_type,"
+    " event_id, metadata) values (:org, :id, 'email', 'clicked', md5(cast(:mail as text)),"
+    " jsonb_build_object('to', cast(:mail as text)))",
+    "insert into delivery.device_tokens (organization_id, contact_id, kind, token)"
+    " values (:org, cast(:id as uuid), 'fcm', cast(cast(:id as uuid) as text))",
+    "insert into delivery.recipients values (:org, :id)",
+    "insert into journey.journey_executions (organization_id, journey_id, contact_id)"
+    " values (:org, gen_random_uuid(), :id)",
     "insert into crm.contact_changes (consumer, organization_id, contact_id, source)"
     " select consumer, :org, cast(:id as uuid), 'contact'"
     " from unnest(array['scoring', 'segments', 'events']) as consumer",

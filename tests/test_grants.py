@@ -26,7 +26,8 @@ STATEMENTS = [
 VERBS = {"insert into": "insert", "update": "update", "delete from": "delete"}
 TABLES = (
     "select nspname || '.' || relname from pg_class join pg_namespace as n on n.oid = relnamespace"
-    " where nspname in ('analytics', 'crm', 'delivery', 'ops', 'scoring')"
+    " where nspname in ('analytics', 'campaign', 'content', 'crm', 'delivery',"
+    " 'journey', 'ops', 'scoring')"
     " and relname <> 'schema_migrations' and relkind = any(:kinds)"
 )
 
@@ -143,7 +144,8 @@ def test_what_runs_with_its_owners_rights_names_its_schemas(owner: Any) -> None:
     """And looks into temporary schemas last: a caller's temporary table must not stand in."""
     loose = owner.run(
         "select proname from pg_proc join pg_namespace as n on n.oid = pronamespace"
-        " where nspname in ('analytics', 'crm', 'delivery', 'ops', 'scoring') and prosecdef"
+        " where nspname in ('analytics', 'campaign', 'content', 'crm', 'delivery',"
+        " 'journey', 'ops', 'scoring') and prosecdef"
         " and prosqlbody is null"
         " and not 'search_path=pg_catalog, pg_temp' = any(coalesce(proconfig, '{}'))"
     )
@@ -154,7 +156,8 @@ def test_what_runs_with_its_owners_rights_is_called_by_the_platform_alone(owner:
     """A trigger's function is called by nobody; any other is everybody's until that is revoked."""
     open_to_all = owner.run(
         "select proname from pg_proc join pg_namespace as n on n.oid = pronamespace"
-        " where nspname in ('analytics', 'crm', 'delivery', 'ops', 'scoring') and prosecdef"
+        " where nspname in ('analytics', 'campaign', 'content', 'crm', 'delivery',"
+        " 'journey', 'ops', 'scoring') and prosecdef"
         " and prorettype <> 'trigger'::regtype"
         " and has_function_privilege('public', pg_proc.oid, 'execute')"
     )

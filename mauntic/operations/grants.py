@@ -15,7 +15,7 @@ from mauntic.errors import OperatorError
 from mauntic.operations.statements import SQL
 from shared.ports import Database
 
-SCHEMAS = ("analytics", "crm", "delivery", "ops", "scoring")
+SCHEMAS = ("analytics", "campaign", "content", "crm", "delivery", "journey", "ops", "scoring")
 
 READ = ("select",)
 SET = ("select", "insert", "update")
@@ -34,10 +34,27 @@ WORKERS: Mapping[str, tuple[str, ...]] = {
     "analytics.hourly_work": ALL,
     "analytics.locked_days": ALL,
     "analytics.partial_counts": ALL,
+    "campaign.campaigns": NOTHING,
+    "content.templates": NOTHING,
     "crm.contact_changes": ALL,
     "crm.contacts": READ,
     "crm.expanded_changes": ALL,
+    "delivery.attempts": ("select", "update", "delete"),
+    "delivery.calls": ("select", "update", "delete"),
+    "delivery.delivery_events": ("select", "update", "delete"),
+    "delivery.delivery_jobs": NOTHING,
+    "delivery.device_tokens": NOTHING,
+    "delivery.feeders": NOTHING,
+    "delivery.message_status": NOTHING,
+    "delivery.messages": ("select", "update", "delete"),
+    "delivery.organization_settings": NOTHING,
+    "delivery.provider_configs": NOTHING,
+    "delivery.recipients": NOTHING,
     "delivery.sending_domains": READ,
+    "delivery.suppressions": NOTHING,
+    "delivery.unmatched_events": ("select", "update", "delete"),
+    "journey.journey_executions": NOTHING,
+    "journey.journeys": NOTHING,
     "ops.dead_letters": ALL,
     "ops.job_runs": ALL,
     "ops.message_failures": ALL,
@@ -62,6 +79,13 @@ PLATFORM: Mapping[str, tuple[str, ...]] = {
     "analytics.campaign_daily_stats": READ,
     "analytics.daily_aggregates": READ,
     "analytics.event_aggregates": READ,
+    "delivery.delivery_events": READ,
+    "delivery.delivery_jobs": READ,
+    "delivery.device_tokens": ALL,
+    "delivery.message_status": READ,
+    "delivery.organization_settings": ALL,
+    "delivery.provider_configs": ALL,
+    "delivery.suppressions": READ,
     "scoring.factors": READ,
     "scoring.intent_signals": ALL,
     "scoring.lead_scores": READ,
@@ -72,6 +96,10 @@ PLATFORM: Mapping[str, tuple[str, ...]] = {
 }
 # They run with their owner's rights, so only this role may call them.
 PLATFORM_FUNCTIONS = (
+    "delivery.enqueue(uuid, text, text, uuid, text, uuid, jsonb, jsonb, text, uuid, timestamptz,"
+    " timestamptz, text, uuid)",
+    "delivery.suppress(uuid, text, text, text, text, text, timestamptz)",
+    "delivery.unsuppress(uuid, text, text, text, text)",
     "ops.erase_contact(uuid, uuid, text)",
     "ops.purged_before(date, uuid)",
     "scoring.open_alert(uuid, uuid, text, text, timestamptz)",

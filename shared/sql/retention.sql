@@ -157,6 +157,66 @@ gone_threshold_outbox as (
     ))
     returning 1
 ),
+gone_messages as (
+    delete from delivery.messages
+    where ctid = any (array(
+        select ctid
+        from delivery.messages
+        where finished_at < cast(:messages_before as timestamptz)
+        order by finished_at
+        limit :most
+        for update skip locked
+    ))
+    returning 1
+),
+gone_attempts as (
+    delete from delivery.attempts
+    where ctid = any (array(
+        select ctid
+        from delivery.attempts
+        where started_at < cast(:attempts_before as timestamptz)
+        order by started_at
+        limit :most
+        for update skip locked
+    ))
+    returning 1
+),
+gone_calls as (
+    delete from delivery.calls
+    where ctid = any (array(
+        select ctid
+        from delivery.calls
+        where started_at < cast(:calls_before as timestamptz)
+        order by started_at
+        limit :most
+        for update skip locked
+    ))
+    returning 1
+),
+gone_delivery_events as (
+    delete from delivery.delivery_events
+    where ctid = any (array(
+        select ctid
+        from delivery.delivery_events
+        where created_at < cast(:delivery_events_before as timestamptz)
+        order by created_at
+        limit :most
+        for update skip locked
+    ))
+    returning 1
+),
+gone_unmatched_events as (
+    delete from delivery.unmatched_events
+    where ctid = any (array(
+        select ctid
+        from delivery.unmatched_events
+        where received_at < cast(:unmatched_events_before as timestamptz)
+        order by received_at
+        limit :most
+        for update skip locked
+    ))
+    returning 1
+),
 gone_contact_changes as (
     delete from crm.contact_changes
     where ctid = any (array(
@@ -210,6 +270,11 @@ select
     (select count(*) from gone_signal_alerts) as scoring__signal_alerts,
     (select count(*) from gone_alert_requests) as scoring__alert_requests,
     (select count(*) from gone_threshold_outbox) as scoring__threshold_outbox,
+    (select count(*) from gone_messages) as delivery__messages,
+    (select count(*) from gone_attempts) as delivery__attempts,
+    (select count(*) from gone_calls) as delivery__calls,
+    (select count(*) from gone_delivery_events) as delivery__delivery_events,
+    (select count(*) from gone_unmatched_events) as delivery__unmatched_events,
     (select count(*) from gone_contact_changes) as crm__contact_changes,
     (select count(*) from gone_changed_hours) as analytics__changed_hours,
     (select count(*) from gone_brief_runs) as ops__job_runs__brief

@@ -45,6 +45,26 @@ select 'scoring.threshold_outbox' as table_name, count(*) as rows, min(cast(scor
     count(*) filter (where scored_at < cast(:threshold_outbox_before as timestamptz)) as due
 from scoring.threshold_outbox
 union all
+select 'delivery.messages' as table_name, count(*) as rows, min(cast(finished_at as timestamptz)) as oldest,
+    count(*) filter (where finished_at < cast(:messages_before as timestamptz)) as due
+from delivery.messages
+union all
+select 'delivery.attempts' as table_name, count(*) as rows, min(cast(started_at as timestamptz)) as oldest,
+    count(*) filter (where started_at < cast(:attempts_before as timestamptz)) as due
+from delivery.attempts
+union all
+select 'delivery.calls' as table_name, count(*) as rows, min(cast(started_at as timestamptz)) as oldest,
+    count(*) filter (where started_at < cast(:calls_before as timestamptz)) as due
+from delivery.calls
+union all
+select 'delivery.delivery_events' as table_name, count(*) as rows, min(cast(created_at as timestamptz)) as oldest,
+    count(*) filter (where created_at < cast(:delivery_events_before as timestamptz)) as due
+from delivery.delivery_events
+union all
+select 'delivery.unmatched_events' as table_name, count(*) as rows, min(cast(received_at as timestamptz)) as oldest,
+    count(*) filter (where received_at < cast(:unmatched_events_before as timestamptz)) as due
+from delivery.unmatched_events
+union all
 select 'crm.contact_changes' as table_name, count(*) as rows, min(cast(at as timestamptz)) as oldest,
     count(*) filter (where at < cast(:contact_changes_before as timestamptz)) as due
 from crm.contact_changes
