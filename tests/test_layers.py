@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 SHARED = (
     {
         "body_limits", "error_text", "errors", "key_formats", "messages", "outcome", "ports",
-        "bindings", "retry", "sanitize", "settings", "windows",
+        "bindings", "retry", "sanitize", "settings", "unsubscribe_token", "windows",
     },
     {"sql"},
     {"ledger", "queues"},

@@ -30,6 +30,7 @@ PURE: dict[str, set[str]] = {
     "shared.errors": set(),
     "shared.key_formats": set(),
     "shared.settings": set(),
+    "shared.unsubscribe_token": set(),
     "shared.messages": {"pydantic"},
     "shared.sanitize": set(),
     "shared.body_limits": set(),
