@@ -30,6 +30,7 @@ SHARED = (
 # tests and explanations: no bundle holds it.
 WORKER = (
     {"domain", "reference"},
+    {"content", "providers"},
     {"store"},
     {"jobs"},
     {"outbox"},

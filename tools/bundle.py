@@ -7,10 +7,10 @@ the others has to be next to its `entry.py`:
     workers/analytics/          ->  build/analytics/analytics/
     shared/                     ->  build/analytics/shared/
 
-A bundle contains the modules that the worker imports, from its entry and its jobs on, of both
-folders. It contains the `.sql` files with a block that one of these modules names, the parts that
-they include, and the `.txt` files that one of these modules names. A link is refused: it may lead
-to any file of this machine.
+A bundle contains the modules that the worker imports, from its entry, its jobs and its providers
+on, of both folders. It contains the `.sql` files with a block that one of these modules names, the
+parts that they include, and the `.txt` files that one of these modules names. A link is refused: it
+may lead to any file of this machine.
 
 Safe to run while the bundle is watched or read: a file is replaced whole, and only if it changed.
 Runs on any Python from 3.11 on, without the project's packages.
@@ -26,6 +26,7 @@ from pathlib import Path
 UPLOADED = {".py", ".sql", ".txt"}
 SQL_BLOCK = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
 SQL_INCLUDE = re.compile(r"^-- include: (\w+)\s*$", re.MULTILINE)
+DISCOVERED = ("jobs", "providers")  # a worker finds the modules in these folders, not by name
 PYTHON_3_14_MODULES = {"annotationlib", "compression"}  # production's; the host may be older
 
 
@@ -43,7 +44,7 @@ def bundle(root: Path, name: str) -> Path:
 def sources_of(root: Path, name: str) -> dict[Path, Path]:
     """Return the path in the bundle and the file that it copies."""
     sources = candidates(root, name)
-    carried = imported(sources, f"{name}.jobs")
+    carried = imported(sources, [f"{name}.{folder}" for folder in DISCOVERED])
     modules = {path: source for path, source in sources.items() if module_of(path) in carried}
     texts = {text for source in modules.values() for text in texts_of(source)}
     kept = set(modules) | loaded_sql(sources, texts)
@@ -90,11 +91,12 @@ def loaded_sql(sources: dict[Path, Path], texts: set[str]) -> set[Path]:
     return kept
 
 
-def imported(sources: dict[Path, Path], jobs: str) -> set[str]:
+def imported(sources: dict[Path, Path], discovered: list[str]) -> set[str]:
     """Return the modules that are imported, at once or later: from the entry on, and from the
-    package `jobs`, whose modules are found in its folder and not by name."""
+    packages whose modules are found in their folders and not by name."""
     modules = {module_of(path): source for path, source in sources.items() if path.suffix == ".py"}
-    met = {module for module in modules if f"{module}.".startswith(("entry.", f"{jobs}."))}
+    starts = ("entry.", *(f"{package}." for package in discovered))
+    met = {module for module in modules if f"{module}.".startswith(starts)}
     new = set(met)
     while new:
         named = {name for module in new for name in imports_of(modules[module])}

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+SuppressionReason = Literal["bounce", "complaint", "unsubscribe", "invalid", "device_gone"]
 VerdictKind = Literal["accepted", "refused", "suppress", "defer", "retry", "pause", "unknown"]
 
 

@@ -1,0 +1,93 @@
+"""How requests are written: JSON, forms, addresses, headers."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+from delivery.domain.outgoing import OutgoingEmail
+
+MESSAGE_HEADER = "X-Mauntic-Message"
+JSON_TYPE = "application/json"
+FORM_TYPE = "application/x-www-form-urlencoded"
+_SPECIAL = frozenset('()<>[]:;@\\,."')
+_WORD_BYTES = 45  # of UTF-8: 60 characters of base64, so that an encoded word has at most 75
+
+
+def json_bytes(value: Any) -> bytes:
+    """Return compact JSON in UTF-8."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def form_bytes(fields: Sequence[tuple[str, str]]) -> bytes:
+    """Return a form's body."""
+    return urlencode(fields).encode()
+
+
+def json_size_bytes(value: Any) -> int:
+    """Return how many bytes an entry of a list adds to a JSON body."""
+    return len(json_bytes(value)) + 1
+
+
+def basic(user: str, password: str) -> str:
+    """Return the value of an Authorization header.
+
+    >>> basic("api", "key")
+    'Basic YXBpOmtleQ=='
+    """
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+def without_empty(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields that have a value."""
+    return {name: value for name, value in fields.items() if value not in ("", None, [], {})}
+
+
+def sender(message: OutgoingEmail) -> str:
+    """Return name and address, the name in UTF-8.
+
+    >>> sender(OutgoingEmail("1", "marketing", "", "a@b.example", *[None] * 3, 'A "b", Inc.'))
+    '"A \\\\"b\\\\", Inc." <a@b.example>'
+    """
+    name = _one_line(message.from_name)
+    if not name:
+        return message.from_address
+    if _SPECIAL & set(name):
+        name = '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return f"{name} <{message.from_address}>"
+
+
+def ascii_sender(message: OutgoingEmail) -> str:
+    """Return name and address in ASCII: another name becomes encoded words (RFC 2047)."""
+    name = _one_line(message.from_name)
+    if name.isascii():
+        return sender(message)
+    return f"{' '.join(_encoded_words(name))} <{message.from_address}>"
+
+
+def headers(message: OutgoingEmail) -> dict[str, str]:
+    """Return the message's own headers, and the one with our id."""
+    return {**message.headers, MESSAGE_HEADER: message.message_id}
+
+
+def named_values(fields: Mapping[str, str]) -> list[dict[str, str]]:
+    """Return headers as a list of objects."""
+    return [{"Name": name, "Value": value} for name, value in fields.items()]
+
+
+def _one_line(text: str) -> str:
+    return " ".join("".join(mark if mark.isprintable() else " " for mark in text).split())
+
+
+def _encoded_words(text: str) -> list[str]:
+    words, chunk = [], b""
+    for mark in text:
+        encoded = mark.encode()
+        if len(chunk) + len(encoded) > _WORD_BYTES:
+            words.append(chunk)
+            chunk = b""
+        chunk += encoded
+    return [f"=?utf-8?b?{base64.b64encode(word).decode()}?=" for word in [*words, chunk]]

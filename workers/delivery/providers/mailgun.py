@@ -1,0 +1,157 @@
+"""Mailgun: one message a call. Its batch mode returns one id for all, and is not used."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from delivery.domain.outgoing import OutgoingEmail
+from delivery.domain.verdict import Verdict
+from delivery.providers.adapter import (
+    Adapter,
+    BadSignature,
+    EventKind,
+    HttpRequest,
+    ProviderEvent,
+    Reason,
+    Secrets,
+    Webhook,
+)
+from delivery.providers.answers import (
+    PAUSE,
+    REFUSED,
+    UNKNOWN,
+    Codes,
+    accepted,
+    at,
+    decide,
+    json_of,
+    parsed,
+    text_at,
+)
+from delivery.providers.bodies import FORM_TYPE, basic, form_bytes, headers, sender
+from delivery.providers.event_times import time_of
+from delivery.providers.secrets import label, optional, required
+from shared.ports import Crypto, HttpResponse
+
+HOSTS = {"eu": "api.eu.mailgun.net"}
+CODES: Codes = {"400": REFUSED, "404": PAUSE, "420": PAUSE}
+
+_KINDS: dict[str, EventKind] = {
+    "accepted": "accepted",
+    "delivered": "delivered",
+    "opened": "opened",
+    "clicked": "clicked",
+    "failed": "failed",
+    "rejected": "failed",
+    "complained": "complained",
+    "unsubscribed": "unsubscribed",
+}
+# Reasons of a permanent failure.
+_FAILURES: dict[str, tuple[EventKind, Reason | None]] = {
+    "bounce": ("bounced", "bounce"),
+    "generic": ("bounced", "bounce"),
+    "suppress-bounce": ("bounced", "bounce"),
+    "suppress-complaint": ("complained", "complaint"),
+    "suppress-unsubscribe": ("unsubscribed", "unsubscribe"),
+    "old": ("bounced", None),
+}
+_SUPPRESSIONS: dict[EventKind, Reason] = {
+    "complained": "complaint",
+    "unsubscribed": "unsubscribe",
+}
+
+
+class Mailgun(Adapter):
+    """Mailgun."""
+
+    provider_type = "mailgun"
+    required = ("apiKey", "domain")
+    optional = ("region", "signingKey")
+
+    async def request(
+        self,
+        messages: Sequence[OutgoingEmail],
+        secrets: Secrets,
+        call_id: str,
+        now: datetime,
+        crypto: Crypto,
+    ) -> HttpRequest:
+        del call_id, now, crypto
+        [message] = messages
+        host = HOSTS.get(optional(secrets, "region").lower(), "api.mailgun.net")
+        url = f"https://{host}/v3/{label(secrets, 'domain')}/messages"
+        types = {
+            "Authorization": basic("api", required(secrets, "apiKey")),
+            "Content-Type": FORM_TYPE,
+        }
+        return HttpRequest("POST", url, types, form_bytes(_fields(message)))
+
+    def verdicts(
+        self, messages: Sequence[OutgoingEmail], response: HttpResponse, now: datetime
+    ) -> list[Verdict]:
+        if response.status == 200:
+            message_id = text_at(json_of(response), "id").strip("<>")
+            return [accepted(message_id) if message_id else UNKNOWN]
+        return [decide(response, now, CODES, reset_headers=("x-ratelimit-reset",))]
+
+    async def events(
+        self, webhook: Webhook, secrets: Secrets, crypto: Crypto
+    ) -> list[ProviderEvent]:
+        del crypto
+        record = parsed(webhook.body)
+        _verify(at(record, "signature"), optional(secrets, "signingKey"))
+        event = _event(at(record, "event-data"), webhook)
+        return [event] if event else []
+
+
+def _fields(message: OutgoingEmail) -> list[tuple[str, str]]:
+    own = headers(message)
+    if message.reply_to:
+        own["Reply-To"] = message.reply_to
+    fields = [
+        ("from", sender(message)),
+        ("to", message.to),
+        ("subject", str(message.subject)),
+        ("html", str(message.html)),
+        ("text", str(message.text)),
+        *((f"h:{name}", value) for name, value in own.items()),
+        ("v:message_id", message.message_id),
+    ]
+    return [(name, value) for name, value in fields if value]
+
+
+def _verify(signature: Any, key: str) -> None:
+    signed = text_at(signature, "timestamp") + text_at(signature, "token")
+    expected = hmac.new(key.encode(), signed.encode(), hashlib.sha256).hexdigest()
+    given = text_at(signature, "signature")
+    if not (key and signed and hmac.compare_digest(expected.encode(), given.encode())):
+        raise BadSignature("the signature of Mailgun is wrong")
+
+
+def _event(record: Any, webhook: Webhook) -> ProviderEvent | None:
+    """Return the event of a webhook; None for one that changes nothing."""
+    kind, event_id = _KINDS.get(text_at(record, "event")), text_at(record, "id")
+    is_temporary = text_at(record, "severity") == "temporary"  # Mailgun tries again
+    if kind is None or not event_id or is_temporary:
+        return None
+    suppression = _SUPPRESSIONS.get(kind)
+    if text_at(record, "event") == "failed":
+        kind, suppression = _FAILURES.get(text_at(record, "reason"), (kind, None))
+    return ProviderEvent(
+        event_id=f"mg:{event_id}",
+        kind=kind,
+        occurred_at=time_of(at(record, "timestamp"), webhook.received),
+        message_id=text_at(record, "user-variables", "message_id") or None,
+        provider_message_id=text_at(record, "message", "headers", "message-id") or None,
+        is_hard=suppression == "bounce",
+        suppression=suppression,
+        is_machine=bool(text_at(record, "client-info", "bot")),
+        url=text_at(record, "url") or None,
+    )
+
+
+ADAPTER = Mailgun()
