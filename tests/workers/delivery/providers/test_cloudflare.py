@@ -1,0 +1,148 @@
+"""Cloudflare: what the binding receives, through the port's adapter; its codes; its events."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+
+from delivery.domain.outgoing import OutgoingEmail
+from delivery.domain.verdict import Verdict
+from delivery.providers.adapter import BadSignature, BindingRequest, Webhook
+from delivery.providers.cloudflare import Cloudflare, event_of
+from delivery.providers.transport import perform, verdicts_of
+from shared.adapters.email import BoundEmail
+from tests.fakes import EmailBinding, EmailRejected, FakeHttp
+from tests.workers.delivery.providers.support import (
+    CALL_ID,
+    CRYPTO,
+    NOW,
+    email,
+    emails,
+    events_of,
+)
+
+CLOUDFLARE = Cloudflare()
+
+
+def send(message: OutgoingEmail, binding: EmailBinding) -> list[Verdict]:
+    request = asyncio.run(CLOUDFLARE.request([message], {}, CALL_ID, NOW, CRYPTO))
+    assert isinstance(request, BindingRequest)
+    outcome = asyncio.run(perform(request, FakeHttp(), BoundEmail(binding.send)))
+    return verdicts_of(CLOUDFLARE, [message], outcome, NOW)
+
+
+@given(emails(marketing=False))
+def test_the_binding_receives_the_message(message: OutgoingEmail) -> None:
+    binding = EmailBinding()
+    verdicts = send(message, binding)
+    if not str(message.subject):
+        assert verdicts == [Verdict("refused", "E_FIELD_MISSING")]
+        return
+    if not str(message.subject).isprintable():
+        assert verdicts == [Verdict("refused", "E_VALIDATION_ERROR")]
+        return
+    assert verdicts == [Verdict("accepted", provider_message_id="email-1")]
+    [fields] = binding.sent
+    assert fields["to"] == message.to
+    assert fields["subject"] == str(message.subject)
+    assert fields.get("html", "") == str(message.html)
+    assert fields.get("text", "") == str(message.text)
+    assert fields.get("replyTo", "") == message.reply_to
+    assert fields["headers"] == {"X-Mauntic-Message": message.message_id}
+
+
+def test_the_senders_name_is_passed_on() -> None:
+    binding = EmailBinding()
+    send(email(from_name="Acme"), binding)
+    assert binding.sent[0]["from"] == {"email": "shop@acme.example", "name": "Acme"}
+
+
+# From the contract: the beginning of a code, and its verdict.
+CODES = {
+    "E_RATE_LIMIT_EXCEEDED": "defer",
+    "E_DAILY_LIMIT_EXCEEDED": "pause",
+    "E_SENDER_NOT_VERIFIED": "pause",
+    "E_SENDER_DOMAIN_NOT_AVAILABLE": "pause",
+    "E_RECIPIENT_SUPPRESSED": "suppress",
+    "E_INTERNAL_SERVER_ERROR": "unknown",
+    "E_DELIVERY_FAILED": "refused",
+    "E_VALIDATION_ERROR": "refused",
+    "E_FIELD_MISSING": "refused",
+    "E_HEADER_NOT_ALLOWED": "refused",
+    "E_CONTENT_TOO_LARGE": "refused",
+    "E_TOO_MANY_RECIPIENTS": "refused",
+    "E_SOMETHING_NEW": "unknown",
+}
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_a_code_of_the_binding_has_its_verdict(code: str) -> None:
+    binding = EmailBinding()
+    binding.broken = EmailRejected(code, "about jane@mail.example")
+    [verdict] = send(email(), binding)
+    assert (verdict.kind, verdict.code) == (CODES[code], code)
+    is_daily = code.startswith("E_DAILY")
+    assert verdict.until == (datetime(2026, 3, 2, tzinfo=UTC) if is_daily else None)
+
+
+def test_an_error_without_a_code_is_unknown() -> None:
+    binding = EmailBinding()
+    binding.broken = ConnectionError("lost")
+    assert [verdict.kind for verdict in send(email(), binding)] == ["unknown"]
+
+
+def test_without_the_binding_nothing_is_sent() -> None:
+    request = asyncio.run(CLOUDFLARE.request([email()], {}, CALL_ID, NOW, CRYPTO))
+    assert asyncio.run(perform(request, FakeHttp(), None)) == Verdict("pause", "no_binding")
+
+
+def event(name: str, **payload: Any) -> dict[str, Any]:
+    """A queue message as the vendor documents it."""
+    return {
+        "type": f"cf.email.sending.message.{name}",
+        "source": {"type": "email.sending", "zoneId": "z", "domain": "acme.example"},
+        "payload": {
+            "eventId": "ev-1",
+            "messageId": "cf-1",
+            "recipient": "jane@mail.example",
+            "terminal": name != "deferred",
+            **payload,
+        },
+        "metadata": {"eventTimestamp": "2026-03-01T11:00:00.500Z"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("message", "kind", "is_hard", "suppression"),
+    [
+        (event("delivered"), "delivered", False, None),
+        (event("bounced", bounce={"type": "hard"}), "bounced", True, "bounce"),
+        (event("bounced", bounce={"type": "soft"}), "bounced", False, None),
+        (event("complained", complaint={"type": "abuse"}), "complained", False, "complaint"),
+        (event("failed"), "failed", False, None),
+        (event("rejected"), "failed", False, None),
+    ],
+)
+def test_an_event_matches_by_the_providers_id(
+    message: dict[str, Any], kind: str, is_hard: bool, suppression: str | None
+) -> None:
+    found = event_of(message, NOW)
+    assert found
+    assert (found.kind, found.is_hard, found.suppression) == (kind, is_hard, suppression)
+    assert (found.event_id, found.provider_message_id) == ("cf:ev-1", "cf-1")
+    assert found.occurred_at == datetime(2026, 3, 1, 11, 0, 0, 500_000, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("message", [event("deferred"), event("delivered", eventId=""), {}])
+def test_another_message_changes_nothing(message: dict[str, Any]) -> None:
+    assert event_of(message, NOW) is None
+
+
+def test_a_webhook_that_claims_to_be_cloudflare_is_refused() -> None:
+    webhook = Webhook("https://hooks.example/", {}, b"{}", NOW)
+    with pytest.raises(BadSignature):
+        events_of(CLOUDFLARE, webhook, {})

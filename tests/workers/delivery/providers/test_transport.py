@@ -1,0 +1,77 @@
+"""A call that fails before or on its way has a verdict for each of its messages."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from delivery.domain.verdict import Verdict
+from delivery.providers.adapter import HttpRequest, Request
+from delivery.providers.postmark import Postmark
+from delivery.providers.transport import perform, prepared, verdicts_of
+from delivery.providers.webpush import WebPush
+from shared.errors import HttpFailed
+from shared.ports import HttpResponse
+from shared.settings import Settings
+from tests.fakes import FakeHttp
+from tests.workers.delivery.providers.support import CALL_ID, CRYPTO, NOW, answer, email, several
+
+ALLOWED = Settings({"HTTP_ALLOWED_HOSTS": "api.postmarkapp.com"}.get)
+REQUEST = HttpRequest("POST", "https://api.postmarkapp.com/email", {"A": "b"}, b"{}")
+
+
+class Broken(FakeHttp):
+    """A network that fails, before or after the request has begun."""
+
+    def __init__(self, *, begun: bool) -> None:
+        super().__init__()
+        self.settings, self._begun = ALLOWED, begun
+
+    async def request(self, *arguments: object, **options: object) -> HttpResponse:
+        raise HttpFailed("the connection failed", begun=self._begun)
+
+
+def sent(request: Request, http: FakeHttp) -> HttpResponse | Verdict:
+    return asyncio.run(perform(request, http, None))
+
+
+def test_a_response_is_read_by_the_adapter() -> None:
+    http = FakeHttp()
+    http.settings, http.body = ALLOWED, answer(200, {"ErrorCode": 0, "MessageID": "m"}).body
+    outcome = sent(REQUEST, http)
+    assert http.requests == [("POST", REQUEST.url, {"A": "b"}, b"{}")]
+    assert verdicts_of(Postmark(), [email()], outcome, NOW) == [
+        Verdict("accepted", provider_message_id="m")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("http", "kind"),
+    [
+        (Broken(begun=True), "unknown"),
+        (Broken(begun=False), "retry"),
+        (FakeHttp(), "pause"),  # its settings allow no host
+    ],
+)
+def test_a_failure_concerns_every_message(http: FakeHttp, kind: str) -> None:
+    verdicts = verdicts_of(Postmark(), several(3), sent(REQUEST, http), NOW)
+    assert [verdict.kind for verdict in verdicts] == [kind] * 3
+
+
+def test_a_request_that_cannot_be_made_is_a_verdict() -> None:
+    found = asyncio.run(prepared(Postmark(), [email()], {}, CALL_ID, NOW, CRYPTO))
+    assert found == Verdict("pause", "config_server_token")
+
+
+def test_a_request_never_shows_its_content() -> None:
+    assert "api.postmarkapp" not in repr(REQUEST)
+    assert "jane" not in repr(email())
+
+
+def test_a_wrong_key_pauses_the_configuration() -> None:
+    from tests.workers.delivery.providers.test_webpush import SECRETS, push
+
+    other = SECRETS | {"vapidPrivateKey": "A" * 43}
+    found = asyncio.run(prepared(WebPush(), [push()], other, CALL_ID, NOW, CRYPTO))
+    assert found == Verdict("pause", "config_key")
