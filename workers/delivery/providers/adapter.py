@@ -114,6 +114,7 @@ class Adapter(ABC):
     `bulk_max` is how many messages one call may carry. `shares_content` is True if a call has one
     content for all its messages. `has_idempotency_key`: a repetition of the same bytes is no new
     call. `call_bytes_max` limits the sum of `entry_bytes` of a call with several messages.
+    `hosts` are the hosts that its requests go to, in the form of HTTP_ALLOWED_HOSTS.
     """
 
     provider_type: str
@@ -126,6 +127,7 @@ class Adapter(ABC):
     shares_content: bool = False
     has_idempotency_key: bool = False
     call_bytes_max: int = CALL_BYTES_MAX
+    hosts: tuple[str, ...] = ()
 
     def entry_bytes(self, message: Any) -> int | None:
         """Return how many bytes the message adds to a call; None if it needs a call of its own."""

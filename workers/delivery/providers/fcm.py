@@ -59,6 +59,7 @@ class Fcm(Adapter):
     provider_type = "fcm"
     channel = "push"
     required = ("projectId", "serviceAccountKey")
+    hosts = ("fcm.googleapis.com", "oauth2.googleapis.com")
 
     async def token_request(self, secrets: Secrets, now: datetime, crypto: Crypto) -> HttpRequest:
         """Return the request that exchanges a signed assertion for an access token."""

@@ -37,7 +37,7 @@ from delivery.providers.event_times import time_of
 from delivery.providers.secrets import label, optional, required
 from shared.ports import Crypto, HttpResponse
 
-HOSTS = {"eu": "api.eu.mailgun.net"}
+HOSTS = {"": "api.mailgun.net", "eu": "api.eu.mailgun.net"}
 CODES: Codes = {"400": REFUSED, "404": PAUSE, "420": PAUSE}
 
 _KINDS: dict[str, EventKind] = {
@@ -70,6 +70,7 @@ class Mailgun(Adapter):
 
     provider_type = "mailgun"
     required = ("apiKey", "domain")
+    hosts = tuple(HOSTS.values())
     optional = ("region", "signingKey")
 
     async def request(
@@ -82,7 +83,7 @@ class Mailgun(Adapter):
     ) -> HttpRequest:
         del call_id, now, crypto
         [message] = messages
-        host = HOSTS.get(optional(secrets, "region").lower(), "api.mailgun.net")
+        host = HOSTS.get(optional(secrets, "region").lower(), HOSTS[""])
         url = f"https://{host}/v3/{label(secrets, 'domain')}/messages"
         types = {
             "Authorization": basic("api", required(secrets, "apiKey")),

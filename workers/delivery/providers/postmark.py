@@ -86,6 +86,7 @@ class Postmark(Adapter):
 
     provider_type = "postmark"
     required = ("serverToken",)
+    hosts = ("api.postmarkapp.com",)
     optional = ("stream", "broadcastStream", "hookUser", "hookPassword")
     class_secret: Mapping[MessageClass, str] = {"marketing": "broadcastStream"}
     bulk_max = 500

@@ -43,6 +43,11 @@ def adapter_of(provider_type: str) -> Adapter:
     raise UnknownProvider(f"the provider type is none of {', '.join(sorted(ADAPTERS))}")
 
 
+def hosts() -> list[str]:
+    """Return the hosts of all providers, in the form of HTTP_ALLOWED_HOSTS."""
+    return sorted({host for adapter in ADAPTERS.values() for host in adapter.hosts})
+
+
 def missing(provider_type: str, config: Secrets) -> list[str]:
     """Return the required names that the configuration lacks. Raises UnknownProvider."""
     return missing_names(adapter_of(provider_type), config)

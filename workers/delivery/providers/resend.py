@@ -79,6 +79,7 @@ class Resend(Adapter):
 
     provider_type = "resend"
     required = ("apiKey",)
+    hosts = ("api.resend.com",)
     optional = ("hookSecret",)
     bulk_max = 100
     has_idempotency_key = True

@@ -45,7 +45,7 @@ from shared.errors import CryptoFailed
 from shared.key_formats import point_of_spki, raw_signature
 from shared.ports import Crypto, HttpResponse
 
-HOSTS = {"eu": "api.eu.sendgrid.com"}
+HOSTS = {"": "api.sendgrid.com", "eu": "api.eu.sendgrid.com"}
 CODES: Codes = {"400": REFUSED}
 SUBSTITUTION_BYTES_MAX = 10_000
 TOLERANCE = timedelta(minutes=10)
@@ -77,6 +77,7 @@ class SendGrid(Adapter):
 
     provider_type = "sendgrid"
     required = ("apiKey",)
+    hosts = tuple(HOSTS.values())
     optional = ("region", "webhookPublicKey")
     bulk_max = 1_000
     shares_content = True
@@ -98,7 +99,7 @@ class SendGrid(Adapter):
     ) -> HttpRequest:
         del now, crypto
         key = required(secrets, "apiKey")
-        host = HOSTS.get(optional(secrets, "region").lower(), "api.sendgrid.com")
+        host = HOSTS.get(optional(secrets, "region").lower(), HOSTS[""])
         body = _shared(messages, call_id) if len(messages) > 1 else _alone(messages[0])
         types = {"Authorization": f"Bearer {key}", "Content-Type": JSON_TYPE}
         return HttpRequest("POST", f"https://{host}/v3/mail/send", types, json_bytes(body))

@@ -70,6 +70,7 @@ class Twilio(Adapter):
     provider_type = "twilio"
     channel = "sms"
     required = ("accountSid", "authToken", "fromNumber or messagingServiceSid")
+    hosts = ("api.twilio.com",)
 
     async def request(
         self,

@@ -25,15 +25,12 @@ from shared.ports import Crypto, HttpResponse, P256Key
 from shared.settings import origin_of
 
 # An endpoint comes from a browser, so from anybody: requests go to the known push services only.
-# A leading dot stands for every host below the domain.
 PUSH_SERVICES = (
     "fcm.googleapis.com",
     "jmt17.google.com",
-    "updates.push.services.mozilla.com",
-    ".push.services.mozilla.com",
-    ".notify.windows.com",
-    "web.push.apple.com",
-    ".push.apple.com",
+    "*.push.services.mozilla.com",
+    "*.notify.windows.com",
+    "*.push.apple.com",
 )
 CODES: Codes = {"400": PAUSE, "404": GONE, "410": GONE}
 TOKEN_LIFE = timedelta(hours=12)
@@ -47,6 +44,7 @@ class WebPush(Adapter):
     provider_type = "webpush"
     channel = "push"
     required = ("vapidPrivateKey", "vapidPublicKey", "subject")
+    hosts = PUSH_SERVICES
 
     async def request(
         self,
@@ -90,10 +88,8 @@ def is_push_service(host: str) -> bool:
     >>> is_push_service("wns2-par02p.notify.windows.com"), is_push_service("windows.com.example")
     (True, False)
     """
-    return any(
-        host == service or (service.startswith(".") and host.endswith(service))
-        for service in PUSH_SERVICES
-    )
+    below = tuple(service[1:] for service in PUSH_SERVICES if service.startswith("*"))
+    return host in PUSH_SERVICES or host.endswith(below)
 
 
 def _origin(endpoint: str) -> str:

@@ -18,7 +18,9 @@ from hypothesis import strategies as st
 from delivery.domain.outgoing import OutgoingEmail, OutgoingPush, OutgoingSms
 from delivery.domain.rendered import Rendered, plain
 from delivery.providers.adapter import Adapter, HttpRequest, ProviderEvent, Webhook
-from shared.ports import HttpResponse
+from shared.adapters.http import check
+from shared.ports import HTTP_TIMEOUT_S, HttpResponse
+from shared.settings import Settings
 from tests.host_crypto import HostCrypto
 
 NOW = datetime(2026, 3, 1, 12, 30, 15, tzinfo=UTC)
@@ -136,9 +138,11 @@ def several(count: int) -> list[OutgoingEmail]:
 def request_of(
     adapter: Adapter, messages: Sequence[Any], secrets: Mapping[str, Any]
 ) -> HttpRequest:
-    """The adapter's request, made at `NOW`."""
+    """The adapter's request, made at `NOW`. The runtime's Http would send it to its host."""
     request = asyncio.run(adapter.request(messages, secrets, CALL_ID, NOW, CRYPTO))
     assert isinstance(request, HttpRequest)
+    allowed = Settings({"HTTP_ALLOWED_HOSTS": ",".join(adapter.hosts)}.get)
+    check(request.method, request.url, request.headers, request.body, HTTP_TIMEOUT_S, allowed)
     return request
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from postmarker.core import PostmarkClient
 
@@ -66,6 +66,7 @@ def test_a_message_is_the_request_of_the_sdk(message: OutgoingEmail) -> None:
     assert json.loads(ours.body) == filled(sent.json)
 
 
+@settings(max_examples=40)
 @given(calls().filter(lambda messages: len(messages) > 1))
 def test_several_messages_are_one_request_of_the_sdk(messages: list[OutgoingEmail]) -> None:
     with captured([{"ErrorCode": 0}] * len(messages)) as sent:

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 import resend
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from svix.webhooks import Webhook as Svix
 
@@ -61,6 +61,7 @@ def test_a_message_is_the_request_of_the_sdk(message: OutgoingEmail) -> None:
     assert json.loads(ours.body) == sent.json
 
 
+@settings(max_examples=40)
 @given(calls().filter(lambda messages: len(messages) > 1))
 def test_several_messages_are_one_request_of_the_sdk(messages: list[OutgoingEmail]) -> None:
     options: Any = {"idempotency_key": CALL_ID, "batch_validation": "permissive"}

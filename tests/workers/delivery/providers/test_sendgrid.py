@@ -14,7 +14,7 @@ import pytest
 import sendgrid
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from hypothesis import given
+from hypothesis import given, settings
 from sendgrid.helpers.eventwebhook import EventWebhook
 from sendgrid.helpers.mail import (
     Content,
@@ -109,6 +109,7 @@ def test_a_message_is_the_request_of_the_sdk(message: OutgoingEmail) -> None:
     assert json.loads(ours.body) == json.loads(theirs.data)
 
 
+@settings(max_examples=40)
 @given(calls().filter(lambda messages: len(messages) > 1))
 def test_several_messages_are_one_request_of_the_sdk(messages: list[OutgoingEmail]) -> None:
     messages = with_content_of_first(messages)

@@ -13,7 +13,7 @@ import botocore.session
 import pytest
 from botocore.awsrequest import AWSPreparedRequest, AWSRequest, AWSResponse
 from botocore.credentials import Credentials
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from delivery.domain.outgoing import OutgoingEmail
@@ -106,6 +106,7 @@ def test_a_message_is_the_request_of_the_sdk(message: OutgoingEmail) -> None:
     assert ours.headers["Content-Type"] == theirs.headers["Content-Type"].decode()
 
 
+@settings(max_examples=40)
 @given(calls().filter(lambda messages: len(messages) > 1))
 def test_several_messages_are_one_request_of_the_sdk(messages: list[OutgoingEmail]) -> None:
     template = {
@@ -148,6 +149,7 @@ def decoded(body: bytes) -> Any:
     return found
 
 
+@settings(max_examples=40)
 @given(calls())
 def test_the_signature_is_that_of_the_sdk(messages: list[OutgoingEmail]) -> None:
     ours = request_of(SES, messages, SECRETS)
