@@ -94,6 +94,16 @@ WORST: dict[str, list[Text]] = {
         lambda n: ("a" * 100 + ".") * (n // 101),
     ],
     "delivery.content.render._BREAKS": [lambda n: "\n" * n, lambda n: "a\n" * (n // 2)],
+    "delivery.content.html_text._SPACES": [lambda n: " " * n, lambda n: "a " * (n // 2)],
+    "delivery.content.html_text._HIDDEN": [
+        lambda n: "display" + " " * n,
+        lambda n: "display:  " * (n // 10),
+    ],
+    "delivery.content.html_text._PLACE": [
+        lambda n: "\ufdd0" + "1" * n,
+        lambda n: "\ufdd01" * (n // 2),
+    ],
+    "delivery.content.email._BODY_END": [lambda n: "<" * n, lambda n: "</bod" * (n // 5)],
 }
 # How a worker may use a pattern; the slowest of them counts.
 USES: tuple[Callable[[re.Pattern[str], str], object], ...] = (
