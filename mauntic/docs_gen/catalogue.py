@@ -122,17 +122,17 @@ def _content(path: Path) -> str | None:
 
 
 def main(arguments: list[str]) -> int:
-    known = declared()
-    for name, error in known.broken.items():
+    catalog = declared()
+    for name, error in catalog.broken.items():
         print(f"workers/{name} cannot be imported: {error}", file=sys.stderr)
-    if arguments not in (["--check"], ["--write"]) or known.broken:
+    if arguments not in (["--check"], ["--write"]) or catalog.broken:
         print("usage: python -m mauntic.docs_gen.catalogue --check | --write", file=sys.stderr)
         return 2
     if arguments == ["--write"]:
-        for path in write(known.workers):
+        for path in write(catalog.workers):
             print(f"wrote {path.relative_to(ROOT)}")
         return 0
-    wrong = stale(known.workers)
+    wrong = stale(catalog.workers)
     for path in wrong:
         print(f"{path.relative_to(ROOT)} is out of date: run `make catalogue`", file=sys.stderr)
     return 1 if wrong else 0
