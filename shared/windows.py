@@ -242,7 +242,7 @@ def _consecutive_fires(cron: str) -> Iterator[tuple[datetime, datetime]]:
     """Pairs of planned times that follow each other: within an hour, a day, and two years."""
     parsed = CronSim(cron, SAMPLE_START - timedelta(seconds=1))
     minutes, hours = sorted(parsed.minutes), sorted(parsed.hours)
-    first, *_ = days = _days(cron)
+    first, *_ = days = _days(*cron.split()[-3:])
     yield from pairwise(first.replace(hour=hours[0], minute=minute) for minute in minutes)
     for hour, later in pairwise(hours):
         yield (
@@ -258,13 +258,14 @@ def _consecutive_fires(cron: str) -> Iterator[tuple[datetime, datetime]]:
         )
 
 
-def _days(cron: str) -> list[datetime]:
+# Its result depends on the days alone, which many crons have in common.
+@lru_cache(maxsize=16)
+def _days(*of_days: str) -> list[datetime]:
     """The days on which a cron fires, in two years; at least three of them, however far ahead."""
-    of_days = cron.split()[-3:]
-    if of_days == ["*", "*", "*"]:
+    if of_days == ("*", "*", "*"):
         return SAMPLE_DAYS
     days: list[datetime] = []
-    for day in CronSim(" ".join(["0", "0", *of_days]), SAMPLE_START - timedelta(seconds=1)):
+    for day in CronSim(" ".join(("0", "0", *of_days)), SAMPLE_START - timedelta(seconds=1)):
         if day >= SAMPLE_END and len(days) >= FIRES_MIN:
             break
         days.append(day)

@@ -1,7 +1,7 @@
-"""The schema: `migrations/*.sql` applied by dbmate, and written out by pg_dump for readers.
+"""Apply `migrations/*.sql` with dbmate, and print the resulting schema with pg_dump.
 
-`python -m mauntic.database.migrations up | status | dump`. `up` and `status` work on DATABASE_URL,
-else on the embedded database; `dump` prints the schema that the migrations give (`make schema`).
+`python -m mauntic.database.migrations up | status | dump`. `up` and `status` use DATABASE_URL, else
+the embedded database. `dump` prints the schema that the migrations make (`make schema`).
 """
 
 import os
@@ -25,9 +25,9 @@ DIRECTORY = ROOT / "migrations"
 UNDO = "-- migrate:down"
 STATE = re.compile(r"\[(?P<mark>[ X])\] (?P<file>\S+)")
 NEW_SCHEMA = re.compile(r"^create schema (\w+);", re.MULTILINE | re.IGNORECASE)
-TABLE = "ops.schema_migrations"  # dbmate makes schema and table itself
+TABLE = "ops.schema_migrations"  # dbmate creates schema and table
 
-# pg_dump heads every statement with a comment, and sets defaults in between.
+# pg_dump writes a comment before every statement, and sets defaults in between.
 HEADING = re.compile(r"^--\n-- Name: .*; Type: .*; Schema: .*\n--\n", re.MULTILINE)
 DEFAULTS = re.compile(
     r"^SET default_(tablespace|table_access_method|toast_compression) = .*;\n", re.M
@@ -36,13 +36,13 @@ TRAILER = "\n--\n-- PostgreSQL database dump complete\n"
 
 
 class MigrationFailed(Exception):
-    """dbmate refused or a migration failed; the text is what dbmate said."""
+    """dbmate refused, or a migration failed; the text is dbmate's output."""
 
 
 def migrate(url: str, directory: Path = DIRECTORY) -> str:
-    """Apply what is pending, each file in a transaction; returns a line for each file.
+    """Apply the pending migrations, each file in a transaction; return a line for each file.
 
-    MigrationFailed, before anything is written, where the schemas are there already.
+    Raises MigrationFailed, before anything is written, if the schemas exist already.
     """
     if found := in_the_way(url, directory):
         raise MigrationFailed(adoption_needed(found))
@@ -50,11 +50,11 @@ def migrate(url: str, directory: Path = DIRECTORY) -> str:
 
 
 def in_the_way(url: str, directory: Path = DIRECTORY) -> list[str]:
-    """The schemas of the database that a pending migration would create."""
+    """Return the existing schemas that a pending migration would create."""
     with closing(connect(url)) as connection:
         [[has_versions]] = connection.run("select to_regclass(:name) is not null", name=TABLE)
-        known = connection.run(f"select version from {TABLE}") if has_versions else []
-        names = _created_schemas(directory, {version for (version,) in known})
+        versions = connection.run(f"select version from {TABLE}") if has_versions else []
+        names = _created_schemas(directory, {version for (version,) in versions})
         found = connection.run(
             "select nspname from pg_namespace"
             " where nspname = any(cast(:names as text[])) order by 1",
@@ -73,37 +73,41 @@ def _created_schemas(directory: Path, applied_versions: set[str]) -> list[str]:
 
 
 def adoption_needed(schemas: list[str]) -> str:
-    """Say why the migrations cannot be applied, and what to run in their place."""
+    """Explain why the migrations cannot be applied, and which command replaces them."""
     plural = "schemas" if len(schemas) > 1 else "schema"
     return (
-        f"The database already has the {plural} {', '.join(schemas)}, which no migration made:"
-        " run `mauntic db adopt --plan`, which brings the existing tables to our schema."
+        f"The database already has the {plural} {', '.join(schemas)}, which no migration"
+        " created: run `mauntic db adopt --plan`, which changes the existing tables to this schema."
     )
 
 
-def applied(said: str) -> list[str]:
-    """The files that a `migrate` applied, from what it returned."""
-    return re.findall(r"^Applied: (\S+) in ", said, re.MULTILINE)
+def applied(output: str) -> list[str]:
+    """Return the files that `migrate` applied, from its output."""
+    return re.findall(r"^Applied: (\S+) in ", output, re.MULTILINE)
 
 
 def status(url: str, directory: Path = DIRECTORY) -> str:
-    """The migrations, `[X]` before each that is applied, and how many are pending."""
+    """Return dbmate's list of migrations, with `[X]` for each applied one, and the number of
+    pending ones.
+    """
     return dbmate(url, directory, "status")
 
 
 def states(url: str) -> dict[str, bool]:
-    """Every migration by its file, in order, and whether it is applied."""
+    """Return whether each migration is applied, by its file name, in order."""
     lines = (STATE.fullmatch(line) for line in status(url).splitlines())
     return {line["file"]: line["mark"] == "X" for line in lines if line}
 
 
 def pending(url: str) -> list[str]:
-    """Those that are not applied."""
+    """Return the migrations that are not applied."""
     return [file for file, is_applied in states(url).items() if not is_applied]
 
 
 def dbmate(url: str, directory: Path, command: str) -> str:
-    """Run dbmate. The URL goes by the environment: arguments are public (`ps`)."""
+    """Run dbmate. The environment passes the URL, because arguments are visible to others
+    (`ps`).
+    """
     with forward_only(directory) as files:
         done = subprocess.run(
             [
@@ -116,17 +120,17 @@ def dbmate(url: str, directory: Path, command: str) -> str:
             text=True,
         )
     if done.returncode != 0:
-        said = f"{done.stdout}{done.stderr}".strip()
-        raise MigrationFailed(without_password(said, url))
+        output = f"{done.stdout}{done.stderr}".strip()
+        raise MigrationFailed(without_password(output, url))
     return done.stdout
 
 
 @contextmanager
 def forward_only(directory: Path) -> Iterator[Path]:
-    """The migrations as dbmate wants them: each with a block that undoes it.
+    """Yield a copy of the migrations with the undo block that dbmate requires.
 
-    Ours only go forward. An empty block in our own files would let `dbmate rollback` forget a
-    migration without undoing it, so it stands in the copy alone.
+    These migrations only go forward. With an empty undo block in the files themselves, `dbmate
+    rollback` would forget a migration without undoing it, so only the copy has one.
     """
     with tempfile.TemporaryDirectory(prefix="mauntic-migrations-") as copy:
         for file in directory.glob("*.sql"):
@@ -136,7 +140,7 @@ def forward_only(directory: Path) -> Iterator[Path]:
 
 
 def dbmate_binary(modules: Path = ROOT / "node_modules") -> Path:
-    """The binary that npm installed for this platform."""
+    """Return the binary that npm installed for this platform."""
     found = sorted(modules.glob("@dbmate/*/bin/dbmate"))
     if not found:
         raise MigrationFailed("dbmate is not installed: run `make setup`.")
@@ -144,8 +148,9 @@ def dbmate_binary(modules: Path = ROOT / "node_modules") -> Path:
 
 
 def for_libpq(url: str) -> str:
-    """The URL with TLS off on the loopback, where dbmate would insist on it. Each part is escaped
-    anew: what dbmate cannot read it prints."""
+    """Return the URL for dbmate. TLS is off on loopback, where dbmate would require it. Each part
+    is escaped again, because dbmate prints a URL that it cannot parse.
+    """
     to = DatabaseUrl.parse(url)
     to.refuse_optional_tls()
     query = urlsplit(url).query
@@ -157,16 +162,18 @@ def for_libpq(url: str) -> str:
     return f"postgresql://{login}@{host}:{to.port}/{database}?{query}"
 
 
-def without_password(said: str, url: str) -> str:
-    """What another program said, but for the password, as it is and as a URL has it."""
+def without_password(output: str, url: str) -> str:
+    """Return the output of another program without the password, plain or percent-encoded."""
     password = DatabaseUrl.parse(url).password
     for text in filter(None, (password, quote(password or "", safe=""))):
-        said = said.replace(text, "[password]")
-    return said
+        output = output.replace(text, "[password]")
+    return output
 
 
 def tls_of(to: DatabaseUrl) -> dict[str, str]:
-    """What libpq needs to encrypt as the URL says; it finds no certificates of the system's."""
+    """Return the variables with which libpq encrypts as the URL requires; libpq does not find the
+    system's certificates.
+    """
     to.refuse_optional_tls()
     trusted = to.sslrootcert or ssl.get_default_verify_paths().cafile or "system"
     checks = (to.sslmode or "").startswith("verify-")
@@ -177,7 +184,7 @@ def tls_of(to: DatabaseUrl) -> dict[str, str]:
 
 
 def dump_schema(url: str) -> str:
-    """The schema as SQL text: the same for the same schema, whoever made it and when."""
+    """Return the schema as SQL text, which depends only on the schema."""
     to = DatabaseUrl.parse(url)
     done = subprocess.run(
         [
@@ -190,29 +197,31 @@ def dump_schema(url: str) -> str:
         text=True,
     )
     if done.returncode != 0:
-        said = without_password(done.stderr.strip(), url)
-        raise DatabaseUnavailable(f"pg_dump failed: {said}")
+        output = without_password(done.stderr.strip(), url)
+        raise DatabaseUnavailable(f"pg_dump failed: {output}")
     return normalized(done.stdout)
 
 
 def normalized(dump: str) -> str:
-    """The statements alone, an empty line apart: no headings, settings or trailer of pg_dump."""
+    """Return only the statements, separated by empty lines, without pg_dump's headings, settings
+    and trailer.
+    """
     body = dump.partition(TRAILER)[0]
     first, *statements = HEADING.split(body)
-    del first  # pg_dump's greeting and its settings
+    del first  # pg_dump's header and settings
     plain = [DEFAULTS.sub("", statement).strip() for statement in statements]
     return "\n\n".join(statement for statement in plain if statement) + "\n" * bool(statements)
 
 
 def dump_migrations(directory: Path = DIRECTORY) -> str:
-    """The schema that the migrations make, from nothing, in a server of its own."""
+    """Return the schema that the migrations make, on a temporary server."""
     with temporary_server() as server:
         migrate(server.url, directory)
         return dump_schema(server.url)
 
 
 def main(arguments: list[str]) -> int:
-    """The command line; errors go to standard error as one text."""
+    """Run the command line; errors go to standard error."""
     commands = {"up": migrate, "status": status}
     try:
         if arguments == ["dump"]:

@@ -1,4 +1,4 @@
-"""Database URLs: taken apart, connected to, and checked before anything is built on one."""
+"""Parse database URLs, connect to them, and check them before use."""
 
 import re
 import ssl
@@ -20,7 +20,8 @@ LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 OPTIONAL = (None, "allow", "prefer")
 DECIDED = ("disable", "require", "verify-ca", "verify-full")
 PORT_MAX = 65_535
-# What may stand in a part as it is. All else, the signs that end a part above all, is %-escaped.
+# Characters that a part may contain unescaped. All others are percent-encoded, in particular those
+# that end a part.
 PLAIN = r"(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})"
 SHAPE = re.compile(
     rf"(?:{'|'.join(SCHEMES)})://"
@@ -29,18 +30,19 @@ SHAPE = re.compile(
     rf"(?:/(?P<database>{PLAIN}*))?(?:\?(?P<query>(?:{PLAIN}|[/:])*))?"
 )
 MUST_LOOK_LIKE = (
-    "DATABASE_URL must look like postgresql://user:password@host:5432/database, with every sign of"
-    " user and password that is no letter or digit escaped (/ is %2F, @ is %40, # is %23)."
+    "DATABASE_URL must look like postgresql://user:password@host:5432/database, with every"
+    " character of user and password except letters and digits percent-encoded"
+    " (/ is %2F, @ is %40, # is %23)."
 )
 
 
 class DatabaseUnavailable(Exception):
-    """The database cannot be used; the text is one sentence that says why and what to do."""
+    """The database cannot be used; the text is one sentence with reason and remedy."""
 
 
 @dataclass(frozen=True)
 class DatabaseUrl:
-    """`postgresql://user:password@host:port/database?sslmode=…`, in its parts."""
+    """The parts of `postgresql://user:password@host:port/database?sslmode=…`."""
 
     user: str
     password: str | None
@@ -52,8 +54,9 @@ class DatabaseUrl:
 
     @classmethod
     def parse(cls, url: str) -> "DatabaseUrl":
-        """Take a URL apart; `DatabaseUnavailable` if it is none that names a TCP host. Its text is
-        fixed: a part of a broken URL may be a part of the password."""
+        """Parse a URL. Raise `DatabaseUnavailable` if it names no TCP host. The error's text is
+        fixed, because a part of a malformed URL may be a part of the password.
+        """
         match = SHAPE.fullmatch(url)
         if match is None or int(match["port"] or 5432) > PORT_MAX:
             raise DatabaseUnavailable(MUST_LOOK_LIKE)
@@ -71,27 +74,29 @@ class DatabaseUrl:
 
     @property
     def is_local(self) -> bool:
-        """Whether it is on this machine."""
+        """Whether the database is on this machine."""
         return self.host in LOOPBACK_HOSTS
 
     def refuse_optional_tls(self) -> None:
-        """Raise `DatabaseUnavailable` for a database elsewhere whose TLS is left open."""
+        """Raise `DatabaseUnavailable` for a database on another machine without an explicit
+        sslmode.
+        """
         if not self.is_local and self.sslmode not in DECIDED:
             raise DatabaseUnavailable(
-                "DATABASE_URL must say how it is encrypted, for the database is on another machine:"
+                "DATABASE_URL names another machine and needs an sslmode:"
                 " add sslmode=verify-full (sslmode=require checks no certificate)."
             )
 
     @property
     def address(self) -> str:
-        """Where it is, without user and password: fit for a message."""
+        """Host, port and database, without user and password: safe for messages."""
         return f"{self.host}:{self.port}/{self.database}"
 
     def ssl_context(self) -> ssl.SSLContext | bool | None:
-        """What pg8000 understands: False for plain, None for TLS if offered, else a context.
+        """Return pg8000's option: False for no TLS, None for TLS if offered, else a context.
 
-        Where the network is between us, TLS that is optional is none: whoever is in between asks
-        for the password in clear.
+        Over a network, optional TLS gives no protection: an attacker between the two asks for the
+        password without TLS.
         """
         self.refuse_optional_tls()
         if self.sslmode == "disable" or (self.sslmode is None and self.is_local):
@@ -107,7 +112,7 @@ class DatabaseUrl:
 
 
 def own_database(url: str) -> str | None:
-    """The database of the embedded server that a URL without a host names.
+    """Return the database of the embedded server that a URL without a host names.
 
     >>> own_database("postgresql:///mauntic_demo"), own_database("postgresql:///shop?host=/run")
     ('mauntic_demo', None)
@@ -117,13 +122,13 @@ def own_database(url: str) -> str | None:
 
 
 def with_database(url: str, database: str) -> str:
-    """The same server, another database."""
-    DatabaseUrl.parse(url)  # of a broken one, parts of the password would move
+    """Return the URL of another database of the same server."""
+    DatabaseUrl.parse(url)  # in a malformed URL, parts of the password would move
     return urlunsplit(urlsplit(url)._replace(path=f"/{database}"))
 
 
 def connect(url: str, *, timeout_s: float | None = None) -> Any:
-    """An open connection, pg8000's, at UTC; the timeout holds for every answer waited for."""
+    """Return an open pg8000 connection at UTC; the timeout applies to every answer."""
     to = DatabaseUrl.parse(url)
     return Connection(
         user=to.user,
@@ -138,7 +143,9 @@ def connect(url: str, *, timeout_s: float | None = None) -> Any:
 
 
 def check_answers(url: str) -> None:
-    """Ask the database for an answer within seconds, else raise `DatabaseUnavailable`."""
+    """Wait up to a few seconds for an answer of the database; raise `DatabaseUnavailable` without
+    one.
+    """
     address = DatabaseUrl.parse(url).address
     try:
         with closing(connect(url, timeout_s=CONNECT_TIMEOUT_S)) as connection:
@@ -151,9 +158,9 @@ def check_answers(url: str) -> None:
 
 
 def reason(error: Exception) -> str:
-    """The cause in a few words: the server's own message where there is one."""
-    said = error.args[0] if error.args else ""
-    if isinstance(said, dict):
-        return str(said.get("M", said))
+    """Return the cause in a few words: the server's own message if there is one."""
+    detail = error.args[0] if error.args else ""
+    if isinstance(detail, dict):
+        return str(detail.get("M", detail))
     cause = error.__cause__ or error.__context__
     return str(cause or error).strip().rstrip(".") or type(error).__name__

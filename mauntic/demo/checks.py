@@ -1,4 +1,6 @@
-"""What the demo looks at when all has run: the ledger, the rollups and the campaigns, as tables."""
+"""Compare the demo's results with the files: the ledger, the rollups and the campaigns, as
+tables.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ ORGANIZATIONS = {FASHION_SHOP: "fashion shop", RETAILER: "retailer"}
 
 @dataclass(frozen=True)
 class Check:
-    """A table for people, and whether what it shows is as it must be."""
+    """A table, and whether all of its values are as expected."""
 
     title: str
     rows: list[dict[str, Any]]
@@ -27,7 +29,7 @@ class Check:
 
 
 def check(database: Database, counted: Counted) -> list[Check]:
-    """Every check, in the order in which they are shown."""
+    """Return every check, in the order of display."""
     aggregates = database.rows(SQL["demo_aggregates"])
     found = {
         (row["organization_id"], row["date"], row["event_type"]): (
@@ -51,38 +53,38 @@ def _is_monthly(key: Key) -> bool:
 
 
 def check_runs(database: Database) -> Check:
-    """The ledger: nothing is unfinished, and nothing died."""
+    """Check that the ledger has no unfinished and no dead run."""
     [unfinished] = database.rows(SQL["demo_unfinished"])
     rows = database.rows(SQL["demo_runs"])
     return Check("Runs", rows, bool(rows) and not any(unfinished.values()))
 
 
 def check_totals(title: str, found: Mapping[Key, Totals], expected: Mapping[Key, Totals]) -> Check:
-    """A row an organization and event type: found, and counted from the files.
+    """Compare the totals by organization and event type with those counted from the files.
 
-    They are equal where every single day (month) is.
+    A row is equal if every day (month) is equal.
 
-    `contacts` are the distinct ones of each day (month), summed over them.
+    `contacts` is the sum of the distinct contacts of each day (month).
     """
     dates: dict[tuple[UUID, str], set[date]] = defaultdict(set)
-    for organization, day, kind in found.keys() | expected.keys():
-        dates[organization, kind].add(day)
-    rows = [_totals_row(*one, dates[one], found, expected) for one in sorted(dates)]
+    for organization, day, event_type in found.keys() | expected.keys():
+        dates[organization, event_type].add(day)
+    rows = [_totals_row(*key, dates[key], found, expected) for key in sorted(dates)]
     return Check(title, rows, bool(rows) and all(row["equal"] for row in rows))
 
 
 def _totals_row(
     organization: UUID,
-    kind: str,
+    event_type: str,
     dates: set[date],
     found: Mapping[Key, Totals],
     expected: Mapping[Key, Totals],
 ) -> dict[str, Any]:
-    keys = [(organization, day, kind) for day in dates]
+    keys = [(organization, day, event_type) for day in dates]
     got, counted = ([totals.get(key, (0, 0)) for key in keys] for totals in (found, expected))
     return {
         "organization": ORGANIZATIONS.get(organization, str(organization)),
-        "event_type": kind.removeprefix("monthly:"),
+        "event_type": event_type.removeprefix("monthly:"),
         "events": beside(sum(count for count, _ in got), sum(count for count, _ in counted)),
         "contacts": beside(sum(seen for _, seen in got), sum(seen for _, seen in counted)),
         "equal": got == counted,
@@ -90,7 +92,7 @@ def _totals_row(
 
 
 def beside(found: int, expected: int) -> str:
-    """What was found and what the files hold.
+    """Format a found and an expected number.
 
     >>> beside(30_000, 30_000), beside(29_999, 30_000)
     ('30,000 = 30,000', '29,999 ≠ 30,000')
@@ -99,7 +101,7 @@ def beside(found: int, expected: int) -> str:
 
 
 def check_campaigns(database: Database, counted: Counted) -> Check:
-    """The two e-mails against the files and against what was published."""
+    """Compare the two e-mail campaigns with the files and with the published figures."""
     found = {row["campaign_id"]: row for row in database.rows(SQL["demo_campaigns"])}
     rows = [_campaign_row(name, found.get(CAMPAIGNS[name]), counted) for name in PUBLISHED]
     return Check(

@@ -1,4 +1,4 @@
-"""The demo's database: beside others on the server that `DATABASE_URL` names, or on our own."""
+"""The demo's database, on the server of `DATABASE_URL` or on the embedded server."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ from mauntic.errors import OperatorError
 from mauntic.operations.statements import SQL
 
 DATABASE = "mauntic_demo"
-LEAVING_MAX_S = 5  # as long as Postgres itself waits for a session that leaves a database
+LEAVING_MAX_S = 5  # Postgres waits as long for a session that is leaving a database
 POLL_S = 0.05
 IN_USE = "55006"  # https://www.postgresql.org/docs/current/errcodes-appendix.html
 
 
 @contextmanager
 def fresh_database(server_url: str) -> Iterator[str]:
-    """Create an empty, migrated database for this demo alone and return its URL. OperatorError
-    while somebody else is in it. It stays."""
+    """Create an empty, migrated database for this demo and yield its URL. The database stays
+    afterwards. Raise OperatorError while another session uses it.
+    """
     with closing(connect(with_database(server_url, "postgres"))) as admin, _alone(admin):
         _replace(admin)
         url = with_database(server_url, DATABASE)
@@ -34,15 +35,16 @@ def fresh_database(server_url: str) -> Iterator[str]:
 
 @contextmanager
 def _alone(admin: Any) -> Iterator[None]:
-    """Hold the lock of the one demo of this server.
+    """Hold the lock that allows one demo per server.
 
-    A session that has just ended, killed for example, may hold it for another moment: so the lock
-    is given back before the session ends, and tried for a while before a refusal.
+    A session that has just ended, for example because it was killed, may hold the lock a moment
+    longer. So the lock is released before the session ends, and several attempts are made before a
+    refusal.
     """
     deadline = monotonic() + LEAVING_MAX_S
     while admin.run(SQL["demo_lock"]) != [[True]]:
         if monotonic() > deadline:
-            raise OperatorError("Another `mauntic demo` runs on this server: wait for its end.")
+            raise OperatorError("Another `mauntic demo` runs on this server: wait until it ends.")
         sleep(POLL_S)
     try:
         yield
@@ -53,24 +55,25 @@ def _alone(admin: Any) -> Iterator[None]:
 
 def _replace(admin: Any) -> None:
     try:
-        admin.run(f"drop database if exists {DATABASE}")  # waits some seconds for who is leaving
+        # This waits some seconds for sessions that are leaving.
+        admin.run(f"drop database if exists {DATABASE}")
     except DatabaseError as error:
         if error.args[0].get("C") != IN_USE:
             raise
         raise OperatorError(
-            f"Somebody looks at the database {DATABASE}, which a demo makes anew: end that first."
+            f"Another session uses the database {DATABASE}, which a demo recreates: end it first."
         ) from None
     admin.run(f"create database {DATABASE}")
-    # A power cut may lose the end of a demo: no commit has to wait for the disk.
+    # A demo may lose its end in a power cut, so no commit has to wait for the disk.
     admin.run(f"alter database {DATABASE} set synchronous_commit = off")
 
 
 def how_to_look(environment: Mapping[str, str], contact: object, at: datetime) -> str:
-    """What to type to see more of what came out."""
+    """Return the command that inspects the result."""
     if environment.get("DATABASE_URL"):
-        return f"It stays in the database {DATABASE} of that server until the next demo."
+        return f"The result stays in the database {DATABASE} of that server until the next demo."
     return (
-        "It stays until the next demo. To look around in it:\n"
+        "The database stays until the next demo. To inspect it:\n"
         f"DATABASE_URL=postgresql:///{DATABASE} mauntic scores show {contact}"
         f" --at {at:%Y-%m-%dT%H:%MZ}"
     )

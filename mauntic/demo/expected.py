@@ -1,7 +1,7 @@
-"""What the sample data hold, counted from the files in plain Python: the reference of the demo.
+"""Count the sample data from the files in plain Python: the expected results of the demo.
 
-It shares with the importer how a file is read and how organizations are called, and nothing else:
-what a row means, and when, is said here a second time, so that a mistake in either shows.
+This module shares with the importer only how a file is read and the names of the organizations. It
+repeats the meaning and time of each row, so that a mistake in either one is found.
 """
 
 from __future__ import annotations
@@ -23,32 +23,32 @@ SENDING_S = 23 * 60 * 60
 VISITING_S = 14 * DAY_S - 60 * 60
 CUSTOMERS = 64_000
 
-# As published (data/README.md): customers, visits, and visits in per cent of customers.
+# As published (data/README.md): customers, visits, and visits in percent of customers.
 PUBLISHED = {"Mens E-Mail": (21_307, 3_894, "18.28"), "Womens E-Mail": (21_387, 3_238, "15.14")}
 
 
 @dataclass(frozen=True)
 class Counted:
-    """For each organization, day and event type: how many events each contact has."""
+    """For each organization, day and event type: the number of events of each contact."""
 
     contacts: dict[Key, Counter[str]]
     delivered: Counter[UUID]  # by campaign
     clicked: Counter[UUID]
 
     def days(self) -> dict[Key, Totals]:
-        """What the daily rollups must say."""
+        """Return the expected daily rollups."""
         return {key: (seen.total(), len(seen)) for key, seen in self.contacts.items()}
 
     def months(self) -> dict[Key, Totals]:
-        """What the monthly usage must say; its types begin with `monthly:`."""
+        """Return the expected monthly usage; its types begin with `monthly:`."""
         months: dict[Key, Counter[str]] = defaultdict(Counter)
-        for (organization, day, kind), seen in self.contacts.items():
-            months[organization, day.replace(day=1), f"monthly:{kind}"].update(seen)
+        for (organization, day, event_type), seen in self.contacts.items():
+            months[organization, day.replace(day=1), f"monthly:{event_type}"].update(seen)
         return {key: (seen.total(), len(seen)) for key, seen in months.items()}
 
 
 def counted_from_files() -> Counted:
-    """Read both files once more, and count."""
+    """Read both files again, and count."""
     counted = Counted(defaultdict(Counter), Counter(), Counter())
     _count_open_bandit(counted)
     _count_hillstrom(counted)
@@ -67,9 +67,9 @@ def _count_open_bandit(counted: Counted) -> None:
 
 def _count_hillstrom(counted: Counted) -> None:
     for number, row in enumerate(rows_of("hillstrom.csv.gz")):
-        for kind, seconds in events_of(number, row):
+        for event_type, seconds in events_of(number, row):
             day = MAILED_ON + timedelta(days=int(seconds // DAY_S))
-            counted.contacts[RETAILER, day, kind][str(number)] += 1
+            counted.contacts[RETAILER, day, event_type][str(number)] += 1
         campaign = CAMPAIGNS.get(row["segment"])
         if campaign:
             counted.delivered[campaign] += 1
@@ -77,7 +77,9 @@ def _count_hillstrom(counted: Counted) -> None:
 
 
 def events_of(number: int, row: dict[str, str]) -> Iterator[tuple[str, float]]:
-    """A customer's events, each with the seconds since the day of the e-mails began."""
+    """Yield a customer's events, each with the seconds since the start of the day of the
+    e-mails.
+    """
     mailed = row["segment"] != "No E-Mail"
     sent_s = number * SENDING_S / CUSTOMERS
     visit_s = DAY_S + number * VISITING_S / CUSTOMERS

@@ -1,6 +1,6 @@
 """The sample data as events and contacts: pure mappings, and a bulk load that can be repeated.
 
-Ids derive from the rows: an import that was interrupted, or is repeated, adds what is missing.
+Ids derive from the rows: an interrupted or repeated import adds only what is missing.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ FOLDER = ROOT / "data"
 NAMESPACE = uuid5(NAMESPACE_DNS, "sample-data.mauntic.example")
 FASHION_SHOP = uuid5(NAMESPACE, "organisation/fashion shop")
 RETAILER = uuid5(NAMESPACE, "organisation/retailer")
-# Sources that are UUIDs are campaigns, by which the daily report counts.
+# Sources that are UUIDs are campaigns; the daily report counts by them.
 CAMPAIGNS = {
     segment: uuid5(NAMESPACE, f"campaign/{segment}") for segment in ("Mens E-Mail", "Womens E-Mail")
 }
 
-# Hillstrom's customers have no times: each gets some by its place in the file. A day's last hour
-# stays empty, so that what follows a sending or a visit falls on the same day.
+# Hillstrom's customers have no times: each gets one from its position in the file. A day's last
+# hour stays empty, so that all events of an e-mail or a visit are on the same day.
 SENT_FROM = datetime(2019, 11, 16, tzinfo=UTC)
 SENT_DURING = timedelta(hours=23)
 VISITED_FROM = SENT_FROM + timedelta(days=1)
@@ -45,7 +45,8 @@ CLICKED_AFTER = timedelta(seconds=20)
 PAGE_AFTER = timedelta(seconds=21)
 BOUGHT_AFTER = timedelta(minutes=10)
 
-# How long an event is under way: the last ones of an hour arrive in the next, as in life.
+# Time from an event to its ingestion: the last events of an hour arrive in the next, as in
+# production.
 INGESTED_AFTER = timedelta(seconds=2)
 
 # Events and contacts of both files.
@@ -68,7 +69,7 @@ class Event(NamedTuple):
 
 
 class Contact(NamedTuple):
-    """One row of `crm.contacts`; the sample data know no names or addresses."""
+    """One row of `crm.contacts`; the sample data have no names or addresses."""
 
     contact_id: UUID
     organization_id: UUID
@@ -78,7 +79,9 @@ class Contact(NamedTuple):
 
 @dataclass(frozen=True)
 class Customer:
-    """A row of the Hillstrom file, typed. `number` is its place, from 0; money is in US dollars."""
+    """A parsed row of the Hillstrom file. `number` is its position, from 0; money is in US
+    dollars.
+    """
 
     number: int
     recency_months: int
@@ -100,7 +103,7 @@ class Customer:
 
     @property
     def campaign(self) -> UUID | None:
-        """The e-mail that was sent; None for the third that got none."""
+        """The e-mail that was sent; None for the third without one."""
         return CAMPAIGNS.get(self.segment)
 
     @property
@@ -109,12 +112,12 @@ class Customer:
 
     @property
     def visited_at(self) -> datetime:
-        """When the visit, if there was one, began."""
+        """The start of the visit, if there was one."""
         return VISITED_FROM + VISITED_DURING * self.number / CUSTOMERS
 
 
 class Imported(NamedTuple):
-    """How many rows were new."""
+    """The numbers of new rows."""
 
     events: int
     contacts: int
@@ -124,8 +127,10 @@ Progress = Callable[[int], None]
 
 
 def import_samples(url: str, advance: Progress = lambda rows: None) -> Imported:
-    """Load both data sets. `advance` is told, by several threads, how many rows were read."""
-    with ThreadPoolExecutor() as pool:  # while Postgres files one of them, Python reads the next
+    """Load both data sets. Several threads call `advance` with the number of rows that they
+    read.
+    """
+    with ThreadPoolExecutor() as pool:  # while Postgres stores one of them, Python reads the next
         hillstrom = pool.submit(_in_connection, url, load_events, hillstrom_events(), advance)
         contacts = pool.submit(_in_connection, url, load_contacts, hillstrom_contacts(), advance)
         open_bandit = pool.submit(_in_connection, url, load_events, open_bandit_events(), advance)
@@ -140,10 +145,10 @@ def _in_connection(
 
 
 def open_bandit_events() -> Iterator[Event]:
-    """Every impression, and its click at the same moment: the source has no time of its own for it.
+    """Yield every impression, and its click at the same time: the source has no time for a click.
 
-    The source names the kind of campaign (`all`, `men`, `women`). That is no UUID, so the daily
-    report of e-mail campaigns passes it over.
+    The source names the kind of campaign (`all`, `men`, `women`). This is no UUID, so the daily
+    report of e-mail campaigns ignores it.
     """
     contacts: dict[str, UUID] = {}
     for number, row in enumerate(rows_of("open_bandit_random.csv.gz")):
@@ -155,12 +160,12 @@ def open_bandit_events() -> Iterator[Event]:
         details = {"itemId": int(row["item_id"]), "position": int(row["position"])}
         source = f"recommendations:{row['campaign']}"
         for what in ("shown", "clicked") if row["click"] == "1" else ("shown",):
-            kind, key = f"recommendation_{what}", f"open-bandit/{number}/{what}"
-            yield Event(FASHION_SHOP, contact, kind, source, details, at, key)
+            event_type, key = f"recommendation_{what}", f"open-bandit/{number}/{what}"
+            yield Event(FASHION_SHOP, contact, event_type, source, details, at, key)
 
 
 def hillstrom_events() -> Iterator[Event]:
-    """What happened to every customer: mailed, visited, bought, in this order."""
+    """Yield every customer's events in this order: e-mail, visit, purchase."""
     for customer in hillstrom_customers():
         if customer.campaign:
             yield from _mailed(customer)
@@ -174,7 +179,7 @@ def _mailed(customer: Customer) -> Iterator[Event]:
 
 
 def _visited(customer: Customer) -> Iterator[Event]:
-    """The source has no opens and clicks: a customer who was mailed and visited did both."""
+    """The source has no opens and clicks: a customer with an e-mail and a visit did both."""
     at = customer.visited_at
     if customer.campaign:
         yield _event(customer, "email_opened", at)
@@ -186,15 +191,15 @@ def _visited(customer: Customer) -> Iterator[Event]:
 
 
 def _event(
-    customer: Customer, kind: str, at: datetime, details: dict[str, Any] | None = None
+    customer: Customer, event_type: str, at: datetime, details: dict[str, Any] | None = None
 ) -> Event:
     source = str(customer.campaign) if customer.campaign else None
-    key = f"hillstrom/{customer.number}/{kind}"
-    return Event(RETAILER, customer.id, kind, source, details, at, key)
+    key = f"hillstrom/{customer.number}/{event_type}"
+    return Event(RETAILER, customer.id, event_type, source, details, at, key)
 
 
 def hillstrom_contacts() -> Iterator[Contact]:
-    """One contact for each customer, with what the source knows of it before the test."""
+    """Yield one contact per customer, with the data from before the test."""
     for customer in hillstrom_customers():
         fields = {
             "recency_months": customer.recency_months,
@@ -211,7 +216,7 @@ def hillstrom_contacts() -> Iterator[Contact]:
 
 
 def hillstrom_customers() -> Iterator[Customer]:
-    """The rows of the file, typed, in its order."""
+    """Yield the parsed rows of the file, in its order."""
     for number, row in enumerate(rows_of("hillstrom.csv.gz")):
         yield Customer(
             number=number,
@@ -220,7 +225,7 @@ def hillstrom_customers() -> Iterator[Customer]:
             history=float(row["history"]),
             bought_mens=row["mens"] == "1",
             bought_womens=row["womens"] == "1",
-            zip_area=row["zip_code"].replace("Surburban", "Suburban"),  # misspelt at the source
+            zip_area=row["zip_code"].replace("Surburban", "Suburban"),  # misspelled at the source
             is_new=row["newbie"] == "1",
             channel=row["channel"],
             segment=row["segment"],
@@ -231,7 +236,7 @@ def hillstrom_customers() -> Iterator[Customer]:
 
 
 def rows_of(name: str) -> Iterator[dict[str, str]]:
-    """The rows of a data file, by column."""
+    """Yield the rows of a data file, by column."""
     with gzip.open(FOLDER / name, "rt", encoding="utf-8", newline="") as lines:
         yield from csv.DictReader(lines)
 
@@ -239,22 +244,32 @@ def rows_of(name: str) -> Iterator[dict[str, str]]:
 def load_events(
     connection: Any, events: Iterable[Event], advance: Progress = lambda rows: None
 ) -> int:
-    """Add the events that are not there yet, all or none; how many they were."""
+    """Add the events that are missing, all or none; return their number."""
     return _load(connection, "events", map(_event_columns, events), advance)
 
 
 def load_contacts(
     connection: Any, contacts: Iterable[Contact], advance: Progress = lambda rows: None
 ) -> int:
-    """Add the contacts that are not there yet, all or none; how many they were."""
+    """Add the contacts that are missing, all or none; return their number."""
     return _load(connection, "contacts", map(_contact_columns, contacts), advance)
 
 
 def _event_columns(event: Event) -> tuple[Any, ...]:
-    organization, contact, kind, source, details, at, key = event
+    organization, contact, event_type, source, details, at, key = event
     identity = uuid5(organization, key)
     details_json = None if details is None else json.dumps(details)
-    return identity, organization, contact, kind, source, details_json, at, at + INGESTED_AFTER, key
+    return (
+        identity,
+        organization,
+        contact,
+        event_type,
+        source,
+        details_json,
+        at,
+        at + INGESTED_AFTER,
+        key,
+    )
 
 
 def _contact_columns(contact: Contact) -> tuple[Any, ...]:
@@ -277,19 +292,19 @@ def _load(connection: Any, what: str, rows: Iterator[tuple[Any, ...]], advance: 
 
 
 def _copy_chunks(rows: Iterator[tuple[Any, ...]], advance: Progress) -> Iterator[bytes]:
-    """Portions of the rows in the text format of COPY, which is made faster than CSV."""
+    """Yield the rows in portions, in the text format of COPY, which is faster to write than CSV."""
     while portion := list(islice(rows, ROWS_PER_CHUNK)):
         yield "".join(["\t".join(map(_copy_text, row)) + "\n" for row in portion]).encode()
         advance(len(portion))
 
 
 def _copy_text(value: object) -> str:
-    """The value as COPY reads it.
+    """Return the value in the text format of COPY.
 
     >>> [_copy_text(value) for value in (None, 7, "a\\tb")]
     ['\\\\N', '7', 'a\\\\tb']
     """
     if isinstance(value, str):
-        plain = value.isprintable() and "\\" not in value  # nearly always true, and quick to check
+        plain = value.isprintable() and "\\" not in value  # nearly always true, and fast to check
         return value if plain else value.translate(COPY_ESCAPES)
     return "\\N" if value is None else str(value)

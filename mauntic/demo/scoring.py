@@ -1,7 +1,7 @@
-"""The demo's scores: what the Hillstrom shop knows of its customers, as fit and as signals.
+"""The demo's scores: the Hillstrom customers as contacts with fit and signals.
 
-How much one spent in the year before stands for the size of a company, the channel for seniority,
-and whoever is no newcomer has a direct number. A visit is a WEBSITE_VISIT, a purchase is worth a
+A year's spending replaces the size of a company, the channel replaces seniority, and a customer who
+is not new has a direct number. A visit is a WEBSITE_VISIT; a purchase has the weight of a
 DEMO_REQUEST.
 """
 
@@ -23,7 +23,9 @@ PURCHASE = "conversion"
 
 def map_customers(db: Database, organization_id: UUID = RETAILER) -> int:
     """Map `history_segment`, `channel` and newcomers to custom fields, visits and purchases to
-    signals. Can be repeated. How many signals are new; the contacts wait in the backlog then."""
+    signals. Return the number of new signals. Can be repeated; the contacts are in the backlog
+    afterwards.
+    """
     with db.transaction():
         db.execute(SQL["map_customers"], organization_id=organization_id)
         return db.execute(
@@ -35,8 +37,9 @@ def map_customers(db: Database, organization_id: UUID = RETAILER) -> int:
 
 
 def check_scores(db: Database, expected: Mapping[UUID, int]) -> Check:
-    """A row a grade: how many customers have it, and how many must; right where each one's score
-    is what it must be."""
+    """Compare the customers per grade; the check passes if every customer has the expected
+    score.
+    """
     found = {row["contact_id"]: row for row in db.rows(SQL["scores"], organization_id=RETAILER)}
     has = Counter(row["grade"] for row in found.values())
     must = Counter(grade_of(score) for score in expected.values())
@@ -54,7 +57,7 @@ def _bounds(found: Mapping[UUID, Row], grade: str) -> dict[str, int | None]:
 
 
 def best(db: Database, organization_id: UUID = RETAILER, limit: int = 10) -> list[Row]:
-    """The highest scores, and what contributes to them."""
+    """Return the highest scores with their contributors."""
     rows = db.rows(SQL["best_scores"], organization_id=organization_id, limit=limit)
     return [
         {
@@ -68,4 +71,6 @@ def best(db: Database, organization_id: UUID = RETAILER, limit: int = 10) -> lis
 
 
 def _listed(contributors: list[Row]) -> str:
-    return ", ".join(f"{one['factor']} {one['points']:g}" for one in contributors)
+    return ", ".join(
+        f"{contributor['factor']} {contributor['points']:g}" for contributor in contributors
+    )

@@ -1,7 +1,7 @@
-"""What is made from the code: pages, schemas, the SQL of retention, and wrangler.toml's queues.
+"""Generate files from the code: pages, schemas, the SQL of retention, and wrangler.toml's queues.
 
-`python -m mauntic.docs_gen.catalogue --write` generates it (`make catalogue`). `--check` names each
-file that is out of date and exits with 1, as `mauntic check` and `make lint` do.
+`python -m mauntic.docs_gen.catalogue --write` generates them (`make catalogue`). `--check` names
+each file that is out of date and exits with 1, as `mauntic check` and `make lint` do.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ CAMPAIGN_PARTS = ROOT / "workers" / "analytics" / "sql" / "parts"
 RUNBOOK = ROOT / "docs" / "operations.md"
 DELIVERIES = ROOT / "docs" / "deliveries.md"
 
-# While Postgres is down, dead letters wait for it: as many tries as the platform allows. Each has
-# at most 128 kB, so ten of them are small compared with the 128 MB of an isolate.
+# Dead letters wait while Postgres is down, so they get as many tries as the platform allows. Each
+# has at most 128 kB, so ten of them are small compared with the 128 MB of an isolate.
 DEAD = {"max_batch_size": 10, "max_batch_timeout": 5, "max_retries": 100, "max_concurrency": 1}
 
 
 def generated(workers: Sequence[Worker]) -> dict[Path, str]:
-    """The whole text of every file that is generated, or that has a generated part."""
+    """Return the full text of every file that is generated or has a generated part."""
     runbook = RUNBOOK.read_text(encoding="utf-8")
     return {
         **pages(workers),
@@ -50,12 +50,12 @@ def deliveries(text: str) -> str:
 
 
 def stale(workers: Sequence[Worker]) -> list[Path]:
-    """The files that are not what they should be."""
+    """Return the files whose text is not current."""
     return [path for path, text in generated(workers).items() if _content(path) != text]
 
 
 def write(workers: Sequence[Worker]) -> list[Path]:
-    """Make them; the files that changed."""
+    """Write the files that are not current; return their paths."""
     changed = stale(workers)
     texts = generated(workers)
     for path in changed:
@@ -65,14 +65,14 @@ def write(workers: Sequence[Worker]) -> list[Path]:
 
 
 def topology(text: str, workers: Sequence[Worker]) -> str:
-    """wrangler.toml with the current block of every worker; a new worker's block is appended."""
+    """Return wrangler.toml with the current block of every worker; append a new worker's block."""
     for worker in workers:
         text = _replaced(text, worker.env, env_block(worker, block(worker), text))
     return text
 
 
 def block(worker: Worker) -> str:
-    """The crons and queues of one worker."""
+    """Return the crons and queues of one worker."""
     crons = ", ".join(f'"{cron}"' for cron in worker.crons)
     tables = [f"[env.{worker.env}.triggers]\ncrons = [{crons}]"]
     for queue in worker.queues:
@@ -122,7 +122,7 @@ def _replaced(text: str, env: str, content: str) -> str:
 
 
 def marks(env: str) -> tuple[str, str]:
-    """The lines between which a worker's block stands."""
+    """Return the lines that enclose a worker's block."""
     return f"# generated: {env} (make catalogue)", f"# end of generated: {env}"
 
 
@@ -131,17 +131,17 @@ def _content(path: Path) -> str | None:
 
 
 def main(arguments: list[str]) -> int:
-    known = declared()
-    for name, error in known.broken.items():
+    catalog = declared()
+    for name, error in catalog.broken.items():
         print(f"workers/{name} cannot be imported: {error}", file=sys.stderr)
-    if arguments not in (["--check"], ["--write"]) or known.broken:
+    if arguments not in (["--check"], ["--write"]) or catalog.broken:
         print("usage: python -m mauntic.docs_gen.catalogue --check | --write", file=sys.stderr)
         return 2
     if arguments == ["--write"]:
-        for path in write(known.workers):
+        for path in write(catalog.workers):
             print(f"wrote {path.relative_to(ROOT)}")
         return 0
-    wrong = stale(known.workers)
+    wrong = stale(catalog.workers)
     for path in wrong:
         print(f"{path.relative_to(ROOT)} is out of date: run `make catalogue`", file=sys.stderr)
     return 1 if wrong else 0

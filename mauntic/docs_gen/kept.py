@@ -1,4 +1,4 @@
-"""What follows from the list of kept tables: the statements that delete and report, and a table."""
+"""Generate the statements that delete and report old rows, and the table of retention periods."""
 
 from __future__ import annotations
 
@@ -15,20 +15,23 @@ PLAIN_NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
 def deletion(kept: Sequence[Kept] = KEPT) -> str:
-    """shared/sql/retention.sql: one statement for all tables."""
-    gone = ",\n".join(_filled("gone_days" if one.turns else "gone", one) for one in kept)
-    counts = ",\n    ".join(_filled("gone_count", one) for one in kept)
+    """Return shared/sql/retention.sql: one statement for all tables."""
+    gone = ",\n".join(_filled("gone_days" if entry.turns else "gone", entry) for entry in kept)
+    counts = ",\n    ".join(_filled("gone_count", entry) for entry in kept)
     return _file("delete_by_age", gone=gone, counts=counts)
 
 
 def report(kept: Sequence[Kept] = KEPT) -> str:
-    """mauntic/operations/sql/retention.sql: one statement for all tables."""
-    return _file("retention_report", report="\nunion all\n".join(_report(one) for one in kept))
+    """Return mauntic/operations/sql/retention.sql: one statement for all tables."""
+    return _file("retention_report", report="\nunion all\n".join(_report(entry) for entry in kept))
 
 
 def page(kept: Sequence[Kept] = KEPT) -> str:
-    """The table of docs/operations.md."""
-    rows = [f"| `{one.table}` | {one.days} days | {one.since} | `{one.setting}` |" for one in kept]
+    """Return the table of docs/operations.md."""
+    rows = [
+        f"| `{entry.table}` | {entry.days} days | {entry.since} | `{entry.setting}` |"
+        for entry in kept
+    ]
     return "\n".join(["| table | period | counted from | variable |", "|---|---|---|---|", *rows])
 
 
@@ -68,7 +71,9 @@ def _age(kept: Kept) -> str:
 
 
 def _checked(name: str) -> str:
-    """A plain name, or a schema's and a table's: it needs no quotes. ValueError for another."""
+    """Return a plain name or `schema.table`, which needs no quotes. Raise ValueError for another
+    name.
+    """
     if not all(map(PLAIN_NAME.fullmatch, name.split("."))):
-        raise ValueError(f"{name!r} is no plain name: a-z, 0-9 and _ alone")
+        raise ValueError(f"{name!r} is not a plain name of a-z, 0-9 and _")
     return name

@@ -1,4 +1,4 @@
-"""The envs of wrangler.toml, one a worker. Standard library only."""
+"""The envs of wrangler.toml, one per worker. Standard library only."""
 
 import tomllib
 from collections.abc import Iterable
@@ -10,14 +10,14 @@ CONFIG = ROOT / "wrangler.toml"
 
 
 def envs(config: Path = CONFIG) -> list[str]:
-    """Every env, in the file's order."""
+    """Return every env, in the file's order."""
     return list(tomllib.loads(config.read_text(encoding="utf-8"))["env"])
 
 
 def unknown_envs(names: Iterable[str], config: Path = CONFIG) -> str | None:
-    """The sentence that refuses names which are no env; None where all are."""
+    """Return the error for names that are no env; None if all are."""
     known = envs(config)
-    strangers = sorted(set(names) - set(known))
-    if not strangers:
+    unknown = sorted(set(names) - set(known))
+    if not unknown:
         return None
-    return f"wrangler.toml has no env {', '.join(strangers)}; there are {', '.join(known)}."
+    return f"wrangler.toml has no env {', '.join(unknown)}; there are {', '.join(known)}."

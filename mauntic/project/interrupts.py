@@ -1,4 +1,4 @@
-"""Ctrl-C while modules are imported: it ends the process at once and silently."""
+"""Ctrl-C during imports ends the process at once and silently."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from contextlib import contextmanager
 
 @contextmanager
 def at_once() -> Iterator[None]:
-    """Ctrl-C ends the process, by the signal itself. For imports: KeyboardInterrupt would be shown
-    with its traceback there, and what builds a class may take it for an error of that class."""
+    """Let Ctrl-C end the process by the signal itself. During an import KeyboardInterrupt would
+    print a traceback, and code that builds a class could take it for an error of that class.
+    """
     is_ours = (
         signal.getsignal(signal.SIGINT) is signal.default_int_handler
         and threading.current_thread() is threading.main_thread()
     )
-    if not is_ours:  # ignored in a shell's &, or somebody's who answers it otherwise
+    if not is_ours:  # it is ignored (a shell's &), or the caller has its own handler
         yield
         return
     signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -1,12 +1,12 @@
-"""Text for people: counts with their noun, and foreign text with its control characters visible.
+"""Text for people: counts with a noun, and foreign text with visible control characters.
 
-Standard library only: the tools print the output of other programs, too.
+Standard library only, because the tools print the output of other programs too.
 """
 
 import re
 
-# C0 but tab and line feed, delete, C1; marks of direction; separators that no editor shows; halves
-# of a character. https://www.unicode.org/reports/tr36/ names what may mislead.
+# C0 except tab and line feed, delete, C1, direction marks, separators that no editor shows, lone
+# surrogates. https://www.unicode.org/reports/tr36/ lists misleading characters.
 STEERING = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\ud800-\udfff\U000e0000-\U000e007f]"
@@ -14,7 +14,7 @@ STEERING = re.compile(
 
 
 def visible(text: str) -> str:
-    r"""The text as a terminal may have it: an escape is shown as `\x1b`.
+    r"""Escape everything that controls a terminal.
 
     >>> print(visible("a\x1b]52;c;x\x07 b\u202e"))
     a\x1b]52;c;x\x07 b\u202e
@@ -23,7 +23,7 @@ def visible(text: str) -> str:
 
 
 def visible_json(text: str) -> str:
-    r"""JSON with those characters as escapes, which mean the same to whoever reads it.
+    r"""Replace these characters in JSON by escapes with the same meaning.
 
     >>> print(visible_json('"a\u202eb\x7f\U000e0001"'))
     "a\u202eb\u007f\udb40\udc01"
@@ -32,7 +32,7 @@ def visible_json(text: str) -> str:
 
 
 def count_of(count: int, noun: str) -> str:
-    """The number with its noun.
+    """Return the number with its noun.
 
     >>> count_of(1, "window"), count_of(2_000, "window")
     ('1 window', '2,000 windows')
@@ -41,7 +41,9 @@ def count_of(count: int, noun: str) -> str:
 
 
 def is_readable(text: str) -> bool:
-    """Whether it was decoded whole: other bytes are lone surrogates in the text (PEP 383)."""
+    """Return whether the text was decoded completely: invalid bytes become lone surrogates (PEP
+    383).
+    """
     try:
         text.encode()
     except UnicodeEncodeError:

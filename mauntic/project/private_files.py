@@ -1,6 +1,6 @@
-"""Files and directories that only their owner reads, made without following a link.
+"""Files and directories that only their owner can read, created without following links.
 
-Standard library only: what runs before set-up uses it too.
+Standard library only: programs that run before setup use it too.
 """
 
 import os
@@ -9,12 +9,12 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-HOME_MODE, ROOT_HOME_MODE = 0o700, 0o711  # of root's, one folder belongs to the server's account
+HOME_MODE, ROOT_HOME_MODE = 0o700, 0o711  # root's has one folder of the server's account
 FILE_MODE = 0o600
 
 
 def make_home(home: Path) -> None:
-    """Make `.local`, or close it where an earlier version left it open."""
+    """Create `.local`, or close it if an earlier version left it open."""
     mode = ROOT_HOME_MODE if os.geteuid() == 0 else HOME_MODE
     home.mkdir(mode=mode, parents=True, exist_ok=True)
     handle = os.open(home, os.O_RDONLY | os.O_DIRECTORY)
@@ -26,8 +26,9 @@ def make_home(home: Path) -> None:
 
 
 def open_private(path: Path, flags: int = 0) -> int:
-    """A handle of a file of our own, made if it is missing. A link, or a file of another account,
-    is refused: OSError."""
+    """Open a file of this account and create it if it is missing. Raise OSError for a link or a
+    file of another account.
+    """
     handle = os.open(path, flags | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE)
     try:
         if os.fstat(handle).st_uid != os.geteuid():
@@ -40,7 +41,7 @@ def open_private(path: Path, flags: int = 0) -> int:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Replace the file as a whole: a reader sees the old text or the new one."""
+    """Replace the file atomically: a reader sees the old text or the new one."""
     new = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
     handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, FILE_MODE)
     try:
@@ -53,7 +54,9 @@ def write_private(path: Path, text: str) -> None:
 
 
 def read_private(path: Path, owners: frozenset[int] = frozenset()) -> str:
-    """What a file holds that is ours, or of one of these accounts too; never through a link."""
+    """Return the content of a file that belongs to this account or one of `owners`; never follow a
+    link.
+    """
     handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(handle, encoding="utf-8") as file:
         status = os.fstat(handle)
@@ -64,10 +67,10 @@ def read_private(path: Path, owners: frozenset[int] = frozenset()) -> str:
 
 
 def take_over(home: Path, names: tuple[str, ...], owners: frozenset[int]) -> None:
-    """Make a directory root's in which other accounts could write, and its files too.
+    """Make root the owner of a directory, and of its files, in which other accounts could write.
 
-    The directory comes first: from then on nobody else puts a link or a file there. What a file of
-    `names` holds is kept if it is a plain one; a link goes.
+    The directory comes first: afterwards no other account can put a link or a file there. The
+    content of a plain file of `names` is kept; a link is removed.
     """
     handle = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:

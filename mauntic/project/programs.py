@@ -1,4 +1,6 @@
-"""Where our own programs are. Standard library only: set-up imports it before all else is there."""
+"""Paths of this checkout's programs. Standard library only: setup imports it before anything else
+exists.
+"""
 
 import os
 from pathlib import Path
@@ -8,5 +10,5 @@ PLACES = (ROOT / ".venv" / "bin", ROOT / "node_modules" / ".bin")
 
 
 def search_path() -> str:
-    """The PATH on which our Python, Node and their programs come before any others."""
+    """Return a PATH with this checkout's Python, Node and their programs first."""
     return os.pathsep.join([*map(str, PLACES), os.environ.get("PATH", os.defpath)])

@@ -102,6 +102,13 @@ shards as (
 )
 select * from windows union all select * from shards
 
+-- name: run_is_left
+-- Is a run of this job past its lease without an answer?
+select exists (
+    select 1 from ops.job_runs
+    where job_type = :job_type and status in ('queued', 'running', 'failed') and shard = '' and lease_until <= :now
+) as is_left
+
 -- name: release_claims
 -- The queue refused the messages of these rows: the next tick sends them. A row that has begun since, or that
 -- another tick has claimed, stays as it is.

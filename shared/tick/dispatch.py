@@ -53,7 +53,7 @@ async def dispatch(worker: Worker, cron: str, tick: datetime, ports: Ports) -> i
 async def _enqueue_due(worker: Worker, cron: str, tick: datetime, ports: Ports) -> tuple[int, bool]:
     """The number of messages, and whether the ledger had its say."""
     try:
-        jobs = looked_at(worker, cron, ports.db)
+        jobs = looked_at(worker, cron, tick, ports.db)
         if not jobs:
             return 0, True
         claimed = claim(jobs, tick, await backlog_of(jobs, worker, ports), ports)

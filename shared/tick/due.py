@@ -10,6 +10,7 @@ from typing import Any
 from shared.jobs import Job, WindowJob, Worker
 from shared.messages import Shard, Trigger
 from shared.ports import Database, Row
+from shared.sql.statements import SQL
 from shared.windows import Schedule, Window, next_fire
 
 # A tick after years of pause records the windows that it skips in portions of so many a job.
@@ -48,15 +49,28 @@ class Due:
         return message.body() | ({"data": data} if data else {})
 
 
-def looked_at(worker: Worker, cron: str, db: Database) -> list[WindowJob]:
+def looked_at(worker: Worker, cron: str, tick: datetime, db: Database) -> list[WindowJob]:
     """The jobs whose windows a tick looks for: those of its own cron that have work, and all that
-    do not say whether they have any. A cron of jobs that say so looks for no others: it is
-    frequent, and mostly finds nothing."""
+    have no `has_work`.
+
+    A cron whose jobs all have `has_work` looks for no other jobs: it is frequent and mostly finds
+    nothing. Once an hour it also looks at a job without work whose run was never answered: another
+    run has done its work, and only a later claim ends its row.
+    """
     own = worker.planned_by(cron)
-    at_work = [job for job in own if job.has_work and job.has_work(db)]
+    at_work = [job for job in own if job.has_work and (job.has_work(db) or _is_left(job, tick, db))]
     if own and all(job.has_work for job in own):
         return at_work
     return at_work + [job for job in worker.window_jobs if not job.has_work]
+
+
+def _is_left(job: WindowJob, tick: datetime, db: Database) -> bool:
+    """True if a run of the job is past its lease. Only the first tick of an hour asks."""
+    planned, hour = tick.replace(second=0, microsecond=0), tick.replace(minute=0, second=0)
+    if next_fire(job.schedule.cron, hour - timedelta(seconds=1)) != planned:
+        return False
+    [found] = db.rows(SQL["run_is_left"], job_type=job.type, now=tick)
+    return bool(found["is_left"])
 
 
 def own_windows(worker: Worker, cron: str, tick: datetime) -> list[Due]:

@@ -4,12 +4,19 @@ import pytest
 
 from tests.e2e.sabotage import Sabotaged, sabotaged_project
 from tests.e2e.system import System, started
+from tests.e2e.watcher import Watcher, watching
 
 
 @pytest.fixture(scope="session")
-def running_system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+def watcher() -> Iterator[Watcher]:
+    with watching() as watcher:
+        yield watcher
+
+
+@pytest.fixture(scope="session")
+def running_system(tmp_path_factory: pytest.TempPathFactory, watcher: Watcher) -> Iterator[System]:
     metrics = tmp_path_factory.mktemp("e2e") / "metrics.jsonl"
-    with started(metrics=metrics) as system:
+    with started(metrics=metrics, variables={"HEARTBEAT_URL": watcher.url}) as system:
         yield system
 
 

@@ -42,14 +42,17 @@ class Sabotaged:
         lease_s: float = 960,
         first_ceiling_s: int = 1,
         write_interval_s: float = 1.0,
+        shard_events_target: int = 1_000_000,
     ) -> None:
-        """What goes wrong from now on; and how long leases, retries and counters wait."""
+        """What goes wrong from now on; how long leases, retries and counters wait; how large a
+        shard is."""
         self.ask(
             "/plan",
             points=points or {},
             lease_s=lease_s,
             first_ceiling_s=first_ceiling_s,
             write_interval_s=write_interval_s,
+            shard_events_target=shard_events_target,
         )
 
     def ask(self, path: str, **fields: Any) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 
 from mauntic.database.url import connect
 from shared.telemetry.points import checked_point
+from tests.e2e.sabotage import Sabotaged
 from tests.e2e.system import DAY, QUEUE, System, copied_project, hour, started, until
 
 pytestmark = pytest.mark.e2e
@@ -35,7 +35,9 @@ def test_a_message_that_comes_twice_changes_nothing(system: System) -> None:
     assert system.statuses() == {"09": "succeeded"}
 
 
-def test_a_poisoned_batch_of_a_hundred(system: System) -> None:
+def test_a_poisoned_batch_of_a_hundred(sabotaged: Sabotaged) -> None:
+    """In one batch. (Nothing is sabotaged: this system's retries wait seconds, not minutes.)"""
+    system = sabotaged.system
     system.add_events(*(n / 10 for n in range(240)))
     system.trouble("P0001", hour=23)
     good = [hour(n % 24 + 1) for n in range(98) if n % 24 != 23]
@@ -51,7 +53,9 @@ def test_a_poisoned_batch_of_a_hundred(system: System) -> None:
     assert system.counts() == {"email_opened": (230, 3)}
 
 
-def test_a_retry_waits_and_then_succeeds(system: System) -> None:
+def test_a_retry_waits_and_then_succeeds(sabotaged: Sabotaged) -> None:
+    system = sabotaged.system
+    sabotaged.plan(first_ceiling_s=3)
     system.add_events(9.1)
     system.trouble("40001")
     system.send(hour(10))
@@ -66,20 +70,24 @@ def test_a_retry_waits_and_then_succeeds(system: System) -> None:
     assert (run["status"], run["attempts"] > 1) == ("succeeded", True)
 
 
-def test_postgres_stops_and_starts_and_nothing_is_lost(system: System) -> None:
+def test_postgres_stops_and_starts_and_nothing_is_lost(sabotaged: Sabotaged) -> None:
+    system = sabotaged.system
+    sabotaged.plan(first_ceiling_s=3)
     system.add_events(9.1, 10.1)
     system.server.stop()
     system.tick(DAY + timedelta(hours=10))  # blind: its own windows alone
     system.send(hour(11))
-    time.sleep(2)
+    until(lambda: {told["status"] for told in system.logged("queue.metric")} == {"retry"})
     system.server.start()
     system.settle(90)
     assert system.counts() == {"email_opened": (2, 2)}
     assert system.statuses() == {"09": "succeeded", "10": "succeeded"}
 
 
-def test_a_connection_that_is_cut_in_the_middle_of_a_run(system: System) -> None:
+def test_a_connection_that_is_cut_in_the_middle_of_a_run(sabotaged: Sabotaged) -> None:
     """The run holds a lock's queue when its backend is ended: rolled back, and run again."""
+    system = sabotaged.system
+    sabotaged.plan(first_ceiling_s=3)
     system.add_events(9.1)
     with closing(connect(system.server.url)) as blocker:
         blocker.run("begin; lock table analytics.hourly_cells")
@@ -97,13 +105,11 @@ def test_a_connection_that_is_cut_in_the_middle_of_a_run(system: System) -> None
     assert (run["status"], run["attempts"] > 1) == ("succeeded", True)
 
 
-def test_shards_are_run_side_by_side(tmp_path: Path) -> None:
+def test_shards_are_run_side_by_side(sabotaged: Sabotaged) -> None:
     """Two at once wait for the rows that somebody holds; the others have not begun."""
-    config = copied_project(tmp_path)
-    sharding = tmp_path / "shared" / "ledger" / "shards.py"
-    target = "SHARD_EVENTS_TARGET = "
-    sharding.write_text(sharding.read_text().replace(f"{target}1_000_000", f"{target}2"))
-    with started(config) as system, closing(connect(system.server.url)) as blocker:
+    system = sabotaged.system
+    sabotaged.plan(shard_events_target=2)
+    with closing(connect(system.server.url)) as blocker:
         for number in range(1, 5):
             system.add_events(9.1, 9.2, organization=UUID(int=number))
         blocker.run("begin; lock table analytics.event_aggregates in exclusive mode")
@@ -142,7 +148,8 @@ def test_every_line_is_an_event_and_every_point_is_valid(system: System) -> None
 def test_what_the_platform_gives_up_arrives_raw_and_is_explained(tmp_path: Path) -> None:
     """With no retry left to the queue, a failed message goes to the dead letters as it came."""
     config = copied_project(tmp_path)
-    config.write_text(config.read_text().replace("max_retries = 5", "max_retries = 0"))
+    topology = config.read_text().replace("max_batch_timeout = 5", "max_batch_timeout = 0")
+    config.write_text(topology.replace("max_retries = 5", "max_retries = 0"))
     with started(config) as system:
         system.add_events(9.1)
         system.trouble("40001")

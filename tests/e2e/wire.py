@@ -84,6 +84,8 @@ class Wire:
 
     def _relay(self, client: socket.socket) -> None:
         with client, suppress(OSError), socket.create_connection(self._server) as server:
+            for side in (client, server):  # else a small frame waits 40 ms for the one before it
+                side.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             answers = threading.Thread(target=_pump, args=(server, client), daemon=True)
             answers.start()
             try:

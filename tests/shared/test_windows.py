@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta, timezone
+from functools import cache
 
 import pytest
 from hypothesis import given
@@ -158,16 +159,18 @@ LENGTHS = {
 WEEK = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
 
 
-def values(field: str, least: int, most: int) -> set[int]:
+@cache
+def values(field: str, least: int, most: int) -> frozenset[int]:
     """What a field of numbers means: lists of ranges with steps."""
     found: set[int] = set()
     for part in field.split(","):
         span, _, step = part.partition("/")
         first, _, last = (f"{least}-{most}" if span == "*" else span).partition("-")
         found |= set(range(int(first), int(last or first) + 1, int(step or 1)))
-    return found
+    return frozenset(found)
 
 
+@cache
 def is_day(day: date, of_month: str, months: str, of_week: str) -> bool:
     """Whether a cron fires on a day; where one of the two fields is a star, both must agree."""
     if day.month not in values(months, 1, 12):
@@ -187,12 +190,12 @@ def is_day(day: date, of_month: str, months: str, of_week: str) -> bool:
 def written_out(cron: str, days: int) -> Iterator[datetime]:
     """Every planned time in so many days from the middle of 2026 on."""
     minutes, hours, *rest = cron.split()
+    times = sorted(itertools.product(values(hours, 0, 23), values(minutes, 0, 59)))
     for ahead in range(days):
         day = date(2026, 6, 1) + timedelta(days=ahead)
         if is_day(day, *rest):
-            for hour in sorted(values(hours, 0, 23)):
-                for minute in sorted(values(minutes, 0, 59)):
-                    yield datetime(day.year, day.month, day.day, hour, minute, tzinfo=UTC)
+            for hour, minute in times:
+                yield datetime(day.year, day.month, day.day, hour, minute, tzinfo=UTC)
 
 
 def complete_before(moment: datetime, minutes: int | None) -> tuple[int, int]:

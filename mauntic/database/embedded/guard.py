@@ -1,10 +1,9 @@
-"""Runs the embedded server as long as somebody uses it: a process of its own, between the two.
+"""Run the embedded server as long as it has users; a process between the users and the server.
 
-Each user holds a shared lock on one file (postgres_use.py), and the kernel takes it back however
-the user ends, even by a SIGKILL. Whoever gets the exclusive one is alone: then the server is shut
-down (SIGINT: fast, clean). The lock is kept until the server is gone: whoever comes meanwhile
-waits, and starts another. A program that runs alone: it imports the standard library and nothing
-beside it.
+Each user holds a shared lock on one file (hold.py). The kernel releases it however the user ends,
+even by SIGKILL. When the guard gets the exclusive lock, there is no user left: it shuts the server
+down (SIGINT: fast and clean). It keeps the lock until the server has ended, so a new user waits and
+then starts another server. This file runs as a program and imports only the standard library.
 """
 
 import fcntl
@@ -20,13 +19,15 @@ from typing import Any
 
 
 def guarded(users: Path, account: Mapping[str, Any], server_command: list[str]) -> list[str]:
-    """The command of a guard. `account` is what `subprocess` needs to start the server as it."""
+    """Return the command of a guard. `account` has the arguments with which `subprocess` starts the
+    server.
+    """
     return [sys.executable, "-IS", __file__, str(users), json.dumps(account), *server_command]
 
 
 def main(users: str, account: str, *server_command: str) -> int:
-    """Ends with the server; a SIGTERM ends both."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # until there is one to end
+    """Run until the server ends; SIGTERM ends both."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # until there is a server to end
     with os.fdopen(os.open(users, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)) as lock:
         server = subprocess.Popen(server_command, **json.loads(account))
         signal.signal(signal.SIGTERM, lambda *_: server.send_signal(signal.SIGINT))
@@ -35,7 +36,7 @@ def main(users: str, account: str, *server_command: str) -> int:
             fcntl.flock(lock, fcntl.LOCK_EX)
             server.send_signal(signal.SIGINT)
 
-        threading.Thread(target=end_when_alone, daemon=True).start()  # SIGTERM is the main thread's
+        threading.Thread(target=end_when_alone, daemon=True).start()  # SIGTERM: main thread
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         return server.wait()
 

@@ -1,6 +1,6 @@
-"""One user's hold on the embedded server, which its guard ends when nobody has one any more.
+"""A user's hold on the embedded server. The guard ends the server when no process has one.
 
-Standard library only: `make clean` asks whether there are users, with whatever Python there is.
+Standard library only: `make clean` checks for users with any Python that is installed.
 """
 
 import fcntl
@@ -15,14 +15,16 @@ POLL_S = 0.005
 
 
 class Use:
-    """One user's hold on the server. Users come and go one at a time, under another lock."""
+    """A user's hold on the server. A second lock makes users begin and end one at a time."""
 
     def __init__(self, users: Path) -> None:
         self._users = users
         self._lock: IO[str] | None = None
 
     def begin(self, timeout_s: float) -> bool:
-        """Hold it, after the end of one that is being shut down; False if that takes too long."""
+        """Take the hold, after the end of a server that is being shut down; return False on a
+        timeout.
+        """
         if self._lock is not None:
             return True
         lock = self._open()
@@ -36,7 +38,9 @@ class Use:
         return True
 
     def end(self) -> bool:
-        """Let go; whether others still hold it: the guard alone would have the exclusive lock."""
+        """Release the hold. Return whether other users remain: a shared lock is possible, an
+        exclusive one is not.
+        """
         if self._lock is not None:
             self._lock.close()
             self._lock = None
@@ -47,9 +51,9 @@ class Use:
         return os.fdopen(open_private(self._users, os.O_RDWR | os.O_APPEND), "a")
 
 
-def _is_locked(file: IO[str], kind: int) -> bool:
+def _is_locked(file: IO[str], lock_type: int) -> bool:
     try:
-        fcntl.flock(file, kind | fcntl.LOCK_NB)
+        fcntl.flock(file, lock_type | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

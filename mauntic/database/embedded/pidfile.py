@@ -1,9 +1,9 @@
-"""What `postmaster.pid` says about the server of a data directory, checked against the processes.
+"""Read `postmaster.pid` of a data directory, and check it against the processes.
 
-https://www.postgresql.org/docs/18/storage-file-layout.html names the file; its lines are pid, data
-directory, start time, port, socket directory, listen address, shared memory, status. The server's
-account writes it, which need not be ours: no link is followed, and nothing in it is believed that
-the processes do not confirm. Standard library only, for `make clean`.
+https://www.postgresql.org/docs/18/storage-file-layout.html describes the file. Its lines are pid,
+data directory, start time, port, socket directory, listen address, shared memory, status. The
+server's account writes it, which may be another account: links are not followed, and nothing in the
+file is trusted that the processes do not confirm. Standard library only, for `make clean`.
 """
 
 import os
@@ -21,7 +21,7 @@ PROCESSES = Path("/proc")
 
 @dataclass(frozen=True)
 class Postmaster:
-    """A server process that lives; `ready` once it takes connections and until it shuts down."""
+    """A running server process; `ready` while it accepts connections."""
 
     pid: int
     port: int
@@ -29,7 +29,9 @@ class Postmaster:
 
 
 def read(data: Path) -> Postmaster | None:
-    """The server that runs on this data directory; None for none, or a file left by a dead one."""
+    """Return the server that runs on this data directory; None if there is none or only its old
+    file.
+    """
     lines = _lines(data)
     pid = _number(lines, 0)
     port = _number(lines, PORT_LINE)
@@ -40,7 +42,7 @@ def read(data: Path) -> Postmaster | None:
 
 
 def _lines(data: Path) -> list[str]:
-    """The file's lines; none where it is no plain file of the account that owns the data."""
+    """Return the file's lines; none if it is not a plain file of the account that owns the data."""
     try:
         handle = os.open(data / "postmaster.pid", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
@@ -63,10 +65,11 @@ def _owner(data: Path) -> int:
 
 
 def serves(pid: int, data: Path) -> bool:
-    """Whether this process is a server of the directory, and no later process of the same number.
+    """Return whether this process is a server of the directory, and not a later process with its
+    number.
 
-    A container restarts with the numbers of its last life, so a living pid alone proves nothing;
-    nor does a number that the data's account wrote down, unless the process is that account's.
+    A container starts again with the same process numbers, so a live number alone proves nothing.
+    Nor does a number that the data's account wrote, unless the process belongs to that account.
     """
     with suppress(OSError, subprocess.CalledProcessError, ValueError):
         owner, words = _described(pid)
@@ -75,22 +78,23 @@ def serves(pid: int, data: Path) -> bool:
 
 
 def _described(pid: int) -> tuple[int, list[str]]:
-    """The account of a process, and its command line."""
+    """Return the account of a process, and its command line."""
     if (PROCESSES / "self").exists():
         process = PROCESSES / str(pid)
         words = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
         return process.stat().st_uid, words
     command = ["ps", "-ww", "-o", "uid=,command=", "-p", str(pid)]
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    owner, *words = said.split()
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    owner, *words = output.split()
     return int(owner), words
 
 
 def discard_foreign(data: Path) -> None:
-    """Remove the file if its number now belongs to a process that is no PostgreSQL of ours.
+    """Remove the file if its number now belongs to a process that is not a PostgreSQL of this
+    directory.
 
-    PostgreSQL itself clears a file whose process is gone, and checks that no orphan still holds its
-    shared memory; it refuses to start only where the number is taken again.
+    PostgreSQL itself removes a file whose process has ended, and checks that no orphan uses its
+    shared memory. It refuses to start only if the number is in use again.
     """
     pid = _number(_lines(data), 0)
     if pid is not None and _lives(pid) and not serves(pid, data):

@@ -1,8 +1,8 @@
-"""The database of the local runtime: `DATABASE_URL`, or the PostgreSQL that a wheel brings.
+"""The database of the local runtime: `DATABASE_URL`, or the PostgreSQL from a wheel.
 
-The embedded server listens on a free TCP port of 127.0.0.1, as Hyperdrive's local end needs it. It
-lives in one directory (`.local/postgres`), is started by whoever comes first and shared by the
-rest, and ends with the last of them, however that ends (postgres_guard.py).
+The embedded server listens on a free TCP port of 127.0.0.1, because the local Hyperdrive needs TCP.
+It has one directory (`.local/postgres`). The first command that needs it starts it, all share it,
+and it ends with the last of them, however that ends (guard.py).
 """
 
 import os
@@ -42,11 +42,11 @@ from mauntic.project.private_files import make_home, open_private, read_private
 from mauntic.project.programs import ROOT
 
 HOME = ROOT / ".local" / "postgres"
-START_TIMEOUT_S = 60  # a server that recovers from a crash needs its time
+START_TIMEOUT_S = 60  # a server that recovers from a crash needs time
 STOP_TIMEOUT_S = 30
 POLL_S = 0.005
 RETRY_S = 0.1
-# The port went to somebody else, or children of a killed server are still on their way out.
+# Another program took the port, or children of a killed server are still ending.
 WORTH_RETRYING = ("Address already in use", "is still in use")
 LOG_BYTES_MAX = 10_000_000
 
@@ -54,7 +54,7 @@ SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
     "max_connections": "100",
-    "authentication_timeout": "15s",  # a stranger holds a connection no longer
+    "authentication_timeout": "15s",  # limits connections that do not log in
     "shared_buffers": "256MB",
     "timezone": "UTC",
     "log_timezone": "UTC",
@@ -91,7 +91,7 @@ class Server:
 
     @property
     def url(self) -> str:
-        """The URL of the database, with its password; only for a server that was started."""
+        """The URL of the database, with its password; only after `start`."""
         if self._port is None:
             raise RuntimeError("the server was not started")
         password = read_private(self._home / "password")
@@ -99,13 +99,15 @@ class Server:
 
     @property
     def has_ended(self) -> bool:
-        """Whether the server that was started or joined is gone, killed say, or another came."""
+        """Whether the server that was started or joined has ended, or another one has replaced
+        it.
+        """
         running = pidfile.read(self._data)
         return running is None or running.port != self._port
 
     @property
     def log(self) -> Path:
-        """What the server wrote."""
+        """The server's log file."""
         return self._home / "server.log"
 
     def start(self) -> None:
@@ -120,10 +122,13 @@ class Server:
                 raise
 
     def stop(self) -> None:
-        """Use it no more. The last one shuts it down cleanly; whoever started it waits for that."""
+        """Stop using the server. The last user shuts it down cleanly; the process that started it
+        waits for that.
+        """
         if self._use is None:
             return
-        with suppress(FileNotFoundError), locked(self._home / "lock"):  # `make clean` took it all
+        # `make clean` may have removed the directory.
+        with suppress(FileNotFoundError), locked(self._home / "lock"):
             self._end_use()
 
     def kill(self) -> None:
@@ -132,7 +137,7 @@ class Server:
         if running is None:
             return
         postmaster = psutil.Process(running.pid)
-        postmaster.suspend()  # so that it starts no further child meanwhile
+        postmaster.suspend()  # so that it starts no further child in the meantime
         for process in [*postmaster.children(recursive=True), postmaster]:
             process.kill()
         postmaster.wait(STOP_TIMEOUT_S)
@@ -155,12 +160,16 @@ class Server:
             )
 
     def _end_use(self) -> None:
-        """Let go of the server; where nobody else uses it, and it is ours, wait for its end."""
+        """Release the server; if it has no other user and this process started it, wait for its
+        end.
+        """
         if self._use is not None and not self._use.end():
             self._release_guard()
 
     def _settle(self) -> None:
-        """Find the account and the place; root may have to use another than the one asked for."""
+        """Determine the account and the directory; root may have to use another directory than the
+        given one.
+        """
         self._account = account_for(self._home / "data")
         self._home = reachable_home(self._home, self._account).resolve()
         own_home(self._home)
@@ -171,7 +180,9 @@ class Server:
         return self._home / "data"
 
     def _running(self) -> pidfile.Postmaster | None:
-        """The server that takes connections here; one that starts or ends is waited for."""
+        """Return the server that accepts connections here; wait for one that is starting or
+        ending.
+        """
         deadline = time.monotonic() + START_TIMEOUT_S
         while (found := pidfile.read(self._data)) is not None and not found.ready:
             if time.monotonic() > deadline:
@@ -182,7 +193,7 @@ class Server:
         return found
 
     def _launch(self) -> None:
-        """Start the server process and wait until it is ready, on another port if one is taken."""
+        """Start the server process and wait until it is ready; use another port if one is taken."""
         deadline = time.monotonic() + START_TIMEOUT_S
         port = self._port or free_port()
         while True:
@@ -191,16 +202,18 @@ class Server:
                 self._port = port
                 return
             self._release_guard()
-            said = read_private(self.log)[log_start:]
-            if not any(text in said for text in WORTH_RETRYING) or time.monotonic() > deadline:
+            log_text = read_private(self.log)[log_start:]
+            if not any(text in log_text for text in WORTH_RETRYING) or time.monotonic() > deadline:
                 raise DatabaseUnavailable(
-                    f"PostgreSQL did not start ({last_line(said)}); see {self.log}."
+                    f"PostgreSQL did not start ({last_line(log_text)}); see {self.log}."
                 )
             time.sleep(RETRY_S)
             port = free_port()
 
     def _spawn(self, port: int) -> int:
-        """Run the server under its guard; returns where in the log its lines begin."""
+        """Run the server under its guard; return the position in the log at which its lines
+        begin.
+        """
         self._release_guard()
         pidfile.discard_foreign(self._data)
         settings = {**self._settings, "port": str(port)}
@@ -215,7 +228,7 @@ class Server:
                 stdout=log,
                 stderr=log,
                 cwd="/",
-                start_new_session=True,  # Ctrl-C in the terminal is the owner's to answer
+                start_new_session=True,  # Ctrl-C in the terminal is handled by the user
             )
             return log.tell()
 
@@ -229,7 +242,7 @@ class Server:
         return False
 
     def _release_guard(self) -> None:
-        """Have the guard end with its server, and wait for that."""
+        """End the guard together with its server, and wait for that."""
         if self._guard is None:
             return
         self._guard.terminate()
@@ -249,7 +262,7 @@ class Server:
 
 
 class GivenDatabase:
-    """The database that `DATABASE_URL` names: ours to use, not to start, stop or watch."""
+    """The database in `DATABASE_URL`: it is used, but not started, stopped or watched."""
 
     has_ended = False
 
@@ -261,11 +274,11 @@ class GivenDatabase:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Nothing of ours to end."""
+        """Do nothing: the server is not managed here."""
 
 
 class NamedDatabase(Server):
-    """Another database of the embedded server, such as the demo's; it has to be there."""
+    """Another, existing database of the embedded server, such as the demo's."""
 
     def __init__(self, home: Path, name: str) -> None:
         super().__init__(home)
@@ -282,9 +295,10 @@ class NamedDatabase(Server):
 
 
 def open_database(environment: Mapping[str, str], home: Path = HOME) -> Server | GivenDatabase:
-    """The database to work on, as a context manager with a `url`: the given one, else our own.
+    """Return the database to use, as a context manager with a `url`: the given one, else the
+    embedded server.
 
-    A URL without a host (`postgresql:///mauntic_demo`) names a database of our own server.
+    A URL without a host (`postgresql:///mauntic_demo`) names a database of the embedded server.
     """
     given = environment.get("DATABASE_URL")
     if home == HOME:
@@ -300,10 +314,10 @@ def open_database(environment: Mapping[str, str], home: Path = HOME) -> Server |
 def temporary_server(
     settings: Mapping[str, str] = MappingProxyType({}), *, in_memory: bool = False
 ) -> Iterator[Server]:
-    """A server for data that may be lost, in a directory of its own that is removed afterwards.
+    """Run a server for temporary data, in a directory that is removed afterwards.
 
-    In memory, where there is room, a new database takes a fraction of the time. For tests: one
-    that is killed leaves its directory there.
+    In memory, if there is space, creating a database takes a fraction of the time. For tests only:
+    a process that is killed leaves its directory there.
     """
     home = temporary_directory(account_for(None), in_memory=in_memory)
     try:
@@ -314,7 +328,7 @@ def temporary_server(
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody uses at the moment."""
+    """Return a TCP port of 127.0.0.1 that is free at the moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -1,4 +1,5 @@
--- From these and the list of shared/tick/retention.py follow shared/sql/retention.sql and mauntic/operations/sql/retention.sql.
+-- Templates of shared/sql/retention.sql and mauntic/operations/sql/retention.sql; the tables are in
+-- shared/tick/retention.py.
 
 -- name: gone
 gone_{name} as (
@@ -66,10 +67,10 @@ select '{table}' as table_name, count(*) as rows, min(cast({age} as timestamptz)
 from {table}
 
 -- name: delete_by_age
--- Of each table the oldest rows before its bound, at most :most of them. Rows that another transaction
--- holds are left to a later portion. Where a run takes turns at the days of organizations, the portion takes
--- their turn, and ends with the day that fills it. Of the runs of :brief_jobs also those that neither a tick nor a month
--- looks back upon, except where somebody answers for them. How many rows of each table went.
+-- Deletes of each table the oldest rows before its bound, at most :most of them, and returns the number of deleted rows
+-- per table. Rows that another transaction has locked are left to a later portion. For days that runs lock by
+-- organization, the portion takes the same locks and ends with the day that reaches its limit. Of the runs of
+-- :brief_jobs it also deletes those that neither a tick nor a month looks back to, except runs with a lease.
 with
 {gone},
 gone_brief_runs as (
@@ -94,5 +95,5 @@ select
     (select count(*) from gone_brief_runs) as ops__job_runs__brief
 
 -- name: retention_report
--- Of each table that is kept for a period: how many rows it has, the oldest, and how many are to go.
+-- For each table with a period: the number of rows, the oldest, and the number of rows to delete.
 {report}

@@ -16,11 +16,12 @@ import js
 from analytics.own_entry import Default as Own
 
 from analytics import reservations
+from analytics.store import hours
 from shared import retry
 from shared.adapters import cloudflare
 from shared.adapters.postgres.client import Postgres
 from shared.adapters.r2 import BoundBucket
-from shared.ledger import ledger
+from shared.ledger import ledger, shards
 from shared.warmup import counters
 from workers import Response
 
@@ -115,12 +116,16 @@ class Default(Own):
         answer = {"/plan": self.take_plan, "/reserve": self.reserve, "/booked": self.booked}
         return Response.json(await answer[urlsplit(request.url).path](**asked))
 
-    async def take_plan(self, points, lease_s, first_ceiling_s, write_interval_s):
+    async def take_plan(
+        self, points, lease_s, first_ceiling_s, write_interval_s, shard_events_target
+    ):
         plan.clear()
         plan.update(points)
         ledger.LEASE = timedelta(seconds=lease_s)
         retry.FIRST_CEILING_S = first_ceiling_s
         counters.WRITE_INTERVAL_S = write_interval_s
+        shards.SHARD_EVENTS_TARGET = shard_events_target
+        hours.FRESH_RANGE_EVENTS_TARGET = shard_events_target
 
     async def reserve(self, created_at, sizes, patience_s):
         """What so many reservations at once are granted, and what the counters say then."""

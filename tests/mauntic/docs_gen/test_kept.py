@@ -85,7 +85,7 @@ def test_what_a_tick_deletes_is_what_the_list_says() -> None:
 @pytest.mark.parametrize("name", ['ops."more"', "ops.more; select 1", "Ops.more", "ops.", ""])
 def test_a_name_that_would_need_quotes_is_refused(name: str) -> None:
     for one in (Kept(name, 10, ("at",), ""), Kept("ops.more", 10, ("at", name), "")):
-        with pytest.raises(ValueError, match="is no plain name"):
+        with pytest.raises(ValueError, match="is not a plain name"):
             kept.deletion([one])
-        with pytest.raises(ValueError, match="is no plain name"):
+        with pytest.raises(ValueError, match="is not a plain name"):
             kept.report([one])

@@ -81,12 +81,28 @@ def test_a_tick_without_work_is_one_statement_no_message_and_no_row(
     outside = world(database)
     ports = outside.ports()
     statements = counted(ports, monkeypatch)
-    assert asyncio.run(dispatch(worker(), "* * * * *", NOON, ports)) == 0
+    assert asyncio.run(dispatch(worker(), "* * * * *", NOON + MINUTE, ports)) == 0
     assert len(statements) == 1
+    assert asyncio.run(dispatch(worker(), "* * * * *", NOON, ports)) == 0
+    assert len(statements) == 1 + 2  # the first tick of an hour looks for runs that are left
     assert outside.queue.sent == []
     assert runs(database) == {}
     with rows_of(database) as look:
         assert look("select * from ops.schedules") == []
+
+
+def test_a_run_whose_message_was_lost_is_ended_though_another_did_its_work(database: str) -> None:
+    """Nothing is left to do, so no later tick has work. The first tick of an hour past the lease
+    ends the row."""
+    outside = world(database)
+    feed(database, 1)
+    assert tick(outside, 34) == ["toy.fold"]
+    feed(database, 0)
+    sent = [minute for minute in range(35, 100) if tick(outside, minute)]
+    assert sent == [60]  # at 12:34 its message may still be on its way, for a quarter of an hour
+    assert sorted(runs(database).values()) == ["queued", "skipped"]
+    mark(database, "succeeded", lease_until=None)
+    assert [minute for minute in range(101, 400) if tick(outside, minute)] == []
 
 
 def test_minutes_without_work_were_not_missed(database: str) -> None:

@@ -11,10 +11,12 @@ from uuid import UUID
 import pytest
 
 from analytics.store import statements
+from mauntic.database.embedded.server import Server
 from mauntic.database.url import connect
 from shared.adapters.postgres.client import Postgres
 from shared.ledger.shards import contact_bounds, part_bounds
 from shared.messages import Shard
+from tests.scratch import scratch_database
 from tests.workers.analytics.history import DAY, org
 
 
@@ -27,10 +29,29 @@ LARGE = org(5)  # nine tenths of all events, between small organizations
 FACTOR_MAX = 10
 
 
+@pytest.fixture(scope="module")
+def template(postgres: Server, migrated: str) -> Iterator[str]:
+    """The name of a database with 60,000 events of a month: five types, a sixth of them opens,
+    contacts with random ids."""
+    with scratch_database(postgres, migrated) as url:
+        fill(url)
+        yield url.rpartition("/")[2]
+
+
+@pytest.fixture
+def database(postgres: Server, template: str) -> Iterator[str]:
+    with scratch_database(postgres, template) as url:
+        yield url
+
+
 @pytest.fixture
 def month(database: str) -> Iterator[Postgres]:
-    """60,000 events of a month: five types, a sixth of them opens, contacts with random ids."""
     with closing(Postgres(lambda: connect(database))) as db:
+        yield db
+
+
+def fill(url: str) -> None:
+    with closing(Postgres(lambda: connect(url))) as db:
         db.execute("alter table analytics.contact_activity disable trigger user")
         db.execute(
             """
@@ -48,8 +69,7 @@ def month(database: str) -> Iterator[Postgres]:
             """,
             day=DAY,
         )
-        vacuum(database)
-        yield db
+    vacuum(url)
 
 
 def vacuum(url: str) -> None:

@@ -110,7 +110,10 @@ def test_a_demo_takes_nothing_from_another_or_from_who_looks_at_the_last(postgre
             pass
         looking = connect(url)
     with closing(looking):
-        with pytest.raises(OperatorError, match="Somebody looks"), fresh_database(postgres.url):
+        with (
+            pytest.raises(OperatorError, match="Another session uses"),
+            fresh_database(postgres.url),
+        ):
             pass
         assert looking.run("select count(*) from ops.job_runs") == [[0]]
 

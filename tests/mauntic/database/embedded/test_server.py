@@ -320,4 +320,4 @@ def test_databases_of_tests_are_apart(database: str, postgres: Server) -> None:
 
 def test_last_line() -> None:
     assert last_line("one\ntwo.\n\n") == "two"
-    assert last_line("") == "it said nothing"
+    assert last_line("") == "no output"
