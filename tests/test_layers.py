@@ -29,7 +29,7 @@ SHARED = (
 # What every worker is made of; a worker needs `entry`, `worker` and `jobs`. `reference` is for
 # tests and explanations: no bundle holds it.
 WORKER = (
-    {"domain", "reference"},
+    {"domain", "queues", "reference"},
     {"content", "providers"},
     {"store"},
     {"jobs"},

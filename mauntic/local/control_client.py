@@ -132,7 +132,9 @@ class Control:
 class LocalRuntime:
     """All workers of wrangler.toml in one workerd; a context manager that starts and ends them.
 
-    `variables` are text bindings that every worker gets (gates, secrets). `on_event` is called from
+    `variables` are text bindings that every worker gets (gates, secrets). Without another value
+    there, DELIVERY_MODE is `local`. Workers reach hosts of this machine, and `allowed_hosts`.
+    `on_event` is called from
     a thread with each event of the server: log lines of the workers, reloads, errors.
     """
 
@@ -143,6 +145,7 @@ class LocalRuntime:
     persist: Path | None = None
     metrics_file: Path | None = None
     variables: Mapping[str, str] = field(default_factory=dict)
+    allowed_hosts: Sequence[str] = ()
     on_event: Callable[[Event], None] = lambda event: None
     control: Control = field(init=False)
     ready: Event = field(init=False, default_factory=dict)
@@ -211,7 +214,8 @@ class LocalRuntime:
             "port": self.port,
             "persist": str(self.persist) if self.persist else None,
             "metricsFile": str(self.metrics_file) if self.metrics_file else None,
-            "vars": dict(self.variables),
+            "vars": {"DELIVERY_MODE": "local", **self.variables},
+            "allowedHosts": list(self.allowed_hosts),
             "modules": str(ROOT / "python_modules"),
             "cache": str(HOME / "cache"),
             "runtime": environment.get("RUNTIME") or "host",

@@ -22,6 +22,9 @@ URL_CHARS_MAX = 8_192
 # The runtime's own timer ends the request. This is how much later ours does, if it did not.
 MARGIN_S = 1.0
 
+# The local runtime's error for a host that is not on this machine: nothing was sent.
+OUTBOUND_REFUSED = "OutboundRefused"
+
 METHODS = get_args(HttpMethod)
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}", re.ASCII)
 _HEADER_VALUE = re.compile(r"[ -~]{0,8192}", re.ASCII)
@@ -67,6 +70,8 @@ class FetchHttp:
         # A JsException, whose class the host does not have. Its text may contain the URL, and the
         # runtime does not prove that nothing was sent.
         except Exception as error:
+            if getattr(error, "name", None) == OUTBOUND_REFUSED:
+                raise HttpRefused("the local runtime does not call this host") from error
             raise HttpFailed("the connection failed, or timed out", begun=True) from error
 
 

@@ -47,6 +47,10 @@ def dev(
         list[str] | None, typer.Option(help="A worker's env in wrangler.toml (default: all).")
     ] = None,
     var: Var = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(help="A host, besides this machine, that workers may call.", metavar="NAME"),
+    ] = None,
     yes: Yes = False,
     crons: Annotated[bool, typer.Option(help="Fire the crons on schedule, in UTC.")] = True,
     json_lines: Annotated[bool, typer.Option("--json", help="Log lines as JSON.")] = False,
@@ -59,7 +63,7 @@ def dev(
 
       mauntic dev --env analytics --var ENABLE_ANALYTICS_CRON=false
 
-      ALERT_WEBHOOK_URL=… mauntic dev --var ALERT_WEBHOOK_URL
+      ALERT_WEBHOOK_URL=… mauntic dev --var ALERT_WEBHOOK_URL --allow-host hooks.example.com
     """
     heed_interrupts()
     if refusal := unknown_envs(env or ()):
@@ -71,16 +75,19 @@ def dev(
     errors.print("starting …", style="dim", highlight=False)
     with open_database(os.environ) as server:
         migrate(server.url)
-        runtime = LocalRuntime(
-            server.url,
-            envs=env,
-            port=port,
-            persist=HOME / "r2",
-            metrics_file=HOME / "metrics" / f"{identity(server)}.jsonl",
-            variables=variables,
-            on_event=log.show,
-        )
+        runtime = _runtime(server, log, port)
+        runtime.envs, runtime.variables, runtime.allowed_hosts = env, variables, allow_host or ()
         _serve(runtime, server, log, crons)
+
+
+def _runtime(server: Server | GivenDatabase, log: DevLog, port: int) -> LocalRuntime:
+    return LocalRuntime(
+        server.url,
+        port=port,
+        persist=HOME / "r2",
+        metrics_file=HOME / "metrics" / f"{identity(server)}.jsonl",
+        on_event=log.show,
+    )
 
 
 def identity(server: Server | GivenDatabase) -> str:

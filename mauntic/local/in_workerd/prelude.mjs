@@ -1,6 +1,8 @@
 // Imported before Pyodide. While its modules are evaluated, and again while an interpreter is
 // created, Pyodide looks at the globals to find out where it runs; workerd's imitation of Node
 // would mislead it. These globals are hidden for as long as that takes.
+import "./outbound.mjs";
+
 const { process, addEventListener, fetch } = globalThis;
 const BASE = "http://pyodide.invalid/"; // of Pyodide's relative URLs
 

@@ -14,6 +14,7 @@ const HOST = [
   "in_workerd/bindings.mjs",
   "in_workerd/console.mjs",
   "in_workerd/interpreter.mjs",
+  "in_workerd/outbound.mjs",
   "common/pack.mjs",
   "in_workerd/prelude.mjs",
   "in_workerd/webassembly.mjs",
@@ -46,7 +47,7 @@ export const manifest = (modules) => ({ mainModule: modules[0][0], modules: Obje
 const withoutPythonFlags = (flags = []) => flags.filter((flag) => !flag.startsWith("python"));
 
 /** `answer(worker, request)` serves what the hosts ask of the server: their files, metric points. */
-export function hostWorkers({ workers, flags = [] }, answer) {
+export function hostWorkers({ workers, flags = [], allowedHosts = [] }, answer) {
   const modules = manifest([...HOST.map(own), ...pyodideModules()]);
   return workers.map((worker) => ({
     config: {
@@ -54,6 +55,7 @@ export function hostWorkers({ workers, flags = [] }, answer) {
       env: {
         ...worker.bindings,
         LOCAL_NAME: variable(worker.name),
+        LOCAL_ALLOWED_HOSTS: variable(allowedHosts),
         LOCAL_QUEUES: variable(JSON.stringify(namesOf(worker.bindings, "queue"))),
         LOCAL_DATASETS: variable(JSON.stringify(namesOf(worker.bindings, "analytics-engine-dataset"))),
         LOCAL_LEDGER: { type: "worker", worker: LEDGER_NAME, exportName: "Ledger" },

@@ -79,9 +79,9 @@ export class Runtime {
   }
 
   #workerOptions() {
-    const { flags } = this.config;
+    const { flags, allowedHosts } = this.config;
     if (this.isNative) return nativeWorkers({ workers: this.workers, flags }, this.#staged, this.#shared);
-    return hostWorkers({ workers: this.workers, flags }, (name, request) => this.#answer(name, request));
+    return hostWorkers({ workers: this.workers, flags, allowedHosts }, (name, request) => this.#answer(name, request));
   }
 
   async #stage(worker) {

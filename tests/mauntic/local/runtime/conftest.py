@@ -20,6 +20,7 @@ def shared_server(project: Path, postgres: PostgresServer) -> Iterator[Server]:
         "persist": str(project / ".local"),
         "metricsFile": str(project / ".local" / "metrics.jsonl"),
         "vars": {"GATE": "false"},
+        "allowedHosts": ["allowed.invalid"],
     }
     with running(config) as server:
         yield server

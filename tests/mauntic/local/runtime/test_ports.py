@@ -218,3 +218,22 @@ def test_a_handler_that_raises_answers_500_and_tells_the_log_alone(server: Serve
     logged = json.loads(event["text"])
     assert (logged["event"], logged["error_class"]) == ("request.failed", "KeyError")
     assert "eve@example.org" not in event["text"]
+
+
+@pytest.mark.parametrize(
+    ("host", "error"),
+    [
+        ("api.sendgrid.com", "HttpRefused"),
+        ("192.0.2.1", "HttpRefused"),
+        ("127.0.0.1.example.com", "HttpRefused"),
+        ("localhost.example.com", "HttpRefused"),
+        ("[::ffff:192.0.2.1]", "HttpRefused"),
+        ("0x7f.1.example", "HttpRefused"),
+        ("allowed.invalid", "HttpFailed:begun"),  # tried, and not found: `invalid` never resolves
+    ],
+)
+def test_no_host_but_this_machine_is_called(server: Server, host: str, error: str) -> None:
+    """Though the settings allow every one of them."""
+    url = f"https://{host}/v3/mail/send"
+    asked = {"method": "POST", "url": url, "allow": f"https://{host}"}
+    assert ask(server, "/http", **asked) == {"error": error}
