@@ -63,6 +63,14 @@ def test_a_bundle_holds_what_the_entry_and_the_jobs_import_and_the_sql(root: Pat
     assert (target / "alpha/jobs/entry.py").read_text() == "from alpha.store import rows"
 
 
+def test_a_bundle_holds_the_providers_that_a_worker_finds_in_its_folder(root: Path) -> None:
+    (root / "workers/alpha/providers").mkdir()
+    (root / "workers/alpha/providers/post.py").write_text("from alpha.letters import X")
+    (root / "workers/alpha/letters.py").write_text("X = 1")
+    bundle(root, "alpha")
+    assert {"alpha/providers/post.py", "alpha/letters.py"} < staged(root)
+
+
 def test_a_file_that_cannot_be_read_is_carried_for_the_runtime_to_show(root: Path) -> None:
     (root / "workers" / "alpha" / "store.py").write_text("def rows(:")
     bundle(root, "alpha")

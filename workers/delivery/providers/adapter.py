@@ -191,3 +191,32 @@ class NeedsCertificate(Protocol):
     def confirmation_request(self, webhook: Webhook, secrets: Secrets) -> HttpRequest | None:
         """Return the request that confirms a subscription, after `events` accepted the webhook;
         None for every other webhook."""
+
+
+@dataclass(frozen=True, repr=False)
+class Sought:
+    """A message whose call has an unknown outcome. `text` is the rendered text of an SMS."""
+
+    message_id: str
+    to: str
+    called_at: datetime
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class LookedUp:
+    """What a look-up found. No id proves nothing. `further` are the requests to make next."""
+
+    provider_message_id: str | None = None
+    further: tuple[HttpRequest, ...] = ()
+
+
+@runtime_checkable
+class HasLookup(Protocol):
+    """An adapter that can ask the provider whether it has a message."""
+
+    def lookup_request(self, sought: Sought, secrets: Secrets) -> HttpRequest:
+        """Return the request. Raises CannotSend."""
+
+    def looked_up(self, sought: Sought, response: HttpResponse, secrets: Secrets) -> LookedUp:
+        """Return what the answer to `lookup_request`, or to one of its `further`, proves."""

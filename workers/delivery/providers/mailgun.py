@@ -7,6 +7,7 @@ import hmac
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode
 
 from delivery.domain.outgoing import OutgoingEmail
 from delivery.domain.verdict import Verdict
@@ -15,9 +16,11 @@ from delivery.providers.adapter import (
     BadSignature,
     EventKind,
     HttpRequest,
+    LookedUp,
     ProviderEvent,
     Reason,
     Secrets,
+    Sought,
     Webhook,
 )
 from delivery.providers.answers import (
@@ -29,10 +32,11 @@ from delivery.providers.answers import (
     at,
     decide,
     json_of,
+    list_at,
     parsed,
     text_at,
 )
-from delivery.providers.bodies import FORM_TYPE, basic, form_bytes, headers, sender
+from delivery.providers.bodies import FORM_TYPE, basic, form_bytes, headers, json_bytes, sender
 from delivery.providers.event_times import time_of
 from delivery.providers.secrets import label, optional, required
 from shared.ports import Crypto, HttpResponse
@@ -83,13 +87,8 @@ class Mailgun(Adapter):
     ) -> HttpRequest:
         del call_id, now, crypto
         [message] = messages
-        host = HOSTS.get(optional(secrets, "region").lower(), HOSTS[""])
-        url = f"https://{host}/v3/{label(secrets, 'domain')}/messages"
-        types = {
-            "Authorization": basic("api", required(secrets, "apiKey")),
-            "Content-Type": FORM_TYPE,
-        }
-        return HttpRequest("POST", url, types, form_bytes(_fields(message)))
+        types = {**_authorization(secrets), "Content-Type": FORM_TYPE}
+        return HttpRequest("POST", _url(secrets, "messages"), types, form_bytes(_fields(message)))
 
     def verdicts(
         self, messages: Sequence[OutgoingEmail], response: HttpResponse, now: datetime
@@ -107,6 +106,36 @@ class Mailgun(Adapter):
         _verify(at(record, "signature"), optional(secrets, "signingKey"))
         event = _event(at(record, "event-data"), webhook)
         return [event] if event else []
+
+    def lookup_request(self, sought: Sought, secrets: Secrets) -> HttpRequest:
+        """Return the request for the events of a message, by its variable."""
+        query = urlencode(
+            {
+                "begin": int(sought.called_at.timestamp()) - 60,
+                "ascending": "yes",
+                "limit": 25,
+                "user-variables": json_bytes({"message_id": sought.message_id}).decode(),
+            }
+        )
+        return HttpRequest("GET", f"{_url(secrets, 'events')}?{query}", _authorization(secrets))
+
+    def looked_up(self, sought: Sought, response: HttpResponse, secrets: Secrets) -> LookedUp:
+        del secrets
+        for record in list_at(json_of(response), "items") if response.status == 200 else []:
+            is_own = text_at(record, "user-variables", "message_id") == sought.message_id
+            found = text_at(record, "message", "headers", "message-id")
+            if is_own and found and text_at(record, "event") != "rejected":
+                return LookedUp(found)
+        return LookedUp()
+
+
+def _url(secrets: Secrets, what: str) -> str:
+    host = HOSTS.get(optional(secrets, "region").lower(), HOSTS[""])
+    return f"https://{host}/v3/{label(secrets, 'domain')}/{what}"
+
+
+def _authorization(secrets: Secrets) -> dict[str, str]:
+    return {"Authorization": basic("api", required(secrets, "apiKey"))}
 
 
 def _fields(message: OutgoingEmail) -> list[tuple[str, str]]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from delivery.domain.outgoing import MessageClass, OutgoingEmail
 from delivery.domain.verdict import Verdict
@@ -14,9 +15,11 @@ from delivery.providers.adapter import (
     BadSignature,
     EventKind,
     HttpRequest,
+    LookedUp,
     ProviderEvent,
     Reason,
     Secrets,
+    Sought,
     Webhook,
 )
 from delivery.providers.answers import (
@@ -26,6 +29,7 @@ from delivery.providers.answers import (
     UNKNOWN,
     Codes,
     accepted,
+    at,
     decide,
     json_of,
     list_at,
@@ -57,6 +61,8 @@ CODES: Codes = {
     "413": PAUSE,
 }
 UNPROCESSABLE = 422
+API = "https://api.postmarkapp.com"
+OUTBOUND = f"{API}/messages/outbound"
 
 _KINDS: dict[str, EventKind] = {
     "Delivery": "delivered",
@@ -103,15 +109,10 @@ class Postmark(Adapter):
         crypto: Crypto,
     ) -> HttpRequest:
         del call_id, now, crypto
-        token = required(secrets, "serverToken")
         bodies = [_fields(message, _stream(message, secrets)) for message in messages]
         is_bulk = len(messages) > 1
-        url = "https://api.postmarkapp.com/email" + ("/batch" if is_bulk else "")
-        types = {
-            "Accept": JSON_TYPE,
-            "Content-Type": JSON_TYPE,
-            "X-Postmark-Server-Token": token,
-        }
+        url = f"{API}/email" + ("/batch" if is_bulk else "")
+        types = {**_authorization(secrets), "Content-Type": JSON_TYPE}
         return HttpRequest("POST", url, types, json_bytes(bodies if is_bulk else bodies[0]))
 
     def verdicts(
@@ -133,6 +134,28 @@ class Postmark(Adapter):
         _verify(webhook, secrets)
         event = _event(parsed(webhook.body), webhook)
         return [event] if event else []
+
+    def lookup_request(self, sought: Sought, secrets: Secrets) -> HttpRequest:
+        """Return the request for the messages to the address since the day before the call."""
+        day = (sought.called_at - timedelta(days=1)).date().isoformat()
+        query = urlencode({"count": 50, "offset": 0, "recipient": sought.to, "fromdate": day})
+        return HttpRequest("GET", f"{OUTBOUND}?{query}", _authorization(secrets))
+
+    def looked_up(self, sought: Sought, response: HttpResponse, secrets: Secrets) -> LookedUp:
+        """Read a list of messages, or the details of one: the details always have our id."""
+        answer = json_of(response) if response.status == 200 else None
+        records = list_at(answer, "Messages") or [answer]
+        for record in records:
+            if text_at(record, "Metadata", "message_id") == sought.message_id:
+                return LookedUp(text_at(record, "MessageID") or None)
+        unread = [text_at(r, "MessageID") for r in records if at(r, "Metadata") is None]
+        urls = [f"{OUTBOUND}/{message_id}/details" for message_id in unread if message_id]
+        headers = _authorization(secrets)
+        return LookedUp(further=tuple(HttpRequest("GET", url, headers) for url in urls))
+
+
+def _authorization(secrets: Secrets) -> dict[str, str]:
+    return {"Accept": JSON_TYPE, "X-Postmark-Server-Token": required(secrets, "serverToken")}
 
 
 def _fields(message: OutgoingEmail, stream: str) -> dict[str, Any]:

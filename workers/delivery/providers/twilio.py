@@ -6,8 +6,9 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Sequence
-from datetime import datetime
-from urllib.parse import parse_qsl, urlsplit
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from delivery.domain.outgoing import OutgoingSms
 from delivery.domain.verdict import Verdict
@@ -16,8 +17,10 @@ from delivery.providers.adapter import (
     BadSignature,
     EventKind,
     HttpRequest,
+    LookedUp,
     ProviderEvent,
     Secrets,
+    Sought,
     Webhook,
 )
 from delivery.providers.answers import (
@@ -30,6 +33,7 @@ from delivery.providers.answers import (
     accepted,
     decide,
     json_of,
+    list_at,
     text_at,
 )
 from delivery.providers.bodies import FORM_TYPE, basic, form_bytes
@@ -61,6 +65,7 @@ _KINDS: dict[str, EventKind] = {
 }
 _UNREACHABLE = {"30005", "30006"}  # unknown handset; landline
 _STOP = {"STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT"}
+CLOCK_SKEW, LONGEST_CALL = timedelta(seconds=30), timedelta(minutes=2)
 MESSAGE_ID_PARTS = 6  # of the path /hooks/twilio/CONFIG/TOKEN/MESSAGE
 
 
@@ -82,16 +87,11 @@ class Twilio(Adapter):
     ) -> HttpRequest:
         del call_id, now, crypto
         [message] = messages
-        account = label(secrets, "accountSid")
         fields = [("To", message.to), _sender(secrets), ("Body", message.text)]
         if message.status_callback:
             fields.append(("StatusCallback", message.status_callback))
-        url = f"https://api.twilio.com/2010-04-01/Accounts/{account}/Messages.json"
-        types = {
-            "Authorization": basic(account, required(secrets, "authToken")),
-            "Content-Type": FORM_TYPE,
-        }
-        return HttpRequest("POST", url, types, form_bytes(fields))
+        types = {**_authorization(secrets), "Content-Type": FORM_TYPE}
+        return HttpRequest("POST", _url(secrets), types, form_bytes(fields))
 
     def verdicts(
         self, messages: Sequence[OutgoingSms], response: HttpResponse, now: datetime
@@ -109,6 +109,39 @@ class Twilio(Adapter):
         fields = dict(_verified(webhook, optional(secrets, "authToken")))
         event = _stop(fields, webhook) or _status(fields, webhook)
         return [event] if event else []
+
+    def lookup_request(self, sought: Sought, secrets: Secrets) -> HttpRequest:
+        """Return the request for the messages to the number since the day before the call."""
+        day = (sought.called_at - timedelta(days=1)).date().isoformat()
+        query = urlencode({"To": sought.to, "DateSent>": day, "PageSize": 200})
+        return HttpRequest("GET", f"{_url(secrets)}?{query}", _authorization(secrets))
+
+    def looked_up(self, sought: Sought, response: HttpResponse, secrets: Secrets) -> LookedUp:
+        """Twilio does not know our id: exactly one message must have the number, text and time."""
+        del secrets
+        records = list_at(json_of(response), "messages") if response.status == 200 else []
+        sids = [text_at(record, "sid") for record in records if _is_the_sought(record, sought)]
+        return LookedUp(sids[0] if len(sids) == 1 and sids[0] else None)
+
+
+def _url(secrets: Secrets) -> str:
+    account = label(secrets, "accountSid")
+    return f"https://api.twilio.com/2010-04-01/Accounts/{account}/Messages.json"
+
+
+def _authorization(secrets: Secrets) -> dict[str, str]:
+    user, password = label(secrets, "accountSid"), required(secrets, "authToken")
+    return {"Authorization": basic(user, password)}
+
+
+def _is_the_sought(record: Any, sought: Sought) -> bool:
+    try:
+        created = datetime.strptime(text_at(record, "date_created"), "%a, %d %b %Y %H:%M:%S %z")
+    except ValueError:
+        return False
+    is_in_time = -CLOCK_SKEW <= created - sought.called_at <= LONGEST_CALL
+    is_same = (text_at(record, "to"), text_at(record, "body")) == (sought.to, sought.text)
+    return is_in_time and is_same and text_at(record, "direction") == "outbound-api"
 
 
 def _sender(secrets: Secrets) -> tuple[str, str]:

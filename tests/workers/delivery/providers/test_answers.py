@@ -83,12 +83,13 @@ def test_a_cut_off_answer_proves_nothing(name: str) -> None:
     adapter = ADAPTERS[name]
     body = {"id": "a", "sid": "a", "MessageID": "a", "ErrorCode": 0, "MessageId": "a"}
     body |= {"name": "a", "messageId": "a"}
-    by_status = {"sendgrid": 202, "webpush": 201}
-    status = by_status.get(name, 201 if name == "twilio" else 200)
-    whole = answer(status, body)
-    cut = HttpResponse(status, {}, whole.body, is_truncated=True)
-    assert adapter.verdicts(several(1), whole, NOW)[0].kind == "accepted"
-    kind = "accepted" if name in by_status else "unknown"
+    [status] = [
+        status
+        for status in (200, 201, 202)
+        if adapter.verdicts(several(1), answer(status, body), NOW)[0].kind == "accepted"
+    ]
+    cut = HttpResponse(status, {}, json.dumps(body).encode(), is_truncated=True)
+    kind = "accepted" if name in ("sendgrid", "webpush") else "unknown"
     assert adapter.verdicts(several(1), cut, NOW)[0].kind == kind
 
 

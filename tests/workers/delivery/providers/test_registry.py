@@ -65,7 +65,7 @@ def test_a_refused_type_has_its_reason(name: str) -> None:
 
 
 def test_another_type_names_those_that_exist() -> None:
-    with pytest.raises(UnknownProvider, match=r"none of cloudflare, .*, webpush"):
+    with pytest.raises(UnknownProvider, match=r"none of .*cloudflare, .*webpush"):
         adapter_of("SES")
 
 
