@@ -112,7 +112,7 @@ class Twilio(Adapter):
 
     def lookup_request(self, sought: Sought, secrets: Secrets) -> HttpRequest:
         """Return the request for the messages to the number since the day before the call."""
-        day = (sought.called_at - timedelta(days=1)).date().isoformat()
+        day = (sought.called_at - timedelta(days=1)).strftime("%Y-%m-%dT00:00:00Z")
         query = urlencode({"To": sought.to, "DateSent>": day, "PageSize": 200})
         return HttpRequest("GET", f"{_url(secrets)}?{query}", _authorization(secrets))
 
