@@ -48,7 +48,7 @@ class Unsubscribe:
 
 @dataclass(frozen=True, repr=False)
 class EmailParts:
-    """The parts of one e-mail. `html` is empty if its content has text only."""
+    """The parts of one e-mail. Each of `html` and `text` is made from the other if it is missing."""
 
     subject: Rendered
     html: Rendered
@@ -79,8 +79,8 @@ def compose_email(
         html, text = _with_footers(html, text, unsubscribe)
     return EmailParts(
         subject=_subject(templates.subject, names),
-        html=as_html(html) if html else plain(""),
-        text=_as_text(text) if text else text_of_html(html) if html else plain(""),
+        html=as_html(html) if html else html_of_text(text),
+        text=_as_text(text) if text else text_of_html(html),
         headers=unsubscribe_headers(unsubscribe.url) if unsubscribe else {},
     )
 
@@ -102,8 +102,22 @@ def _as_text(filled: Filled) -> Rendered:
     return Rendered(filled.literals, tuple(value.text for value in filled.values))
 
 
-def text_of_html(html: Filled) -> Rendered:
+def html_of_text(text: Filled | None) -> Rendered:
+    """Return HTML with the lines of the text: some providers refuse an e-mail without HTML."""
+    if text is None:
+        return plain("")
+    literals = [_html_lines(literal) for literal in text.literals]
+    return Rendered(tuple(literals), tuple(_html_lines(value.text) for value in text.values))
+
+
+def _html_lines(text: str) -> str:
+    return markup.escape(text).replace("\n", "<br>\n")
+
+
+def text_of_html(html: Filled | None) -> Rendered:
     """Return the text of HTML. Recipients with the same literals share those of the text too."""
+    if html is None:
+        return plain("")
     literals, numbers = _text_literals(html.literals)
     values = (html.values[number] for number in numbers)
     texts = (html_to_text(value.text) if value.is_raw else value.text for value in values)

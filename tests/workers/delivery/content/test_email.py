@@ -136,9 +136,11 @@ def test_a_raw_value_is_converted_alone() -> None:
     assert str(parts.text) == "raw &"
 
 
-def test_an_email_of_text_has_no_html() -> None:
-    parts = compose_email(parse_email("s", None, "<a> {{contact.first}}"), NAMES, None)
-    assert (str(parts.html), str(parts.text)) == ("", "<a> <Zoë>")
+def test_an_email_of_text_has_its_lines_as_html() -> None:
+    parts = compose_email(parse_email("s", None, "<a>\n{{contact.first}}\n"), NAMES, None)
+    assert str(parts.text) == "<a>\n<Zoë>\n"
+    assert str(parts.html) == "&lt;a&gt;<br>\n&lt;Zoë&gt;<br>\n"
+    assert html_to_text(str(parts.html)) == str(parts.text).strip()
 
 
 @given(st.text(st.sampled_from("a \r\n\x00\x0b\x85\u2028:é"), max_size=12))
