@@ -48,7 +48,7 @@ class Unsubscribe:
 
 @dataclass(frozen=True, repr=False)
 class EmailParts:
-    """The parts of one e-mail. Each of `html` and `text` is made from the other if it is missing."""
+    """The parts of one e-mail. A missing part is made from the other one."""
 
     subject: Rendered
     html: Rendered
