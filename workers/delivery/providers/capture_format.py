@@ -10,13 +10,13 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
 from typing import Any, Literal
 
 from delivery.domain.outgoing import Channel, MessageClass, Outgoing, OutgoingEmail, OutgoingSms
 from delivery.providers.adapter import HttpRequest
+from delivery.providers.bodies import headers, sender
 
 PREFIX = "captured/"
 VERSION = 1
@@ -113,18 +113,20 @@ def captured_message(
         return CapturedMessage(
             channel="sms", headers={"To": message.to}, text=message.text, **common
         )
-    headers = {"To": message.token, "Subject": message.title}
     return CapturedMessage(
-        channel="push", headers=headers, text=message.body, data=dict(message.data), **common
+        channel="push",
+        headers={"To": message.token, "Subject": message.title},
+        text=message.body,
+        data=dict(message.data),
+        **common,
     )
 
 
 def _email_headers(message: OutgoingEmail) -> dict[str, str]:
-    sender = str(Address(message.from_name, addr_spec=message.from_address))
-    headers = {"From": sender, "To": message.to, "Subject": str(message.subject)}
+    own = {"From": sender(message), "To": message.to, "Subject": str(message.subject)}
     if message.reply_to:
-        headers["Reply-To"] = message.reply_to
-    return headers | dict(message.headers) | {"X-Mauntic-Message": message.message_id}
+        own["Reply-To"] = message.reply_to
+    return own | headers(message)
 
 
 def captured_call(
