@@ -9,10 +9,12 @@ revoke all on all tables in schema analytics, campaign, content, crm, delivery, 
 revoke all on all sequences in schema analytics, campaign, content, crm, delivery, journey, ops, scoring from "mauntic_platform";
 revoke all on all functions in schema analytics, campaign, content, crm, delivery, journey, ops, scoring from "mauntic_platform";
 grant usage on schema analytics, campaign, content, crm, delivery, journey, ops, scoring to "mauntic_platform";
-grant select on analytics.contact_activity, crm.contacts, delivery.sending_domains, ops.retention, scoring.factors, scoring.intent_signals, scoring.scoring_configs, scoring.signal_configs to "mauntic_workers";
-grant select, insert, update, delete on analytics.booking_turns, analytics.hourly_cells, analytics.hourly_work, analytics.locked_days, analytics.partial_counts, crm.contact_changes, crm.expanded_changes, ops.dead_letters, ops.job_runs, ops.message_failures, ops.parts, scoring.lead_scores, scoring.recompute_backlog, scoring.score_history, scoring.signal_alerts, scoring.threshold_outbox to "mauntic_workers";
-grant select, insert, update on analytics.campaign_daily_stats, analytics.event_aggregates, ops.schedules, ops.turns to "mauntic_workers";
-grant select, update, delete on analytics.changed_hours, delivery.attempts, delivery.calls, delivery.delivery_events, delivery.messages, delivery.unmatched_events, scoring.alert_requests to "mauntic_workers";
+grant select, insert on analytics.contact_activity, delivery.suppressions to "mauntic_workers";
+grant select, insert, update, delete on analytics.booking_turns, analytics.hourly_cells, analytics.hourly_work, analytics.locked_days, analytics.partial_counts, crm.contact_changes, crm.expanded_changes, delivery.attempts, delivery.calls, delivery.delivery_events, delivery.messages, ops.dead_letters, ops.job_runs, ops.message_failures, ops.parts, scoring.lead_scores, scoring.recompute_backlog, scoring.score_history, scoring.signal_alerts, scoring.threshold_outbox to "mauntic_workers";
+grant select, insert, update on analytics.campaign_daily_stats, analytics.event_aggregates, delivery.recipients, ops.schedules, ops.turns to "mauntic_workers";
+grant select, update, delete on analytics.changed_hours, delivery.unmatched_events, scoring.alert_requests to "mauntic_workers";
+grant select on campaign.campaigns, content.templates, crm.contacts, delivery.organization_settings, delivery.sending_domains, journey.journey_executions, journey.journeys, ops.retention, scoring.factors, scoring.intent_signals, scoring.scoring_configs, scoring.signal_configs to "mauntic_workers";
+grant select, update on delivery.device_tokens, delivery.feeders, delivery.provider_configs to "mauntic_workers";
 grant usage on sequence scoring.backlog_version to "mauntic_workers";
 grant select on analytics.campaign_daily_stats, analytics.daily_aggregates, analytics.event_aggregates, delivery.delivery_events, delivery.delivery_jobs, delivery.message_status, delivery.suppressions, scoring.factors, scoring.lead_scores, scoring.score_history to "mauntic_platform";
 grant select, insert, update, delete on delivery.device_tokens, delivery.organization_settings, delivery.provider_configs, scoring.intent_signals, scoring.scoring_configs, scoring.signal_configs to "mauntic_platform";

@@ -8,7 +8,14 @@ from typing import Any, Literal
 # Why a message died: what an operator reads, and chooses dead letters by. docs/operations.md says
 # what to do about each.
 Reason = Literal[
-    "invalid", "unknown_type", "exhausted", "failed", "unknown_contact", "too_early", "wrong_queue"
+    "invalid",
+    "unknown_type",
+    "exhausted",
+    "failed",
+    "unknown_contact",
+    "too_early",
+    "wrong_queue",
+    "unknown_message",
 ]
 
 

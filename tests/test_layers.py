@@ -32,6 +32,7 @@ WORKER = (
     {"domain", "queues", "reference"},
     {"content", "providers"},
     {"store"},
+    {"sending"},
     {"jobs"},
     {"outbox"},
     {"worker"},

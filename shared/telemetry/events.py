@@ -32,6 +32,45 @@ EVENTS: tuple[Event, ...] = (
         "`mauntic check --deep` over the month names the days and the commands that correct them.",
     ),
     Event(
+        "warmup.unavailable",
+        "The counters of the warm-up did not answer: `count` messages wait a minute.",
+        "If it repeats, check the R2 bucket of the counters.",
+    ),
+    Event(
+        "delivery.called", "A provider was called for `count` messages; `status` is the verdict."
+    ),
+    Event(
+        "delivery.waiting",
+        "`count` messages of an organization wait: no provider is usable, or the sender's domain is"
+        " not verified (`reason`).",
+        "Correct the provider configuration, or verify the domain.",
+    ),
+    Event(
+        "delivery.not_configured",
+        "`count` messages wait for the setting that `reason` names.",
+        "Set the variable or the secret of the worker mauntic-delivery-queue.",
+    ),
+    Event(
+        "delivery.not_sent",
+        "A request could not be made, and nothing was sent. The messages are tried again.",
+        "Correct the code and deploy it; after three retries the messages are held.",
+    ),
+    Event(
+        "delivery.unsettled",
+        "The verdicts of `count` messages could not be written: they become uncertain.",
+        "Check Postgres; the sweep continues.",
+    ),
+    Event(
+        "delivery.not_queued",
+        "The queue refused references of `count` messages.",
+        "None: the sweep sends them again.",
+    ),
+    Event(
+        "delivery.key_reused",
+        "`count` messages had a key that exists: they changed nothing.",
+    ),
+    Event("delivery.open", "`count` messages of a channel (`type`) are in the state `status`."),
+    Event(
         "queue.metric",
         "A message was settled: status is ack, retry (in `delay_s` seconds) or dead.",
     ),

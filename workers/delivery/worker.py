@@ -1,7 +1,18 @@
 """The worker's declaration: its queues, its gate, and the jobs in `jobs/`."""
 
+from delivery.domain.outgoing import Channel
 from delivery.queues import EMAIL, JOBS, PUSH, SMS
-from shared import Worker, discover
+from delivery.sending.feeding import feed
+from shared import Ports, Queue, Worker, discover
+
+CHANNELS: dict[str, Channel] = {EMAIL.name: "email", SMS.name: "sms", PUSH.name: "push"}
+
+
+async def feed_channel(queue: Queue, ports: Ports) -> None:
+    """Send the references that are next, now that a batch of the channel is done."""
+    if queue.name in CHANNELS:
+        await feed(CHANNELS[queue.name], ports)
+
 
 WORKER = Worker(
     name="mauntic-delivery-queue",
@@ -9,4 +20,5 @@ WORKER = Worker(
     queues=[JOBS, EMAIL, SMS, PUSH],
     gate="ENABLE_DELIVERY_CRON",
     jobs=discover("delivery.jobs"),
+    after_batch=feed_channel,
 )

@@ -1,16 +1,18 @@
-"""The JavaScript oracles, in one process of Node."""
+"""The JavaScript oracles, in one process of Node; and a stage with a platform and a worker."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mauntic.project.programs import ROOT
+from tests.workers.delivery.stage import Stage
 
 
 class Oracle:
@@ -42,3 +44,10 @@ def oracle() -> Iterator[Oracle]:
         yield Oracle(process)
         assert process.stdin is not None
         process.stdin.close()
+
+
+@pytest.fixture
+def stage(database: str) -> Iterator[Stage]:
+    found = Stage(database)
+    with closing(found.db):
+        yield found

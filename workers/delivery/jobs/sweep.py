@@ -1,0 +1,40 @@
+"""Every five minutes: what no consumer will finish, what was paused, what is too late."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Literal
+
+from delivery.queues import JOBS
+from delivery.sending.feeding import BINDINGS, feed
+from delivery.store import sweeps
+from shared import Done, Run, Schedule, WindowJob, WindowMessage, five_minutes_before
+
+
+class Sweep(WindowMessage):
+    type: Literal["delivery.sweep"] = "delivery.sweep"
+
+
+async def sweep(run: Run) -> Done:
+    """Return stalled messages to their places, end what is too late, and feed the queues.
+
+    SQL: `sweep.sql` (`sweep_sending`, `sweep_lapsed`, `sweep_uncertain`, `sweep_expired`).
+    It makes no call to a provider.
+    """
+    ports, written = run.ports, 0
+    for name in sweeps.SWEEPS:
+        written += sweeps.sweep(ports.db, name, ports.clock())
+    for channel in BINDINGS:
+        written += await feed(channel, ports)
+    for row in sweeps.gauges(ports.db):
+        ports.log("delivery.open", type=row["channel"], status=row["state"], count=row["count"])
+    return Done(written, written)
+
+
+JOB = WindowJob(
+    message=Sweep,
+    handler=sweep,
+    schedule=Schedule("*/5 * * * *", five_minutes_before, grace=timedelta(minutes=30), catch_up=1),
+    transaction=False,
+    queues=(JOBS.name,),
+)

@@ -1,0 +1,165 @@
+"""One call: commit that it begins, make it, write its verdicts."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID, uuid4
+
+from delivery.domain.claims import Claimed, Mode
+from delivery.domain.outgoing import Outgoing
+from delivery.domain.verdict import Verdict
+from delivery.providers.adapter import Adapter, HttpRequest, Request
+from delivery.providers.answers import same_for_all
+from delivery.providers.capture import CAPTURED, Kept, capture
+from delivery.providers.tokens import Tokens
+from delivery.providers.transport import perform, prepared, verdicts_of
+from delivery.sending.places import give_back, places_of
+from delivery.store import calls
+from delivery.store.calls import Begun
+from shared.errors import StorageError, error_class
+from shared.ports import HttpResponse, Ports
+
+TOKENS = Tokens()  # of the isolate
+
+
+@dataclass(frozen=True, repr=False)
+class Provider:
+    """A config with its adapter. `secrets` is a verdict if they cannot be read."""
+
+    config_id: UUID | None
+    adapter: Adapter
+    secrets: Mapping[str, Any] | Verdict
+
+
+@dataclass(frozen=True, repr=False)
+class Called:
+    """What became of a call: the new states, and the messages that are to be called alone."""
+
+    states: Mapping[UUID, str]
+    alone: Sequence[Claimed] = ()
+
+
+async def call(
+    provider: Provider,
+    messages: Mapping[UUID, tuple[Claimed, Outgoing]],
+    mode: Mode,
+    ports: Ports,
+) -> Called:
+    """Send messages in one call. Between the two statements there is nothing but the call."""
+    claimed = [own for own, _ in messages.values()]
+    begun = calls.begin(
+        ports.db, uuid4(), provider.config_id, claimed, mode != "shadow", ports.clock()
+    )
+    if begun.released:
+        await give_back(places_of(begun.released, ports.clock()), ports)
+    if not begun.messages:
+        return Called({})
+    outgoing = [messages[own.claimed.id][1] for own in begun.messages]
+    verdicts, status = await _made(provider, begun, outgoing, mode, ports)
+    ports.log(
+        "delivery.called",
+        organization_id=str(begun.messages[0].claimed.waiting.organization_id),
+        type=begun.messages[0].claimed.waiting.channel,
+        status=verdicts[0].kind,
+        count=len(verdicts),
+    )
+    states = _settled(begun, verdicts, status, ports)
+    if not calls.is_refusal_of_all(verdicts):
+        return Called(states)
+    again = [own.claimed for own in begun.messages if states.get(own.claimed.id) == "claimed"]
+    return Called(states, again)
+
+
+async def _made(
+    provider: Provider, begun: Begun, outgoing: Sequence[Outgoing], mode: Mode, ports: Ports
+) -> tuple[list[Verdict], int | None]:
+    """Return a verdict for each message and the HTTP status.
+
+    An exception of ours is `unknown` once the request may have left, and `retry` before.
+    """
+    has_left = False
+    try:
+        request = await _request(provider, begun, outgoing, mode, ports)
+        if isinstance(request, Verdict):
+            return same_for_all(request, outgoing), None
+        if provider.adapter.has_idempotency_key and isinstance(request, HttpRequest):
+            calls.store_request(ports.db, begun.call_id, gzip.compress(request.body))
+        if mode != "live":
+            provider_type = provider.adapter.provider_type
+            return await _captured(begun, outgoing, request, provider_type, ports), None
+        has_left = True
+        outcome = await perform(request, ports.http, ports.email)
+        verdicts = verdicts_of(provider.adapter, outgoing, outcome, ports.clock())
+        status = outcome.status if isinstance(outcome, HttpResponse) else None
+        return _aligned(verdicts, outgoing), status
+    except Exception as error:
+        if not has_left:
+            ports.log("delivery.not_sent", level="error", error_class=error_class(error))
+            return same_for_all(Verdict("retry", "not_sent"), outgoing), None
+        return same_for_all(Verdict("unknown", "unreadable"), outgoing), None
+
+
+async def _request(
+    provider: Provider, begun: Begun, outgoing: Sequence[Outgoing], mode: Mode, ports: Ports
+) -> Request | Verdict:
+    secrets = provider.secrets
+    if not isinstance(secrets, Verdict) and mode == "live":
+        secrets = await TOKENS.with_token(
+            provider.adapter, secrets, ports.http, ports.clock(), ports.crypto
+        )
+    if isinstance(secrets, Verdict):
+        return secrets
+    return await prepared(
+        provider.adapter,
+        outgoing,
+        {"accessToken": "captured", **secrets} if mode != "live" else secrets,
+        str(begun.call_id),
+        ports.clock(),
+        ports.crypto,
+    )
+
+
+async def _captured(
+    begun: Begun,
+    outgoing: Sequence[Outgoing],
+    request: Request,
+    provider_type: str,
+    ports: Ports,
+) -> list[Verdict]:
+    kept = [
+        Kept(own.claimed.waiting.organization_id, own.claimed.waiting.created_at, message)
+        for own, message in zip(begun.messages, outgoing, strict=True)
+    ]
+    try:
+        return await capture(
+            ports.bucket(CAPTURED.binding), kept, provider_type, str(begun.call_id), request
+        )
+    except StorageError:
+        return same_for_all(Verdict("retry", "captured_r2"), outgoing)
+
+
+def _aligned(verdicts: Sequence[Verdict], outgoing: Sequence[Outgoing]) -> list[Verdict]:
+    """An entry without a verdict is unknown; with more verdicts than entries all are."""
+    if len(verdicts) > len(outgoing):
+        return same_for_all(Verdict("unknown", "not_aligned"), outgoing)
+    missing = len(outgoing) - len(verdicts)
+    return [*verdicts, *[Verdict("unknown", "missing")] * missing]
+
+
+def _settled(
+    begun: Begun, verdicts: Sequence[Verdict], status: int | None, ports: Ports
+) -> Mapping[UUID, str]:
+    """Write the verdicts. If that fails, the leases expire and the messages become uncertain."""
+    try:
+        return calls.settle(ports.db, begun, verdicts, status, ports.random(), ports.clock())
+    except Exception as error:
+        ports.log(
+            "delivery.unsettled",
+            level="error",
+            count=len(verdicts),
+            error_class=error_class(error),
+        )
+        return {}

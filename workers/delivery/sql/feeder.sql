@@ -1,0 +1,128 @@
+-- name: lock_feeder
+-- The turn of a channel's feeder. No row: another feeder has it, and does the work.
+select channel from delivery.feeders where channel = :channel for update skip locked
+
+-- name: feed
+-- Turn waiting messages of a channel and class into queued ones. Each organization has at most :most_each
+-- in flight for each unit of its weight, all together :most. The organization with the fewest in flight for its
+-- weight is next, its oldest message first. A deferred message waits in the queue for at most :ahead.
+with recursive pending (organization_id) as (
+    (
+        select organization_id
+        from delivery.messages
+        where channel = :channel and class = :class and state = 'pending'
+        order by organization_id
+        limit 1
+    )
+    union all
+    select (
+        select next.organization_id
+        from delivery.messages as next
+        where next.channel = :channel and next.class = :class and next.state = 'pending'
+            and next.organization_id > pending.organization_id
+        order by next.organization_id
+        limit 1
+    )
+    from pending
+    where pending.organization_id is not null
+),
+deferred (organization_id) as (
+    (
+        select organization_id
+        from delivery.messages
+        where channel = :channel and class = :class and state = 'deferred'
+        order by organization_id
+        limit 1
+    )
+    union all
+    select (
+        select next.organization_id
+        from delivery.messages as next
+        where next.channel = :channel and next.class = :class and next.state = 'deferred'
+            and next.organization_id > deferred.organization_id
+        order by next.organization_id
+        limit 1
+    )
+    from deferred
+    where deferred.organization_id is not null
+),
+in_flight as (
+    select organization_id, count(*) as used
+    from delivery.messages
+    where channel = :channel and class = :class and state = 'queued'
+    group by organization_id
+),
+room as (
+    select greatest(cast(:most as bigint) - coalesce(sum(used), 0), 0) as places from in_flight
+),
+waiting as (
+    select organization_id, coalesce(settings.weight, 1) as weight, coalesce(used, 0) as used
+    from (
+        select organization_id from pending where organization_id is not null
+        union
+        select organization_id from deferred where organization_id is not null
+    ) as found
+    left join delivery.organization_settings as settings using (organization_id)
+    left join in_flight using (organization_id)
+    where coalesce(used, 0) < cast(:most_each as bigint) * coalesce(settings.weight, 1)
+),
+-- With many organizations each can get few places: their further messages need not be looked at.
+bounded as (
+    select
+        waiting.organization_id, waiting.weight, waiting.used,
+        least(
+            cast(:most_each as bigint) * waiting.weight - waiting.used,
+            room.places,
+            greatest(5, ceil(2 * room.places * waiting.weight / sum(waiting.weight) over ()))
+        ) as places
+    from waiting
+    cross join room
+),
+ranked as (
+    select
+        own.id, own.created_at, bounded.weight,
+        bounded.used + row_number() over (partition by bounded.organization_id order by own.created_at, own.id) as place
+    from bounded
+    cross join lateral (
+        (
+            select id, created_at
+            from delivery.messages
+            where channel = :channel and class = :class and state = 'pending'
+                and organization_id = bounded.organization_id
+            order by created_at
+            limit bounded.places
+        )
+        union all
+        (
+            select id, created_at
+            from delivery.messages
+            where channel = :channel and class = :class and state = 'deferred'
+                and organization_id = bounded.organization_id
+                and not_before <= cast(:now as timestamptz) + cast(:ahead as interval)
+            order by not_before
+            limit bounded.places
+        )
+        order by created_at
+        limit bounded.places
+    ) as own
+),
+chosen as (
+    select message.id
+    from (
+        select id
+        from ranked
+        order by cast(place as numeric) / weight, created_at, id
+        limit (select places from room)
+    ) as next
+    join delivery.messages as message using (id)
+    where message.state in ('pending', 'deferred')
+    for update of message skip locked
+)
+update delivery.messages as message set
+    state = 'queued',
+    queued_until = greatest(coalesce(message.not_before, :now), :now) + cast(:patience as interval)
+from chosen
+where message.id = chosen.id
+returning
+    message.organization_id, message.id,
+    cast(ceil(greatest(extract(epoch from message.not_before - :now), 0)) as integer) as delay_s

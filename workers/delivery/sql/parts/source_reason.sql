@@ -1,0 +1,5 @@
+            when campaign.status = 'canceled' then 'campaign_canceled'
+            when execution.status = 'canceled' then 'execution_canceled'
+            when campaign.status = 'paused' then 'campaign_paused'
+            when journey.status = 'paused' then 'journey_paused'
+            when message.class = 'marketing' and settings.marketing_paused_at is not null then 'organization_paused'

@@ -1,0 +1,279 @@
+"""Claim messages: lock, check, write. A claim is one transaction of at most six statements."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+from uuid import UUID
+
+from delivery.domain.claims import Claimed, Claims, Decision, Waiting
+from delivery.domain.outgoing import Channel
+from delivery.store.statements import SQL
+from shared.errors import DatabaseError
+from shared.ports import Database, Row
+
+LEASE = timedelta(minutes=5)
+UNIQUE_VIOLATION = "23505"
+
+Reference = tuple[UUID, UUID]  # organization, message
+
+
+def claim(
+    db: Database,
+    channel: Channel,
+    references: Sequence[Reference],
+    types: Mapping[str, Sequence[str]],
+    captures: bool,
+    now: datetime,
+) -> Claims:
+    """Claim the messages that may be sent now, in one transaction.
+
+    `types` are the provider types that a class of message permits. `captures`: without a config of
+    the channel a message is captured. Two messages of a job to one address are claimed one by one.
+    """
+    try:
+        with db.transaction():
+            return _claim(db, channel, references, types, captures, now)
+    except DatabaseError as error:
+        if error.sqlstate != UNIQUE_VIOLATION or len(references) == 1:
+            raise
+    claims = Claims()
+    for reference in references:
+        alone = claim(db, channel, [reference], types, captures, now)
+        claims.claimed.extend(alone.claimed)
+        _add(claims.places_back, alone.places_back)
+        _add(claims.unavailable, alone.unavailable)
+        claims.seen.update(alone.seen)
+    return claims
+
+
+def _claim(
+    db: Database,
+    channel: Channel,
+    references: Sequence[Reference],
+    types: Mapping[str, Sequence[str]],
+    captures: bool,
+    now: datetime,
+) -> Claims:
+    keys = _columns(references)
+    db.execute(SQL["lock_recipients"], **keys)
+    rows = db.rows(SQL["lock_messages"], **keys, channel=channel, now=now)
+    waiting, later = _one_of_each_contact([_waiting(row) for row in rows])
+    if not waiting:
+        return Claims()
+    decisions = _decide(db, waiting, types, captures, now)
+    decisions = _within_rates(db, waiting, decisions, now)
+    written = _write(db, waiting, decisions, now)
+    claimed = [own.id for own in waiting if written[own.id]["state"] == "claimed"]
+    if channel == "push" and claimed:
+        db.execute(SQL["insert_devices"], ids=claimed, now=now)
+    return Claims(
+        [
+            Claimed(own, decisions[own.id], written[own.id]["token"], written[own.id]["warmup_day"])
+            for own in waiting
+            if own.id in set(claimed)
+        ],
+        _places_back(waiting, decisions, written, now.astimezone(UTC).date()),
+        [(own.organization_id, own.id) for own in later],
+        _unavailable(waiting, decisions),
+        {row["id"] for row in rows},
+    )
+
+
+def _waiting(row: Row) -> Waiting:
+    names = {"class": "message_class"}
+    left_out = {"journey_id", "journey_execution_id"}
+    return Waiting(
+        **{names.get(name, name): value for name, value in row.items() if name not in left_out}
+    )
+
+
+def _one_of_each_contact(waiting: Sequence[Waiting]) -> tuple[list[Waiting], list[Waiting]]:
+    """Divide into the oldest marketing message of each contact and its others, which its caps
+    count after it."""
+    first: list[Waiting] = []
+    later: list[Waiting] = []
+    contacts: set[tuple[UUID, UUID]] = set()
+    for own in sorted(waiting, key=lambda own: (own.created_at, own.id)):
+        if own.contact_id is None or own.message_class != "marketing":
+            first.append(own)
+            continue
+        key = (own.organization_id, own.contact_id)
+        (later if key in contacts else first).append(own)
+        contacts.add(key)
+    return first, later
+
+
+def _decide(
+    db: Database,
+    waiting: Sequence[Waiting],
+    types: Mapping[str, Sequence[str]],
+    captures: bool,
+    now: datetime,
+) -> dict[UUID, Decision]:
+    rows = db.rows(
+        SQL["decide"],
+        ids=[own.id for own in waiting],
+        addresses=[own.address for own in waiting],
+        sender_domains=[own.sender_domain for own in waiting],
+        marketing_types=list(types["marketing"]),
+        transactional_types=list(types["transactional"]),
+        captures=captures,
+        now=now,
+    )
+    return {
+        row["id"]: Decision(**{name: value for name, value in row.items() if name != "id"})
+        for row in rows
+    }
+
+
+def _within_rates(
+    db: Database, waiting: Sequence[Waiting], decisions: Mapping[UUID, Decision], now: datetime
+) -> dict[UUID, Decision]:
+    """Defer the messages for which their config has no token left, the newest ones."""
+    by_config: dict[UUID, list[UUID]] = {}
+    for own in sorted(waiting, key=lambda own: (own.message_class == "marketing", own.created_at)):
+        config_id = decisions[own.id].config_id
+        if decisions[own.id].state == "claimed" and config_id is not None:
+            by_config.setdefault(config_id, []).append(own.id)
+    limited = dict(decisions)
+    if not by_config:
+        return limited
+    rows = db.rows(
+        SQL["take_tokens"],
+        config_ids=list(by_config),
+        counts=[len(ids) for ids in by_config.values()],
+        now=now,
+    )
+    for row in rows:
+        for place, message_id in enumerate(by_config[row["id"]][row["granted"] :], 1):
+            until = now + timedelta(seconds=place / row["per_second"])
+            limited[message_id] = replace(
+                limited[message_id], state="deferred", reason="rate", until=until
+            )
+    return limited
+
+
+def _write(
+    db: Database, waiting: Sequence[Waiting], decisions: Mapping[UUID, Decision], now: datetime
+) -> dict[UUID, Row]:
+    own = [decisions[message.id] for message in waiting]
+    rows = db.rows(
+        SQL["write_claims"],
+        ids=[message.id for message in waiting],
+        states=[decision.state for decision in own],
+        reasons=[decision.reason for decision in own],
+        untils=[decision.until for decision in own],
+        addresses=[decision.address for decision in own],
+        device_ids=[decision.device_id for decision in own],
+        lease_until=now + LEASE,
+        now=now,
+        today=now.astimezone(UTC).date(),
+        tomorrow=next_midnight(now),
+    )
+    return {row["id"]: row for row in rows}
+
+
+def _places_back(
+    waiting: Sequence[Waiting],
+    decisions: Mapping[UUID, Decision],
+    written: Mapping[UUID, Row],
+    today: date,
+) -> dict[tuple[UUID, str, datetime], int]:
+    places: dict[tuple[UUID, str, datetime], int] = {}
+    for own in waiting:
+        created_at = decisions[own.id].domain_created_at
+        is_back = own.warmup_day == today and written[own.id]["warmup_day"] is None
+        if is_back and own.sender_domain and created_at:
+            _add(places, {(own.organization_id, own.sender_domain, created_at): 1})
+    return places
+
+
+def _unavailable(
+    waiting: Sequence[Waiting], decisions: Mapping[UUID, Decision]
+) -> dict[tuple[UUID, str], int]:
+    """Count the messages that wait for an operator's correction."""
+    counts: dict[tuple[UUID, str], int] = {}
+    for own in waiting:
+        reason = decisions[own.id].reason
+        if reason in ("no_provider", "unverified_sender"):
+            _add(counts, {(own.organization_id, reason): 1})
+    return counts
+
+
+def set_places(
+    db: Database,
+    claimed: Sequence[Claimed],
+    untils: Sequence[datetime | None],
+    reason: str,
+    now: datetime,
+) -> set[UUID]:
+    """Give places to messages, or defer them to `until`. Return those that are still claimed."""
+    rows = db.rows(
+        SQL["set_places"],
+        ids=[own.id for own in claimed],
+        tokens=[own.token for own in claimed],
+        untils=list(untils),
+        reason=reason,
+        today=now.astimezone(UTC).date(),
+    )
+    return {row["id"] for row in rows if row["state"] == "claimed"}
+
+
+def release(db: Database, claimed: Sequence[Claimed]) -> None:
+    """Give claimed messages back: the next claim sends them."""
+    if claimed:
+        db.execute(SQL["release"], **_tokens(claimed))
+
+
+def finish_captured(db: Database, claimed: Sequence[Claimed], now: datetime) -> None:
+    """End messages of the mode shadow."""
+    if claimed:
+        db.execute(SQL["finish_captured"], **_tokens(claimed), now=now)
+
+
+def load_content(db: Database, claimed: Sequence[Claimed]) -> dict[str, dict[UUID, Any]]:
+    """Return the templates, configs and devices of claimed messages, by kind and id."""
+    templates = {(own.waiting.organization_id, own.waiting.template_id) for own in claimed}
+    named = [(organization, found) for organization, found in templates if found is not None]
+    rows = db.rows(
+        SQL["load_content"],
+        template_organizations=[organization for organization, _ in named],
+        template_ids=[found for _, found in named],
+        config_ids=sorted({d.config_id for own in claimed if (d := own.decision).config_id}),
+        device_ids=sorted({d.device_id for own in claimed if (d := own.decision).device_id}),
+    )
+    found: dict[str, dict[UUID, Any]] = {"template": {}, "config": {}, "device": {}}
+    for row in rows:
+        found[row["kind"]][row["id"]] = row["value"]
+    return found
+
+
+def unknown(db: Database, channel: Channel, references: Sequence[Reference]) -> dict[UUID, bool]:
+    """Return the references without a message; True for one of another channel."""
+    rows = db.rows(SQL["unknown_messages"], **_columns(references), channel=channel)
+    return {row["id"]: row["is_elsewhere"] for row in rows}
+
+
+def next_midnight(now: datetime) -> datetime:
+    """Return when the next day (UTC) begins."""
+    day = now.astimezone(UTC).date() + timedelta(days=1)
+    return datetime.combine(day, time(), UTC)
+
+
+def _columns(references: Sequence[Reference]) -> dict[str, list[UUID]]:
+    return {
+        "organization_ids": [organization_id for organization_id, _ in references],
+        "ids": [message_id for _, message_id in references],
+    }
+
+
+def _tokens(claimed: Sequence[Claimed]) -> dict[str, Any]:
+    return {"ids": [own.id for own in claimed], "tokens": [own.token for own in claimed]}
+
+
+def _add(counts: dict[Any, int], more: Mapping[Any, int]) -> None:
+    for key, count in more.items():
+        counts[key] = counts.get(key, 0) + count

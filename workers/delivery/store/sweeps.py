@@ -1,0 +1,61 @@
+"""The statements of the sweep, each for a bounded number of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from delivery.store.statements import SQL
+from shared.ports import Database, Row
+
+ROWS_MAX = 10_000
+# In this order: what a cancel ends is not opened again, and what has expired is not sent.
+SWEEPS = (
+    "sweep_canceled",
+    "sweep_resumed",
+    "sweep_lapsed",
+    "sweep_sending",
+    "sweep_uncertain",
+    "sweep_expired",
+    "sweep_queued",
+    "empty_content",
+    "empty_requests",
+)
+
+
+def sweep(db: Database, name: str, now: datetime) -> int:
+    """Run a statement until it finds less than a full chunk. Return how many rows changed."""
+    total = 0
+    while True:
+        touched = db.execute(SQL[name], now=now, rows_max=ROWS_MAX)
+        total += touched
+        if touched < ROWS_MAX:
+            return total
+
+
+def gauges(db: Database) -> list[Row]:
+    """Return the open messages by channel and state."""
+    return db.rows(SQL["gauges"])
+
+
+def hold_dead(db: Database, ids: Sequence[UUID]) -> int:
+    """Hold messages whose reference died by an error of ours."""
+    return db.execute(SQL["hold_dead"], ids=list(ids))
+
+
+def resend_held(db: Database, ids: Sequence[UUID], now: datetime) -> list[UUID]:
+    """Open held messages again: an operator's decision."""
+    return [row["id"] for row in db.rows(SQL["resend_held"], ids=list(ids), now=now)]
+
+
+def resolve_uncertain(db: Database, ids: Sequence[UUID], state: str, now: datetime) -> list[UUID]:
+    """Settle uncertain messages as `sent` or `failed`, or send them once more as `pending`."""
+    rows = db.rows(SQL["resolve_uncertain"], ids=list(ids), state=state, now=now)
+    return [row["id"] for row in rows]
+
+
+def record_evidence(db: Database, organization_id: UUID, message_id: UUID, now: datetime) -> bool:
+    """Make a message `sent`, because an event proves it. Return False if it was."""
+    rows = db.rows(SQL["record_evidence"], organization_id=organization_id, id=message_id, now=now)
+    return bool(rows)
