@@ -72,6 +72,7 @@ COMMANDS = {
         "app",
         "Explain lead scores, show the backlog, request recomputation.",
     ),
+    "mail": Entry("mail", "app", "List, show and open captured messages of the local system."),
     "contacts": Entry("contacts", "app", "Erase a contact's data."),
     "enqueue": Entry("queues", "enqueue", "Short for `queues enqueue`."),
     "tail": Entry("queues", "tail", "Short for `queues tail`."),

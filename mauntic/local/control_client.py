@@ -14,6 +14,7 @@ from queue import Empty, Queue
 from threading import Thread
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import quote
 
 import httpx
 
@@ -113,6 +114,22 @@ class Control:
         if answer.is_error:
             raise RuntimeFailed(_sentence(answer))
         return answer.json()
+
+    def read_object(self, bucket: str, key: str) -> str:
+        """Return the text of an R2 object. Raises RuntimeFailed if there is none, or no text."""
+        answer = self.http.get(f"/r2/{bucket}/{quote(key)}")
+        if answer.is_error:
+            raise RuntimeFailed(_sentence(answer))
+        try:
+            return answer.content.decode()
+        except UnicodeDecodeError:
+            raise RuntimeFailed(f"The object {key} of {bucket} is not text.") from None
+
+    def write_object(self, bucket: str, key: str, text: str) -> None:
+        """Write an R2 object."""
+        answer = self.http.put(f"/r2/{bucket}/{quote(key)}", content=text.encode())
+        if answer.is_error:
+            raise RuntimeFailed(_sentence(answer))
 
     def memory(self) -> dict[str, Any]:
         """The workers' WebAssembly memory and the processes' resident memory, in bytes."""
