@@ -52,7 +52,7 @@ def sender(message: OutgoingEmail) -> str:
     >>> sender(OutgoingEmail("1", "marketing", "", "a@b.example", *[None] * 3, 'A "b", Inc.'))
     '"A \\\\"b\\\\", Inc." <a@b.example>'
     """
-    name = _one_line(message.from_name)
+    name = one_line(message.from_name)
     if not name:
         return message.from_address
     if _SPECIAL & set(name):
@@ -62,7 +62,7 @@ def sender(message: OutgoingEmail) -> str:
 
 def ascii_sender(message: OutgoingEmail) -> str:
     """Return name and address in ASCII: another name becomes encoded words (RFC 2047)."""
-    name = _one_line(message.from_name)
+    name = one_line(message.from_name)
     if name.isascii():
         return sender(message)
     return f"{' '.join(_encoded_words(name))} <{message.from_address}>"
@@ -78,7 +78,8 @@ def named_values(fields: Mapping[str, str]) -> list[dict[str, str]]:
     return [{"Name": name, "Value": value} for name, value in fields.items()]
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
+    """Return the text without control characters and double spaces."""
     return " ".join("".join(mark if mark.isprintable() else " " for mark in text).split())
 
 

@@ -26,7 +26,7 @@ from delivery.providers.answers import (
     safe_code,
     text_at,
 )
-from delivery.providers.bodies import headers, sender
+from delivery.providers.bodies import headers, one_line
 from delivery.providers.event_times import time_of
 from shared.ports import Crypto, EmailMessage, HttpResponse
 
@@ -74,7 +74,7 @@ class Cloudflare(Adapter):
         [message] = messages
         return BindingRequest(
             EmailMessage(
-                sender=sender(message),
+                sender=_sender(message),
                 to=message.to,
                 subject=str(message.subject),
                 html=str(message.html),
@@ -97,6 +97,12 @@ class Cloudflare(Adapter):
             midnight = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
             found = replace(found, until=midnight)
         return [replace(found, code=safe_code(code))]
+
+
+def _sender(message: OutgoingEmail) -> str:
+    """Return name and address as the port reads them: a name without quotes."""
+    name = one_line(message.from_name.replace("<", "").replace(">", ""))
+    return f"{name} <{message.from_address}>" if name else message.from_address
 
 
 def event_of(message: Mapping[str, Any], received: datetime) -> ProviderEvent | None:

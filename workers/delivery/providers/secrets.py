@@ -35,7 +35,8 @@ def required(secrets: Secrets, name: str) -> str:
 def label(secrets: Secrets, name: str) -> str:
     """Return a text that becomes part of a host or a path: letters, digits, `-`, `_` and `.`."""
     text = required(secrets, name)
-    return text if _URL_LABEL.issuperset(text) else _refuse(name)
+    is_label = _URL_LABEL.issuperset(text) and ".." not in f".{text}."
+    return text if is_label else _refuse(name)
 
 
 def missing_names(adapter: Adapter, secrets: Secrets) -> list[str]:

@@ -33,7 +33,7 @@ def signed_headers(
     time = now.strftime("%Y%m%dT%H%M%SZ")
     complete = {**headers, "X-Amz-Date": time}
     parts = urlsplit(url)
-    canonical = {name.lower(): value.strip() for name, value in complete.items()}
+    canonical = {name.lower(): value for name, value in complete.items()}
     canonical["host"] = parts.netloc
     names = ";".join(sorted(canonical))
     lines = [f"{name}:{canonical[name]}\n" for name in sorted(canonical)]

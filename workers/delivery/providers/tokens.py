@@ -55,7 +55,7 @@ async def _fetch(
     except CryptoFailed:
         return Verdict("pause", "config_key")
     except HttpRefused:
-        return Verdict("pause", "host_not_allowed")
+        return Verdict("pause", "http_refused")
     except HttpFailed:
         return Verdict("retry", "token")
     return adapter.token(response, now)

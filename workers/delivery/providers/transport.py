@@ -11,7 +11,14 @@ from delivery.domain.verdict import Verdict
 from delivery.providers.adapter import Adapter, BindingRequest, CannotSend, Request, Secrets
 from delivery.providers.answers import safe_code, same_for_all
 from shared.errors import CryptoFailed, EmailFailed, HttpFailed, HttpRefused
-from shared.ports import HTTP_TIMEOUT_S, Crypto, Email, Http, HttpResponse
+from shared.ports import (
+    HTTP_REQUEST_BYTES_MAX,
+    HTTP_TIMEOUT_S,
+    Crypto,
+    Email,
+    Http,
+    HttpResponse,
+)
 
 
 async def prepared(
@@ -37,12 +44,14 @@ async def perform(
     """Return the provider's response, or the verdict for all messages if there is none."""
     if isinstance(request, BindingRequest):
         return await _by_binding(request, email)
+    if len(request.body) > HTTP_REQUEST_BYTES_MAX:
+        return Verdict("refused", "too_large")
     try:
         return await http.request(
             request.method, request.url, request.headers, request.body, timeout_s
         )
     except HttpRefused:
-        return Verdict("pause", "host_not_allowed")
+        return Verdict("pause", "http_refused")
     except HttpFailed as error:
         return Verdict("unknown" if error.begun else "retry", error.code)
 

@@ -66,7 +66,6 @@ _KINDS: dict[str, EventKind] = {
 _UNREACHABLE = {"30005", "30006"}  # unknown handset; landline
 _STOP = {"STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT"}
 CLOCK_SKEW, LONGEST_CALL = timedelta(seconds=30), timedelta(minutes=2)
-MESSAGE_ID_PARTS = 6  # of the path /hooks/twilio/CONFIG/TOKEN/MESSAGE
 
 
 class Twilio(Adapter):
@@ -183,16 +182,21 @@ def _status(fields: dict[str, str], webhook: Webhook) -> ProviderEvent | None:
     if kind is None or not sid:
         return None
     is_invalid = kind in ("bounced", "failed") and fields.get("ErrorCode") in _UNREACHABLE
-    path = urlsplit(webhook.url).path.split("/")
     return ProviderEvent(
         event_id=f"tw:{sid}:{status}",
         kind=kind,
         occurred_at=webhook.received,
-        message_id=path[-1] if len(path) == MESSAGE_ID_PARTS else None,
+        message_id=_message_id(webhook.url),
         provider_message_id=sid,
         is_hard=is_invalid,
         suppression="invalid" if is_invalid else None,
     )
+
+
+def _message_id(url: str) -> str | None:
+    """Return the last part of …/hooks/twilio/CONFIG/TOKEN/MESSAGE."""
+    parts = urlsplit(url).path.split("/")
+    return parts[-1] or None if parts[-5:-3] == ["hooks", "twilio"] else None
 
 
 def _stop(fields: dict[str, str], webhook: Webhook) -> ProviderEvent | None:

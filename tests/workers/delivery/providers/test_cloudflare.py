@@ -55,10 +55,14 @@ def test_the_binding_receives_the_message(message: OutgoingEmail) -> None:
     assert fields["headers"] == {"X-Mauntic-Message": message.message_id}
 
 
-def test_the_senders_name_is_passed_on() -> None:
+@pytest.mark.parametrize(
+    ("name", "passed_on"),
+    [("Acme", "Acme"), ('The "A", Inc.', 'The "A", Inc.'), ("A <b@c>", "A b@c"), ("Zoë\n", "Zoë")],
+)
+def test_the_senders_name_is_passed_on(name: str, passed_on: str) -> None:
     binding = EmailBinding()
-    send(email(from_name="Acme"), binding)
-    assert binding.sent[0]["from"] == {"email": "shop@acme.example", "name": "Acme"}
+    send(email(from_name=name), binding)
+    assert binding.sent[0]["from"] == {"email": "shop@acme.example", "name": passed_on}
 
 
 # From the contract: the beginning of a code, and its verdict.

@@ -281,7 +281,9 @@ def test_a_large_message_needs_a_call_of_its_own() -> None:
     assert SES.entry_bytes(email(html=plain("x" * ENTRY_CHARS_MAX))) is None
 
 
-@pytest.mark.parametrize("region", ["", "eu-1.evil.example/", "eu central", "eu@x"])
+@pytest.mark.parametrize(
+    "region", ["", "eu.evil.example/", "eu central", "eu@x", ".", "a..x", ".eu"]
+)
 def test_a_region_that_is_no_name_is_refused(region: str) -> None:
     with pytest.raises(CannotSend) as refused:
         request_of(SES, [email()], SECRETS | {"region": region})

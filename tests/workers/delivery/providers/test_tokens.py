@@ -87,6 +87,6 @@ def test_a_network_or_a_setting_that_fails_is_a_verdict(http: FakeHttp) -> None:
     lost = Lost()
     lost.settings = ALLOWED
     assert fetch(Tokens(), lost) == Verdict("retry", "token")
-    assert fetch(Tokens(), FakeHttp()) == Verdict("pause", "host_not_allowed")
+    assert fetch(Tokens(), FakeHttp()) == Verdict("pause", "http_refused")
     bad = {**SECRETS, "serviceAccountKey": "{}"}
     assert fetch(Tokens(), http, secrets=bad) == Verdict("pause", "config_service_account_key")

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+from typing import Any
 
 import pytest
 
 from delivery.domain.verdict import Verdict
 from delivery.providers.adapter import HttpRequest, Request
+from delivery.providers.capture_format import captured_call, to_json
 from delivery.providers.postmark import Postmark
+from delivery.providers.registry import ADAPTERS
 from delivery.providers.transport import perform, prepared, verdicts_of
 from delivery.providers.webpush import WebPush
 from shared.errors import HttpFailed
@@ -16,6 +20,8 @@ from shared.ports import HttpResponse
 from shared.settings import Settings
 from tests.fakes import FakeHttp
 from tests.workers.delivery.providers.support import CALL_ID, CRYPTO, NOW, answer, email, several
+from tests.workers.delivery.providers.test_twilio import SMS
+from tests.workers.delivery.providers.test_webpush import SECRETS, push
 
 ALLOWED = Settings({"HTTP_ALLOWED_HOSTS": "api.postmarkapp.com"}.get)
 REQUEST = HttpRequest("POST", "https://api.postmarkapp.com/email", {"A": "b"}, b"{}")
@@ -64,13 +70,57 @@ def test_a_request_that_cannot_be_made_is_a_verdict() -> None:
     assert found == Verdict("pause", "config_server_token")
 
 
+def test_a_body_that_no_call_can_carry_is_refused() -> None:
+    http = FakeHttp()
+    http.settings = ALLOWED
+    large = HttpRequest("POST", REQUEST.url, {}, b"x" * 8_000_001)
+    assert sent(large, http) == Verdict("refused", "too_large")
+    assert http.requests == []
+
+
+# Each secret of every configuration is this word, as far as its form permits.
+SECRET = "s3cr3t"
+CONFIGS: dict[str, dict[str, Any]] = {
+    "ses": {"region": "eu-west-1", "accessKeyId": SECRET, "secretAccessKey": SECRET,
+            "configurationSet": "c"},
+    "sendgrid": {"apiKey": SECRET},
+    "postmark": {"serverToken": SECRET},
+    "resend": {"apiKey": SECRET},
+    "mailgun": {"apiKey": SECRET, "domain": "mg.acme.example"},
+    "twilio": {"accountSid": "AC1", "authToken": SECRET, "fromNumber": "+1"},
+    "fcm": {"projectId": "p", "accessToken": SECRET},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_captured_request_shows_no_secret(name: str) -> None:
+    message: Any = {"twilio": SMS, "fcm": push()}.get(name, email())
+    config = CONFIGS[name]
+    request = asyncio.run(prepared(ADAPTERS[name], [message], config, CALL_ID, NOW, CRYPTO))
+    assert isinstance(request, HttpRequest)
+    secret = [
+        SECRET,
+        *(base64.b64encode(f"{u}:{SECRET}".encode()).decode() for u in ("api", "AC1")),
+    ]
+    values = "".join(request.headers.values())
+    assert any(form in values for form in secret) or name == "ses"  # SES has a signature
+    call = captured_call(
+        request, call_id=CALL_ID, organization_id="o", created_at=NOW, provider_type=name,
+        message_ids=[message.message_id],
+    )  # fmt: skip
+    shown = to_json(call)
+    assert request.url in shown
+    assert not any(form in shown for form in secret)
+    assert request.headers.get("Authorization", "none") not in shown
+
+
 def test_a_request_never_shows_its_content() -> None:
     assert "api.postmarkapp" not in repr(REQUEST)
     assert "jane" not in repr(email())
 
 
 def test_a_wrong_key_pauses_the_configuration() -> None:
-    from tests.workers.delivery.providers.test_webpush import SECRETS, push
+    from tests.workers.delivery.providers.test_webpush import push
 
     other = SECRETS | {"vapidPrivateKey": "A" * 43}
     found = asyncio.run(prepared(WebPush(), [push()], other, CALL_ID, NOW, CRYPTO))

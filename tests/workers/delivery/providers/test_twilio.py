@@ -48,7 +48,7 @@ def test_a_message_is_the_request_of_the_sdk(service: str, message: OutgoingSms)
     assert form(ours.body) == form(body)
 
 
-@pytest.mark.parametrize("sid", ["", "AC1/../x", "AC1?x"])
+@pytest.mark.parametrize("sid", ["", "AC1/../x", "AC1?x", ".."])
 def test_an_account_that_is_no_name_is_refused(sid: str) -> None:
     with pytest.raises(CannotSend) as refused:
         request_of(TWILIO, [SMS], SECRETS | {"accountSid": sid})
@@ -182,6 +182,20 @@ def test_the_port_of_the_url_may_be_signed() -> None:
     signed = "https://hooks.example:443/hooks/twilio/c-1/token/m-1"
     assert len(events_of(TWILIO, webhook(status("sent"), URL, signed), SECRETS)) == 1
     assert len(events_of(TWILIO, webhook(status("sent"), signed, URL), SECRETS)) == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "message_id"),
+    [
+        ("/hooks/twilio/c-1/token/m-1", "m-1"),
+        ("/prefix/hooks/twilio/c-1/token/m-1", "m-1"),
+        ("/hooks/twilio/c-1/token", None),
+        ("/hooks/twilio/c-1/token/", None),
+    ],
+)
+def test_the_path_has_our_id(path: str, message_id: str | None) -> None:
+    [event] = events_of(TWILIO, webhook(status("sent"), f"https://hooks.example{path}"), SECRETS)
+    assert event.message_id == message_id
 
 
 @pytest.mark.parametrize("change", ["body", "url", "none", "token", "no token"])
