@@ -74,6 +74,11 @@ COMMANDS = {
     ),
     "mail": Entry("mail", "app", "List, show and open captured messages of the local system."),
     "contacts": Entry("contacts", "app", "Erase a contact's data."),
+    "messages": Entry(
+        "messages", "app", "List messages, show what became of one, settle what waits."
+    ),
+    "delivery": Entry("delivery", "app", "Show what waits to be sent; resume paused providers."),
+    "suppressions": Entry("suppressions", "app", "List, add and remove suppressed addresses."),
     "enqueue": Entry("queues", "enqueue", "Short for `queues enqueue`."),
     "tail": Entry("queues", "tail", "Short for `queues tail`."),
     "redrive": Entry("dlq", "redrive", "Short for `dlq redrive`."),

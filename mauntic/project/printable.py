@@ -31,13 +31,15 @@ def visible_json(text: str) -> str:
     return STEERING.sub(_json_escape, text)
 
 
-def count_of(count: int, noun: str) -> str:
+def count_of(count: int, noun: str, plural: str = "") -> str:
     """Return the number with its noun.
 
     >>> count_of(1, "window"), count_of(2_000, "window")
     ('1 window', '2,000 windows')
+    >>> count_of(2, "address", "addresses")
+    '2 addresses'
     """
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+    return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
 
 
 def is_readable(text: str) -> bool:

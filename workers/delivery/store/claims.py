@@ -63,7 +63,7 @@ def _claim(
     waiting, later = _one_of_each_contact([_waiting(row) for row in rows])
     if not waiting:
         return Claims()
-    decisions = _decide(db, waiting, types, captures, now)
+    decisions = decide(db, waiting, types, captures, now)
     decisions = _within_rates(db, waiting, decisions, now)
     written = _write(db, waiting, decisions, now)
     claimed = [own.id for own in waiting if written[own.id]["state"] == "claimed"]
@@ -106,13 +106,14 @@ def _one_of_each_contact(waiting: Sequence[Waiting]) -> tuple[list[Waiting], lis
     return first, later
 
 
-def _decide(
+def decide(
     db: Database,
     waiting: Sequence[Waiting],
     types: Mapping[str, Sequence[str]],
     captures: bool,
     now: datetime,
 ) -> dict[UUID, Decision]:
+    """Return what the checks 1 to 11 say of each message now. Changes nothing."""
     rows = db.rows(
         SQL["decide"],
         ids=[own.id for own in waiting],

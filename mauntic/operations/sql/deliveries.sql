@@ -1,0 +1,52 @@
+-- name: open_messages
+-- Open messages by organization, channel and state.
+select organization_id, channel, state, count(*) as messages, min(created_at) as oldest,
+    min(not_before) filter (where not_before <> 'infinity') as next_at,
+    mode() within group (order by reason) as reason
+from delivery.messages
+where state in ('pending', 'queued', 'deferred', 'claimed', 'sending', 'held', 'uncertain') and finished_at is null
+    and (cast(:organization_id as uuid) is null or organization_id = :organization_id)
+group by organization_id, channel, state
+order by organization_id, channel, state
+
+-- name: provider_states
+select config.id, config.organization_id, config.channel, config.provider_type as provider, config.priority,
+    config.is_active, config.per_second, config.failures,
+    case when config.paused_until > :now then config.paused_until end as paused_until,
+    case when config.paused_until > :now then config.paused_reason end as paused_reason
+from delivery.provider_configs as config
+where cast(:organization_id as uuid) is null or config.organization_id = :organization_id
+order by config.organization_id, config.channel, config.priority desc, config.id
+
+-- name: paused_organizations
+select organization_id, marketing_paused_at, marketing_paused_reason from delivery.organization_settings
+where marketing_paused_at is not null
+    and (cast(:organization_id as uuid) is null or organization_id = :organization_id)
+order by organization_id
+
+-- name: resume_config
+update delivery.provider_configs set paused_until = null, paused_reason = null, failures = 0
+where id = :id and paused_until is not null
+returning organization_id, channel, provider_type
+
+-- name: config_exists
+select organization_id, channel, provider_type from delivery.provider_configs where id = :id
+
+-- name: resume_organization
+update delivery.organization_settings set marketing_paused_at = null, marketing_paused_reason = null
+where organization_id = :organization_id and marketing_paused_at is not null
+returning organization_id
+
+-- name: suppressions
+select address, channel, scope, reason, source, created_at, expires_at from delivery.suppressions
+where organization_id = :organization_id
+    and (cast(:channel as text) is null or channel = :channel)
+    and (cast(:reason as text) is null or reason = :reason)
+order by created_at desc, address
+limit :limit
+
+-- name: suppress
+select delivery.suppress(:organization_id, :address, :channel, :reason, :scope, :source) as id
+
+-- name: unsuppress
+select delivery.unsuppress(:organization_id, :address, :channel, :note, :scope) as removed
