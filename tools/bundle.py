@@ -91,8 +91,9 @@ def loaded_sql(sources: dict[Path, Path], texts: set[str]) -> set[Path]:
 
 
 def imported(sources: dict[Path, Path], jobs: str) -> set[str]:
-    """Return the modules that are imported, at once or later: from the entry on, and from the
-    package `jobs`, whose modules are found in its folder and not by name."""
+    """Return the modules that are imported at any time, starting with the entry and the package
+    `jobs`, whose modules are found in its folder and not by name.
+    """
     modules = {module_of(path): source for path, source in sources.items() if path.suffix == ".py"}
     met = {module for module in modules if f"{module}.".startswith(("entry.", f"{jobs}."))}
     new = set(met)
@@ -155,7 +156,7 @@ def refuse_shadowed(root: Path, names: set[str]) -> None:
             if name in taken:
                 raise ValueError(
                     f"The module `{name}` of the bundle would never be imported: {where} has one "
-                    "of that name, and comes first. Rename ours."
+                    "of that name, and comes first. Rename the module."
                 )
 
 

@@ -27,8 +27,8 @@ from tools.scaffold import CannotCreate, refuse_existing, rendered, run
 # A queue's name has 63 characters at most: https://developers.cloudflare.com/queues/platform/limits/
 NAME_CHARS_MAX = 40
 FIRST_JOB = "count-contacts"
-CONCURRENCY = 2  # consumers at once, to begin with
-CONNECTIONS = 2  # of each: the default of Queue
+CONCURRENCY = 2  # initial number of concurrent consumers
+CONNECTIONS = 2  # per consumer: the default of Queue
 IN_EVERY_BUNDLE = {"entry", "shared", "workers"}
 
 

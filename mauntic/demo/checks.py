@@ -85,16 +85,16 @@ def _totals_row(
     return {
         "organization": ORGANIZATIONS.get(organization, str(organization)),
         "event_type": event_type.removeprefix("monthly:"),
-        "events": beside(sum(count for count, _ in got), sum(count for count, _ in counted)),
-        "contacts": beside(sum(seen for _, seen in got), sum(seen for _, seen in counted)),
+        "events": compared(sum(count for count, _ in got), sum(count for count, _ in counted)),
+        "contacts": compared(sum(seen for _, seen in got), sum(seen for _, seen in counted)),
         "equal": got == counted,
     }
 
 
-def beside(found: int, expected: int) -> str:
+def compared(found: int, expected: int) -> str:
     """Format a found and an expected number.
 
-    >>> beside(30_000, 30_000), beside(29_999, 30_000)
+    >>> compared(30_000, 30_000), compared(29_999, 30_000)
     ('30,000 = 30,000', '29,999 ≠ 30,000')
     """
     return f"{found:,} {'=' if found == expected else '≠'} {expected:,}"

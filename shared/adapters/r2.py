@@ -11,7 +11,7 @@ from typing import Any
 from shared.errors import StorageError
 from shared.ports import StoredObject
 
-KEYS_MAX = 1_000  # a list or delete: https://developers.cloudflare.com/r2/platform/limits/
+KEYS_MAX = 1_000  # per list or delete: https://developers.cloudflare.com/r2/platform/limits/
 
 _STATUS = re.compile(r"\((\d+)\)")
 # Error codes of R2 (https://developers.cloudflare.com/r2/api/error-codes/), which the binding puts
@@ -69,7 +69,7 @@ def _translated() -> Any:
 
 
 def moment_of(date: Any) -> datetime:
-    """Return the time of a JavaScript Date, or of the datetime that a runtime made of it."""
+    """Return the time of a JavaScript Date, or of a datetime that the runtime converted."""
     if isinstance(date, datetime):
         return date.astimezone(UTC)
     return datetime.fromisoformat(str(date.toISOString())).astimezone(UTC)
@@ -81,6 +81,7 @@ def status_of(text: str) -> int:
     >>> status_of("put: Reduce your rate of simultaneous writes on the same object. (10058)")
     429
     """
-    codes = _STATUS.findall(text)  # a key may hold a number in parentheses too: the code is last
+    # A key may also contain a number in parentheses; the code is last.
+    codes = _STATUS.findall(text)
     code = int(codes[-1]) if codes else 500
     return code if 400 <= code < 600 else _HTTP_STATUS.get(code, 500)

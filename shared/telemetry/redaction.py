@@ -1,4 +1,4 @@
-"""What a log line may contain of an error: nothing that came from a message or a row.
+"""The part of an error that a log line may contain: nothing from a message or a row.
 
 The table of shared/errors.py lists the errors whose text is safe to log. Of any other error the log
 has the class and the traceback. Its text stays in Postgres: with the run (`ops.job_runs`), the

@@ -437,7 +437,7 @@ def test_changing_a_time_to_one_with_zone_writes_no_table_anew(platform: Platfor
     file = "select pg_relation_filenode('analytics.contact_activity')"
     before = platform.rows(file)
     for step in shape.retype(platform.scene):
-        if step.table == "analytics.contact_activity" and "catalogue alone" in step.what:
+        if step.table == "analytics.contact_activity" and "catalog only" in step.what:
             step.take()
     assert platform.rows(file) == before
     [kind] = platform.rows(
@@ -620,7 +620,7 @@ def test_two_peoples_one_id_is_for_a_person_to_decide(platform: Platform) -> Non
         person = {"id": uid(1), "organization_id": uid(organization), "status": "active"}
         platform.insert("crm.contacts", person)
     with pytest.raises(
-        OperatorError, match=r"crm\.contacts: one organization_id an id: 1 ids are of se"
+        OperatorError, match=r"crm\.contacts: one organization_id per id: 1 ids have rows with"
     ):
         platform.adopt()
     assert platform.rows("select count(*) from crm.contacts") == [(2,)]
@@ -724,7 +724,7 @@ create foreign table crm.contacts (id uuid) server elsewhere;
             "create materialized view analytics.hourly_cells as select 1 as one",
             r"hourly_cells: .* a materialized view",
         ),
-        ("create table analytics.daily_aggregates (id int)", "has to be a view: it is a table"),
+        ("create table analytics.daily_aggregates (id int)", "must be a view: it is a table"),
     ],
 )
 def test_what_is_no_plain_table_of_ours_stops_it_before_anything_is_done(
@@ -840,7 +840,7 @@ def test_an_index_that_an_earlier_version_kept_comes_back(platform: Platform) ->
     assert platform.rows("select 1 from pg_class where relname = 'a ON b'") == [(1,)]
     evil = "CREATE INDEX x ON b; alter role app superuser; --"
     platform.db.execute(note, name="x", definition=evil)
-    with pytest.raises(OperatorError, match=r"adoption\.indexes has an index that is none"):
+    with pytest.raises(OperatorError, match=r"adoption\.indexes has an invalid definition"):
         platform.adopt()
 
 

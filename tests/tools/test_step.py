@@ -124,7 +124,7 @@ def test_signs_of_life_are_plain_lines_without_a_terminal(
     progress.tick()
     progress.finish(3.04)
     said = capsys.readouterr().out
-    assert said == "  A step … still at it after 3 s\n  A step: 3.0 s\n"
+    assert said == "  A step … still running after 3 s\n  A step: 3.0 s\n"
 
 
 def test_signs_of_life_rewrite_one_line_on_a_terminal(
@@ -160,7 +160,7 @@ def test_digest_keeps_inputs_apart(tmp_path: Path) -> None:
         ("error: Failed to fetch: invalid peer certificate: UnknownIssuer", "not trusted"),
         ("npm error code ENOTFOUND", "cannot be reached"),
         ("error: Failed to fetch: `https://…`", "cannot be reached"),
-        ("something else", "not one of the usual ones"),
+        ("something else", "unknown: see the output"),
     ],
 )
 def test_causes(said: str, cause: str) -> None:

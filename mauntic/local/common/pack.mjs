@@ -1,5 +1,5 @@
-// Many files in one buffer: the length of the index (4 bytes), the index as JSON, the contents.
-// Written by the server, read inside workerd, where unpacking a tar would take Python and time.
+// Many files in one buffer: the length of the index (4 bytes), the index as JSON, the contents. The server writes it
+// and workerd reads it; there, unpacking a tar would take Python and time.
 const encoder = new TextEncoder();
 
 export function pack(files) {

@@ -119,7 +119,7 @@ def test_a_backfill_sets_a_row_that_no_event_bears_out_to_zero(warehouse: Wareho
     warehouse.add(1, 1, "email_opened", at(9.5))
     warehouse.run(hour_window(9))
     assert (str(org(1)), "2026-03-10", "email_sent") in warehouse.rollups()
-    warehouse.run(hour_window(9), anew=True)
+    warehouse.run(hour_window(9), recount=True)
     month = {(str(org(1)), "2026-03-10", "monthly:email_sent"): (5, 4)}
     assert warehouse.rollups() == warehouse.counted() | month
 

@@ -1,4 +1,4 @@
-"""Compiles what a cold interpreter has imported, so that the next ones need not."""
+"""Compile the modules that a cold interpreter has imported, so that later ones need not."""
 
 import py_compile
 import sys
@@ -7,7 +7,9 @@ from pathlib import Path
 
 
 def compile_imported() -> None:
-    """Pyodide imports without writing bytecode, most of it before anybody could tell it to."""
+    """Compile them here, because Pyodide imports without writing bytecode, mostly before it can be
+    configured.
+    """
     for module in list(sys.modules.values()):
         source = getattr(getattr(module, "__spec__", None), "origin", None) or ""
         if source.endswith(".py") and not Path(cache_from_source(source)).exists():

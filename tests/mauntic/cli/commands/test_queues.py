@@ -87,9 +87,9 @@ def test_every_wrong_field_is_named_and_nothing_is_sent(cli: Cli, vendor: Vendor
         "line 2: scheduledFor",
         "line 2: data.colour",
         "line 3: type",
-        "line 4: the body is no JSON object",
+        "line 4: the body is not a JSON object",
         "line 5: not JSON",
-        "line 6: NaN is no JSON",
+        "line 6: NaN is not JSON",
     ):
         assert words in answer.err
     assert HOURLY in answer.err  # the types that there are

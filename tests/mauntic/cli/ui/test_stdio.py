@@ -59,7 +59,7 @@ def test_a_byte_order_mark_is_passed_over(database: str) -> None:
     done = mauntic(database, "enqueue", QUEUE, "-", stdin=lines)
     assert done.returncode == 1
     assert b"line 1" not in done.stderr
-    assert b"line 2: the body is no JSON object" in done.stderr
+    assert b"line 2: the body is not a JSON object" in done.stderr
 
 
 @pytest.mark.parametrize(

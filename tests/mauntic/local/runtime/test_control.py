@@ -75,4 +75,4 @@ def test_unknown_names_and_bodies_are_refused_in_a_sentence(server: Server) -> N
     assert answer.status_code == 404
     assert answer.json() == {"error": "No worker is named absent; there are toy-alpha, toy-beta."}
     assert server.request("GET", "/absent").status_code == 404
-    assert server.api.post("/cron", content=b"{").json() == {"error": "The body is no JSON."}
+    assert server.api.post("/cron", content=b"{").json() == {"error": "The body is not JSON."}

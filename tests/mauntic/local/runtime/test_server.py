@@ -74,7 +74,7 @@ def test_a_worker_that_does_not_import_is_named(tmp_path: Path) -> None:
     (config.parent / "workers" / "beta" / "entry.py").write_text("import uuid\nuuid.uuid4()\n")
     answer = refusal({"config": str(config), "envs": ["beta"]})
     assert answer.startswith("toy-beta cannot be imported: ")
-    assert "entry.py line 2 asked for randomness" in answer
+    assert "entry.py line 2 requested randomness" in answer
 
 
 @pytest.fixture

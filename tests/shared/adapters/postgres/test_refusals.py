@@ -11,7 +11,7 @@ from shared.adapters.postgres.client import Postgres
 from shared.errors import DatabaseError
 
 EVE = "eve@example.org"
-REFUSED = "a function or trigger of the database refused it, in words of its own"
+REFUSED = "a function or trigger of the database refused it (its text is not logged)"
 WRONG = "a statement in a function or trigger of the database is wrong"
 
 
