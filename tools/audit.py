@@ -118,7 +118,7 @@ def why(output: str) -> str:
     """The cause and the remedy for the output of a command, and the output."""
     if "405 " in output or "404 " in output:  # a mirror with packages but no advisories
         cause = "the registry in use has no advisories"
-        remedy = "name one that has: make audit NODE_URL=https://…"
+        remedy = "name one with advisories: make audit NODE_URL=https://…"
     else:
         cause, remedy = explain(output)
         cause = cause.replace("PyPI or npm", "the advisory service")

@@ -82,9 +82,7 @@ def main() -> int:
 
 
 def steps() -> Iterator[Step]:
-    """Yield the steps in order, one by one, because an input of one may be the output of
-    another.
-    """
+    """Yield the steps in order; an input of one may be the output of another."""
     python = base_python()
     project, lock = ROOT / "pyproject.toml", ROOT / "uv.lock"
     yield Step(

@@ -87,7 +87,7 @@ def test_a_registry_that_knows_no_advisories_is_no_good_news(
         assert main(["--python", fine, "--node", deaf]) == 3
     error = capsys.readouterr().err
     assert "could not be checked" in error
-    assert "remedy:  name one that does: make audit NODE_URL=" in error
+    assert "remedy:  name one with advisories: make audit NODE_URL=" in error
 
 
 def test_a_service_that_cannot_be_reached_is_no_good_news(

@@ -156,7 +156,7 @@ def test_digest_keeps_inputs_apart(tmp_path: Path) -> None:
         ("error: The lockfile at `uv.lock` needs to be updated", "lock file does not fit"),
         ("npm error code EINTEGRITY", "not the one that the lock names"),
         ("ERROR: No matching distribution found for uv==0", "no such package"),
-        ("npm error code EACCES", "may not be written"),
+        ("npm error code EACCES", "is not writable"),
         ("error: Failed to fetch: invalid peer certificate: UnknownIssuer", "not trusted"),
         ("npm error code ENOTFOUND", "cannot be reached"),
         ("error: Failed to fetch: `https://…`", "cannot be reached"),

@@ -81,7 +81,7 @@ def test_the_generated_block_is_right(tmp_path: Path) -> None:
         ('crons = ["0 * * * *"]', 'crons = ["5 * * * *"]', "crons must be"),
         ("max_retries = 3", "max_retries = 4", "max_retries of toy-jobs must be 3"),
         ('dead_letter_queue = "toy-jobs-dlq"\n', "", "must have the dead-letter queue"),
-        ('\nqueue = "toy-jobs-dlq"\nmax', '\nqueue = "nobodys"\nmax', "nobody consumes it"),
+        ('\nqueue = "toy-jobs-dlq"\nmax', '\nqueue = "nobodys"\nmax', "no worker consumes it"),
         (
             '\nqueue = "toy-jobs-dlq"\nmax',
             '\nqueue = "nobodys"\nmax',
@@ -135,7 +135,7 @@ def test_a_queue_of_the_platform_needs_no_consumer_here(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("queue", "binding", "words"),
     [
-        ("platform-score-events", "TRESHOLD_EVENTS", "nobody consumes it"),
+        ("platform-score-events", "TRESHOLD_EVENTS", "no worker consumes it"),
         ("toy-jobs", "THRESHOLD_EVENTS", "a queue that the platform consumes"),
     ],
 )
