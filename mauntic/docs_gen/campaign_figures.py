@@ -33,6 +33,25 @@ def parts(figures: Sequence[Figure] = FIGURES) -> dict[str, str]:
     }
 
 
+def operation_parts(figures: Sequence[Figure] = FIGURES) -> dict[str, str]:
+    """Return the text of each file below mauntic/operations/sql/parts/, by its name.
+
+    `campaign_events` counts events into a JSON object, `campaign_record` types its columns.
+    """
+    counts = ",\n".join(f"            {_count_of_events(figure)}" for figure in figures)
+    columns = ",\n        ".join(f"{figure.column} bigint" for figure in figures)
+    return {
+        "campaign_events.sql": f"        {NOTE.strip()}\n{counts}\n",
+        "campaign_record.sql": f"        {NOTE.strip()}\n        {columns}\n",
+    }
+
+
+def _count_of_events(figure: Figure) -> str:
+    counted = "distinct contact_id" if figure.unique else "*"
+    condition = f"filter (where event_type = '{figure.event_type}')"
+    return f"'{figure.column}', count({counted}) {condition}"
+
+
 def _count(figure: Figure) -> str:
     is_counted = f"filter (where event_type = '{figure.event_type}')"
     if figure.unique:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mauntic.docs_gen import campaign_figures, kept
+from mauntic.docs_gen import campaign_figures, engagement, kept
 from mauntic.docs_gen.env_block import env_block
 from mauntic.docs_gen.pages import pages, replaced
 from mauntic.operations.worker_catalog import declared
@@ -20,6 +20,8 @@ from shared.queues import Queue
 
 TOPOLOGY = ROOT / "wrangler.toml"
 CAMPAIGN_PARTS = ROOT / "workers" / "analytics" / "sql" / "parts"
+OPERATION_PARTS = ROOT / "mauntic" / "operations" / "sql" / "parts"
+ENGAGEMENT_PART = ROOT / "workers" / "scoring" / "sql" / "parts" / "engagement_types.sql"
 RUNBOOK = ROOT / "docs" / "operations.md"
 
 # Dead letters wait while Postgres is down, so they get as many tries as the platform allows. Each
@@ -35,6 +37,8 @@ def generated(workers: Sequence[Worker]) -> dict[Path, str]:
         TOPOLOGY: topology(TOPOLOGY.read_text(encoding="utf-8"), workers),
         ROOT / "shared" / "sql" / "retention.sql": kept.deletion(),
         **{CAMPAIGN_PARTS / name: text for name, text in campaign_figures.parts().items()},
+        **{OPERATION_PARTS / name: t for name, t in campaign_figures.operation_parts().items()},
+        ENGAGEMENT_PART: engagement.part(),
         ROOT / "mauntic" / "operations" / "sql" / "retention.sql": kept.report(),
         RUNBOOK: replaced(runbook, "retention", kept.page()),
     }

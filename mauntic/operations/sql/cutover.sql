@@ -47,9 +47,8 @@ order by date, organization_id, event_type
 with old as (
     select row.campaign_id, row.organization_id, row.date, figure.key as what, figure.value::bigint as value
     from jsonb_to_recordset(cast(:old as jsonb)) as row (
-        campaign_id uuid, organization_id uuid, date date, sent bigint, delivered bigint, opened bigint,
-        unique_opened bigint, clicked bigint, unique_clicked bigint, bounced bigint, complained bigint,
-        unsubscribed bigint
+        campaign_id uuid, organization_id uuid, date date,
+-- include: campaign_record
     )
     cross join lateral jsonb_each_text(to_jsonb(row) - 'campaign_id' - 'organization_id' - 'date') as figure
     where figure.value is not null

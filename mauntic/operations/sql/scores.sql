@@ -12,7 +12,7 @@ select event_type, occurred_at
 from analytics.contact_activity
 where organization_id = :organization_id and contact_id = :contact_id
     and occurred_at >= :start and occurred_at < :t
-    and event_type in ('email_opened', 'email_clicked', 'form_submitted', 'page_visited', 'content_download')
+    and event_type = any(cast(:event_types as text[]))
 
 -- name: contact_signals
 -- The signals up to a time, each with whether it has expired by then: Postgres knows infinity and years that Python

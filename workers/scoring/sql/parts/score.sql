@@ -170,7 +170,9 @@ activity as (
     from subject
     join analytics.contact_activity as event using (organization_id, contact_id)
     where event.occurred_at >= subject.t - interval '720 hours'
-        and event.event_type in ('email_opened', 'email_clicked', 'form_submitted', 'page_visited', 'content_download')
+        and event.event_type in (
+-- include: engagement_types
+        )
     group by subject.number
 ),
 
