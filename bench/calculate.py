@@ -50,7 +50,7 @@ def run(world: World) -> list[Result]:
     notes = (
         f"{_rates(measured, len(last))}; the loop {_rates(reference, len(last))}",
         _statements(url, last),
-        _told(parts),
+        _parts_note(parts),
     )
     return [Result(f"{len(last):,} messages", measured, reference, note="\n".join(notes))]
 
@@ -115,7 +115,7 @@ def _where_it_goes(url: str, messages: Sequence[Message]) -> Parts:
     return parts | {"outside the worker": whole_ms * BATCH / len(messages) - parts["all"]}
 
 
-def _told(parts: Parts) -> str:
+def _parts_note(parts: Parts) -> str:
     shown = {name: ms for name, ms in parts.items() if name != "all"}
     waited_for = sum(ms for name, ms in shown.items() if not name.startswith("afterwards"))
     shown["the rest"] = parts["all"] + parts["outside the worker"] - waited_for
@@ -125,11 +125,11 @@ def _told(parts: Parts) -> str:
 
 def _statements(url: str, messages: Sequence[Message]) -> str:
     """Count the statements of a batch with one message and of one with a hundred."""
-    counts = [_asked(url, messages[:size]) for size in (1, BATCH)]
+    counts = [_statement_count(url, messages[:size]) for size in (1, BATCH)]
     return f"{counts[1]} statements per batch of {BATCH}, {counts[0]} per batch of 1"
 
 
-def _asked(url: str, messages: Sequence[Message]) -> int:
+def _statement_count(url: str, messages: Sequence[Message]) -> int:
     world = fakes.World(url, now=datetime.now(UTC), connect=connect)
     counted = Counted(lambda: connect(url))
     ports: Ports = replace(world.ports(), db=counted)

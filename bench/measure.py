@@ -89,7 +89,7 @@ def folder(scale: float) -> Path:
     return place
 
 
-def judged(results: Iterable[Result], scale: float) -> list[Result]:
+def with_bounds(results: Iterable[Result], scale: float) -> list[Result]:
     """Return the results with the bounds that apply: none at another scale than the full one."""
     return [result if scale == FULL_SCALE else replace(result, at_most=None) for result in results]
 

@@ -24,7 +24,7 @@ from mauntic.database.embedded.server import Server, temporary_server
 from mauntic.database.migrations import migrate
 from mauntic.database.url import connect, with_database
 from mauntic.local.control_client import Control, LocalRuntime
-from mauntic.operations.metric_summary import named
+from mauntic.operations.metric_summary import name_columns
 from shared.adapters.postgres.client import Postgres
 from shared.jobs import Worker
 from shared.messages import Message
@@ -154,7 +154,9 @@ class Jobs:
         """Wait until the queue is done; every point since then must be an ack."""
         if not self.control.wait_idle([self.queue], timeout_s=RUN_TIMEOUT_S):
             raise RuntimeError(f"{self.queue} is not done after {RUN_TIMEOUT_S} s")
-        points = [named(point) | {"at": point["at"]} for point in self.control.metrics(since)]
+        points = [
+            name_columns(point) | {"at": point["at"]} for point in self.control.metrics(since)
+        ]
         wrong = [point for point in points if point["status"] != "ack"]
         if wrong:
             raise RuntimeError(f"not everything was acked: {wrong[:3]}")

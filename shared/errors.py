@@ -285,7 +285,7 @@ def error_class(error: BaseException) -> str:
     return f"{name}:{error.code}" if isinstance(error, CodedError) else name
 
 
-def joined(name: str, text: str | None) -> str:
+def join_error(name: str, text: str | None) -> str:
     """Join an error's class and its text, for one line of a log or a table.
 
     >>> joined("DatabaseError:42P01", "relation does not exist"), joined("KeyError", None)

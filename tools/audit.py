@@ -45,30 +45,30 @@ def main(arguments: list[str]) -> int:
     for lock, answer in answers.items():
         print(f"{lock}: {visible(answer.output)}", file=sys.stderr if answer.code else sys.stdout)
     print("programs inside packages, which the services do not know: compare with release notes")
-    for program, version in carried().items():
+    for program, version in bundled_programs().items():
         print(f"  {program} {version}")
     codes = {answer.code for answer in answers.values()}
     return SOME if SOME in codes else max(codes)
 
 
-def carried() -> dict[str, str]:
+def bundled_programs() -> dict[str, str]:
     """Return the programs inside wheels and npm packages, with their versions."""
     node = [str(ROOT / ".venv" / "bin" / "node"), "--print"]
     modules = ROOT / "node_modules"
     pyodide = json.loads((modules / "pyodide" / "package.json").read_text(encoding="utf-8"))
     abi = json.loads((modules / "pyodide" / "pyodide-lock.json").read_text(encoding="utf-8"))
     return {
-        "PostgreSQL": stated(str(BINARIES / "postgres"), "--version").split()[-1],
-        "Node.js": stated(*node, "process.versions.node"),
-        "OpenSSL of Node.js": stated(*node, "process.versions.openssl"),
+        "PostgreSQL": output_of(str(BINARIES / "postgres"), "--version").split()[-1],
+        "Node.js": output_of(*node, "process.versions.node"),
+        "OpenSSL of Node.js": output_of(*node, "process.versions.openssl"),
         "Pyodide": pyodide["version"],
         "CPython of Pyodide": abi["info"]["python"],
-        "workerd": stated(str(modules / ".bin" / "workerd"), "--version").split()[-1],
-        "dbmate": stated(str(dbmate_binary()), "--version").split()[-1],
+        "workerd": output_of(str(modules / ".bin" / "workerd"), "--version").split()[-1],
+        "dbmate": output_of(str(dbmate_binary()), "--version").split()[-1],
     }
 
 
-def stated(*command: str) -> str:
+def output_of(*command: str) -> str:
     """Return the output of an installed program."""
     settings = {**os.environ, "PATH": search_path()}
     done = subprocess.run(command, env=settings, capture_output=True, text=True, check=True)
@@ -80,7 +80,7 @@ def of_python(service: str | None) -> Answer:
     command = [str(TOOLS / "bin" / "uv"), "audit", "--frozen"]
     command += ["--preview-features", "audit-command"]
     command += ["--service-url", service] if service else []
-    return checked(command, lambda done: {0: NONE, 1: SOME}.get(done.returncode, UNCHECKED))
+    return run_check(command, lambda done: {0: NONE, 1: SOME}.get(done.returncode, UNCHECKED))
 
 
 def of_node(registry: str | None) -> Answer:
@@ -96,10 +96,10 @@ def of_node(registry: str | None) -> Answer:
             return UNCHECKED
         return SOME if report["vulnerabilities"] else NONE
 
-    return checked(command, code)
+    return run_check(command, code)
 
 
-def checked(
+def run_check(
     command: Sequence[str], code_of: Callable[[subprocess.CompletedProcess[str]], int]
 ) -> Answer:
     """Run the command; if the service could not be reached, add the cause and the remedy."""

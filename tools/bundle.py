@@ -43,7 +43,7 @@ def bundle(root: Path, name: str) -> Path:
 def sources_of(root: Path, name: str) -> dict[Path, Path]:
     """Return the path in the bundle and the file that it copies."""
     sources = candidates(root, name)
-    carried = imported(sources, f"{name}.jobs")
+    carried = imported_modules(sources, f"{name}.jobs")
     modules = {path: source for path, source in sources.items() if module_of(path) in carried}
     texts = {text for source in modules.values() for text in texts_of(source)}
     kept = set(modules) | loaded_sql(sources, texts)
@@ -90,7 +90,7 @@ def loaded_sql(sources: dict[Path, Path], texts: set[str]) -> set[Path]:
     return kept
 
 
-def imported(sources: dict[Path, Path], jobs: str) -> set[str]:
+def imported_modules(sources: dict[Path, Path], jobs: str) -> set[str]:
     """Return the modules that are imported at any time, starting with the entry and the package
     `jobs`, whose modules are found in its folder and not by name.
     """

@@ -37,42 +37,42 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--dry-run", action="store_true", help="list it; remove nothing")
     parser.add_argument("--yes", action="store_true", help="do not ask")
     chosen = parser.parse_args(arguments)
-    there = list(made())
+    there = list(removable())
     if chosen.dry_run:
         for path in there:
-            print(f"  would remove {shown(path)}")
+            print(f"  would remove {describe(path)}")
         return 0
     if (
-        refusal := refused()
+        refusal := busy_reason()
         or in_use(ROOT / ".local" / "postgres" / "users")
-        or unwanted(there, yes=chosen.yes)
+        or not_confirmed(there, yes=chosen.yes)
     ):
         print(f"clean: {refusal}", file=sys.stderr)
         return 1
     end_server((ROOT / ".local" / "postgres").resolve() / "data")
     for path in there:
         remove(path)
-        print(f"  removed {shown(path)}")
+        print(f"  removed {describe(path)}")
     for cache in list(ROOT.rglob("__pycache__")):
         shutil.rmtree(cache, ignore_errors=True)
     return 0
 
 
-def made() -> Iterator[Path]:
+def removable() -> Iterator[Path]:
     """Return the existing paths, including files in /var/tmp, where root has them."""
     yield from (path for path in (ROOT / name for name in MADE) if path.exists())
     if elsewhere().exists() and is_ours(elsewhere()):
         yield elsewhere()
 
 
-def shown(path: Path) -> str:
+def describe(path: Path) -> str:
     """Return the path's name, and its content if that cannot be created again."""
     name = str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path)
     holds_database = path == elsewhere() or (path / "postgres").exists()
     return f"{name}, with the local database" if holds_database else name
 
 
-def refused() -> str | None:
+def busy_reason() -> str | None:
     """Return the reason not to remove anything now: a running system would continue without its
     files.
     """
@@ -104,11 +104,11 @@ def in_use(users: Path) -> str | None:
     return None
 
 
-def unwanted(there: list[Path], *, yes: bool) -> str | None:
+def not_confirmed(there: list[Path], *, yes: bool) -> str | None:
     """Ask the operator on a terminal; return the reason not to remove, or None for yes."""
     if yes or not there or not sys.stdin.isatty():
         return None
-    listed = "; ".join(map(shown, there))
+    listed = "; ".join(map(describe, there))
     try:
         answer = input(f"Remove {listed}? [y/N] ")
     except (EOFError, KeyboardInterrupt):

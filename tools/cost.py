@@ -55,7 +55,7 @@ def costs_usd(usage: Usage, messages: int = int(MILLION)) -> dict[str, float]:
     }
 
 
-def measured() -> tuple[dict[str, Any], list[Usage]]:
+def read_figures() -> tuple[dict[str, Any], list[Usage]]:
     """Return time and place of the measurement, and the figures."""
     figures = json.loads(FIGURES.read_text(encoding="utf-8"))
     return figures, [Usage(**usage) for usage in figures["usages"]]
@@ -63,7 +63,7 @@ def measured() -> tuple[dict[str, Any], list[Usage]]:
 
 def page() -> str:
     """Return the full text of docs/cost.md."""
-    figures, usages = measured()
+    figures, usages = read_figures()
     parts = [_beginning(figures), _costs(usages), _figures(usages), _rest(), _prices(), _settings()]
     return "\n".join(line for part in parts for line in part) + "\n"
 

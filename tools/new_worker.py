@@ -22,7 +22,7 @@ from mauntic.project.connections import (
 from mauntic.project.programs import ROOT
 from tools.bundle import PYTHON_3_14_MODULES
 from tools.new_job import CRON, NAME, job_files, package_of, planned_time
-from tools.scaffold import CannotCreate, refuse_existing, rendered, run
+from tools.scaffold import CannotCreate, refuse_existing, render, run
 
 # A queue's name has 63 characters at most: https://developers.cloudflare.com/queues/platform/limits/
 NAME_CHARS_MAX = 40
@@ -73,7 +73,7 @@ def new_files(name: str, cron: str, root: Path) -> dict[Path, str]:
         home / "store" / "statements.py": "statements.py.txt",
         tests / "test_worker.py": "test_worker.py.txt",
     }
-    files = {path: rendered(f"worker/{template}", names) for path, template in templates.items()}
+    files = {path: render(f"worker/{template}", names) for path, template in templates.items()}
     return {**files, tests / "__init__.py": "", **job_files(name, FIRST_JOB, cron, None, root)}
 
 

@@ -66,7 +66,7 @@ def main(names: Sequence[str]) -> int:
 
 def draw_demo() -> str:
     """Draw the demo."""
-    return drawn("make demo", shown(["make", "--no-print-directory", "demo"]))
+    return draw("make demo", run_on_terminal(["make", "--no-print-directory", "demo"]))
 
 
 def draw_jobs_list() -> str:
@@ -76,8 +76,8 @@ def draw_jobs_list() -> str:
             fire(runtime, worker, cron, at)
         system = {"DATABASE_URL": server.url}
         note = ["--note", "bucket moves today"]
-        shown([MAUNTIC, "jobs", "pause", "analytics.reset-warmup-daily", *note], system)
-        return drawn("mauntic jobs list", shown([MAUNTIC, "jobs", "list"], system))
+        run_on_terminal([MAUNTIC, "jobs", "pause", "analytics.reset-warmup-daily", *note], system)
+        return draw("mauntic jobs list", run_on_terminal([MAUNTIC, "jobs", "list"], system))
 
 
 def _migrated(url: str) -> str:
@@ -97,7 +97,7 @@ def fires(now: datetime) -> list[tuple[datetime, Worker, str]]:
     return sorted(found, key=itemgetter(0))
 
 
-def shown(command: Sequence[str], settings: Mapping[str, str] | None = None) -> str:
+def run_on_terminal(command: Sequence[str], settings: Mapping[str, str] | None = None) -> str:
     """Return the output of the command on a terminal, with its colors."""
     ours, theirs = pty.openpty()
     ioctl(theirs, TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
@@ -110,13 +110,13 @@ def shown(command: Sequence[str], settings: Mapping[str, str] | None = None) -> 
         while part := os.read(ours, 65_536):
             output += part
     os.close(ours)
-    text = settled(output.decode())
+    text = final_text(output.decode())
     if process.wait() != 0:
         raise CommandFailed(f"{' '.join(command)} ended with {process.returncode}:\n{text}")
     return text
 
 
-def settled(output: str) -> str:
+def final_text(output: str) -> str:
     """Return the lines that remain after everything that was drawn over: bars come, move and go.
 
     >>> settled("a\\r\\n50 %\\r\\x1b[2K\\x1b[1A\\x1b[2Kb\\r\\n")
@@ -137,7 +137,7 @@ def settled(output: str) -> str:
     return "\n".join(lines).rstrip()
 
 
-def drawn(command: str, text: str) -> str:
+def draw(command: str, text: str) -> str:
     """Return the terminal with the command and its output, as SVG."""
     console = Console(
         record=True,

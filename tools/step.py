@@ -161,7 +161,7 @@ class Run:
         return StepFailed(
             f"{self.title}: failed\n"
             f"  command: {shlex.join(words)}\n"
-            f"  output:  {self.log}, whose end is\n{indented(output)}\n"
+            f"  output:  {self.log}, whose end is\n{indent(output)}\n"
             f"  cause:   {cause}\n"
             f"  remedy:  {remedy}"
         )
@@ -173,7 +173,7 @@ def tail(log: Path) -> str:
     return "\n".join(lines[-TAIL_LINES:])
 
 
-def indented(text: str) -> str:
+def indent(text: str) -> str:
     """Indent the text, so that it differs from this program's own."""
     lines = visible(text).splitlines()
     return "\n".join(f"    | {line}" for line in lines) or "    | (nothing)"

@@ -84,7 +84,7 @@ def read_catalogue(db: Database) -> Catalogue:
     """Read the current catalog, without adoption's own tables and the migration tool's table."""
     columns: dict[str, dict[str, Column]] = {}
     for row in db.rows(SQL["adopt_columns"]):
-        if _is_concerned(row):
+        if _is_relevant(row):
             column = Column(**row)
             columns.setdefault(column.table_name, {})[column.name] = column
     return Catalogue(
@@ -102,12 +102,12 @@ def _by_table(
     rows: list[dict[str, Any]], make: Callable[[dict[str, Any]], Known]
 ) -> dict[str, list[Known]]:
     tables: dict[str, list[Known]] = {}
-    for row in filter(_is_concerned, rows):
+    for row in filter(_is_relevant, rows):
         tables.setdefault(row["table_name"], []).append(make(row))
     return tables
 
 
-def _is_concerned(row: dict[str, Any]) -> bool:
+def _is_relevant(row: dict[str, Any]) -> bool:
     table: str = row["table_name"]
     return table != LEDGER_OF_MIGRATIONS and not table.startswith(OWN_SCHEMA)
 

@@ -59,14 +59,14 @@ def merge(scene: Scene) -> Iterator[Step]:
     """Yield steps that merge duplicate rows of the target's keys."""
     now = scene.now()
     for table in scene.shared_tables(now):
-        yield from _mixed(scene, now, table)
+        yield from _shared_ids(scene, now, table)
         earlier: list[Merge] = []
         for merge in merges_of(scene.target, now, table):
             yield from _merge(scene, now, merge, earlier)
             earlier.append(merge)
 
 
-def _mixed(scene: Scene, now: Catalogue, table: str) -> Iterator[Step]:
+def _shared_ids(scene: Scene, now: Catalogue, table: str) -> Iterator[Step]:
     """Yield blocked steps for ids of several different things: a person must separate them, because
     other rows refer to the id.
     """
@@ -226,10 +226,10 @@ def offenders(scene: Scene, now: Catalogue, table: str, condition: str) -> int:
         for name in now.columns[table]
     )
     words = {"table": table, "condition": condition, "values": values}
-    return scene.count("count_offenders", **words, typed=_typed(scene, now, table))
+    return scene.count("count_offenders", **words, typed=_cast_columns(scene, now, table))
 
 
-def _typed(scene: Scene, now: Catalogue, table: str) -> str:
+def _cast_columns(scene: Scene, now: Catalogue, table: str) -> str:
     """Return the columns, each cast to its final type."""
     ours = scene.target.columns[table]
     return ", ".join(

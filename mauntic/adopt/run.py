@@ -39,10 +39,12 @@ def seed(scene: Scene) -> Iterator[Step]:
     now = scene.now()
     for table, indexes in scene.target.indexes.items():
         primary = next((index for index in indexes if index.is_primary), None)
-        if primary is None or not (wanted := _keyed(scene.target_db, table, primary)):
+        if primary is None or not (wanted := _rows_with_keys(scene.target_db, table, primary)):
             continue
         is_there = now.has(table, primary.columns)
-        have = {row["key"] for row in _keyed(scene.db, table, primary)} if is_there else set()
+        have = (
+            {row["key"] for row in _rows_with_keys(scene.db, table, primary)} if is_there else set()
+        )
         missing = [row for row in wanted if row["key"] not in have]
         if missing:
             contents = json.dumps([row["content"] for row in missing])
@@ -78,7 +80,7 @@ def declare_retention(scene: Scene) -> Iterator[Step]:
         yield Step("rows", tables[0], what, take, found)
 
 
-def _keyed(db: Database, table: str, primary: Index) -> Sequence[Row]:
+def _rows_with_keys(db: Database, table: str, primary: Index) -> Sequence[Row]:
     return db.rows(template("keyed_rows", table=table, key=", ".join(primary.keys)))
 
 

@@ -50,7 +50,7 @@ OldRows = dict[str, list[dict[str, object]]]
 
 
 @dataclass(frozen=True)
-class Kept:
+class OldRowsFile:
     """The file with the old rows of some days of one database, named by its URL."""
 
     url: str
@@ -77,7 +77,7 @@ class Kept:
         return rows
 
 
-def keep(db: Database, kept: Kept) -> OldRows:
+def keep(db: Database, kept: OldRowsFile) -> OldRows:
     """Return the rows of the old scheduler. They are read and saved as long as no run of the new
     jobs may have written such rows; afterwards they come from the file. Raise FileNotFoundError if
     none were saved in time.

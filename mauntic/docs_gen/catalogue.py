@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mauntic.docs_gen import campaign_figures, engagement, kept
 from mauntic.docs_gen.env_block import env_block
-from mauntic.docs_gen.pages import pages, replaced
+from mauntic.docs_gen.pages import pages, replace_block
 from mauntic.operations.worker_catalog import declared
 from mauntic.project.programs import ROOT
 from shared.jobs import Worker
@@ -29,7 +29,7 @@ RUNBOOK = ROOT / "docs" / "operations.md"
 DEAD = {"max_batch_size": 10, "max_batch_timeout": 5, "max_retries": 100, "max_concurrency": 1}
 
 
-def generated(workers: Sequence[Worker]) -> dict[Path, str]:
+def generated_files(workers: Sequence[Worker]) -> dict[Path, str]:
     """Return the full text of every file that is generated or has a generated part."""
     runbook = RUNBOOK.read_text(encoding="utf-8")
     return {
@@ -40,19 +40,19 @@ def generated(workers: Sequence[Worker]) -> dict[Path, str]:
         **{OPERATION_PARTS / name: t for name, t in campaign_figures.operation_parts().items()},
         ENGAGEMENT_PART: engagement.part(),
         ROOT / "mauntic" / "operations" / "sql" / "retention.sql": kept.report(),
-        RUNBOOK: replaced(runbook, "retention", kept.page()),
+        RUNBOOK: replace_block(runbook, "retention", kept.page()),
     }
 
 
 def stale(workers: Sequence[Worker]) -> list[Path]:
     """Return the files whose text is not current."""
-    return [path for path, text in generated(workers).items() if _content(path) != text]
+    return [path for path, text in generated_files(workers).items() if _content(path) != text]
 
 
 def write(workers: Sequence[Worker]) -> list[Path]:
     """Write the files that are not current; return their paths."""
     changed = stale(workers)
-    texts = generated(workers)
+    texts = generated_files(workers)
     for path in changed:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(texts[path], encoding="utf-8")

@@ -60,7 +60,7 @@ def refuse_second() -> None:
 
 
 @contextmanager
-def announced(url: str, token: str, database_url: str) -> Iterator[None]:
+def announce(url: str, token: str, database_url: str) -> Iterator[None]:
     """Keep a file with the address of this process while it runs. The file contains the token and
     the database's password, so only its owner may read it.
     """

@@ -26,7 +26,7 @@ class BoundBucket:
         self._binding = binding
 
     async def get(self, key: str) -> tuple[str, str] | None:
-        with _translated():
+        with _translate_errors():
             found = await self._binding.get(key)
             return (str(await found.text()), str(found.etag)) if found is not None else None
 
@@ -38,14 +38,14 @@ class BoundBucket:
             condition = {"onlyIf": {"etagMatches": if_etag}}
         elif if_absent:
             condition = {"onlyIf": {"etagDoesNotMatch": "*"}}
-        with _translated():
+        with _translate_errors():
             written = await self._binding.put(key, text, **condition)
             return str(written.etag) if written is not None else None
 
     async def list(
         self, prefix: str, cursor: str | None = None
     ) -> tuple[list[StoredObject], str | None]:
-        with _translated():
+        with _translate_errors():
             options = {"prefix": prefix, "limit": KEYS_MAX} | ({"cursor": cursor} if cursor else {})
             page = await self._binding.list(**options)
             found = [StoredObject(str(o.key), moment_of(o.uploaded)) for o in page.objects]
@@ -54,12 +54,12 @@ class BoundBucket:
     async def delete(self, keys: Sequence[str]) -> None:
         if len(keys) > KEYS_MAX:
             raise ValueError(f"R2 deletes {KEYS_MAX} keys a call, not {len(keys)}")
-        with _translated():
+        with _translate_errors():
             await self._binding.delete(list(keys))
 
 
 @contextmanager
-def _translated() -> Any:
+def _translate_errors() -> Any:
     try:
         yield
     except StorageError:

@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Iterator
 
 from shared.error_text import error_text
-from shared.errors import SAFE_TO_LOG, error_class, joined
+from shared.errors import SAFE_TO_LOG, error_class, join_error
 from shared.sanitize import visible
 
 
@@ -27,7 +27,7 @@ def safe_text(name: str, text: str) -> str | None:
 def describe_error(error: BaseException) -> str:
     """Return the error's class, and its text if that is safe to log."""
     name = error_class(error)
-    return joined(name, safe_text(name, error_text(error)))
+    return join_error(name, safe_text(name, error_text(error)))
 
 
 def safe_traceback(error: BaseException) -> str:

@@ -26,7 +26,7 @@ PORTIONS_MAX = 10
 
 
 @dataclass(frozen=True)
-class Kept:
+class RetentionPeriod:
     """A table whose rows are deleted at an age, the oldest first.
 
     The age is that of the first column of `at` that is not null; operators read `since`. With
@@ -71,11 +71,11 @@ class Kept:
 
 
 # `make catalogue` generates the statements that delete and report, and the table of the runbook.
-KEPT = (
+RETENTION_PERIODS = (
     # A dead letter without an error takes it from the recorded failures, for up to the fourteen
     # days that its queue keeps it; one day is added for the delay.
-    Kept("ops.message_failures", 15, ("failed_at",), "when it failed", days_min=15),
-    Kept(
+    RetentionPeriod("ops.message_failures", 15, ("failed_at",), "when it failed", days_min=15),
+    RetentionPeriod(
         "ops.dead_letters",
         180,
         ("changed_at", "dead_at"),
@@ -83,7 +83,7 @@ KEPT = (
     ),
     # A tick looks 14 days back, a month's run 35. A job may keep its runs for a shorter period
     # (`keep_runs`).
-    Kept(
+    RetentionPeriod(
         "ops.job_runs",
         400,
         ("finished_at", "lease_until", "scheduled_for"),
@@ -92,8 +92,8 @@ KEPT = (
     ),
     # A late event of an older day has its type counted for that whole day, like one without cells.
     # Parts of current work are enqueued again every quarter of an hour.
-    Kept("ops.parts", 90, ("queued_until",), "when it was last enqueued", days_min=15),
-    Kept(
+    RetentionPeriod("ops.parts", 90, ("queued_until",), "when it was last enqueued", days_min=15),
+    RetentionPeriod(
         "analytics.hourly_cells",
         100,
         ("date",),
@@ -102,18 +102,22 @@ KEPT = (
         is_day=True,
         turns="analytics.booking_turns",
     ),
-    Kept("analytics.locked_days", 400, ("date",), "the day", days_min=40, is_day=True),
-    Kept("analytics.partial_counts", 40, ("counted_at",), "when it was counted", days_min=15),
-    Kept("scoring.score_history", 730, ("date",), "the day", days_min=2, is_day=True),
-    Kept(
+    RetentionPeriod("analytics.locked_days", 400, ("date",), "the day", days_min=40, is_day=True),
+    RetentionPeriod(
+        "analytics.partial_counts", 40, ("counted_at",), "when it was counted", days_min=15
+    ),
+    RetentionPeriod("scoring.score_history", 730, ("date",), "the day", days_min=2, is_day=True),
+    RetentionPeriod(
         "scoring.signal_alerts",
         365,
         ("expired_at", "acknowledged_at"),
         "when it was closed; an open one stays",
         only="status <> 'open'",
     ),
-    Kept("scoring.alert_requests", 90, ("opened_at",), "when it was asked for", days_min=15),
-    Kept(
+    RetentionPeriod(
+        "scoring.alert_requests", 90, ("opened_at",), "when it was asked for", days_min=15
+    ),
+    RetentionPeriod(
         "scoring.threshold_outbox",
         90,
         ("scored_at",),
@@ -121,8 +125,10 @@ KEPT = (
         days_min=15,
         is_feed=True,
     ),
-    Kept("crm.contact_changes", 90, ("at",), "the change", days_min=15, is_feed=True),
-    Kept("analytics.changed_hours", 90, ("changed_at",), "the change", days_min=15, is_feed=True),
+    RetentionPeriod("crm.contact_changes", 90, ("at",), "the change", days_min=15, is_feed=True),
+    RetentionPeriod(
+        "analytics.changed_hours", 90, ("changed_at",), "the change", days_min=15, is_feed=True
+    ),
 )
 # The reasons why the other tables have no period.
 NOT_BY_AGE = {
@@ -180,10 +186,10 @@ def bounds(settings: Settings, now: datetime) -> dict[str, datetime | str]:
     """Return for each table the time before which rows are deleted. Raise ValueError for an invalid
     setting.
     """
-    return {parameter(kept): _bound(kept.period(settings), now) for kept in KEPT}
+    return {parameter(kept): _bound(kept.period(settings), now) for kept in RETENTION_PERIODS}
 
 
-def parameter(kept: Kept) -> str:
+def parameter(kept: RetentionPeriod) -> str:
     """Return the name of a table's bound in the statement."""
     return f"{kept.name}_before"
 
@@ -191,7 +197,7 @@ def parameter(kept: Kept) -> str:
 def _bounds(ports: Ports, now: datetime) -> dict[str, datetime | str]:
     """Keep all rows of a table with an invalid setting, and log it."""
     found: dict[str, datetime | str] = {}
-    for kept in KEPT:
+    for kept in RETENTION_PERIODS:
         try:
             period = kept.period(ports.settings)
         except ValueError as error:

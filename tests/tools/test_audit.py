@@ -104,8 +104,8 @@ def test_what_packages_carry_is_named_with_its_version(
 ) -> None:
     with advisories() as url:
         assert audit(url) == 0
-    said = capsys.readouterr().out
+    text = capsys.readouterr().out
     for program in ("PostgreSQL 18", "Node.js 2", "OpenSSL of Node.js 3", "Pyodide ", "dbmate 2"):
-        assert f"  {program}" in said
-    assert re.search(r"CPython of Pyodide 3\.14\.\d+\n", said)
-    assert re.search(r"workerd \S*\d{4}-?\d\d-?\d\d", said)
+        assert f"  {program}" in text
+    assert re.search(r"CPython of Pyodide 3\.14\.\d+\n", text)
+    assert re.search(r"workerd \S*\d{4}-?\d\d-?\d\d", text)

@@ -33,6 +33,6 @@ function workerOf(message) {
   }
 }
 
-function emitTexts({ texts, ...said }) {
-  process.stdout.write(texts.map((text) => lineOf("log", { ...said, text })).join(""));
+function emitTexts({ texts, ...fields }) {
+  process.stdout.write(texts.map((text) => lineOf("log", { ...fields, text })).join(""));
 }

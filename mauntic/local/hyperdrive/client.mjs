@@ -104,7 +104,7 @@ export class Client {
     if (!startup) return false;
     this.#socket.write(frame("R", int32(3))); // the password in clear text: it does not leave the machine
     const { type, body } = await reader.frame(LOGIN_BYTES_MAX);
-    const login = { ...asked, password: body.subarray(0, -1).toString() };
+    const login = { ...startup, password: body.subarray(0, -1).toString() };
     if (type !== "p" || !isSame(login, this.#expected)) return this.#refuse();
     this.#isKnown = true;
     const origin = await this.#acquire();

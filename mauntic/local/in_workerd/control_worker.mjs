@@ -109,7 +109,7 @@ async function describeAll() {
 function oldestOf(name, { oldestMessageTimestamp }) {
   const heldBack = [...held].filter(({ queue }) => queue === name).map(({ oldestAt }) => oldestAt);
   const times = [Number(oldestMessageTimestamp ?? 0), ...heldBack].filter(Boolean);
-  return times.length > 0 ? Math.min(...known) : null;
+  return times.length > 0 ? Math.min(...times) : null;
 }
 
 async function send(queue, messages) {

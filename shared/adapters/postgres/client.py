@@ -70,7 +70,7 @@ class Postgres:
         self._in_transaction = False
 
     def open(self) -> None:
-        with _translated():
+        with _translate_errors():
             self._open()
 
     def close(self) -> None:
@@ -82,7 +82,7 @@ class Postgres:
     def _run(
         self, sql: str, parameters: dict[str, Any]
     ) -> tuple[pg8000.native.Connection, list[Any]]:
-        with _translated():
+        with _translate_errors():
             connection = self._open()
             before, after = self._around()
             try:
@@ -138,7 +138,7 @@ def _remember_statements() -> None:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def _translate_errors() -> Iterator[None]:
     try:
         yield
     except ServerSaysNo as error:

@@ -16,7 +16,7 @@ def pbkdf2_hmac(hash_name: str, password: bytes, salt: bytes, iterations: int) -
     """Return the first block of PBKDF2-HMAC (RFC 8018, section 5.2), as long as the hash's
     digest.
     """
-    inner, outer = (_padded(hash_name, password, pad) for pad in (0x36, 0x5C))
+    inner, outer = (_hash_padded_key(hash_name, password, pad) for pad in (0x36, 0x5C))
 
     def mac(message: bytes) -> bytes:
         within, around = inner.copy(), outer.copy()
@@ -38,7 +38,7 @@ def install() -> None:
         hashlib.pbkdf2_hmac = pbkdf2_hmac  # type: ignore[assignment]
 
 
-def _padded(hash_name: str, key: bytes, pad: int) -> hashlib._Hash:
+def _hash_padded_key(hash_name: str, key: bytes, pad: int) -> hashlib._Hash:
     """Return the hash after its first block: the key XOR the pad (RFC 2104)."""
     state = hashlib.new(hash_name)
     if len(key) > state.block_size:

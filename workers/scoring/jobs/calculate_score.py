@@ -29,9 +29,9 @@ class Context(Data):
 
     def replacement(self) -> Replacement:
         return Replacement(
-            fit=_rounded(self.demographic),
-            engagement=_rounded(self.engagement),
-            intent=_rounded(self.intent),
+            fit=_round(self.demographic),
+            engagement=_round(self.engagement),
+            intent=_round(self.intent),
         )
 
 
@@ -103,7 +103,7 @@ def _outcomes(
     return outcomes
 
 
-def _rounded(points: float | None) -> int | None:
+def _round(points: float | None) -> int | None:
     return None if points is None else floor(points + 0.5)
 
 

@@ -183,7 +183,7 @@ def score(
     engagement = _engagement(list(events), settings, t)
     weighted = (_live(signal, settings, t) for signal in signals)
     live = [live_signal for live_signal in weighted if live_signal.points]
-    total = rounded(sum(live_signal.points for live_signal in live))
+    total = round_half_up(sum(live_signal.points for live_signal in live))
     return Score(
         fit=sum(fit.values()),
         engagement=sum(engagement.values()),
@@ -193,7 +193,7 @@ def score(
     )
 
 
-def rounded(points: float) -> int:
+def round_half_up(points: float) -> int:
     """Round half up, with a margin of a billionth: in any order of adding up, a half is a half.
 
     >>> rounded(7.5), rounded(7.499999999999999), rounded(-0.5)
@@ -205,10 +205,10 @@ def rounded(points: float) -> int:
 def _fit(contact: Contact, settings: Settings) -> dict[str, int]:
     own = contact.custom_fields if isinstance(contact.custom_fields, dict) else {}
     return {
-        "has_email": _if(_filled(contact.email), "fit", "has_email", settings),
-        "has_phone": _if(_filled(contact.phone), "fit", "has_phone", settings),
+        "has_email": _if(_has_value(contact.email), "fit", "has_email", settings),
+        "has_phone": _if(_has_value(contact.phone), "fit", "has_phone", settings),
         "has_direct_phone": _if(
-            _filled(own.get("direct_phone")), "fit", "has_direct_phone", settings
+            _has_value(own.get("direct_phone")), "fit", "has_direct_phone", settings
         ),
         "company_size": _level("company_size", own.get("company_size"), settings),
         "seniority": _level("seniority", own.get("seniority"), settings),
@@ -263,5 +263,5 @@ def _level(factor: str, level: object, settings: Settings) -> int:
     return _if(is_known, "fit", f"{factor}_{level}", settings)
 
 
-def _filled(value: object) -> bool:
+def _has_value(value: object) -> bool:
     return isinstance(value, str) and value.strip(" ") != ""

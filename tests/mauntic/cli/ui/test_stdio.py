@@ -110,7 +110,7 @@ def test_what_the_terminal_has_no_letter_for_is_written_as_its_code(
     assert NOTE in [row["note"] for row in json.loads(plain.stdout)]
 
 
-def test_a_full_disk_elsewhere_is_not_told_as_the_output(
+def test_a_full_disk_elsewhere_is_not_reported_as_one_of_the_output(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     def write() -> None:

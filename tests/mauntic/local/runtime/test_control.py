@@ -53,7 +53,7 @@ def test_points_are_kept_and_written_to_the_file(server: Server, project: Path) 
         ({"blobs": ["a" * 9000] * 2}, 1, "18000 bytes of blobs"),
         ({"doubles": [1] * 21}, 1, "21 doubles"),
         ({"doubles": ["1"]}, 1, "no number"),
-        ({"blobs": [1]}, 1, "no text"),
+        ({"blobs": [1]}, 1, "not a string"),
         ({"doubles": [1]}, 251, "250 points"),
     ],
 )

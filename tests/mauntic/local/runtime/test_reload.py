@@ -44,7 +44,7 @@ def test_code_that_does_not_import_leaves_the_old_running(
 
 @pytest.fixture
 def topology(project: Path, server: Server) -> Iterator[Path]:
-    """The project's wrangler.toml, to be changed; put back and read anew afterwards."""
+    """The project's wrangler.toml, to be changed; restored and read again afterwards."""
     path = project / "wrangler.toml"
     before = path.read_text()
     yield path

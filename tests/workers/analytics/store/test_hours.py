@@ -54,7 +54,7 @@ def purged_before(warehouse: Warehouse, day: Any, organization: int | None = Non
 def test_a_late_event_of_a_day_without_cells_leaves_the_other_tenants_rows(
     warehouse: Warehouse,
 ) -> None:
-    """Their events of that day are gone, as far as anyone has said it or not."""
+    """Their events of that day are deleted, whether or not that was declared."""
     adopt(warehouse, 2, 50_000, 40_000)
     warehouse.add(1, 1, "email_opened", OLD + timedelta(hours=9), created=at(9.5))
     warehouse.run(hour_window(9))
