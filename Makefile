@@ -75,7 +75,7 @@ weigh: setup ## Show what a deployment uploads, its largest parts, and how long 
 deploy: setup ## Check, migrate and deploy: all workers, or ENV=analytics
 	@$(RUN) python -m tools.deploy $(call envs)
 
-audit: setup ## Report known holes in the pinned packages; fails if no service could be reached
+audit: setup ## Report known vulnerabilities of the pinned packages; fails if no service could be reached
 	@$(RUN) python -m tools.audit $(call option,--python,PYTHON_URL) $(call option,--node,NODE_URL)
 
 pictures: setup ## Draw the README's pictures from the output of the commands

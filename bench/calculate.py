@@ -1,4 +1,6 @@
-"""CalculateScore: messages a second through the runtime's queue, and where a batch's time goes."""
+"""CalculateScore: messages a second through the runtime's queue, and the parts of a batch's
+time.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,7 @@ ROUNDS = 5
 
 
 def run(world: World) -> list[Result]:
-    """Every round scores other contacts, for the first time; so does the round that warms up."""
+    """Score other contacts in every round, for the first time, including the warm-up round."""
     url = world.people()
     with closing(connect(url)) as db:
         db.run("truncate scoring.lead_scores, scoring.score_history, scoring.recompute_backlog")
@@ -48,13 +50,13 @@ def run(world: World) -> list[Result]:
     notes = (
         f"{_rates(measured, len(last))}; the loop {_rates(reference, len(last))}",
         _statements(url, last),
-        _told(parts),
+        _parts_note(parts),
     )
     return [Result(f"{len(last):,} messages", measured, reference, note="\n".join(notes))]
 
 
 def _loop_ms(url: str, messages: Sequence[CalculateScore]) -> float:
-    """The reference: the same statements in a loop, a hundred contacts a transaction."""
+    """Time the reference: the same statements in a loop, a hundred contacts per transaction."""
     keys = [message.data.key for message in messages]
     with closing(Postgres(lambda: connect(url))) as db:
         db.open()
@@ -79,7 +81,9 @@ def _messages(db: Any, size: int, number: int) -> list[CalculateScore]:
 
 
 def _first_to_last_ms(worker: Jobs, messages: Sequence[Message]) -> float:
-    """From the first delivery, for which all of them lie ready, to the last row."""
+    """Return the time from the first delivery, when all messages wait in the queue, to the last
+    row.
+    """
     queue = f"/queues/{worker.queue}"
     worker.control.ask("POST", f"{queue}/pause")
     worker.control.send(worker.queue, [message.body() for message in messages])
@@ -98,36 +102,38 @@ def _rates(measured_ms: Sequence[float], messages: int) -> str:
 
 
 def _where_it_goes(url: str, messages: Sequence[Message]) -> Parts:
-    """Milliseconds a batch of each part, in a run of its own: the stopwatch takes time too."""
+    """Return the milliseconds per batch of each part, from a separate run, because timers take time
+    too.
+    """
     taken: list[Parts] = []
     with profiled(url, WORKER, taken.append) as runtime:
         worker = Jobs(runtime.control, url, WORKER)
         with closing(worker.db):
             whole_ms = _first_to_last_ms(worker, messages)
     warm = taken[1:] or taken
-    parts = {name: mean(one.get(name, 0) for one in warm) for name in warm[0]}
+    parts = {name: mean(batch.get(name, 0) for batch in warm) for name in warm[0]}
     return parts | {"outside the worker": whole_ms * BATCH / len(messages) - parts["all"]}
 
 
-def _told(parts: Parts) -> str:
-    known = {name: ms for name, ms in parts.items() if name != "all"}
-    waited_for = sum(ms for name, ms in known.items() if not name.startswith("afterwards"))
-    known["the rest"] = parts["all"] + parts["outside the worker"] - waited_for
-    ordered = sorted(known.items(), key=lambda part: -part[1])
+def _parts_note(parts: Parts) -> str:
+    shown = {name: ms for name, ms in parts.items() if name != "all"}
+    waited_for = sum(ms for name, ms in shown.items() if not name.startswith("afterwards"))
+    shown["the rest"] = parts["all"] + parts["outside the worker"] - waited_for
+    ordered = sorted(shown.items(), key=lambda part: -part[1])
     return "ms a batch: " + ", ".join(f"{name} {ms:.1f}" for name, ms in ordered)
 
 
 def _statements(url: str, messages: Sequence[Message]) -> str:
-    """What a batch of one and a batch of a hundred ask of Postgres."""
-    asked = [_asked(url, messages[:size]) for size in (1, BATCH)]
-    return f"{asked[1]} statements a batch of {BATCH}, {asked[0]} a batch of 1"
+    """Count the statements of a batch with one message and of one with a hundred."""
+    counts = [_statement_count(url, messages[:size]) for size in (1, BATCH)]
+    return f"{counts[1]} statements per batch of {BATCH}, {counts[0]} per batch of 1"
 
 
-def _asked(url: str, messages: Sequence[Message]) -> int:
+def _statement_count(url: str, messages: Sequence[Message]) -> int:
     world = fakes.World(url, now=datetime.now(UTC), connect=connect)
     counted = Counted(lambda: connect(url))
     ports: Ports = replace(world.ports(), db=counted)
     numbers = count()
-    deliveries = [fakes.FakeDelivery(one.body(), id=str(next(numbers))) for one in messages]
+    deliveries = [fakes.FakeDelivery(message.body(), id=str(next(numbers))) for message in messages]
     asyncio.run(consume(fakes.FakeBatch(WORKER.main_queue.name, deliveries), WORKER, ports))
     return counted.statements

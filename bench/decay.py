@@ -1,4 +1,4 @@
-"""SignalDecay over a million scores, of which the passing of an hour changes one in a hundred."""
+"""SignalDecay over a million scores, of which one in a hundred changes within an hour."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ T = END + HOUR
 
 
 def run(world: World) -> list[Result]:
-    """One hour after everybody was scored. What a round changed is put back before the next."""
+    """Run the decay one hour after all contacts were scored. Each round's changes are reverted."""
     url = world.people()
     with jobs(url, WORKER) as worker:
         _score_everybody(worker)
@@ -32,14 +32,14 @@ def run(world: World) -> list[Result]:
 
 
 def plain_ms(db: Any) -> float:
-    """The reference, in milliseconds."""
+    """Time the reference, in milliseconds."""
     db.run(SQL["put_back"])
     db.run("set timezone = 'UTC'; set work_mem = '64MB'; set jit = off")
     return stopwatch(lambda: db.run(SQL["plain_decay"], t=T))
 
 
 def job_ms(worker: Jobs) -> float:
-    """The job, in milliseconds."""
+    """Time the job, in milliseconds."""
     return worker.run(SignalDecay.model_validate({"scheduledFor": T}))
 
 
@@ -57,7 +57,7 @@ def _score_everybody(worker: Jobs) -> None:
 
 
 def _rows(db: Any) -> str:
-    """How many contacts had to be looked at, and how many changed: by the job and the reference."""
+    """Return the numbers of examined and changed contacts, after comparing job and reference."""
     [[due]] = db.run("select count(*) from bench.due")
     changed = [
         db.run(f"select count(*) from {table} where scored_at = :t", t=T)[0][0]
@@ -65,4 +65,4 @@ def _rows(db: Any) -> str:
     ]
     if changed[0] != changed[1]:
         raise RuntimeError(f"the job changed {changed[0]} rows, the reference {changed[1]}")
-    return f"{due:,} looked at, {changed[0]:,} changed"
+    return f"{due:,} examined, {changed[0]:,} changed"

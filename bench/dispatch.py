@@ -22,7 +22,7 @@ TICK = datetime(2026, 3, 20, 12, tzinfo=UTC)
 
 
 class Counted(Postgres):
-    """Counts what it is asked."""
+    """A database that counts its statements."""
 
     statements = 0
 
@@ -36,18 +36,18 @@ class Counted(Postgres):
 
 
 def run(world: World) -> list[Result]:
-    """48 missed windows against one, on the host's Python."""
+    """Compare 48 missed windows with one, in the host's Python."""
     url = world.database("ticks", [])
-    one = [_tick(url, missed=1) for _ in range(ROUNDS)]
+    single = [_tick(url, missed=1) for _ in range(ROUNDS)]
     many = [_tick(url, missed=48) for _ in range(ROUNDS)]
-    note = f"{many[0][1]} statements; with one window {one[0][1]}"
+    note = f"{many[0][1]} statements; with one window {single[0][1]}"
     return [
-        Result("tick, 48 windows / 1", [ms for ms, _ in many], [ms for ms, _ in one], note=note)
+        Result("tick, 48 windows / 1", [ms for ms, _ in many], [ms for ms, _ in single], note=note)
     ]
 
 
 def _tick(url: str, missed: int) -> tuple[float, int]:
-    """A tick that finds so many hours missing: milliseconds and statements."""
+    """Run a tick that finds `missed` hours missing; return milliseconds and statements."""
     with closing(connect(url)) as db:
         db.run("truncate ops.job_runs, ops.schedules")
         since = TICK - missed * timedelta(hours=1)

@@ -16,7 +16,7 @@ ALERTS, DUE = 10_000_000, 1_000
 
 
 def run(world: World) -> list[Result]:
-    """Twenty times as many are open and not yet due; all others were closed long ago."""
+    """Twenty times as many alerts are open and not due; all others were closed long ago."""
     url = world.empty("alerts")
     alerts, due = world.events(ALERTS), world.events(DUE)
     with timed(f"{alerts:,} alerts"):
@@ -33,19 +33,19 @@ def run(world: World) -> list[Result]:
 
 
 def plain_ms(db: Any) -> float:
-    """The update alone, in milliseconds."""
+    """Time only the update, in milliseconds."""
     db.run(SQL["open_again"])
     return stopwatch(lambda: db.run(SQL["plain_expiry"], t=END))
 
 
 def job_ms(worker: Jobs) -> float:
-    """The quarter hour's message, in milliseconds."""
+    """Time the quarter hour's message, in milliseconds."""
     worker.db.run(SQL["open_again"])
     return worker.run(AlertExpiry.model_validate({"scheduledFor": END}))
 
 
 def _plan(db: Any) -> str:
-    """How the job's statement goes about it."""
+    """Return the plan of the job's statement."""
     db.run(SQL["open_again"])
     options = "analyze, costs off, timing off, summary off, buffers off"
     explained = f"explain ({options}) {statements.SQL['expire_alerts']}"

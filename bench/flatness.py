@@ -1,4 +1,6 @@
-"""The last hour of a full day: against a recount of the day, and the first of an empty one."""
+"""The last hour of a full day, compared with a recount of the day and the first hour of an empty
+one.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ FIRST = Window(MONTH_START + 2 * DAY, MONTH_START + 2 * DAY + HOUR)
 
 
 def run(world: World) -> list[Result]:
-    """Equal numbers of events in both hours; the full day's other hours are booked."""
+    """Compare hours with equal numbers of events; the other hours of the full day are booked."""
     in_the_hour = world.events(100_000)
     spreads = [
         Spread(world.events(4_000_000) - in_the_hour, MONTH_START, 23 * HOUR),
@@ -41,6 +43,6 @@ def run(world: World) -> list[Result]:
 
 
 def hour_ms(worker: Jobs, hour: Window) -> float:
-    """The hour as if it had just ended, in milliseconds."""
+    """Run the hour as if it had just ended, in milliseconds."""
     forget_hour(worker.db, hour)
     return worker.run(AggregateHourly.model_validate({"scheduledFor": hour.end}))

@@ -1,4 +1,4 @@
-"""Events from a seed: organizations of skewed sizes, and sessions that leave events behind."""
+"""Events from a seed: organizations of different sizes, and sessions that produce events."""
 
 from __future__ import annotations
 
@@ -17,20 +17,19 @@ SQL = SqlBlocks(Path(__file__).parent / "sql")
 
 SEED = 20260310
 ORGANIZATIONS = 200
-EVENTS_PER_SESSION = (
-    2.56  # what the steps of `fill_steps` add up to; two in a hundred more are drawn
-)
+EVENTS_PER_SESSION = 2.56  # the sum of the steps of `fill_steps`; two percent more are generated
 WRITERS = 2
-SALTS = 1_000  # a seed has so many
+SALTS = 1_000  # number of salts per seed
 
 TABLE = "analytics.contact_activity"
 
 
 @dataclass(frozen=True)
 class Spread:
-    """So many events from `start` on: over whole days with their curve, or evenly within less.
+    """A number of events from `start`: over whole days with their curve, or evenly within a shorter
+    time.
 
-    One that `fills` counts what earlier spreads have put there: both together are `events`.
+    With `fills`, events of earlier spreads in this time count: both together are `events`.
     """
 
     events: int
@@ -40,11 +39,11 @@ class Spread:
 
     @property
     def sessions(self) -> int:
-        """As many sessions as it takes to leave that many events behind."""
+        """Return the number of sessions that produce at least this many events."""
         return round(self.events / EVENTS_PER_SESSION * 1.02) + 100
 
     def halves(self) -> list[Spread]:
-        """One for each writer, so that events lie in the table in about the order of their time."""
+        """One per writer, so that events are stored approximately in the order of their time."""
         if self.length < timedelta(days=2):
             return [self]
         first = timedelta(days=self.length.days // 2)
@@ -60,7 +59,7 @@ def fill(
 ) -> None:
     """Load the spreads into an empty, migrated database, and leave it as a vacuum would.
 
-    `largest_share` is that of the largest organization, if not by Zipf's law.
+    `largest_share` is the share of the largest organization, if not by Zipf's law.
     """
     parts = [half for spread in spreads for half in spread.halves()]
     with closing(connect(url)) as db:
@@ -69,7 +68,7 @@ def fill(
             db.run(inlined("enlarge", share=largest_share, contacts=_contacts(spreads)))
         with bare(db, url, TABLE):
             numbered = [(part, number) for number, part in enumerate(parts)]
-            at_once(url, [_events(*one, seed) for one in numbered if not one[0].fills])
+            at_once(url, [_events(*spread, seed) for spread in numbered if not spread[0].fills])
             for part, number in numbered:
                 if part.fills:
                     run(url, _events(_missing(db, part), number, seed))
@@ -86,7 +85,7 @@ def _missing(db: Any, part: Spread) -> Spread:
 
 
 def _contacts(spreads: Sequence[Spread]) -> int:
-    """As many contacts as it takes for each to get a mail a week."""
+    """Return the number of contacts for which each gets an e-mail a week."""
     busiest = max(spreads, key=lambda spread: spread.sessions)
     return round(busiest.sessions / (busiest.length / timedelta(days=7)))
 
@@ -104,9 +103,10 @@ def prepare(db: Any, contacts: int, seed: int) -> None:
 
 @contextmanager
 def bare(db: Any, url: str, table: str) -> Iterator[None]:
-    """Five million rows go faster into a heap alone; the indexes are built once, side by side.
+    """Load without indexes, which is faster for five million rows; they are built once afterwards,
+    concurrently.
 
-    The triggers that ask for scores are off meanwhile: what they write is not measured here.
+    The triggers that request scores are off in the meantime: their work is not measured here.
     """
     key = f"{table.partition('.')[2]}_pkey"
     db.run(f"alter table {table} disable trigger user")
@@ -151,7 +151,9 @@ def run(url: str, statement: str) -> None:
 
 
 def inlined(name: str, **values: object) -> str:
-    """The block with its parameters as constants: the planner folds them into every draw."""
+    """Return the block with its parameters as constants, so that the planner folds them into
+    expressions.
+    """
     statement = SQL[name]
     for key in sorted(values, key=len, reverse=True):
         statement = statement.replace(f":{key}", str(values[key]))

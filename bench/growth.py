@@ -1,4 +1,4 @@
-"""How the jobs grow with the data: 1, 2, 4 and 8 times."""
+"""The growth of the jobs' time with the data: 1, 2, 4 and 8 times."""
 
 from __future__ import annotations
 
@@ -16,12 +16,15 @@ ROUNDS = 5
 
 
 def run(world: World) -> list[Result]:
-    """Each job at each size; the slope is that of the logarithms, 1 is linear."""
+    """Run each job at each size; the slope of the logarithms is 1 for linear growth."""
     measured: dict[str, list[list[float]]] = {"hourly": [], "daily report": [], "monthly usage": []}
     for times in TIMES:
         for name, durations_ms in _measure(world, times).items():
             measured[name].append(durations_ms)
-    medians = {name: [statistics.median(one) for one in sizes] for name, sizes in measured.items()}
+    medians = {
+        name: [statistics.median(durations_ms) for durations_ms in sizes]
+        for name, sizes in measured.items()
+    }
     plot(medians, folder(world.scale) / "growth.png")
     return [result for name, sizes in measured.items() for result in _results(name, sizes)]
 
@@ -40,21 +43,21 @@ def _measure(world: World, times: int) -> dict[str, list[float]]:
 
 
 def _results(name: str, sizes: list[list[float]]) -> list[Result]:
-    steepness = slope(TIMES, [statistics.median(one) for one in sizes])
+    steepness = slope(TIMES, [statistics.median(durations_ms) for durations_ms in sizes])
     return [
         Result(
             f"{name}, {times}×",
-            one,
+            durations_ms,
             sizes[0],
             note=f"slope {steepness:.2f}" if times == TIMES[-1] else "",
         )
-        for times, one in zip(TIMES, sizes, strict=True)
+        for times, durations_ms in zip(TIMES, sizes, strict=True)
     ]
 
 
 def plot(medians_ms: dict[str, list[float]], file: Path) -> None:
-    """Draw the growth: both axes logarithmic, so that a straight line is a power."""
-    from matplotlib.figure import Figure  # of the group `bench`, which nothing else needs
+    """Draw the growth with logarithmic axes, in which a power is a straight line."""
+    from matplotlib.figure import Figure  # of the group `bench`; nothing else needs it
 
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.subplots()

@@ -1,4 +1,4 @@
-"""The hourly aggregation: against the plain statement, and against its own repetition."""
+"""The hourly aggregation, compared with the plain statement and with its own repetition."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ REPLAY_MAX = 0.5
 
 
 def run(world: World) -> list[Result]:
-    """An hour of 100,000 events within 5 million; its day and the one before it are booked."""
+    """Run an hour of 100,000 events within 5 million; its day and the previous day are booked."""
     url = world.month()
     book_hours(url, BUSY_HOUR.start, BUSY_HOUR.start.hour + 24)
     with jobs(url) as worker:
@@ -28,11 +28,11 @@ def run(world: World) -> list[Result]:
 
 
 def message() -> AggregateHourly:
-    """What the tick that ends the busy hour sends."""
+    """Return the message of the tick that ends the busy hour."""
     return AggregateHourly.model_validate({"scheduledFor": BUSY_HOUR.end})
 
 
 def first_run(worker: Jobs) -> float:
-    """The hour as if it had just ended, in milliseconds."""
+    """Run the hour as if it had just ended, in milliseconds."""
     forget_hour(worker.db, BUSY_HOUR)
     return worker.run(message())

@@ -1,4 +1,4 @@
-"""What our triggers cost the platform's writers: commits, waits, and saving a setting."""
+"""The cost of the triggers for the platform's writers: commits, waits, and saving a setting."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ from shared.ledger.shards import KeyRange
 
 INGESTERS, TRANSACTIONS, INSERTS = 4, 250, 20
 CONTACTS = 2_000
-# Two of six count nothing for a score, so their triggers append nothing.
+# Two of six types do not count for a score, so their triggers append nothing.
 KINDS = (
     "email_sent", "email_delivered", "email_opened", "email_clicked", "page_visited",
     "form_submitted",
 )  # fmt: skip
 ORGANIZATION = UUID(int=0xB)
-# Commits with triggers, of those without: 0.6, and 0.8 where each commit waits for the disk.
+# The share of the commits without triggers: 0.6, and 0.8 if each commit waits for the disk.
 SLOWDOWN_MAX, SLOWDOWN_DURABLE_MAX = 1 / 0.6, 1 / 0.8
 WAIT_MAX_MS, SAVING_MAX_MS = 50.0, 100.0
 LARGE = 1_000_000
 
 
 def run(world: World) -> list[Result]:
-    """Each against the same without triggers in the same run, or against its bound."""
+    """Compare each with the same without triggers in the same run, or with its bound."""
     results = [_commits(world.empty("ingest"), "not durable", SLOWDOWN_MAX)]
     with _durable() as url:
         results.append(_commits(url, "each commit on the disk", SLOWDOWN_DURABLE_MAX))
@@ -62,7 +62,7 @@ def _commits(url: str, what: str, at_most: float) -> Result:
 
 
 def _ingest_ms(pool: ProcessPoolExecutor, db: Any, url: str, triggers: str) -> float:
-    """All ingesters at once, until the last is done. A deadlock would raise."""
+    """Run all ingesters concurrently until the last is done. A deadlock would raise an error."""
     db.run("truncate analytics.contact_activity, crm.contact_changes")
     db.run(f"alter table analytics.contact_activity {triggers} trigger user")
     work = partial(ingest, url)
@@ -70,7 +70,7 @@ def _ingest_ms(pool: ProcessPoolExecutor, db: Any, url: str, triggers: str) -> f
 
 
 def ingest(url: str, seed: int) -> None:
-    """One ingester: single-row inserts, each a way to the server, in transactions."""
+    """Run one ingester: single-row inserts, each a round trip, in transactions."""
     draw = Random(seed)
     with closing(connect(url)) as db:
         insert = db.prepare(SQL["ingest_one"])
@@ -87,7 +87,7 @@ def ingest(url: str, seed: int) -> None:
 
 @contextmanager
 def _durable() -> Iterator[str]:
-    """A database on a server whose commits wait for the disk."""
+    """Yield a database on a server whose commits wait for the disk."""
     with (
         TemporaryDirectory() as folder,
         Server(Path(folder) / "durable", durable=True, settings=SETTINGS) as server,
@@ -100,7 +100,7 @@ def _durable() -> Iterator[str]:
 
 
 def _insert_during_a_shard(world: World) -> Result:
-    """The longest single insert while a transaction folds and scores a shard's contacts."""
+    """Return the longest single insert while a transaction folds and scores a shard's contacts."""
     url = world.empty("shard")
     with closing(connect(url)) as db:
         db.run(
@@ -147,7 +147,9 @@ def _in_the_background(work: Callable[[], None]) -> Iterator[Callable[[], bool]]
 
 
 def _saving(world: World) -> Result:
-    """The slowest of some settings of an organization, whose backlog is full."""
+    """Return the slowest of some settings that are saved for an organization with a full
+    backlog.
+    """
     url, contacts = world.empty("settings"), world.events(LARGE)
     with closing(connect(url)) as db:
         with timed(f"an organization of {contacts:,} contacts"):

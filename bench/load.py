@@ -1,4 +1,4 @@
-"""Twenty thousand messages of both workers, failures among them: each accounted for."""
+"""Twenty thousand messages of both workers, including failures, each accounted for."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from mauntic.local.control_client import Control, Event, LocalRuntime
 from scoring.worker import WORKER as SCORING
 
 SEED = 20260310
-WAVE = 1_000  # what the local broker holds at once
+WAVE = 1_000  # fits into the local broker
 SETTLED_TIMEOUT_S = 900
-# Each kind of message: how many of 20,000 are of it, and how it may end.
+# Each category of message: its number in 20,000, and its possible outcomes.
 ANALYTICS_KINDS = {
     "good": (9_000, {"ack"}),
-    "flaky": (600, {"ack", "exhausted"}),  # fails every other time
-    "stubborn": (60, {"exhausted"}),  # fails every time, as if another try might help
-    "broken": (240, {"failed"}),  # fails in a way that no other try mends
+    "flaky": (600, {"ack", "exhausted"}),  # fails every second time
+    "stubborn": (60, {"exhausted"}),  # fails every time, with an error that is retried
+    "broken": (240, {"failed"}),  # fails with an error that is not retried
     "invalid": (1_500, {"invalid"}),
     "unknown": (600, {"unknown_type"}),
 }
@@ -44,7 +44,8 @@ SCORING_KINDS = {
 }
 TROUBLE = {"flaky": ("40001", 0.5), "stubborn": ("40001", 1.0), "broken": ("P0001", 1.0)}
 
-# A day of windows is of one kind, every other hour: a run touches its neighbors.
+# The windows of a day have one category and are every second hour, because a run touches adjacent
+# hours.
 HOURS_A_DAY = 12
 FIRST_DAY = datetime(2023, 1, 1, tzinfo=UTC)
 ORGANIZATION = UUID(int=1)
@@ -52,15 +53,16 @@ ORGANIZATION = UUID(int=1)
 
 @dataclass
 class Sent:
-    """What was sent, and what the workers' log says became of it."""
+    """The sent messages, and their outcomes in the workers' log."""
 
-    kinds: dict[str, tuple[str, str]] = field(default_factory=dict)  # correlation -> queue, kind
+    # correlation id -> queue, category
+    kinds: dict[str, tuple[str, str]] = field(default_factory=dict)
     finals: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     retries: int = 0
     handled_ms: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
     def listen(self, event: Event) -> None:
-        """Take a line of the log; called from the runtime's thread."""
+        """Process a log line; called in the runtime's thread."""
         text = event.get("text") or ""
         if not text.startswith('{"event": "queue.metric"'):
             return
@@ -73,7 +75,7 @@ class Sent:
 
 
 def run(world: World) -> list[Result]:
-    """Everything sent in waves; then every message is looked for in the log and in the tables."""
+    """Send everything in waves, then look for every message in the log and in the tables."""
     url, sent = world.database("load", []), Sent()
     messages = _messages(world.events(1_000_000) / 1_000_000)
     with closing(connect(url)) as db, LocalRuntime(url, on_event=sent.listen) as runtime:
@@ -96,26 +98,26 @@ def run(world: World) -> list[Result]:
 
 
 def _in_hand(queue: str, durations_ms: list[float]) -> Result:
-    """How long a delivery took, its batch's connection included."""
+    """Return the duration of deliveries, including the connection of their batch."""
     cuts_ms = statistics.quantiles(durations_ms, n=100)
     note = f"{len(durations_ms):,} deliveries: p95 {cuts_ms[94]:.0f} ms, p99 {cuts_ms[98]:.0f} ms"
     return Result(f"in hand, {queue}, median", [cuts_ms[49]], note=note)
 
 
-Message = tuple[str, str, int, Any]  # queue, kind, number, body
+Message = tuple[str, str, int, Any]  # queue, category, number, body
 
 
 def _messages(scale: float) -> list[Message]:
-    """All of them, shuffled. The numbers of a kind begin on a day of its own."""
+    """Return all messages, shuffled. The numbers of a category begin on a separate day."""
     made = []
     for queue, kinds, body in (
         (ANALYTICS.main_queue.name, ANALYTICS_KINDS, _window_body),
         (SCORING.main_queue.name, SCORING_KINDS, _score_body),
     ):
         number = 0
-        for kind, (count, _) in kinds.items():
+        for category, (count, _) in kinds.items():
             for _ in range(round(count * scale)):
-                made.append((queue, kind, number, body(kind, number)))
+                made.append((queue, category, number, body(category, number)))
                 number += 1
             number += -number % HOURS_A_DAY
     random.Random(SEED).shuffle(made)
@@ -123,7 +125,7 @@ def _messages(scale: float) -> list[Message]:
 
 
 def _hour(number: int) -> datetime:
-    """The window's start: twelve to a day."""
+    """Return the window's start: twelve per day."""
     day, of_day = divmod(number, HOURS_A_DAY)
     return FIRST_DAY + timedelta(days=day, hours=2 * of_day)
 
@@ -132,10 +134,10 @@ def _contact(number: int) -> UUID:
     return UUID(int=1_000_000 + number)
 
 
-def _window_body(kind: str, number: int) -> dict[str, Any]:
+def _window_body(category: str, number: int) -> dict[str, Any]:
     planned = (_hour(number) + timedelta(hours=1)).isoformat()
-    named = {"correlationId": f"{ANALYTICS.main_queue.name} {kind} {number}"}
-    match kind:
+    named = {"correlationId": f"{ANALYTICS.main_queue.name} {category} {number}"}
+    match category:
         case "unknown":
             return named | {"type": "analytics.nobody"}
         case "invalid":
@@ -143,10 +145,10 @@ def _window_body(kind: str, number: int) -> dict[str, Any]:
     return named | {"type": "analytics.aggregate-hourly", "scheduledFor": planned}
 
 
-def _score_body(kind: str, number: int) -> dict[str, Any]:
-    named = {"correlationId": f"{SCORING.main_queue.name} {kind} {number}"}
+def _score_body(category: str, number: int) -> dict[str, Any]:
+    named = {"correlationId": f"{SCORING.main_queue.name} {category} {number}"}
     data = {"organizationId": str(ORGANIZATION), "contactId": str(_contact(number))}
-    match kind:
+    match category:
         case "unknown":
             return named | {"type": "scoring.nobody"}
         case "invalid":
@@ -155,18 +157,20 @@ def _score_body(kind: str, number: int) -> dict[str, Any]:
 
 
 def _arrange(db: Any, messages: list[Message]) -> None:
-    """An event in each hour, the contacts but for the strangers, and the trouble."""
+    """Insert an event in each hour, the contacts except unknown ones, and the causes of
+    failures.
+    """
     hours: list[str] = []
     contacts: list[str] = []
     troubles = []
-    for queue, kind, number, _ in messages:
-        if kind in ("invalid", "unknown", "stranger"):
+    for queue, category, number, _ in messages:
+        if category in ("invalid", "unknown", "stranger"):
             continue
         is_window = queue == ANALYTICS.main_queue.name
         key = _hour(number).isoformat() if is_window else str(_contact(number))
         (hours if is_window else contacts).append(key)
-        if kind in TROUBLE:
-            troubles.append((key, *TROUBLE[kind]))
+        if category in TROUBLE:
+            troubles.append((key, *TROUBLE[category]))
     db.run(SQL["load_events"], hours=hours, organization=ORGANIZATION)
     db.run(SQL["load_contacts"], contacts=contacts, organization=ORGANIZATION)
     db.run(SQL["load_trouble"])
@@ -175,12 +179,14 @@ def _arrange(db: Any, messages: list[Message]) -> None:
 
 
 def _send(control: Control, messages: list[Message], sent: Sent) -> Iterator[dict[str, Any]]:
-    """Wave after wave, each handled but for its retries; the isolates' memory after each."""
+    """Send wave after wave, each after the previous one except its retries; return the isolates'
+    memory after each.
+    """
     for start in range(0, len(messages), WAVE):
         wave: dict[str, list[Any]] = defaultdict(list)
-        for queue, kind, _, body in messages[start : start + WAVE]:
+        for queue, category, _, body in messages[start : start + WAVE]:
             wave[queue].append(body)
-            sent.kinds[body["correlationId"]] = queue, kind
+            sent.kinds[body["correlationId"]] = queue, category
         for queue, bodies in wave.items():
             control.send(queue, bodies)
         while any(q["waiting"] or q["inFlight"] for q in control.queues().values()):
@@ -189,7 +195,7 @@ def _send(control: Control, messages: list[Message], sent: Sent) -> Iterator[dic
 
 
 def _account(db: Any, sent: Sent) -> str:
-    """How the messages ended. RuntimeError where one has no end, two, or another than it should."""
+    """Count the outcomes. Raise RuntimeError if a message has none, two, or an unexpected one."""
     if len(sent.finals) != len(sent.kinds) or any(len(ends) != 1 for ends in sent.finals.values()):
         raise RuntimeError(f"{len(sent.kinds)} messages were sent, {len(sent.finals)} have an end")
     letters = db.run("select body ->> 'correlationId', reason from ops.dead_letters")
@@ -197,10 +203,10 @@ def _account(db: Any, sent: Sent) -> str:
     if len(dead) != len(letters):
         raise RuntimeError("a message is dead twice")
     ends: Counter[str] = Counter()
-    for name, (queue, kind) in sent.kinds.items():
+    for name, (queue, category) in sent.kinds.items():
         kinds = ANALYTICS_KINDS if queue == ANALYTICS.main_queue.name else SCORING_KINDS
         end = dead.get(name, "ack")
-        if end not in kinds[kind][1]:
+        if end not in kinds[category][1]:
             raise RuntimeError(f"{name} ended as {end}")
         ends[end] += 1
     _compare_rows(db, sent, dead)
@@ -208,8 +214,9 @@ def _account(db: Any, sent: Sent) -> str:
 
 
 def _compare_rows(db: Any, sent: Sent, dead: dict[str, str]) -> None:
-    """What is done is in the tables, once. An hour that is dead may have been booked with its day,
-    by the run of another hour; never twice."""
+    """Check that finished work is in the tables exactly once. The run of another hour may have
+    booked a dead hour with its day, but never twice.
+    """
     done = Counter(queue for name, (queue, _) in sent.kinds.items() if name not in dead)
     [[succeeded]] = db.run("select count(*) from ops.job_runs where status = 'succeeded'")
     [[booked]] = db.run("select sum(count) from analytics.event_aggregates")
@@ -221,7 +228,7 @@ def _compare_rows(db: Any, sent: Sent, dead: dict[str, str]) -> None:
 
 
 def _isolates(memory: list[dict[str, Any]]) -> str:
-    """Each worker's memory after the first wave and after the last: it never shrinks."""
+    """Format each worker's memory after the first wave and after the last; it never shrinks."""
     return "; ".join(
         f"{name} {memory[0][name]['wasmBytes'] / 1_048_576:.0f} MB, in the end "
         f"{memory[-1][name]['wasmBytes'] / 1_048_576:.0f} MB"

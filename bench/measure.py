@@ -1,4 +1,4 @@
-"""Timing: the thing and its reference in turn, medians, ratios, tables and files."""
+"""Timing in alternation with a reference: medians, ratios, tables and files."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from rich.console import Console
 from rich.table import Table
 
 ROOT = Path(__file__).parent.parent
-RESULTS = ROOT / "bench" / "results"  # committed: what the pages quote
+RESULTS = ROOT / "bench" / "results"  # committed: the pages quote these files
 QUICK_LOOKS = ROOT / ".local" / "bench"
-FULL_SCALE = 1.0  # the bounds are those of the full number of events
+FULL_SCALE = 1.0  # bounds apply to the full number of events
 ROUNDS = 7
 
 Run = Callable[[], float]  # does the work once, and returns milliseconds
@@ -25,7 +25,7 @@ Run = Callable[[], float]  # does the work once, and returns milliseconds
 
 @dataclass(frozen=True)
 class Result:
-    """What was measured. `at_most` bounds the ratio of the medians; None is for the record."""
+    """One measurement. `at_most` bounds the ratio of the medians; None means no bound."""
 
     name: str
     ours_ms: list[float]
@@ -35,31 +35,33 @@ class Result:
 
     @property
     def ratio(self) -> float | None:
-        """Median over median."""
+        """The ratio of the medians."""
         if not self.reference_ms:
             return None
         return statistics.median(self.ours_ms) / statistics.median(self.reference_ms)
 
     @property
     def best_ratio(self) -> float | None:
-        """Fastest over fastest: what remains when the machine's other work is out of the way."""
+        """The ratio of the fastest rounds, which other load of the machine affects least."""
         return min(self.ours_ms) / min(self.reference_ms) if self.reference_ms else None
 
     @property
     def holds(self) -> bool | None:
-        """Whether the bound holds; None where there is none."""
+        """Whether the bound holds; None without a bound."""
         return None if self.at_most is None or self.ratio is None else self.ratio <= self.at_most
 
 
 def stopwatch(work: Callable[[], object]) -> float:
-    """How long it takes, in milliseconds."""
+    """Return the duration in milliseconds."""
     started = time.perf_counter()
     work()
     return (time.perf_counter() - started) * 1_000
 
 
 def alternate(runs: Mapping[str, Run], rounds: int = ROUNDS) -> dict[str, list[float]]:
-    """Each run once a round, one after the other; a first round warms up and is not counted."""
+    """Execute each run once per round, one after the other; the first round is a warm-up and not
+    counted.
+    """
     measured: dict[str, list[float]] = {name: [] for name in runs}
     for number in range(rounds + 1):
         for name, run in runs.items():
@@ -70,7 +72,7 @@ def alternate(runs: Mapping[str, Run], rounds: int = ROUNDS) -> dict[str, list[f
 
 
 def slope(sizes: Iterable[float], durations_ms: Iterable[float]) -> float:
-    """The exponent of growth: 1 is linear. A line through the logarithms, by least squares.
+    """Return the exponent of growth, 1 for linear: a least-squares line through the logarithms.
 
     >>> round(slope([1, 2, 4, 8], [3, 6, 12, 24]), 6)
     1.0
@@ -81,27 +83,27 @@ def slope(sizes: Iterable[float], durations_ms: Iterable[float]) -> float:
 
 
 def folder(scale: float) -> Path:
-    """Where a run's files go: only those of a run at full scale are committed."""
+    """Return the folder of a run's files: only those at full scale are committed."""
     place = RESULTS if scale == FULL_SCALE else QUICK_LOOKS
     place.mkdir(parents=True, exist_ok=True)
     return place
 
 
-def judged(results: Iterable[Result], scale: float) -> list[Result]:
-    """The results with the bounds that apply: none at another scale than the full one."""
-    return [one if scale == FULL_SCALE else replace(one, at_most=None) for one in results]
+def with_bounds(results: Iterable[Result], scale: float) -> list[Result]:
+    """Return the results with the bounds that apply: none at another scale than the full one."""
+    return [result if scale == FULL_SCALE else replace(result, at_most=None) for result in results]
 
 
 def report(name: str, results: list[Result], machine: Mapping[str, Any], scale: float) -> None:
     """Print the table and write `<name>.json`."""
     Console().print(_table(name, results))
-    known = {
+    content = {
         "benchmark": name,
         "machine": dict(machine) | {"scale": scale},
         "results": [_plain(r) for r in results],
     }
     file = folder(scale) / f"{name}.json"
-    file.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+    file.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 def _plain(result: Result) -> dict[str, Any]:
@@ -115,15 +117,15 @@ def _table(name: str, results: list[Result]) -> Table:
     table = Table(title=name, title_justify="left", header_style="bold", box=None, pad_edge=False)
     for column in ("measured", "ours ms", "reference ms", "ratio", "of the best", "at most", ""):
         table.add_column(column, justify="left" if column in ("measured", "") else "right")
-    for one in results:
+    for result in results:
         table.add_row(
-            f"{one.name}\n[dim]{one.note}[/dim]" if one.note else one.name,
-            _median(one.ours_ms),
-            _median(one.reference_ms),
-            _ratio(one.ratio),
-            _ratio(one.best_ratio),
-            _ratio(one.at_most),
-            {True: "[green]holds[/green]", False: "[red]missed[/red]", None: ""}[one.holds],
+            f"{result.name}\n[dim]{result.note}[/dim]" if result.note else result.name,
+            _median(result.ours_ms),
+            _median(result.reference_ms),
+            _ratio(result.ratio),
+            _ratio(result.best_ratio),
+            _ratio(result.at_most),
+            {True: "[green]holds[/green]", False: "[red]missed[/red]", None: ""}[result.holds],
         )
     return table
 

@@ -1,4 +1,4 @@
-"""Contacts, signals, visits and alerts from a seed: what scores and alerts are computed from."""
+"""Contacts, signals, visits and alerts from a seed: the input of scores and alerts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from bench.generate import SALTS, SEED, WRITERS, at_once, bare, inlined, prepare
 from mauntic.database.url import connect
 
-# A day ago, since messages are scored at the time of the clock; the draws do not depend on it.
+# A day ago, because messages are scored at the current time; the values do not depend on it.
 END = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(days=1)
 SIGNALS_A_CONTACT = 3
 SIGNALS_SPAN_H = 85 * 24
@@ -24,7 +24,7 @@ TABLES = {
 
 
 def fill_people(url: str, contacts: int, end: datetime) -> None:
-    """So many contacts with three signals and one visit each, on average, before `end`."""
+    """A number of contacts with three signals and one visit each, on average, before `end`."""
     with closing(connect(url)) as db:
         prepare(db, contacts, SEED)
         common = {"contacts": contacts, "end": end}
@@ -35,7 +35,7 @@ def fill_people(url: str, contacts: int, end: datetime) -> None:
 
 
 def fill_alerts(url: str, alerts: int, due: int, end: datetime) -> None:
-    """So many alerts, of which `due` are open and due by `end`."""
+    """A number of alerts, of which `due` are open and due by `end`."""
     with closing(connect(url)) as db:
         prepare(db, alerts, SEED)
         _fill(db, url, "alerts", alerts, due=due, end=end)
@@ -48,13 +48,13 @@ def _fill(db: Any, url: str, what: str, count: int, **values: Any) -> None:
 
 
 def _halves(what: str, count: int, values: dict[str, Any]) -> Iterator[str]:
-    """A statement for each writer."""
+    """Yield a statement for each writer."""
     salts = SEED * SALTS
-    known = {key: _constant(value) for key, value in values.items()}
+    constants = {key: _constant(value) for key, value in values.items()}
     for writer in range(WRITERS):
         bounds = {"first": count * writer // WRITERS, "until": count * (writer + 1) // WRITERS}
         own_salt = salts + 100 * (1 + list(TABLES).index(what))
-        yield inlined(f"add_{what}", salt=own_salt, world=salts, **bounds, **known)
+        yield inlined(f"add_{what}", salt=own_salt, world=salts, **bounds, **constants)
 
 
 def _constant(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""Reading the worst bodies that a queue takes, against a plain parser at work on as many bytes."""
+"""Reading the worst bodies that a queue accepts, compared with a plain parser on as many bytes."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ from tests.poison import MESSAGE_CHARS, POISON
 
 BATCH = 100
 ROUNDS = 3
-# The largest body is not parsed at all; the largest that is parsed is scanned for its depth, parsed
-# up to four times (read, its job, its letter, its digest), and measured.
+# The largest body is not parsed. The largest parsed body is scanned for its depth, parsed up to
+# four times (read, its job, its dead letter, its digest), and measured.
 AT_MOST = {MESSAGE_CHARS: 2.0, BODY_CHARS_MAX: 100.0}
 SENT_AT = SimpleNamespace(toISOString=lambda: "2026-03-10T11:00:05.250Z")
 
 
 class Texts:
-    """JavaScript's side: the JSON of each body is known, and no batch is small enough to be read
-    together."""
+    """The JavaScript side: each body's JSON is given, and no batch is small enough to be read
+    together.
+    """
 
     def stringify(self, value: Any) -> str | None:
         return str(value)
@@ -35,7 +36,9 @@ class Texts:
 
 
 def run(world: World) -> list[Result]:
-    """The slowest kind of each size, as text and as JSON: a batch of it read, refused and kept."""
+    """Measure the slowest body of each size, as text and as JSON: read, refused and kept as a
+    batch.
+    """
     return [_worst(size_chars, at_most) for size_chars, at_most in AT_MOST.items()]
 
 

@@ -1,4 +1,4 @@
-"""BatchRecompute of everybody: against one plain statement, and against Python row by row."""
+"""BatchRecompute of all contacts, compared with one plain statement and with Python row by row."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from shared.adapters.postgres.client import Postgres
 from shared.ports import Database, Row
 
 RATIO_MAX = 1.5
-ROUNDS = 3  # one takes a minute and more
+ROUNDS = 3  # one takes more than a minute
 SAMPLE = 500
 
 
 def run(world: World) -> list[Result]:
-    """A million contacts who have no score yet, with three million signals."""
+    """Score a million contacts without scores, with three million signals."""
     url = world.people()
     with jobs(url, WORKER) as worker:
         worker.db.run("drop table if exists bench.lead_scores")
@@ -50,21 +50,21 @@ def run(world: World) -> list[Result]:
 
 
 def plain_ms(db: Any) -> float:
-    """The reference into an empty table, in milliseconds."""
+    """Run the reference into an empty table, in milliseconds."""
     db.run("truncate bench.lead_scores")
     db.run("set timezone = 'UTC'; set work_mem = '64MB'; set jit = off")
     return stopwatch(lambda: db.run(SQL["plain_scores"], t=END))
 
 
 def job_ms(worker: Jobs) -> float:
-    """The window's message and its shards, in milliseconds."""
+    """Run the window's message and its shards, in milliseconds."""
     worker.db.run(SQL["nobody_scored"])
     worker.db.run(SQL["vacuum_scores"])
     return worker.run(BatchRecompute.model_validate({"scheduledFor": END}))
 
 
 def _one_by_one_ms(url: str) -> float:
-    """A sample read, scored by `domain/` and written, contact by contact, in milliseconds."""
+    """Read, score and write a sample, contact by contact in Python, in milliseconds."""
     with closing(Postgres(lambda: connect(url))) as db:
         contacts = db.rows(SQL["some_contacts"], count=SAMPLE, skip=0)
         return stopwatch(lambda: _score_each(db, contacts))

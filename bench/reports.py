@@ -1,4 +1,4 @@
-"""The daily report and the monthly usage against their plain SQL."""
+"""The daily report and the monthly usage, compared with their plain SQL."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from bench.world import BUSY_DAY, DAY, HOUR, MONTH, Jobs, World, book_hours, job
 from shared.windows import Window
 
 RATIO_MAX = 1.3
-# The job sets the two days before as well, for late events: so does the reference.
+# The job also sets the two previous days, for late events, and so does the reference.
 REPORTED = Window(BUSY_DAY.start - 2 * DAY, BUSY_DAY.end)
 
 
 def run(world: World) -> list[Result]:
-    """Both over the 5 million events; the month's hours are booked."""
+    """Run both over the 5 million events; the month's hours are booked."""
     url = world.month()
     book_hours(url, MONTH.end, 31 * 24)
     with jobs(url) as worker:
@@ -32,7 +32,7 @@ def run(world: World) -> list[Result]:
 
 
 def daily_ms(worker: Jobs) -> float:
-    """The report of three days, written anew, in milliseconds."""
+    """Run the report of three days from scratch, in milliseconds."""
     worker.db.run("truncate analytics.campaign_daily_stats")
     return worker.run(
         GenerateDailyReports.model_validate({"scheduledFor": BUSY_DAY.end + 2 * HOUR})
@@ -40,6 +40,6 @@ def daily_ms(worker: Jobs) -> float:
 
 
 def monthly_ms(worker: Jobs) -> float:
-    """The month's rows, written anew, in milliseconds."""
+    """Compute the month's rows from scratch, in milliseconds."""
     worker.db.run("delete from analytics.event_aggregates where event_type like 'monthly:%'")
     return worker.run(GenerateMonthlyUsage.model_validate({"scheduledFor": MONTH.end + 3 * HOUR}))

@@ -1,7 +1,7 @@
 """Late events on four weeks of days, of a small tenant and of the largest, at growing sizes.
 
-The days have no cells, as in a month from before the job: an event on one has its key counted for
-the whole day. No statement of it may come near the time at which Hyperdrive ends it.
+The days have no cells, as in a month before the first run: an event on one has its key counted for
+the whole day. None of the statements may come near the time limit of Hyperdrive.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from shared.messages import Shard
 from shared.windows import Window
 
 TIMES = (1, 2, 4)
-EVENTS = 2_500_000  # four times that are a tenth of a hundred million a month
+EVENTS = 2_500_000  # four times as many are a tenth of a hundred million a month
 DAYS = 28
 LARGEST_SHARE = 0.9
 STATEMENT_MAX_MS = 20_000
@@ -34,7 +34,7 @@ NEXT_HOUR = Window(SPAN.end, SPAN.end + HOUR)
 
 @dataclass
 class Stopwatch(Postgres):
-    """Knows the slowest statement and the name of it."""
+    """A database that records its slowest statement and its name."""
 
     url: str
     slowest_ms: float = 0.0
@@ -55,7 +55,7 @@ class Stopwatch(Postgres):
 
 
 def run(world: World) -> list[Result]:
-    """Both tenants at each size, and the plain recount of the same days beside them."""
+    """Run both tenants at each size, and the plain recount of the same days for comparison."""
     results = []
     for times in TIMES:
         results += _measure(world, times)
@@ -78,14 +78,14 @@ def _measure(world: World, times: int) -> list[Result]:
 
 
 def _ends(db: Any) -> tuple[str, str]:
-    """The organizations with the fewest and with the most events."""
+    """Return the organizations with the fewest and with the most events."""
     rows = db.run(SQL["by_size"])
     return str(rows[0][0]), str(rows[-1][0])
 
 
 @contextmanager
 def _late_events(db: Any, organization: str) -> Iterator[None]:
-    """One on each day, all ingested in the hour after the last; afterwards nothing was booked."""
+    """Insert one event on each day, all ingested in the hour after the last, and book nothing."""
     db.run(SQL["late_events"], organization=organization, first=SPAN.start, days=DAYS, at=SPAN.end)
     yield
     db.run("delete from analytics.contact_activity where created_at >= :at", at=SPAN.end)
@@ -107,19 +107,19 @@ def _late(url: str, name: str, plain_ms: float) -> list[Result]:
 
 
 def _run_of_shards(db: Postgres) -> list[float]:
-    """What the job does, run by run: the one that cuts the window, and its shards."""
+    """Do the job's work run by run: the run that splits the window, and its shards."""
     durations_ms = []
     started = time.perf_counter()
     boxes: tuple[dict[str, Any], ...]
     with db.transaction():
-        whole = Hour(NEXT_HOUR)
-        hours.survey(db, whole)
+        hour = Hour(NEXT_HOUR)
+        hours.survey(db, hour)
         size = hours.size(db)
         boxes = hours.shards(db, size)
         if boxes:
             hours.leave_to_shards(db)
         else:
-            _book(db, whole, size)
+            _book(db, hour, size)
     durations_ms.append((time.perf_counter() - started) * 1_000)
     for box in boxes:
         started = time.perf_counter()

@@ -1,4 +1,4 @@
-"""What the benchmarks run on: one throw-away server, its databases, and the local runtime."""
+"""The environment of the benchmarks: one temporary server, its databases, and the local runtime."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from mauntic.database.embedded.server import Server, temporary_server
 from mauntic.database.migrations import migrate
 from mauntic.database.url import connect, with_database
 from mauntic.local.control_client import Control, LocalRuntime
-from mauntic.operations.metric_summary import named
+from mauntic.operations.metric_summary import name_columns
 from shared.adapters.postgres.client import Postgres
 from shared.jobs import Worker
 from shared.messages import Message
@@ -40,9 +40,9 @@ SETTINGS = {
     "checkpoint_timeout": "1h",
     "wal_level": "minimal",
     "max_wal_senders": "0",
-    "autovacuum": "off",  # it would run beside one of the two; what it does is done beforehand
+    "autovacuum": "off",  # it would run during only one of the two; its work is done beforehand
 }
-RUN_TIMEOUT_S = 900  # a busy machine takes its time
+RUN_TIMEOUT_S = 900  # a busy machine needs time
 
 MONTH_START = datetime(2026, 3, 1, tzinfo=UTC)
 MONTH = Window(MONTH_START, datetime(2026, 4, 1, tzinfo=UTC))
@@ -53,7 +53,7 @@ BUSY_HOUR = Window(BUSY_DAY.start + 14 * HOUR, BUSY_DAY.start + 15 * HOUR)
 
 @dataclass
 class World:
-    """A server to measure on. `scale` multiplies every number of events."""
+    """A server for measurements. `scale` multiplies every number of events."""
 
     server: Server
     scale: float = 1.0
@@ -64,7 +64,7 @@ class World:
         return round(count * self.scale)
 
     def month(self) -> str:
-        """The URL of 5 million events in 30 days, one hour of which has exactly 100,000."""
+        """The URL of 5 million events in 30 days; one hour has exactly 100,000."""
         if not self._month:
             spreads = month_of(self.events(5_000_000), self.events(100_000))
             self._month = self.database("month", spreads)
@@ -73,7 +73,7 @@ class World:
     def database(
         self, name: str, spreads: Sequence[Spread], largest_share: float | None = None
     ) -> str:
-        """The URL of a new database with the schema and these events."""
+        """Return the URL of a new database with the schema and these events."""
         url = self.empty(name)
         total = sum(spread.events for spread in spreads)
         with timed(f"{name}: {total:,} events"):
@@ -85,7 +85,7 @@ class World:
         return url
 
     def empty(self, name: str) -> str:
-        """The URL of a new database with the schema and nothing in it."""
+        """Return the URL of a new database with the empty schema."""
         with closing(connect(with_database(self.server.url, "postgres"))) as admin:
             admin.run(f"drop database if exists {name} with (force)")
             admin.run(f"create database {name}")
@@ -104,21 +104,21 @@ class World:
 
 
 def month_of(events: int, in_the_hour: int) -> list[Spread]:
-    """30 days, whose busy hour is filled up to `in_the_hour`."""
+    """Return 30 days whose busy hour is filled up to `in_the_hour` events."""
     first = Spread(events - in_the_hour, MONTH_START, 30 * DAY)
     return [first, Spread(in_the_hour, BUSY_HOUR.start, HOUR, fills=True)]
 
 
 @contextmanager
 def world(scale: float) -> Iterator[World]:
-    """A server for as long as the benchmarks last."""
+    """Yield a server for all benchmarks."""
     with temporary_server(SETTINGS) as server:
         yield World(server, scale)
 
 
 @contextmanager
 def timed(what: str) -> Iterator[None]:
-    """Say how long it took."""
+    """Print the duration."""
     started = time.monotonic()
     yield
     Console().print(f"{what} in {time.monotonic() - started:.0f} s", style="dim")
@@ -133,18 +133,19 @@ class Jobs:
         self.db = connect(url)
 
     def run(self, message: Message) -> float:
-        """From the first delivery to the last ack, in milliseconds, waits for the broker left out.
+        """Return the milliseconds from the first delivery to the last ack, without waits for the
+        broker.
 
-        The points of the messages say how long each was in hand; a window that was split is as
-        many messages, and where several are in hand at once that time counts once.
+        The messages' points contain their durations. A split window has several messages, and time
+        in which several of them run counts once.
         """
         points = self.settled([message])
         if sum(point["rows_read"] for point in points) == 0:
-            raise RuntimeError(f"{message.type} found nothing to do: {points}")
+            raise RuntimeError(f"{message.type} found no work: {points}")
         return _in_hand_ms([(point["at"] - point["duration_ms"], point["at"]) for point in points])
 
     def settled(self, messages: Sequence[Message]) -> list[dict[str, Any]]:
-        """The metric points of the messages, and of those that they were split into: all acked."""
+        """Return the metric points of the messages and of their shards: all acknowledged."""
         since = datetime.now(UTC)
         self.control.send(self.queue, [message.body() for message in messages])
         return self.points_since(since)
@@ -153,21 +154,23 @@ class Jobs:
         """Wait until the queue is done; every point since then must be an ack."""
         if not self.control.wait_idle([self.queue], timeout_s=RUN_TIMEOUT_S):
             raise RuntimeError(f"{self.queue} is not done after {RUN_TIMEOUT_S} s")
-        points = [named(point) | {"at": point["at"]} for point in self.control.metrics(since)]
+        points = [
+            name_columns(point) | {"at": point["at"]} for point in self.control.metrics(since)
+        ]
         wrong = [point for point in points if point["status"] != "ack"]
         if wrong:
             raise RuntimeError(f"not everything was acked: {wrong[:3]}")
         return points
 
     def memory_mb(self) -> float:
-        """The worker's WebAssembly memory: it never shrinks, so this is its peak."""
+        """The worker's WebAssembly memory, which never shrinks, so this is its peak."""
         [memory] = self.control.memory()["workers"].values()
         return float(memory["wasmBytes"]) / 1_048_576
 
 
 @contextmanager
 def jobs(url: str, worker: Worker = ANALYTICS) -> Iterator[Jobs]:
-    """The runtime up and warm."""
+    """Yield a running, warm worker."""
     with LocalRuntime(url, envs=[worker.env]) as runtime:
         found = Jobs(runtime.control, url, worker)
         with closing(found.db):
@@ -175,7 +178,9 @@ def jobs(url: str, worker: Worker = ANALYTICS) -> Iterator[Jobs]:
 
 
 def book_hours(url: str, until: datetime, hours: int) -> None:
-    """Have the hours before `until` booked, oldest first, and in the ledger, as by their ticks."""
+    """Book the hours before `until`, oldest first, and record them in the ledger, as their ticks
+    would.
+    """
     with closing(Postgres(lambda: connect(url))) as db:
         for back in range(hours, 0, -1):
             with db.transaction():
@@ -191,13 +196,13 @@ def book_hours(url: str, until: datetime, hours: int) -> None:
 
 
 def forget_hour(db: Any, hour: Window) -> None:
-    """As if the hour had never been booked."""
+    """Reset the hour to its state before it was booked."""
     db.run("delete from analytics.hourly_cells where hour = :hour", hour=hour.start)
     db.run("delete from analytics.event_aggregates where date = :date", date=hour.start.date())
 
 
 def plain(db: Any, block: str, window: Window, table: str) -> float:
-    """The reference statement into an empty table, in milliseconds."""
+    """Run the reference statement into an empty table, in milliseconds."""
     db.run(f"truncate bench.{table}")
     db.run("set timezone = 'UTC'; set work_mem = '64MB'; set jit = off")
     started = time.perf_counter()
@@ -206,7 +211,7 @@ def plain(db: Any, block: str, window: Window, table: str) -> float:
 
 
 def machine(server: Server) -> dict[str, Any]:
-    """What it ran on."""
+    """Return a description of machine and server."""
     with closing(connect(server.url)) as db:
         [[version]] = db.run("show server_version")
     return {

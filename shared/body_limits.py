@@ -1,4 +1,4 @@
-"""How large a body may be, and what is kept of one that is larger. Pure."""
+"""The size limit of a body, and the part of a larger one that is kept. Pure."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 
 from shared.sanitize import printable, sanitize
 
-# The largest message that a job of ours can mean is some 2 kB of JSON. What is larger than this is
-# not parsed: parsing costs time and memory that a sender must not decide over.
+# The largest valid message has about 2 kB of JSON. A larger body is not parsed, because a sender
+# must not control how much time and memory parsing takes.
 BODY_CHARS_MAX = 16_384
 
 
 @dataclass(frozen=True)
 class Unparsed:
-    """A body that was left as text: the beginning of its JSON, and why it is not parsed."""
+    """A body that stays text: the start of its JSON, and the reason why it is not parsed."""
 
     text: str
     problem: str
@@ -27,9 +27,9 @@ def too_large(size_chars: int) -> str:
 
 
 def kept(body: object) -> Any:
-    """Return the part of a body that a dead letter keeps, as JSON that Postgres takes.
+    """Return the part of a body that a dead letter keeps, as JSON that Postgres accepts.
 
-    A body within the limit is kept whole, a larger one as the beginning of its text.
+    A body within the limit is kept completely, a larger one as the start of its text.
 
     >>> kept({"type": "a"}), len(kept({"text": "x" * 20_000}))
     ({'type': 'a'}, 16384)

@@ -1,4 +1,4 @@
-"""The text of an error, as a column of Postgres can hold it. Pure."""
+"""The text of an error, for a column of Postgres. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PROBLEMS_MAX = 20
 def describe(
     error: ValidationError, model: type[BaseModel] | None = None, *, all_names: bool = False
 ) -> str:
-    """List which fields are wrong and why, without their values, which may be personal data.
+    """List the invalid fields with the reasons, without their values, which may be personal data.
 
     Only names of fields of `model` are shown: any other name comes from the sender, and may be
     personal data too. Without a model the list has the types of the problems instead of their

@@ -81,8 +81,9 @@ class LeaseLost(Exception):
 
 
 class SubjectChanged(Exception):
-    """The row whose work was split has another version now. The work of this part was rolled
-    back."""
+    """The row with the split work has another version now. The work of this part was rolled
+    back.
+    """
 
 
 class DependencyNotReady(Exception):
@@ -105,9 +106,9 @@ class Rule:
     """What an error means.
 
     `code` is a prefix of an SQLSTATE or of an HTTP status, or the exact name of an exception or an
-    outcome. `remedy` is empty where the operator has nothing to do. `safe_to_log` is True where the
-    error's own text cannot contain personal data; of any other error the log has the class alone.
-    For an error with a code, its class decides that.
+    outcome. `remedy` is empty if no action is needed. `safe_to_log` is True if the error's own text
+    cannot contain personal data; of any other error the log has only the class. For an error with a
+    code, its class decides that.
     """
 
     source: Source
@@ -284,7 +285,7 @@ def error_class(error: BaseException) -> str:
     return f"{name}:{error.code}" if isinstance(error, CodedError) else name
 
 
-def joined(name: str, text: str | None) -> str:
+def join_error(name: str, text: str | None) -> str:
     """Join an error's class and its text, for one line of a log or a table.
 
     >>> joined("DatabaseError:42P01", "relation does not exist"), joined("KeyError", None)

@@ -48,7 +48,7 @@ def raw_signature(der: bytes) -> bytes:
     numbers = _elements(_content(der, _SEQUENCE))
     if [tag for tag, _ in numbers] != [_INTEGER, _INTEGER]:
         raise CryptoFailed("the signature is not a pair of integers")
-    parts = [_content(whole, _INTEGER).lstrip(b"\0") for _, whole in numbers]
+    parts = [_content(number, _INTEGER).lstrip(b"\0") for _, number in numbers]
     if any(len(part) > SCALAR_BYTES for part in parts):
         raise CryptoFailed("the signature is too long for P-256")
     return b"".join(part.rjust(SCALAR_BYTES, b"\0") for part in parts)
@@ -63,7 +63,7 @@ def _content(data: bytes, tag: int) -> bytes:
 
 
 def _elements(data: bytes) -> list[tuple[int, bytes]]:
-    """Return (tag, whole element) of all elements in a row."""
+    """Return (tag, complete element) of all consecutive elements."""
     found, offset = [], 0
     while offset < len(data):
         _, stop = _bounds(data, offset)
@@ -73,7 +73,7 @@ def _elements(data: bytes) -> list[tuple[int, bytes]]:
 
 
 def _bounds(data: bytes, offset: int) -> tuple[int, int]:
-    """Return where the content of the element at `offset` starts and stops."""
+    """Return the start and end of the content of the element at `offset`."""
     start = offset + 2
     if start > len(data):
         raise CryptoFailed("the DER structure is cut off")

@@ -1,4 +1,4 @@
-"""What a message looks like: plain data, validated once, on the way in."""
+"""The models of messages: plain data, validated once when it arrives."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\d[Tt ]")
 
 
 def _no_number(value: Any) -> Any:
-    """A number might mean seconds or milliseconds: only ISO 8601 is unambiguous."""
+    """Accept only ISO 8601: a number could mean seconds or milliseconds."""
     if isinstance(value, datetime) or (isinstance(value, str) and _DATE.match(value)):
         return value
     raise ValueError("a time is text in ISO 8601, for example 2026-03-01T02:00:00Z")
@@ -35,7 +35,9 @@ PlannedTime = Annotated[
 
 
 class Data(BaseModel):
-    """The base of every `data`: camelCase outside, snake_case inside, unknown fields refused."""
+    """The base of every `data`: camelCase in JSON, snake_case in Python; unknown fields are
+    refused.
+    """
 
     model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True)
 
@@ -52,28 +54,28 @@ class Message(BaseModel):
 
     @property
     def is_of_a_tick(self) -> bool:
-        """Whether a tick has sent it, and ticks go on to ask for what it asks."""
+        """Whether a tick has sent it, so that later ticks send the same request again."""
         return self.trigger in ("cron", "catch-up")
 
     def body(self) -> dict[str, Any]:
-        """The message as it is sent: plain JSON values, nothing that is not set."""
+        """Return the message as sent: plain JSON values, without unset fields."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
 class Shard(Data):
     """A part of a window: the organizations from `first` up to, not including, `until`.
 
-    Both are the same where a shard is within one organization. A second pair of bounds then says
-    where in it the shard begins and ends: a contact, or a part, which is what tells the job's rows
-    apart within an organization (a type of event). A bound that is absent is open. `day` is the one
-    day of the window that the shard is about. Work that lies on several days is cut from
-    `first_day` up to, not including, `until_day`. `pieces` is the number of shards whose results
-    for one organization and day add up.
+    Both are equal if a shard is within one organization. A second pair of bounds then contains the
+    start and end of the shard within the organization: a contact, or a part, which identifies the
+    job's rows within an organization (a type of event). An absent bound is open. `day` is the
+    shard's only day of the window. Work on several days is split from `first_day` up to, not
+    including, `until_day`. `pieces` is the number of shards whose results for one organization and
+    day add up.
     """
 
     index: int = Field(ge=1)
     of: int = Field(ge=1)
-    run: int = 0  # the fencing token of the run that was split: another split makes these void
+    run: int = 0  # the fencing token of the split run: a new split makes these shards void
     first_organization: UUID | None = None
     until_organization: UUID | None = None
     first_contact: UUID | None = None
@@ -84,58 +86,60 @@ class Shard(Data):
     first_day: date | None = None
     until_day: date | None = None
     pieces: int | None = Field(default=None, ge=1)
-    before_retention: bool | None = None  # as the message of the whole window asked
+    before_retention: bool | None = None  # from the message of the whole window
 
     @property
     def key(self) -> str:
-        """Its name in the ledger, for example `2/4`."""
+        """The shard's name in the ledger, for example `2/4`."""
         return f"{self.index}/{self.of}"
 
     def body(self) -> dict[str, Any]:
-        """Its bounds as a message carries them, and the ledger keeps them."""
+        """The bounds in the form of a message and of the ledger."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
 class WindowData(Data):
-    """What a message for a window may carry beyond its time."""
+    """The optional content of a message for a window."""
 
     shard: Shard | None = None
-    before_retention: bool | None = None  # write also before the retained period
+    before_retention: bool | None = None  # write also days before the retained period
 
 
 class WindowMessage(Message):
-    """A message for a window: that of `scheduledFor`, or else the last before it was sent."""
+    """A message for a window: that of `scheduledFor`, or else the last one before it was sent."""
 
     data: WindowData | None = None
 
     @property
     def shard(self) -> Shard | None:
-        """Which part of the window is meant; None is all of it."""
+        """The part of the window; None means the whole window."""
         return self.data.shard if self.data else None
 
     @property
     def before_retention(self) -> bool:
-        """Whether an operator asks to write days of which the source is not complete."""
-        asked = (self.data, self.shard)
-        return any(one.before_retention for one in asked if one is not None)
+        """Whether an operator requests days whose events are no longer complete."""
+        sources = (self.data, self.shard)
+        return any(source.before_retention for source in sources if source is not None)
 
     def planned(self, sent_at: datetime) -> datetime:
-        """The planned time that decides over the window."""
+        """The planned time that determines the window."""
         return (self.scheduled_for or sent_at).astimezone(UTC)
 
 
 def decode(body: object) -> dict[str, Any]:
-    """The body as an object; a body sent as JSON text is parsed. ValueError says what is wrong."""
+    """Return the body as an object; a body sent as JSON text is parsed. Raise ValueError with the
+    reason if it is invalid.
+    """
     body = _parsed(body)
     if not isinstance(body, dict):
-        raise ValueError(f"the body is no JSON object but {type(body).__name__}")
+        raise ValueError(f"the body is not a JSON object but {type(body).__name__}")
     if is_too_deep(body):
         raise ValueError("the body is nested too deeply")
     return body
 
 
 def object_meant(body: object) -> dict[str, Any] | None:
-    """The object that a body is, or that its JSON text stands for, however deep; else None.
+    """Return the object that the body is, or that its JSON text contains at any depth; else None.
 
     >>> object_meant('{"type": "a"}'), object_meant({"type": "a"}), object_meant("a")
     ({'type': 'a'}, {'type': 'a'}, None)
@@ -160,9 +164,11 @@ def _parsed(body: object) -> object:
 
 
 def from_json(text: str) -> Any:
-    """The value of a JSON text; ValueError for NaN and Infinity too, which are no JSON."""
+    """Return the value of a JSON text; raise ValueError also for NaN and Infinity, which are not
+    JSON.
+    """
     return json.loads(text, parse_constant=_no_constants)
 
 
 def _no_constants(name: str) -> float:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")

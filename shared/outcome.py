@@ -1,12 +1,12 @@
-"""How the handling of a message can end. An exception is none of these: it is a surprise."""
+"""The expected outcomes of a message. An exception is unexpected and not one of these."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any, Literal
 
-# Why a message died: what an operator reads, and chooses dead letters by. docs/operations.md says
-# what to do about each.
+# The reasons of dead letters, which operators read and filter by. docs/operations.md has the
+# remedies.
 Reason = Literal[
     "invalid",
     "unknown_type",
@@ -21,7 +21,7 @@ Reason = Literal[
 
 @dataclass(frozen=True)
 class Done:
-    """The work is done and may be acked. Rows are a number alone; -1 where nobody knows it."""
+    """The work is done. Row counts are informational; -1 means unknown."""
 
     rows_read: int = 0
     rows_written: int = 0
@@ -30,14 +30,14 @@ class Done:
 
 @dataclass(frozen=True)
 class Sharded:
-    """The work was too large for one message: these `data` parts are messages of their own."""
+    """The work was too large for one message: each of these `data` parts becomes a message."""
 
     shards: tuple[dict[str, Any], ...]
 
 
 @dataclass(frozen=True)
 class RetryIn:
-    """To be tried again in `delay_s` seconds (0 to 86,400)."""
+    """Try again in `delay_s` seconds (0 to 86,400)."""
 
     delay_s: int
     error_class: str
@@ -46,7 +46,7 @@ class RetryIn:
 
 @dataclass(frozen=True)
 class Dead:
-    """Never to be tried again: a dead letter, with the reason that an operator will read."""
+    """Do not try again: the message becomes a dead letter with this reason."""
 
     reason: Reason
     error_class: str

@@ -1,5 +1,6 @@
-"""Everything outside a job that it may use. The adapters implement these protocols; so do the fakes
-of the tests."""
+"""Everything outside its own code that a job may use. The adapters and the fakes of the tests
+implement these protocols.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +31,7 @@ class Database(Protocol):
     def ahead(self, sql: str) -> None:
         """Run plain SQL before the next statement of the transaction, in the same round trip.
 
-        For savepoints and settings: if no statement follows, it is not run.
+        For savepoints and settings: it is not run without a following statement.
         """
 
     def transaction(self) -> AbstractContextManager[None]:
@@ -45,7 +46,9 @@ class Database(Protocol):
 
 @dataclass(frozen=True)
 class Backlog:
-    """Messages that wait in a queue. `oldest_at` is when the oldest was sent, if there is one."""
+    """Waiting messages of a queue. `oldest_at` is the time at which the oldest was sent, if there
+    is one.
+    """
 
     count: int
     bytes: int
@@ -58,12 +61,14 @@ class Producer(Protocol):
     async def send(self, bodies: Sequence[dict[str, Any]], delay_s: int = 0) -> None: ...
 
     async def backlog(self) -> Backlog | None:
-        """Return what waits in the queue; None if the queue does not report it. Never raises."""
+        """Return the waiting messages of the queue; None if the queue does not report them. Never
+        raises.
+        """
 
 
 @dataclass(frozen=True)
 class StoredObject:
-    """Key of an object, and when it was last written."""
+    """The key of an object, and the time of its last write."""
 
     key: str
     uploaded: datetime
@@ -97,8 +102,9 @@ HttpMethod = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 
 @dataclass(frozen=True)
 class HttpResponse:
-    """Response of a server. Names of headers are in lower case. `body` has at most 64 KB;
-    `is_truncated` is True if the server sent more."""
+    """A server's response. Names of headers are in lower case. `body` has at most 64 KB;
+    `is_truncated` is True if the server sent more.
+    """
 
     status: int
     headers: Mapping[str, str]
@@ -179,7 +185,7 @@ class Crypto(Protocol):
         """Return True if the signature (r and s) is valid. The key is a point of 65 bytes."""
 
     async def ecdh_p256(self, key: P256Key, public_key: bytes) -> bytes:
-        """Return the shared secret (32 bytes) of our key and another's public point."""
+        """Return the shared secret (32 bytes) of a private key and another party's public point."""
 
     async def encrypt_aes_gcm(
         self, key: bytes, nonce: bytes, plaintext: bytes, associated: bytes = b""
@@ -205,7 +211,7 @@ def _run_inline(work: Work) -> Awaitable[None]:
 
 @dataclass(frozen=True)
 class Ports:
-    """Everything outside, for one invocation of a job. `random` returns numbers in [0, 1).
+    """The ports of one invocation of a job. `random` returns numbers in [0, 1).
 
     `queue` and `dead_letters` belong to the queue named `queue_name`: that of the batch, or the
     main queue of the worker in a tick. `flush` writes what `log` and `write_point` have buffered.
@@ -253,7 +259,9 @@ class WebResponse:
 
 @dataclass(frozen=True)
 class WebPorts:
-    """What a `fetch` handler may use. It has no database: it is open to the internet."""
+    """The ports of a `fetch` handler. There is no database, because the handler is open to the
+    internet.
+    """
 
     settings: Settings
     clock: Callable[[], datetime]

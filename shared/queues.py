@@ -1,4 +1,4 @@
-"""Declare queues: how often a message is retried, and how much their consumers may hold at once."""
+"""Declare queues: their retries, and the concurrency of their consumers."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ class Batch:
     timeout_s: int
 
 
-# A job that takes lists needs few statements for a full batch: a batch waits a second to fill.
+# A batch job needs few statements for a full batch, so a batch waits a second to fill.
 BATCH_OF_LISTS = Batch(100, 1)
-# Windows run one by one: there is nothing to wait for, and ten of the longest statements (55 s) fit
-# into the fifteen minutes of an invocation.
+# Windows run one by one, so waiting has no advantage; ten of the longest statements (55 s) fit into
+# the fifteen minutes of an invocation.
 BATCH_OF_WINDOWS = Batch(10, 0)
 
 
 @dataclass(frozen=True)
 class Queue:
-    """A queue, its producer binding, and how often a message may be retried.
+    """A queue, its producer binding, and its number of retries.
 
     - `max_concurrency` is how many consumers the platform may run at once.
     - `connections` is how many connections to the database each of them may hold: 2 lets shards of
@@ -64,10 +64,10 @@ class Queue:
 
     @property
     def deliveries_max(self) -> int:
-        """After so many deliveries the platform gives a message up."""
+        """The number of deliveries after which the platform gives a message up."""
         return self.max_retries + 1
 
     @property
     def retries_last(self) -> timedelta:
-        """How long the delays of all retries are together, at most."""
+        """The maximum of the delays of all retries together."""
         return timedelta(seconds=sum(ceiling_s(n + 1) for n in range(self.max_retries)))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 FIRST_CEILING_S = 10
 CEILING_MAX_S = 900
-DOUBLINGS_MAX = 16  # by then every delay has reached its maximum
+DOUBLINGS_MAX = 16  # every delay has reached its maximum by then
 # While Postgres is down the dead letters wait, up to half a day per retry: 100 retries last longer
 # than the fourteen days that the queue keeps them.
 ARCHIVE_FIRST_S = 30

@@ -1,19 +1,19 @@
-"""Convert values to what Postgres and the queues can store. Pure."""
+"""Convert values to a form that Postgres and the queues can store. Pure."""
 
 from __future__ import annotations
 
 import re
 from typing import Any
 
-DEPTH_MAX = 64  # json and jsonb recurse: stop before Python's or Postgres's stack overflows
-# Possessive, and a string that never closes ends with the text: no quote is scanned from twice.
+DEPTH_MAX = 64  # json and jsonb recurse: stop before the stack of Python or Postgres overflows
+# Possessive, and an unclosed string extends to the end: no quote is scanned twice.
 _STRINGS = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 _NO_BRACKETS = re.compile(r"[^\[\]{}]++")
 TOO_DEEP = "(nested too deeply to be kept)"
 
 
 def sanitize(value: Any, depth: int = DEPTH_MAX) -> Any:
-    """Replace what jsonb refuses: NUL characters, lone surrogates, NaN, deep nesting.
+    """Replace values that jsonb refuses: NUL characters, lone surrogates, NaN, deep nesting.
 
     >>> sanitize({"a": ("b\\0", float("inf"))})
     {'a': ['b\ufffd', 'inf']}

@@ -1,7 +1,7 @@
 """Windows of time, derived from planned times and never from the clock. Pure.
 
 A window is half open, `[start, end)`, in UTC. `WindowOf` maps a planned time to the last window
-that is complete by then. Each planned time of a schedule means a window of its own.
+that is complete by then. Each planned time of a schedule means its own window.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ WindowOf = Callable[[datetime], Window]
 
 
 def hour_before(planned: datetime) -> Window:
-    """The last complete hour.
+    """Return the last complete hour.
 
     >>> str(hour_before(datetime(2026, 3, 1, 0, 0, 30, tzinfo=UTC)))
     '2026-02-28T23:00Z/2026-03-01T00:00Z'
@@ -49,7 +49,7 @@ def hour_before(planned: datetime) -> Window:
 
 
 def quarter_hour_before(planned: datetime) -> Window:
-    """The last complete quarter of an hour.
+    """Return the last complete quarter of an hour.
 
     >>> str(quarter_hour_before(datetime(2026, 3, 1, 0, 44, tzinfo=UTC)))
     '2026-03-01T00:15Z/2026-03-01T00:30Z'
@@ -58,7 +58,7 @@ def quarter_hour_before(planned: datetime) -> Window:
 
 
 def five_minutes_before(planned: datetime) -> Window:
-    """The last complete five minutes.
+    """Return the last complete five minutes.
 
     >>> str(five_minutes_before(datetime(2026, 3, 1, 0, 4, 59, tzinfo=UTC)))
     '2026-02-28T23:55Z/2026-03-01T00:00Z'
@@ -67,7 +67,7 @@ def five_minutes_before(planned: datetime) -> Window:
 
 
 def minute_before(planned: datetime) -> Window:
-    """The last complete minute.
+    """Return the last complete minute.
 
     >>> str(minute_before(datetime(2026, 3, 1, 0, 0, 30, tzinfo=UTC)))
     '2026-02-28T23:59Z/2026-03-01T00:00Z'
@@ -76,14 +76,14 @@ def minute_before(planned: datetime) -> Window:
 
 
 def _minutes_before(planned: datetime, length: int) -> Window:
-    """The last complete window of so many minutes, of which an hour is a multiple."""
+    """Return the last complete window of this many minutes, a divisor of an hour."""
     planned = planned.astimezone(UTC)
     end = planned.replace(minute=planned.minute // length * length, second=0, microsecond=0)
     return Window(end - timedelta(minutes=length), end)
 
 
 def day_before(planned: datetime) -> Window:
-    """The last complete calendar day.
+    """Return the last complete calendar day.
 
     >>> str(day_before(datetime(2026, 3, 1, 2, tzinfo=UTC)))
     '2026-02-28T00:00Z/2026-03-01T00:00Z'
@@ -93,7 +93,7 @@ def day_before(planned: datetime) -> Window:
 
 
 def month_before(planned: datetime) -> Window:
-    """The last complete calendar month.
+    """Return the last complete calendar month.
 
     >>> str(month_before(datetime(2026, 3, 1, 3, tzinfo=UTC)))
     '2026-02-01T00:00Z/2026-03-01T00:00Z'
@@ -104,16 +104,16 @@ def month_before(planned: datetime) -> Window:
 
 @dataclass(frozen=True)
 class Schedule:
-    """When a job is planned, and which window each planned time means.
+    """The planned times of a job, and the window of each.
 
-    `cron` is in UTC, in the five fields that Cron Triggers take. `grace` is how long after its
-    planned time a window may be unfinished before it counts as overdue. `catch_up` is how many of
-    the newest missed windows a tick makes up for. With 1, for a job that acts on what there is now,
-    older windows are skipped without a report, and a window is enqueued only when no earlier one is
-    under way.
+    `cron` is in UTC, with the five fields of Cron Triggers. `grace` is the time after its planned
+    time in which a window may be unfinished before it is overdue. `catch_up` is the number of
+    newest missed windows that a tick enqueues. With 1, for a job that acts on the current state,
+    older windows are skipped without a report, and a window is enqueued only if no earlier one is
+    in progress.
 
-    Each planned time means a window of its own, and these windows adjoin; where they are not to,
-    `gap` says in words which time belongs to no window, and why.
+    The windows of consecutive planned times adjoin. If they do not on purpose, `gap` explains which
+    time belongs to no window, and why.
     """
 
     cron: str
@@ -125,7 +125,7 @@ class Schedule:
     def __post_init__(self) -> None:
         if self.grace <= timedelta(0):
             raise ValueError("a grace is longer than nothing")
-        gap = first_gap(self.cron, self.window_of)  # which also refuses a cron that makes no sense
+        gap = first_gap(self.cron, self.window_of)  # this also refuses an invalid cron
         if gap and not self.gap:
             raise ValueError(f"{gap}: choose a cron and windows that fit, or name the gap")
         if self.gap and not gap:
@@ -137,68 +137,74 @@ class Schedule:
 
     @property
     def is_about_now(self) -> bool:
-        """Whether the job acts on what there is now, so that its newest window does all."""
+        """Whether the job acts on the current state, so that its newest window does all the
+        work.
+        """
         return self.catch_up == 1
 
     def last_fire(self, now: datetime) -> datetime:
-        """The newest planned time that is not after `now`."""
+        """Return the newest planned time that is not after `now`."""
         just_after = now.astimezone(UTC).replace(second=0, microsecond=0) + timedelta(minutes=1)
         return _last_fire(self.cron, just_after)
 
     def next_fire(self, now: datetime) -> datetime:
-        """The first planned time after `now`."""
+        """Return the first planned time after `now`."""
         return next_fire(self.cron, now.astimezone(UTC))
 
     def planned_for(self, window: Window) -> datetime:
-        """The planned time of a window: the first fire at or after its end."""
+        """Return the planned time of a window: the first fire at or after its end."""
         return self.next_fire(window.end - timedelta(seconds=1))
 
     def newest_due(self, now: datetime) -> Window:
-        """The newest window that should have been enqueued by `now`."""
+        """Return the newest window that should have been enqueued by `now`."""
         return self.window_of(self.last_fire(now))
 
     def is_planned(self, now: datetime) -> bool:
-        """Whether `now` is, to the minute, a planned time."""
+        """Return whether `now` is a planned time, to the minute."""
         return now - self.last_fire(now) < timedelta(minutes=1)
 
     def beginning(self, now: datetime) -> datetime:
-        """Where a schedule's history begins if the first tick of its worker is `now`.
+        """Return the start of a schedule's history if the first tick of its worker is `now`.
 
-        What was due before a deployment was not missed by it: only a tick's own window counts.
+        Windows that were due before a deployment are not missed: only a tick's own window counts.
         """
         newest = self.newest_due(now)
         return newest.start if self.is_planned(now) else newest.end
 
     def due_backwards(self, now: datetime) -> Iterator[Window]:
-        """Every window due by `now`, newest first, without end."""
+        """Yield every window due by `now`, newest first, without end."""
         fire = self.last_fire(now)
         while True:
             yield self.window_of(fire)
             fire = _last_fire(self.cron, fire)
 
     def due_since(self, since: datetime, now: datetime) -> Iterator[Window]:
-        """The windows due by `now` that start at `since` or later, oldest first."""
+        """Return the windows due by `now` that start at `since` or later, oldest first."""
         newest = self.last_fire(now)
         fires = takewhile(lambda fire: fire <= newest, CronSim(self.cron, since.astimezone(UTC)))
         return (window for window in map(self.window_of, fires) if window.start >= since)
 
     def within_reach(self, now: datetime) -> list[Window]:
-        """The due windows that a tick may enqueue, oldest first: bounded in number and age."""
+        """Return the due windows that a tick may enqueue, oldest first: limited in number and
+        age.
+        """
         newest = islice(self.due_backwards(now), self.catch_up)
         return [window for window in newest if now - window.end <= CATCH_UP_AGE_MAX][::-1]
 
     def catch_up_start(self, now: datetime) -> datetime:
-        """Windows that begin before this are no longer caught up."""
+        """Return the time before which windows are no longer caught up."""
         windows = self.within_reach(now)
         return windows[0].start if windows else self.newest_due(now).end
 
     def reach(self, now: datetime) -> timedelta:
-        """How long before a tick near `now` the oldest window may have ended that it enqueues."""
+        """Return the greatest age, at a tick near `now`, of the end of a window that it
+        enqueues.
+        """
         *_, oldest = islice(self.due_backwards(now), self.catch_up + 1)
         return min(CATCH_UP_AGE_MAX, now - oldest.end)
 
     def between(self, start: datetime, end: datetime) -> list[Window]:
-        """The windows that lie whole in `[start, end)`, oldest first."""
+        """Return the windows that are completely in `[start, end)`, oldest first."""
         fires = CronSim(self.cron, start.astimezone(UTC))
         windows = takewhile(lambda window: window.end <= end, map(self.window_of, fires))
         return [window for window in windows if window.start >= start]
@@ -208,17 +214,17 @@ class Schedule:
 SAMPLE_START = datetime(2027, 1, 1, tzinfo=UTC)
 SAMPLE_END = datetime(2029, 1, 1, tzinfo=UTC)
 FIRES_MIN = 3
-# Where every day has its fires, days are alike but for the ends of months and years.
+# If a cron fires every day, days differ only at the ends of months and years.
 SAMPLE_DAYS = [SAMPLE_START + timedelta(days=n) for n in (0, 1, 57, 58, 59, 60, 363, 364, 365, 366)]
 
 
 @lru_cache(maxsize=64)
 def first_gap(cron: str, window_of: WindowOf) -> str | None:
-    """What lies between two windows of consecutive planned times, if anything does.
+    """Return the gap between two windows of consecutive planned times, if there is one.
 
-    ValueError says which planned times mean one window, or windows that overlap. Hours and days are
-    alike: so it looks at the minutes of one hour, the hours of one day and the days of two years,
-    and not at each minute of them. Loading a worker must not take long.
+    Raise ValueError with the planned times of equal or overlapping windows. Hours and days are
+    alike, so this examines the minutes of one hour, the hours of one day and the days of two years,
+    and not each minute of them, because loading a worker must be fast.
     """
     gap = None
     for earlier, later in _consecutive_fires(cron):
@@ -239,7 +245,7 @@ def first_gap(cron: str, window_of: WindowOf) -> str | None:
 
 
 def _consecutive_fires(cron: str) -> Iterator[tuple[datetime, datetime]]:
-    """Pairs of planned times that follow each other: within an hour, a day, and two years."""
+    """Yield pairs of consecutive planned times: within an hour, a day, and two years."""
     parsed = CronSim(cron, SAMPLE_START - timedelta(seconds=1))
     minutes, hours = sorted(parsed.minutes), sorted(parsed.hours)
     first, *_ = days = _days(*cron.split()[-3:])
@@ -261,7 +267,9 @@ def _consecutive_fires(cron: str) -> Iterator[tuple[datetime, datetime]]:
 # Its result depends on the days alone, which many crons have in common.
 @lru_cache(maxsize=16)
 def _days(*of_days: str) -> list[datetime]:
-    """The days on which a cron fires, in two years; at least three of them, however far ahead."""
+    """Return the days on which a cron fires, in two years; at least three of them, at any
+    distance.
+    """
     if of_days == ("*", "*", "*"):
         return SAMPLE_DAYS
     days: list[datetime] = []
@@ -272,10 +280,10 @@ def _days(*of_days: str) -> list[datetime]:
     return days
 
 
-# Every tick asks for the planned times of the same windows as the tick before, each several times.
+# Consecutive ticks need the planned times of the same windows, several times each.
 @lru_cache(maxsize=1_024)
 def next_fire(cron: str, now: datetime) -> datetime:
-    """The first planned time of a cron after `now`, which is in UTC."""
+    """Return the first planned time of a cron after `now`, which is in UTC."""
     return next(CronSim(cron, now))
 
 

@@ -1,4 +1,4 @@
-"""R2 in memory, refusing what R2 refuses and failing when told to; and time that costs no time."""
+"""R2 in memory, which refuses what R2 refuses and fails on request; and a simulated clock."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ class FakeR2:
 
 
 class _Skip(selectors.DefaultSelector):
-    """Waits for nobody: the loop's time jumps to what is due next."""
+    """Never waits: the loop's time jumps to the next due call."""
 
     loop: VirtualLoop
 

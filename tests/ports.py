@@ -42,8 +42,9 @@ def status(
 
 
 def trickled(port: int, head: bytes, wait_max_s: float = 60) -> float:
-    """For how many seconds the port listens to a client that says a byte now and then; to one that
-    has said nothing, for how long it waits."""
+    """Return for how many seconds the port waits for a client that sends a byte now and then, or
+    sends nothing.
+    """
     began = time.monotonic()
     address = ("127.0.0.1", port)
     with socket.create_connection(address, timeout=60) as client, suppress(OSError):

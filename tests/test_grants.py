@@ -153,7 +153,7 @@ def test_what_runs_with_its_owners_rights_names_its_schemas(owner: Any) -> None:
 
 
 def test_what_runs_with_its_owners_rights_is_called_by_the_platform_alone(owner: Any) -> None:
-    """A trigger's function is called by nobody; any other is everybody's until that is revoked."""
+    """No role calls a trigger's function; any other is open to all until that is revoked."""
     open_to_all = owner.run(
         "select proname from pg_proc join pg_namespace as n on n.oid = pronamespace"
         " where nspname in ('analytics', 'campaign', 'content', 'crm', 'delivery',"

@@ -68,8 +68,8 @@ def test_what_the_command_line_says_is_an_argument(
 
 @pytest.mark.parametrize("text", ["it's", "$(shell touch owned)", "`id`", "$$(id)", 'a"b', "a,b"])
 def test_no_sign_has_a_meaning(text: str) -> None:
-    said = shlex.split(would_run("new-job", f"TYPE={text}"))[-1]
-    assert said == text
+    output = shlex.split(would_run("new-job", f"TYPE={text}"))[-1]
+    assert output == text
     assert not (ROOT / "owned").exists()
 
 

@@ -1,6 +1,6 @@
 """Every regular expression that runs in a worker, against the input that is worst for it.
 
-A message, a key in a bucket or an answer of Postgres may be chosen by somebody else: a pattern
+A message, a key in a bucket or an answer of Postgres may come from an attacker: a pattern
 whose time grows faster than its text stops the worker. Each one is listed here with its worst
 input, by the text of the pattern: a new one is not run before it is listed.
 """
@@ -21,7 +21,7 @@ from tests.test_tidy import IN_BUNDLES, module, sources, tree
 
 Text = Callable[[int], str]
 
-# module.NAME of a compiled pattern -> texts of n characters that make it look furthest in vain.
+# module.NAME of a compiled pattern -> texts of n characters with the longest search and no match.
 WORST: dict[str, list[Text]] = {
     "shared.sql.blocks._NAME": [
         lambda n: "-- name: a" + "\n" * (n - 11) + "b",

@@ -1,4 +1,4 @@
-"""The retained period, as whoever purges events declares it."""
+"""The retained period, as a process that purges events declares it."""
 
 from __future__ import annotations
 

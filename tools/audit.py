@@ -1,8 +1,10 @@
-"""Report known holes in the pinned packages: `make audit` asks the public advisory services.
+"""Report known vulnerabilities of the pinned packages, from the public advisory services (`make
+audit`).
 
-The exit code is 0 for no holes, 1 for some, and 3 if a service could not be reached. Services know
-packages only. So it also lists the programs inside packages with their versions, to compare with
-their release notes. `--python` and `--node` name other services, for example a mirror.
+The exit code is 0 for no vulnerabilities, 1 for some, and 3 if a service could not be reached. The
+services know only packages, so the report also lists the programs inside packages with their
+versions, to compare with their release notes. `--python` and `--node` name other services, for
+example a mirror.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from mauntic.project.programs import ROOT, search_path
 from tools.causes import explain
 from tools.setup import TOOLS, trusted_certificates
 
-NONE, SOME, UNASKED = 0, 1, 3
+NONE, SOME, UNCHECKED = 0, 1, 3
 
 
 @dataclass(frozen=True)
@@ -42,60 +44,62 @@ def main(arguments: list[str]) -> int:
     answers = {"uv.lock": of_python(given.python), "package-lock.json": of_node(given.node)}
     for lock, answer in answers.items():
         print(f"{lock}: {visible(answer.output)}", file=sys.stderr if answer.code else sys.stdout)
-    print("programs inside packages, which no service knows: compare with their release notes")
-    for program, version in carried().items():
+    print("programs inside packages, which the services do not know: compare with release notes")
+    for program, version in bundled_programs().items():
         print(f"  {program} {version}")
     codes = {answer.code for answer in answers.values()}
     return SOME if SOME in codes else max(codes)
 
 
-def carried() -> dict[str, str]:
-    """The programs inside wheels and npm packages, with the versions that they print."""
+def bundled_programs() -> dict[str, str]:
+    """Return the programs inside wheels and npm packages, with their versions."""
     node = [str(ROOT / ".venv" / "bin" / "node"), "--print"]
     modules = ROOT / "node_modules"
     pyodide = json.loads((modules / "pyodide" / "package.json").read_text(encoding="utf-8"))
     abi = json.loads((modules / "pyodide" / "pyodide-lock.json").read_text(encoding="utf-8"))
     return {
-        "PostgreSQL": stated(str(BINARIES / "postgres"), "--version").split()[-1],
-        "Node.js": stated(*node, "process.versions.node"),
-        "OpenSSL of Node.js": stated(*node, "process.versions.openssl"),
+        "PostgreSQL": output_of(str(BINARIES / "postgres"), "--version").split()[-1],
+        "Node.js": output_of(*node, "process.versions.node"),
+        "OpenSSL of Node.js": output_of(*node, "process.versions.openssl"),
         "Pyodide": pyodide["version"],
         "CPython of Pyodide": abi["info"]["python"],
-        "workerd": stated(str(modules / ".bin" / "workerd"), "--version").split()[-1],
-        "dbmate": stated(str(dbmate_binary()), "--version").split()[-1],
+        "workerd": output_of(str(modules / ".bin" / "workerd"), "--version").split()[-1],
+        "dbmate": output_of(str(dbmate_binary()), "--version").split()[-1],
     }
 
 
-def stated(*command: str) -> str:
-    """The output of one of our programs."""
+def output_of(*command: str) -> str:
+    """Return the output of an installed program."""
     settings = {**os.environ, "PATH": search_path()}
     done = subprocess.run(command, env=settings, capture_output=True, text=True, check=True)
     return done.stdout.strip()
 
 
 def of_python(service: str | None) -> Answer:
-    """Check uv.lock: uv exits with 1 for holes and with 2 for any other problem."""
+    """Check uv.lock: uv exits with 1 for vulnerabilities and with 2 for any other problem."""
     command = [str(TOOLS / "bin" / "uv"), "audit", "--frozen"]
     command += ["--preview-features", "audit-command"]
     command += ["--service-url", service] if service else []
-    return asked(command, lambda done: {0: NONE, 1: SOME}.get(done.returncode, UNASKED))
+    return run_check(command, lambda done: {0: NONE, 1: SOME}.get(done.returncode, UNCHECKED))
 
 
 def of_node(registry: str | None) -> Answer:
-    """npm exits with 1 for holes and for an unreachable service: only its report shows which."""
+    """Check package-lock.json: npm exits with 1 in both cases, so only its report shows whether it
+    reached the service.
+    """
     command = [str(ROOT / ".venv" / "bin" / "npm"), "audit", "--json"]
     command += ["--registry", registry] if registry else []
 
     def code(done: subprocess.CompletedProcess[str]) -> int:
         report = json.loads(done.stdout or "{}")
         if "auditReportVersion" not in report:
-            return UNASKED
+            return UNCHECKED
         return SOME if report["vulnerabilities"] else NONE
 
-    return asked(command, code)
+    return run_check(command, code)
 
 
-def asked(
+def run_check(
     command: Sequence[str], code_of: Callable[[subprocess.CompletedProcess[str]], int]
 ) -> Answer:
     """Run the command; if the service could not be reached, add the cause and the remedy."""
@@ -104,17 +108,17 @@ def asked(
     code = code_of(done)
     output = f"{done.stdout}{done.stderr}".strip()
     if code == NONE:
-        return Answer(code, "no known holes")
+        return Answer(code, "no known vulnerabilities")
     if code == SOME:
-        return Answer(code, f"has known holes\n{output}")
-    return Answer(code, f"could not be checked: there may be holes or none\n{why(output)}")
+        return Answer(code, f"has known vulnerabilities\n{output}")
+    return Answer(code, f"could not be checked\n{why(output)}")
 
 
 def why(output: str) -> str:
     """The cause and the remedy for the output of a command, and the output."""
-    if "405 " in output or "404 " in output:  # a mirror that has packages but no advisories
-        cause = "the registry in use does not answer questions about holes"
-        remedy = "name one that does: make audit NODE_URL=https://…"
+    if "405 " in output or "404 " in output:  # a mirror with packages but no advisories
+        cause = "the registry in use has no advisories"
+        remedy = "name one with advisories: make audit NODE_URL=https://…"
     else:
         cause, remedy = explain(output)
         cause = cause.replace("PyPI or npm", "the advisory service")

@@ -44,7 +44,7 @@ def bundle(root: Path, name: str) -> Path:
 def sources_of(root: Path, name: str) -> dict[Path, Path]:
     """Return the path in the bundle and the file that it copies."""
     sources = candidates(root, name)
-    carried = imported(sources, [f"{name}.{folder}" for folder in DISCOVERED])
+    carried = imported_modules(sources, [f"{name}.{folder}" for folder in DISCOVERED])
     modules = {path: source for path, source in sources.items() if module_of(path) in carried}
     texts = {text for source in modules.values() for text in texts_of(source)}
     kept = set(modules) | loaded_sql(sources, texts)
@@ -91,9 +91,10 @@ def loaded_sql(sources: dict[Path, Path], texts: set[str]) -> set[Path]:
     return kept
 
 
-def imported(sources: dict[Path, Path], discovered: list[str]) -> set[str]:
-    """Return the modules that are imported, at once or later: from the entry on, and from the
-    packages whose modules are found in their folders and not by name."""
+def imported_modules(sources: dict[Path, Path], discovered: list[str]) -> set[str]:
+    """Return the modules that are imported at any time, starting with the entry and the packages
+    whose modules are found in their folders and not by name.
+    """
     modules = {module_of(path): source for path, source in sources.items() if path.suffix == ".py"}
     starts = ("entry.", *(f"{package}." for package in discovered))
     met = {module for module in modules if f"{module}.".startswith(starts)}
@@ -157,7 +158,7 @@ def refuse_shadowed(root: Path, names: set[str]) -> None:
             if name in taken:
                 raise ValueError(
                     f"The module `{name}` of the bundle would never be imported: {where} has one "
-                    "of that name, and comes first. Rename ours."
+                    "of that name, and comes first. Rename the module."
                 )
 
 

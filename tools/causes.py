@@ -1,4 +1,4 @@
-"""Common causes of a failed set-up, recognized by the output of pip, uv and npm, with remedies."""
+"""Common causes of a failed setup, recognized by the output of pip, uv and npm, with remedies."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ CAUSES = [
     ),
     (
         r"EACCES|EPERM|[Pp]ermission denied|Read-only file system",
-        "a file or directory may not be written",
+        "a file or directory is not writable",
         "make the working tree and your caches (~/.cache, ~/.npm) yours: they may be left from a "
         'run as root (chown -R "$USER" on them)',
     ),
@@ -54,7 +54,7 @@ CAUSES = [
         r"dns error|error sending request",
         "PyPI or npm cannot be reached",
         "check the network and the proxy or mirror settings of pip, uv and npm, then `make setup` "
-        "again: it goes on where it stopped",
+        "again: it continues where it stopped",
     ),
 ]
 
@@ -65,6 +65,6 @@ def explain(output: str) -> tuple[str, str]:
         if re.search(pattern, output):
             return cause, remedy
     return (
-        "not one of the usual ones: see the output above",
-        "repair what it names, then `make setup` again: it goes on where it stopped",
+        "unknown: see the output above",
+        "fix the problem, then `make setup` again: it continues where it stopped",
     )

@@ -1,4 +1,4 @@
-"""Remove what set-up and runs have made: packages, bundles, caches and the local database.
+"""Remove the results of setup and runs: packages, bundles, caches and the local database.
 
 `--dry-run` lists what would be removed. On a terminal it asks first, unless `--yes` is given. It
 refuses while `mauntic dev` runs here, or while a command uses the local database.
@@ -32,61 +32,64 @@ POLL_S = 0.05
 
 
 def main(arguments: list[str]) -> int:
-    """Remove it all, and say what was there."""
+    """Remove everything, and print it."""
     parser = argparse.ArgumentParser(prog="clean", description=__doc__)
-    parser.add_argument("--dry-run", action="store_true", help="show it; remove nothing")
+    parser.add_argument("--dry-run", action="store_true", help="list it; remove nothing")
     parser.add_argument("--yes", action="store_true", help="do not ask")
     chosen = parser.parse_args(arguments)
-    there = list(made())
+    there = list(removable())
     if chosen.dry_run:
         for path in there:
-            print(f"  would remove {shown(path)}")
+            print(f"  would remove {describe(path)}")
         return 0
     if (
-        refusal := refused()
+        refusal := busy_reason()
         or in_use(ROOT / ".local" / "postgres" / "users")
-        or unwanted(there, yes=chosen.yes)
+        or not_confirmed(there, yes=chosen.yes)
     ):
         print(f"clean: {refusal}", file=sys.stderr)
         return 1
     end_server((ROOT / ".local" / "postgres").resolve() / "data")
     for path in there:
         remove(path)
-        print(f"  removed {shown(path)}")
+        print(f"  removed {describe(path)}")
     for cache in list(ROOT.rglob("__pycache__")):
         shutil.rmtree(cache, ignore_errors=True)
     return 0
 
 
-def made() -> Iterator[Path]:
-    """What is there of it; also the files in /var/tmp, where root keeps them."""
+def removable() -> Iterator[Path]:
+    """Return the existing paths, including files in /var/tmp, where root has them."""
     yield from (path for path in (ROOT / name for name in MADE) if path.exists())
     if elsewhere().exists() and is_ours(elsewhere()):
         yield elsewhere()
 
 
-def shown(path: Path) -> str:
-    """Its name here; what it holds, where that cannot be had again."""
+def describe(path: Path) -> str:
+    """Return the path's name, and its content if that cannot be created again."""
     name = str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path)
     holds_database = path == elsewhere() or (path / "postgres").exists()
     return f"{name}, with the local database" if holds_database else name
 
 
-def refused() -> str | None:
-    """Why nothing may be removed now: the running system would go on without its files."""
+def busy_reason() -> str | None:
+    """Return the reason not to remove anything now: a running system would continue without its
+    files.
+    """
     state = ROOT / ".local" / "runtime.json"
     try:
         pid = int(json.loads(read_private(state))["pid"])
     except (FileNotFoundError, ValueError, TypeError, KeyError):
         return None
     except OSError:
-        return f"{state.relative_to(ROOT)} belongs to another user, who may run `mauntic dev` here."
+        name = state.relative_to(ROOT)
+        return f"{name} belongs to another account, which may run `mauntic dev` here."
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return None
     except PermissionError:
-        pass  # it runs, as another user
+        pass  # it runs, under another account
     return (
         f"`mauntic dev` runs here, as process {pid}: end it first, with Ctrl-C or `kill {pid}`."
         f" If that process is something else, remove {state.relative_to(ROOT)}."
@@ -94,18 +97,18 @@ def refused() -> str | None:
 
 
 def in_use(users: Path) -> str | None:
-    """That a command, which started the server or found it, still works on the local database."""
+    """Return the reason if a command that uses the embedded server is running."""
     with suppress(OSError):
         if users.exists() and Use(users).end():
-            return "a command works on the local database, `mauntic demo` say: wait for its end."
+            return "a command such as `mauntic demo` uses the local database: wait until it ends."
     return None
 
 
-def unwanted(there: list[Path], *, yes: bool) -> str | None:
-    """The reason not to remove: the operator at the terminal did not answer yes. Or None."""
+def not_confirmed(there: list[Path], *, yes: bool) -> str | None:
+    """Ask the operator on a terminal; return the reason not to remove, or None for yes."""
     if yes or not there or not sys.stdin.isatty():
         return None
-    listed = "; ".join(map(shown, there))
+    listed = "; ".join(map(describe, there))
     try:
         answer = input(f"Remove {listed}? [y/N] ")
     except (EOFError, KeyboardInterrupt):
@@ -115,7 +118,7 @@ def unwanted(there: list[Path], *, yes: bool) -> str | None:
 
 
 def end_server(data: Path) -> None:
-    """End a server that still runs, and wait until it has written its last file."""
+    """End a server that is still running, and wait until it has written its last file."""
     running = pidfile.read(data)
     if running is None:
         return

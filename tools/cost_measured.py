@@ -1,4 +1,4 @@
-"""What a message takes (processor time, log lines, bytes), measured in the local runtime."""
+"""Measure a message's processor time, log lines and bytes in the local runtime."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Body = dict[str, Any]
 
 
 def conditions() -> dict[str, Any]:
-    """When and where this is."""
+    """Return time and machine."""
     return {
         "measured_on": datetime.now(UTC).date().isoformat(),
         "processors": os.cpu_count(),
@@ -45,7 +45,7 @@ def conditions() -> dict[str, Any]:
 
 @dataclass
 class Lines:
-    """What the workers log."""
+    """The workers' log."""
 
     texts: list[str] = field(default_factory=list)
 
@@ -55,7 +55,7 @@ class Lines:
 
 
 def measure() -> Iterator[Usage]:
-    """Each kind of message."""
+    """Measure each kind of message."""
     with temporary_server() as server:
         migrate(server.url)
         with closing(Postgres(lambda: connect(server.url))) as db:
@@ -65,7 +65,7 @@ def measure() -> Iterator[Usage]:
         with LocalRuntime(server.url, on_event=lines) as runtime:
             scores = [_score(row) for row in contacts]
             meter = Meter(runtime, lines)
-            meter.take("", SCORING, scores[:200], batch=100)  # the first ones warm it up
+            meter.take("", SCORING, scores[:200], batch=100)  # warm-up
             yield meter.take("CalculateScore, 100 at once", SCORING, scores, batch=100)
             yield meter.take("CalculateScore, one at a time", SCORING, scores[:ALONE], batch=1)
             yield meter.take("aggregate-hourly, 10 at once", ANALYTICS, _windows(), batch=10)
@@ -73,13 +73,13 @@ def measure() -> Iterator[Usage]:
 
 @dataclass
 class Meter:
-    """Sends messages and reads what they took."""
+    """Sends messages and reads their usage."""
 
     runtime: LocalRuntime
     lines: Lines
 
     def take(self, name: str, queue: str, bodies: list[Body], batch: int) -> Usage:
-        """A message's share of what they took, sent `batch` at once."""
+        """Return one message's share of the usage, sent in batches of `batch`."""
         self.lines.texts.clear()
         before_s = _cpu_s()
         step = len(bodies) if batch > 1 else 1
@@ -115,10 +115,10 @@ def _windows() -> list[Body]:
 
 
 def _cpu_s() -> float:
-    """Processor seconds that the workers' processes have used so far."""
+    """Return the processor seconds that the workers' processes have used so far."""
     workerds = [
         child
         for child in psutil.Process(os.getpid()).children(recursive=True)
         if "workerd" in child.name()
     ]
-    return sum(sum(one.cpu_times()[:2]) for one in workerds)
+    return sum(sum(process.cpu_times()[:2]) for process in workerds)

@@ -26,8 +26,10 @@ from tools.weigh import weigh
 
 CONFIG = ROOT / "wrangler.toml"
 NO_HYPERDRIVE = "0" * 32
-# No deployment waits for a service that does not answer; it may be what closes a hole.
-REMINDER = "deployed; no known holes were asked about: `make audit` does, where the network is open"
+# A deployment does not wait for the audit service: it may be the one that fixes a vulnerability.
+REMINDER = (
+    "deployed. Vulnerabilities were not checked: `make audit` does this with open network access"
+)
 COPY = "wrangler.deploy.toml"  # in the same folder: paths in it are relative
 
 
@@ -65,35 +67,35 @@ def require(environment: Mapping[str, str]) -> None:
     absent = [name for name in names if not environment.get(name)]
     if absent:
         raise CannotDeploy(
-            f"set {', '.join(absent)}: which account, by which token, which database"
+            f"set {', '.join(absent)}: they select the account, its token and the database"
         )
     account_and_token(environment)
 
 
 def vendor_anew() -> None:
-    """The workers' packages as the lock has them, whatever another tool has put in their place."""
+    """Install the workers' packages from the lock, even if another tool has replaced them."""
     (STATE / "worker-packages.stamp").unlink(missing_ok=True)
     run("python", "-m", "tools.setup", "--quiet")
 
 
 def hyperdrive_id(environment: Mapping[str, str]) -> str:
-    """The id that HYPERDRIVE_ID gives, otherwise the one that the account knows.
+    """Return the id in HYPERDRIVE_ID, otherwise the account's.
 
-    The account is asked in either case, before anything is changed: a wrong account or a token
-    that is not valid ends the deployment here.
+    The account is queried in both cases, before anything is changed, so a wrong account or an
+    invalid token ends the deployment here.
     """
     with open_vendor(environment) as api:
         configs = api.ask("GET", "/hyperdrive/configs", list[Hyperdrive])
-    known = {one.name: one.id for one in configs}
+    ids = {config.name: config.id for config in configs}
     if given := environment.get("HYPERDRIVE_ID"):
         return given
-    if HYPERDRIVE not in known:
+    if HYPERDRIVE not in ids:
         raise CannotDeploy(f"the account has no Hyperdrive {HYPERDRIVE}: mauntic provision --apply")
-    return known[HYPERDRIVE]
+    return ids[HYPERDRIVE]
 
 
 def write_config(hyperdrive: str, config: Path = CONFIG) -> Path:
-    """wrangler.toml with the account's Hyperdrive in it, as a file of its own."""
+    """Write a copy of wrangler.toml with the account's Hyperdrive id."""
     if re.fullmatch(r"[0-9a-f]{32}", hyperdrive) is None:
         raise CannotDeploy(f"{hyperdrive} is no id of a Hyperdrive")
     text = config.read_text(encoding="utf-8")
@@ -103,7 +105,7 @@ def write_config(hyperdrive: str, config: Path = CONFIG) -> Path:
 
 
 def run(*command: str) -> None:
-    """Run a command of ours, shown before."""
+    """Print and run a command of this project."""
     print(f"$ {shlex.join(command)}", flush=True)
     program = next((place / command[0] for place in PLACES if (place / command[0]).exists()), None)
     if program is None:

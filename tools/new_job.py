@@ -21,7 +21,7 @@ from shared import windows
 from shared.sql.blocks import SqlBlocks
 from shared.windows import WindowOf, first_gap
 from tools.example_table import ExampleTable, example_table
-from tools.scaffold import CannotCreate, rendered, run
+from tools.scaffold import CannotCreate, render, run
 
 NAME = r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*"
 TYPE = re.compile(rf"(?P<worker>{NAME})\.(?P<name>{NAME})")
@@ -90,9 +90,9 @@ def job_files(
         "purpose": checked_purpose(purpose),
     }
     return {
-        home / "jobs" / f"{snake}.py": rendered("job/job.py.txt", names),
-        home / "sql" / f"{snake}.sql": rendered("job/job.sql.txt", names),
-        tests / f"test_{snake}.py": rendered("job/test_job.py.txt", names),
+        home / "jobs" / f"{snake}.py": render("job/job.py.txt", names),
+        home / "sql" / f"{snake}.sql": render("job/job.sql.txt", names),
+        tests / f"test_{snake}.py": render("job/test_job.py.txt", names),
     }
 
 

@@ -22,13 +22,13 @@ from mauntic.project.connections import (
 from mauntic.project.programs import ROOT
 from tools.bundle import PYTHON_3_14_MODULES
 from tools.new_job import CRON, NAME, job_files, package_of, planned_time
-from tools.scaffold import CannotCreate, refuse_existing, rendered, run
+from tools.scaffold import CannotCreate, refuse_existing, render, run
 
 # A queue's name has 63 characters at most: https://developers.cloudflare.com/queues/platform/limits/
 NAME_CHARS_MAX = 40
 FIRST_JOB = "count-contacts"
-CONCURRENCY = 2  # consumers at once, to begin with
-CONNECTIONS = 2  # of each: the default of Queue
+CONCURRENCY = 2  # initial number of concurrent consumers
+CONNECTIONS = 2  # per consumer: the default of Queue
 IN_EVERY_BUNDLE = {"entry", "shared", "workers"}
 
 
@@ -73,7 +73,7 @@ def new_files(name: str, cron: str, root: Path) -> dict[Path, str]:
         home / "store" / "statements.py": "statements.py.txt",
         tests / "test_worker.py": "test_worker.py.txt",
     }
-    files = {path: rendered(f"worker/{template}", names) for path, template in templates.items()}
+    files = {path: render(f"worker/{template}", names) for path, template in templates.items()}
     return {**files, tests / "__init__.py": "", **job_files(name, FIRST_JOB, cron, None, root)}
 
 

@@ -1,6 +1,6 @@
-"""The pictures of the README: `make pictures` runs the commands for real and draws what they show.
+"""The pictures of the README: `make pictures` runs the commands and draws their output.
 
-Each runs on a terminal of its own, since that is where it has its colors. It takes two minutes.
+Each command runs on its own terminal, because it prints colors only there. It takes some minutes.
 """
 
 from __future__ import annotations
@@ -38,16 +38,16 @@ MAUNTIC = str(ROOT / ".venv" / "bin" / "mauntic")
 ROWS, COLUMNS = 60, 144
 
 MOVES = re.compile(r"\x1b\[(?P<count>\d*)(?P<move>[AKlh])|\x1b\[\?25[lh]")
-# Rich's drawings ask a server for their font; ours are content with one that is there.
+# Rich's drawings load their font from a server; these use an installed font.
 FONTS = re.compile(r"\s*@font-face \{\{.*?\}\}", re.DOTALL)
 
 
 class CommandFailed(Exception):
-    """A command of a picture failed; the text is what it showed."""
+    """A command of a picture failed; the text is its output."""
 
 
 def main(names: Sequence[str]) -> int:
-    """Draw all pictures, or those that are named."""
+    """Draw all pictures, or the named ones."""
     PICTURES.mkdir(exist_ok=True)
     drawings = {"demo": draw_demo, "jobs-list": draw_jobs_list}
     try:
@@ -65,19 +65,19 @@ def main(names: Sequence[str]) -> int:
 
 
 def draw_demo() -> str:
-    """The demo as a newcomer sees it."""
-    return drawn("make demo", shown(["make", "--no-print-directory", "demo"]))
+    """Draw the demo."""
+    return draw("make demo", run_on_terminal(["make", "--no-print-directory", "demo"]))
 
 
 def draw_jobs_list() -> str:
-    """The jobs after a day of ticks, one of them paused."""
+    """Draw the jobs after a day of ticks, one of them paused."""
     with temporary_server() as server, LocalRuntime(_migrated(server.url)) as runtime:
         for at, worker, cron in fires(datetime.now(UTC)):
             fire(runtime, worker, cron, at)
         system = {"DATABASE_URL": server.url}
         note = ["--note", "bucket moves today"]
-        shown([MAUNTIC, "jobs", "pause", "analytics.reset-warmup-daily", *note], system)
-        return drawn("mauntic jobs list", shown([MAUNTIC, "jobs", "list"], system))
+        run_on_terminal([MAUNTIC, "jobs", "pause", "analytics.reset-warmup-daily", *note], system)
+        return draw("mauntic jobs list", run_on_terminal([MAUNTIC, "jobs", "list"], system))
 
 
 def _migrated(url: str) -> str:
@@ -86,7 +86,7 @@ def _migrated(url: str) -> str:
 
 
 def fires(now: datetime) -> list[tuple[datetime, Worker, str]]:
-    """What was to fire in the last day, in order."""
+    """Return the planned fires of the last day, in order."""
     first = now - timedelta(days=1)
     found = [
         (at, worker, cron)
@@ -97,8 +97,8 @@ def fires(now: datetime) -> list[tuple[datetime, Worker, str]]:
     return sorted(found, key=itemgetter(0))
 
 
-def shown(command: Sequence[str], settings: Mapping[str, str] | None = None) -> str:
-    """What the command leaves on a terminal, with its colors."""
+def run_on_terminal(command: Sequence[str], settings: Mapping[str, str] | None = None) -> str:
+    """Return the output of the command on a terminal, with its colors."""
     ours, theirs = pty.openpty()
     ioctl(theirs, TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
     quiet = {"TERM": "xterm-256color", "COLUMNS": str(COLUMNS)}
@@ -106,18 +106,18 @@ def shown(command: Sequence[str], settings: Mapping[str, str] | None = None) -> 
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=theirs, stderr=theirs)
     os.close(theirs)
     output = b""
-    with suppress(OSError):  # how a terminal ends
+    with suppress(OSError):  # a terminal ends like this
         while part := os.read(ours, 65_536):
             output += part
     os.close(ours)
-    text = settled(output.decode())
+    text = final_text(output.decode())
     if process.wait() != 0:
         raise CommandFailed(f"{' '.join(command)} ended with {process.returncode}:\n{text}")
     return text
 
 
-def settled(output: str) -> str:
-    """The lines that are left after all that was drawn over: bars come, move and go.
+def final_text(output: str) -> str:
+    """Return the lines that remain after everything that was drawn over: bars come, move and go.
 
     >>> settled("a\\r\\n50 %\\r\\x1b[2K\\x1b[1A\\x1b[2Kb\\r\\n")
     'b'
@@ -137,8 +137,8 @@ def settled(output: str) -> str:
     return "\n".join(lines).rstrip()
 
 
-def drawn(command: str, text: str) -> str:
-    """The terminal with the command and what it showed, as SVG."""
+def draw(command: str, text: str) -> str:
+    """Return the terminal with the command and its output, as SVG."""
     console = Console(
         record=True,
         width=COLUMNS,

@@ -1,4 +1,4 @@
-"""The vendor's list prices beyond what the paid plan includes, and where they were read."""
+"""The vendor's list prices beyond the paid plan's included amounts, with their sources."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 READ_ON = "2026-11-24"
 MILLION = 1_000_000.0
-# A gigabyte that is kept for seven days is so much of a GB-month.
+# A gigabyte that is stored for seven days is this share of a GB-month.
 WEEK_OF_MONTH = 7 / 30
 
 DOCUMENTATION = "https://github.com/cloudflare/cloudflare-docs/blob"
@@ -15,7 +15,7 @@ PUBLISHED = "https://developers.cloudflare.com"
 
 @dataclass(frozen=True)
 class Price:
-    """US dollars for `per` units, what the plan includes a month, and the page that says so.
+    """US dollars for `per` units, the included amount per month, and the page with the price.
 
     `file` is that page in the vendor's documentation, at the commit that was read.
     """
@@ -65,6 +65,6 @@ PRICES = {
         "07ec87d4f0b2bb3dd731f801af428f16d6c1b71d/src/content/docs/r2/pricing.mdx",
     ),
 }  # fmt: skip
-# A KB is 1,000 bytes there, and a message carries about a hundred bytes of the queue's own.
+# Here a KB is 1,000 bytes, and a message has about a hundred bytes of metadata.
 QUEUE_CHUNK_BYTES = 64_000
 QUEUE_METADATA_BYTES = 100

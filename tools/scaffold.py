@@ -40,7 +40,7 @@ class Change:
     after: bytes
 
 
-def rendered(template: str, names: Mapping[str, str]) -> str:
+def render(template: str, names: Mapping[str, str]) -> str:
     """A template with its names filled in; its imports are sorted by `ruff` later."""
     return Template((TEMPLATES / template).read_text(encoding="utf-8")).substitute(names)
 
@@ -131,7 +131,7 @@ def apply(changes: Sequence[Change], root: Path = ROOT) -> None:
     """
     done: list[Change] = []
     folders: list[Path] = []
-    with _signals_held():
+    with _hold_signals():
         try:
             for change in changes:
                 _refuse_edited(root, change)
@@ -180,7 +180,7 @@ def _undo(done: Sequence[Change], folders: Sequence[Path], root: Path) -> None:
 
 
 @contextmanager
-def _signals_held() -> Iterator[None]:
+def _hold_signals() -> Iterator[None]:
     """Deliver a signal that arrives in this block at its end.
 
     A handler, and no mask: the system may give the signal to another thread, whose mask is its own.

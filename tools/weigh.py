@@ -1,7 +1,7 @@
-"""What a deployment uploads, what takes the room, and how long a worker takes to import.
+"""The size of an upload, its largest parts, and the import time of a worker.
 
-`python -m tools.weigh [ENV …]`: exit code 1 if an upload is heavier than it may be. With `--boot`
-each worker is started in the local runtime too, which takes some seconds.
+`python -m tools.weigh [ENV …]`: the exit code is 1 if an upload is too large. With `--boot` each
+worker is also started in the local runtime, which takes some seconds.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from mauntic.project.programs import ROOT, search_path
 
 WRANGLER = ROOT / "node_modules" / ".bin" / "wrangler"
 
-# Ours: wrangler counts in KiB of 1,024 bytes, and a start-up snapshot grows with the upload.
+# wrangler counts in KiB of 1,024 bytes; a startup snapshot grows with the upload.
 UPLOAD_MAX_BYTES = 2_500_000
 SHOWN_PARTS = 8
 SHOWN_IMPORTS = 8
@@ -33,7 +33,7 @@ IMPORT_TIME = re.compile(r"import time:\s+(\d+) \|\s+(\d+) \| +(\S+)")
 
 @dataclass(frozen=True)
 class Weight:
-    """An upload: bytes as they are, and compressed, as wrangler counts them; its heaviest parts."""
+    """An upload: plain and compressed bytes, as wrangler counts them, and its largest parts."""
 
     env: str
     bytes: int
@@ -46,7 +46,7 @@ class Weight:
 
 
 def main(arguments: list[str]) -> int:
-    """Print the weights; 0 if all are light enough."""
+    """Print the sizes; return 0 if all are within the limit."""
     parser = argparse.ArgumentParser(prog="weigh", description=__doc__)
     parser.add_argument("env", nargs="*")
     parser.add_argument("--boot", action="store_true", help="start the workers too")
@@ -63,7 +63,7 @@ def main(arguments: list[str]) -> int:
 
 
 def weigh(env: str) -> Weight:
-    """Bundle as a deployment would, without one. RuntimeError has the output of wrangler."""
+    """Bundle as a deployment would, without deploying. RuntimeError contains wrangler's output."""
     with tempfile.TemporaryDirectory(prefix="mauntic-weigh-") as folder:
         command = [str(WRANGLER), "deploy", "--dry-run", "--env", env, "--outdir", folder]
         settings = {**os.environ, "PATH": search_path()}
@@ -71,12 +71,12 @@ def weigh(env: str) -> Weight:
         found = TOTAL.search(done.stdout)
         if done.returncode != 0 or found is None:
             raise RuntimeError(f"the dry run of {env} failed:\n{done.stdout}{done.stderr}")
-        whole, packed = (round(float(text) * 1_024) for text in found.groups())
-        return Weight(env, whole, packed, parts(Path(folder)))
+        plain, packed = (round(float(text) * 1_024) for text in found.groups())
+        return Weight(env, plain, packed, parts(Path(folder)))
 
 
 def parts(folder: Path) -> dict[str, int]:
-    """Compressed bytes by package, heaviest first: nearly, since each is compressed alone."""
+    """Return approximate compressed bytes by package, largest first: each is compressed alone."""
     contents: dict[str, list[bytes]] = {}
     for file in sorted(folder.rglob("*")):
         if file.is_file():
@@ -86,19 +86,19 @@ def parts(folder: Path) -> dict[str, int]:
 
 
 def part_of(path: Path) -> str:
-    """The package that a file belongs to.
+    """Return the package that a file belongs to.
 
     >>> part_of(Path("python_modules/pg8000/core.py")), part_of(Path("shared/flow/window_run.py"))
     ('pg8000', 'shared')
     >>> part_of(Path("python_modules/pg8000-1.31.6.dist-info/METADATA"))
     'pg8000'
     """
-    parts = [one for one in path.parts if one != "python_modules"]
+    parts = [part for part in path.parts if part != "python_modules"]
     return parts[0].partition("-")[0].removesuffix(".py")
 
 
 def lines(weight: Weight) -> Iterator[str]:
-    """The weight as text."""
+    """Format the size."""
     verdict = "light enough" if weight.is_light else "TOO HEAVY"
     yield (
         f"{weight.env}: {weight.gzip_bytes / 1e6:.2f} MB compressed"
@@ -112,14 +112,14 @@ def lines(weight: Weight) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Start:
-    """A worker's start in the local runtime: the interpreter and all, and its modules alone."""
+    """A worker's start in the local runtime: in total, and of its modules alone."""
 
     boot_ms: int
     import_ms: int
 
 
 def boot_lines(names: list[str]) -> Iterator[str]:
-    """Each worker's start in the local runtime, and what its import consists of on the host."""
+    """Print each worker's start in the local runtime, and the parts of its import on the host."""
     for env, start in starts(names).items():
         yield (
             f"{env}: imports in {start.import_ms:,} ms in the local runtime"
@@ -130,7 +130,9 @@ def boot_lines(names: list[str]) -> Iterator[str]:
 
 
 def starts(names: list[str]) -> dict[str, Start]:
-    """The start of each worker, alone, by env: the second one, as the first compiles."""
+    """Return the start of each worker, alone, by env: the second start, because the first one
+    compiles.
+    """
     from mauntic.database.embedded.server import temporary_server
     from mauntic.local.control_client import LocalRuntime
 
@@ -145,7 +147,7 @@ def starts(names: list[str]) -> dict[str, Start]:
 
 
 def import_times_ms(env: str) -> list[tuple[str, float]]:
-    """Packages by the time that importing the worker spends in each, longest first."""
+    """Return packages by the time that importing the worker spends in each, longest first."""
     path = os.pathsep.join([str(ROOT), str(ROOT / "workers")])
     command = [sys.executable, "-X", "importtime", "-c", f"import {env}.worker"]
     settings = {**os.environ, "PYTHONPATH": path}

@@ -1,4 +1,4 @@
-"""A worker with a stopwatch at its borders, on the local runtime."""
+"""A worker with timers at its borders, on the local runtime."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ Parts = dict[str, float]
 
 @contextmanager
 def profiled(url: str, worker: Worker, take: Callable[[Parts], None]) -> Iterator[LocalRuntime]:
-    """The runtime with the worker and the stopwatch; `take` gets the milliseconds of each part."""
+    """Yield a runtime with the worker and the timers; it calls `take` with the milliseconds of each
+    part.
+    """
 
     def on_event(event: Event) -> None:
         if event.get("text", "").startswith('{"event": "bench.parts"'):
@@ -33,7 +35,7 @@ def profiled(url: str, worker: Worker, take: Callable[[Parts], None]) -> Iterato
 
 
 def _staged(folder: Path, worker: Worker) -> Path:
-    """The bundle with our entry before its own, and a wrangler.toml that names it."""
+    """Return a wrangler.toml whose bundle has the timing entry before the worker's own."""
     target = shutil.copytree(bundle(ROOT, worker.env), folder / "build" / worker.env)
     (target / "entry.py").rename(target / "worker_entry.py")
     shutil.copy(Path(__file__).parent / "entry.py", target / "entry.py")

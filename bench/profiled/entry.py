@@ -1,7 +1,7 @@
-"""The scoring worker with a stopwatch at its borders: where the time of a batch goes.
+"""The scoring worker with timers at its borders, for the parts of a batch's time.
 
-`bench/profiled/__init__.py` bundles it in place of the worker's own entry, which lies beside it as
-`worker_entry`. Every so many batches it prints what each part took, in milliseconds a batch.
+`bench/profiled/__init__.py` bundles it instead of the worker's entry, which is next to it as
+`worker_entry`. After a number of batches it prints the milliseconds per batch of each part.
 """
 
 import json
@@ -22,14 +22,14 @@ from shared.flow import consume, settle
 BATCHES = 10
 
 _spent_s: defaultdict[str, float] = defaultdict(float)
-# The parts that are under way in this task, the innermost last.
+# The active parts of this task, the innermost last.
 _open: ContextVar[tuple[str, ...]] = ContextVar("open", default=())
 
 
 def _part_of(name: str, owner: Any, attribute: str) -> None:
-    """Book the time of a function on `name`, without that of parts within it.
+    """Add the time of a function to `name`, without the time of parts within it.
 
-    While it waits for Postgres, the work that another batch left for afterwards may be done.
+    While it waits for Postgres, another batch may do its work after the answer.
     """
     function: Callable[..., Any] = getattr(owner, attribute)
 
@@ -64,7 +64,7 @@ for name, owner, attribute in (
 
 
 class Default(worker_entry.Default):  # type: ignore[misc]
-    """The worker's own, timed."""
+    """The worker's entry, timed."""
 
     async def queue(self, batch: Any, env: None = None, ctx: None = None) -> None:
         started = time.perf_counter()

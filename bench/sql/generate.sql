@@ -1,6 +1,6 @@
 -- name: prepare
--- What the generator draws from. Every draw is a hash of its number and a salt that holds the seed,
--- so that the same seed gives the same events whatever the plan, the order or the number of writers.
+-- The tables of the generator. Every value is a hash of its number and a salt with the seed, so the same seed gives the
+-- same events with any plan, order and number of writers.
 create schema bench;
 
 create function bench.draw(number bigint, salt bigint) returns double precision
@@ -11,17 +11,17 @@ create function bench.identity(number bigint, salt bigint) returns uuid
 language sql immutable parallel safe
 return encode(int8send(hashint8extended(number, salt)) || int8send(hashint8extended(number, salt + 1)), 'hex')::uuid;
 
--- Ten thousand slots that fall to the organizations by Zipf's law: the largest has a sixth.
+-- Ten thousand slots, assigned to the organizations by Zipf's law: the largest has a sixth.
 create unlogged table bench.slots (slot integer, organization integer, organization_id uuid, contacts integer);
 
--- What a session leaves behind: each step for the sessions whose random draw lies in its span, so that
--- whoever clicked has opened, and whoever bounced was not delivered to.
+-- The events of a session: each step applies to the sessions whose random number is in its range, so a session with a
+-- click has an open, and a session with a bounce has no delivery.
 create unlogged table bench.steps (
     step integer, event_type text, from_luck double precision, until_luck double precision,
     delay_s double precision, spread_s double precision
 );
 
--- A hundred slots that fall to the hours of the day: little at night, most before noon.
+-- A hundred slots, assigned to the hours of the day: few at night, most before noon.
 create unlogged table bench.hours (slot integer, hour integer);
 
 -- name: fill_slots
@@ -65,8 +65,8 @@ from unnest(array[1, 1, 1, 1, 1, 2, 3, 5, 7, 8, 8, 7, 6, 6, 6, 6, 6, 5, 5, 4, 4,
 cross join lateral (select (ordinal - 1)::integer as hour from generate_series(1, slots)) as filled
 
 -- name: add_events
--- The first :count events of the sessions [:first, :until), within [:start, :start + :span_s): what
--- would fall after the span begins again at its start. Days have their curve, an hour is even.
+-- The first :count events of the sessions [:first, :until), within [:start, :start + :span_s). An event after the span
+-- starts again at its beginning. Days have their curve, an hour is even.
 insert into analytics.contact_activity (
     id, organization_id, contact_id, event_type, event_source, occurred_at, created_at
 )
@@ -105,11 +105,11 @@ cross join lateral (
     select cast(:start as timestamptz)
         + (answered_s - floor(answered_s / :span_s) * :span_s) * interval '1 second' as occurred_at
 ) as moment
-order by moment.occurred_at -- as they would have come in
+order by moment.occurred_at -- in the order of their arrival
 limit :count
 
 -- name: note_hour
--- What the run of an hour leaves in the ledger.
+-- The ledger row of a finished hour.
 insert into ops.job_runs (job_type, window_start, window_end, status, trigger, scheduled_for)
 values (:job_type, :start, :end, 'succeeded', 'cron', :end)
 on conflict (job_type, window_start, window_end, shard) do nothing

@@ -4,7 +4,7 @@ insert into analytics.contact_activity (organization_id, contact_id, event_type,
 values (:organization_id, :contact_id, :event_type, now())
 
 -- name: one_organization
--- An organization of so many contacts.
+-- An organization with this number of contacts.
 insert into crm.contacts (id, organization_id, email)
 select cast(md5('contact' || number) as uuid), :organization_id, 'contact' || number || '@mail.example'
 from generate_series(1, cast(:contacts as integer)) as number

@@ -1,5 +1,5 @@
 -- name: load_events
--- One event in each hour, each of a contact of its own.
+-- One event in each hour, each of another contact.
 insert into analytics.contact_activity (organization_id, contact_id, event_type, occurred_at, created_at)
 select :organization, gen_random_uuid(), 'page_visited', hour + interval '10 minutes', hour + interval '10 minutes'
 from unnest(cast(:hours as timestamptz[])) as one (hour)
@@ -9,7 +9,7 @@ insert into crm.contacts (id, organization_id, email)
 select id, :organization, id || '@example.test' from unnest(cast(:contacts as uuid[])) as one (id)
 
 -- name: load_trouble
--- Writing one of these keys fails, as often as its odds say.
+-- Writing one of these keys fails, with the given probability.
 create table bench.troubles (key text primary key, code text, odds double precision);
 create function bench.trouble() returns trigger language plpgsql as $$
 declare

@@ -1,5 +1,5 @@
 -- name: add_contacts
--- The contacts [:first, :until), each with what fit looks at as often as it is known of people.
+-- The contacts [:first, :until), each with the fields of fit, as frequent as in practice.
 insert into crm.contacts (id, organization_id, email, phone, custom_fields)
 select bench.identity(number, :world), slot.organization_id,
     case when bench.draw(number, :salt) < 0.9 then 'contact' || number || '@mail.example' end,
@@ -13,8 +13,8 @@ from generate_series(cast(:first as bigint), cast(:until as bigint) - 1) as numb
 join bench.slots as slot on slot.slot = floor(bench.draw(number, :world + 2) * 10000)::integer
 
 -- name: add_signals
--- The signals [:first, :until) of :contacts contacts, in the :span_h hours before :end. Most take
--- their type's weight and the usual decay; two thirds fall in steps.
+-- The signals [:first, :until) of :contacts contacts, in the :span_h hours before :end. Most have their type's weight
+-- and the usual decay; two thirds decay in steps.
 insert into scoring.intent_signals (
     organization_id, contact_id, signal_type, source, weight, detected_at, decay_model, decay_hours, expires_at
 )
@@ -39,10 +39,10 @@ from (
     from generate_series(cast(:first as bigint), cast(:until as bigint) - 1) as number
 ) as signal
 join bench.slots as slot on slot.slot = floor(bench.draw(signal.contact, :world + 2) * 10000)::integer
-order by signal.detected_at -- as they would have come in
+order by signal.detected_at -- in the order of their arrival
 
 -- name: add_visits
--- What :contacts contacts did in the :span_h hours before :end, a few of them far more than most.
+-- The activity of :contacts contacts in the :span_h hours before :end, most of it by a few of them.
 insert into analytics.contact_activity (organization_id, contact_id, event_type, occurred_at, created_at)
 select slot.organization_id, bench.identity(visit.contact, :world), visit.event_type, visit.occurred_at, visit.occurred_at
 from (
@@ -57,8 +57,8 @@ join bench.slots as slot on slot.slot = floor(bench.draw(visit.contact, :world +
 order by visit.occurred_at
 
 -- name: add_alerts
--- The alerts [:first, :until): the first :due of them open and due at :end, then twenty times as
--- many open that are not, and all others closed long ago.
+-- The alerts [:first, :until): the first :due of them open and due at :end, then twenty times as many open and not due;
+-- all others were closed long ago.
 insert into scoring.signal_alerts (
     id, organization_id, contact_id, signal_type, priority, deadline, status, acknowledged_at, expired_at, created_at
 )

@@ -1,6 +1,6 @@
 -- name: plain_scores
--- Everybody's score, as a statement that does nothing else: no backlog, no history, no events, no
--- moment at which to look again, and no other writers to mind.
+-- The scores of all contacts in one statement that does nothing else: no backlog, history, events, recheck time or
+-- concurrent writers.
 insert into bench.lead_scores as known (
     organization_id, contact_id, total_score, grade, engagement_score, fit_score, intent_score, components,
     top_contributors, scored_at
@@ -25,7 +25,7 @@ on conflict (organization_id, contact_id) do update set
     top_contributors = excluded.top_contributors, scored_at = excluded.scored_at, updated_at = now()
 
 -- name: plain_decay
--- Everybody's score at a later time; the rows of those that differ are found and written.
+-- The scores of all contacts at a later time; the rows that differ are written.
 update bench.lead_scores as known set
     total_score = fresh.total, grade = fresh.grade, engagement_score = fresh.engagement, fit_score = fresh.fit,
     intent_score = fresh.intent, components = fresh.components, top_contributors = fresh.contributors,

@@ -1,5 +1,5 @@
 -- name: plain_hour
--- The hourly aggregation, as a statement that does nothing else.
+-- The hourly aggregation in one statement that does nothing else.
 insert into bench.event_aggregates as known (organization_id, date, event_type, count, unique_count, updated_at)
 select organization_id, (occurred_at at time zone 'UTC')::date, event_type, count(*), count(distinct contact_id), now()
 from analytics.contact_activity
@@ -9,7 +9,7 @@ on conflict (organization_id, date, event_type) do update set
     count = excluded.count, unique_count = excluded.unique_count, updated_at = excluded.updated_at
 
 -- name: plain_days
--- The report of a span of days, for sources that are known to be campaigns.
+-- The report of a range of days, for sources that are campaigns.
 insert into bench.campaign_daily_stats as known
 select cast(event_source as uuid), organization_id, (occurred_at at time zone 'UTC')::date,
     count(*) filter (where event_type = 'email_sent'),
@@ -32,7 +32,7 @@ on conflict (campaign_id, organization_id, date) do update set
     updated_at = excluded.updated_at
 
 -- name: plain_month
--- The usage of a month, straight from its events.
+-- The usage of a month, directly from its events.
 insert into bench.event_aggregates as known (
     organization_id, date, event_type, channel, count, unique_count, updated_at
 )
@@ -46,7 +46,7 @@ on conflict (organization_id, date, event_type) do update set
     updated_at = excluded.updated_at
 
 -- name: copies
--- Where the references write, so that they and the jobs do not see each other's rows.
+-- The references write here, so that they and the jobs do not see each other's rows.
 create table bench.event_aggregates (like analytics.event_aggregates including all);
 create table bench.campaign_daily_stats (like analytics.campaign_daily_stats including all)
 
@@ -55,7 +55,7 @@ create table bench.campaign_daily_stats (like analytics.campaign_daily_stats inc
 select organization_id from analytics.contact_activity group by organization_id order by count(*), organization_id
 
 -- name: late_events
--- A late event of a contact of its own at noon of each day.
+-- A late event of a new contact at noon of each day.
 insert into analytics.contact_activity (organization_id, contact_id, event_type, occurred_at, created_at)
 select cast(:organization as uuid), gen_random_uuid(), 'email_sent', day + interval '12 hours',
     cast(:at as timestamptz) + interval '10 minutes'

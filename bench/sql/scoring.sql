@@ -1,16 +1,16 @@
 -- name: scores_copy
--- Where the references write.
+-- The references write here.
 create table bench.lead_scores (like scoring.lead_scores including all)
 
 -- name: nobody_scored
--- As before the first run: everybody waits, and the ledger knows of no later hour to score at.
+-- The state before the first run: all contacts are in the backlog, and the ledger has no later hour.
 truncate scoring.lead_scores, scoring.score_history, scoring.threshold_outbox, scoring.recompute_backlog, ops.job_runs;
 insert into scoring.recompute_backlog (organization_id, contact_id, reason)
 select organization_id, id, 'contact' from crm.contacts order by organization_id, id;
 analyze scoring.recompute_backlog
 
 -- name: scores_that_differ
--- Where the job and the reference do not agree.
+-- The contacts for which job and reference differ.
 select count(*)
 from scoring.lead_scores as ours
 full join bench.lead_scores as plain using (organization_id, contact_id)
@@ -21,7 +21,7 @@ where (ours.total_score, ours.fit_score, ours.engagement_score, ours.intent_scor
     plain.top_contributors)
 
 -- name: keep_due
--- The rows that a decay at :t may touch, to be put back after each round.
+-- The rows that a decay at :t may change, to be restored after each round.
 create table bench.due as
 select * from scoring.lead_scores where recheck_at <= :t and recheck_at < 'infinity'
 
@@ -45,7 +45,7 @@ insert into bench.lead_scores select * from bench.due
 vacuum (analyze) scoring.lead_scores
 
 -- name: some_contacts
--- :count contacts from all over, each round others.
+-- :count contacts, others in each round.
 select organization_id, id as contact_id, email, phone, custom_fields
 from crm.contacts
 order by id

@@ -1,12 +1,12 @@
-"""Bring the platform's existing database to the schema that the migrations make, in place.
+"""Change the platform's existing database in place to the schema that the migrations make.
 
-    catalogue   what is there, and what should be
-    kinds       what is no plain table blocks everything
+    catalogue   the existing and the target schema
+    kinds       objects that are no plain tables and block the adoption
     shape       columns: missing ones, types, empty values, defaults
-    rows        rows that are in the way of a key or a check: merged, set aside, tidied
-    keys        keys, checks, indexes, and whatever else is missing
-    run         the phases in order: planned, or taken
+    rows        rows that violate a key or a check: merged, set aside, corrected
+    keys        keys, checks, indexes, and other missing objects
+    run         the phases in order: planned or executed
 
-Nothing holds a lock for longer than a moment, nothing is deleted without a copy, and every phase
-looks at what is there now: an interrupted adoption is simply taken up again.
+No step holds a lock for long, no row is deleted without a copy, and every phase reads the current
+state: an interrupted adoption continues when it is started again.
 """

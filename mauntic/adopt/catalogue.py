@@ -1,4 +1,4 @@
-"""A database as adoption sees it: columns, indexes and checks, a table at a time."""
+"""The columns, indexes and checks of a database, by table."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from shared.sql.blocks import SqlBlocks
 TEMPLATES = SqlBlocks(Path(__file__).parent / "templates")
 
 WORD = re.compile(r"\{(\w+)\}")
-LEDGER_OF_MIGRATIONS = "ops.schema_migrations"  # the migration tool's own
+LEDGER_OF_MIGRATIONS = "ops.schema_migrations"  # the migration tool's table
 OWN_SCHEMA = "adoption."
 
 
 @dataclass(frozen=True)
 class Column:
-    """`type` is as Postgres writes it; `is_made` says identity or generated."""
+    """`type` is in Postgres' notation; `is_made` means identity or generated."""
 
     table_name: str
     name: str
@@ -33,7 +33,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Index:
-    """`keys` are columns or expressions in order; `columns` all that it depends on."""
+    """`keys` are columns or expressions in order; `columns` are all columns that it depends on."""
 
     table_name: str
     name: str
@@ -60,14 +60,14 @@ class Check:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """Columns, indexes and checks by table, in the order that the database lists them in."""
+    """Columns, indexes and checks by table, in the order of the database's catalog."""
 
     columns: dict[str, dict[str, Column]]
     indexes: dict[str, list[Index]]
     checks: dict[str, list[Check]]
 
     def has(self, table: str, names: Iterable[str]) -> bool:
-        """Whether the table is there with all of these columns."""
+        """Return whether the table exists with all of these columns."""
         return set(names) <= self.columns.get(table, {}).keys()
 
     def all_indexes(self) -> list[Index]:
@@ -81,10 +81,10 @@ Known = TypeVar("Known", Index, Check)
 
 
 def read_catalogue(db: Database) -> Catalogue:
-    """What the database holds now, but for adoption's own notes and the migration tool's table."""
+    """Read the current catalog, without adoption's own tables and the migration tool's table."""
     columns: dict[str, dict[str, Column]] = {}
     for row in db.rows(SQL["adopt_columns"]):
-        if _is_concerned(row):
+        if _is_relevant(row):
             column = Column(**row)
             columns.setdefault(column.table_name, {})[column.name] = column
     return Catalogue(
@@ -102,19 +102,20 @@ def _by_table(
     rows: list[dict[str, Any]], make: Callable[[dict[str, Any]], Known]
 ) -> dict[str, list[Known]]:
     tables: dict[str, list[Known]] = {}
-    for row in filter(_is_concerned, rows):
+    for row in filter(_is_relevant, rows):
         tables.setdefault(row["table_name"], []).append(make(row))
     return tables
 
 
-def _is_concerned(row: dict[str, Any]) -> bool:
+def _is_relevant(row: dict[str, Any]) -> bool:
     table: str = row["table_name"]
     return table != LEDGER_OF_MIGRATIONS and not table.startswith(OWN_SCHEMA)
 
 
 def template(block: str, /, **words: object) -> str:
-    """A statement of `templates/` with its words filled in: SQL and quoted names, never a value.
-    What is filled in is not looked at again."""
+    """Return a statement of `templates/` with its placeholders replaced by SQL or quoted names,
+    never by values. Replacements are not searched for placeholders.
+    """
 
     def filled(word: re.Match[str]) -> str:
         return str(words[word[1]]) if word[1] in words else word[0]
@@ -122,9 +123,9 @@ def template(block: str, /, **words: object) -> str:
     return WORD.sub(filled, TEMPLATES[block])
 
 
-def rule(kind: str, table: str, column: str | None = None) -> str | None:
-    """What rules.sql says, or None where it is silent."""
-    name = "__".join([kind, *table.split("."), *([column] if column else [])])
+def rule(rule_type: str, table: str, column: str | None = None) -> str | None:
+    """Return the rule of rules.sql, or None if there is none."""
+    name = "__".join([rule_type, *table.split("."), *([column] if column else [])])
     text = TEMPLATES.blocks.get(name)
     if text is None:
         return None

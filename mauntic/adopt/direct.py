@@ -1,4 +1,4 @@
-"""A database whose statements may stand alone: no transaction is put around them."""
+"""A database connection that runs single statements without a transaction around them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from shared.adapters.postgres.session import AS_COMMAND, whole_session
 
 
 class Direct(Postgres):
-    """A direct connection, set up as a whole session: `create index concurrently` works.
+    """A direct connection whose whole session is configured, so `create index concurrently` works.
 
-    A transaction sets what it needs by itself, as everywhere.
+    Transactions apply their settings themselves, as on any connection.
     """
 
     def __init__(self, url: str) -> None:

@@ -1,4 +1,4 @@
-"""Keys, checks and indexes, none of them with a long lock; then whatever else is missing."""
+"""Create keys, checks, indexes and other missing objects without long locks."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from mauntic.errors import OperatorError
 from shared.errors import DatabaseError
 
 UNIQUE_VIOLATION = "23505"
-UNCASTABLE = ("22", "42846")  # a value that a type refuses; a type that has no cast to another
+UNCASTABLE = ("22", "42846")  # a value that a type refuses; a type without a cast to another
 BUILD_TRIES = 5  # until the key exists, writers may store duplicates again
 
-# The tables that our jobs insert into: a column that they do not know must not be `not null`.
+# The tables that the jobs insert into: columns that the jobs do not know must be nullable.
 WRITTEN = ("analytics.event_aggregates", "analytics.campaign_daily_stats", "scoring.")
 
 CREATE_TABLE = re.compile(r"CREATE TABLE (\S+) \(")
@@ -31,7 +31,7 @@ REPLACEABLE = re.compile(r"^CREATE (VIEW|FUNCTION|TRIGGER|PROCEDURE) ")
 
 
 def refuse_nulls(scene: Scene) -> Iterator[Step]:
-    """Columns that must have a value."""
+    """Make columns `not null`."""
     now = scene.now()
     for table in scene.shared_tables(now):
         for wanted in scene.target.columns[table].values():
@@ -51,7 +51,7 @@ def _refuse_null(scene: Scene, words: dict[str, str]) -> None:
 
 
 def allow_nulls(scene: Scene) -> Iterator[Step]:
-    """The platform's further columns, where they would refuse what our jobs write."""
+    """Make the platform's additional columns nullable if they would refuse the jobs' rows."""
     now = scene.now()
     for table in scene.shared_tables(now):
         if not table.startswith(WRITTEN):
@@ -61,35 +61,39 @@ def allow_nulls(scene: Scene) -> Iterator[Step]:
             if have.not_null and have.default_value is None and not have.is_made and not is_ours:
                 words = {"table": table, "column": have.name}
                 yield Step(
-                    "keys", table, f"{have.name}, which we do not write, may be null",
+                    "keys", table, f"make {have.name} nullable: the jobs do not write it",
                     partial(shortly, scene.db, template("allow_null", **words)),
                 )  # fmt: skip
 
 
 def add_checks(scene: Scene) -> Iterator[Step]:
-    """What a row must satisfy: new rows at once, old ones read without holding anybody up."""
+    """Add checks: they apply to new rows at once, and old rows are validated without blocking
+    writers.
+    """
     now = scene.now()
     for table in scene.shared_tables(now):
         have = {check.definition: check for check in now.checks.get(table, [])}
         for wanted in scene.target.checks.get(table, []):
-            known = have.get(wanted.definition)
-            if known is None or not known.is_valid:
-                yield _add_check(scene, now, wanted, known)
+            existing = have.get(wanted.definition)
+            if existing is None or not existing.is_valid:
+                yield _add_check(scene, now, wanted, existing)
 
 
-def _add_check(scene: Scene, now: Catalogue, wanted: Check, known: Check | None) -> Step:
+def _add_check(scene: Scene, now: Catalogue, wanted: Check, existing: Check | None) -> Step:
     words = {"table": wanted.table_name, "name": wanted.name, "definition": wanted.definition}
     condition = wanted.definition.removeprefix("CHECK ")
     return Step(
         "keys", wanted.table_name, f"{wanted.name}: {condition}",
-        partial(_take_check, scene, words, known is not None),
+        partial(_take_check, scene, words, existing is not None),
         blocked=_broken(scene, now, wanted.table_name, condition),
     )  # fmt: skip
 
 
 def _broken(scene: Scene, now: Catalogue, table: str, condition: str) -> str | None:
-    """How many rows break a check. Where a value cannot be cast to the column's new type the change
-    of type would fail halfway; Postgres before 16 cannot tell that beforehand."""
+    """Return the number of rows that break a check. If a value cannot be cast to the column's new
+    type, the change of type would fail midway; before version 16 Postgres cannot detect this in
+    advance.
+    """
     try:
         rows = offenders(scene, now, table, condition)
     except DatabaseError as error:
@@ -106,7 +110,7 @@ def _take_check(scene: Scene, words: dict[str, str], is_there: bool) -> None:
 
 
 def complete(scene: Scene) -> Iterator[Step]:
-    """Every statement of the target's that the database lacks, in the target's order."""
+    """Yield every statement of the target that the database lacks, in the target's order."""
     now = scene.now()
     for statement in _missing(scene):
         created = CREATE_TABLE.match(statement)
@@ -115,14 +119,14 @@ def complete(scene: Scene) -> Iterator[Step]:
 
 
 def link(scene: Scene) -> Iterator[Step]:
-    """Foreign keys, now that the tables that they refer to are there and filled."""
+    """Yield the missing foreign keys, after the tables that they refer to exist and have rows."""
     for statement in filter(_is_link, _missing(scene)):
         yield _complete(scene, statement)
 
 
 def _missing(scene: Scene) -> list[str]:
-    known = set(statements(dump_schema(scene.url)))
-    return [statement for statement in scene.statements if statement not in known]
+    existing = set(statements(dump_schema(scene.url)))
+    return [statement for statement in scene.statements if statement not in existing]
 
 
 def _is_link(statement: str) -> bool:
@@ -131,7 +135,8 @@ def _is_link(statement: str) -> bool:
 
 
 def statements(dump: str) -> list[str]:
-    """The statements of a normalized dump, which are an empty line apart; bodies are kept whole.
+    """Split a normalized dump into statements, which are separated by empty lines; function bodies
+    stay complete.
 
     >>> statements("create a;\\n\\ncreate function b() as $$\\n\\nend $$;\\n")
     ['create a;', 'create function b() as $$\\n\\nend $$;']
@@ -146,15 +151,17 @@ def statements(dump: str) -> list[str]:
 
 
 def _is_open(statement: str) -> bool:
-    """Whether a body has begun and not ended. In any other statement `$$` is part of a name."""
+    """Return whether a function body is open at the end of the text. Outside a function, `$$` is
+    part of a name.
+    """
     return bool(BODIED.match(statement)) and statement.count("$$") % 2 == 1
 
 
 def _complete(scene: Scene, statement: str) -> Step:
     first_line = " ".join(statement.replace("\n   ", "").partition("\n")[0].split())
     if match := CONSTRAINT.match(statement):
-        table, name, kind = match.groups()
-        if kind == "FOREIGN KEY":
+        table, name, constraint = match.groups()
+        if constraint == "FOREIGN KEY":
             return Step(
                 "keys", table, first_line, partial(_add_foreign_key, scene, table, name, statement)
             )
@@ -168,7 +175,7 @@ def _complete(scene: Scene, statement: str) -> Step:
 
 
 def replaceable(statement: str) -> str:
-    """A statement that may meet an older version of what it makes.
+    """Return a statement that may replace an older version of its object.
 
     >>> replaceable("CREATE VIEW a AS"), replaceable("CREATE SCHEMA a;")
     ('CREATE OR REPLACE VIEW a AS', 'CREATE SCHEMA IF NOT EXISTS a;')
@@ -187,7 +194,7 @@ def _add_foreign_key(scene: Scene, table: str, name: str, statement: str) -> Non
 
 
 def _add_key(scene: Scene, table: str, name: str) -> None:
-    """The primary key or a unique constraint, over an index that was built while others wrote."""
+    """Declare a primary key or unique constraint over an index that was built concurrently."""
     wanted = next(index for index in scene.target.indexes[table] if index.name == name)
     same = _same_key(scene.now(), wanted)
     if same:
@@ -203,7 +210,7 @@ def _add_key(scene: Scene, table: str, name: str) -> None:
 
 
 def _same_key(now: Catalogue, wanted: Index) -> Index | None:
-    """The same key under another name."""
+    """Rename the same key."""
     return next(
         (
             index
@@ -216,7 +223,9 @@ def _same_key(now: Catalogue, wanted: Index) -> Index | None:
 
 
 def _make_way(scene: Scene, wanted: Index) -> list[str]:
-    """A table has one primary key: the old one is dropped, and a unique index takes its place."""
+    """Replace the primary key: a table has only one, so the old one is dropped and a unique index
+    takes its place.
+    """
     changes = []
     for index in scene.now().indexes.get(wanted.table_name, []):
         words = {"table": wanted.table_name, "name": index.name, "index": index.full_name}
@@ -230,22 +239,22 @@ def _make_way(scene: Scene, wanted: Index) -> list[str]:
 
 
 def _build_unique(scene: Scene, wanted: Index, name: str) -> None:
-    """Build the index; where writers have added duplicates meanwhile, merge them and try again."""
+    """Build the index; if writers add duplicates in the meantime, merge them and try again."""
     table = wanted.table_name
     full_name = f"{table.partition('.')[0]}.{name}"
     build = template("build_unique", name=name, table=table, columns=", ".join(wanted.keys))
     for _ in range(BUILD_TRIES):
-        at_length(scene.db, template("drop_index", index=full_name))  # an earlier try's remains
+        at_length(scene.db, template("drop_index", index=full_name))  # left by an earlier try
         try:
             at_length(scene.db, build)
             return
         except DatabaseError as error:
             if error.sqlstate != UNIQUE_VIOLATION:
                 raise
-        for one in merges_of(scene.target, scene.now(), table):
-            take_merge(scene, one)
+        for merge in merges_of(scene.target, scene.now(), table):
+            take_merge(scene, merge)
     raise OperatorError(
-        f"{table} gets doubles faster than they are merged: stop its old writer, and apply again."
+        f"{table} gets duplicates faster than they are merged: stop its old writer and apply again."
     )
 
 
@@ -265,5 +274,5 @@ def _add_index(scene: Scene, table: str, name: str, statement: str) -> None:
         except DatabaseError as error:
             if error.sqlstate != UNIQUE_VIOLATION or attempt == BUILD_TRIES:
                 raise
-        for one in merges_of(scene.target, scene.now(), table):
-            take_merge(scene, one)
+        for merge in merges_of(scene.target, scene.now(), table):
+            take_merge(scene, merge)

@@ -1,4 +1,4 @@
-"""What stands under our tables' names: adoption changes plain tables that it owns, nothing else."""
+"""Find objects that adoption cannot change: it changes only plain tables of its own role."""
 
 from __future__ import annotations
 
@@ -25,17 +25,19 @@ CREATED_VIEW = re.compile(r"CREATE VIEW (\S+) AS")
 
 
 def refuse_kinds(scene: Scene) -> Iterator[Step]:
-    """Block everything where a name of ours belongs to what cannot be changed in place."""
+    """Yield a blocked step for each name of the schema that belongs to such an object."""
     wanted = dict.fromkeys(scene.target.columns, PLAIN)
     wanted |= {match.group(1): VIEW for match in map(CREATED_VIEW.match, scene.statements) if match}
     for row in scene.db.rows(SQL["adopt_kinds"], names=list(wanted)):
         if why := _why_not(row, wanted[row["name"]]):
             what = "a view" if wanted[row["name"]] == VIEW else "a plain table"
-            yield Step("kinds", row["name"], f"it has to be {what}", lambda: None, blocked=why)
+            yield Step("kinds", row["name"], f"it must be {what}", lambda: None, blocked=why)
 
 
 def _why_not(row: Row, wanted: str) -> str | None:
-    """The reason why adoption cannot change it in place, with the remedy; None where it can."""
+    """Return the reason and the remedy if adoption cannot change the object in place; None if it
+    can.
+    """
     if wanted == VIEW:
         return None if row["kind"] == VIEW else f"it is {_kind(row)}: rename it first"
     if row["is_partition"] or row["has_parent"]:

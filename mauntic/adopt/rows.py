@@ -1,4 +1,4 @@
-"""Rows in the way of a key or a check: merged by rule, set aside with a copy, or tidied."""
+"""Rows that violate a key or a check: merged by rule, set aside with a copy, or corrected."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ FOREIGN_KEY = re.compile(
 
 @dataclass(frozen=True)
 class Merge:
-    """Rows that are equal in `key`: the first by `keep` stays, the others go or are changed."""
+    """Rows that are equal in `key`: the first by `keep` stays, the others are removed or
+    changed.
+    """
 
     table: str
     key: str
@@ -54,49 +56,53 @@ class Merge:
 
 
 def merge(scene: Scene) -> Iterator[Step]:
-    """Merge the rows that are duplicates under one of the target's keys."""
+    """Yield steps that merge duplicate rows of the target's keys."""
     now = scene.now()
     for table in scene.shared_tables(now):
-        yield from _mixed(scene, now, table)
+        yield from _shared_ids(scene, now, table)
         earlier: list[Merge] = []
-        for one in merges_of(scene.target, now, table):
-            yield from _merge(scene, now, one, earlier)
-            earlier.append(one)
+        for merge in merges_of(scene.target, now, table):
+            yield from _merge(scene, now, merge, earlier)
+            earlier.append(merge)
 
 
-def _mixed(scene: Scene, now: Catalogue, table: str) -> Iterator[Step]:
-    """Ids of several different things, which a person has to part: other rows refer to the id."""
+def _shared_ids(scene: Scene, now: Catalogue, table: str) -> Iterator[Step]:
+    """Yield blocked steps for ids of several different things: a person must separate them, because
+    other rows refer to the id.
+    """
     other = rule("other", table)
     if other is None or not now.has(table, ["id", other]):
         return
     if found := scene.count("count_mixed", table=table, key="id", other=other):
-        blocked = f"{found} ids are of several: give all but one of each an id of its own"
-        yield Step("rows", table, f"one {other} an id", lambda: None, found, blocked)
+        blocked = f"{found} ids have rows with different {other}: give all but one of each a new id"
+        yield Step("rows", table, f"one {other} per id", lambda: None, found, blocked)
 
 
-def _merge(scene: Scene, now: Catalogue, one: Merge, earlier: Sequence[Merge]) -> Iterator[Step]:
-    source = _merged_rows(scene, now, one, earlier)
-    found = scene.count("count_duplicates", **(one.words() | {"table": source})) if source else 0
+def _merge(scene: Scene, now: Catalogue, merge: Merge, earlier: Sequence[Merge]) -> Iterator[Step]:
+    source = _merged_rows(scene, now, merge, earlier)
+    found = scene.count("count_duplicates", **(merge.words() | {"table": source})) if source else 0
     if found:
-        action = f"change to {one.change}" if one.change else "set aside"
-        what = f"{one.reason}: {action} all but the first by {' '.join(one.keep.split())}"
-        yield Step("rows", one.table, what, partial(take_merge, scene, one), found)
+        action = f"change to {merge.change}" if merge.change else "set aside"
+        what = f"{merge.reason}: {action} all but the first by {' '.join(merge.keep.split())}"
+        yield Step("rows", merge.table, what, partial(take_merge, scene, merge), found)
 
 
-def _merged_rows(scene: Scene, now: Catalogue, one: Merge, earlier: Sequence[Merge]) -> str | None:
-    """Return the rows that a merge meets, as a table expression.
+def _merged_rows(
+    scene: Scene, now: Catalogue, merge: Merge, earlier: Sequence[Merge]
+) -> str | None:
+    """Return the rows that a merge reads, as a table expression.
 
-    The rows that an earlier merge of the table sets aside are left out. None where the rows cannot
-    be known before other steps are taken.
+    It excludes rows that an earlier merge of the table sets aside. None if the rows are unknown
+    until other steps were executed.
     """
-    steps = [*(before for before in earlier if not before.change), one]
+    steps = [*(before for before in earlier if not before.change), merge]
     missing = _missing_columns(
-        scene, now, one.table, " ".join(map(str, (m.words() for m in steps)))
+        scene, now, merge.table, " ".join(map(str, (m.words() for m in steps)))
     )
     if missing is None:
         return None
     columns = "".join(f", {expression} as {name}" for name, expression in missing.items())
-    source = f"(select *, ctid as ctid{columns} from {one.table}) as known"
+    source = f"(select *, ctid as ctid{columns} from {merge.table}) as known"
     for before in steps[:-1]:
         kept = template("left_by_merge", **(before.words() | {"table": source}))
         source = f"({kept}) as known"
@@ -104,8 +110,9 @@ def _merged_rows(scene: Scene, now: Catalogue, one: Merge, earlier: Sequence[Mer
 
 
 def _missing_columns(scene: Scene, now: Catalogue, table: str, text: str) -> dict[str, str] | None:
-    """The columns that a rule reads and that adoption adds, each with the value that it fills in.
-    None where no value is known."""
+    """Return the columns that a rule reads and that adoption adds, each with the value that it will
+    have. None if the value is unknown.
+    """
     spoken_of = set(re.findall(r"\w+", text)) & scene.target.columns[table].keys()
     filled = {}
     for name in sorted(spoken_of - now.columns[table].keys()):
@@ -117,16 +124,17 @@ def _missing_columns(scene: Scene, now: Catalogue, table: str, text: str) -> dic
     return filled
 
 
-def take_merge(scene: Scene, one: Merge) -> int | None:
-    if one.change:
-        return at_length(scene.db, template("change_duplicates", **one.words()))
-    reason: dict[str, object] = {"table_name": one.table, "reason": one.reason}
-    return at_length(scene.db, (template("set_aside_duplicates", **one.words()), reason))
+def take_merge(scene: Scene, merge: Merge) -> int | None:
+    if merge.change:
+        return at_length(scene.db, template("change_duplicates", **merge.words()))
+    reason: dict[str, object] = {"table_name": merge.table, "reason": merge.reason}
+    return at_length(scene.db, (template("set_aside_duplicates", **merge.words()), reason))
 
 
 def merges_of(target: Catalogue, now: Catalogue, table: str) -> list[Merge]:
-    """What has to be merged before the keys of a table can hold, in order: rows that are the same
-    thing become one row; then different rows that still share an id get ids of their own."""
+    """Return the merges that the keys of a table need, in order: first rows that are the same thing
+    become one row, then different rows with the same id get new ids.
+    """
     keep = rule("keep", table) or _newest_first(now, table)
     keys = [key for key in target.unique_keys(table) if now.has(table, key.columns)]
     same = rule("same", table)
@@ -146,12 +154,14 @@ def _merge_of(table: str, key: Index, keep: str) -> Merge:
 
 
 def _merges_of_events(keep: str) -> list[Merge]:
-    """Events are never lost: only what is one event delivered twice becomes one."""
+    """Return the merges of events. No event is lost: only two deliveries of one event become one
+    row.
+    """
     same, changed = (_plain(f"activity__{name}") for name in ("same_event", "no_event_id"))
-    known, key = "event_id is not null", "organization_id, event_id"
+    has_event_id, key = "event_id is not null", "organization_id, event_id"
     return [
-        Merge(ACTIVITY, same, keep, "the same event twice", known),
-        Merge(ACTIVITY, key, keep, "the same event_id", known, changed),
+        Merge(ACTIVITY, same, keep, "the same event twice", has_event_id),
+        Merge(ACTIVITY, key, keep, "the same event_id", has_event_id, changed),
     ]
 
 
@@ -165,37 +175,39 @@ def _key(table: str, key: Index) -> str:
 
 
 def _newest_first(now: Catalogue, table: str) -> str:
-    """By the time that rows carry, else by the number that they were given."""
+    """Return the order by the time of the rows, else by their numeric id."""
     columns = now.columns[table]
-    known = [name for name in NEWEST_FIRST if name in columns]
+    order = [name for name in NEWEST_FIRST if name in columns]
     if "id" in columns and columns["id"].type in ("integer", "bigint"):
-        known.append("id")
-    return ", ".join(f"{name} desc nulls last" for name in known) or "ctid desc"
+        order.append("id")
+    return ", ".join(f"{name} desc nulls last" for name in order) or "ctid desc"
 
 
 def _is_usable(scene: Scene, now: Catalogue, table: str, text: str) -> bool:
-    """Whether the columns that a rule speaks of are there yet; while planning they may not be."""
+    """Return whether the columns of a rule exist; during planning they may be missing."""
     spoken_of = set(re.findall(r"\w+", text)) & scene.target.columns[table].keys()
     return now.has(table, spoken_of)
 
 
 def tidy(scene: Scene) -> Iterator[Step]:
-    """Values that mean the right thing but are not written as the schema wants them."""
+    """Yield steps that correct values with the right meaning and the wrong spelling."""
     now = scene.now()
     for table in scene.shared_tables(now):
-        tidied = _tidied(scene, now, table)
-        if not tidied:
+        corrections = _corrections(scene, now, table)
+        if not corrections:
             continue
-        untidy = " or ".join(f"{name} is distinct from {text}" for name, text in tidied.items())
-        change = ", ".join(f"{name} = {text}" for name, text in tidied.items())
+        untidy = " or ".join(
+            f"{name} is distinct from {text}" for name, text in corrections.items()
+        )
+        change = ", ".join(f"{name} = {text}" for name, text in corrections.items())
         words = {"table": table, "untidy": untidy, "change": change}
         if found := scene.count("count_untidy", **words):
             take = partial(at_length, scene.db, template("tidy", **words))
-            yield Step("rows", table, f"tidy {', '.join(tidied)}", take, found)
+            yield Step("rows", table, f"correct {', '.join(corrections)}", take, found)
 
 
-def _tidied(scene: Scene, now: Catalogue, table: str) -> dict[str, str]:
-    """The expression for each column that has a rule, as far as the columns it reads exist yet."""
+def _corrections(scene: Scene, now: Catalogue, table: str) -> dict[str, str]:
+    """Return the expression for each column with a rule whose columns exist."""
     rules = {name: rule("tidy", table, name) for name in now.columns[table]}
     return {
         name: f"({text})"
@@ -205,19 +217,20 @@ def _tidied(scene: Scene, now: Catalogue, table: str) -> dict[str, str]:
 
 
 def offenders(scene: Scene, now: Catalogue, table: str, condition: str) -> int:
-    """Rows that break a check in their final types and that no rule will mend."""
+    """Yield steps for rows that break a check in their final types and that no rule corrects."""
     if not _is_usable(scene, now, table, condition):
         return 0
-    tidied = _tidied(scene, now, table)
+    corrections = _corrections(scene, now, table)
     values = ", ".join(
-        f"{tidied[name]} as {name}" if name in tidied else name for name in now.columns[table]
+        f"{corrections[name]} as {name}" if name in corrections else name
+        for name in now.columns[table]
     )
     words = {"table": table, "condition": condition, "values": values}
-    return scene.count("count_offenders", **words, typed=_typed(scene, now, table))
+    return scene.count("count_offenders", **words, typed=_cast_columns(scene, now, table))
 
 
-def _typed(scene: Scene, now: Catalogue, table: str) -> str:
-    """The columns, each as the type that it is to become."""
+def _cast_columns(scene: Scene, now: Catalogue, table: str) -> str:
+    """Return the columns, each cast to its final type."""
     ours = scene.target.columns[table]
     return ", ".join(
         f"cast({name} as {ours[name].type}) as {name}" if name in ours else name
@@ -226,19 +239,21 @@ def _typed(scene: Scene, now: Catalogue, table: str) -> str:
 
 
 def orphans(scene: Scene) -> Iterator[Step]:
-    """Rows that refer to a value that our lists do not have: no job can use them."""
+    """Yield steps for rows that refer to a value outside the project's lists: no job can use
+    them.
+    """
     now = scene.now()
     for table, columns, parent, keys in _references(scene):
         if not now.has(table, columns):
             continue
-        known = _keys_of(scene.target_db, parent, keys)
+        parents = _keys_of(scene.target_db, parent, keys)
         if now.has(parent, keys):
-            known += _keys_of(scene.db, parent, keys)
+            parents += _keys_of(scene.db, parent, keys)
         words = {"table": table, "columns": ", ".join(columns)}
         reason = f"{' and '.join(columns)} that {parent} does not have"
-        found = scene.db.rows(template("count_orphans", **words), parents=known)[0]["found"]
+        found = scene.db.rows(template("count_orphans", **words), parents=parents)[0]["found"]
         if found:
-            values = {"table_name": table, "reason": reason, "parents": known}
+            values = {"table_name": table, "reason": reason, "parents": parents}
             yield Step(
                 "rows", table, f"{reason}: set aside",
                 partial(scene.db.execute, template("set_aside_orphans", **words), **values), found,
@@ -246,7 +261,9 @@ def orphans(scene: Scene) -> Iterator[Step]:
 
 
 def _references(scene: Scene) -> Iterator[tuple[str, list[str], str, list[str]]]:
-    """The foreign keys to tables that the migrations fill, except those from a table to itself."""
+    """Return the foreign keys to tables that the migrations fill, except those from a table to
+    itself.
+    """
     for statement in scene.statements:
         if match := FOREIGN_KEY.search(statement):
             table, columns, parent, keys = match.groups()

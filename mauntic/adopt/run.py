@@ -1,4 +1,4 @@
-"""Adoption from end to end: what is to be done, and doing it."""
+"""Plan or execute an adoption from start to end."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from shared.ports import Database, Row
 
 
 def know_migrations(scene: Scene) -> Iterator[Step]:
-    """Record the migrations as applied: what they would make is there."""
-    known: set[str] = set()
+    """Record the migrations as applied, because their objects exist."""
+    applied: set[str] = set()
     if _has_table(scene.db, LEDGER_OF_MIGRATIONS):
-        known = {row["version"] for row in scene.db.rows(template("known_migrations"))}
+        applied = {row["version"] for row in scene.db.rows(template("known_migrations"))}
     versions = sorted(file.name.partition("_")[0] for file in DIRECTORY.glob("*.sql"))
-    missing = [version for version in versions if version not in known]
+    missing = [version for version in versions if version not in applied]
     if missing:
         made = template("make_migrations")
         known_now = (template("know_migrations"), {"versions": missing})
@@ -35,14 +35,16 @@ def know_migrations(scene: Scene) -> Iterator[Step]:
 
 
 def seed(scene: Scene) -> Iterator[Step]:
-    """The rows that the migrations themselves insert, such as a list of what is allowed."""
+    """Insert the rows that the migrations insert, such as a list of allowed values."""
     now = scene.now()
     for table, indexes in scene.target.indexes.items():
         primary = next((index for index in indexes if index.is_primary), None)
-        if primary is None or not (wanted := _keyed(scene.target_db, table, primary)):
+        if primary is None or not (wanted := _rows_with_keys(scene.target_db, table, primary)):
             continue
         is_there = now.has(table, primary.columns)
-        have = {row["key"] for row in _keyed(scene.db, table, primary)} if is_there else set()
+        have = (
+            {row["key"] for row in _rows_with_keys(scene.db, table, primary)} if is_there else set()
+        )
         missing = [row for row in wanted if row["key"] not in have]
         if missing:
             contents = json.dumps([row["content"] for row in missing])
@@ -51,7 +53,7 @@ def seed(scene: Scene) -> Iterator[Step]:
 
 
 def ask_for_scores(scene: Scene) -> Iterator[Step]:
-    """Ask for the contacts of each organization that has some without a score."""
+    """Request the first scores of each organization that has contacts without a score."""
     tables = (
         "crm.contact_changes",
         "scoring.recompute_backlog",
@@ -62,29 +64,31 @@ def ask_for_scores(scene: Scene) -> Iterator[Step]:
         return
     if found := scene.count("count_unscored"):
         take = partial(at_length, scene.db, template("ask_for_scores"))
-        yield Step("rows", tables[0], "ask for the first score of every contact", take, found)
+        yield Step("rows", tables[0], "request the first score of every contact", take, found)
 
 
 def declare_retention(scene: Scene) -> Iterator[Step]:
-    """Declare, once, the retained period of each organization: since its oldest event's day."""
+    """Declare, once, the retained period of each organization: since the day of its oldest
+    event.
+    """
     tables = ("ops.retention", "analytics.contact_activity", "analytics.event_aggregates")
     if not all(_has_table(scene.db, table) for table in tables):
         return
     if found := scene.count("count_undeclared"):
         take = partial(at_length, scene.db, template("declare_retention"))
-        what = "declare since which day the events of an organization are complete"
+        what = "declare the day since which the events of an organization are complete"
         yield Step("rows", tables[0], what, take, found)
 
 
-def _keyed(db: Database, table: str, primary: Index) -> Sequence[Row]:
+def _rows_with_keys(db: Database, table: str, primary: Index) -> Sequence[Row]:
     return db.rows(template("keyed_rows", table=table, key=", ".join(primary.keys)))
 
 
-# After these nothing can be counted where a step of theirs is blocked.
+# If one of these phases has a blocked step, later phases cannot be planned.
 DECISIVE = (kinds.refuse_kinds, shape.retype)
-# Each phase reads the database when its turn has come. Rows come after types, so that values are
-# compared in their final types; keys come after rows; old indexes come back last, and only where
-# none of ours has replaced them.
+# Each phase reads the database when it starts. Rows follow types, so values are compared in their
+# final types; keys follow rows; old indexes are restored last, unless one of the schema's replaces
+# them.
 PHASES: tuple[Callable[[Scene], Iterator[Step]], ...] = (
     kinds.refuse_kinds,
     shape.add_columns,
@@ -109,7 +113,7 @@ PHASES: tuple[Callable[[Scene], Iterator[Step]], ...] = (
 
 @contextmanager
 def open_target() -> Iterator[str]:
-    """The URL of an empty database with every migration applied, to compare with."""
+    """Yield the URL of an empty database with every migration applied, for comparison."""
     with temporary_server() as server:
         migrate(server.url)
         yield server.url
@@ -117,7 +121,7 @@ def open_target() -> Iterator[str]:
 
 @contextmanager
 def open_scene(url: str, target_url: str) -> Iterator[Scene]:
-    """The database to adopt, beside what it should become."""
+    """Yield the database to adopt, together with the target."""
     with (
         closing(Direct(url)) as db,
         closing(Direct(target_url)) as target,
@@ -127,10 +131,10 @@ def open_scene(url: str, target_url: str) -> Iterator[Scene]:
 
 
 def plan(scene: Scene) -> list[Step]:
-    """Every step as things stand. Counts read whole tables; nothing is written.
+    """Return every step for the current state. Counting reads whole tables; nothing is written.
 
-    The plan ends where a table cannot be changed in place or a type refuses a value: nothing that
-    comes after can be counted.
+    The plan ends at a table that cannot be changed in place or a type that refuses a value, because
+    the later steps cannot be counted.
     """
     steps: list[Step] = []
     for phase in PHASES:
@@ -141,7 +145,9 @@ def plan(scene: Scene) -> list[Step]:
 
 
 def apply(scene: Scene, tell: Callable[[Step, int | None], None]) -> int:
-    """Take every step and return their number. OperatorError where a person has to decide first."""
+    """Execute every step and return the number of steps. Raise OperatorError if a person must
+    decide first.
+    """
     steps = plan(scene)
     if not steps:
         return 0
@@ -158,14 +164,16 @@ def apply(scene: Scene, tell: Callable[[Step, int | None], None]) -> int:
             taken += 1
     left = plan(scene)
     if left:
-        raise OperatorError(f"{len(left)} steps are left, the first: {left[0].what}. Apply again.")
+        raise OperatorError(
+            f"{len(left)} steps are left. The first is {left[0].what}. Apply again."
+        )
     return taken
 
 
 def _refuse_blocked(steps: list[Step]) -> None:
     blocked = [f"{step.table}: {step.what}: {step.blocked}" for step in steps if step.blocked]
     if blocked:
-        raise OperatorError("A person has to decide first. " + "; ".join(blocked) + ".")
+        raise OperatorError("A person must decide first. " + "; ".join(blocked) + ".")
 
 
 def _report(db: Database, step: Step, done: int | None) -> None:
@@ -174,13 +182,15 @@ def _report(db: Database, step: Step, done: int | None) -> None:
 
 
 def _rows_changed(step: Step) -> int | None:
-    """How many rows a step changed, where it is about rows at all."""
+    """Return the number of changed rows if the step changes rows."""
     changed = step.take()
     return changed if step.phase == "rows" else None
 
 
 def days_to_recompute(scene: Scene) -> Sequence[Row]:
-    """Days whose rollups existed twice: one of the two was kept, so they should be booked again."""
+    """Return the days with duplicate rollups: one of the two was kept, so they should be
+    backfilled.
+    """
     if not _has_table(scene.db, "adoption.set_aside"):
         return []
     return scene.db.rows(template("days_to_recompute"))

@@ -1,4 +1,4 @@
-"""Columns: the missing ones, those of another type, empty values, defaults."""
+"""Columns: missing ones, other types, empty values, defaults."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from mauntic.errors import OperatorError
 from mauntic.operations.statements import SQL
 
 VARYING = re.compile(r"character varying(?:\((\d+)\))?$")
-# A name as Postgres writes it: plain, or quoted with its own quotes doubled.
+# A name in Postgres' notation: plain, or quoted with its own quotes doubled.
 NAME = r"(?:[^\s\".]+|\"(?:[^\"]|\"\")+\")"
 INDEX_ON = re.compile(
     rf"CREATE (?:UNIQUE )?INDEX (?P<name>{NAME}) ON (?:ONLY )?(?P<schema>{NAME})\.{NAME} "
 )
 UNBOUNDED = 10**9
-# Types whose values another type may refuse.
+# Types with values that another type may refuse.
 FREE = ("text", "character", "json", "numeric", "double")
 
 
 def add_columns(scene: Scene) -> Iterator[Step]:
-    """Columns that the platform never had."""
+    """Add the columns that the platform did not have."""
     now = scene.now()
     for table in scene.shared_tables(now):
         for column in scene.target.columns[table].values():
@@ -44,7 +44,7 @@ def _add_column(scene: Scene, column: Column) -> Step:
 
 
 def set_defaults(scene: Scene) -> Iterator[Step]:
-    """What a new row gets where its writer says nothing."""
+    """Set the values that a new row gets if its writer sends none."""
     now = scene.now()
     for table in scene.shared_tables(now):
         for wanted in scene.target.columns[table].values():
@@ -60,7 +60,7 @@ def set_defaults(scene: Scene) -> Iterator[Step]:
 
 
 def retype(scene: Scene) -> Iterator[Step]:
-    """Columns of another type: a table's cheap changes together, the costly ones one by one."""
+    """Change types: the cheap changes of a table together, the expensive ones one by one."""
     now = scene.now()
     changes = [
         (have, wanted)
@@ -76,11 +76,11 @@ def retype(scene: Scene) -> Iterator[Step]:
             yield _retype_in_place(scene, table, cheap)
         for have, wanted in of_table:
             if (have, wanted) not in cheap:
-                yield _retype_beside(scene, have, wanted)
+                yield _retype_by_copy(scene, have, wanted)
 
 
 def is_cheap(old: str, new: str) -> bool:
-    """Whether Postgres changes the type in its catalogue alone, without writing the table anew.
+    """Return whether Postgres changes the type in its catalog only, without rewriting the table.
 
     >>> is_cheap("timestamp without time zone", "timestamp with time zone")
     True
@@ -97,11 +97,13 @@ def is_cheap(old: str, new: str) -> bool:
 
 
 def _free_indexes(scene: Scene, now: Catalogue, table: str, columns: set[str]) -> Iterator[Step]:
-    """Drop indexes over a column that changes: Postgres would rebuild them under its lock."""
+    """Drop indexes over a column that changes, because Postgres would rebuild them under its
+    lock.
+    """
     for index in now.indexes.get(table, []):
         if index.columns & columns and not index.is_constraint:
             yield Step(
-                "indexes", table, f"take {index.name} away while its column changes; it comes back",
+                "indexes", table, f"drop {index.name} while its column changes, and restore it",
                 partial(_keep_and_drop, scene, index),
             )  # fmt: skip
 
@@ -122,24 +124,25 @@ def _retype_in_place(scene: Scene, table: str, pairs: list[tuple[Column, Column]
     change = template("retype", table=table, changes=", ".join(parts))
     views = {view for old, _ in pairs for view in _views(scene, old)}
     return Step(
-        "types", table, f"{names}, in the catalogue alone",
+        "types", table, f"{names}, in the catalog only",
         partial(shortly, scene.db, change), blocked=_in_the_way(views),
     )  # fmt: skip
 
 
-def _retype_beside(scene: Scene, old: Column, new: Column) -> Step:
+def _retype_by_copy(scene: Scene, old: Column, new: Column) -> Step:
     is_code = new.type.startswith("character(")
     words = {
         "table": old.table_name,
         "column": old.name,
         "type": new.type,
-        "beside": f"adopted_{old.name.strip(chr(34))}",
-        # A code of fixed length is cut, as a cast does; anything else that is too long is refused.
+        "copy_column": f"adopted_{old.name.strip(chr(34))}",
+        # A code of fixed length is truncated, as by a cast; any other text that is too long is
+        # refused.
         "value": f"cast(new.{old.name} as {new.type})" if is_code else f"new.{old.name}",
         "function": re.sub(r"\W", "_", f"keep_{old.table_name}_{old.name}"),
     }
     return Step(
-        "types", old.table_name, f"{old.name} to {new.type}, by a column beside it",
+        "types", old.table_name, f"{old.name} to {new.type}, through a second column",
         partial(_copy_and_swap, scene, words),
         blocked=_in_the_way(_views(scene, old))
         or _too_long(scene, old, new)
@@ -148,11 +151,13 @@ def _retype_beside(scene: Scene, old: Column, new: Column) -> Step:
 
 
 def _copy_and_swap(scene: Scene, words: dict[str, str]) -> int:
-    shortly(scene.db, template("beside_column", **words))
+    shortly(scene.db, template("add_copy_column", **words))
     rest = {name: text for name, text in words.items() if name != "table"}
-    copied = walk(scene.db, words["table"], "copy_beside", **rest)
-    if left := scene.count("uncopied", **words):
-        raise OperatorError(f"{left} rows of {words['table']} came between: apply again.")
+    copied = walk(scene.db, words["table"], "fill_copy_column", **rest)
+    if left := scene.count("count_uncopied", **words):
+        raise OperatorError(
+            f"{left} rows of {words['table']} were written in between: apply again."
+        )
     shortly(scene.db, template("swap_column", **words))
     return copied
 
@@ -163,7 +168,9 @@ def _views(scene: Scene, column: Column) -> set[str]:
 
 
 def _in_the_way(views: set[str]) -> str | None:
-    return f"drop {', '.join(sorted(views))} first, and make it again afterwards" if views else None
+    return (
+        f"drop {', '.join(sorted(views))} first, and create it again afterwards" if views else None
+    )
 
 
 def _too_long(scene: Scene, old: Column, new: Column) -> str | None:
@@ -176,7 +183,9 @@ def _too_long(scene: Scene, old: Column, new: Column) -> str | None:
 
 
 def _unreadable(scene: Scene, old: Column, new: Column) -> str | None:
-    """Values that the new type refuses: a number may be too large, a text anything at all."""
+    """Return the reason if the new type refuses values: a number may be too large, a text may be
+    anything.
+    """
     is_open = old.type.startswith(FREE) and (
         not old.type.startswith("numeric") or new.type.startswith("numeric")
     )
@@ -190,7 +199,7 @@ def _unreadable(scene: Scene, old: Column, new: Column) -> str | None:
 
 
 def fill_nulls(scene: Scene) -> Iterator[Step]:
-    """Fill nulls where none is allowed: by rule or default, else the row is set aside."""
+    """Fill nulls that the schema does not allow, by rule or default; set other such rows aside."""
     now = scene.now()
     for table in scene.shared_tables(now):
         for wanted in scene.target.columns[table].values():
@@ -216,7 +225,7 @@ def _fill(scene: Scene, column: Column, rows: int | None) -> Step:
 
 
 def _fill_or_set_aside(scene: Scene, words: dict[str, str], expression: str) -> int:
-    """The rule may give null too, as for an event that has no time at all."""
+    """Fill by the rule; it can return null too, as for an event without any time."""
     filled = walk(
         scene.db, words["table"], "fill_null", column=words["column"], expression=expression
     )
@@ -232,24 +241,24 @@ def _set_aside(scene: Scene, words: dict[str, str]) -> int | None:
 
 
 def restore_indexes(scene: Scene) -> Iterator[Step]:
-    """The indexes that were dropped come back, unless one of ours does the same."""
+    """Restore the indexes that were dropped, unless one of the schema's is equivalent."""
     if not scene.db.rows(SQL["adopt_has_table"], table_name="adoption.indexes")[0]["is_there"]:
         return
     now = scene.now()
-    known = defaultdict(list)
+    existing = defaultdict(list)
     for index in now.all_indexes():
         if index.is_valid:
-            known[bare(index.definition)].append(index.name)
+            existing[bare(index.definition)].append(index.name)
     for row in scene.db.rows(template("kept_indexes")):
-        does_the_same = known[bare(row["definition"])]
+        equivalent = existing[bare(row["definition"])]
         what = (
-            f"{row['name']} is {does_the_same[0]} now"
-            if does_the_same
-            else f"put {row['name']} back"
+            f"{row['name']} is replaced by {equivalent[0]}"
+            if equivalent
+            else f"restore {row['name']}"
         )
         yield Step(
             "indexes", "", what,
-            partial(_put_back, scene, row, bool(does_the_same)),
+            partial(_put_back, scene, row, bool(equivalent)),
         )  # fmt: skip
 
 
@@ -261,17 +270,19 @@ def _put_back(scene: Scene, row: dict[str, Any], is_there: bool) -> None:
 
 
 def _full_name(row: dict[str, Any]) -> str:
-    """The kept index's name in its schema. An earlier version noted the definition alone."""
-    if known := row["full_name"]:
-        return str(known)
+    """Return the qualified name of a dropped index. An earlier version recorded only the
+    definition.
+    """
+    if full_name := row["full_name"]:
+        return str(full_name)
     match = INDEX_ON.match(row["definition"])
     if match is None or match["name"] != row["name"]:
-        raise OperatorError(f"adoption.indexes has an index that is none: {row['definition']}")
+        raise OperatorError(f"adoption.indexes has an invalid definition: {row['definition']}")
     return f"{match['schema']}.{match['name']}"
 
 
 def suffixed(name: str, suffix: str) -> str:
-    """Another name, quoted as the first one is.
+    """Return another name, quoted like the first.
 
     >>> suffixed("contacts_pkey", "_before"), suffixed('"Contacts"', "_before")
     ('contacts_pkey_before', '"Contacts_before"')
@@ -280,7 +291,7 @@ def suffixed(name: str, suffix: str) -> str:
 
 
 def bare(definition: str) -> str:
-    """An index without its name.
+    """Return an index definition without the name.
 
     >>> bare('CREATE INDEX "a ON b" ON c.d USING btree (e)')
     'CREATE INDEX ON c.d USING btree (e)'
@@ -289,5 +300,5 @@ def bare(definition: str) -> str:
 
 
 def concurrently(statement: str) -> str:
-    """An index built while others write."""
+    """Return the statement that builds the index concurrently."""
     return re.sub(r"^CREATE (UNIQUE )?INDEX ", r"CREATE \1INDEX CONCURRENTLY ", statement)

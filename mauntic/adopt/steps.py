@@ -1,4 +1,4 @@
-"""What adoption is made of: steps that say what they found, and the careful ways to run them."""
+"""The steps of an adoption, with the ways to run statements without long locks."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from mauntic.operations.statements import SQL
 from shared.errors import DatabaseError
 from shared.ports import Database
 
-# Longer than deadlock_timeout, after which Postgres calls an autovacuum off that is in the way.
+# Longer than deadlock_timeout, after which Postgres cancels an autovacuum that blocks the lock.
 LOCK_WAIT_MS = 1_500
 LOCK_TRIES = 60
 LOCK_PAUSE_S = 0.5
-# What a portion of a walk through a table reads: 2,000 pages are 16 MB, well under a second.
+# The pages per portion of a walk through a table: 2,000 pages are 16 MB, less than a second.
 PAGES_PER_PORTION = 2_000
 
 LOCK_NOT_AVAILABLE, DEADLOCK = "55P03", "40P01"
@@ -25,9 +25,10 @@ LEANED_ON = "2BP01"
 
 @dataclass(frozen=True)
 class Step:
-    """One thing to do. `found` counts the rows concerned; `take` returns how many it changed.
+    """One step. `found` is the number of affected rows; `take` executes the step and returns the
+    number of changed rows.
 
-    `blocked` says why it cannot be taken as things stand: a person has to decide.
+    `blocked` is the reason if it cannot be executed now: a person must decide.
     """
 
     phase: str
@@ -40,25 +41,25 @@ class Step:
 
 @dataclass(frozen=True)
 class Scene:
-    """Where adoption works: the database, its URL for pg_dump, what it should become."""
+    """The database to adopt, its URL for pg_dump, and the target."""
 
     db: Database
     url: str
     target_db: Database
     target: Catalogue
-    statements: list[str]  # that make the target, as pg_dump writes them, in its order
+    statements: list[str]  # the statements of the target, as pg_dump writes them, in its order
 
     def now(self) -> Catalogue:
         return read_catalogue(self.db)
 
     def shared_tables(self, now: Catalogue) -> list[str]:
-        """The tables of the target that exist already."""
+        """Return the tables of the target that exist already."""
         return [table for table in self.target.columns if table in now.columns]
 
     def count(
         self, block: str, parameters: Mapping[str, object] | None = None, /, **words: object
     ) -> int:
-        """The answer of a counting template."""
+        """Return the result of a counting template."""
         return int(self.db.rows(template(block, **words), **parameters or {})[0]["found"])
 
 
@@ -67,10 +68,10 @@ Statement = str | tuple[str, Mapping[str, object]]
 
 
 def shortly(db: Database, *statements: Statement) -> int | None:
-    """Run the statements in one transaction that waits for locks a moment at most, again and again.
+    """Run the statements in one transaction that waits only briefly for locks, in several attempts.
 
-    A statement that waits for a table's lock makes all later ones wait behind it: so it gives up
-    soon, and is tried again later.
+    All later statements wait behind one that waits for a table's lock, so it gives up soon and
+    tries again later.
     """
     for _ in range(LOCK_TRIES):
         try:
@@ -80,18 +81,18 @@ def shortly(db: Database, *statements: Statement) -> int | None:
         except DatabaseError as error:
             if error.sqlstate == LEANED_ON:
                 raise OperatorError(
-                    f"Something else leans on what has to change: {error}."
+                    f"Another object depends on what must change: {error}."
                 ) from None
             if error.sqlstate not in (LOCK_NOT_AVAILABLE, DEADLOCK):
                 raise
             time.sleep(LOCK_PAUSE_S)
     raise OperatorError(
-        "A table stayed locked for all the while: end the long transaction, then apply again."
+        "A table stayed locked during all attempts: end the long transaction and apply again."
     )
 
 
 def at_length(db: Database, *statements: Statement) -> int | None:
-    """Run statements that take their time under locks that let others read and write."""
+    """Run long statements under locks that let other sessions read and write."""
     db.execute(template("begin_at_length"))
     return [_execute(db, statement) for statement in statements][-1]
 
@@ -102,9 +103,10 @@ def _execute(db: Database, statement: Statement) -> int:
 
 
 def walk(db: Database, table: str, block: str, **words: object) -> int:
-    """Run a template over the table, a portion of its pages at a time; the rows it changed.
+    """Run a template over the table, one portion of pages at a time; return the number of changed
+    rows.
 
-    Rows that are written meanwhile are left to a trigger, a default or the next pass.
+    Rows that are written in the meantime are handled by a trigger, a default, or the next pass.
     """
     pages = int(db.rows(SQL["adopt_pages"], table_name=table)[0]["pages"])
     changed = 0

@@ -201,7 +201,7 @@ def _of_queues(envs: Table, given_to_platform: set[str]) -> Iterator[Problem]:
         if len(owners) > 1:
             yield Problem(AREA, queue, f"a queue has one consumer, this one {' and '.join(owners)}")
     for queue in sorted(senders.keys() - takers.keys()):
-        yield Problem(AREA, queue, f"{senders[queue]} sends to it, and nobody consumes it")
+        yield Problem(AREA, queue, f"{senders[queue]} sends to it, and no worker consumes it")
     for queue in sorted(given_away.keys() & (takers.keys() | senders.keys())):
         sentence = f"{given_away[queue]} needs a queue that the platform consumes, not one of ours"
         yield Problem(AREA, queue, sentence)

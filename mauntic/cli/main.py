@@ -106,18 +106,18 @@ def load(name: str) -> Any:
         import_module(f"{COMMANDS_PACKAGE}.{COMMANDS[name].module}"), COMMANDS[name].attribute
     )
     if isinstance(found, typer.Typer):
-        return _unwrapped(get_group(found))
+        return _unwrap(get_group(found))
     alone = typer.Typer(rich_markup_mode="rich", add_completion=False)
     alone.command(name)(found)
-    return _unwrapped(get_command(alone))
+    return _unwrap(get_command(alone))
 
 
-def _unwrapped(command: Any) -> Any:
+def _unwrap(command: Any) -> Any:
     """Join the lines of each help paragraph: the terminal wraps them."""
     paragraphs = (command.help or "").split("\n\n")
     command.help = "\n\n".join(" ".join(part.split()) for part in paragraphs)
     for below in getattr(command, "commands", {}).values():
-        _unwrapped(below)
+        _unwrap(below)
     return command
 
 

@@ -1,4 +1,4 @@
-"""What the steps of a cutover look at: the account, the schema, the ledger."""
+"""The checks of a cutover's steps: account, schema, ledger."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ from shared.ports import Database
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that a step looks at. `why` also says what to do where it is not done. What
-    `is_yours` only the operator can do: no command can do or see it."""
+    """The result of one check. `why` also contains the remedy. With `is_yours` only the operator
+    can do or check it.
+    """
 
     subject: str
     done: bool
@@ -32,12 +33,12 @@ class Finding:
 def of_account(
     worker: Worker, needs: Sequence[provisioning.Needs], account: provisioning.Account
 ) -> Iterator[Finding]:
-    """What the account holds of what the worker needs."""
-    todo = {one.why: one.line for one in provisioning.missing(needs, account, os.environ)}
+    """Check the worker's resources in the account."""
+    todo = {need.why: need.line for need in provisioning.missing(needs, account, os.environ)}
     for why, line in todo.items():
         yield Finding(why, False, f"missing: {line}")
     if not todo:
-        yield Finding("account", True, "queues, bucket and Hyperdrive are there")
+        yield Finding("account", True, "queues, bucket and Hyperdrive exist")
     for need in provisioning.open_gates(needs, account):
         yield Finding(need.gate, False, provisioning.open_gate_note(need), is_yours=True)
     for name in (n for q in worker.queues for n in (q.name, q.dead_letter_name)):
@@ -47,7 +48,7 @@ def of_account(
 
 
 def of_schema(url: str) -> Iterator[Finding]:
-    """Whether the database has the schema."""
+    """Check whether the database has the current schema."""
     if found := in_the_way(url):
         yield Finding("schema", False, adoption_needed(found))
         return
@@ -57,7 +58,7 @@ def of_schema(url: str) -> Iterator[Finding]:
 
 
 def of_role(environment: Mapping[str, str]) -> Iterator[Finding]:
-    """Whether the role that Hyperdrive connects as has what the workers need, and no more."""
+    """Check that the role of Hyperdrive has exactly the rights that the workers need."""
     url = environment.get(provisioning.WORKERS_URL)
     if not url:
         why = f"set {provisioning.WORKERS_URL}: mauntic db grants makes the role that it names"
@@ -70,32 +71,32 @@ def of_role(environment: Mapping[str, str]) -> Iterator[Finding]:
         what
         for what, has in (
             ("is a superuser", role["is_superuser"]),
-            ("passes over row-level security", role["bypasses_policies"]),
+            ("bypasses row-level security", role["bypasses_policies"]),
             ("makes roles", role["makes_roles"]),
-            (f"owns {role['owned']} of our tables and indexes", role["owned"]),
+            (f"owns {role['owned']} of this project's tables and indexes", role["owned"]),
         )
         if has
     ]
     name = f"workers' role {role['role']}"
     if powers:
-        remedy = "lead Hyperdrive to the role of mauntic db grants --apply"
+        remedy = "connect Hyperdrive with the role of mauntic db grants --apply"
         yield Finding(name, False, f"it {' and '.join(powers)}: {remedy}")
     if lacking:
         some = ", ".join(lacking[:3]) + (", …" if len(lacking) > 3 else "")
         yield Finding(name, False, f"it lacks {some}: mauntic db grants --apply")
     if not powers and not lacking:
-        yield Finding(name, True, "it owns nothing and has what the jobs need")
+        yield Finding(name, True, "it owns nothing and has the rights that the jobs need")
 
 
 def of_today(db: Database, worker: Worker, now: datetime) -> Iterator[Finding]:
-    """Whether yesterday's hours and today's are booked: what later hours add to."""
+    """Check that the hours of yesterday and today are booked, because later hours build on them."""
     job = worker.by_type.get(HOURLY)
     if job is None:
         return
     end = now.replace(minute=0, second=0, microsecond=0)
     start = midnight(now.date() - timedelta(days=1))
     due = schedule_of(job).between(start, end)
-    # The newest hour may be due this very minute: the first tick takes it.
+    # The newest hour may have become due within the last minute: the first tick takes it.
     missing = len(due[:-1]) - len(succeeded(db, job, start, due[-1].start))
     command = (
         f"mauntic backfill {HOURLY} --from {start:%Y-%m-%d} --to {end:%Y-%m-%dT%H:%MZ} --remote"
@@ -105,22 +106,24 @@ def of_today(db: Database, worker: Worker, now: datetime) -> Iterator[Finding]:
 
 
 def of_age(db: Database, worker: Worker, now: datetime, period: timedelta) -> Iterator[Finding]:
-    """Whether the crons have been at work for that long."""
+    """Check that the crons have run for this period."""
     types = [job.type for job in worker.jobs if job.schedule]
     first = [row["first_tick"] for row in db.rows(SQL["cutover_first_tick"], job_types=types)]
     if not first:
         yield Finding(
-            "crons", False, "none has fired yet: mauntic cutover enable, then the next hour"
+            "crons",
+            False,
+            "no cron has fired yet: run mauntic cutover enable and wait for the next hour",
         )
         return
     age = now - min(first)
     done = age >= period
     hours = f"{age.total_seconds() / 3_600:.1f} of {period.total_seconds() / 3_600:.0f} hours"
-    yield Finding("crons", done, f"at work for {hours}" + ("" if done else ": watch on"))
+    yield Finding("crons", done, f"crons have run for {hours}" + ("" if done else ": watch on"))
 
 
 def of_windows(db: Database, worker: Worker, now: datetime, period: timedelta) -> Iterator[Finding]:
-    """Of every schedule, the windows that are due and past their grace."""
+    """Check that every due window after its grace was run."""
     for job in worker.jobs:
         if job.schedule is None or job.schedule.is_about_now:  # it does not run every window
             continue
@@ -141,7 +144,7 @@ def of_windows(db: Database, worker: Worker, now: datetime, period: timedelta) -
 
 
 def of_ills(db: Database, worker: Worker, since: datetime) -> Iterator[Finding]:
-    """Dead, failing, skipped and late windows, and the dead letters that wait."""
+    """Check for dead, failing, skipped and late windows, and for open dead letters."""
     ills = db.rows(
         SQL["cutover_unwell"],
         job_types=[job.type for job in worker.jobs],

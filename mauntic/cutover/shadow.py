@@ -1,4 +1,6 @@
-"""The shadow run: the old scheduler's rows, kept before ours are written, then compared."""
+"""The shadow run: save the old scheduler's rows before the new jobs replace them, and compare
+both.
+"""
 
 from __future__ import annotations
 
@@ -27,15 +29,15 @@ KEPT = ROOT / ".local" / "cutover"
 
 AGGREGATES, STATS = "event_aggregates", "campaign_daily_stats"
 OLD_SCHEMA = "analytics"
-# The jobs whose rows the old scheduler wrote too.
+# The jobs whose rows the old scheduler also wrote.
 WRITERS = (HOURLY, DAILY)
-LACKING = ("3F000", "42P01", "42703")  # a schema, a table, a column
+LACKING = ("3F000", "42P01", "42703")  # a missing schema, table or column
 KEYS = {"campaign_id", "organization_id", "date", "updated_at"}
 
 
 @dataclass(frozen=True)
 class Days:
-    """Calendar days, `end` not among them."""
+    """A range of days without `end`."""
 
     start: date
     end: date
@@ -48,7 +50,7 @@ OldRows = dict[str, list[dict[str, object]]]
 
 
 @dataclass(frozen=True)
-class Kept:
+class OldRowsFile:
     """The file with the old rows of some days of one database, named by its URL."""
 
     url: str
@@ -64,30 +66,32 @@ class Kept:
         return KEPT / f"{database}-{OLD_SCHEMA}-{self.days}.json"
 
     def write(self, rows: OldRows) -> None:
-        """Whole or not at all, in place of what was kept before."""
-        told = {"database": self.database, "schema": OLD_SCHEMA, "days": str(self.days)}
+        """Write the rows atomically; replace what was saved before."""
+        content = {"database": self.database, "schema": OLD_SCHEMA, "days": str(self.days)}
         self.file.parent.mkdir(parents=True, exist_ok=True)
-        write_private(self.file, json.dumps(told | {"rows": rows}, default=str))
+        write_private(self.file, json.dumps(content | {"rows": rows}, default=str))
 
     def read(self) -> OldRows:
-        """What was written last. Raises FileNotFoundError."""
+        """Return the rows that were written last. Raise FileNotFoundError if there are none."""
         rows: OldRows = json.loads(self.file.read_text(encoding="utf-8"))["rows"]
         return rows
 
 
-def keep(db: Database, kept: Kept) -> OldRows:
-    """The rows as the old scheduler left them. As long as no run of ours may have written any, they
-    are read now and kept in the file; afterwards, they are those of the file. Raises
-    FileNotFoundError where none were kept in time."""
+def keep(db: Database, kept: OldRowsFile) -> OldRows:
+    """Return the rows of the old scheduler. They are read and saved as long as no run of the new
+    jobs may have written such rows; afterwards they come from the file. Raise FileNotFoundError if
+    none were saved in time.
+    """
     rows = read_old(db, OLD_SCHEMA, kept.days)
-    if not has_begun(db, kept.days):  # asked after the rows were read: a run may begin meanwhile
+    if not has_begun(db, kept.days):  # after the rows were read, because a run may begin in between
         kept.write(rows)
     return kept.read()
 
 
 def has_begun(db: Database, days: Days) -> bool:
-    """Whether any run has begun that may write rows of these days; one of a later day sets the
-    days before it too, for late events."""
+    """Return whether a run has begun that may write rows of these days. A run of a later day also
+    sets earlier days, for late events.
+    """
     [row] = db.rows(
         SQL["cutover_begun"],
         job_types=list(WRITERS),
@@ -98,7 +102,7 @@ def has_begun(db: Database, days: Days) -> bool:
 
 
 def read_old_url(url: str, schema: str, days: Days) -> OldRows:
-    """The rows of a schema of another database; OperatorError for what is no URL of one."""
+    """Return the rows of a schema in another database; raise OperatorError for an invalid URL."""
     try:
         DatabaseUrl.parse(url)
     except DatabaseUnavailable as error:
@@ -108,7 +112,7 @@ def read_old_url(url: str, schema: str, days: Days) -> OldRows:
 
 
 def read_copy(db: Database, schema: str, days: Days) -> OldRows:
-    """The rows of a schema that was named; OperatorError where it has no such tables."""
+    """Return the rows of the given schema; raise OperatorError if it has no such tables."""
     try:
         return read_old(db, schema, days)
     except DatabaseError as error:
@@ -121,9 +125,9 @@ def read_copy(db: Database, schema: str, days: Days) -> OldRows:
 
 
 def read_old(db: Database, schema: str, days: Days) -> OldRows:
-    """The rows of both tables in a schema; OperatorError for what is no schema's name."""
+    """Return the rows of both tables in a schema; raise OperatorError for an invalid name."""
     if not schema.replace("_", "a").isalnum() or not schema.islower():
-        raise OperatorError(f"{schema} is no name of a schema that can be read.")
+        raise OperatorError(f"{schema} is not a valid schema name.")
     return {
         table: [
             row["content"]
@@ -136,7 +140,7 @@ def read_old(db: Database, schema: str, days: Days) -> OldRows:
 
 
 def differences(db: Database, old: OldRows, days: Days) -> Sequence[Row]:
-    """Where old and ours differ, with what the events themselves say."""
+    """Return the differences between old and new rows, with the values counted from the events."""
     bounds = {"start": days.start, "end": days.end}
     figures = sorted({name for row in old[STATS] for name in row} - KEYS)
     return [

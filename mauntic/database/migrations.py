@@ -81,7 +81,7 @@ def adoption_needed(schemas: list[str]) -> str:
     )
 
 
-def applied(output: str) -> list[str]:
+def applied_files(output: str) -> list[str]:
     """Return the files that `migrate` applied, from its output."""
     return re.findall(r"^Applied: (\S+) in ", output, re.MULTILINE)
 
@@ -199,10 +199,10 @@ def dump_schema(url: str) -> str:
     if done.returncode != 0:
         output = without_password(done.stderr.strip(), url)
         raise DatabaseUnavailable(f"pg_dump failed: {output}")
-    return normalized(done.stdout)
+    return normalize(done.stdout)
 
 
-def normalized(dump: str) -> str:
+def normalize(dump: str) -> str:
     """Return only the statements, separated by empty lines, without pg_dump's headings, settings
     and trailer.
     """

@@ -11,7 +11,7 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from mauntic.demo.expected import PUBLISHED, Counted, Key, Totals
+from mauntic.demo.expected import PUBLISHED, ExpectedCounts, Key, Totals
 from mauntic.demo.importer import CAMPAIGNS, FASHION_SHOP, RETAILER
 from mauntic.operations.statements import SQL
 from shared.ports import Database
@@ -28,7 +28,7 @@ class Check:
     is_right: bool
 
 
-def check(database: Database, counted: Counted) -> list[Check]:
+def check(database: Database, counted: ExpectedCounts) -> list[Check]:
     """Return every check, in the order of display."""
     aggregates = database.rows(SQL["demo_aggregates"])
     found = {
@@ -85,22 +85,22 @@ def _totals_row(
     return {
         "organization": ORGANIZATIONS.get(organization, str(organization)),
         "event_type": event_type.removeprefix("monthly:"),
-        "events": beside(sum(count for count, _ in got), sum(count for count, _ in counted)),
-        "contacts": beside(sum(seen for _, seen in got), sum(seen for _, seen in counted)),
+        "events": format_pair(sum(count for count, _ in got), sum(count for count, _ in counted)),
+        "contacts": format_pair(sum(seen for _, seen in got), sum(seen for _, seen in counted)),
         "equal": got == counted,
     }
 
 
-def beside(found: int, expected: int) -> str:
+def format_pair(found: int, expected: int) -> str:
     """Format a found and an expected number.
 
-    >>> beside(30_000, 30_000), beside(29_999, 30_000)
+    >>> compared(30_000, 30_000), compared(29_999, 30_000)
     ('30,000 = 30,000', '29,999 ≠ 30,000')
     """
     return f"{found:,} {'=' if found == expected else '≠'} {expected:,}"
 
 
-def check_campaigns(database: Database, counted: Counted) -> Check:
+def check_campaigns(database: Database, counted: ExpectedCounts) -> Check:
     """Compare the two e-mail campaigns with the files and with the published figures."""
     found = {row["campaign_id"]: row for row in database.rows(SQL["demo_campaigns"])}
     rows = [_campaign_row(name, found.get(CAMPAIGNS[name]), counted) for name in PUBLISHED]
@@ -111,7 +111,9 @@ def check_campaigns(database: Database, counted: Counted) -> Check:
     )
 
 
-def _campaign_row(name: str, found: Mapping[str, Any] | None, counted: Counted) -> dict[str, Any]:
+def _campaign_row(
+    name: str, found: Mapping[str, Any] | None, counted: ExpectedCounts
+) -> dict[str, Any]:
     customers, visits, rate = PUBLISHED[name]
     got = found or {"sent": 0, "delivered": 0, "opened": 0, "clicked": 0}
     of_the_file = (counted.delivered[CAMPAIGNS[name]], counted.clicked[CAMPAIGNS[name]])

@@ -28,7 +28,7 @@ PUBLISHED = {"Mens E-Mail": (21_307, 3_894, "18.28"), "Womens E-Mail": (21_387, 
 
 
 @dataclass(frozen=True)
-class Counted:
+class ExpectedCounts:
     """For each organization, day and event type: the number of events of each contact."""
 
     contacts: dict[Key, Counter[str]]
@@ -47,15 +47,15 @@ class Counted:
         return {key: (seen.total(), len(seen)) for key, seen in months.items()}
 
 
-def counted_from_files() -> Counted:
+def count_files() -> ExpectedCounts:
     """Read both files again, and count."""
-    counted = Counted(defaultdict(Counter), Counter(), Counter())
+    counted = ExpectedCounts(defaultdict(Counter), Counter(), Counter())
     _count_open_bandit(counted)
     _count_hillstrom(counted)
     return counted
 
 
-def _count_open_bandit(counted: Counted) -> None:
+def _count_open_bandit(counted: ExpectedCounts) -> None:
     for row in rows_of("open_bandit_random.csv.gz"):
         if not row["timestamp"].endswith("+00:00"):
             raise ValueError(f"{row['timestamp']} is not in UTC")
@@ -65,7 +65,7 @@ def _count_open_bandit(counted: Counted) -> None:
             counted.contacts[FASHION_SHOP, day, "recommendation_clicked"][row["user"]] += 1
 
 
-def _count_hillstrom(counted: Counted) -> None:
+def _count_hillstrom(counted: ExpectedCounts) -> None:
     for number, row in enumerate(rows_of("hillstrom.csv.gz")):
         for event_type, seconds in events_of(number, row):
             day = MAILED_ON + timedelta(days=int(seconds // DAY_S))

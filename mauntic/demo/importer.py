@@ -168,17 +168,17 @@ def hillstrom_events() -> Iterator[Event]:
     """Yield every customer's events in this order: e-mail, visit, purchase."""
     for customer in hillstrom_customers():
         if customer.campaign:
-            yield from _mailed(customer)
+            yield from _email_events(customer)
         if customer.visited:
-            yield from _visited(customer)
+            yield from _visit_events(customer)
 
 
-def _mailed(customer: Customer) -> Iterator[Event]:
+def _email_events(customer: Customer) -> Iterator[Event]:
     yield _event(customer, "email_sent", customer.sent_at)
     yield _event(customer, "email_delivered", customer.sent_at + DELIVERED_AFTER)
 
 
-def _visited(customer: Customer) -> Iterator[Event]:
+def _visit_events(customer: Customer) -> Iterator[Event]:
     """The source has no opens and clicks: a customer with an e-mail and a visit did both."""
     at = customer.visited_at
     if customer.campaign:

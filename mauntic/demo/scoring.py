@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Mapping
 from uuid import UUID
 
-from mauntic.demo.checks import Check, beside
+from mauntic.demo.checks import Check, format_pair
 from mauntic.demo.expected_scores import grade_of
 from mauntic.demo.importer import RETAILER
 from mauntic.operations.statements import SQL
@@ -44,7 +44,7 @@ def check_scores(db: Database, expected: Mapping[UUID, int]) -> Check:
     has = Counter(row["grade"] for row in found.values())
     must = Counter(grade_of(score) for score in expected.values())
     rows = [
-        {"grade": grade, "customers": beside(has[grade], must[grade]), **_bounds(found, grade)}
+        {"grade": grade, "customers": format_pair(has[grade], must[grade]), **_bounds(found, grade)}
         for grade in sorted(has | must)
     ]
     is_right = {contact: row["score"] for contact, row in found.items()} == expected
@@ -64,13 +64,13 @@ def best(db: Database, organization_id: UUID = RETAILER, limit: int = 10) -> lis
             "contact": row["contact_id"],
             "score": row["score"],
             "grade": row["grade"],
-            "contributors": _listed(row["top_contributors"]),
+            "contributors": _format_contributors(row["top_contributors"]),
         }
         for row in rows
     ]
 
 
-def _listed(contributors: list[Row]) -> str:
+def _format_contributors(contributors: list[Row]) -> str:
     return ", ".join(
         f"{contributor['factor']} {contributor['points']:g}" for contributor in contributors
     )

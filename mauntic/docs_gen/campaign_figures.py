@@ -13,8 +13,8 @@ def parts(figures: Sequence[Figure] = FIGURES) -> dict[str, str]:
     """Return the text of each file below workers/analytics/sql/parts/, by its name."""
     columns = [figure.column for figure in figures]
     lists = {
-        "types": _quoted(figure.event_type for figure in figures),
-        "unique_types": _quoted(figure.event_type for figure in figures if figure.unique),
+        "types": _quote(figure.event_type for figure in figures),
+        "unique_types": _quote(figure.event_type for figure in figures if figure.unique),
         "figures": [f"{_count(figure)} as {figure.column}" for figure in figures],
         "columns": columns,
         "zeros": [f"0 as {column}" for column in columns],
@@ -27,10 +27,29 @@ def parts(figures: Sequence[Figure] = FIGURES) -> dict[str, str]:
         ],
     }
     return {
-        f"campaign_{name}.sql": ",\n".join([f"{NOTE}\n    {values[0]}", *_indented(values[1:])])
+        f"campaign_{name}.sql": ",\n".join([f"{NOTE}\n    {values[0]}", *_indent(values[1:])])
         + "\n"
         for name, values in lists.items()
     }
+
+
+def operation_parts(figures: Sequence[Figure] = FIGURES) -> dict[str, str]:
+    """Return the text of each file below mauntic/operations/sql/parts/, by its name.
+
+    `campaign_events` counts events into a JSON object, `campaign_record` types its columns.
+    """
+    counts = ",\n".join(f"            {_count_of_events(figure)}" for figure in figures)
+    columns = ",\n        ".join(f"{figure.column} bigint" for figure in figures)
+    return {
+        "campaign_events.sql": f"        {NOTE.strip()}\n{counts}\n",
+        "campaign_record.sql": f"        {NOTE.strip()}\n        {columns}\n",
+    }
+
+
+def _count_of_events(figure: Figure) -> str:
+    counted = "distinct contact_id" if figure.unique else "*"
+    condition = f"filter (where event_type = '{figure.event_type}')"
+    return f"'{figure.column}', count({counted}) {condition}"
 
 
 def _count(figure: Figure) -> str:
@@ -40,9 +59,9 @@ def _count(figure: Figure) -> str:
     return f"coalesce(sum(count) {is_counted}, 0)"
 
 
-def _quoted(types: Iterable[str]) -> list[str]:
+def _quote(types: Iterable[str]) -> list[str]:
     return [f"'{name}'" for name in dict.fromkeys(types)]
 
 
-def _indented(values: Sequence[str]) -> list[str]:
+def _indent(values: Sequence[str]) -> list[str]:
     return [f"    {value}" for value in values]

@@ -10,9 +10,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mauntic.docs_gen import campaign_figures, delivery_states, kept
+from mauntic.docs_gen import campaign_figures, delivery_states, engagement, kept
 from mauntic.docs_gen.env_block import env_block
-from mauntic.docs_gen.pages import pages, replaced
+from mauntic.docs_gen.pages import pages, replace_block
 from mauntic.operations.worker_catalog import declared
 from mauntic.project.programs import ROOT
 from shared.jobs import Worker
@@ -20,6 +20,8 @@ from shared.queues import Queue
 
 TOPOLOGY = ROOT / "wrangler.toml"
 CAMPAIGN_PARTS = ROOT / "workers" / "analytics" / "sql" / "parts"
+OPERATION_PARTS = ROOT / "mauntic" / "operations" / "sql" / "parts"
+ENGAGEMENT_PART = ROOT / "workers" / "scoring" / "sql" / "parts" / "engagement_types.sql"
 RUNBOOK = ROOT / "docs" / "operations.md"
 DELIVERIES = ROOT / "docs" / "deliveries.md"
 
@@ -28,7 +30,7 @@ DELIVERIES = ROOT / "docs" / "deliveries.md"
 DEAD = {"max_batch_size": 10, "max_batch_timeout": 5, "max_retries": 100, "max_concurrency": 1}
 
 
-def generated(workers: Sequence[Worker]) -> dict[Path, str]:
+def generated_files(workers: Sequence[Worker]) -> dict[Path, str]:
     """Return the full text of every file that is generated or has a generated part."""
     runbook = RUNBOOK.read_text(encoding="utf-8")
     return {
@@ -36,28 +38,30 @@ def generated(workers: Sequence[Worker]) -> dict[Path, str]:
         TOPOLOGY: topology(TOPOLOGY.read_text(encoding="utf-8"), workers),
         ROOT / "shared" / "sql" / "retention.sql": kept.deletion(),
         **{CAMPAIGN_PARTS / name: text for name, text in campaign_figures.parts().items()},
+        **{OPERATION_PARTS / name: t for name, t in campaign_figures.operation_parts().items()},
+        ENGAGEMENT_PART: engagement.part(),
         ROOT / "mauntic" / "operations" / "sql" / "retention.sql": kept.report(),
-        RUNBOOK: replaced(runbook, "retention", kept.page()),
+        RUNBOOK: replace_block(runbook, "retention", kept.page()),
         DELIVERIES: deliveries(DELIVERIES.read_text(encoding="utf-8")),
     }
 
 
 def deliveries(text: str) -> str:
     """docs/deliveries.md with the states of a message."""
-    text = replaced(text, "delivery diagram", delivery_states.diagram())
-    text = replaced(text, "delivery transitions", delivery_states.table())
-    return replaced(text, "delivery conditions", delivery_states.guards())
+    text = replace_block(text, "delivery diagram", delivery_states.diagram())
+    text = replace_block(text, "delivery transitions", delivery_states.table())
+    return replace_block(text, "delivery conditions", delivery_states.guards())
 
 
 def stale(workers: Sequence[Worker]) -> list[Path]:
     """Return the files whose text is not current."""
-    return [path for path, text in generated(workers).items() if _content(path) != text]
+    return [path for path, text in generated_files(workers).items() if _content(path) != text]
 
 
 def write(workers: Sequence[Worker]) -> list[Path]:
     """Write the files that are not current; return their paths."""
     changed = stale(workers)
-    texts = generated(workers)
+    texts = generated_files(workers)
     for path in changed:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(texts[path], encoding="utf-8")

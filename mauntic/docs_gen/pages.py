@@ -67,7 +67,7 @@ def _job_section(job: Job, worker: Worker) -> str:
         rows += [
             ("Schedule", f"`{job.schedule.cron}` (UTC)"),
             ("Window", f"on 2026-03-01 at noon the newest due window is {window}"),
-            ("Overdue after", spoken(job.schedule.grace)),
+            ("Overdue after", format_span(job.schedule.grace)),
         ]
     rows.append(
         (
@@ -173,10 +173,10 @@ def readme(workers: Sequence[Worker]) -> str:
         for cron, name, job_type, purpose in sorted(rows)
     ]
     table = "\n".join(["| cron (UTC) | worker | job | what it does |", "|---|---|---|---|", *lines])
-    return replaced((ROOT / "README.md").read_text(), "schedules", table)
+    return replace_block((ROOT / "README.md").read_text(), "schedules", table)
 
 
-def replaced(text: str, block: str, content: str) -> str:
+def replace_block(text: str, block: str, content: str) -> str:
     """Replace the text between the two marks of a block."""
     begin, end = f"<!-- generated: {block} -->", f"<!-- end of generated: {block} -->"
     head, found, rest = text.partition(begin)
@@ -186,7 +186,7 @@ def replaced(text: str, block: str, content: str) -> str:
     return f"{head}{begin}\n{content}\n{end}{tail}"
 
 
-def spoken(span: timedelta) -> str:
+def format_span(span: timedelta) -> str:
     """Format a time span in words.
 
     >>> spoken(timedelta(minutes=30)), spoken(timedelta(hours=2))

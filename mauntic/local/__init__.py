@@ -1,1 +1,1 @@
-"""What runs on the developer's machine only: the local runtime and its database."""
+"""Code that runs only on the developer's machine: the local runtime."""

@@ -1,4 +1,4 @@
-"""The local runtime from Python: starts `server.mjs`, which holds the workers, and talks to it."""
+"""The local runtime from Python: start `server.mjs`, which runs the workers, and call its API."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ import httpx
 from mauntic.project.programs import ROOT, search_path
 
 HOME = ROOT / ".local"
-START_TIMEOUT_S = 120  # a first start compiles the standard library; a slow laptop needs its time
+START_TIMEOUT_S = 120  # a first start compiles the standard library
 STOP_TIMEOUT_S = 20
 
 Event = dict[str, Any]
 
 
 class RuntimeFailed(Exception):
-    """The local runtime cannot be used; the text is one sentence that says why and what to do."""
+    """The local runtime cannot be used; the text is one sentence with reason and remedy."""
 
 
 class Control:
-    """The control API of a runtime that is up, whoever started it. `token` is of that start."""
+    """The control API of a running system. `token` belongs to its start."""
 
     def __init__(self, url: str, token: str, timeout_s: float = 60) -> None:
         self.url = url
         self.token = token
-        # Without the environment: a proxy would get every body, and cannot reach this machine.
+        # Ignore the environment: a proxy would receive every body and cannot reach this machine.
         self.http = httpx.Client(
             base_url=url,
             timeout=timeout_s,
@@ -46,7 +46,7 @@ class Control:
         )
 
     def ask(self, method: str, path: str, body: Any = None, timeout_s: float | None = None) -> Any:
-        """The JSON answer; RuntimeFailed carries the runtime's own sentence."""
+        """Return the JSON response; raise RuntimeFailed with the runtime's own text."""
         try:
             answer = self.http.request(
                 method, path, json=body, timeout=timeout_s or self.http.timeout
@@ -60,31 +60,33 @@ class Control:
         return answer.json()
 
     def workers(self) -> list[dict[str, Any]]:
-        """Every worker with its crons, queues and buckets."""
+        """Return every worker with its crons, queues and buckets."""
         found: list[dict[str, Any]] = self.ask("GET", "/workers")
         return found
 
     def fire_cron(self, worker: str, cron: str, at: datetime) -> dict[str, Any]:
-        """Run a worker's `scheduled` as if `at` were the planned time; {"outcome", "error"?}."""
+        """Run a worker's `scheduled` with the planned time `at`; return {"outcome", "error"?}."""
         body = {"worker": worker, "cron": cron, "scheduledTime": round(at.timestamp() * 1_000)}
         outcome: dict[str, Any] = self.ask("POST", "/cron", body, timeout_s=900)
         return outcome
 
     def send(self, queue: str, bodies: Sequence[Any], delay_s: int = 0) -> None:
-        """Send raw JSON messages, unvalidated."""
+        """Send raw JSON messages without validation."""
         messages = [{"body": b, "contentType": "json", "delaySeconds": delay_s} for b in bodies]
         for start in range(0, len(messages), 100):
             self.ask("POST", f"/queues/{queue}/messages", messages[start : start + 100])
 
     def queues(self) -> dict[str, Any]:
-        """Each queue's numbers now."""
+        """Return each queue's current numbers."""
         found: dict[str, Any] = self.ask("GET", "/queues")
         return found
 
     def wait_idle(
         self, queues: Sequence[str] | None = None, timeout_s: float = 60, quiet_ms: int = 50
     ) -> bool:
-        """Wait until the queues hold nothing, in hand or delayed; False if it took too long."""
+        """Wait until the queues have no message, not even delayed or in flight; return False on a
+        timeout.
+        """
         body = {
             "queues": list(queues) if queues else None,
             "timeout_ms": round(timeout_s * 1_000),
@@ -95,7 +97,7 @@ class Control:
 
     @contextmanager
     def tail(self, queue: str) -> Iterator[Iterator[dict[str, Any]]]:
-        """Each message of the queue as it is answered, until the caller leaves."""
+        """Yield each message of the queue when it is answered, until the caller stops."""
         with self.http.stream("GET", f"/queues/{queue}/tail", timeout=None) as answer:
             if answer.is_error:
                 answer.read()
@@ -103,13 +105,13 @@ class Control:
             yield (json.loads(line) for line in answer.iter_lines() if line)
 
     def metrics(self, since: datetime | None = None) -> list[dict[str, Any]]:
-        """The kept Analytics Engine points."""
+        """Return the stored Analytics Engine points."""
         since_ms = round(since.timestamp() * 1_000) if since else 0
         points: list[dict[str, Any]] = self.ask("GET", f"/metrics?since={since_ms}")
         return points
 
     def objects(self, bucket: str, prefix: str = "") -> Any:
-        """The R2 objects under a prefix."""
+        """Return the R2 objects with a prefix."""
         answer = self.http.get(f"/r2/{bucket}", params={"prefix": prefix})
         if answer.is_error:
             raise RuntimeFailed(_sentence(answer))
@@ -132,12 +134,12 @@ class Control:
             raise RuntimeFailed(_sentence(answer))
 
     def memory(self) -> dict[str, Any]:
-        """The workers' WebAssembly memory and the processes' resident memory, in bytes."""
+        """Return the workers' WebAssembly memory and the processes' resident memory, in bytes."""
         found: dict[str, Any] = self.ask("GET", "/memory")
         return found
 
     def reload(self, worker: str | None = None) -> dict[str, Any]:
-        """Stage and import the code anew; queues keep what they hold."""
+        """Stage and import the code again; queues keep their messages."""
         outcome: dict[str, Any] = self.ask("POST", "/reload", {"worker": worker})
         return outcome
 
@@ -149,10 +151,9 @@ class Control:
 class LocalRuntime:
     """All workers of wrangler.toml in one workerd; a context manager that starts and ends them.
 
-    `variables` are text bindings that every worker gets (gates, secrets). Without another value
-    there, DELIVERY_MODE is `local`. Workers reach hosts of this machine, and `allowed_hosts`.
-    `on_event` is called from
-    a thread with each event of the server: log lines of the workers, reloads, errors.
+    `variables` are text bindings for every worker (gates, secrets). Without another value there,
+    DELIVERY_MODE is `local`. Workers reach hosts of this machine, and `allowed_hosts`. A thread
+    calls `on_event` with each event of the server: log lines of the workers, reloads, errors.
     """
 
     database_url: str
@@ -181,7 +182,7 @@ class LocalRuntime:
 
     def __exit__(
         self,
-        kind: type[BaseException] | None,
+        exception_type: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
@@ -189,9 +190,9 @@ class LocalRuntime:
         self.stop()
 
     def stop(self) -> None:
-        """End of input ends the server, and it ends workerd."""
+        """End the input, which ends the server and workerd."""
         assert self._process.stdin is not None
-        with suppress(BrokenPipeError):  # it has ended by itself
+        with suppress(BrokenPipeError):  # the server has ended already
             self._process.stdin.close()
         try:
             self._process.wait(STOP_TIMEOUT_S)
@@ -202,7 +203,7 @@ class LocalRuntime:
         self._process.stdout.close()
 
     def wait(self, timeout_s: float) -> int | None:
-        """Until the server ends by itself; its exit code, or None if it did not meanwhile."""
+        """Wait for the server's own end; return its exit code, or None on a timeout."""
         with suppress(subprocess.TimeoutExpired):
             return self._process.wait(timeout_s)
         return None
@@ -241,22 +242,24 @@ class LocalRuntime:
 
     def _read(self) -> None:
         assert self._process.stdout is not None
-        told = False
+        is_reported = False
         for line in self._process.stdout:
             event = json.loads(line)
-            if not told and event["event"] in ("ready", "error"):
+            if not is_reported and event["event"] in ("ready", "error"):
                 self._first.put(event)
-                told = True
+                is_reported = True
             else:
                 self.on_event(event)
-        if not told:
+        if not is_reported:
             self._first.put(
                 {"event": "error", "text": "The local runtime ended before it was ready."}
             )
 
 
 def _spawn() -> subprocess.Popen[str]:
-    """Node in a session of its own: Ctrl-C is ours to answer, and it ends with its input."""
+    """Start Node in its own session: Ctrl-C goes only to this process, and Node ends with its
+    input.
+    """
     node = ROOT / ".venv" / "bin" / "node"
     if not node.exists() or not (ROOT / "node_modules").exists():
         raise RuntimeFailed("Node or its packages are missing: run `make setup`.")

@@ -1,4 +1,4 @@
-"""Fires the workers' crons on schedule, in UTC, as the platform does: once a planned minute."""
+"""Fire the workers' crons on schedule, in UTC, once per planned minute, as the platform does."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from mauntic.local.control_client import Control, RuntimeFailed
 
 Say = Callable[..., None]
 
-POLL_S = 0.5  # how late a cron may fire, and how soon a new one is taken up
+POLL_S = 0.5  # how late a cron may fire, and how soon a new one is used
 
 
 class CronClock:
-    """Knows the next planned time of every cron of every worker."""
+    """The next planned time of every cron of every worker."""
 
     def __init__(self, control: Control, workers: Sequence[dict[str, Any]], say: Say) -> None:
         self._control = control
@@ -26,11 +26,11 @@ class CronClock:
         self.set(workers)
 
     def set(self, workers: Sequence[dict[str, Any]]) -> None:
-        """These crons from now on, in place of those before."""
+        """Replace all crons."""
         self._crons = [(worker["name"], cron) for worker in workers for cron in worker["crons"]]
 
     def run_until(self, stop: threading.Event) -> Callable[[], None]:
-        """What a thread is to do: sleep, fire, and so on until `stop` is set."""
+        """Fire crons until `stop` is set; runs in a thread."""
 
         def run() -> None:
             since = datetime.now(UTC)
@@ -38,7 +38,7 @@ class CronClock:
                 now = datetime.now(UTC)
                 for fire in planned_fires(self._crons, since, now):
                     threading.Thread(target=self._fire_one, args=fire, daemon=True).start()
-                since = max(since, now)  # a clock that is set back fires nothing twice
+                since = max(since, now)  # no cron fires twice if the clock is set back
 
         return run
 
@@ -63,8 +63,8 @@ def planned_fires(
 ) -> list[tuple[str, str, datetime]]:
     """Return (worker, cron, planned time) of the newest fire of each cron after `since`, in order.
 
-    Earlier fires, which a machine that slept has missed, are left out: the platform does not replay
-    them either, and the newest tick catches up what is due.
+    Earlier fires, missed while the machine was asleep, are left out: the platform does not repeat
+    them either, and the newest tick catches up the due windows.
 
     >>> ten, half_past = (datetime(2026, 3, 1, 10, minute, tzinfo=UTC) for minute in (0, 30))
     >>> crons = [("one", "*/15 * * * *"), ("two", "20 * * * *")]
@@ -72,5 +72,5 @@ def planned_fires(
     [('two', 20), ('one', 30)]
     """
     just_after = now.replace(second=0, microsecond=0) + timedelta(minutes=1)
-    newest = ((*one, next(CronSim(one[1], just_after, reverse=True))) for one in crons)
+    newest = ((*cron, next(CronSim(cron[1], just_after, reverse=True))) for cron in crons)
     return sorted((fire for fire in newest if fire[2] > since), key=itemgetter(2))

@@ -1,4 +1,4 @@
-"""What the running `mauntic dev` leaves for other commands: where it is, and its database."""
+"""The file with the address and database of a running `mauntic dev`, for other commands."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STATE = HOME / "runtime.json"
 
 @dataclass(frozen=True)
 class RunningDev:
-    """Its process, the URL and token of its control API, its database, and since when it is up."""
+    """The process, the URL and token of its control API, its database, and its start time."""
 
     pid: int
     url: str
@@ -31,7 +31,7 @@ class RunningDev:
 
     @property
     def is_alive(self) -> bool:
-        """Whether its process lives, and is no later one that got the same number."""
+        """Return whether its process is alive, and not a later one with the same number."""
         try:
             process = psutil.Process(self.pid)
             began, status = process.create_time(), process.status()
@@ -42,7 +42,7 @@ class RunningDev:
 
 
 def running_dev() -> RunningDev | None:
-    """The `mauntic dev` of this folder, if one lives."""
+    """Return the `mauntic dev` of this folder if one is running."""
     try:
         dev = RunningDev(**json.loads(STATE.read_text()))
     except (FileNotFoundError, ValueError, TypeError):
@@ -51,24 +51,25 @@ def running_dev() -> RunningDev | None:
 
 
 def refuse_second() -> None:
-    """OperatorError where one lives already: both would answer to the same commands."""
+    """Raise OperatorError if one is running: both would react to the same commands."""
     if dev := running_dev():
         raise OperatorError(
             f"`mauntic dev` runs here already, as process {dev.pid} on port"
-            f" {urlsplit(dev.url).port}: end that one first."
+            f" {urlsplit(dev.url).port}: end it first."
         )
 
 
 @contextmanager
-def announced(url: str, token: str, database_url: str) -> Iterator[None]:
-    """Keep a file that says where this process serves, as long as it does. The token and the
-    database's password are in it, so only its owner may read it."""
-    refuse_second()  # one may have begun while this one did
+def announce(url: str, token: str, database_url: str) -> Iterator[None]:
+    """Keep a file with the address of this process while it runs. The file contains the token and
+    the database's password, so only its owner may read it.
+    """
+    refuse_second()  # another one may have started in the meantime
     make_home(STATE.parent)
     dev = RunningDev(os.getpid(), url, token, database_url, datetime.now(UTC).isoformat())
     write_private(STATE, json.dumps(asdict(dev)))
     try:
         yield
     finally:
-        if running_dev() == dev:  # else the file was removed, and another one has begun
+        if running_dev() == dev:  # else the file was removed, and another one has started
             STATE.unlink()

@@ -192,7 +192,7 @@ class Backfill:
         self.summary.rows_written += row["rows_written"] or 0
 
 
-def described(summary: Summary) -> dict[str, Any]:
+def summary_json(summary: Summary) -> dict[str, Any]:
     """Return the summary as plain values."""
     return {
         "succeeded": len(summary.succeeded),

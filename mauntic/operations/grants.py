@@ -131,15 +131,15 @@ def statements(roles: Roles) -> Iterator[str]:
     for name in (roles.workers, roles.platform):
         yield _create(name, "login" if name == roles.workers else "nologin")
         for kind in ("tables", "sequences", "functions"):
-            yield f"revoke all on all {kind} in schema {schemas} from {_quoted(name)}"
-        yield f"grant usage on schema {schemas} to {_quoted(name)}"
+            yield f"revoke all on all {kind} in schema {schemas} from {_quote(name)}"
+        yield f"grant usage on schema {schemas} to {_quote(name)}"
     yield from _table_rights(WORKERS, roles.workers)
     for sequence in WORKERS_SEQUENCES:
-        yield f"grant usage on sequence {sequence} to {_quoted(roles.workers)}"
+        yield f"grant usage on sequence {sequence} to {_quote(roles.workers)}"
     yield from _table_rights(PLATFORM, roles.platform)
     functions = ", ".join(PLATFORM_FUNCTIONS)
     yield f"revoke execute on function {functions} from public"
-    yield f"grant execute on function {functions} to {_quoted(roles.platform)}"
+    yield f"grant execute on function {functions} to {_quote(roles.platform)}"
 
 
 def script(roles: Roles) -> str:
@@ -173,7 +173,7 @@ def missing(db: Database, role: str) -> list[str]:
 def _create(name: str, login: str) -> str:
     return (
         f"do $$ begin if not exists (select from pg_catalog.pg_roles where rolname = '{name}')"
-        f" then create role {_quoted(name)} {login}; end if; end $$"
+        f" then create role {_quote(name)} {login}; end if; end $$"
     )
 
 
@@ -182,8 +182,8 @@ def _table_rights(rights: Mapping[str, tuple[str, ...]], role: str) -> Iterator[
     for verbs in dict.fromkeys(rights.values()):
         tables = [table for table, its in rights.items() if its == verbs]
         if verbs:
-            yield f"grant {', '.join(verbs)} on {', '.join(tables)} to {_quoted(role)}"
+            yield f"grant {', '.join(verbs)} on {', '.join(tables)} to {_quote(role)}"
 
 
-def _quoted(name: str) -> str:
+def _quote(name: str) -> str:
     return f'"{name}"'

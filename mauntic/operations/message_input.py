@@ -31,7 +31,7 @@ def bodies_of(
     bodies, problems = [], []
     for name, text in texts:
         try:
-            bodies.append(parsed(text))
+            bodies.append(parse_json(text))
         except ValueError as error:
             problems.append(f"{name}: {error}")
             continue
@@ -44,7 +44,7 @@ def bodies_of(
     return bodies
 
 
-def parsed(text: str) -> Any:
+def parse_json(text: str) -> Any:
     """Parse JSON; ValueError gives the position of the error."""
     if not is_readable(text):
         raise ValueError("not UTF-8")

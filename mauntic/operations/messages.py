@@ -111,7 +111,7 @@ def resolve(
 ) -> list[UUID]:
     """Apply the decision in one transaction; return the messages that it changed.
 
-    A message that has left its state meanwhile, by evidence for example, stays as it is.
+    A message that has left its state in the meantime, by evidence for example, stays as it is.
     """
     held = [message["id"] for message in messages if message["state"] == "held"]
     uncertain = [message["id"] for message in messages if message["state"] == "uncertain"]

@@ -15,13 +15,13 @@ def summarize(points: Iterable[Mapping[str, Any]], queue: str | None = None) -> 
     """Return a Load per queue and type."""
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for point in points:
-        fields = named(point)
+        fields = name_columns(point)
         if fields["event"] == EVENT and queue in (None, fields["queue"]):
             groups.setdefault((fields["queue"], fields["type"]), []).append(fields)
     return [_load(*key, groups[key]) for key in sorted(groups)]
 
 
-def named(point: Mapping[str, Any]) -> dict[str, Any]:
+def name_columns(point: Mapping[str, Any]) -> dict[str, Any]:
     """Return a point's columns by name; missing columns are empty."""
     blobs, doubles = point.get("blobs") or [], point.get("doubles") or []
     return {

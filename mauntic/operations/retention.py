@@ -9,14 +9,14 @@ from mauntic.errors import OperatorError
 from mauntic.operations.statements import SQL
 from shared.ports import Database, Row
 from shared.settings import Settings
-from shared.tick.retention import KEPT, bounds
+from shared.tick.retention import RETENTION_PERIODS, bounds
 
 
 def report(db: Database, settings: Settings, now: datetime) -> Sequence[Row]:
     """Return a row for each table with a retention period, in the order of the list."""
     try:
         before = bounds(settings, now)
-        periods = {kept.table: kept.period(settings) for kept in KEPT}
+        periods = {kept.table: kept.period(settings) for kept in RETENTION_PERIODS}
     except ValueError as error:
         raise OperatorError(f"{error}.") from None
     counted = {row["table_name"]: row for row in db.rows(SQL["retention_report"], **before)}
@@ -30,5 +30,5 @@ def report(db: Database, settings: Settings, now: datetime) -> Sequence[Row]:
             "to go": counted[kept.table]["due"],
             "setting": kept.setting,
         }
-        for kept in KEPT
+        for kept in RETENTION_PERIODS
     ]

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from mauntic.errors import OperatorError
 from mauntic.operations.statements import SQL
+from scoring.domain.engagement import ENGAGEMENT_TYPES
 from scoring.reference.score import (
     CATEGORY_OF,
     ENGAGEMENT_SPAN,
@@ -129,7 +130,13 @@ def count_contacts(
 
 
 def _events(db: Database, key: dict[str, UUID], t: datetime) -> list[Event]:
-    rows = db.rows(SQL["engagement_events"], **key, start=t - ENGAGEMENT_SPAN, t=t)
+    rows = db.rows(
+        SQL["engagement_events"],
+        **key,
+        start=t - ENGAGEMENT_SPAN,
+        t=t,
+        event_types=list(ENGAGEMENT_TYPES),
+    )
     return [Event(row["event_type"], row["occurred_at"]) for row in rows]
 
 

@@ -19,6 +19,6 @@ def settings_of(env: Any) -> Settings:
 
 
 def producer_of(env: Any, binding: str) -> BoundQueue | None:
-    """Return the queue that is bound by that name; None if there is none."""
+    """Return the queue with this binding; None if there is none."""
     queue = getattr(env, binding, None)
     return BoundQueue(queue) if queue is not None else None

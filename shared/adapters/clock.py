@@ -1,4 +1,4 @@
-"""Clock of one invocation."""
+"""The clock of one invocation."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ class InvocationClock:
     """Reads the wall clock once, then adds what the monotonic clock measures.
 
     On the vendor's runtime each reading of the wall clock within a millisecond returns a
-    millisecond more, and a later one may return less. The monotonic clock does neither, so what is
-    measured between two calls is as long as it was, and never negative.
+    millisecond more, and a later one may return less. The monotonic clock does neither, so measured
+    durations are correct and never negative.
     """
 
     def __init__(self, started: datetime) -> None:

@@ -66,7 +66,7 @@ class WebCrypto:
             return bool(await self._subtle.call("verify", ECDSA_SIGNATURE, key, signature, data))
 
     async def ecdh_p256(self, key: P256Key, public_key: bytes) -> bytes:
-        with _failing("a key is not one of P-256"):
+        with _failing("a key is not a P-256 key"):
             ours = await self._import("jwk", _jwk(key), ECDH, "deriveBits")
             theirs = await self._import("raw", _point(public_key), ECDH)
             algorithm = {"name": "ECDH", "public": theirs}

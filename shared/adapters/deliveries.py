@@ -1,4 +1,4 @@
-"""The platform's batch of messages, read in few calls into JavaScript.
+"""The platform's batch of messages, read with few calls into JavaScript.
 
 Small messages are read together. A larger one is read alone at each use of its body, which is not
 kept: a batch of a hundred messages of 128 KB is never in memory twice.
@@ -17,7 +17,7 @@ from shared.flow.envelopes import ENVELOPE
 from shared.sanitize import DEPTH_MAX, TOO_DEEP, is_json_too_deep
 
 TOGETHER_MAX = 20
-# The limit of one body: then every body that is read together is within it.
+# The limit of one body, so that every body of a small batch is within it.
 TOGETHER_BYTES_MAX = BODY_CHARS_MAX
 
 
@@ -36,25 +36,27 @@ class Script(Protocol):
 
     def stringify_all(self, messages: Any, start: int, stop: int, bytes_max: int) -> str | None:
         """Return a JSON array of these messages; None if it is larger than `bytes_max`, or if one
-        of them has no JSON. Makes no larger text than that of `TOGETHER_MAX` messages."""
+        of them has no JSON. Produces no larger text than that of `TOGETHER_MAX` messages.
+        """
 
 
 class QueueBatch:
-    """The platform's batch: its queue, and its deliveries in their order. In a dead-letter queue
-    larger bodies may be envelopes, which are read whole."""
+    """The platform's batch: its queue, and its deliveries in order. In a dead-letter queue larger
+    bodies may be envelopes, which are read completely.
+    """
 
     def __init__(self, batch: Any, script: Script, *, of_dead_letters: bool) -> None:
         self.queue = str(batch.queue)
-        self._raw = batch._binding.messages  # raw: the SDK would wrap each of them
+        self._raw = batch._binding.messages  # raw: the SDK would wrap each message
         self._messages = list(self._raw)
         self._script, self._of_dead_letters = script, of_dead_letters
 
     def __iter__(self) -> Iterator[QueueDelivery]:
         for start in range(0, len(self._messages), TOGETHER_MAX):
             stop = min(start + TOGETHER_MAX, len(self._messages))
-            known = self._read_together(start, stop)
+            read = self._read_together(start, stop)
             for place, message in enumerate(self._messages[start:stop]):
-                fields = known[place] if known else None
+                fields = read[place] if read else None
                 yield QueueDelivery(message, fields, self._script, self._of_dead_letters)
 
     def _read_together(self, start: int, stop: int) -> list[dict[str, Any]] | None:
@@ -63,29 +65,30 @@ class QueueBatch:
             text = self._script.stringify_all(self._raw, start, stop, TOGETHER_BYTES_MAX)
             if text is None or is_json_too_deep(text, PARSED_DEPTH_MAX + 2):
                 return None
-            known: list[dict[str, Any]] = json.loads(text, parse_int=_number)
+            messages: list[dict[str, Any]] = json.loads(text, parse_int=_number)
         except BaseException as error:
             if ends_the_task(error):
                 raise
             return None  # the faulty message fails alone, when it is read alone
-        return known
+        return messages
 
 
 class QueueDelivery:
-    """A Delivery over the platform's message. `known` has its fields if it was read with others;
-    otherwise the body is read at each use."""
+    """A Delivery over the platform's message. `fields` has its fields if it was read with others;
+    otherwise the body is read at each use.
+    """
 
     def __init__(
-        self, message: Any, known: dict[str, Any] | None, script: Script, is_dead: bool
+        self, message: Any, fields: dict[str, Any] | None, script: Script, is_dead: bool
     ) -> None:
-        self._message, self._known = message, known
+        self._message, self._fields = message, fields
         self._script, self._is_dead = script, is_dead
-        if known is None:
+        if fields is None:
             self.id = str(message.id)
             self.attempts = int(message.attempts)
             sent_at = str(message.timestamp.toISOString())
         else:
-            self.id, self.attempts, sent_at = known["id"], known["attempts"], known["timestamp"]
+            self.id, self.attempts, sent_at = fields["id"], fields["attempts"], fields["timestamp"]
         self.sent_at = datetime.fromisoformat(sent_at).astimezone(UTC)
 
     @property
@@ -95,8 +98,8 @@ class QueueDelivery:
         The parser and its callers recurse, and a body that is nested a few hundred levels deep ends
         the whole interpreter.
         """
-        if self._known is not None:
-            return self._known.get("body")
+        if self._fields is not None:
+            return self._fields.get("body")
         text = self._text()
         if text is None:
             return Unparsed(TOO_DEEP, "the body has no JSON, or is nested too deeply")
@@ -108,8 +111,8 @@ class QueueDelivery:
         return json.loads(text, parse_int=_number)
 
     def beginning(self) -> str:
-        """Return as much of the body's text as a dead letter keeps, without parsing it."""
-        text = self._text() if self._known is None else json.dumps(self._known.get("body"))
+        """Return the part of the body's text that a dead letter keeps, without parsing it."""
+        text = self._text() if self._fields is None else json.dumps(self._fields.get("body"))
         return TOO_DEEP if text is None else _start(text)
 
     def _text(self) -> str | None:
@@ -123,13 +126,13 @@ class QueueDelivery:
 
 
 def _start(text: str) -> str:
-    """Return the beginning of a body; of one that was sent as text, that of the text."""
+    """Return the start of a body; of a body that was sent as text, the start of the text."""
     if text.startswith('"'):
         return str(json.loads(text))[:BODY_CHARS_MAX]
     return text[:BODY_CHARS_MAX]
 
 
 def _number(digits: str) -> int | float:
-    """Return the number as JavaScript has it: an integer beyond 2^53 is a float."""
+    """Return the number as JavaScript does: an integer beyond 2^53 is a float."""
     number = int(digits)
     return number if abs(number) < 2**53 else float(digits)

@@ -27,7 +27,7 @@ class BoundEmail:
 
 
 def fields_of(message: EmailMessage) -> dict[str, Any]:
-    """Return the message as the binding takes it, without empty fields."""
+    """Return the message in the binding's form, without empty fields."""
     fields = {
         "from": _address(message.sender),
         "to": message.to,
@@ -42,7 +42,7 @@ def fields_of(message: EmailMessage) -> dict[str, Any]:
 
 
 def _address(text: str) -> str | dict[str, str]:
-    """Return the address as the binding takes it.
+    """Return the address in the binding's form.
 
     >>> _address("Acme <news@acme.example>")
     {'email': 'news@acme.example', 'name': 'Acme'}
@@ -60,7 +60,7 @@ def _address(text: str) -> str | dict[str, str]:
 def code_of(error: BaseException) -> str:
     """Return the binding's code; `unknown` if the error has none.
 
-    Where the runtime passes on the message alone, the code is the word in it that has its form.
+    If the runtime passes on only the message, the code is the word in it that has its form.
     """
     code = getattr(error, "code", None)
     match = _CODE.search(code if isinstance(code, str) else str(error))

@@ -19,7 +19,7 @@ from shared.settings import Settings
 
 TIMEOUT_MAX_S = 60
 URL_CHARS_MAX = 8_192
-# The runtime's own timer ends the request. This is how much later ours does, if it did not.
+# The runtime's own timer ends the request. This timer ends it later, if that one did not.
 MARGIN_S = 1.0
 
 # The local runtime's error for a host that is not on this machine: nothing was sent.
@@ -42,7 +42,7 @@ class Fetch(Protocol):
         timeout_s: float,
         bytes_max: int,
     ) -> HttpResponse:
-        """Return the response. Raises whatever the runtime raises."""
+        """Return the response. Raises any exception of the runtime."""
 
 
 class FetchHttp:

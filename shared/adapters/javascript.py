@@ -1,6 +1,6 @@
 """Calls into the runtime's JavaScript with plain Python values.
 
-Its imports need the runtime, which the host is not: they are inside the functions.
+The imports need the runtime, so they are inside the functions.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ class RuntimeFetch:
         options: dict[str, Any] = {"method": method, "headers": dict(headers), "redirect": "manual"}
         if body:
             options["body"] = body
-        # The runtime's timer, which also ends the reading of the body. Time stands still here.
+        # The runtime's timer, which also ends the reading of the body. Python's clock stands still
+        # here.
         options["signal"] = AbortSignal.timeout(round(timeout_s * 1_000))
         response = await fetch(url, to_javascript(options))
         content, is_truncated = await read_stream(response.body, bytes_max)

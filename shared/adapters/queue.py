@@ -16,7 +16,7 @@ from shared.ports import Backlog
 BATCH_MESSAGES_MAX = 100
 BATCH_BYTES_MAX = 256_000
 BACKLOG_TIMEOUT_S = 5
-OVERHEAD_BYTES = 100  # roughly what the platform counts per message in addition to its body
+OVERHEAD_BYTES = 100  # approximately what the platform counts per message in addition to its body
 
 
 class BoundQueue:
@@ -78,5 +78,5 @@ def _moment(value: Any) -> datetime:
     if isinstance(value, datetime):
         return value.replace(tzinfo=value.tzinfo or UTC).astimezone(UTC)
     if not isinstance(value, int | float):
-        value = value.getTime()  # JavaScript's own Date
+        value = value.getTime()  # JavaScript's Date
     return datetime.fromtimestamp(value / 1_000, UTC)

@@ -11,7 +11,7 @@ from typing import Any
 from shared.errors import StorageError
 from shared.ports import StoredObject
 
-KEYS_MAX = 1_000  # a list or delete: https://developers.cloudflare.com/r2/platform/limits/
+KEYS_MAX = 1_000  # per list or delete: https://developers.cloudflare.com/r2/platform/limits/
 
 _STATUS = re.compile(r"\((\d+)\)")
 # Error codes of R2 (https://developers.cloudflare.com/r2/api/error-codes/), which the binding puts
@@ -26,7 +26,7 @@ class BoundBucket:
         self._binding = binding
 
     async def get(self, key: str) -> tuple[str, str] | None:
-        with _translated():
+        with _translate_errors():
             found = await self._binding.get(key)
             return (str(await found.text()), str(found.etag)) if found is not None else None
 
@@ -38,14 +38,14 @@ class BoundBucket:
             condition = {"onlyIf": {"etagMatches": if_etag}}
         elif if_absent:
             condition = {"onlyIf": {"etagDoesNotMatch": "*"}}
-        with _translated():
+        with _translate_errors():
             written = await self._binding.put(key, text, **condition)
             return str(written.etag) if written is not None else None
 
     async def list(
         self, prefix: str, cursor: str | None = None
     ) -> tuple[list[StoredObject], str | None]:
-        with _translated():
+        with _translate_errors():
             options = {"prefix": prefix, "limit": KEYS_MAX} | ({"cursor": cursor} if cursor else {})
             page = await self._binding.list(**options)
             found = [StoredObject(str(o.key), moment_of(o.uploaded)) for o in page.objects]
@@ -54,12 +54,12 @@ class BoundBucket:
     async def delete(self, keys: Sequence[str]) -> None:
         if len(keys) > KEYS_MAX:
             raise ValueError(f"R2 deletes {KEYS_MAX} keys a call, not {len(keys)}")
-        with _translated():
+        with _translate_errors():
             await self._binding.delete(list(keys))
 
 
 @contextmanager
-def _translated() -> Any:
+def _translate_errors() -> Any:
     try:
         yield
     except StorageError:
@@ -69,7 +69,7 @@ def _translated() -> Any:
 
 
 def moment_of(date: Any) -> datetime:
-    """Return the time of a JavaScript Date, or of the datetime that a runtime made of it."""
+    """Return the time of a JavaScript Date, or of a datetime that the runtime converted."""
     if isinstance(date, datetime):
         return date.astimezone(UTC)
     return datetime.fromisoformat(str(date.toISOString())).astimezone(UTC)
@@ -81,6 +81,7 @@ def status_of(text: str) -> int:
     >>> status_of("put: Reduce your rate of simultaneous writes on the same object. (10058)")
     429
     """
-    codes = _STATUS.findall(text)  # a key may hold a number in parentheses too: the code is last
+    # A key may also contain a number in parentheses; the code is last.
+    codes = _STATUS.findall(text)
     code = int(codes[-1]) if codes else 500
     return code if 400 <= code < 600 else _HTTP_STATUS.get(code, 500)

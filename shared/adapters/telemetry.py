@@ -1,5 +1,6 @@
-"""Buffers for log lines and metric points: each call into JavaScript costs more than the line that
-it carries, and formatting waits until the messages are settled."""
+"""Buffers for log lines and metric points: each call into JavaScript costs more than the line, and
+formatting waits until the messages are settled.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +36,7 @@ class Telemetry:
         self._points.append(checked_point(index, blobs, doubles))
 
     def flush(self) -> None:
-        """Write what is buffered, in its order."""
+        """Write the buffered lines and points, in order."""
         try:
             self._write_points()
         except Exception as lost:  # a metric must not change the outcome of settled messages

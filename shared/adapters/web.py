@@ -25,7 +25,7 @@ REQUEST_BYTES_MAX = 5_000_000
 
 async def answer_request(request: Any, env: Any, handler: WebHandler) -> Any:
     """Run `handler` for a `workers.Request`; return the `workers.Response`."""
-    from workers import Response  # it needs the runtime, which the host is not
+    from workers import Response  # only the runtime has it
 
     telemetry = Telemetry(lambda: None, lambda text: None)
     raw = request.js_object
@@ -34,8 +34,8 @@ async def answer_request(request: Any, env: Any, handler: WebHandler) -> Any:
         if is_truncated:
             response = WebResponse(413)
         else:
-            asked = WebRequest(str(raw.method), str(raw.url), headers_of(raw.headers), body)
-            response = await respond(asked, handler, web_ports(env, telemetry))
+            web_request = WebRequest(str(raw.method), str(raw.url), headers_of(raw.headers), body)
+            response = await respond(web_request, handler, web_ports(env, telemetry))
     finally:
         telemetry.flush()
     body_or_none = response.body or None  # a 204 must not have a body, not even an empty one
@@ -58,7 +58,7 @@ async def respond(request: WebRequest, handler: WebHandler, ports: WebPorts) -> 
 
 
 def web_ports(env: Any, telemetry: Telemetry) -> WebPorts:
-    """Return the ports of one request, over the bindings that wrangler.toml names."""
+    """Return the ports of one request, over the bindings in wrangler.toml."""
     return WebPorts(
         settings=settings_of(env),
         clock=InvocationClock(datetime.now(UTC)),

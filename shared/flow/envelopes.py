@@ -16,7 +16,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from pydantic.alias_generators import to_camel
 
 from shared.body_limits import kept
-from shared.errors import joined
+from shared.errors import join_error
 from shared.flow.intake import Intake
 from shared.flow.parse import ParsedMessage, Rejected
 from shared.jobs import Job
@@ -68,7 +68,7 @@ def sealed(
         job_type=job.type if job else None,
         body=kept(delivery.body),
         reason=dead.reason,
-        error=sanitize(joined(dead.error_class, dead.error_text)),
+        error=sanitize(join_error(dead.error_class, dead.error_text)),
         attempts=delivery.attempts,
         dead_at=now,
         sent_at=_sent_at(letter, job),

@@ -1,1 +1,1 @@
-"""The run ledger, the change feed, and how work is cut into shards."""
+"""The run ledger, the change feed, and the splitting of work into shards and parts."""

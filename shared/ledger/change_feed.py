@@ -1,7 +1,7 @@
-"""The change feed `crm.contact_changes`: what the folds of all consumers have in common.
+"""The change feed `crm.contact_changes`: the common part of all consumers' folds.
 
 The platform's writers append rows and wait for nothing. A consumer's fold deletes its rows and
-writes what they mean, in one transaction. It passes over what other transactions have locked.
+applies them, in one transaction. It skips rows that other transactions have locked.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from shared.ports import Database, Row
 from shared.sql.statements import SQL
 
 LOCK_NOT_AVAILABLE = "55P03"
-# A fold waits so long for a transaction that inserts the same key at this moment. It gives up well
-# before the server looks for deadlocks (1 s).
+# The time that a fold waits for a transaction that is inserting the same key. It is much shorter
+# than the server's deadlock_timeout (1 s).
 PATIENCE = "200ms"
-LOCKS_MET_MAX = 20  # by one fold; what is left is for the next
+LOCKS_MET_MAX = 20  # per fold; the next one takes the rest
 COUNTED_MAX = 1_000_000
 
 T = TypeVar("T")
@@ -30,20 +30,22 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class FeedState:
-    """How many rows wait for a consumer, counted up to COUNTED_MAX, and since when."""
+    """The number of a consumer's pending rows, counted up to COUNTED_MAX, and the age of the
+    oldest.
+    """
 
     count: int
     oldest_at: datetime | None
 
 
 def has_changes(db: Database, consumer: str) -> bool:
-    """Return whether the feed holds anything for a consumer."""
+    """Return whether the feed has rows for a consumer."""
     [row] = db.rows(SQL["has_changes"], consumer=consumer)
     return bool(row["found"])
 
 
 def feed_state(db: Database, consumer: str) -> FeedState:
-    """Return how much the feed holds for a consumer."""
+    """Return the depth of the feed for a consumer."""
     [row] = db.rows(SQL["feed_state"], consumer=consumer, most=COUNTED_MAX)
     return FeedState(row["count"], row["oldest_at"])
 
@@ -63,7 +65,7 @@ def note_contacts(
 
 
 def next_whole_change(db: Database, consumer: str) -> Row | None:
-    """Lock and return the change of a whole organization that is to be expanded next."""
+    """Lock and return the change of a whole organization that is expanded next."""
     db.execute(SQL["drop_superseded"], consumer=consumer)
     rows = db.rows(SQL["next_whole_change"], consumer=consumer)
     return rows[0] if rows else None
@@ -86,9 +88,9 @@ def patience(db: Database) -> Iterator[None]:
 
 
 def unless_locked(db: Database, work: Callable[[], T]) -> T | None:
-    """Return what `work` returns, or None where a lock was not released in time.
+    """Return the result of `work`, or None if a lock was not released in time.
 
-    In that case nothing of it is done, and the transaction goes on.
+    In that case its changes are undone, and the transaction continues.
     """
     db.ahead("savepoint unless_locked")
     try:
@@ -104,10 +106,10 @@ def unless_locked(db: Database, work: Callable[[], T]) -> T | None:
 
 @dataclass
 class AroundLocks:
-    """Fold ranges of contacts; a range that meets a lock is halved, down to the contact.
+    """Fold ranges of contacts; a range with a lock is halved, down to a single contact.
 
-    Locks of rows need no such care: statements skip those. This is for a transaction that inserts
-    the same key at this moment, which no statement can skip.
+    Row locks need no such care, because statements skip them. This handles a transaction that is
+    inserting the same key, which no statement can skip.
     """
 
     db: Database
@@ -116,7 +118,7 @@ class AroundLocks:
     met: int = field(default=0, init=False)
 
     def fold(self, keys: KeyRange, work: Callable[[KeyRange], T]) -> list[T]:
-        """Return what `work` returns for each range that met no lock."""
+        """Return the result of `work` for each range without a lock."""
         if self.met >= LOCKS_MET_MAX:
             return []
         done = unless_locked(self.db, lambda: work(keys))
@@ -127,7 +129,7 @@ class AroundLocks:
         if middle is None:
             return []
         halves = (KeyRange(keys.first, middle), KeyRange(middle, keys.until))
-        return [one for half in halves for one in self.fold(half, work)]
+        return [result for half in halves for result in self.fold(half, work)]
 
     def _middle(self, keys: KeyRange) -> Key | None:
         rows: list[dict[str, Any]] = self.db.rows(

@@ -1,7 +1,7 @@
 """The ledger `ops.job_runs`: which windows are queued, running, done or dead.
 
-A start gives a lease and a fencing token. A finish counts only with the newest token, in the same
-transaction as the rows it stands for: a run that was too slow is rolled back as a whole.
+A start gives a lease and a fencing token. A finish is valid only with the newest token, in the
+transaction of its rows: a run that was too slow is rolled back completely.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from shared.ports import Database, Row
 from shared.sql.statements import SQL
 from shared.windows import Window
 
-# The platform ends an invocation after so long: whatever began before that has no living holder.
+# The platform ends an invocation after this time: nothing that began earlier is still running.
 # https://developers.cloudflare.com/workers/platform/limits/
 INVOCATION_MAX = timedelta(minutes=15)
 LEASE = timedelta(minutes=16)
-# A message that nobody has begun is sent again after LEASE, then after four times that, and so on;
-# never less often than this. A window is caught up for fourteen days: that is at most 17 messages.
+# A message that was not started is sent again after LEASE, then after four times that, and so on;
+# never less often than this. A window is caught up for fourteen days: at most 17 messages.
 PATIENCE_MAX = timedelta(days=1)
-# What acts on what there is now should not wait for a day once its trouble is over.
+# A job that acts on the current state should not wait for a day after its problem is solved.
 PATIENCE_MAX_NOW = timedelta(hours=1)
-# A run that has to wait for other work is sent again by the first tick after this.
+# The first tick after this time sends a waiting run again.
 WAIT = timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
 class RunKey:
-    """Which row of the ledger: a window of a job, or one shard of it."""
+    """The key of a ledger row: a window of a job, or one shard of it."""
 
     job_type: str
     window: Window
@@ -57,14 +57,14 @@ class Lease:
 
 @dataclass(frozen=True)
 class Busy:
-    """Another run holds the lease, for so many seconds more."""
+    """Another run holds the lease, for this many seconds more."""
 
     seconds_left: int
 
 
 @dataclass(frozen=True)
 class Obsolete:
-    """There is nothing left to do: it is done, or left to the shards, or its split is void."""
+    """The run is unnecessary: its work is done, or left to the shards, or its split is void."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,9 @@ class Held:
 
 @dataclass(frozen=True)
 class Unsent:
-    """This message split the window before. These shards of the split have not begun: their
-    messages may never have been sent."""
+    """This message split the window before. These shards have not begun: their messages may never
+    have been sent.
+    """
 
     shards: list[Shard]
 
@@ -90,7 +91,7 @@ def start(
     planned: datetime,
     now: datetime,
 ) -> Lease | Busy | Obsolete | Held | Unsent:
-    """Take the lease of a run, unless another has it or the message asks for nothing more."""
+    """Take the lease of a run, unless another run has it or the message is obsolete."""
     split = key.shard.run if key.shard else 0
     claimed = db.rows(
         SQL["start_run"],
@@ -114,12 +115,12 @@ def start(
 def _refusal(
     db: Database, key: RunKey, state: Row, now: datetime
 ) -> Busy | Obsolete | Held | Unsent:
-    """Why a run may not start."""
+    """Return the reason why a run may not start."""
     if state["is_held"]:
         db.execute(SQL["hold_run"], **key.parameters(), now=now)
         return Held()
     if state["status"] == "running" and state["is_own"]:
-        return Obsolete()  # a copy of the very delivery that runs
+        return Obsolete()  # another copy of the same delivery
     if state["status"] == "running":
         left = (state["lease_until"] - now).total_seconds()
         return Busy(max(0, round(left)) + 1)
@@ -128,11 +129,11 @@ def _refusal(
         return Unsent([Shard.model_validate(row["shard_data"]) for row in unbegun])
     if state["status"] in ("sharded", "dead", "succeeded") or (key.shard and not state["status"]):
         return Obsolete()
-    return Busy(1)  # it has changed since it was refused
+    return Busy(1)  # the row has changed since the refusal
 
 
 def finish(db: Database, lease: Lease, done: Done, now: datetime) -> None:
-    """Mark the run as done, inside the transaction of its rows. LeaseLost rolls them back."""
+    """Mark the run as done, in the transaction of its rows. Raise LeaseLost to roll them back."""
     shard = lease.key.shard
     if shard:
         db.execute(SQL["lock_split"], **lease.key.parameters())
@@ -154,7 +155,7 @@ def finish(db: Database, lease: Lease, done: Done, now: datetime) -> None:
 
 
 def split(db: Database, lease: Lease, shards: list[Shard], now: datetime) -> None:
-    """Replace the run by its shards, each with a row of its own."""
+    """Replace the run by its shards, each with its own row."""
     parameters = lease.key.parameters()
     until = now + LEASE
     touched = db.execute(SQL["split_run"], **parameters, token=lease.token, lease_until=until)
@@ -171,7 +172,7 @@ def split(db: Database, lease: Lease, shards: list[Shard], now: datetime) -> Non
 
 
 def put_off(db: Database, lease: Lease, error_class: str, error_text: str, now: datetime) -> None:
-    """Leave a run that has to wait for other work to a later tick."""
+    """Leave a run that waits for other work to a later tick."""
     touched = db.execute(
         SQL["put_off_run"],
         **lease.key.parameters(),
@@ -196,10 +197,10 @@ def fail(
     until: datetime,
     about_now: bool = False,
 ) -> None:
-    """Record why a message's run failed; `until` is when its next try should have begun. One that
-    is dead is left to a later tick, if it is worth another try.
+    """Record the error of a message's run; `until` is the latest start of its next try. A dead run
+    is left to a later tick if its error was temporary.
 
-    If another delivery has started the run since, the row is for that one to write.
+    If another delivery has started the run since, this writes nothing.
     """
     db.execute(
         SQL["fail_run"],
@@ -217,8 +218,9 @@ def fail(
 
 
 def patience(about_now: list[str]) -> dict[str, object]:
-    """The parameters of `parts/patience.sql`: `about_now` are the types that act on what there is
-    now."""
+    """Return the parameters of `parts/patience.sql`: `about_now` are the types that act on the
+    current state.
+    """
     return {
         "about_now": about_now,
         "first": LEASE,

@@ -1,9 +1,9 @@
-"""`ops.parts`: work that is split and that is no window, such as the build of a segment.
+"""`ops.parts`: split work without a window, such as building a segment.
 
 A job uses it in three steps. A message without a part calls `plan` with the bounds that the shard
 planner returns (`shared/ledger/shards.py`), commits, and sends a message per part. A message with a
 part calls `claim`, does the work and calls `finish`, all in one transaction. A scheduled job calls
-`requeue` and sends the returned parts again: a message that was lost delays its part, no more.
+`requeue` and sends the returned parts again, so a lost message only delays its part.
 
 Every step can be repeated, and runs of the same part can overlap.
 """
@@ -64,7 +64,9 @@ def plan(db: Database, subject: Subject, bounds: Sequence[Bounds], now: datetime
 
 
 def claim(db: Database, subject: Subject, number: int) -> Part | None:
-    """Hold an open part until the end of the transaction; None if it is done or held by a run."""
+    """Lock an open part until the end of the transaction; return None if it is done or locked by a
+    run.
+    """
     rows = db.rows(SQL["claim_part"], **subject.parameters(), part=number)
     return _part(rows[0]) if rows else None
 

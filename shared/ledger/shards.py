@@ -1,11 +1,11 @@
-"""The shard planner of all workers: when work is too large for one message, and where to cut it.
+"""The shard planner of all workers: which work is split, and at which bounds.
 
-Pure. It receives the sizes of the work, counted or sampled, and returns bounds. Bounds become the
-shards of a window (`numbered`), or the parts of work that has no window (`shared/ledger/parts.py`).
+Pure. It receives the counted or sampled sizes of the work, and returns bounds. Bounds become the
+shards of a window (`numbered`), or the parts of work without a window (`shared/ledger/parts.py`).
 
-A shard is a range of whole organizations, or a range within one organization: of its parts or of
-its contacts. Work on several days is cut by day first. So every condition in a job's statements is
-a plain comparison, and Postgres estimates its rows correctly.
+A shard is a range of whole organizations, or a range within one organization, of its parts or of
+its contacts. Work on several days is first split by day. So every condition in a job's statements
+is a plain comparison, and Postgres estimates its rows correctly.
 """
 
 from __future__ import annotations
@@ -19,22 +19,24 @@ from uuid import UUID
 
 from shared.messages import Shard
 
-# The most events that one run reads where they can be cut: about 5 s of work.
+# The most events of one run if the work can be split: about 5 s of work.
 SHARD_EVENTS_TARGET = 1_000_000
-# The most shards of one window. Beyond it the shards grow instead: a billion events at the target.
+# The most shards of one window. Beyond this the shards grow: a billion events at the target.
 SHARDS_MAX = 1_000
 FIRST_UUID, LAST_UUID = UUID(int=0), UUID(int=2**128 - 1)
 ONE_DAY = timedelta(days=1)
 
 # The bounds of a shard, named as in its message. An absent bound is open.
 Bounds = dict[str, Any]
-# A contact as the tables are ordered: (organization, contact).
+# The order of contacts in tables: (organization, contact).
 Key = tuple[UUID, UUID]
 
 
 @dataclass(frozen=True)
 class Size:
-    """The number of rows of an organization: in all, of one of its parts, or of a part on a day."""
+    """The number of rows of an organization: in total, of one of its parts, or of a part on a
+    day.
+    """
 
     organization_id: UUID
     count: int
@@ -75,14 +77,14 @@ class KeyRange:
 
 @dataclass(frozen=True)
 class _Planned:
-    """A shard before it has its number. `is_piece`: it holds a part of one large organization."""
+    """A shard without its number yet. With `is_piece` it has a part of one large organization."""
 
     bounds: Bounds
     count: int
     is_piece: bool = False
 
 
-# Cuts one organization: from its sizes and the target to the bounds of its pieces.
+# Splits one organization: from its sizes and the target to the bounds of its pieces.
 _CutOrganization = Callable[[Sequence[Size], int], list[Bounds]]
 
 
@@ -90,9 +92,9 @@ def plan_days(sizes: Sequence[Size]) -> list[Bounds]:
     """Plan shards of about SHARD_EVENTS_TARGET rows of work on one or several days.
 
     `sizes` are in the order of day, organization and part. Consecutive small days share a shard. A
-    day above the target is cut between its organizations, and a large organization between its
-    parts; a part is never cut. The first shard is open below and the last above, so whatever
-    appears later has a shard too. Without a need to cut, the list is empty.
+    day above the target is split between its organizations, and a large organization between its
+    parts; a part is never split. The first shard is open below and the last above, so later rows
+    have a shard too. The list is empty if no split is needed.
     """
     target = SHARD_EVENTS_TARGET
     if sum(size.count for size in sizes) <= target:
@@ -112,7 +114,7 @@ def contact_pieces(sizes: Sequence[Size]) -> dict[UUID, int]:
 
 
 def plan_contacts(sizes: Sequence[Size], cuts: Mapping[UUID, Sequence[UUID]]) -> list[Bounds]:
-    """Plan the shards of a span of time; large organizations are cut by contact.
+    """Plan the shards of a span of time; large organizations are split by contact.
 
     `cuts` has the first contact of every piece except the first. The bounds of a piece contain
     `pieces`: the number of shards whose results add up to the organization's.
@@ -154,30 +156,30 @@ def part_bounds(shard: Shard | None) -> dict[str, Any]:
     >>> bounds["first_organization"] is bounds["until_organization"] is None
     True
     """
-    whole = shard or Shard(index=1, of=1)
+    bounds = shard or Shard(index=1, of=1)
     return {
-        "first_organization": whole.first_organization,
-        "first_part": whole.first_part or "",
-        "until_organization": whole.until_organization,
-        "until_part": whole.until_part or "",
+        "first_organization": bounds.first_organization,
+        "first_part": bounds.first_part or "",
+        "until_organization": bounds.until_organization,
+        "until_part": bounds.until_part or "",
     }
 
 
 def contact_bounds(shard: Shard | None) -> dict[str, Any]:
     """Return the parameters of statements on a shard of contacts.
 
-    Earlier releases cut by parts. Such a shard takes the organizations at both of its ends as a
-    whole: its rows are correct, although a neighbor sets some of them too.
+    Earlier releases split by parts. Such a shard takes the organizations at both of its ends
+    completely: its rows are correct, although an adjacent shard sets some of them too.
     """
-    whole = shard or Shard(index=1, of=1)
-    until = whole.until_organization
-    if until and whole.until_part and until != LAST_UUID:
+    bounds = shard or Shard(index=1, of=1)
+    until = bounds.until_organization
+    if until and bounds.until_part and until != LAST_UUID:
         until = UUID(int=until.int + 1)
     return {
-        "first_organization": whole.first_organization,
-        "first_contact": whole.first_contact,
+        "first_organization": bounds.first_organization,
+        "first_contact": bounds.first_contact,
         "until_organization": until,
-        "until_contact": whole.until_contact,
+        "until_contact": bounds.until_contact,
     }
 
 
@@ -191,7 +193,7 @@ def day_bounds(shard: Shard | None) -> dict[str, datetime | str]:
 
 
 def midnight(day: date) -> datetime:
-    """Return the begin of a day in UTC."""
+    """Return the start of a day in UTC."""
     return datetime.combine(day, time(), UTC)
 
 
@@ -206,8 +208,8 @@ def _target(sizes: Sequence[Size], cut: _CutOrganization) -> int:
 def _plan(sizes: Sequence[Size], target: int, cut: _CutOrganization) -> list[_Planned]:
     """Plan ranges of whole organizations, and pieces of each organization above the target.
 
-    The ranges fill all space between those organizations, so that an organization without a size
-    is in one of them.
+    The ranges cover everything between those organizations, so an organization without a size is in
+    one of them.
     """
     planned: list[_Planned] = []
     first: UUID | None = None
@@ -269,7 +271,7 @@ def _cut_by_contact(organization_id: UUID, cuts: Sequence[UUID]) -> list[Bounds]
 
 
 def _counted_pieces(own: Sequence[Size], target: int) -> list[Bounds]:
-    """Return as many bounds as the pieces will have, before the contacts to cut at are known."""
+    """Return as many bounds as the pieces will have, before their first contacts are known."""
     return [{} for _ in range(_pieces(own[0], target))]
 
 
@@ -278,7 +280,7 @@ def _pieces(size: Size, target: int) -> int:
 
 
 def _organizations(first: UUID | None, until: UUID | None) -> Bounds:
-    """Organizations from `first` up to, not including, `until`; one alone where both are equal."""
+    """Organizations from `first` up to, not including, `until`; a single one if both are equal."""
     return _edges("Organization", first, until)
 
 

@@ -1,1 +1,1 @@
-"""The framework's SQL statements and their loader."""
+"""The framework's SQL statements, and the loader of SQL files."""

@@ -1,4 +1,6 @@
-"""Statements live in `.sql` files, in blocks that begin with `-- name: the_name`."""
+"""Load statements from `.sql` files, which consist of blocks that begin with `-- name:
+the_name`.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +17,9 @@ _INCLUDE = re.compile(r"^-- include: (\w+)\s*$", re.MULTILINE)
 class SqlBlocks:
     """The named blocks of every `.sql` file of a folder, read at first use: `SQL["claim_run"]`.
 
-    A line `-- include: formula` stands for the text of `parts/formula.sql`: what several statements
-    must have in common is written once. A part may include others. A part that the folder does
-    not have is looked up in the folders of `also`, then in the shared parts, which workers have in
-    common.
+    A line `-- include: formula` is replaced by the text of `parts/formula.sql`, for text that
+    several statements share. A part may include others. A part that the folder does not have is
+    looked up in the folders of `also`, then in the shared parts of all workers.
     """
 
     def __init__(self, folder: Path, also: Sequence[Path] = ()) -> None:
@@ -30,7 +31,7 @@ class SqlBlocks:
 
     @cached_property
     def blocks(self) -> dict[str, str]:
-        """Name to statement. A name that stands twice raises ValueError."""
+        """Return the statements by name. Raise ValueError for a duplicate name."""
         blocks: dict[str, str] = {}
         for path in sorted(self.folder.glob("*.sql")):
             _, *parts = _NAME.split(path.read_text(encoding="utf-8"))
@@ -43,11 +44,11 @@ class SqlBlocks:
         return blocks
 
     def expand(self, text: str) -> str:
-        """The text with each line `-- include: part` replaced by the part."""
+        """Replace each line `-- include: part` by the part."""
         return _INCLUDE.sub(lambda include: self.part(include[1]), text)
 
     def part(self, name: str) -> str:
-        """The text of `parts/<name>.sql`."""
+        """Return the text of `parts/<name>.sql`."""
         paths = [folder / "parts" / f"{name}.sql" for folder in (self.folder, *self.also)]
         path = next((path for path in paths if path.exists()), SHARED_PARTS / f"{name}.sql")
         return self.expand(path.read_text(encoding="utf-8").strip())

@@ -1,15 +1,14 @@
 -- name: has_changes
--- Does the feed hold anything for this consumer?
+-- Whether the feed has rows for this consumer.
 select exists (select from crm.contact_changes where consumer = :consumer) as found
 
 -- name: feed_state
--- How many rows the feed holds for a consumer, counted up to :most, and since when.
+-- The number of a consumer's rows, counted up to :most, and the time of the oldest.
 select count(*) as count, min(at) as oldest_at
 from (select at from crm.contact_changes where consumer = :consumer limit cast(:most as bigint)) as waiting
 
 -- name: middle_change
--- The middle of the contacts that have changes in a range, to cut the range there. No row: there are
--- not two.
+-- The middle of the contacts with changes in a range, to split the range there. No row: there are fewer than two.
 select organization_id, contact_id
 from (
     select organization_id, contact_id, ntile(2) over (order by organization_id, contact_id) as half
@@ -31,7 +30,7 @@ order by organization_id, contact_id
 limit 1
 
 -- name: drop_superseded
--- Of several changes of one setting that no job has begun to expand, the newest covers the others.
+-- Of several changes of one setting whose expansion has not begun, the newest replaces the others.
 delete from crm.contact_changes
 where ctid = any(array(
     select older.ctid
@@ -60,7 +59,7 @@ limit 1
 for update of change skip locked
 
 -- name: keep_progress
--- A change of a whole organization is expanded up to this contact.
+-- Record that a change of a whole organization is expanded up to this contact.
 insert into crm.expanded_changes (change_id, reached, expanded_at) values (:id, :reached, clock_timestamp())
 on conflict (change_id) do update set reached = excluded.reached, expanded_at = excluded.expanded_at
 
@@ -76,5 +75,5 @@ select :consumer, organization_id, contact_id, :source, :name
 from unnest(cast(:organization_ids as uuid[]), cast(:contact_ids as uuid[])) as contact (organization_id, contact_id)
 
 -- name: set_patience
--- How long to wait for a lock, until the end of the transaction; and how long it was before.
+-- Set the lock timeout until the end of the transaction; return the previous one.
 select current_setting('lock_timeout') as was, set_config('lock_timeout', :patience, true) as became

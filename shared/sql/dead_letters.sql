@@ -1,5 +1,5 @@
 -- name: record_failure
--- Why one attempt of a message failed.
+-- The error of one attempt of a message.
 insert into ops.message_failures (
     queue, message_id, attempt, job_type, body_digest, error_class, error_text, failed_at
 )
@@ -10,28 +10,27 @@ on conflict (queue, message_id, attempt) do update set
     failed_at = excluded.failed_at
 
 -- name: archive_alone
--- Two archives of a queue go one after the other: the second sees the rows of the first.
+-- Archives of one queue run one after the other: the second sees the rows of the first.
 insert into ops.turns as known (name) values (:queue)
 on conflict (name) do update set name = known.name
 
 -- name: redriven_letters
--- The letters among these that were sent back to the queue, or that a redrive has claimed and is
--- sending, with their bodies.
+-- The dead letters that were sent back to the queue, or that a redrive has claimed and is sending, with their bodies.
 select id, body
 from ops.dead_letters
 where id = any(cast(:ids as bigint[])) and queue = :queue
     and (status = 'redriven' or (status = 'dead' and changed_at is not null))
 
 -- name: withdraw_unread
--- The rows of letters that were written unread, before they are written as they are read.
+-- Delete the rows of dead letters that were written unread, before they are written after reading.
 delete from ops.dead_letters
 where queue = :queue and message_id = any(cast(:message_ids as text[])) and error = :error
     and status = 'dead' and changed_at is null
 
 -- name: archive_dead_letters
--- A row a dead letter. One that is delivered twice is one row; another body under a known message id
--- is another letter. An error that the letter does not carry is that of its last attempt. No letter
--- died later than now, and of two that claim one moment the second died a microsecond later.
+-- One row per dead letter. A second delivery of a dead letter is the same row; another body with a known message id is
+-- another dead letter. If a dead letter contains no error, it gets that of its last attempt. No dead letter died later
+-- than now, and of two with the same time the second died a microsecond later.
 insert into ops.dead_letters (
     queue, message_id, job_type, body, reason, error, attempts, dead_at, sent_at, redriven_from
 )

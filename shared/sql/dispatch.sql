@@ -1,6 +1,6 @@
 -- name: open_schedules
--- The state of every schedule of a worker, locked so that ticks at the same moment go one after the
--- other. A schedule's first tick is where its history begins.
+-- The state of every schedule of a worker, locked so that concurrent ticks run one after the other. A schedule's
+-- history begins with its first tick.
 insert into ops.schedules as known (job_type, starts_at, recorded_until, changed_at)
 select planned.job_type, planned.beginning, planned.beginning, :now
 from unnest(cast(:job_types as text[]), cast(:beginnings as timestamptz[])) as planned (job_type, beginning)
@@ -11,12 +11,11 @@ on conflict (job_type) do update set
 returning job_type, paused, starts_at, recorded_until
 
 -- name: claim_runs
--- Queue the windows that are missing, and those that nobody answers for. Also, however old, what an
--- operator asked for and what waits for other work: at most :windows_max of it. A window whose split stands
--- is left to its shards. A window of a job that acts on what there is now waits for the last one that was
--- begun, and goes on with its patience.
--- Queue the missing shards of the splits that stand too, at most :shards_max. Those that another transaction
--- holds are left to it. No shard is missing of a window that is queued here: no split of it stands.
+-- Queue the missing windows, and those that are lost. Also, at any age, windows that an operator requested and windows
+-- that wait for other work: at most :windows_max of these. A window with a valid split is left to its shards. A window
+-- of a job that acts on the current state waits for the previous one and continues with its interval. Also queue the
+-- missing shards of valid splits, at most :shards_max. Rows that another transaction has locked are left to it. A
+-- window that is queued here has no missing shards, because it has no valid split.
 with due as (
     select due.job_type, due.window_start, due.window_end, due.planned, due.trigger,
         case when earlier.status <> 'succeeded' then earlier.sends else 0 end as sends
@@ -33,7 +32,7 @@ with due as (
         limit 1
     ) as earlier on true
     where (earlier.status is null or earlier.status = 'succeeded' or earlier.lease_until <= :now)
-        and not exists ( -- most of them: it would lock each of these rows to find that nothing is to be done
+        and not exists ( -- most rows: it would lock each of them to find no work
             select 1 from ops.job_runs as run
             where run.job_type = due.job_type and run.window_start = due.window_start
                 and run.window_end = due.window_end and run.shard = '' and run.status in ('succeeded', 'skipped')
@@ -110,8 +109,8 @@ select exists (
 ) as is_left
 
 -- name: release_claims
--- The queue refused the messages of these rows: the next tick sends them. A row that has begun since, or that
--- another tick has claimed, stays as it is.
+-- The queue refused the messages of these rows: the next tick sends them. A row that has begun since, or that another
+-- tick has claimed, stays unchanged.
 update ops.job_runs as run
 set lease_until = :now, sends = greatest(0, run.sends - 1)
 from unnest(
@@ -122,10 +121,9 @@ where run.job_type = claimed.job_type and run.window_start = claimed.window_star
     and run.status = 'queued' and run.queued_at = :now
 
 -- name: give_up_windows
--- Windows that are too many or too old to be caught up are not forgotten in silence: those that have no row
--- get one that says so. Those that were queued once but never done say so from now on. If the message of one
--- of them still comes, it runs. A split has messages of its own on their way: it is given up later. Of a job
--- that acts on what there is now, what is under way stays so.
+-- Windows beyond the limits of catching up are recorded: those without a row get one with status skipped, and those
+-- that were queued but never done become skipped. If the message of one of them still arrives, it runs. A split has its
+-- own messages and is given up later. For a job that acts on the current state, windows in progress stay unchanged.
 with recorded as (
     insert into ops.job_runs (job_type, window_start, window_end, status, trigger, scheduled_for, finished_at)
     select due.job_type, due.window_start, due.window_end, 'skipped', due.trigger, due.planned, :now
@@ -155,10 +153,10 @@ abandoned as (
 select * from recorded union all select * from abandoned
 
 -- name: note_schedules
--- Every window that ends by now has its row. Of the windows past their grace, those that have not succeeded
--- and were not reported before are late. Their schedules are overdue from now on; windows that are skipped
--- while they are so count as missed too. Schedules that were overdue and whose newest window past its grace,
--- or a newer one, has succeeded, have recovered: of these alone the rows have `overdue_since`.
+-- Every window that ends by now has a row. Of the windows past their grace, those that have not succeeded and were not
+-- reported before are late. Their schedules are overdue from now on; windows that are skipped in the meantime count as
+-- missed too. A schedule has recovered if its newest window past its grace, or a newer one, has succeeded; only such
+-- rows have `overdue_since`.
 with tick as (
     select *
     from unnest(

@@ -1,11 +1,10 @@
 -- name: start_run
--- Take a window's lease: a new row, or one that nobody holds. A later delivery of the very message that
--- holds it takes it over: the platform delivers a message again once its consumer is gone, and the
--- fencing token keeps out one that is not.
--- No row comes back where somebody holds it; where it is done and the message asks for no more than
--- that; where the window's split stands, unless an operator asks for all of it; for a shard whose split
--- does not stand; and where the schedule is paused. A split that is dead because one of its shards died
--- does stand: the others go on, and the dead one's next run completes it.
+-- Take a window's lease: a new row, or one without a lease. A later delivery of the message that holds the lease takes
+-- it over: the platform delivers a message again when its consumer is gone, and the fencing token rejects a consumer
+-- that is not. No row is returned in these cases: another message holds the lease; the row is done and the message is
+-- obsolete; the window's split is valid, unless an operator requests the whole window; the split of a shard is not
+-- valid; the schedule is paused. A split that is dead because one of its shards died is valid: the others continue, and
+-- the next run of the dead shard completes it.
 insert into ops.job_runs as run (
     job_type, window_start, window_end, shard, status, trigger, attempts, message_id, delivery,
     scheduled_for, lease_until, fencing_token, started_at
@@ -47,7 +46,7 @@ where not (
 returning run.fencing_token
 
 -- name: run_state
--- Why a lease was refused. A shard whose split does not stand has no status.
+-- The reason why a lease was refused. A shard without a valid split has no status.
 select run.status, run.lease_until, run.fencing_token, run.message_id = cast(:message_id as text) as is_own,
     cast(:trigger as text) in ('cron', 'catch-up')
     and exists (select 1 from ops.schedules where job_type = :job_type and paused) as is_held
@@ -68,7 +67,7 @@ where job_type = :job_type and window_start = :window_start and window_end = :wi
     and status in ('queued', 'failed')
 
 -- name: unbegun_shards
--- The shards of a window's split that no message has begun.
+-- The shards of a window's split that no message has started.
 select shard_data
 from ops.job_runs
 where job_type = :job_type and window_start = :window_start and window_end = :window_end
@@ -76,7 +75,7 @@ where job_type = :job_type and window_start = :window_start and window_end = :wi
 order by shard
 
 -- name: put_off_run
--- What the run builds upon is still under way: a later tick sends it again.
+-- The run waits for other work: a later tick sends it again.
 update ops.job_runs set
     status = 'waiting',
     lease_until = :until,
@@ -86,8 +85,8 @@ where job_type = :job_type and window_start = :window_start and window_end = :wi
     and shard = :shard and fencing_token = :token and status = 'running'
 
 -- name: finish_run
--- Success counts only with the newest token. A window that was run whole leaves no shards of an
--- earlier split behind: nobody will ever run them.
+-- Success is valid only with the newest token. A window that ran unsplit leaves no shards of an earlier split behind,
+-- because nothing would ever run them.
 with void as (
     delete from ops.job_runs
     where job_type = :job_type and window_start = :window_start and window_end = :window_end
@@ -112,14 +111,14 @@ where job_type = :job_type and window_start = :window_start and window_end = :wi
     and shard = :shard and fencing_token = :token and status = 'running'
 
 -- name: forget_shards
--- An earlier split of the window is void.
+-- Delete an earlier split of the window.
 delete from ops.job_runs
 where job_type = :job_type and window_start = :window_start and window_end = :window_end
     and shard <> :shard
 
 -- name: queue_shards
--- The shards' tokens begin far above those of any earlier split: a shard of that one which is still
--- running cannot finish its namesake.
+-- The shards' tokens begin far above those of any earlier split: a running shard of that one cannot finish the shard
+-- with the same name.
 insert into ops.job_runs (
     job_type, window_start, window_end, shard, status, trigger, scheduled_for, queued_at, sends, lease_until,
     fencing_token, shard_data
@@ -132,17 +131,15 @@ where run.job_type = :job_type and run.window_start = :window_start
     and run.window_end = :window_end and run.shard = :shard
 
 -- name: lock_split
--- Taken before a shard looks at its siblings, so that it sees what one of them that ends at the same
--- moment has written.
+-- Locked before a shard reads its siblings, so that it sees the result of one that ends at the same time.
 select 1 from ops.job_runs
 where job_type = :job_type and window_start = :window_start and window_end = :window_end
     and shard = '' and cast(:shard as text) <> ''
 for update
 
 -- name: hold_split
--- A shard ends: its window is alive for another lease, and no longer dead where this was the shard
--- that had died. Shards that end at the same moment go one after the other from here; those of an
--- earlier split find nothing.
+-- A shard ends: its window is alive for another lease, and no longer dead if this was the dead shard. From here, shards
+-- that end at the same time run one after the other; those of an earlier split find nothing.
 update ops.job_runs set
     lease_until = :lease_until,
     status = case when exists (
@@ -154,7 +151,7 @@ where job_type = :job_type and window_start = :window_start and window_end = :wi
     and shard = '' and cast(:shard as text) <> '' and status in ('sharded', 'dead') and fencing_token = :run
 
 -- name: finish_split
--- A split window has succeeded when every shard has.
+-- A split window has succeeded when all of its shards have.
 update ops.job_runs as run set
     status = 'succeeded',
     finished_at = :now,
@@ -174,8 +171,8 @@ where run.job_type = :job_type and run.window_start = :window_start and run.wind
     and run.shard = '' and run.status in ('sharded', 'dead') and part.complete
 
 -- name: fail_run
--- Why a run failed. One that is dead waits longer with every send until a tick sends it again. A shard
--- that died takes its window with it, if its split still stands.
+-- Record why a run failed. A dead run waits longer after each send until a tick sends it again. If a shard dies, its
+-- window dies too, if its split is still valid.
 update ops.job_runs as run set
     status = :status,
     lease_until = cast(:lease_until as timestamptz) + case when cast(:status as text) = 'dead' then

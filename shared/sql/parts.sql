@@ -16,7 +16,7 @@ from unnest(cast(:bounds as text[])) with ordinality as planned (bounds, part)
 where part > 1 and exists (select from first)
 
 -- name: discard_parts
--- Delete the open parts of earlier versions of a subject, except those that a transaction holds.
+-- Delete the open parts of earlier versions of a subject, except those that a transaction has locked.
 delete from ops.parts
 where (kind, subject_id, version, part) in (
     select kind, subject_id, version, part

@@ -1,4 +1,4 @@
-"""The spine's own statements, read once however many modules ask for them."""
+"""The framework's own statements, loaded once for all modules."""
 
 from __future__ import annotations
 

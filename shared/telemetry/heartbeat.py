@@ -20,7 +20,7 @@ async def beat(ports: Ports, *, ok: bool) -> None:
         address = url if ok else f"{url.rstrip('/')}/fail"
         response = await ports.http.request("GET", address, timeout_s=TIMEOUT_S)
         problem = None if response.status < 300 else f"the address answered {response.status}"
-    except Exception as error:  # the tick is done, whether or not the monitor hears of it
+    except Exception as error:  # the tick is done, whether or not the monitor responds
         problem = f"the address did not answer: {type(error).__name__}"
     if problem:
         ports.log("heartbeat.unsent", level="warning", error=problem)

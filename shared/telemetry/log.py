@@ -47,13 +47,13 @@ def line(event: str, *, level: Level = "info", **fields: Any) -> str:
 
 
 def checked_line(event: str, level: Level, fields: Mapping[str, Any]) -> str:
-    """Do the same for fields that passed `check`."""
-    known = {"event": event, "level": level}
-    known |= {name: value for name, value in fields.items() if value is not None}
-    text = _ENCODER.encode(known)
+    """Return the event as JSON, with fields that passed `check`."""
+    line = {"event": event, "level": level}
+    line |= {name: value for name, value in fields.items() if value is not None}
+    text = _ENCODER.encode(line)
     if len(text) <= TEXT_MAX and text.isprintable() and "\\" not in text:
         return text  # nearly every line: nothing to cut or to escape
-    return _ENCODER.encode({name: _plain(name, value) for name, value in known.items()})
+    return _ENCODER.encode({name: _plain(name, value) for name, value in line.items()})
 
 
 def _plain(name: str, value: Any) -> Any:

@@ -69,7 +69,7 @@ def write(
 
 
 def write_feed(consumer: str, count: int, age_s: int, ports: Ports) -> None:
-    """Write how many rows of the change feed wait for a consumer, and the age of the oldest.
+    """Write the number of a consumer's rows in the change feed, and the age of the oldest.
 
     The point is indexed by the consumer. Both are 0 for an empty feed.
     """

@@ -1,4 +1,4 @@
-"""What a log line may contain of an error: nothing that came from a message or a row.
+"""The part of an error that a log line may contain: nothing from a message or a row.
 
 The table of shared/errors.py lists the errors whose text is safe to log. Of any other error the log
 has the class and the traceback. Its text stays in Postgres: with the run (`ops.job_runs`), the
@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Iterator
 
 from shared.error_text import error_text
-from shared.errors import SAFE_TO_LOG, error_class, joined
+from shared.errors import SAFE_TO_LOG, error_class, join_error
 from shared.sanitize import visible
 
 
@@ -27,7 +27,7 @@ def safe_text(name: str, text: str) -> str | None:
 def describe_error(error: BaseException) -> str:
     """Return the error's class, and its text if that is safe to log."""
     name = error_class(error)
-    return joined(name, safe_text(name, error_text(error)))
+    return join_error(name, safe_text(name, error_text(error)))
 
 
 def safe_traceback(error: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""The queues that a tick sends to, and what waits in them."""
+"""The queues that a tick sends to, and their backlogs."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ def producer_of(queue: Queue, worker: Worker, ports: Ports) -> Producer:
 
 
 async def backlog_of(jobs: Iterable[WindowJob], worker: Worker, ports: Ports) -> Backlog | None:
-    """Return what waits in the queues of these jobs together; None if one does not report it.
+    """Return the total backlog of the queues of these jobs; None if one does not report it.
 
-    The oldest message of all queues decides whether a message of any of them is known to be gone.
+    The oldest message of all queues determines whether a message of any of them is known to be
+    gone.
     """
     names = {worker.queue_of(job).name for job in jobs}
     queues = [queue for queue in worker.queues if queue.name in names]

@@ -1,4 +1,4 @@
-"""Which windows a tick looks for. The ledger decides which of them are missing."""
+"""The windows that a tick looks for. The ledger determines which of them are missing."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from shared.ports import Database, Row
 from shared.sql.statements import SQL
 from shared.windows import Schedule, Window, next_fire
 
-# A tick after years of pause records the windows that it skips in portions of so many a job.
+# After a long pause, a tick records skipped windows in portions of this size per job.
 SKIPPED_MAX = 1_000
 
 
 @dataclass(frozen=True)
 class Due:
-    """A window that should be run, or a shard of it, and why.
+    """A window that should be run, or a shard of it, with its trigger.
 
-    `before_retention`: an operator asks to write also days before the retained period.
+    With `before_retention` an operator requests also days before the retained period.
     """
 
     job: Job
@@ -36,7 +36,7 @@ class Due:
         return self.schedule.planned_for(self.window)
 
     def body(self) -> dict[str, Any]:
-        """The message. Its correlation id is the same for every try at the window."""
+        """Return the message. Its correlation id is the same for every try of the window."""
         message = self.job.message.model_validate({
             "type": self.job.type,
             "scheduledFor": self.planned,
@@ -74,16 +74,18 @@ def _is_left(job: WindowJob, tick: datetime, db: Database) -> bool:
 
 
 def own_windows(worker: Worker, cron: str, tick: datetime) -> list[Due]:
-    """Without a ledger nobody knows what is missing, but this tick's own windows surely are due.
-    Whether there is work for a job that asks for it the same database would have to say."""
+    """Return the tick's own windows: without a ledger the missing ones are unknown, but these are
+    due. Jobs with a check for work are left out, because the check needs the same database.
+    """
     jobs = [job for job in worker.planned_by(cron) if not job.has_work]
     return [Due(job, job.schedule, job.schedule.window_of(tick), "cron") for job in jobs]
 
 
 def is_first_of_hour(worker: Worker, cron: str, tick: datetime) -> bool:
-    """Whether no other tick of the worker is planned earlier in this hour; of those of the same
-    minute, the cron that comes first counts. Crons that mostly find nothing to do count only where
-    there is no other."""
+    """Return whether no other tick of the worker is planned earlier in this hour. Of ticks in the
+    same minute, the first cron in order counts. Crons that usually find no work count only if there
+    is no other.
+    """
     patient = {job.schedule.cron for job in worker.window_jobs if not job.has_work}
     hour = tick.replace(minute=0, second=0, microsecond=0)
     before = hour - timedelta(seconds=1)
@@ -92,8 +94,9 @@ def is_first_of_hour(worker: Worker, cron: str, tick: datetime) -> bool:
 
 
 def candidates(job: WindowJob, schedule: Schedule, row: Row, tick: datetime) -> list[Due]:
-    """The windows within the bounds of catching up, oldest first. The newest is the tick's own
-    if its planned time is this tick."""
+    """Return the windows within the limits of catching up, oldest first. The newest is the tick's
+    own if its planned time is this tick.
+    """
     windows = [window for window in schedule.within_reach(tick) if window.start >= row["starts_at"]]
     fresh = schedule.is_planned(tick)
     newest = schedule.newest_due(tick)
@@ -103,8 +106,9 @@ def candidates(job: WindowJob, schedule: Schedule, row: Row, tick: datetime) -> 
 def beyond_reach(
     job: WindowJob, schedule: Schedule, recorded_until: datetime, tick: datetime
 ) -> tuple[list[Due], datetime]:
-    """The windows since the watermark that no tick will enqueue, at most SKIPPED_MAX of them, and
-    the watermark after them. Where a job says whether it has work, nothing was missed."""
+    """Return the windows since the watermark that no tick will enqueue, at most SKIPPED_MAX of
+    them, and the watermark after them. A job with a check for work has missed nothing.
+    """
     newest = schedule.newest_due(tick)
     if job.has_work:
         return [], newest.end

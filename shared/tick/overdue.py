@@ -1,4 +1,4 @@
-"""Which schedules stand still and which have recovered: one alert a job and tick, with a count."""
+"""Report overdue and recovered schedules: one alert per job and tick, with a count."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from shared.tick.claims import Claim, window_of
 
 
 async def report(claimed: Claim, tick: datetime, ports: Ports) -> None:
-    """Log and post what a tick found."""
-    for kind, rows in _by_type(claimed.skipped):
+    """Log and post the findings of a tick."""
+    for job_type, rows in _by_type(claimed.skipped):
         windows = [window_of(row) for row in rows]
         span = f"{min(windows).start.isoformat()} to {max(windows).end.isoformat()}"
-        ports.log("dispatch.skipped", level="error", type=kind, count=len(windows), window=span)
-    for kind, rows in _by_type(claimed.late):
+        ports.log("dispatch.skipped", level="error", type=job_type, count=len(windows), window=span)
+    for job_type, rows in _by_type(claimed.late):
         oldest = min(rows, key=lambda row: row["window_start"])
         failed = next((row for row in rows if row["error_class"]), oldest)
         await notify.send(
             "job.overdue",
             ports,
-            type=kind,
+            type=job_type,
             count=len(rows),
             window=str(window_of(oldest)),
             status=oldest["status"],
@@ -44,4 +44,6 @@ async def report(claimed: Claim, tick: datetime, ports: Ports) -> None:
 
 def _by_type(rows: list[Row]) -> list[tuple[str, list[Row]]]:
     ordered = sorted(rows, key=lambda row: row["job_type"])
-    return [(kind, list(some)) for kind, some in groupby(ordered, lambda row: row["job_type"])]
+    return [
+        (job_type, list(group)) for job_type, group in groupby(ordered, lambda row: row["job_type"])
+    ]

@@ -1,8 +1,8 @@
-"""How long our tables keep their rows: one list, which ticks carry out and an operator can read.
+"""The retention periods of the tables: one list, which ticks apply and operators can read.
 
-The first tick of a worker in each hour deletes, in bounded portions, the oldest rows of each table,
-and passes over rows that another transaction holds. So it waits for nobody, and a backlog goes in
-the course of many hours.
+The first tick of a worker in each hour deletes the oldest rows of each table, in bounded portions,
+and skips rows that another transaction has locked. So it waits for no transaction, and a backlog
+disappears over many hours.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from shared.sql.statements import SQL
 from shared.telemetry.redaction import describe_error
 
 PREFIX = "RETENTION_DAYS_"
-# A table's, in one statement: half a second of work.
+# Per table and statement: half a second of work.
 ROWS_MAX = 50_000
-# In one tick, while a table has more to give: a day deletes twelve million rows of it.
+# Per table and tick: at most twelve million rows a day.
 PORTIONS_MAX = 10
 
 
 @dataclass(frozen=True)
-class Kept:
+class RetentionPeriod:
     """A table whose rows are deleted at an age, the oldest first.
 
-    The age counts from the first of the columns `at` that is not null; an operator reads `since`.
-    `is_day`: they are dates. `only` is what else must be true of a row that goes. `is_feed`: rows
-    lie in the order of their `id`, and a portion looks at the first of them alone; any other table
-    needs an index on `at`. `turns` is the table whose row a run locks to write an organization's
-    day: the rows of that day go all at once and with it, or not at all.
+    The age is that of the first column of `at` that is not null; operators read `since`. With
+    `is_day` the columns are dates. `only` is an additional condition for deletion. With `is_feed`
+    rows are ordered by `id`, and a portion reads only the first of them; any other table needs an
+    index on `at`. `turns` is the table with the row that a run locks to write an organization's
+    day: the rows of that day are deleted together with it, or not at all.
     """
 
     table: str
@@ -48,7 +48,7 @@ class Kept:
 
     @property
     def name(self) -> str:
-        """The table without its schema."""
+        """The table's name without its schema."""
         return self.table.partition(".")[2]
 
     @property
@@ -57,7 +57,9 @@ class Kept:
         return PREFIX + self.name.upper()
 
     def period(self, settings: Settings) -> timedelta | None:
-        """How long a row stays; None where the setting is `never`. ValueError for anything else."""
+        """Return the age at which a row is deleted; None if the setting is `never`. Raise
+        ValueError for anything else.
+        """
         text = (settings.get(self.setting) or str(self.days)).strip().lower()
         if text == "never":
             return None
@@ -68,29 +70,30 @@ class Kept:
         return timedelta(days=int(text))
 
 
-# `make catalogue` makes the statements that delete and report, and the table of the runbook.
-KEPT = (
-    # A dead letter that comes without its error looks for it among the failures, for up to the
-    # fourteen days that its queue keeps it; one day more is for the way.
-    Kept("ops.message_failures", 15, ("failed_at",), "when it failed", days_min=15),
-    Kept(
+# `make catalogue` generates the statements that delete and report, and the table of the runbook.
+RETENTION_PERIODS = (
+    # A dead letter without an error takes it from the recorded failures, for up to the fourteen
+    # days that its queue keeps it; one day is added for the delay.
+    RetentionPeriod("ops.message_failures", 15, ("failed_at",), "when it failed", days_min=15),
+    RetentionPeriod(
         "ops.dead_letters",
         180,
         ("changed_at", "dead_at"),
         "the operator's decision, else its death",
     ),
-    # A tick looks 14 days back, a month's run 35. A job may keep its runs for less (`keep_runs`).
-    Kept(
+    # A tick looks 14 days back, a month's run 35. A job may keep its runs for a shorter period
+    # (`keep_runs`).
+    RetentionPeriod(
         "ops.job_runs",
         400,
         ("finished_at", "lease_until", "scheduled_for"),
         "when the run ended",
         days_min=40,
     ),
-    # A late event of an older day has its type counted for that whole day, as one without cells.
+    # A late event of an older day has its type counted for that whole day, like one without cells.
     # Parts of current work are enqueued again every quarter of an hour.
-    Kept("ops.parts", 90, ("queued_until",), "when it was last enqueued", days_min=15),
-    Kept(
+    RetentionPeriod("ops.parts", 90, ("queued_until",), "when it was last enqueued", days_min=15),
+    RetentionPeriod(
         "analytics.hourly_cells",
         100,
         ("date",),
@@ -99,18 +102,22 @@ KEPT = (
         is_day=True,
         turns="analytics.booking_turns",
     ),
-    Kept("analytics.locked_days", 400, ("date",), "the day", days_min=40, is_day=True),
-    Kept("analytics.partial_counts", 40, ("counted_at",), "when it was counted", days_min=15),
-    Kept("scoring.score_history", 730, ("date",), "the day", days_min=2, is_day=True),
-    Kept(
+    RetentionPeriod("analytics.locked_days", 400, ("date",), "the day", days_min=40, is_day=True),
+    RetentionPeriod(
+        "analytics.partial_counts", 40, ("counted_at",), "when it was counted", days_min=15
+    ),
+    RetentionPeriod("scoring.score_history", 730, ("date",), "the day", days_min=2, is_day=True),
+    RetentionPeriod(
         "scoring.signal_alerts",
         365,
         ("expired_at", "acknowledged_at"),
         "when it was closed; an open one stays",
         only="status <> 'open'",
     ),
-    Kept("scoring.alert_requests", 90, ("opened_at",), "when it was asked for", days_min=15),
-    Kept(
+    RetentionPeriod(
+        "scoring.alert_requests", 90, ("opened_at",), "when it was asked for", days_min=15
+    ),
+    RetentionPeriod(
         "scoring.threshold_outbox",
         90,
         ("scored_at",),
@@ -119,15 +126,21 @@ KEPT = (
         is_feed=True,
     ),
     # A message's own period; its attempts, calls and events are of no use after it.
-    Kept("delivery.messages", 396, ("finished_at",), "its end; an open one stays", days_min=91),
-    Kept("delivery.attempts", 396, ("started_at",), "its call", days_min=91),
-    Kept("delivery.calls", 396, ("started_at",), "its start", days_min=91),
-    Kept("delivery.delivery_events", 396, ("created_at",), "when it was recorded", days_min=91),
-    Kept("delivery.unmatched_events", 7, ("received_at",), "when it came"),
-    Kept("crm.contact_changes", 90, ("at",), "the change", days_min=15, is_feed=True),
-    Kept("analytics.changed_hours", 90, ("changed_at",), "the change", days_min=15, is_feed=True),
+    RetentionPeriod(
+        "delivery.messages", 396, ("finished_at",), "its end; an open one stays", days_min=91
+    ),
+    RetentionPeriod("delivery.attempts", 396, ("started_at",), "its call", days_min=91),
+    RetentionPeriod("delivery.calls", 396, ("started_at",), "its start", days_min=91),
+    RetentionPeriod(
+        "delivery.delivery_events", 396, ("created_at",), "when it was recorded", days_min=91
+    ),
+    RetentionPeriod("delivery.unmatched_events", 7, ("received_at",), "when it came"),
+    RetentionPeriod("crm.contact_changes", 90, ("at",), "the change", days_min=15, is_feed=True),
+    RetentionPeriod(
+        "analytics.changed_hours", 90, ("changed_at",), "the change", days_min=15, is_feed=True
+    ),
 )
-# Why no row of the other tables is deleted by its age.
+# The reasons why the other tables have no period.
 NOT_BY_AGE = {
     "analytics.booking_turns": "deleted with the cells of its day",
     "analytics.campaign_daily_stats": "the platform's figures",
@@ -161,8 +174,9 @@ NOT_BY_AGE = {
 
 
 def prune(jobs: Iterable[Job], now: datetime, ports: Ports) -> None:
-    """Delete what is older than its period: the same for all workers, and of the runs of `jobs`
-    those that their job keeps for less. If that fails, the first tick of a later hour does it."""
+    """Delete rows after their period, the same for all workers, and runs of `jobs` after their
+    job's own period. If it fails, the first tick of a later hour repeats it.
+    """
     brief = [job for job in jobs if isinstance(job, WindowJob) and job.keep_runs < RUNS_KEPT]
     parameters = {
         **_bounds(ports, now),
@@ -190,19 +204,21 @@ def prune(jobs: Iterable[Job], now: datetime, ports: Ports) -> None:
 
 
 def bounds(settings: Settings, now: datetime) -> dict[str, datetime | str]:
-    """For each table of the list the time before which its rows go. ValueError: a wrong setting."""
-    return {parameter(kept): _bound(kept.period(settings), now) for kept in KEPT}
+    """Return for each table the time before which rows are deleted. Raise ValueError for an invalid
+    setting.
+    """
+    return {parameter(kept): _bound(kept.period(settings), now) for kept in RETENTION_PERIODS}
 
 
-def parameter(kept: Kept) -> str:
-    """The name of a table's bound in the statement."""
+def parameter(kept: RetentionPeriod) -> str:
+    """Return the name of a table's bound in the statement."""
     return f"{kept.name}_before"
 
 
 def _bounds(ports: Ports, now: datetime) -> dict[str, datetime | str]:
-    """A table with a wrong setting keeps all of its rows."""
+    """Keep all rows of a table with an invalid setting, and log it."""
     found: dict[str, datetime | str] = {}
-    for kept in KEPT:
+    for kept in RETENTION_PERIODS:
         try:
             period = kept.period(ports.settings)
         except ValueError as error:

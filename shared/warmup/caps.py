@@ -1,4 +1,4 @@
-"""How much a new domain may send a day, and what the counters of that are called. Pure."""
+"""The daily caps of a new domain, and the names of their counters. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from shared.bindings import R2Bucket
 
-# Every worker that reads or counts warm-up declares this bucket.
+# Every worker that uses the counters declares this bucket.
 COUNTERS = R2Bucket("WARMUP_R2", "mauntic-warmup-counters")
 PREFIX = "warmup/daily/"
 _UUID = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
@@ -19,21 +19,21 @@ COUNTER_KEY = re.compile(
 UNDATED_KEY = re.compile(rf"{PREFIX}(?P<organization>{_UUID})/(?P<domain>[^/\0]+)")
 
 WARMUP_DAYS = 30
-# Day of warm-up (1 is the day on which the domain was created) and messages of that day; straight
-# lines between.
+# Day of warm-up (1 is the day on which the domain was created) and messages of that day; linear in
+# between.
 CAPS = (
     (1, 50), (2, 100), (3, 250), (4, 500), (5, 1_000), (7, 2_500), (10, 5_000), (14, 10_000),
     (21, 25_000), (30, 50_000),
 )  # fmt: skip
 
-# A slice takes the largest batch of a queue, so that a batch is one write; more slices than these
-# would serve more than 16 batches a second of one domain.
+# A slice has room for the largest batch of a queue, so that a batch is one write. More slices than
+# these would serve more than 16 batches a second of one domain.
 SLICE_MIN = 100
 SLICES_MAX = 16
 
 
 def cap(warmup_day: int) -> int | None:
-    """How many messages may be sent on that day of warm-up; None is as many as one likes.
+    """Return the cap of a day of warm-up; None means no cap.
 
     >>> [cap(day) for day in (1, 6, 7, 8, 12, 30, 31)]
     [50, 1750, 2500, 3333, 7500, 50000, None]
@@ -47,7 +47,7 @@ def cap(warmup_day: int) -> int | None:
 
 
 def slices(most: int) -> list[int]:
-    """The cap, cut into parts as equal as can be.
+    """Split the cap into slices of nearly equal size.
 
     >>> slices(50), slices(250), len(slices(50_000))
     ([50], [125, 125], 16)
@@ -57,7 +57,7 @@ def slices(most: int) -> list[int]:
 
 
 def day_of(text: str) -> date | None:
-    """The day that the text names, if there is such a day."""
+    """Return the day in the text, or None if it is not a valid day."""
     try:
         return date.fromisoformat(text)
     except ValueError:

@@ -1,9 +1,9 @@
-"""The counters over R2 that hold a new domain to what it may send a day. For whoever sends.
+"""The counters in R2 that limit a new domain to its daily cap, for senders.
 
-A day's cap is cut into slices, one object each, whose sum is the cap: whatever happens, no slice
-passes its own limit, so no sum of them passes the cap. Only conditional writes change an object.
-Where the answer to a write was lost, its nonce in the object tells whether it was done; where that
-cannot be told any more it counts as used. So a day may send less than its cap, and never more.
+A day's cap is split into slices, one object each, whose sum is the cap: no slice ever exceeds its
+own limit, so their sum never exceeds the cap. Only conditional writes change an object. If the
+answer to a write is lost, its nonce in the object shows whether it was done; if that is no longer
+visible, it counts as used. So a day may send fewer messages than its cap, and never more.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from shared.errors import StorageError
 from shared.ports import Bucket
 from shared.warmup.caps import PREFIX, cap, slices
 
-# R2 takes one write a second to a key: https://developers.cloudflare.com/r2/platform/limits/
+# R2 accepts one write per second and key: https://developers.cloudflare.com/r2/platform/limits/
 WRITE_INTERVAL_S = 1.0
-# So many writes back, a lost answer can still be told from a lost write.
+# The number of writes after which a lost answer can still be resolved.
 NONCES_KEPT = 16
 TRIES_AT_ONCE = 3
 
@@ -35,11 +35,11 @@ class WarmingDomain:
     created_at: datetime
 
     def cap(self, day: date) -> int | None:
-        """What may be sent on `day`; None is as much as one likes."""
+        """Return the cap of `day`; None means no cap."""
         return cap((day - self.created_at.astimezone(UTC).date()).days + 1)
 
     def slots(self, day: date) -> list[Slot]:
-        """The counters of `day`, none where nothing is counted."""
+        """Return the counters of `day`; none after the warm-up."""
         most = self.cap(day)
         stem = f"{PREFIX}{day.isoformat()}/{self.organization_id}/{self.domain.lower()}"
         limits = slices(most) if most is not None else []
@@ -48,10 +48,10 @@ class WarmingDomain:
 
 @dataclass
 class Slot:
-    """One counter as one caller sees it.
+    """One counter, as one caller knows it.
 
-    `unanswered` are the caller's writes that may have been done, by nonce; `lost` says that no
-    answer came to the last of them at all, so that it may even be done later.
+    `unanswered` are the caller's writes that may have been done, by nonce. `lost` means that the
+    last write got no answer at all, so it may even be done later.
     """
 
     key: str
@@ -61,35 +61,41 @@ class Slot:
     lost: bool = False
 
     def recognized(self, content: Content) -> int:
-        """The amount of an unanswered write that was done after all; the others never will be."""
+        """Return the amount of an unanswered write that was done; the others never will be."""
         amounts = [self.unanswered[nonce] for nonce in content.nonces if nonce in self.unanswered]
         if amounts:
             self.settle()
         return sum(amounts)
 
     def given_up(self) -> int:
-        """The amount that was perhaps given back: counted as if it were, and never given again."""
+        """Return the amount that may have been released: it counts as released, and is never
+        released again.
+        """
         amount = sum(self.unanswered.values()) if self.lost else 0
         self.closed = self.closed or self.lost
         self.settle()
         return amount
 
     def doubtful(self) -> int:
-        """The same for what nobody could be asked about: another slot must not give it again."""
+        """Return the same for writes that could not be resolved: another slot must not release it
+        again.
+        """
         amount = sum(self.unanswered.values())
         self.closed = self.closed or amount > 0
         self.settle()
         return amount
 
     def settle(self) -> None:
-        """Nothing is open any more."""
+        """Clear the unresolved writes."""
         self.unanswered.clear()
         self.lost = False
 
 
 @dataclass(frozen=True)
 class Content:
-    """What a counter object holds. The newest nonce, last, makes each content another etag."""
+    """The content of a counter object. The newest nonce is last and gives each content another
+    etag.
+    """
 
     used: int = 0
     nonces: tuple[str, ...] = ()
@@ -111,8 +117,8 @@ class Content:
 class WarmupCounters:
     """The counters in a bucket.
 
-    `patience_s` is how long a call waits for counters that others are writing. `random` gives
-    numbers in [0, 1), `nonce` a text that nobody else has.
+    `patience_s` is the time that a call waits for counters that others are writing. `random`
+    returns numbers in [0, 1), `nonce` a unique text.
     """
 
     def __init__(
@@ -132,29 +138,33 @@ class WarmupCounters:
         self._patience_s = patience_s
 
     async def reserve(self, domain: WarmingDomain, day: date, n: int) -> int:
-        """How many of `n` messages may be sent on `day`, now booked. 0: the day has none left.
+        """Reserve up to `n` messages on `day` and return their number; 0 if the cap is used up.
 
-        One conditional write, where the first slice has room for all. A day that is over gives
-        nothing: its counters may be gone. StorageError (429) where others were always faster.
+        One conditional write, if the first slice has room for all. A past day grants nothing,
+        because its counters may be deleted. Raises StorageError (429) if other senders won every
+        attempt.
         """
         if n <= 0 or domain.cap(day) is None:
             return max(n, 0)
         return await self._change(domain.slots(day), day, n)
 
     async def release(self, domain: WarmingDomain, day: date, n: int) -> int:
-        """Give back what was reserved and not sent. At most so much of it may be reserved again:
-        where the answer to a write was lost and cannot be found, it is not given back twice."""
+        """Release reserved messages that were not sent. At most this number can be reserved again:
+        a write whose answer is lost and cannot be resolved is not repeated.
+        """
         if n <= 0 or domain.cap(day) is None:
             return 0
         return await self._change(domain.slots(day), day, -n)
 
     async def sent_today(self, domain: WarmingDomain, day: date) -> int:
-        """How many messages are booked for `day`; 0 after the warm-up, when nothing is counted."""
+        """Return the number of messages reserved for `day`; 0 after the warm-up, when nothing is
+        counted.
+        """
         found = [await self._bucket.get(slot.key) for slot in domain.slots(day)]
-        return sum(Content.parse(one[0]).used for one in found if one)
+        return sum(Content.parse(item[0]).used for item in found if item)
 
     async def _change(self, slots: list[Slot], day: date, wanted: int) -> int:
-        """Book `wanted` (negative: give back) over the slots, in rounds. How much was booked."""
+        """Book `wanted` (negative: release) over the slots, in rounds. Return the booked amount."""
         shift = int(self._random() * len(slots))
         slots, done, failure = (
             slots[shift:] + slots[:shift],
@@ -184,9 +194,9 @@ class WarmupCounters:
         raise failure
 
     async def _try(self, slot: Slot, day: date, wanted: int, *, giving: bool) -> int:
-        """How much of `wanted` this slot gave; 0 where it is busy (or has closed).
+        """Return the part of `wanted` that this slot granted; 0 if it is busy (or has closed).
 
-        An answer that was lost is asked for again at once, before another slot is tried.
+        A lost answer is resolved at once, before another slot is tried.
         """
         for _ in range(TRIES_AT_ONCE):
             if slot.closed:
@@ -204,7 +214,7 @@ class WarmupCounters:
             return recognized
         if giving and (given := slot.given_up()):
             return given
-        if not slot.lost:  # refused, and not there: never done
+        if not slot.lost:  # refused, and not found: never done
             slot.settle()
         room = content.used if giving else slot.limit - content.used
         slot.closed = room <= 0 or day < self._clock().astimezone(UTC).date()
@@ -217,8 +227,9 @@ class WarmupCounters:
         return done
 
     async def _put(self, slot: Slot, etag: str | None, content: Content, amount: int) -> int:
-        """Write if nobody else has. A refusal is kept as unanswered too: a write that was repeated
-        on its way is refused the second time, though it was done the first."""
+        """Write if the object is unchanged. A refused write also counts as unanswered: if the
+        platform repeated a write, the second one is refused although the first was done.
+        """
         slot.unanswered[content.nonces[-1]] = amount
         try:
             answer = await self._bucket.put(

@@ -19,7 +19,7 @@ SABOTEUR = Path(__file__).parent / "saboteur" / "entry.py"
 
 def sabotaged_project(folder: Path) -> Path:
     """A copy of the project whose analytics worker has the saboteur for its entry, and batches as
-    large as the platform allows, for which nobody waits."""
+    large as the platform allows, which delay no other message."""
     config = copied_project(folder)
     topology = config.read_text().replace("max_batch_timeout = 5", "max_batch_timeout = 0")
     config.write_text(topology.replace("max_batch_size = 10\n", "max_batch_size = 100\n"))

@@ -52,13 +52,13 @@ for port in map(int, sys.argv[3:]):
     for password in (b"", b"wrong", sys.argv[1].encode()):
         user, database = (word.encode() for word in sys.argv[1:3])
         names = b"user\\0" + user + b"\\0database\\0" + database + b"\\0\\0"
-        said = struct.pack("!ii", len(names) + 8, 3 << 16) + names
-        said += b"p" + struct.pack("!i", len(password) + 5) + password + b"\\0"
-        said += b"Q" + struct.pack("!i", 13) + b"select 1\\0"
+        frames = struct.pack("!ii", len(names) + 8, 3 << 16) + names
+        frames += b"p" + struct.pack("!i", len(password) + 5) + password + b"\\0"
+        frames += b"Q" + struct.pack("!i", 13) + b"select 1\\0"
         heard = b""
         with socket.create_connection(("127.0.0.1", port), timeout=60) as client:
             try:
-                client.sendall(said)
+                client.sendall(frames)
                 while piece := client.recv(65536):
                     heard += piece
             except OSError:
@@ -108,7 +108,7 @@ def system() -> Iterator[Running]:
         shutil.rmtree(home, ignore_errors=True)
 
 
-def test_no_port_serves_a_stranger(system: Running) -> None:
+def test_no_port_serves_an_unauthenticated_client(system: Running) -> None:
     assert len(system.ports) >= 5, "control API, workerd's, miniflare's, the pool's, Postgres'"
     answers = {
         (port, *request, *door): status(port, *request, door, "[]")
@@ -163,7 +163,7 @@ def test_a_slow_client_is_left_at_every_port(system: Running) -> None:
     assert {key: waited for key, waited in seconds.items() if waited > WAIT_MAX_S} == {}
 
 
-def test_no_port_hears_a_stranger_out(system: Running) -> None:
+def test_no_port_reads_an_unauthenticated_client_to_the_end(system: Running) -> None:
     """What the kernel holds for a connection is some megabytes; nothing of it is kept."""
     before = max(one.memory_info().rss for one in system.processes())
     bytes_taken = {

@@ -118,7 +118,7 @@ def test_a_killed_process_takes_its_queue_along_and_a_later_tick_makes_good(
 
 
 def hold(system: System, hour: int) -> None:
-    """From now on booking that hour waits until nobody has the advisory lock."""
+    """From now on booking that hour waits until the advisory lock is free."""
     system.run(
         "create or replace function hold() returns trigger language plpgsql as $$"
         f" begin if extract(hour from new.hour) = {hour} then"

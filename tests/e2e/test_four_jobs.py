@@ -212,8 +212,8 @@ def test_after_an_outage_of_three_days(
     system.settle()
     hours = windows(system, AGGREGATE)
     assert [end for _, end in hours] == [before, *(after - n * HOUR for n in range(47, -1, -1))]
-    [told] = system.logged("dispatch.skipped")
-    assert (told["type"], told["count"]) == (AGGREGATE, 26)
+    [reported] = system.logged("dispatch.skipped")
+    assert (reported["type"], reported["count"]) == (AGGREGATE, 26)
     skipped = windows(system, AGGREGATE, "skipped")
     assert [start for start, _ in skipped] == [before + n * HOUR for n in range(26)]
     assert [len(windows(system, job)) for job in (REPORT, RESET, USAGE)] == [3, 3, 1]

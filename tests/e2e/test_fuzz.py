@@ -1,4 +1,4 @@
-"""Bodies that nobody meant, ten thousand of them in `make thorough`: each is answered."""
+"""Random bodies, ten thousand of them in `make thorough`: each is answered."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def send(system: System, bodies: list[Any]) -> None:
 
 
 @pytest.mark.timeout(1_800)
-def test_bodies_that_nobody_meant_are_each_answered(sabotaged: Sabotaged) -> None:
+def test_each_random_body_is_answered(sabotaged: Sabotaged) -> None:
     """In the largest batches that there are. (Nothing is sabotaged.)"""
     system = sabotaged.system
     rng = random.Random(20260310)

@@ -77,7 +77,7 @@ def test_postgres_stops_and_starts_and_nothing_is_lost(sabotaged: Sabotaged) -> 
     system.server.stop()
     system.tick(DAY + timedelta(hours=10))  # blind: its own windows alone
     system.send(hour(11))
-    until(lambda: {told["status"] for told in system.logged("queue.metric")} == {"retry"})
+    until(lambda: {reported["status"] for reported in system.logged("queue.metric")} == {"retry"})
     system.server.start()
     system.settle(90)
     assert system.counts() == {"email_opened": (2, 2)}
@@ -96,8 +96,8 @@ def test_a_connection_that_is_cut_in_the_middle_of_a_run(sabotaged: Sabotaged) -
         until(lambda: bool(waiting(system)))
         system.rows("select pg_terminate_backend(:pid)", pid=waiting(system)[0]["pid"])
         until(lambda: bool(system.logged("queue.metric")))  # a second try may come at once
-        [told, *_] = system.logged("queue.metric")
-        assert (told["status"], told["error_class"]) == ("retry", "DatabaseUnreachable")
+        [reported, *_] = system.logged("queue.metric")
+        assert (reported["status"], reported["error_class"]) == ("retry", "DatabaseUnreachable")
         blocker.run("rollback")
     system.settle()
     assert system.counts() == {"email_opened": (1, 1)}
@@ -106,7 +106,7 @@ def test_a_connection_that_is_cut_in_the_middle_of_a_run(sabotaged: Sabotaged) -
 
 
 def test_shards_are_run_side_by_side(sabotaged: Sabotaged) -> None:
-    """Two at once wait for the rows that somebody holds; the others have not begun."""
+    """Two wait concurrently for the locked rows; the others have not begun."""
     system = sabotaged.system
     sabotaged.plan(shard_events_target=2)
     with closing(connect(system.server.url)) as blocker:
@@ -157,7 +157,7 @@ def test_what_the_platform_gives_up_arrives_raw_and_is_explained(tmp_path: Path)
         until(lambda: bool(system.rows("select 1 from ops.dead_letters")), timeout_s=20)
         [letter] = system.rows("select * from ops.dead_letters")
         assert letter["reason"] == "exhausted"
-        refused = "a function or trigger of the database refused it, in words of its own"
+        refused = "a function or trigger of the database refused it (its text is not logged)"
         assert letter["error"] == f"DatabaseError:40001: {refused}"
         assert letter["body"] == hour(10)
         assert letter["job_type"] == "analytics.aggregate-hourly"

@@ -97,8 +97,8 @@ class Wire:
     def _ask(self, client: socket.socket, server: socket.socket) -> None:
         """What the client says, up to a commit whose answer is to be lost."""
         frames = Frames()
-        while said := client.recv(CHUNK_BYTES):
-            for frame in frames.feed(said):
+        while text := client.recv(CHUNK_BYTES):
+            for frame in frames.feed(text):
                 if frames.ends_transaction(frame) and self.loses:
                     self.loses -= 1
                     client.shutdown(socket.SHUT_RDWR)  # before: no answer can slip through
@@ -110,8 +110,8 @@ class Wire:
 def _pump(source: socket.socket, target: socket.socket) -> None:
     """Carry bytes to the end; what can no longer be delivered is read and lost."""
     with suppress(OSError):
-        while said := source.recv(CHUNK_BYTES):
+        while text := source.recv(CHUNK_BYTES):
             with suppress(OSError):
-                target.sendall(said)
+                target.sendall(text)
     with suppress(OSError):
         target.shutdown(socket.SHUT_RDWR)

@@ -29,7 +29,7 @@ HOURLY = "analytics.aggregate-hourly"
 
 @dataclass(frozen=True)
 class Answer:
-    """What the command said and how it ended."""
+    """The command's output and exit code."""
 
     code: int
     out: str
@@ -56,8 +56,8 @@ class Cli:
             main()
         except SystemExit as ended:
             code = ended.code if isinstance(ended.code, int) else 0 if ended.code is None else 1
-        said = self._capture.readouterr()
-        return Answer(code, said.out, said.err)
+        text = self._capture.readouterr()
+        return Answer(code, text.out, text.err)
 
 
 class Consumer:

@@ -232,7 +232,7 @@ def test_a_second_adoption_does_nothing(adopted: Platform) -> None:
 
 
 def snapshot(platform: Platform) -> list[Any]:
-    """Every table's rows with where they lie: a row that was written anew lies elsewhere."""
+    """Every table's rows with where they lie: a rewritten row is at another place."""
     tables = [*platform.scene.target.columns, "adoption.report", "adoption.set_aside"]
     return [
         platform.rows(f"select ctid, t::text from {table} as t order by 1, 2") for table in tables
@@ -437,7 +437,7 @@ def test_changing_a_time_to_one_with_zone_writes_no_table_anew(platform: Platfor
     file = "select pg_relation_filenode('analytics.contact_activity')"
     before = platform.rows(file)
     for step in shape.retype(platform.scene):
-        if step.table == "analytics.contact_activity" and "catalogue alone" in step.what:
+        if step.table == "analytics.contact_activity" and "catalog only" in step.what:
             step.take()
     assert platform.rows(file) == before
     [kind] = platform.rows(
@@ -614,13 +614,13 @@ def test_a_value_that_is_unlawful_only_in_its_new_type_stops_it_too(platform: Pl
     assert migrations.dump_schema(platform.url) == before
 
 
-def test_two_peoples_one_id_is_for_a_person_to_decide(platform: Platform) -> None:
+def test_one_id_of_two_people_needs_a_decision(platform: Platform) -> None:
     """Their events speak of the id: to merge them loses one, to part them its history."""
     for organization in (1, 2):
         person = {"id": uid(1), "organization_id": uid(organization), "status": "active"}
         platform.insert("crm.contacts", person)
     with pytest.raises(
-        OperatorError, match=r"crm\.contacts: one organization_id an id: 1 ids are of se"
+        OperatorError, match=r"crm\.contacts: one organization_id per id: 1 ids have rows with"
     ):
         platform.adopt()
     assert platform.rows("select count(*) from crm.contacts") == [(2,)]
@@ -639,31 +639,31 @@ def test_domains_of_one_id_are_two_domains(platform: Platform) -> None:
 
 
 @pytest.mark.parametrize(
-    ("table", "row", "said"),
+    ("table", "row", "output"),
     [
         (ACTIVITY, event(1, event_data=r'{"a": "\u0000"}'), "1 rows cannot be read as jsonb"),
         ("scoring.intent_signals", {"weight": 12_345}, r"1 rows cannot be read as numeric\(5,2\)"),
     ],
 )
 def test_a_value_that_the_new_type_refuses_stops_it_before_anything_is_done(
-    platform: Platform, table: str, row: dict[str, Any], said: str
+    platform: Platform, table: str, row: dict[str, Any], output: str
 ) -> None:
     platform.insert(table, row)
     before = migrations.dump_schema(platform.url)
-    with pytest.raises(OperatorError, match=said):
+    with pytest.raises(OperatorError, match=output):
         platform.adopt()
     assert migrations.dump_schema(platform.url) == before
 
 
 @pytest.mark.parametrize(
-    ("column", "kind", "value", "said"),
+    ("column", "kind", "value", "output"),
     [
         ("decay_hours", "bigint", 2**40, "integer out of range"),
         ("weight", "boolean", True, "cannot cast type boolean to numeric"),
     ],
 )
 def test_a_value_or_type_without_a_cast_stops_it_before_anything_is_done(
-    platform: Platform, column: str, kind: str, value: Any, said: str
+    platform: Platform, column: str, kind: str, value: Any, output: str
 ) -> None:
     table = "scoring.signal_configs"
     platform.db.execute(
@@ -671,7 +671,7 @@ def test_a_value_or_type_without_a_cast_stops_it_before_anything_is_done(
     )
     platform.insert(table, {"organization_id": uid(1), "signal_type": "X", column: value})
     before = migrations.dump_schema(platform.url)
-    with pytest.raises(OperatorError, match=said):
+    with pytest.raises(OperatorError, match=output):
         platform.adopt()
     assert migrations.dump_schema(platform.url) == before
 
@@ -705,7 +705,7 @@ create foreign table crm.contacts (id uuid) server elsewhere;
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "output"),
     [
         (PARTITIONED, r"contact_activity: .* a partitioned table: rename it, and copy its rows"),
         (A_PARTITION, r"contact_activity: .* a part of analytics\.everything"),
@@ -724,18 +724,18 @@ create foreign table crm.contacts (id uuid) server elsewhere;
             "create materialized view analytics.hourly_cells as select 1 as one",
             r"hourly_cells: .* a materialized view",
         ),
-        ("create table analytics.daily_aggregates (id int)", "has to be a view: it is a table"),
+        ("create table analytics.daily_aggregates (id int)", "must be a view: it is a table"),
     ],
 )
 def test_what_is_no_plain_table_of_ours_stops_it_before_anything_is_done(
-    platform: Platform, change: str, said: str
+    platform: Platform, change: str, output: str
 ) -> None:
     platform.db.execute(change)
     before = platform.rows("select relname, relkind from pg_class order by oid")
     steps = run.plan(platform.scene)
     assert steps
     assert all(step.blocked for step in steps)
-    with pytest.raises(OperatorError, match=said):
+    with pytest.raises(OperatorError, match=output):
         platform.adopt()
     assert platform.rows("select relname, relkind from pg_class order by oid") == before
 
@@ -808,7 +808,7 @@ HOSTILE_NAMES = [
 
 @pytest.mark.parametrize("name", HOSTILE_NAMES)
 def test_the_name_of_an_index_is_a_name_and_no_statement(platform: Platform, name: str) -> None:
-    """Whoever owns a table names its indexes; adoption runs with the rights of somebody else."""
+    """The owner of a table names its indexes; adoption runs with the rights of another role."""
     quoted = '"' + name.replace('"', '""') + '"'
     platform.db.execute("drop role if exists app")
     platform.db.execute("create role app")
@@ -831,7 +831,7 @@ def test_a_key_whose_name_needs_quotes_is_kept_beside_ours(platform: Platform) -
 
 
 def test_an_index_that_an_earlier_version_kept_comes_back(platform: Platform) -> None:
-    """Its note has no schema beside the name, and its definition may be anything at all."""
+    """Its record has no schema for the name, and its definition may be anything."""
     platform.adopt()
     definition = f'CREATE INDEX "a ON b" ON {ACTIVITY} USING btree (contact_id, occurred_at)'
     note = "insert into adoption.indexes (name, definition) values (:name, :definition)"
@@ -840,7 +840,7 @@ def test_an_index_that_an_earlier_version_kept_comes_back(platform: Platform) ->
     assert platform.rows("select 1 from pg_class where relname = 'a ON b'") == [(1,)]
     evil = "CREATE INDEX x ON b; alter role app superuser; --"
     platform.db.execute(note, name="x", definition=evil)
-    with pytest.raises(OperatorError, match=r"adoption\.indexes has an index that is none"):
+    with pytest.raises(OperatorError, match=r"adoption\.indexes has an invalid definition"):
         platform.adopt()
 
 

@@ -196,7 +196,7 @@ def test_what_is_posted_steers_no_terminal() -> None:
 
 
 @pytest.mark.parametrize("trouble", [500, OSError("no route"), "silence"])
-def test_an_alert_that_is_not_taken_is_said_so_without_its_url(
+def test_an_undelivered_alert_is_logged_without_its_url(
     trouble: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     outside = world(None)
@@ -244,7 +244,7 @@ def test_a_failure_that_cannot_be_kept_is_an_event_and_no_more() -> None:
     assert len(outside.named("attempt.record_failed")) == 1
 
 
-def test_a_digest_tells_bodies_and_not_the_order_of_their_fields() -> None:
+def test_a_digest_differs_by_body_and_not_by_the_order_of_fields() -> None:
     assert attempts.digest({"a": 1, "b": [1]}) == attempts.digest({"b": [1], "a": 1})
     assert attempts.digest({"a": 1}) != attempts.digest({"a": "1"})
     assert attempts.digest("x") == hashlib.sha256(b'"x"').hexdigest()

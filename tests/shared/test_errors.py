@@ -22,7 +22,7 @@ from shared.errors import (
     StorageError,
     error_class,
     is_retryable,
-    joined,
+    join_error,
     remedy,
     rule_for,
 )
@@ -159,7 +159,7 @@ def test_a_status_of_a_foreign_error_is_not_its_code() -> None:
     ],
 )  # fmt: skip
 def test_a_code_is_shown_once(error: Exception, text: str) -> None:
-    assert joined(error_class(error), error_text(error)) == text
+    assert join_error(error_class(error), error_text(error)) == text
     assert describe_error(error) == text
 
 

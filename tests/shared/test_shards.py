@@ -78,8 +78,8 @@ def test_the_line_of_a_shard_says_which_it_is(database: str) -> None:
     outside = world(database)
     for n, body in enumerate(split(outside)):
         deliver(outside, body, id=f"s{n}")
-    said = [one["shard"] for one in outside.named("queue.metric")]
-    assert said == [None, "1/3", "2/3", "3/3"]
+    text = [one["shard"] for one in outside.named("queue.metric")]
+    assert text == [None, "1/3", "2/3", "3/3"]
 
 
 def test_the_message_of_a_shard_says_whose_it_is(database: str) -> None:
@@ -104,7 +104,7 @@ def test_shards_in_any_order_and_number(database: str, order: list[int], last: l
     assert set(runs(database).values()) == {"succeeded"}
 
 
-def test_a_window_that_is_split_anew_voids_its_old_shards(database: str) -> None:
+def test_splitting_a_window_again_voids_its_old_shards(database: str) -> None:
     outside = world(database)
     old = split(outside, id="one")
     new = split(outside, id="two")
@@ -117,7 +117,7 @@ def test_a_window_that_is_split_anew_voids_its_old_shards(database: str) -> None
 
 
 def test_a_window_that_is_run_whole_leaves_no_shards_behind(database: str) -> None:
-    """They would stay queued for ever, under a window that has succeeded."""
+    """They would stay queued permanently, under a window that has succeeded."""
 
     async def whole(run: Run) -> Outcome:
         return Done()
@@ -133,7 +133,7 @@ def test_a_window_that_is_run_whole_leaves_no_shards_behind(database: str) -> No
 def test_a_shard_that_stalls_before_it_begins_takes_nothing_from_a_newer_split(
     database: str,
 ) -> None:
-    """Its namesake has succeeded meanwhile, and would be left running for ever."""
+    """The shard with its name has succeeded in the meantime, and would stay running permanently."""
     outside = world(database)
     old = split(outside, id="one")
 
@@ -142,7 +142,7 @@ def test_a_shard_that_stalls_before_it_begins_takes_nothing_from_a_newer_split(
 
         is_first = True
 
-        def meanwhile(self) -> None:
+        def interfere(self) -> None:
             for n, body in enumerate(split(outside, id="two")):
                 deliver(outside, body, id=f"new{n}")
 
@@ -150,7 +150,7 @@ def test_a_shard_that_stalls_before_it_begins_takes_nothing_from_a_newer_split(
             found = super().rows(sql, **parameters)
             if self.is_first:
                 self.is_first = False
-                thread = Thread(target=self.meanwhile)
+                thread = Thread(target=self.interfere)
                 thread.start()
                 thread.join()
             return found
@@ -220,7 +220,7 @@ def connected(look: Any) -> int:
     return int(row["count"])
 
 
-def test_a_shard_that_fails_beside_others_costs_itself_alone(database: str) -> None:
+def test_a_failing_shard_does_not_affect_concurrent_ones(database: str) -> None:
     outside, together = world(database), Together(2, {2: KeyError("x")})
     together.deliver_at_once(outside)
     dead = {WINDOW: "dead", f"{WINDOW} 2/5": "dead"}
@@ -277,7 +277,7 @@ def test_a_database_that_takes_no_second_connection_has_the_first_do_it_all(
 def test_each_shard_is_reported_when_it_is_done(database: str) -> None:
     """Its neighbor may take a while."""
     outside = world(database)
-    told: list[int] = []
+    reported: list[int] = []
 
     async def handler(run: Run) -> Outcome:
         if run.shard is None or run.shard.index == 1:
@@ -285,14 +285,14 @@ def test_each_shard_is_reported_when_it_is_done(database: str) -> None:
         if run.shard.index == 2:
             for _ in range(1_000):
                 await asyncio.sleep(0.001)
-        told.append(len(outside.named("queue.metric")))
+        reported.append(len(outside.named("queue.metric")))
         return await splitting(run)
 
     deliver(outside, hour_message(), handler=handler)
     deliveries = [FakeDelivery(body, id=f"s{n}") for n, body in enumerate(outside.queue.sent)]
     outside.events.clear()
     asyncio.run(consume(batch(*deliveries), toy(hourly=handler), outside.ports()))
-    assert told == [1, 2]
+    assert reported == [1, 2]
 
 
 def test_windows_are_run_one_after_the_other(database: str) -> None:
@@ -386,16 +386,16 @@ def test_the_lost_sibling_of_a_shard_that_died_is_made_good_once_that_is_redrive
 
 
 def test_a_shard_whose_split_is_void_takes_no_newer_one_with_it(database: str) -> None:
-    """It was at work while its window was split anew, and dies only then."""
+    """It was running while its window was split again, and dies only then."""
     outside = world(database)
     asyncio.run(dispatch(toy(), "0 * * * *", NOON, outside.ports()))
     old, *_ = split(outside, id="one")
     new: list[dict[str, Any]] = []
 
     async def slow(run: Run) -> Outcome:
-        meanwhile = Thread(target=lambda: new.extend(split(outside, id="two")))
-        meanwhile.start()
-        meanwhile.join()
+        interfere = Thread(target=lambda: new.extend(split(outside, id="two")))
+        interfere.start()
+        interfere.join()
         raise KeyError("x")
 
     deliver(outside, old, handler=slow, id="old0")

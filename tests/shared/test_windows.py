@@ -256,7 +256,7 @@ def test_the_declaration_is_where_it_is_refused(cron: str, window_of: WindowOf) 
 
 
 def test_a_gap_that_is_named_is_left_out() -> None:
-    """Nights belong to nobody: each planned time means its own hour all the same."""
+    """Nights belong to no window: each planned time still means its own hour."""
     daily = Schedule("0 8-18 * * *", hour_before, timedelta(hours=1), gap="offices are closed")
     assert [window.end.hour for window in daily.within_reach(utc(2026, 3, 2, 9))[-3:]] == [18, 8, 9]
     assert [w.end.hour for w in daily.between(utc(2026, 3, 1, 16), utc(2026, 3, 2, 9))] == [

@@ -1,4 +1,4 @@
-"""A worker for the tests of the spine: jobs that do as their test tells them."""
+"""A worker for tests of the framework: jobs that do what their test sets."""
 
 from __future__ import annotations
 

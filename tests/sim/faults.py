@@ -17,7 +17,7 @@ from shared.adapters.queue import BoundQueue
 from shared.errors import StorageError
 from shared.ports import Backlog, StoredObject
 from tests.sim.lanes import LOCK_TURNS_MAX, yield_after_statement, yield_turn
-from tests.sim.notary import BESIDE
+from tests.sim.notary import BEFORE_STATEMENT
 
 FAULTY = 0.15  # the part of the invocations that meet a fault
 STATEMENTS = 16  # within so many statements
@@ -101,7 +101,7 @@ class Faults:
         return not self.is_calm and any(start <= now < end for start, end in self.outages)
 
 
-# A tick sends the same times as the tick before it: writing them out anew took a third of all time.
+# A tick sends the same times as the tick before it: writing them again took a third of the time.
 written_out = lru_cache(maxsize=50_000, typed=True)(array_out)
 
 
@@ -210,8 +210,8 @@ class FaultyConnection:
         assert self._real is not None
         self._real.begin(before)
         try:
-            if sql in BESIDE:
-                self._run(BESIDE[sql], parameters)
+            if sql in BEFORE_STATEMENT:
+                self._run(BEFORE_STATEMENT[sql], parameters)
             rows = self._run(sql, parameters)
         except DatabaseError:
             if after:

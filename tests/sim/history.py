@@ -186,7 +186,7 @@ def _earlier(rng: Random, start: datetime) -> Event:
 
 
 def _letters(rng: Random, start: datetime, days: int) -> Iterator[tuple[datetime, Any]]:
-    """Messages that nobody can obey, each with a mark by which it is found again."""
+    """Invalid messages, each with a mark by which it is found again."""
     for n in range(3 * days):
         at = start + timedelta(hours=rng.uniform(0, 24 * days))
         mark = {"mark": f"poison-{n}"}

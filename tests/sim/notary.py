@@ -77,8 +77,8 @@ for each row when (new.status = 'sharded' and old.status = 'running')
 execute function sim.note_split();
 """
 
-# What a transaction does beside a statement of the system, before it.
-BESIDE = {
+# What a transaction does before a statement of the system.
+BEFORE_STATEMENT = {
     SQL["open_alerts"]: "insert into sim.considered (at, changes, signals)"
     " select :t, coalesce(max(number), 0), cast(:signals as uuid[]) from sim.changes"
 }

@@ -120,7 +120,7 @@ def asks(rng: Random, start: datetime, days: int) -> list[Ask]:
 
 
 def acknowledgements(rng: Random, start: datetime, days: int) -> list[datetime]:
-    """When somebody takes up an alert."""
+    """The time at which an alert is acknowledged."""
     return list(Dice(rng, start, days).moments(1.5))
 
 
@@ -267,7 +267,7 @@ def _signal(dice: Dice, at: datetime) -> tuple[datetime, UUID, Signal]:
         Signal(
             key=STRANGER if rng.random() < 0.03 else rng.choice(KEYS),
             kind=rng.choice(KINDS),
-            # Some are told late, some are dated ahead.
+            # Some arrive late, some have a future time.
             detected_at=at - timedelta(hours=rng.choice([0, 0, 0.01, 3, 80, -2])),
             weight=rng.choice([None, None, 5.0, 12.5, 40.0, -10.0, 99.99]),
             model=rng.choice(["linear", "exponential", "step"]),
@@ -296,14 +296,16 @@ def _signal_changed(dice: Dice, at: datetime, id_: UUID, signal: Signal) -> Chan
 def _factors(dice: Dice) -> Iterator[Change]:
     for at in dice.moments(0.7):
         name = (dice.rng.choice(ORGANIZATIONS), *dice.rng.choice(FACTORS))
-        said = (dice.rng.choice([None, 0, 25, -5, 60]), dice.rng.random() < 0.7)
+        output = (dice.rng.choice([None, 0, 25, -5, 60]), dice.rng.random() < 0.7)
         yield Change(
             at,
             "insert into scoring.scoring_configs values (:org, :category, :factor, :weight,"
             " :enabled) on conflict (organization_id, category, factor) do update"
             " set weight = excluded.weight, enabled = excluded.enabled",
-            dict(zip(("org", "category", "factor", "weight", "enabled"), name + said, strict=True)),
-            put("factors", name, said),
+            dict(
+                zip(("org", "category", "factor", "weight", "enabled"), name + output, strict=True)
+            ),
+            put("factors", name, output),
         )
 
 

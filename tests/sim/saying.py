@@ -1,4 +1,4 @@
-"""What is wrong, said in a sentence or a few."""
+"""Describe problems in a few sentences."""
 
 from __future__ import annotations
 

@@ -73,10 +73,10 @@ class Known:
 
     def worth(self, organization: UUID, category: str, usual: float, *names: str) -> float:
         """Points of the factor of the first name, of which the others are wholes."""
-        said = [self.factors.get((organization, category, name), (None, True)) for name in names]
-        if not all(enabled for _, enabled in said):
+        output = [self.factors.get((organization, category, name), (None, True)) for name in names]
+        if not all(enabled for _, enabled in output):
             return 0
-        return next((weight for weight, _ in said if weight is not None), usual)
+        return next((weight for weight, _ in output if weight is not None), usual)
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ def _intent(known: Known, key: Key, t: datetime) -> dict[str, float]:
         kind = known.kinds.get((key[0], signal.kind), Kind())
         own, enabled = known.factors.get((key[0], "intent", signal.kind), (None, True))
         if kind.enabled and enabled:
-            said = (signal.weight, kind.weight, own, INTEREST.get(signal.kind, 0))
-            weight = next(points for points in said if points is not None)
+            output = (signal.weight, kind.weight, own, INTEREST.get(signal.kind, 0))
+            weight = next(points for points in output if points is not None)
             sums[signal.kind] += weight * signal.left(t, kind.hours or 168)
     return {kind: points for kind, points in sums.items() if points}

@@ -19,7 +19,7 @@ from tests.sim.simulation import Simulation
 from tests.sim.world import Alert
 
 NAMES = ("fit_score", "engagement_score", "intent_score")
-SAID = {"demographic": "fit", "engagement": "engagement", "intent": "intent"}
+CONTEXT_CATEGORIES = {"demographic": "fit", "engagement": "engagement", "intent": "intent"}
 THRESHOLDS = (20, 40, 60, 80)
 POINTS_OFF_MAX = 0.0051  # components are kept to the hundredth
 
@@ -47,7 +47,9 @@ class Written:
         """Categories that a message's context had replaced."""
         assert self.row is not None
         components = self.row["components"]
-        return {name: components[name] for name in SAID.values() if name in components}
+        return {
+            name: components[name] for name in CONTEXT_CATEGORIES.values() if name in components
+        }
 
     def __str__(self) -> str:
         return f"score of {self.key[1].int} at {self.t:%m-%d %H:%M:%S}"
@@ -99,9 +101,9 @@ def _wrong(one: Written, known: Known) -> Iterator[str]:
 def _wrong_components(one: Written, expected: Score) -> Iterator[str]:
     assert one.row is not None
     points: dict[str, float] = {}
-    for name in SAID.values():
-        said = {name: one.replaced[name]} if name in one.replaced else getattr(expected, name)
-        points |= said
+    for name in CONTEXT_CATEGORIES.values():
+        text = {name: one.replaced[name]} if name in one.replaced else getattr(expected, name)
+        points |= text
     found = one.row["components"]
     if found.keys() != points.keys() or any(
         abs(found[name] - points[name]) > POINTS_OFF_MAX for name in points
@@ -115,7 +117,7 @@ def _wrong_components(one: Written, expected: Score) -> Iterator[str]:
 
 
 def final_scores(simulation: Simulation, db: Postgres) -> Iterator[str]:
-    """At the end every contact's score is that of the last window, and nobody waits for his."""
+    """At the end every score is that of the last window, and no contact is in the backlog."""
     [last] = db.rows(
         "select max(window_end) as t from ops.job_runs"
         " where job_type = 'scoring.SignalDecay' and status = 'succeeded'"
@@ -365,9 +367,12 @@ def _answer(
     if ask.key == STRANGER and not reasons:
         yield f"{ask.name} asks for a stranger and did not die"
     if ask.context and within and not reasons and span.is_alone(spans):
-        said = {SAID[name]: math.floor(points + 0.5) for name, points in ask.context.items()}
-        if not any(one.replaced == said for one in within):
-            yield f"{ask.name} says {said}, which no score heeded"
+        text = {
+            CONTEXT_CATEGORIES[name]: math.floor(points + 0.5)
+            for name, points in ask.context.items()
+        }
+        if not any(one.replaced == text for one in within):
+            yield f"{ask.name} says {text}, which no score heeded"
 
 
 CHECKS = (computations, final_scores, history, crossings, alerts, feed, answers)

@@ -26,12 +26,12 @@ def test_a_simulation_ends_as_the_oracle_says(seed: int, database: str) -> None:
 
 def test_a_seed_decides_over_everything(postgres: Server, migrated: str) -> None:
     """Replaying one gives the same faults, answers and errors at the same moments, to the last."""
-    told = []
+    reported = []
     for _ in range(2):
         with scratch_database(postgres, migrated) as database:
             simulation = Simulation(3, database, days=2)
             simulation.run()
             simulation.close()
-        told.append(simulation.events)
-    assert len(told[0]) > 100
-    assert told[0] == told[1]
+        reported.append(simulation.events)
+    assert len(reported[0]) > 100
+    assert reported[0] == reported[1]

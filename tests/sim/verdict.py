@@ -54,7 +54,7 @@ def mark(body: Any) -> str | None:
 
 
 def thrift(simulation: Simulation, db: Postgres) -> Iterator[str]:
-    """Windows are enqueued once, and again only where a fault makes nobody answer for them."""
+    """Windows are enqueued once, and again only if a fault has lost them."""
     [counted] = db.rows(
         "select count(*) as n from ("
         " select job_type, window_start, shard from ops.job_runs"
@@ -126,7 +126,7 @@ def about_now(simulation: Simulation, db: Postgres) -> Iterator[str]:
 
 
 def shards(simulation: Simulation, db: Postgres) -> Iterator[str]:
-    """Under a window that has succeeded nothing waits for ever."""
+    """Under a window that has succeeded nothing stays waiting."""
     unfinished = db.rows(
         "select run.job_type, run.window_start, run.shard, run.status from ops.job_runs as run"
         " join ops.job_runs as whole using (job_type, window_start, window_end)"

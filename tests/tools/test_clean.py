@@ -44,14 +44,14 @@ def test_does_not_follow_a_link_elsewhere(tree: Path) -> None:
     assert (tree / "precious").exists()
 
 
-# Ends at once where it is told to, whatever the shell of these tests has it ignore.
+# Ends at once on a signal, whatever the shell of these tests has it ignore.
 OTHER = """
 import signal
 signal.signal(signal.SIGINT, signal.SIG_DFL)
 print(flush=True)
 input()
 """
-# Ends as a server does: takes its own file away when it is told to.
+# Ends as a server does: removes its own file on a signal.
 SERVER = """
 import signal, sys, time
 from pathlib import Path
@@ -100,7 +100,7 @@ def test_a_server_that_is_gone_is_nothing(tree: Path) -> None:
     assert clean.main([]) == 0
 
 
-def test_files_that_vanish_meanwhile_do_no_harm(
+def test_files_that_vanish_during_the_run_are_ignored(
     tree: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tree / "build").mkdir()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tools.cost import PAGE, amounts, costs_usd, measured, page
+from tools.cost import PAGE, amounts, costs_usd, page, read_figures
 from tools.usage import Usage
 
 
@@ -44,7 +44,7 @@ def test_the_page_is_what_the_script_makes() -> None:
 
 
 def test_every_kind_was_measured() -> None:
-    known, usages = measured()
+    known, usages = read_figures()
     assert known["measured_on"] >= "2026-11-24"
     assert all(costs_usd(one)[part] > 0 for one in usages for part in costs_usd(one))
     assert all(one.cpu_ms > 0 and one.log_bytes > 0 and one.message_bytes > 0 for one in usages)

@@ -54,9 +54,9 @@ def test_a_token_that_cannot_be_one_ends_it_before_anything_and_is_not_shown(
     monkeypatch.setenv("CLOUDFLARE_API_TOKEN", f"s3cret{odd}")
     monkeypatch.setattr(deploy, "run", pytest.fail)
     assert main(["analytics"]) == 1
-    said = capsys.readouterr()
-    assert "deploy: CLOUDFLARE_API_TOKEN invalid" in said.err
-    assert "s3cret" not in said.out + said.err
+    text = capsys.readouterr()
+    assert "deploy: CLOUDFLARE_API_TOKEN invalid" in text.err
+    assert "s3cret" not in text.out + text.err
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Vendor]:
         monkeypatch.setenv("CLOUDFLARE_ACCOUNT_ID", vendors.ACCOUNT)
         monkeypatch.setenv("CLOUDFLARE_API_TOKEN", vendors.TOKEN)
         monkeypatch.setenv("CLOUDFLARE_API_BASE_URL", vendor.url)
-        monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:9/none")
+        monkeypatch.setenv("DATABASE_URL", "postgresql://stranger@127.0.0.1:9/none")
         yield vendor
 
 
@@ -151,8 +151,8 @@ def test_a_deployment_has_no_secret_in_an_argument_and_reminds_of_known_holes(
         ("wrangler", "deploy", "--env", "analytics"),
         ("wrangler", "deploy", "--env", "scoring"),
     ]
-    said = capsys.readouterr()
-    words = " ".join(word for command in ran for word in command) + said.out + said.err
+    text = capsys.readouterr()
+    words = " ".join(word for command in ran for word in command) + text.out + text.err
     assert "s3cret" not in words
     assert vendors.TOKEN not in words
-    assert "make audit" in said.out
+    assert "make audit" in text.out

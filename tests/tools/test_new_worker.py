@@ -17,7 +17,7 @@ import pytest
 from tests.thorough import long
 from tests.tools.copied import ROOT, copy_project, environment, files, run
 from tools.new_worker import new_files
-from tools.scaffold import CannotCreate, rendered
+from tools.scaffold import CannotCreate, render
 
 PAGE = (ROOT / "docs" / "adding-a-worker.md").read_text(encoding="utf-8")
 WORKERS = sorted(path.parent.name for path in ROOT.glob("workers/*/entry.py"))
@@ -100,7 +100,7 @@ def test_the_entry_of_every_worker_is_the_same(worker: str) -> None:
     """But for the worker's own name."""
     entry = (ROOT / "workers" / worker / "entry.py").read_text(encoding="utf-8")
     [name] = re.findall(r'"""The worker (\S+), as', entry)
-    own = rendered("worker/entry.py.txt", {"package": worker, "name": name})
+    own = render("worker/entry.py.txt", {"package": worker, "name": name})
     assert sorted(entry.splitlines()) == sorted(own.splitlines())
 
 

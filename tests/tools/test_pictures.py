@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tools.pictures import PICTURES, CommandFailed, drawn, fires, settled, shown
+from tools.pictures import PICTURES, CommandFailed, draw, final_text, fires, run_on_terminal
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 DRAWN = sorted(PICTURES.glob("*.svg"))
@@ -24,7 +24,7 @@ def words(svg: str) -> str:
 
 
 @pytest.mark.parametrize("picture", DRAWN, ids=lambda path: path.stem)
-def test_a_picture_is_small_and_calls_nobody(picture: Path) -> None:
+def test_a_picture_is_small_and_loads_nothing(picture: Path) -> None:
     svg = picture.read_text()
     assert len(svg) < 300_000
     assert "url(http" not in svg
@@ -40,21 +40,21 @@ def test_they_show_what_the_commands_say() -> None:
 
 
 def test_a_command_is_drawn_with_its_colours_and_without_what_it_took_back() -> None:
-    said = r"print('\x1b[31mred\x1b[0m\n50 %\r\x1b[2K\x1b[1A\x1b[2Kdone')"
-    text = shown([sys.executable, "-c", said])
+    output = r"print('\x1b[31mred\x1b[0m\n50 %\r\x1b[2K\x1b[1A\x1b[2Kdone')"
+    text = run_on_terminal([sys.executable, "-c", output])
     assert text == "done"
-    red = drawn("colours", shown([sys.executable, "-c", r"print('\x1b[31mred\x1b[0m')"]))
+    red = draw("colours", run_on_terminal([sys.executable, "-c", r"print('\x1b[31mred\x1b[0m')"]))
     assert "colours" in words(red)
     assert re.search(r"fill: #cc555a", red), "the theme's red"
 
 
 def test_a_command_that_fails_is_not_drawn() -> None:
     with pytest.raises(CommandFailed, match=r"ended with 3:\nno"):
-        shown([sys.executable, "-c", "print('no'); raise SystemExit(3)"])
+        run_on_terminal([sys.executable, "-c", "print('no'); raise SystemExit(3)"])
 
 
 def test_what_was_written_twice_in_a_line_is_there_once() -> None:
-    assert settled("1 %\r\x1b[2K2 %\r\x1b[2Kend\r\n\x1b[?25h") == "end"
+    assert final_text("1 %\r\x1b[2K2 %\r\x1b[2Kend\r\n\x1b[?25h") == "end"
 
 
 def test_a_day_of_ticks_is_in_order() -> None:

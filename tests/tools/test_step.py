@@ -123,8 +123,8 @@ def test_signs_of_life_are_plain_lines_without_a_terminal(
     progress.tick()
     progress.tick()
     progress.finish(3.04)
-    said = capsys.readouterr().out
-    assert said == "  A step … still at it after 3 s\n  A step: 3.0 s\n"
+    printed = capsys.readouterr().out
+    assert printed == "  A step … still running after 3 s\n  A step: 3.0 s\n"
 
 
 def test_signs_of_life_rewrite_one_line_on_a_terminal(
@@ -135,9 +135,9 @@ def test_signs_of_life_rewrite_one_line_on_a_terminal(
     progress._started -= 3
     progress.tick()
     progress.finish(3.04)
-    said = capsys.readouterr().out
-    assert said.startswith("\r  A step … 3 s\r  A step: 3.0 s")
-    assert said.count("\n") == 1
+    printed = capsys.readouterr().out
+    assert printed.startswith("\r  A step … 3 s\r  A step: 3.0 s")
+    assert printed.count("\n") == 1
 
 
 def test_digest_keeps_inputs_apart(tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def test_digest_keeps_inputs_apart(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "cause"),
+    ("printed", "cause"),
     [
         ("/usr/bin/python3: No module named pip", "without pip"),
         ("OSError: [Errno 28] No space left on device", "disk is full"),
@@ -156,15 +156,15 @@ def test_digest_keeps_inputs_apart(tmp_path: Path) -> None:
         ("error: The lockfile at `uv.lock` needs to be updated", "lock file does not fit"),
         ("npm error code EINTEGRITY", "not the one that the lock names"),
         ("ERROR: No matching distribution found for uv==0", "no such package"),
-        ("npm error code EACCES", "may not be written"),
+        ("npm error code EACCES", "is not writable"),
         ("error: Failed to fetch: invalid peer certificate: UnknownIssuer", "not trusted"),
         ("npm error code ENOTFOUND", "cannot be reached"),
         ("error: Failed to fetch: `https://…`", "cannot be reached"),
-        ("something else", "not one of the usual ones"),
+        ("something else", "unknown: see the output"),
     ],
 )
-def test_causes(said: str, cause: str) -> None:
-    assert cause in explain(said)[0]
+def test_causes(printed: str, cause: str) -> None:
+    assert cause in explain(printed)[0]
 
 
 def test_every_cause_has_a_remedy() -> None:

@@ -1,4 +1,4 @@
-"""What is uploaded: light enough, and without what nobody imports."""
+"""The upload: within the limit, and without unused modules."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 -- name: make_contacts
--- People to compute scores of.
+-- Contacts to score.
 insert into crm.contacts (organization_id, email, phone, custom_fields)
 select md5((number % 10)::text)::uuid, 'contact' || number || '@example.com', '123', '{"seniority": "vp"}'
 from generate_series(1, cast(:contacts as integer)) as number

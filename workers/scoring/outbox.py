@@ -1,8 +1,8 @@
-"""Threshold events: written down with the score, published after its transaction.
+"""Threshold events: recorded with the score, published after its transaction.
 
-The row and the score commit together, so a redelivered message writes no second one. Sending and
-removing the row are two systems: if the isolate ends between them, the event is sent again with the
-same `eventId`, by which a consumer can tell.
+The row and the score commit together, so a redelivered message records no second event. Sending the
+event and deleting the row are two systems: if the isolate ends in between, the event is sent again
+with the same `eventId`, by which consumers detect it.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from shared.ports import Ports, Producer, Row
 CROSSINGS = PlatformQueue("THRESHOLD_EVENTS")
 THRESHOLDS = (20, 40, 60, 80)
 ROWS_A_TRANSACTION = 1_000
-# An invocation's, half of what it may take after its answer. A message goes on with the rest.
-# https://developers.cloudflare.com/workers/runtime-apis/context/#waituntil
+# Per invocation: half of the time that it may take after its answer. A message continues with the
+# rest. https://developers.cloudflare.com/workers/runtime-apis/context/#waituntil
 PUBLISHING_MAX = timedelta(seconds=15)
 LOGGED_ROWS_MAX = 100_000
 
 
 @dataclass(frozen=True)
 class Crossing:
-    """A score that came to or fell below a threshold."""
+    """A score that reached or fell below a threshold."""
 
     event_id: str
     organization_id: UUID
@@ -44,7 +44,7 @@ class Crossing:
         return "up" if self.score >= self.threshold else "down"
 
     def body(self) -> dict[str, Any]:
-        """The message."""
+        """Return the message."""
         return {
             "type": "scoring.ScoreThresholdCrossed",
             "eventId": self.event_id,
@@ -61,14 +61,14 @@ class Crossing:
 
 
 async def publish_after_batch(_: Queue, ports: Ports) -> None:
-    """Publish what the batch and earlier ones have recorded."""
+    """Publish the events that this batch and earlier ones have recorded."""
     await publish(ports)
 
 
 async def publish(ports: Ports) -> None:
-    """Publish what earlier transactions have written down, on the queue that is bound, if any.
+    """Publish the events of earlier transactions to the bound queue; without one, log their counts.
 
-    Where the time is used up and rows may be left, a message of its own goes on with them.
+    If the time is used up and rows may remain, a separate message continues with them.
     """
     if not statements.has_crossings(ports.db):
         return
@@ -89,7 +89,9 @@ async def _send(queue: Producer, ports: Ports) -> bool:
 
 
 def _log(ports: Ports) -> bool:
-    """A line an organization, threshold and direction: a first import crosses a million times."""
+    """Log one line per organization, threshold and direction: a first import has a million
+    crossings.
+    """
     with ports.db.transaction():
         taken, counts = statements.count_crossings(ports.db, THRESHOLDS, LOGGED_ROWS_MAX)
     for counted in counts:
@@ -98,7 +100,7 @@ def _log(ports: Ports) -> bool:
 
 
 def crossings(row: Row) -> Iterator[Crossing]:
-    """Each threshold that lies between the score before and the score after, nearest first."""
+    """Yield each threshold between the previous and the new score, nearest first."""
     score, previous = row["score"], row["previous_score"]
     order = THRESHOLDS if score > previous else reversed(THRESHOLDS)
     for threshold in order:

@@ -1,4 +1,4 @@
--- Everybody's score from the tables, in plain SQL.
+-- The scores of all contacts from the tables, in plain SQL.
 with points as (
     select organization.organization_id, factor.category, factor.factor,
         case when coalesce(own.enabled, true) and coalesce(whole.enabled, true)

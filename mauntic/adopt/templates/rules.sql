@@ -1,36 +1,38 @@
--- What adoption decides about rows. `keep` orders equals: the first one stays. `key` says by what
--- they are equal where the key's columns alone do not, `among` which rows at all. `same` says what
--- makes two rows under one id the same row; others of that id get ids of their own. `other` is what
--- rows under one id must share, lest a person has to decide. `fill` is for a column that may not be
--- empty, `tidy` what a column shall hold whose value means the right thing and is written wrongly.
--- A table without a rule keeps its newest row by updated_at, created_at, a numeric id.
+-- The rules of adoption for rows.
+-- `keep`: the order of equal rows; the first stays. A table without it keeps its newest row by updated_at, created_at,
+-- or a numeric id.
+-- `key`: what makes rows equal, if that is not the key's columns. `among`: which rows a key applies to.
+-- `same`: what makes two rows with one id the same row; other rows with that id get new ids.
+-- `other`: what rows with one id must have in common; otherwise a person must decide.
+-- `fill`: the value of a column that must not be empty.
+-- `tidy`: the value of a column whose value has the right meaning and the wrong spelling.
 
 -- name: keep__analytics__event_aggregates
--- The old scheduler added on every retry, so neither row is to be trusted: the newest stays as a
--- stand-in until its day is booked again from the events.
+-- The old scheduler added on every retry, so neither row is reliable: the newest stays as a placeholder until its day
+-- is recomputed from the events.
 updated_at desc nulls last
 
 -- name: keep__analytics__campaign_daily_stats
 updated_at desc nulls last
 
 -- name: keep__analytics__contact_activity
--- The first delivery of an event is the event.
+-- The first delivery of an event stays.
 created_at nulls last
 
 -- name: keep__delivery__sending_domains
--- Verified before anything else: mail must go on. Then the one that is known longest.
+-- Verified ones first, because e-mail must continue; then the oldest.
 lower(btrim(status::text)) is not distinct from 'verified' desc, created_at nulls last, id
 
 -- name: key__delivery__sending_domains__domain
--- Names of domains are equal whatever their case.
+-- Domain names are equal in any case.
 lower(btrim(domain))
 
 -- name: keep__crm__contacts
--- The newest version of a contact.
+-- The newest version of a contact stays.
 updated_at desc nulls last, last_activity_at desc nulls last
 
 -- name: fill__analytics__contact_activity__created_at
--- Unknown when it was ingested: as good as at once.
+-- The time of ingestion is unknown; the event's time is close enough.
 occurred_at
 
 -- name: fill__analytics__contact_activity__occurred_at
@@ -55,15 +57,15 @@ coalesce(created_at, now())
 id, organization_id, domain
 
 -- name: other__crm__contacts
--- Two versions of a contact are of one organization; people of two organizations are two.
+-- Two versions of a contact belong to one organization; contacts of two organizations are different people.
 organization_id
 
 -- name: keep__scoring__lead_scores
--- Scores are computed anew in any case.
+-- Scores are recomputed in any case.
 scored_at desc nulls last, updated_at desc nulls last
 
 -- name: keep__scoring__signal_alerts
--- Of two open alerts the most urgent.
+-- Of two open alerts the most urgent stays.
 deadline nulls last, created_at nulls last
 
 -- name: among__scoring__signal_alerts_one_open
@@ -79,7 +81,7 @@ id, organization_id, contact_id, signal_type, source, weight, detected_at, decay
 lower(btrim(category))
 
 -- name: fill__scoring__lead_scores__grade
--- Set from the total below.
+-- It is set from the total below.
 'F'
 
 -- name: fill__scoring__lead_scores__engagement_score
@@ -104,7 +106,7 @@ coalesce(updated_at, created_at, now())
 0
 
 -- name: fill__scoring__intent_signals__detected_at
--- Nobody knows how far it has decayed: such a signal is set aside, not taken for new.
+-- The decay of such a signal is unknown: it is set aside and not treated as new.
 null
 
 -- name: fill__scoring__signal_alerts__priority
@@ -134,14 +136,14 @@ lower(btrim(status::text))
 greatest(count, 0)
 
 -- name: tidy__analytics__event_aggregates__unique_count
--- More distinct contacts than events cannot be; nor fewer than none.
+-- There cannot be more distinct contacts than events, nor fewer than none.
 greatest(least(unique_count, count), 0)
 
 -- name: tidy__scoring__lead_scores__total_score
 greatest(least(total_score, 100), 0)
 
 -- name: tidy__scoring__lead_scores__scored_at
--- A score of the future would never be replaced.
+-- A score with a future time would never be replaced.
 least(scored_at, now())
 
 -- name: tidy__scoring__lead_scores__grade
@@ -154,7 +156,7 @@ end
 lower(btrim(decay_model))
 
 -- name: tidy__scoring__intent_signals__decay_hours
--- A signal that decays in no time counts for as short as one can.
+-- A signal that decays in no time gets the shortest possible decay.
 case when decay_hours <= 0 then 1 else decay_hours end
 
 -- name: tidy__scoring__signal_configs__tier
@@ -170,28 +172,28 @@ lower(btrim(category))
 lower(btrim(priority::text))
 
 -- name: tidy__scoring__signal_alerts__status
--- An open alert that has expired is expired.
+-- An open alert with expired_at is expired.
 case when lower(btrim(status::text)) = 'open' and expired_at is not null then 'expired' else lower(btrim(status::text)) end
 
 -- name: tidy__scoring__signal_alerts__expired_at
--- At its deadline, if nobody knows better; one that was acknowledged has not, whatever came later.
+-- If the time is unknown, it is the deadline. An acknowledged alert has not expired, whatever the column contains.
 case lower(btrim(status::text)) when 'acknowledged' then null when 'expired' then coalesce(expired_at, deadline) else expired_at end
 
 -- name: tidy__scoring__signal_alerts__acknowledged_at
 case lower(btrim(status::text)) when 'acknowledged' then coalesce(acknowledged_at, created_at) else acknowledged_at end
 
 -- name: same__analytics__contact_activity
--- Equal in everything but the time of ingestion: one event that was stored twice.
+-- Equal in everything except the time of ingestion: one event that was stored twice.
 id, organization_id, contact_id, event_type, event_source, event_data::jsonb, occurred_at, event_id
 
 -- name: activity__same_event
--- Equal in the producer's key and in who, what and when: one event that was delivered twice.
+-- Equal in the producer's key, contact, type and time: one event that was delivered twice.
 organization_id, event_id, contact_id, event_type, occurred_at
 
 -- name: new_id
--- Different rows under one id: all stay, the later ones under ids of their own.
+-- Different rows with one id: all stay, the later ones with new ids.
 id = gen_random_uuid()
 
 -- name: activity__no_event_id
--- Different events under one key of the producer: all stay, the later ones without the key.
+-- Different events with one key of the producer: all stay, the later ones without the key.
 event_id = null

@@ -1,9 +1,8 @@
--- Statements over tables that are known only when they run: {table}, {column} and their like are
--- filled in with names that Postgres itself has quoted, or with blocks of rules.sql. Values are
--- parameters: a word never stands inside quotes.
+-- Statements over tables that are known only at run time. {table}, {column} and other placeholders are replaced by
+-- names that Postgres has quoted, or by blocks of rules.sql. Values are parameters: no placeholder is inside quotes.
 
 -- name: make_room
--- Where adoption keeps what it takes out, what it must put back, and what it did. Nobody else uses it.
+-- Adoption's own tables: rows that it set aside, objects to restore, and its report.
 create schema if not exists adoption;
 create table if not exists adoption.set_aside (
     table_name text not null,
@@ -27,7 +26,7 @@ create table if not exists adoption.report (
 )
 
 -- name: add_column
--- Without its default, so that the table is not written anew; the default and old rows follow.
+-- Without its default, so the table is not rewritten; the default and old rows follow.
 alter table {table} add column if not exists {column} {type}
 
 -- name: set_default
@@ -47,46 +46,46 @@ alter table {table} drop constraint if exists {name}
 delete from adoption.indexes where name = :name
 
 -- name: retype
--- With the session's time zone at UTC, `timestamp` to `timestamptz` changes the catalogue alone.
+-- In a session at UTC, `timestamp` to `timestamptz` changes only the catalog.
 alter table {table} {changes}
 
 -- name: retype_one
 alter column {column} type {type}
 
--- name: beside_column
--- A column of the new type beside the old one, kept in step by a trigger while old rows are copied.
-alter table {table} add column if not exists {beside} {type};
+-- name: add_copy_column
+-- A second column of the new type; a trigger keeps it up to date while old rows are copied.
+alter table {table} add column if not exists {copy_column} {type};
 create or replace function adoption.{function}() returns trigger language plpgsql as $$
 begin
-    new.{beside} := {value};
+    new.{copy_column} := {value};
     return new;
 end $$;
-create or replace trigger {beside} before insert or update on {table}
+create or replace trigger {copy_column} before insert or update on {table}
 for each row execute function adoption.{function}()
 
--- name: copy_beside
-update {table} set {beside} = cast({column} as {type})
-where {beside} is null and {column} is not null and ctid >= cast(:first as tid) and ctid < cast(:last as tid)
+-- name: fill_copy_column
+update {table} set {copy_column} = cast({column} as {type})
+where {copy_column} is null and {column} is not null and ctid >= cast(:first as tid) and ctid < cast(:last as tid)
 
--- name: uncopied
-select count(*) as found from {table} where {beside} is null and {column} is not null
+-- name: count_uncopied
+select count(*) as found from {table} where {copy_column} is null and {column} is not null
 
 -- name: swap_column
--- The old column goes, with whatever index still leans on it; the new one takes its name.
-drop trigger if exists {beside} on {table};
+-- The old column is dropped with the indexes that depend on it, and the new one gets its name.
+drop trigger if exists {copy_column} on {table};
 drop function if exists adoption.{function}();
 alter table {table} drop column {column};
-alter table {table} rename column {beside} to {column}
+alter table {table} rename column {copy_column} to {column}
 
 -- name: count_too_long
 select count(*) as found from {table} where length({column}::text) > cast(:length as integer)
 
 -- name: count_unreadable
--- Values that the type will refuse.
+-- Values that the type refuses.
 select count(*) as found from {table} where not pg_input_is_valid({column}::text, :type)
 
 -- name: count_mixed
--- Keys under which rows differ in what they must share.
+-- Keys whose rows differ in what they must have in common.
 select count(*) as found
 from (select 1 from {table} group by {key} having count(distinct {other}) > 1) as mixed
 
@@ -119,7 +118,7 @@ insert into adoption.set_aside (table_name, reason, content)
 select :table_name, :reason, content from gone
 
 -- name: count_duplicates
--- All but the first of every group of equals; the source has the ctid of each row as a column.
+-- All rows except the first of each group of equal rows; the source has each row's ctid as a column.
 select count(*) as found
 from (
     select row_number() over (partition by {key} order by {keep}, ctid) as rank
@@ -128,7 +127,7 @@ from (
 where rank > 1
 
 -- name: left_by_merge
--- The rows of a source that a merge leaves where they are.
+-- The rows of a source that a merge does not remove.
 select *
 from {table}
 where not coalesce({predicate}, false) or ctid in (
@@ -154,7 +153,7 @@ insert into adoption.set_aside (table_name, reason, content)
 select :table_name, :reason, content from gone
 
 -- name: change_duplicates
--- The rows stay; what they may not share with the first of their group is changed.
+-- The rows stay; what they may not have in common with the first of their group is changed.
 with ranked as (
     select ctid as place, row_number() over (partition by {key} order by {keep}, ctid) as rank
     from {table} where {predicate}
@@ -170,13 +169,13 @@ select count(*) as found from {table} where {untidy}
 update {table} set {change} where {untidy}
 
 -- name: count_offenders
--- Rows that break a check even when their types are those they are to become, and they are tidied.
+-- Rows that break a check even after types and values were corrected.
 select count(*) as found
 from (select {values} from (select {typed} from {table}) as typed) as tidied
 where not {condition}
 
 -- name: add_check
--- New rows are held to it at once; old ones are read afterwards, while others go on writing.
+-- New rows must satisfy it at once; old rows are validated later, while other sessions write.
 alter table {table} add constraint {name} {definition} not valid
 
 -- name: validate
@@ -187,7 +186,7 @@ alter table {table} drop constraint if exists {name};
 alter table {table} add constraint {name} check ({column} is not null) not valid
 
 -- name: set_not_null
--- Postgres believes the validated check, and so need not read the table under this lock.
+-- Postgres uses the validated check, so it does not read the table under this lock.
 alter table {table} alter column {column} set not null;
 alter table {table} drop constraint {name}
 
@@ -207,7 +206,7 @@ alter table {table} drop constraint {name}
 alter table {table} add constraint {name} {kind} using index {index}
 
 -- name: make_migrations
--- As the migration tool makes it.
+-- Equal to the table that the migration tool creates.
 create schema if not exists ops;
 create table if not exists ops.schema_migrations (version varchar(128) primary key)
 
@@ -221,7 +220,7 @@ insert into adoption.report (phase, table_name, what, found, done)
 values (:phase, :table_name, :what, :found, :done)
 
 -- name: days_to_recompute
--- The days whose rollups existed twice: one of the two was kept, and which was right nobody knows.
+-- The days with duplicate rollups: one of the two was kept, and neither is reliable.
 select table_name, min(content ->> 'date') as first_date, max(content ->> 'date') as last_date,
     count(distinct content ->> 'date') as days
 from adoption.set_aside
@@ -239,7 +238,7 @@ alter table {table} rename constraint {old} to {name}
 select version from ops.schema_migrations
 
 -- name: begin_shortly
--- Bodies of functions are read when they run: what they speak of may be made after them.
+-- Function bodies are checked when they run: they may refer to objects that are created later.
 set local lock_timeout = {lock_wait_ms};
 set local check_function_bodies = off
 
@@ -253,13 +252,13 @@ set timezone = 'UTC'
 select jsonb_build_array({key})::text as key, to_jsonb(known) as content from {table} as known
 
 -- name: insert_rows
--- All at once: a row may refer to another of them.
+-- All in one statement, because a row may refer to another one.
 insert into {table} overriding system value
 select * from jsonb_populate_recordset(null::{table}, cast(:rows as jsonb))
 on conflict do nothing
 
 -- name: count_unscored
--- Contacts without a score for whom nobody has asked.
+-- Contacts without a score and without a request.
 select count(*) as found
 from crm.contacts as contact
 where not exists (
@@ -277,8 +276,8 @@ where not exists (
     )
 
 -- name: ask_for_scores
--- One row of the change feed for each organization that has a contact without a score: the fold
--- expands it, and no writer waits for that.
+-- One row of the change feed for each organization with contacts without a score. The fold expands it; no writer waits
+-- for that.
 insert into crm.contact_changes (consumer, organization_id, source)
 select distinct 'scoring', contact.organization_id, 'config'
 from crm.contacts as contact
@@ -298,8 +297,7 @@ from (
 where not exists (select 1 from ops.retention)
 
 -- name: declare_retention
--- Since the day of the oldest event. An organization that has rollups and no event has nothing to count
--- before today.
+-- Since the day of the oldest event. For an organization with rollups but no events, the period begins today.
 insert into ops.retention (source, organization_id, retained_since, changed_by)
 select 'contact_activity', organization_id,
     coalesce(min((occurred_at at time zone 'UTC')::date) filter (where isfinite(occurred_at)), current_date), 'adoption'

@@ -16,7 +16,7 @@ from mauntic.cli.ui.output import busy, print_json, print_table, progress, remar
 from mauntic.cli.ui.time_args import moment
 from mauntic.errors import OperatorError
 from mauntic.operations import before_retention
-from mauntic.operations.backfill import Backfill, Only, Plan, described, plan
+from mauntic.operations.backfill import Backfill, Only, Plan, plan, summary_json
 from mauntic.operations.system import SystemEnded
 from mauntic.operations.systems import open_records, open_system
 from mauntic.operations.worker_catalog import find_job, schedule_of
@@ -43,7 +43,7 @@ Span = dict[str, str]  # the first and the last window of the range
 
 
 @dataclass(frozen=True)
-class Asked:
+class Options:
     """The options of the command, except its range."""
 
     worker: Worker
@@ -91,11 +91,11 @@ def backfill(
       --before-retention --dry-run
     """
     worker, job = find_job(job_type)
-    asked = Asked(worker, job, only, at_most, written_before, dry_run, yes, as_json, remote)
+    asked = Options(worker, job, only, at_most, written_before, dry_run, yes, as_json, remote)
     _run(asked, (moment(start), moment(end)))
 
 
-def _run(asked: Asked, bounds: Bounds) -> None:
+def _run(asked: Options, bounds: Bounds) -> None:
     job, only, as_json, now = asked.job, asked.only, asked.as_json, datetime.now(UTC)
     schedule = schedule_of(job)
     with open_records(remote=asked.remote) as db:
@@ -103,7 +103,7 @@ def _run(asked: Asked, bounds: Bounds) -> None:
             windows = _windows(schedule, bounds, now)
             chosen = plan(db, job, windows, only, now)
         span = {"first": str(windows[0]), "last": str(windows[-1])}
-        changing = _listed(db, job, windows, only) if asked.before_retention else None
+        changing = _matching_runs(db, job, windows, only) if asked.before_retention else None
         if asked.dry_run:
             return _print_plan(as_json, job, chosen, span, changing)
         if changing is not None:
@@ -133,7 +133,7 @@ def _windows(schedule: Schedule, bounds: Bounds, now: datetime) -> list[Window]:
     return windows
 
 
-def _listed(db: Database, job: Job, windows: list[Window], only: Only) -> list[Row]:
+def _matching_runs(db: Database, job: Job, windows: list[Window], only: Only) -> list[Row]:
     before_retention.check_allowed(job, windows, only)
     with progress() as bar:
         task = bar.add_task("before the retained period", total=None)
@@ -166,7 +166,7 @@ def _execute(backfill_run: Backfill, chosen: Plan, as_json: bool, span: Span) ->
         "type": backfill_run.job.type,
         **span,
         "windows": len(chosen.todo) + len(chosen.busy),
-        **described(backfill_run.summary),
+        **summary_json(backfill_run.summary),
         "in_flight": backfill_run.in_flight,
         "left_alone": dict(chosen.left),
         "seconds": round(time.monotonic() - began, 1),
@@ -231,7 +231,7 @@ def _print_plan(
     print_table(f"{job.type}: would run", rows)
     say(f"of the windows {span['first']} to {span['last']}:")
     busy_ones = f"{len(chosen.busy):,} {'is' if len(chosen.busy) == 1 else 'are'} in progress"
-    say(f"{count_of(len(rows), 'window')}; {busy_ones}; {_left(chosen.left)}")
+    say(f"{count_of(len(rows), 'window')}; {busy_ones}; {_left_out(chosen.left)}")
 
 
 def _print(as_json: bool, result: dict[str, Any]) -> None:
@@ -248,7 +248,7 @@ def _print(as_json: bool, result: dict[str, Any]) -> None:
     _lines(f"changed {run['window']} {count_of(run['rows'], 'row')}" for run in result["changed"])
     _lines(f"dead {run['window']} {run['error']}" for run in result["dead"])
     _lines(f"unanswered {window}" for window in result["unanswered"])
-    say(_left(result["left_alone"]))
+    say(_left_out(result["left_alone"]))
 
 
 def _lines(texts: Iterable[str]) -> None:
@@ -260,6 +260,6 @@ def _lines(texts: Iterable[str]) -> None:
         say(f"… and {len(lines) - SHOWN_MAX:,} more")
 
 
-def _left(counts: dict[str, int]) -> str:
+def _left_out(counts: dict[str, int]) -> str:
     listed = ", ".join(f"{count:,} {status}" for status, count in sorted(counts.items()))
     return f"not run: {listed or 'none'}"

@@ -73,9 +73,9 @@ def erase(
       mauntic contacts erase 018f3c2e-7d1a-7c55-9d0e-0f6f8f0a1b2c
       --organization 018f3c2e-7d1a-7c55-9d0e-000000000001 --addresses former.txt --remote
     """
-    given = _read(addresses) if addresses else []
+    given = _read_addresses(addresses) if addresses else []
     with open_records(remote=remote) as db:
-        found = _found(db, contact, organization)
+        found = _find_contact(db, contact, organization)
         key = {"organization_id": found["organization_id"], "contact_id": contact}
         rows = _counts(db, key, _addresses(given, found))
         if _total(rows) and not dry_run:
@@ -101,7 +101,7 @@ def _addresses(given: list[str], found: Row) -> list[str]:
     return [*given, *([found["email"]] if found["email"] else [])]
 
 
-def _read(name: str) -> list[str]:
+def _read_addresses(name: str) -> list[str]:
     """Read addresses from a file. Arguments would be visible to every account on the machine.
 
     Error messages contain no address.
@@ -118,7 +118,7 @@ def _read(name: str) -> list[str]:
     return [line for line in lines if line]
 
 
-def _found(db: Database, contact: UUID, organization: UUID | None) -> Row:
+def _find_contact(db: Database, contact: UUID, organization: UUID | None) -> Row:
     """Return the contact's organization, and its address if the contact still exists."""
     rows = db.rows(SQL["contact_of_id"], contact_id=contact)
     if rows:
@@ -143,7 +143,7 @@ def _erase(
 ) -> list[Row]:
     """Erase the contact in one transaction; return the erased rows by table."""
     with busy("erasing"), db.transaction():
-        addresses = _addresses(given, _found(db, key["contact_id"], key["organization_id"]))
+        addresses = _addresses(given, _find_contact(db, key["contact_id"], key["organization_id"]))
         rows = _counts(db, key, addresses)
         if delete:
             db.execute(SQL["delete_events_of_contact"], **key)

@@ -111,7 +111,7 @@ def _old_rows(db: Database, url: str, days: Days, schema: str | None) -> shadow.
         return shadow.read_old_url(old_url, schema or shadow.OLD_SCHEMA, days)
     if schema:
         return shadow.read_copy(db, schema, days)
-    kept = shadow.Kept(url, days)
+    kept = shadow.OldRowsFile(url, days)
     try:
         return shadow.keep(db, kept)
     except FileNotFoundError:

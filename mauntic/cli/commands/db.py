@@ -46,7 +46,7 @@ def migrate(as_json: AsJson = False) -> None:
     with local_url(migrated=False) as url:
         output = migrations.migrate(url)
     if as_json:
-        print_json({"applied": migrations.applied(output)})
+        print_json({"applied": migrations.applied_files(output)})
     else:
         say(output.strip() or "Nothing is pending.")
 

@@ -31,7 +31,7 @@ from mauntic.database.embedded.server import open_database
 from mauntic.database.url import CONNECT_TIMEOUT_S, DatabaseUrl, connect, reason
 from mauntic.demo.checks import Check, check
 from mauntic.demo.database import DATABASE, fresh_database, how_to_look
-from mauntic.demo.expected import counted_from_files
+from mauntic.demo.expected import count_files
 from mauntic.demo.expected_scores import scores_from_file
 from mauntic.demo.importer import SAMPLE_ROWS, Imported, import_samples
 from mauntic.demo.scoring import best, check_scores, map_customers
@@ -80,7 +80,7 @@ def demo(yes: Yes = False, as_json: AsJson = False) -> None:
     heed_interrupts()
     confirm_elsewhere(os.environ, f"drop and recreate the database {DATABASE} there", yes=yes)
     took: Seconds = {}
-    with _started(took) as (runtime, url):
+    with _start(took) as (runtime, url):
         result = run(runtime, url, took)
     if as_json:
         print_json(asdict(result) | {"wrong": result.wrong, "seconds": took})
@@ -91,10 +91,10 @@ def demo(yes: Yes = False, as_json: AsJson = False) -> None:
 
 
 @contextmanager
-def _started(took: Seconds) -> Iterator[tuple[LocalRuntime, str]]:
+def _start(took: Seconds) -> Iterator[tuple[LocalRuntime, str]]:
     """Yield running workers on a database of their own, and its URL."""
     with ExitStack() as stack, _errors_only() as show:
-        with _timed("start database and workers", took), busy("starting database and workers"):
+        with _measure("start database and workers", took), busy("starting database and workers"):
             url = stack.enter_context(_database())
             runtime = stack.enter_context(LocalRuntime(url, on_event=show))
         yield runtime, url
@@ -109,19 +109,19 @@ def _database() -> Iterator[str]:
 def run(runtime: LocalRuntime, database_url: str, took: Seconds) -> Result:
     """Run the demo on a started runtime and its empty database."""
     with closing(database_at(database_url)) as database:
-        with _timed("import events and contacts", took), _progress("import", SAMPLE_ROWS) as bar:
+        with _measure("import events and contacts", took), _progress("import", SAMPLE_ROWS) as bar:
             imported = import_samples(database_url, bar)
         first, last = _span(database)
         ticks = planned_ticks(WORKER.crons, first, last)
-        with _timed(f"run {len(ticks)} hours", took), _progress("hours", len(ticks)) as bar:
+        with _measure(f"run {len(ticks)} hours", took), _progress("hours", len(ticks)) as bar:
             for tick in ticks:
                 run_tick(runtime, tick)
                 bar(1)
         scored_at = ticks[-1][0]
-        with _timed("score the retailer's customers", took), busy("scoring"):
+        with _measure("score the retailer's customers", took), busy("scoring"):
             score_customers(runtime, database, scored_at)
-        with _timed("count the files and compare", took), busy("counting"):
-            checks = check(database, counted_from_files())
+        with _measure("count the files and compare", took), busy("counting"):
+            checks = check(database, count_files())
             checks.append(check_scores(database, scores_from_file(scored_at)))
         return Result(imported, checks, best(database), scored_at)
 
@@ -229,7 +229,7 @@ def _errors_only() -> Iterator[Callable[[dict[str, Any]], None]]:
 
 
 @contextmanager
-def _timed(part: str, took: Seconds) -> Iterator[None]:
+def _measure(part: str, took: Seconds) -> Iterator[None]:
     started = monotonic()
     if not errors.is_terminal:
         errors.print(f"{part} …")

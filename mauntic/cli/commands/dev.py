@@ -25,7 +25,7 @@ from mauntic.database.url import DatabaseUrl, connect
 from mauntic.errors import OperatorError
 from mauntic.local.control_client import HOME, LocalRuntime, RuntimeFailed
 from mauntic.local.crons import CronClock
-from mauntic.local.dev_state import announced, refuse_second
+from mauntic.local.dev_state import announce, refuse_second
 from mauntic.operations.statements import SQL
 from mauntic.project.envs import CONFIG, unknown_envs
 from mauntic.project.programs import ROOT
@@ -49,7 +49,7 @@ def dev(
     var: Var = None,
     allow_host: Annotated[
         list[str] | None,
-        typer.Option(help="A host, besides this machine, that workers may call.", metavar="NAME"),
+        typer.Option(help="A further host that workers may call.", metavar="NAME"),
     ] = None,
     yes: Yes = False,
     crons: Annotated[bool, typer.Option(help="Fire the crons on schedule, in UTC.")] = True,
@@ -104,7 +104,7 @@ def identity(server: Server | GivenDatabase) -> str:
 def _serve(runtime: LocalRuntime, server: Server | GivenDatabase, log: DevLog, crons: bool) -> None:
     stop = threading.Event()
     try:
-        with runtime, _announced(runtime), ExitStack() as stack:
+        with runtime, _announce(runtime), ExitStack() as stack:
             workers = runtime.control.workers()
             clock = CronClock(runtime.control, workers, log.say)
             reload = partial(_reload, runtime, clock, log, threading.Lock())
@@ -119,9 +119,9 @@ def _serve(runtime: LocalRuntime, server: Server | GivenDatabase, log: DevLog, c
         log.say("dev.stopping")
 
 
-def _announced(runtime: LocalRuntime) -> AbstractContextManager[None]:
+def _announce(runtime: LocalRuntime) -> AbstractContextManager[None]:
     control = runtime.control
-    return announced(control.url, control.token, runtime.database_url)
+    return announce(control.url, control.token, runtime.database_url)
 
 
 def _until_one_ends(runtime: LocalRuntime, server: Server | GivenDatabase) -> NoReturn:

@@ -58,7 +58,7 @@ def list_(as_json: AsJson = False, remote: Remote = False) -> None:
     with open_records(remote=remote) as db:
         states = ledger_queries.job_states(db, scheduled, now)
     rows = [
-        _described(worker, job, states.get(job.type), now)
+        _job_row(worker, job, states.get(job.type), now)
         for worker in workers()
         for job in worker.jobs
     ]
@@ -157,7 +157,7 @@ def resume(
 SHOWN = ("type", "schedule", "next_fire", "last_success_at", "lag_s", "unfinished", "state", "note")
 
 
-def _described(worker: Worker, job: Job, row: Row | None, now: datetime) -> dict[str, Any]:
+def _job_row(worker: Worker, job: Job, row: Row | None, now: datetime) -> dict[str, Any]:
     state = row or {}
     schedule, until = job.schedule, state.get("succeeded_until")
     return {

@@ -147,11 +147,11 @@ def _print(one: Explanation) -> None:
     )
     print_table("factors", one.factors())
     print_table("live signals", one.signals(), empty="none")
-    say(_stored(one))
-    say(_week_ago(one))
+    say(_stored_line(one))
+    say(_week_ago_line(one))
 
 
-def _stored(one: Explanation) -> str:
+def _stored_line(one: Explanation) -> str:
     if one.stored is None:
         return "Stored: no score yet; the next scoring.BatchRecompute computes one."
     row = one.stored
@@ -172,7 +172,7 @@ def _is_comparable(one: Explanation) -> bool:
     return one.stored is not None and one.stored["scored_at"] <= one.t <= datetime.now(UTC)
 
 
-def _week_ago(one: Explanation) -> str:
+def _week_ago_line(one: Explanation) -> str:
     row = one.week_ago
     if row is None:
         return "A week ago: no score."

@@ -29,7 +29,7 @@ class DevLog:
             case "log":
                 self._line(event.get("worker"), event.get("level", "info"), event["text"])
             case "reloaded":
-                self._reloaded(event["workers"])
+                self._show_reload(event["workers"])
             case _:
                 level = "error" if event.get("event") == "error" else "info"
                 fields = {k: v for k, v in event.items() if k != "event" and v is not None}
@@ -47,7 +47,7 @@ class DevLog:
             event, fields = text, {}
         self._print(worker or "runtime", level, event, fields)
 
-    def _reloaded(self, workers: dict[str, dict[str, Any]]) -> None:
+    def _show_reload(self, workers: dict[str, dict[str, Any]]) -> None:
         for worker, outcome in workers.items():
             if outcome.get("error"):
                 problem = outcome.get("traceback") or outcome["error"]

@@ -71,11 +71,11 @@ def account_for(data: Path | None) -> Account:
     """
     if os.geteuid() != 0:
         return Account()
-    accounts = [found for name in (OWN_ACCOUNT, UNPRIVILEGED) if (found := _named(name))]
+    accounts = [found for name in (OWN_ACCOUNT, UNPRIVILEGED) if (found := _find_account(name))]
     owner = data.lstat().st_uid if data and data.exists() else None
     if existing := [account for account in accounts if account.uid == owner]:
         return existing[0]
-    if own := _named(OWN_ACCOUNT) or _made():
+    if own := _find_account(OWN_ACCOUNT) or _create_account():
         return own
     if not accounts:
         raise DatabaseUnavailable(
@@ -85,7 +85,7 @@ def account_for(data: Path | None) -> Account:
     return accounts[-1]
 
 
-def _named(name: str) -> Account | None:
+def _find_account(name: str) -> Account | None:
     try:
         entry = pwd.getpwnam(name)
     except KeyError:
@@ -93,16 +93,16 @@ def _named(name: str) -> Account | None:
     return Account(entry.pw_uid, entry.pw_gid) if entry.pw_uid != 0 else None
 
 
-def _made() -> Account | None:
+def _create_account() -> Account | None:
     """Create an account for the server; return None if the system has no `useradd`."""
     with suppress(OSError, subprocess.CalledProcessError):  # another start may have created it
         subprocess.run(MAKE_ACCOUNT, check=True, capture_output=True, stdin=subprocess.DEVNULL)
-    return _named(OWN_ACCOUNT)
+    return _find_account(OWN_ACCOUNT)
 
 
 def service_uids() -> frozenset[int]:
     """Return the accounts under which root may run a server."""
-    accounts = (_named(name) for name in (OWN_ACCOUNT, UNPRIVILEGED))
+    accounts = (_find_account(name) for name in (OWN_ACCOUNT, UNPRIVILEGED))
     return frozenset(account.uid for account in accounts if account and account.uid is not None)
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 
-def guarded(users: Path, account: Mapping[str, Any], server_command: list[str]) -> list[str]:
+def guard_command(users: Path, account: Mapping[str, Any], server_command: list[str]) -> list[str]:
     """Return the command of a guard. `account` has the arguments with which `subprocess` starts the
     server.
     """

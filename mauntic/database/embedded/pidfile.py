@@ -72,12 +72,12 @@ def serves(pid: int, data: Path) -> bool:
     Nor does a number that the data's account wrote, unless the process belongs to that account.
     """
     with suppress(OSError, subprocess.CalledProcessError, ValueError):
-        owner, words = _described(pid)
+        owner, words = _owner_and_command(pid)
         return owner == _owner(data) and str(data) in words
     return False
 
 
-def _described(pid: int) -> tuple[int, list[str]]:
+def _owner_and_command(pid: int) -> tuple[int, list[str]]:
     """Return the account of a process, and its command line."""
     if (PROCESSES / "self").exists():
         process = PROCESSES / str(pid)

@@ -29,7 +29,7 @@ from mauntic.database.embedded.account import (
     temporary_directory,
 )
 from mauntic.database.embedded.data_dir import NAME, initialize, last_line
-from mauntic.database.embedded.guard import guarded
+from mauntic.database.embedded.guard import guard_command
 from mauntic.database.embedded.hold import Use
 from mauntic.database.url import (
     DatabaseUnavailable,
@@ -223,7 +223,7 @@ class Server:
             if log.tell() > LOG_BYTES_MAX:
                 log.truncate(0)
             self._guard = subprocess.Popen(
-                guarded(self._home / "users", self._account.popen_options(), server),
+                guard_command(self._home / "users", self._account.popen_options(), server),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

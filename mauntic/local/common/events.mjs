@@ -1,4 +1,4 @@
-// Standard output carries events, one JSON object a line, for the supervisor.
+// Events on standard output: one JSON object per line, for the supervisor.
 import { MARK } from "../in_workerd/console.mjs";
 
 export function emit(event, fields = {}) {
@@ -8,16 +8,17 @@ export function emit(event, fields = {}) {
 const lineOf = (event, fields) => `${JSON.stringify({ event, ...fields })}\n`;
 
 const LEVELS = { debug: "info", log: "info", info: "info", warn: "warn", error: "error" };
-// workerd's complaint about an exception that its host has told already, with the traceback.
-const TOLD = /^(Uncaught|workerd\/io\/|.*jsg\.Error: )/;
+// workerd's line about an exception that its host has already reported with the traceback.
+const REPORTED = /^(Uncaught|workerd\/io\/|.*jsg\.Error: )/;
 
-/** A line of a worker carries its name; others are workerd's own. */
+/** A line of a worker has its name; other lines are workerd's. */
 export function onRuntimeLine({ level, message }) {
   if (message.startsWith(MARK)) emitTexts(JSON.parse(message.slice(MARK.length)));
-  else if (!TOLD.test(message)) emit("log", { worker: null, level: LEVELS[level] ?? "info", text: message });
+  else if (!REPORTED.test(message)) emit("log", { worker: null, level: LEVELS[level] ?? "info", text: message });
 }
 
-/** A line on runtime native, where no host marks it: our own lines name their worker where they can. */
+/** A line of runtime native, which has no host that marks it: this project's lines contain their worker's name if
+ * possible. */
 export function onNativeLine({ level, message }) {
   emit("log", { worker: workerOf(message), level: LEVELS[level] ?? "info", text: message });
 }
@@ -32,6 +33,6 @@ function workerOf(message) {
   }
 }
 
-function emitTexts({ texts, ...said }) {
-  process.stdout.write(texts.map((text) => lineOf("log", { ...said, text })).join(""));
+function emitTexts({ texts, ...fields }) {
+  process.stdout.write(texts.map((text) => lineOf("log", { ...fields, text })).join(""));
 }

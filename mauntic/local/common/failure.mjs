@@ -1,4 +1,4 @@
-/** An expected failure: its message is one clear sentence for the person at the keyboard. */
+/** An expected failure: its message is one sentence for the user. */
 export class Failure extends Error {
   constructor(message, status = 400) {
     super(message);

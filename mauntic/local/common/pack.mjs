@@ -1,5 +1,5 @@
-// Many files in one buffer: the length of the index (4 bytes), the index as JSON, the contents.
-// Written by the server, read inside workerd, where unpacking a tar would take Python and time.
+// Many files in one buffer: the length of the index (4 bytes), the index as JSON, the contents. The server writes it
+// and workerd reads it; there, unpacking a tar would take Python and time.
 const encoder = new TextEncoder();
 
 export function pack(files) {
@@ -16,11 +16,15 @@ export function pack(files) {
   return buffer;
 }
 
+/** Yields [path, bytes] of each file; throws before the first if the buffer is cut. */
 export function* unpack(buffer) {
   const bytes = new Uint8Array(buffer);
   const start = 4 + new DataView(bytes.buffer, bytes.byteOffset).getUint32(0);
+  const index = JSON.parse(new TextDecoder().decode(bytes.subarray(4, start)));
+  const end = index.reduce((sum, [, length]) => sum + length, start);
+  if (end !== bytes.length) throw new RangeError(`the pack has ${bytes.length} bytes in place of ${end}`);
   let offset = start;
-  for (const [path, length] of JSON.parse(new TextDecoder().decode(bytes.subarray(4, start)))) {
+  for (const [path, length] of index) {
     yield [path, bytes.subarray(offset, offset + length)];
     offset += length;
   }

@@ -1,5 +1,5 @@
-// A worker's connection to the pool: it logs in once, and holds a connection to the database from its
-// first question until no transaction is open and nothing is unanswered.
+// A worker's connection to the pool. It logs in once, and holds a database connection from its first request until
+// everything is answered and no transaction is open.
 import { createHash, timingSafeEqual } from "node:crypto";
 import { Frames, Reader, frame, int32, written } from "./frames.mjs";
 import { Refused } from "./login.mjs";
@@ -7,7 +7,7 @@ import { Refused } from "./login.mjs";
 const PROTOCOL_MAJOR = 3;
 const WANTS_ENCRYPTION = new Set([80877103, 80877104]); // TLS, GSSAPI
 const IDLE = "I".charCodeAt(0);
-// Until a client has said who it is, it gets no more of us than this.
+// Limits until a client has logged in.
 const LOGIN_BYTES_MAX = 10_000;
 const LOGIN_TIMEOUT_MS = 10_000;
 
@@ -18,18 +18,18 @@ export class Client {
   #log;
   #frames = new Frames("QSFX");
   #origin = null;
-  #unanswered = 0; // questions: each is answered by ReadyForQuery
-  #isKnown = false; // it has said the password
-  #isAsking = false; // a question has begun and is not at its end
+  #unanswered = 0; // requests without their ReadyForQuery
+  #isKnown = false; // it has sent the password
+  #isAsking = false; // a request has begun and is not complete
 
   constructor(socket, pool, expected, log) {
-    this.#socket = socket.on("error", () => {}); // its reader ends, which says so
+    this.#socket = socket.on("error", () => {}); // its reader ends and handles that
     this.#pool = pool;
     this.#expected = expected;
     this.#log = log;
   }
 
-  /** Until the client leaves, or is lost. */
+  /** Runs until the client leaves or is lost. */
   async serve() {
     const reader = new Reader(this.#socket);
     try {
@@ -50,7 +50,7 @@ export class Client {
     }
   }
 
-  /** An answer to what was asked last, as far as it has come. */
+  /** A chunk of the answer to the last request. */
   async hear(type, bytes) {
     await written(this.#socket, bytes);
     if (type !== "Z") return;
@@ -58,7 +58,7 @@ export class Client {
     this.#releaseIfDone(bytes.at(-1));
   }
 
-  /** The connection to the database broke: the rest of this client's conversation is meaningless. */
+  /** The database connection broke: the rest of this client's conversation is invalid. */
   lose() {
     this.#origin = null;
     this.#socket.destroySoon();
@@ -66,7 +66,7 @@ export class Client {
 
   async #ask(type, bytes) {
     if (!this.#origin) await this.#hold();
-    if (!this.#socket.writable) throw new Error("the client is lost"); // half a conversation ends here
+    if (!this.#socket.writable) throw new Error("the client is lost"); // a conversation cut off midway
     this.#isAsking = type === null;
     if (type) this.#unanswered += 1;
     await this.#origin.write(bytes);
@@ -98,14 +98,14 @@ export class Client {
     this.#pool.release(origin);
   }
 
-  /** Whether it may come in: it says who it is, and there is a database to speak to. */
+  /** Whether the client may log in: its login is valid, and there is a database. */
   async #enter(reader) {
-    const asked = await this.#startup(reader);
-    if (!asked) return false;
-    this.#socket.write(frame("R", int32(3))); // the password, in clear: it does not leave the machine
+    const startup = await this.#startup(reader);
+    if (!startup) return false;
+    this.#socket.write(frame("R", int32(3))); // the password in clear text: it does not leave the machine
     const { type, body } = await reader.frame(LOGIN_BYTES_MAX);
-    const said = { ...asked, password: body.subarray(0, -1).toString() };
-    if (type !== "p" || !isSame(said, this.#expected)) return this.#refuse();
+    const login = { ...startup, password: body.subarray(0, -1).toString() };
+    if (type !== "p" || !isSame(login, this.#expected)) return this.#refuse();
     this.#isKnown = true;
     const origin = await this.#acquire();
     this.#pool.release(origin);
@@ -122,7 +122,7 @@ export class Client {
       const body = await reader.take(length - 4);
       const code = body.readInt32BE(0);
       if (code >> 16 === PROTOCOL_MAJOR) return named(body.subarray(4));
-      if (!WANTS_ENCRYPTION.has(code)) return null; // a request to cancel is not heard
+      if (!WANTS_ENCRYPTION.has(code)) return null; // cancel requests are ignored
       this.#socket.write("N");
     }
   }
@@ -134,15 +134,15 @@ export class Client {
   }
 }
 
-/** Of what a client may set at startup, these alone count: a setting would not outlive a transaction. */
+/** Only these startup settings of a client count: others would not outlive a transaction. */
 function named(body) {
   const words = body.toString().split("\0");
   const after = (name) => words.find((_, index) => index % 2 === 1 && words[index - 1] === name) ?? "";
   return { user: after("user"), database: after("database") };
 }
 
-function isSame(said, expected) {
+function isSame(login, expected) {
   const digest = ({ user, password, database }) =>
     createHash("sha256").update(JSON.stringify([user, password, database])).digest();
-  return timingSafeEqual(digest(said), digest(expected));
+  return timingSafeEqual(digest(login), digest(expected));
 }

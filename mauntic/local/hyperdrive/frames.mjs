@@ -1,5 +1,5 @@
-// PostgreSQL's wire protocol: frames of a type, a length and a body, cut anywhere by the network.
-const HEAD_BYTES = 5; // the type, and a length that counts itself
+// PostgreSQL's wire protocol: frames with type, length and body, split anywhere by the network.
+const HEAD_BYTES = 5; // the type, and a length that includes itself
 
 export function frame(type, ...parts) {
   const body = Buffer.concat(parts.map((part) => (typeof part === "string" ? Buffer.from(part) : part)));
@@ -12,18 +12,18 @@ export function int32(...values) {
   return bytes;
 }
 
-/** Follows the frames of a stream without holding them back: no body is kept, however large. */
+/** Follows the frames of a stream without delaying them: no body is kept, however large. */
 export class Frames {
-  #ends; // the types that matter
+  #ends; // the types of frames to report
   #head = Buffer.alloc(HEAD_BYTES);
   #headBytes = 0;
-  #bodyBytes = 0; // still to come
+  #bodyBytes = 0; // remaining bytes of the current body
 
   constructor(ends) {
     this.#ends = ends;
   }
 
-  /** A chunk in pieces: each ends with a frame that matters and has its type, but for a last one. */
+  /** Splits a chunk into pieces: each ends with a frame to report and has its type, except the last piece. */
   *cut(chunk) {
     let start = 0;
     let at = 0;
@@ -59,7 +59,7 @@ export class Frames {
   }
 }
 
-/** Takes what is awaited from a stream; the rest goes on as chunks. */
+/** Reads expected frames from a stream; the rest is available as chunks. */
 export class Reader {
   #chunks;
   #rest = Buffer.alloc(0);
@@ -68,7 +68,7 @@ export class Reader {
     this.#chunks = stream.iterator({ destroyOnReturn: false }); // there may be a last frame to write
   }
 
-  /** What has come is copied once, however small its pieces are. */
+  /** Received bytes are copied only once, however small the chunks are. */
   async take(count) {
     const pieces = [this.#rest];
     let length = this.#rest.length;
@@ -78,12 +78,12 @@ export class Reader {
       pieces.push(value);
       length += value.length;
     }
-    const whole = pieces.length > 1 ? Buffer.concat(pieces, length) : this.#rest;
-    this.#rest = whole.subarray(count);
-    return whole.subarray(0, count);
+    const received = pieces.length > 1 ? Buffer.concat(pieces, length) : this.#rest;
+    this.#rest = received.subarray(count);
+    return received.subarray(0, count);
   }
 
-  /** A whole frame, for a conversation whose frames are small. */
+  /** A complete frame, for conversations with small frames. */
   async frame(bytesMax = FRAME_BYTES_MAX) {
     const head = await this.take(HEAD_BYTES);
     const count = bodyBytes(head);
@@ -98,16 +98,16 @@ export class Reader {
   }
 }
 
-/** Settles when the bytes have left, or never can: so whoever writes waits for a slow reader. */
+/** Settles when the bytes were sent or cannot be sent, so a writer waits for a slow reader. */
 export function written(socket, bytes) {
   return new Promise((resolve) => socket.write(bytes, resolve));
 }
 
-const FRAME_BYTES_MAX = 1_000_000; // of a login; what comes later is passed on in pieces
-const BODY_MAX_BYTES = 1 << 30; // PostgreSQL's own limit of a message
+const FRAME_BYTES_MAX = 1_000_000; // for a login; later frames are passed on in pieces
+const BODY_MAX_BYTES = 1 << 30; // PostgreSQL's own limit for a message
 
 function bodyBytes(head) {
   const count = head.readInt32BE(1) - 4;
-  if (count < 0 || count > BODY_MAX_BYTES) throw new Error("that is not PostgreSQL's protocol");
+  if (count < 0 || count > BODY_MAX_BYTES) throw new Error("this is not PostgreSQL's protocol");
   return count;
 }

@@ -1,5 +1,4 @@
-// What Hyperdrive is in production: between workers and database, with connections of its own that it
-// lends for a transaction each.
+// The local Hyperdrive: a pool between workers and database that lends each connection for one transaction.
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { createServer } from "node:net";
@@ -8,14 +7,14 @@ import { emit } from "../common/events.mjs";
 import { Failure } from "../common/failure.mjs";
 import { Pool } from "./pool.mjs";
 
-const ORIGIN_CONNECTIONS = 60; // as `mauntic provision` asks for
+const ORIGIN_CONNECTIONS = 60; // as in `mauntic provision`
 const LOOPBACK = new Set(["127.0.0.1", "localhost", "::1"]);
 
-/** `url`: where the workers find the database from now on. */
+/** `url`: the address of the database for the workers. */
 export async function openHyperdrive(databaseUrl) {
   const database = databaseUrl && partsOf(databaseUrl);
   if (!database || database.wantsEncryption) return { url: databaseUrl, close() {} };
-  const door = { ...database, password: randomBytes(16).toString("hex") }; // closed to other programs
+  const door = { ...database, password: randomBytes(16).toString("hex") }; // keeps other programs out
   const pool = new Pool(database, ORIGIN_CONNECTIONS);
   const sockets = new Set();
   const server = createServer({ noDelay: true }, (socket) => {
@@ -40,7 +39,7 @@ function warn(text) {
 }
 
 function partsOf(text) {
-  if (!URL.canParse(text)) throw new Failure("DATABASE_URL is no URL.");
+  if (!URL.canParse(text)) throw new Failure("DATABASE_URL is not a URL.");
   const url = new URL(text);
   const [user, password, database] = [url.username, url.password, url.pathname.slice(1)].map(decodeURIComponent);
   const host = url.hostname.replace(/^\[|\]$/g, "");

@@ -5,21 +5,21 @@ import { Frames, Reader, frame, written } from "./frames.mjs";
 import { logIn } from "./login.mjs";
 
 const LOGIN_TIMEOUT_MS = 10_000;
-const FORGET = frame("Q", "discard all\0"); // what a session keeps: settings, locks, tables, statements
+const FORGET = frame("Q", "discard all\0"); // session state: settings, locks, tables, statements
 
 export class Origin {
-  holder = null; // the client that hears the answers
+  holder = null; // the client that receives the answers
   #socket;
   #frames = new Frames("ZE");
   #isForgetting = false;
 
-  /** `settings`: what the server reports of itself at login. */
+  /** `settings`: the settings that the server reports at login. */
   constructor(socket, settings) {
-    this.#socket = socket.on("error", () => {}); // its reader ends, which says so
+    this.#socket = socket.on("error", () => {}); // its reader ends and handles that
     this.settings = settings;
   }
 
-  /** Connects and logs in; `onClose` is called with it when it has ended, by whichever side. */
+  /** Connects and logs in; calls `onClose` with the connection when either side has ended it. */
   static async open(database, onClose) {
     const socket = connect({ host: database.host, port: database.port, noDelay: true, keepAlive: true });
     const timer = setTimeout(() => socket.destroy(new Error("it took too long")), LOGIN_TIMEOUT_MS);
@@ -45,16 +45,14 @@ export class Origin {
     return written(this.#socket, bytes);
   }
 
-  /** Ends the transaction that may be open, as the server rolls back what has lost its client. */
+  /** Ends an open transaction: the server rolls back when its client is gone. */
   close() {
     this.holder = null;
     this.#socket.destroy();
   }
 
-  /**
-   * What the next holder asks may follow at once: the answer to this goes to nobody. One at a time is
-   * under way: a session that was asked nothing since has nothing to forget.
-   */
+  /** Clears the session. The next holder's request may follow at once; no client gets the answer. Only one is pending
+   * at a time: an unused session has no state to clear. */
   release() {
     if (!this.holder) return;
     this.holder = null;
@@ -68,7 +66,7 @@ export class Origin {
         for (const piece of this.#frames.cut(chunk)) await this.#hear(piece);
       }
     } catch {
-      // broken: as good as closed
+      // a broken connection counts as closed
     }
     this.#socket.destroy();
     this.holder?.lose();
@@ -76,7 +74,7 @@ export class Origin {
 
   #hear({ type, bytes }) {
     if (!this.#isForgetting) return this.holder?.hear(type, bytes);
-    if (type === "E") throw new Error("the session cannot be emptied");
+    if (type === "E") throw new Error("the session cannot be cleared");
     if (type === "Z") this.#isForgetting = false;
   }
 }

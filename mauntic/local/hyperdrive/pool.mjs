@@ -1,20 +1,20 @@
-// The connections to one database: opened when they are needed, kept, and lent in turn.
+// The connections to one database: opened on demand, kept, and lent in turn.
 import { Origin } from "./origin.mjs";
 
 export class Pool {
   #database;
   #max;
-  #idle = []; // the last one back is the first one out: it is the warmest
+  #idle = []; // the last one returned is lent first: its caches are warm
   #open = new Set();
   #opening = 0;
-  #waiting = []; // those who come when all are lent
+  #waiting = []; // clients that arrive when all are lent
 
   constructor(database, max) {
     this.#database = database;
     this.#max = max;
   }
 
-  /** A connection to hold; waits for its turn. Rejects when the database is not to be had. */
+  /** Lends a connection, after waiting if necessary. Rejects if the database is not available. */
   async acquire() {
     const idle = this.#idle.pop();
     if (idle) return idle;
@@ -24,7 +24,7 @@ export class Pool {
     return promise;
   }
 
-  /** Gives back a connection that is outside any transaction. */
+  /** Takes back a connection that is outside any transaction. */
   release(origin) {
     origin.release();
     this.#pass(origin);
@@ -56,11 +56,11 @@ export class Pool {
 
   #forget(origin) {
     this.#open.delete(origin);
-    this.#idle = this.#idle.filter((one) => one !== origin);
+    this.#idle = this.#idle.filter((idle) => idle !== origin);
     this.#admit();
   }
 
-  /** There is room for whoever waits. */
+  /** Lends to the next waiting client. */
   #admit() {
     const next = this.#waiting.shift();
     if (next) this.acquire().then(next.resolve, next.reject);

@@ -1,18 +1,18 @@
-// The bindings as a worker sees them: the runtime's own, except that queues count what is sent and
-// datasets refuse what production would lose or refuse.
+// The bindings of a worker: the runtime's own, but queues count sent messages, and datasets refuse points that
+// production would lose or refuse.
 import { env as ownEnv } from "cloudflare:workers";
 
-const POINTS_MAX = 250; // an invocation
+const POINTS_MAX = 250; // per invocation
 const INDEXES_MAX = 1;
 const INDEX_BYTES_MAX = 96;
 const BLOBS_MAX = 20;
-const BLOBS_BYTES_MAX = 16 * 1024; // together
+const BLOBS_BYTES_MAX = 16 * 1024; // in total
 const DOUBLES_MAX = 20;
 
 const queues = JSON.parse(ownEnv.LOCAL_QUEUES); // binding -> queue
 const datasets = JSON.parse(ownEnv.LOCAL_DATASETS); // binding -> dataset
 
-/** The worker's environment for one event; `points` takes the event's metric points. */
+/** The worker's environment for one event; `points` receives the event's metric points. */
 export function publicEnv(points) {
   const seen = {};
   for (const [name, binding] of Object.entries(ownEnv)) {
@@ -24,7 +24,7 @@ export function publicEnv(points) {
   return seen;
 }
 
-// The SDK knows bindings by the names of their classes: hence these two.
+// The SDK recognizes bindings by their class names, hence these two.
 class WorkerQueue {
   #queue;
   #name;
@@ -48,7 +48,7 @@ class WorkerQueue {
     return this.#queue.metrics();
   }
 
-  // Counted before the broker has it, so that no message is ever with the broker and not counted.
+  // Counted before the broker has it, so no message in the broker is ever uncounted.
   async #counted(delays, send) {
     const receipt = await ownEnv.LOCAL_LEDGER.sending(this.#name, delays);
     try {
@@ -118,5 +118,5 @@ function bytes(value) {
 function text(blob) {
   if (blob == null || typeof blob === "string") return blob ?? null;
   if (blob instanceof ArrayBuffer || ArrayBuffer.isView(blob)) return new TextDecoder().decode(blob);
-  throw new TypeError("writeDataPoint: an index or a blob that is no text");
+  throw new TypeError("writeDataPoint: an index or a blob is not a string");
 }

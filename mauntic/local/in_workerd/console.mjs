@@ -1,11 +1,11 @@
-// What a worker prints, on its way to the supervisor: one console line an event, marked so that the
-// other end can tell it from workerd's own lines and knows which worker spoke.
+// A worker's output on its way to the supervisor: one console line per event, marked so that it differs from workerd's
+// own lines and names the worker.
 export const MARK = "\u0001mauntic:";
 
 const print = console.log.bind(console);
 
-/** Each text is an event; what is said at once costs one line. */
-export function say(worker, level, ...texts) {
+/** Each text is an event; texts that are written together take one line. */
+export function logTexts(worker, level, ...texts) {
   if (texts.length > 0) print(MARK + ascii(JSON.stringify({ worker, level, texts })));
 }
 
@@ -17,8 +17,8 @@ function ascii(json) {
 const TRACEBACK = "Traceback (most recent call last):";
 const CHAINED = /^(During handling of the above|The above exception was)/;
 
-// Python writes a traceback in many pieces. A piece that starts one, and what follows it without a
-// pause, is kept together: a reader wants one event with line breaks, not forty events.
+// Python writes a traceback in many pieces. A piece that starts one, and the pieces that follow at once, are joined:
+// one event with line breaks instead of forty events.
 export class Stream {
   #decoder = new TextDecoder();
   #line = "";
@@ -44,11 +44,11 @@ export class Stream {
         if (line !== "") plain.push(line);
         continue;
       }
-      say(this.worker, this.level, ...plain);
+      logTexts(this.worker, this.level, ...plain);
       plain = [];
       this.#gather(line);
     }
-    say(this.worker, this.level, ...plain);
+    logTexts(this.worker, this.level, ...plain);
   }
 
   #gather(text) {
@@ -63,6 +63,6 @@ export class Stream {
     if (rest !== "") this.#take([rest]);
     const text = this.#traceback.join("\n").trimEnd();
     this.#traceback = [];
-    if (text !== "") say(this.worker, this.level, text);
+    if (text !== "") logTexts(this.worker, this.level, text);
   }
 }

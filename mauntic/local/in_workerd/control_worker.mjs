@@ -1,26 +1,26 @@
-// The control worker: it runs beside the workers in the same workerd, holds a producer for every
-// queue, and counts every message from its sending to its last answer, as its hosts report it. The
-// broker counts too (counting.mjs), for runtime native, which has no hosts: whatever is not acked.
+// The control worker. It runs next to the workers in the same workerd, has a producer for every queue, and counts every
+// message from its sending to its last answer, as its hosts report it. For runtime native, which has no hosts, the
+// broker counts all messages that are not acknowledged (counting.mjs).
 import { WorkerEntrypoint, env } from "cloudflare:workers";
 import { Tally } from "./message_counts.mjs";
 import { Tails } from "./tails.mjs";
 
-const settings = JSON.parse(env.QUEUES); // name -> consumer's settings, and its producer's binding
+const settings = JSON.parse(env.QUEUES); // name -> the consumer's settings and the producer's binding
 const tallies = new Map(Object.keys(settings).map((name) => [name, new Tally(settings[name])]));
 const tails = new Tails();
 const cronErrors = new Map();
 const paused = new Set();
-const held = new Set(); // {queue, oldestAt} of each batch that a pause holds back: the broker has given it away
+const held = new Set(); // {queue, oldestAt} of each batch that a pause holds back after the broker has delivered it
 
 const PAUSE_POLL_MS = 20;
 const IDLE_POLL_MS = 5;
-const SEND_MAX = 100; // messages of one sendBatch, as in production
+const SEND_MAX = 100; // messages per sendBatch, as in production
 const SEND_BYTES_MAX = 256_000;
 
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const cronKey = (...parts) => parts.join(" ");
 
-/** Called by the hosts. */
+/** The hosts call this. */
 export class Ledger extends WorkerEntrypoint {
   sending(queue, delays) {
     return tallies.get(queue)?.sending(delays);
@@ -30,7 +30,7 @@ export class Ledger extends WorkerEntrypoint {
     tallies.get(queue)?.notSent(receipt);
   }
 
-  // A paused queue holds its batch here, before the worker has seen it: no attempt is spent.
+  // A paused queue holds its batch here, before the worker gets it: no attempt is used up.
   async begin(queue, attempts, oldestAt) {
     const batch = { queue, oldestAt };
     held.add(batch);
@@ -58,7 +58,7 @@ function settle(queue, ticket, answers, lingers) {
   tails.add(queue, answers);
 }
 
-/** Called by the server, over HTTP. */
+/** The server calls this over HTTP. */
 export default class extends WorkerEntrypoint {
   async fetch(request) {
     const url = new URL(request.url);
@@ -96,7 +96,7 @@ async function describeAll() {
   const entries = [...tallies.keys()].map(async (name) => {
     const backlog = await env[settings[name].binding].metrics();
     const waiting = {
-      unacked: backlog.backlogCount, // as the broker counts
+      unacked: backlog.backlogCount, // the broker's count
       oldestMessageAt: oldestOf(name, backlog),
       backlogBytes: backlog.backlogBytes,
     };
@@ -108,8 +108,8 @@ async function describeAll() {
 
 function oldestOf(name, { oldestMessageTimestamp }) {
   const heldBack = [...held].filter(({ queue }) => queue === name).map(({ oldestAt }) => oldestAt);
-  const known = [Number(oldestMessageTimestamp ?? 0), ...heldBack].filter(Boolean);
-  return known.length > 0 ? Math.min(...known) : null;
+  const times = [Number(oldestMessageTimestamp ?? 0), ...heldBack].filter(Boolean);
+  return times.length > 0 ? Math.min(...times) : null;
 }
 
 async function send(queue, messages) {
@@ -129,7 +129,7 @@ async function send(queue, messages) {
   return { sent };
 }
 
-/** What fits into one sendBatch. A message that fits into none is left to the broker to refuse. */
+/** Splits messages for sendBatch. The broker refuses a message that is too large for any batch. */
 function* portions(messages) {
   let part = [];
   let partBytes = 0;
@@ -149,14 +149,14 @@ function outgoing({ body, contentType = "json", delaySeconds }) {
   return { body, contentType, ...(delaySeconds != null && { delaySeconds }) };
 }
 
-/** Hosts know of work that goes on after an answer; the broker of all that nobody has answered. */
+/** Hosts know about work after an answer, the broker about all unanswered messages. */
 async function areIdle(names) {
   if (env.HAS_HOSTS && !names.every((name) => tallies.get(name).isEmpty())) return false;
   const backlogs = await Promise.all(names.map((name) => env[settings[name].binding].metrics()));
   return backlogs.every(({ backlogCount }) => backlogCount === 0);
 }
 
-/** Without hosts nobody knows which of the messages that are not acked wait. */
+/** Without hosts it is unknown which of the unacknowledged messages wait. */
 async function countsOf(name) {
   if (env.HAS_HOSTS) return tallies.get(name).counts();
   const { backlogCount } = await env[settings[name].binding].metrics();
@@ -180,10 +180,8 @@ async function idle({ timeout_ms = 30_000, queues = null, quiet_ms = 0 }) {
   }
 }
 
-/**
- * The broker has settled so many of the queue's batches. A host reports the end of a batch before
- * the broker hears of it: where fewer ends were reported, hosts were cancelled half-way.
- */
+/** The broker has settled `settled` batches of the queue. A host reports the end of a batch before the broker knows it:
+ * if fewer ends were reported, hosts were cancelled midway. */
 function abandon(queue, settledBatches) {
   const abandoned = tallies.get(queue)?.unreported(settledBatches) ?? [];
   for (const { ticket, attempts } of abandoned) settle(queue, ticket, attempts.map(asException));

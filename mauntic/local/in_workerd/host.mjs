@@ -1,15 +1,15 @@
-// A Worker that runs a Python Worker. What it hands to Python is what production hands over; beside
-// that it counts messages (control_worker.mjs) and keeps metric points, which production does elsewhere.
+// A Worker that runs a Python Worker. It passes to Python what production passes; it also counts messages
+// (control_worker.mjs) and keeps metric points, which production does elsewhere.
 import { WorkerEntrypoint, env as ownEnv } from "cloudflare:workers";
 import { boot, compiled } from "./interpreter.mjs";
 import { Points, publicEnv } from "./bindings.mjs";
 import { WaitUntil } from "./wait_until.mjs";
-import { say } from "./console.mjs";
+import { logTexts } from "./console.mjs";
 import { pack } from "../common/pack.mjs";
 import { watch } from "./batch.mjs";
 
 const worker = ownEnv.LOCAL_NAME;
-let current; // a promise of the interpreter that answers the next event
+let current; // a promise of the interpreter that handles the next event
 
 async function load() {
   const started = performance.now();
@@ -21,12 +21,10 @@ async function load() {
   return interpreter;
 }
 
-/**
- * An interpreter that has crashed answers nothing more. Production ends its isolate with every event
- * in it, and starts another for the next one.
- */
+/** A crashed interpreter handles nothing more. Production ends its isolate with every event in it, and starts another
+ * one for the next event. */
 function expectCrash(interpreter) {
-  interpreter.endings = new Set(); // one an event
+  interpreter.endings = new Set(); // one per event
   interpreter.pyodide._api.on_fatal = async (error) => {
     interpreter.hasCrashed = true;
     for (const end of interpreter.endings) end(new Error(`the interpreter has crashed: ${error}`));
@@ -53,7 +51,7 @@ async function keepBytecode({ pyodide }) {
 
 const CALL = { relaxed: true, promising: true };
 
-/** Python's own words, without the frames of the machinery between JavaScript and Python. */
+/** Python's own text, without the frames between JavaScript and Python. */
 function tracebackOf(error) {
   const lines = String(error?.message ?? error).trimEnd().split("\n");
   const kept = [];
@@ -71,7 +69,7 @@ export default class extends WorkerEntrypoint {
   #waitUntil = new WaitUntil(this.ctx);
   #interpreter;
 
-  /** Runs one event in a new instance of the worker's class, and reports how it failed. */
+  /** Runs one event in a new instance of the worker's class, and reports its failure. */
   async #run(describe, run) {
     try {
       const interpreter = await (current ??= load());
@@ -84,16 +82,16 @@ export default class extends WorkerEntrypoint {
       }
     } catch (error) {
       const traceback = tracebackOf(error);
-      say(worker, "error", `${describe} raised\n${traceback}`);
+      logTexts(worker, "error", `${describe} raised\n${traceback}`);
       throw new Error(traceback.split("\n").at(-1), { cause: traceback });
     } finally {
       await this.#points.flush();
     }
   }
 
-  /** What the batch left to be done afterwards is done, and its points are kept. */
+  /** Finishes the work after a batch, and keeps its points. */
   async #over(queue, ticket) {
-    const tell = (error) => say(worker, "error", `queue ${queue}, afterwards, raised\n${tracebackOf(error)}`);
+    const tell = (error) => logTexts(worker, "error", `queue ${queue}, afterwards, raised\n${tracebackOf(error)}`);
     await unlessCrashed(this.#interpreter, this.#waitUntil.done(tell)).catch(tell);
     await this.#points.flush();
     await ownEnv.LOCAL_LEDGER.left(queue, ticket);
@@ -137,13 +135,13 @@ export default class extends WorkerEntrypoint {
   }
 }
 
-/** What the server asks of a host, out of a worker's sight. */
+/** Requests of the server to a host, which the worker does not see. */
 export class Runtime extends WorkerEntrypoint {
   async load() {
     const next = load();
     try {
       const { bootMs, importMs } = await next;
-      current = next; // the old interpreter becomes garbage when its last event has ended
+      current = next; // the old interpreter is garbage when its last event has ended
       return { bootMs, importMs };
     } catch (error) {
       return { error: tracebackOf(error) };

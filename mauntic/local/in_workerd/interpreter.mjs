@@ -9,15 +9,15 @@ import createPyodideModule from "./pyodide.asm.mjs";
 import { loadPyodide, version } from "./pyodide.mjs";
 import pyodideWasm from "./pyodide.asm.wasm";
 
-const SITE = "/session/metadata"; // production's place for own files; vendored ones in a folder of it
-const INSIDE = "/session/runtime"; // our package `_cloudflare`
-const SOURCE_TIME = new Date(0); // one time for every source, so that kept bytecode stays valid
+const SITE = "/session/metadata"; // production's folder for own files; vendored ones are in a sub-folder
+const INSIDE = "/session/runtime"; // the package `_cloudflare`
+const SOURCE_TIME = new Date(0); // one time for every source, so that stored bytecode stays valid
 const lockFileContents = {
   info: { abi_version: "2026_0", arch: "wasm32", platform: "emscripten_5_0_3", version },
   packages: {},
 };
 
-/** Boots an interpreter; throws a PythonError whose text is the traceback if an import fails. */
+/** Starts an interpreter; throws a PythonError with the traceback if an import fails. */
 export async function boot(worker, files, publicEnv) {
   const guard = { onEntropy: () => 0, onClock: () => {} };
   const stdout = new Stream(worker, "info");
@@ -56,11 +56,11 @@ function forWorkerd(settings, guard, library) {
     instantiate(pyodideWasm, imports).then((instance) => done(instance, pyodideWasm));
     return {};
   };
-  settings.preRun[0] = (module) => install(module, library); // Pyodide's own would fetch an archive
+  settings.preRun[0] = (module) => install(module, library); // Pyodide's own function would fetch an archive
   return settings;
 }
 
-/** Randomness and clocks are asked for here last, whoever asks. */
+/** The last functions in every request for randomness or the clock. */
 function watchSystem(imports, guard) {
   const { random_get: fill, clock_time_get: read } = imports.wasi_snapshot_preview1;
   imports.wasi_snapshot_preview1.random_get = (...args) => guard.onEntropy() || fill(...args);
@@ -90,7 +90,7 @@ function split(files) {
 }
 
 const PLACES = [
-  [LIBRARY, "/lib/python314.zip/"], // a folder: sys.path is production's, and bytecode can be kept
+  [LIBRARY, "/lib/python314.zip/"], // a folder: sys.path equals production's, and bytecode can be stored
   ["inside/", `${INSIDE}/`],
   ["", `${SITE}/`],
 ];
@@ -103,7 +103,7 @@ function writeFile(FS, path, bytes) {
   FS.utime(target, SOURCE_TIME, SOURCE_TIME);
 }
 
-/** [[path, bytes]] of what the interpreter compiled, under the names that `boot` takes. */
+/** [[path, bytes]] of the interpreter's compiled files, with the names that `boot` expects. */
 export function compiled(pyodide) {
   const { FS } = pyodide;
   pyodide.pyimport("_cloudflare.bytecode").compile_imported();
@@ -136,10 +136,10 @@ async function registerModules(pyodide, publicEnv) {
     python_workflows_implicit_dependencies: true,
     python_request_headers_preserve_commas: true,
   });
-  await pyodide._api.initializeNodeSockFS(cloudflareSockets.connect); // Python's socket module
+  await pyodide._api.initializeNodeSockFS(cloudflareSockets.connect); // for Python's socket module
 }
 
-/** ctx.waitUntil takes Python awaitables in production. */
+/** In production ctx.waitUntil accepts Python awaitables. */
 function acceptAwaitables(ctx) {
   const waitUntil = ctx.waitUntil.bind(ctx);
   ctx.waitUntil = (awaitable) => {
@@ -163,17 +163,17 @@ sys.path.append("${SITE}")
 sys.path.append(f"/session/lib/python{version}/site-packages")
 `;
 
-/** Files that are open, by their paths. */
+/** The paths of open files. */
 const openFiles = ({ FS }) => FS.streams.filter(Boolean).map((stream) => stream.path);
 
-/** Functions of JavaScript that production refuses while a worker is imported; returns what undoes it. */
+/** Wraps JavaScript functions that production refuses during an import; returns the function that restores them. */
 function refuseDuringImport(importGuard) {
   const refuse = (what) => () => {
     throw new Error(importGuard.on_javascript(what));
   };
   const { fetch } = globalThis;
   globalThis.fetch = refuse("sent a request (js.fetch)");
-  const value = refuse("asked for randomness (js.crypto.randomUUID)");
+  const value = refuse("requested randomness (js.crypto.randomUUID)");
   Object.defineProperty(crypto, "randomUUID", { value, configurable: true });
   return () => {
     globalThis.fetch = fetch;

@@ -1,15 +1,15 @@
-// The messages of one queue, counted. Plain arithmetic: the clock is an argument, nothing waits.
+// The message counts of one queue. Pure arithmetic: the clock is an argument, and nothing waits.
 
-const LINGER_MAX_MS = 30_000; // the platform ends what is done afterwards
+const LINGER_MAX_MS = 30_000; // the platform's limit for work after an answer
 
-/** Without a running consumer the broker drops what is sent: such a queue stays empty. */
+/** Without a running consumer the broker drops messages: such a queue stays empty. */
 export class Tally {
   #settings;
   #undelivered = 0; // waiting or delayed; below 0 while a dead letter is delivered before it is reported
   #dueTimes = []; // of delayed messages
-  #open = new Map(); // ticket -> attempts of a batch being handled; the broker may deliver several
+  #open = new Map(); // ticket -> attempts of a batch in progress; the broker may deliver several
   #begun = 0;
-  #lingering = new Map(); // ticket -> since when a batch is answered, and not all done
+  #lingering = new Map(); // ticket -> the time since which a batch is answered but not finished
 
   constructor(settings) {
     this.#settings = settings;
@@ -41,7 +41,7 @@ export class Tally {
     return this.#begun;
   }
 
-  /** Returns how many messages go to the dead letter queue. */
+  /** Returns the number of messages that go to the dead-letter queue. */
   end(ticket, answers, lingers = false, now = Date.now()) {
     if (!this.#open.delete(ticket)) return 0;
     if (lingers) this.#lingering.set(ticket, now);

@@ -1,8 +1,8 @@
-// Streams of answered messages. A stream belongs to the request that opened it and may be written
-// to by no other, so each one looks at its own buffer in short intervals.
+// Streams of answered messages. Only the request that opened a stream may write to it, so each stream polls its own
+// buffer.
 const POLL_MS = 20;
 const encoder = new TextEncoder();
-const BUFFERED_MAX = 10_000; // answers; a reader that is slower loses the oldest
+const BUFFERED_MAX = 10_000; // answers; a slow reader loses the oldest
 
 export class Tails {
   #open = new Map(); // queue -> set of buffers
@@ -18,7 +18,7 @@ export class Tails {
     }
   }
 
-  /** Lines of JSON; the first line is empty: the tail is open. */
+  /** Lines of JSON; the first line is empty and means that the tail is open. */
   stream(queue) {
     const buffer = [];
     const buffers = this.#open.get(queue) ?? new Set();

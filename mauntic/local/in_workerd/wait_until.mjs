@@ -1,4 +1,4 @@
-// What an event leaves to be done when it has been answered: the promises given to ctx.waitUntil.
+// The work after an event's answer: the promises passed to ctx.waitUntil.
 export class WaitUntil {
   #promises = [];
   #waitUntil;
@@ -15,12 +15,12 @@ export class WaitUntil {
     return this.#promises.length === 0;
   }
 
-  /** When all of them are settled, also those that came meanwhile; `onError` hears of each failure. */
+  /** Waits until all of them are settled, including later ones; calls `onError` with each failure. */
   async done(onError) {
     for (const promise of this.#promises) await Promise.resolve(promise).catch(onError);
   }
 
-  /** The event lasts until this is done too, which may wait for `done`. */
+  /** The event also lasts until this is done, which may wait for `done`. */
   outlast(work) {
     this.#waitUntil(work());
   }

@@ -1,6 +1,5 @@
-// workerd compiles no WebAssembly from bytes. Dynamic libraries (pydantic_core) and Emscripten's
-// small trampolines are such bytes, so they go through the unsafe-eval binding, which only a local
-// runtime may have.
+// workerd compiles no WebAssembly from bytes. Dynamic libraries (pydantic_core) and Emscripten's small trampolines are
+// such bytes, so they use the unsafe-eval binding, which only a local runtime may have.
 import { env } from "cloudflare:workers";
 
 const { Module, instantiate: instantiateModule } = WebAssembly;

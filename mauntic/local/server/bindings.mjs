@@ -3,7 +3,7 @@ import { Failure } from "../common/failure.mjs";
 
 const UNUSED_DATABASE = "postgresql://none:none@127.0.0.1:9/none"; // refuses connections
 
-// wrangler's type of a binding -> miniflare's options. A type that is not here has no local equivalent.
+// wrangler's type of a binding -> miniflare's options. Other types have no local equivalent.
 const CONVERSIONS = {
   plain_text: ({ value }) => ({ type: "text", value }),
   json: ({ value }) => ({ type: "json", value }),
@@ -19,7 +19,7 @@ const CONVERSIONS = {
   }),
 };
 
-/** `declared`: wrangler's bindings of one env. Hyperdrive leads to `databaseUrl`. */
+/** `declared`: wrangler's bindings of one env. Hyperdrive connects to `databaseUrl`. */
 export function localBindings(env, declared, databaseUrl = UNUSED_DATABASE) {
   const convert = ([name, binding]) => {
     if (binding.type === "hyperdrive") {

@@ -1,13 +1,11 @@
-// miniflare's own log: what its queue broker says of each batch, and its warnings.
+// miniflare's log: its queue broker's report of each batch, and its warnings.
 import { stripVTControlCharacters } from "node:util";
 import { emit } from "../common/events.mjs";
 
 const SETTLED = /^QUEUE (\S+) (\d+)\/(\d+)/;
 
-/**
- * `onFailedBatch(queue, n)`: the broker has settled n of the queue's batches, the last with failures.
- * `restart()` is for a broker that has: it counts from nothing.
- */
+/** `onFailedBatch(queue, n)`: the broker has settled n batches of the queue, the last one with failures. Call
+ * `restart()` after the broker has restarted, because it then counts from zero. */
 export function brokerLog(Log, LogLevel, onFailedBatch) {
   const settled = new Map(); // queue -> batches
   return new (class extends Log {
@@ -24,6 +22,6 @@ export function brokerLog(Log, LogLevel, onFailedBatch) {
       if (level === LogLevel.ERROR) emit("log", { worker: null, level: "error", text });
     }
 
-    log() {} // standard output is not for prose
+    log() {} // standard output contains only events
   })(LogLevel.INFO);
 }

@@ -1,4 +1,4 @@
-// The control API: HTTP with JSON on the loopback interface, one route a line.
+// The control API: HTTP with JSON on the loopback interface, one route per line.
 import { createServer } from "node:http";
 import { Readable } from "node:stream";
 import { bindingsOf } from "./bindings.mjs";
@@ -8,11 +8,11 @@ import { admit } from "./gate.mjs";
 import * as input from "./input.mjs";
 import { LIMITS } from "./limits.mjs";
 
-const BODY_BYTES_MAX = 64 * 1024 * 1024; // an object; all else is JSON
+const BODY_BYTES_MAX = 64 * 1024 * 1024; // an object; every other body is JSON
 const JSON_BYTES_MAX = 16 * 1024 * 1024; // a hundred messages of 128 kB
 const CONNECTIONS_MAX = 512;
 const KEY_BYTES_MAX = 1_024; // as in production
-const MOMENT_MAX = 8.64e15; // the last one that JavaScript knows
+const MOMENT_MAX = 8.64e15; // the last time that JavaScript supports
 
 /** [method, path, handler]; a path's capitals are arguments, in order, after (runtime, given). */
 const ROUTES = [
@@ -35,7 +35,7 @@ const ROUTES = [
   ["GET", "/memory", describeMemory],
 ];
 
-/** Listens, and resolves to the server's address. A request must carry the token. */
+/** Listens, and resolves to the server's address. A request must have the token. */
 export async function listen(runtime, port, token) {
   const server = createServer(LIMITS, (request, response) => {
     answer(runtime, request, response, token).catch((error) => fail(runtime, request, response, error));
@@ -104,14 +104,14 @@ function reply(response, status, value) {
 }
 
 function fail({ isEnding }, request, response, error) {
-  const known = error instanceof RangeError ? new Failure("The body is nested too deeply.") : error;
-  const isExpected = known instanceof Failure;
+  const failure = error instanceof RangeError ? new Failure("The body is nested too deeply.") : error;
+  const isExpected = failure instanceof Failure;
   if (!isExpected && !isEnding && !request.destroyed) {
-    emit("log", { worker: null, level: "error", text: known.stack });
+    emit("log", { worker: null, level: "error", text: failure.stack });
   }
   if (response.headersSent) return response.destroy();
-  if (!request.complete) response.setHeader("connection", "close"); // the rest of it is not read
-  reply(response, isExpected ? known.status : 500, { error: known.message });
+  if (!request.complete) response.setHeader("connection", "close"); // the rest of the request is not read
+  reply(response, isExpected ? failure.status : 500, { error: failure.message });
 }
 
 function stream(response, { status, headers, body }) {
@@ -139,13 +139,13 @@ async function runCron(runtime, { json }) {
   const { worker, cron, scheduledTime = Date.now() } = input.object(json());
   const { name } = runtime.worker(worker);
   if (typeof cron !== "string") throw new Failure("`cron` must be a text such as `0 * * * *`.");
-  if (input.number(scheduledTime, "`scheduledTime`") > MOMENT_MAX) throw new Failure("`scheduledTime` is no moment.");
+  if (input.number(scheduledTime, "`scheduledTime`") > MOMENT_MAX) throw new Failure("`scheduledTime` is not a valid time.");
   const fetcher = await runtime.fetcher(name);
   const event = { cron, scheduledTime: new Date(scheduledTime) };
   const { outcome } = await runtime.turns.run(name, () => fetcher.scheduled(event));
   if (outcome === "ok") return { outcome };
-  const told = await runtime.ledger("cron-error", { worker: name, cron, scheduledTime });
-  return { outcome: "exception", error: (await told.json()).error ?? `the worker ended with ${outcome}` };
+  const response = await runtime.ledger("cron-error", { worker: name, cron, scheduledTime });
+  return { outcome: "exception", error: (await response.json()).error ?? `the worker ended with ${outcome}` };
 }
 
 async function runFetch(runtime, { json }) {
@@ -163,11 +163,11 @@ function assertSendable(url, request) {
   try {
     new Request(input.text(url, "`url`"), request);
   } catch (error) {
-    throw new Failure(`That is no request: ${error.message}.`);
+    throw new Failure(`The request is invalid: ${error.message}.`);
   }
 }
 
-/** An exception in a worker is a page with status 500 in production. */
+/** In production an exception in a worker returns a page with status 500. */
 function asErrorPage(error) {
   return new Response(error.message, { status: 500 });
 }
@@ -185,7 +185,7 @@ async function json(runtime, path, value) {
   return (await runtime.ledger(path, value)).json();
 }
 
-function known(runtime, queue) {
+function checkedQueue(runtime, queue) {
   if (Object.hasOwn(runtime.queues, queue)) return `/${encodeURIComponent(queue)}`;
   const names = Object.keys(runtime.queues).join(", ");
   throw new Failure(`No started worker knows a queue named ${queue}; there are ${names}.`, 404);
@@ -193,14 +193,14 @@ function known(runtime, queue) {
 
 function waitIdle(runtime, { json: read }) {
   const { queues, timeout_ms, quiet_ms } = input.object(read());
-  for (const queue of input.texts(queues ?? [], "`queues`")) known(runtime, queue);
+  for (const queue of input.texts(queues ?? [], "`queues`")) checkedQueue(runtime, queue);
   input.number(timeout_ms ?? 0, "`timeout_ms`");
   input.number(quiet_ms ?? 0, "`quiet_ms`");
   return json(runtime, "idle", { queues, timeout_ms, quiet_ms });
 }
 
 async function send(runtime, { json: read }, queue) {
-  const path = `send${known(runtime, queue)}`;
+  const path = `send${checkedQueue(runtime, queue)}`;
   if (!runtime.queues[queue].consumer) {
     throw new Failure(`No started worker consumes ${queue}: the local broker would drop it.`, 409);
   }
@@ -215,13 +215,13 @@ async function send(runtime, { json: read }, queue) {
 }
 
 function pause(runtime, action, queue) {
-  if (!runtime.isNative) return json(runtime, action + known(runtime, queue), {});
-  throw new Failure("runtime native delivers without us: a pause would spend attempts.", 501);
+  if (!runtime.isNative) return json(runtime, action + checkedQueue(runtime, queue), {});
+  throw new Failure("Runtime native cannot pause: deliveries would use up attempts.", 501);
 }
 
 async function tail(runtime, _given, queue) {
-  if (runtime.isNative) throw new Failure("runtime native answers without us: no tail.", 501);
-  const { status, body } = await runtime.ledger(`tail${known(runtime, queue)}`);
+  if (runtime.isNative) throw new Failure("Runtime native has no tail: it does not report answers.", 501);
+  const { status, body } = await runtime.ledger(`tail${checkedQueue(runtime, queue)}`);
   return new Response(body, { status, headers: { "content-type": "application/jsonl" } });
 }
 

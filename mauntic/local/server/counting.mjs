@@ -1,6 +1,6 @@
-// The broker's own count of a queue: what waits, is delayed or is in hand. miniflare's broker reports only
-// what waits, and does not know that a queue is idle. Its source is changed as it is read: then `metrics()`
-// of a queue counts every message that is not acked, as in production, whichever runtime the workers have.
+// Let the broker count a queue's waiting, delayed and delivered messages. miniflare's broker reports only waiting ones,
+// and does not know that a queue is idle. Its source is changed when it is read: then `metrics()` of a queue counts
+// every message that is not acknowledged, as in production, with any runtime.
 import fs from "node:fs";
 import { replaceOnly } from "./repairs.mjs";
 
@@ -12,11 +12,11 @@ const CHANGES = [
     "return {\n      backlogCount: this.#messages.length,",
     "return {\n      backlogCount: this.#messages.length + this.#delayed + this.#inHand,",
   ],
-  // Sent: a message is delayed until it waits, be it for no time at all.
+  // Sent: a message is delayed until it waits, even for no time.
   ["this.#messages.push(msg), ", "this.#delayed--, this.#messages.push(msg), "],
   ["delay > 0 ? this.timers.setTimeout(fn, delay * 1e3) : fn();",
     "this.#delayed++, delay > 0 ? this.timers.setTimeout(fn, delay * 1e3) : fn();"],
-  // Delivered: in hand until it is acked, delayed for a retry, or in the queue of the dead letters.
+  // Delivered: in flight until it is acknowledged, delayed for a retry, or in the dead-letter queue.
   ["batch = this.#messages.splice(0, batchSize);",
     "batch = this.#messages.splice(0, batchSize);\n    this.#inHand += batch.length;"],
   ["let fn = () => {\n            this.#messages.push(message), ",
@@ -26,7 +26,7 @@ const CHANGES = [
   ["assert(res.ok);", "assert(res.ok), this.#inHand -= toDeadLetterQueue.length;"],
 ];
 
-/** From now on miniflare reads a broker that counts. */
+/** From now on miniflare reads the changed broker. */
 export function countInBroker() {
   const { readFileSync } = fs;
   fs.readFileSync = (path, ...options) => {

@@ -1,6 +1,6 @@
-// The door of workerd's own port. miniflare puts a program of its own there, which lets every caller
-// choose a worker, read R2 objects and reach the queues. This wraps that program: a request needs the
-// secret of this start. Only miniflare's own calls need none of ours: they have a secret of theirs.
+// The guard of workerd's own port. miniflare serves a program there that lets every caller choose a worker, read R2
+// objects and reach the queues. This module wraps that program: a request needs the secret of this start. Only
+// miniflare's own calls do not, because they have their own secret.
 import { randomBytes } from "node:crypto";
 import fs from "node:fs";
 import { Failure } from "../common/failure.mjs";
@@ -14,7 +14,7 @@ const CLOSED = 403;
 export class Door {
   #secret = randomBytes(32).toString("hex");
 
-  /** What a request must carry to be let in. */
+  /** The header that a request needs. */
   get headers() {
     return { [HEADER]: this.#secret };
   }
@@ -33,15 +33,15 @@ export class Door {
     }
   }
 
-  /** Ends the start if a request without the secret gets in, as it would after a change of miniflare's. */
+  /** Ends the start if a request without the secret succeeds, as it would after a change in miniflare. */
   async assertClosed(url) {
     const { status } = await fetch(url);
     if (status === CLOSED) return;
-    throw new Failure(`workerd's port answers ${status} to everybody: this miniflare is not supported.`);
+    throw new Failure(`workerd's port answers ${status} to any request: this version of miniflare is not supported.`);
   }
 
   #guarded(program) {
-    if (!program.includes(EXPORT)) throw new Failure("miniflare's entry has changed: it cannot be closed.");
+    if (!program.includes(EXPORT)) throw new Failure("miniflare's entry has changed: it cannot be guarded.");
     return `${program.replace(EXPORT, "guarded as default")}
 const expected = new TextEncoder().encode(${JSON.stringify(this.#secret)});
 function isExpected(text) {

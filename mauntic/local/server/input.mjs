@@ -1,4 +1,4 @@
-// What the control API was sent, checked: whatever is malformed is refused in a sentence.
+// Validates the input of the control API: malformed input is refused with one sentence.
 import { Failure } from "../common/failure.mjs";
 
 /** The URL of a request. */
@@ -20,7 +20,7 @@ export function parsed(body) {
   try {
     return body.length > 0 ? JSON.parse(body.toString()) : {};
   } catch {
-    throw new Failure("The body is no JSON.");
+    throw new Failure("The body is not JSON.");
   }
 }
 
@@ -39,12 +39,12 @@ export function messages(value) {
 }
 
 export function text(value, what) {
-  if (!isText(value)) throw new Failure(`${what} must be a text.`);
+  if (!isText(value)) throw new Failure(`${what} must be a string.`);
   return value;
 }
 
 export function texts(value, what) {
-  if (!Array.isArray(value) || !value.every(isText)) throw new Failure(`${what} must be a list of texts.`);
+  if (!Array.isArray(value) || !value.every(isText)) throw new Failure(`${what} must be a list of strings.`);
   return value;
 }
 

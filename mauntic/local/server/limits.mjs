@@ -1,15 +1,15 @@
-// How long a client of an HTTP server on this machine may take to say what it wants.
+// Time limits for clients of the HTTP servers on this machine.
 import http from "node:http";
 
 export const LIMITS = {
   headersTimeout: 10_000,
-  requestTimeout: 20_000, // until the request has come; an answer may take as long as it takes
+  requestTimeout: 20_000, // for receiving the request; an answer has no limit
   connectionsCheckingInterval: 1_000,
   maxHeaderSize: 16 * 1024,
 };
 const FORBIDDEN = 403;
 
-/** Has the HTTP servers that `start` makes keep to the limits: miniflare's has none of its own. */
+/** Applies the limits to the HTTP servers that `start` creates: miniflare sets none. */
 export async function limitedDuring(start) {
   const { createServer } = http;
   http.createServer = (listener) => createServer(LIMITS, unreadWhereRefused(listener));
@@ -20,7 +20,7 @@ export async function limitedDuring(start) {
   }
 }
 
-/** A client that is refused is left, however much it still has to say. */
+/** Closes a refused connection, however much the client still sends. */
 function unreadWhereRefused(listener) {
   return (request, response) => {
     response.once("finish", () => {

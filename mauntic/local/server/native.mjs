@@ -1,5 +1,5 @@
-// The same workers on workerd's own Python. workerd fetches the vendor's Pyodide bundle when it
-// first starts one, so this needs the network; everything else stays local.
+// The same workers on workerd's own Python. workerd downloads the vendor's Pyodide bundle when it first starts such a
+// worker, which needs the network; everything else stays local.
 import { manifest, workerConfig } from "./options.mjs";
 
 const TYPES = [
@@ -9,8 +9,8 @@ const TYPES = [
 const VENDORED = /^python_modules\//;
 const JAVASCRIPT = /\.m?js$/;
 
-/** `staged`: worker -> its own files; `shared`: the vendored ones, as for the hosts. Names of modules
- * are paths below the worker's folder, as in an upload. */
+/** `staged`: worker -> its own files; `shared`: the vendored files, as for the hosts. Module names are paths below the
+ * worker's folder, as in an upload. */
 export function nativeWorkers({ workers, flags = [] }, staged, shared) {
   const vendored = shared.filter(([path]) => VENDORED.test(path)).map(vendoredModule);
   return workers.map((worker) => {

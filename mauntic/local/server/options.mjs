@@ -1,5 +1,5 @@
-// From the topology to the options of one miniflare: every worker in one workerd, each as a host
-// that runs Pyodide, and the ledger in front of them.
+// Converts the topology to the options of one miniflare: every worker in one workerd, each as a host that runs Pyodide,
+// and the control worker in front of them.
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { bindingsOf, variable } from "./bindings.mjs";
@@ -8,7 +8,7 @@ import { fromHere, resolve } from "./packages.mjs";
 import { repaired } from "./repairs.mjs";
 
 const HOST = [
-  "in_workerd/host.mjs", // the main module comes first
+  "in_workerd/host.mjs", // the main module must be first
   "in_workerd/wait_until.mjs",
   "in_workerd/batch.mjs",
   "in_workerd/bindings.mjs",
@@ -25,13 +25,13 @@ export const LEDGER_NAME = "local-ledger";
 export function loadMiniflare() {
   countInBroker();
   const wrangler = fromHere("wrangler", resolve);
-  return fromHere("miniflare", createRequire(wrangler)); // the one that wrangler ships
+  return fromHere("miniflare", createRequire(wrangler)); // the one in wrangler
 }
 
 const own = (path) => [path, esm(readFileSync(new URL(`../${path}`, import.meta.url), "utf8"))];
 const esm = (contents) => ({ type: "esm", contents });
 
-/** Pyodide's files lie beside the host: Pyodide finds them by relative imports. */
+/** Pyodide's files are next to the host, because Pyodide imports them relatively. */
 function pyodideModules() {
   const read = (path) => readFileSync(fromHere(`pyodide/${path}`, resolve));
   return [
@@ -46,7 +46,7 @@ export const manifest = (modules) => ({ mainModule: modules[0][0], modules: Obje
 
 const withoutPythonFlags = (flags = []) => flags.filter((flag) => !flag.startsWith("python"));
 
-/** `answer(worker, request)` serves what the hosts ask of the server: their files, metric points. */
+/** `answer(worker, request)` serves the hosts' requests to the server: files, metric points. */
 export function hostWorkers({ workers, flags = [], allowedHosts = [] }, answer) {
   const modules = manifest([...HOST.map(own), ...pyodideModules()]);
   return workers.map((worker) => ({
@@ -66,7 +66,7 @@ export function hostWorkers({ workers, flags = [], allowedHosts = [] }, answer) 
   }));
 }
 
-/** What every kind of worker has: its name, compatibility, modules, bindings and consumers. */
+/** Common options of all workers: name, compatibility, modules, bindings and consumers. */
 export function workerConfig({ name, compatibilityDate, bindings, consumers, crons }, modules, flags) {
   return {
     name,
@@ -85,7 +85,7 @@ export function workerConfig({ name, compatibilityDate, bindings, consumers, cro
 const namesOf = (bindings, type) =>
   Object.fromEntries(bindingsOf(bindings, type).map(([binding, { name }]) => [binding, name]));
 
-/** The control worker: a producer for every queue, the counts, and a way to every host. */
+/** The control worker: a producer for every queue, the counts, and a service binding to every host. */
 export function ledgerWorker(queues, hosts, compatibilityDate) {
   const bound = Object.entries(queues).map(([name, settings], index) => [
     name,
@@ -109,7 +109,7 @@ export function ledgerWorker(queues, hosts, compatibilityDate) {
   };
 }
 
-/** What all workers share. The ledger is the first worker: miniflare sends it our own requests. */
+/** The options that all workers share. The control worker is first, so miniflare sends requests to it. */
 export function miniflareOptions({ workers, persist, log, onLine, onRestart }) {
   return {
     workers,

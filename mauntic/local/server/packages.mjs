@@ -1,4 +1,4 @@
-// The npm packages of this project; the absence of one is a sentence, not a stack.
+// The npm packages of this project; a missing one gives one sentence instead of a stack trace.
 import { createRequire } from "node:module";
 import { Failure } from "../common/failure.mjs";
 

@@ -1,8 +1,8 @@
-// The metric points that workers wrote, in memory and, if asked for, in a file of JSON lines.
+// The workers' metric points, in memory and optionally in a file of JSON lines.
 import { appendFileSync, existsSync, mkdirSync, readFileSync } from "node:fs";
 import { dirname } from "node:path";
 
-const KEPT_MAX = 1_000_000; // about 500 MB; the oldest go first
+const KEPT_MAX = 1_000_000; // about 500 MB; the oldest are dropped first
 
 export class PointStore {
   #points = [];
@@ -27,7 +27,7 @@ export class PointStore {
   }
 }
 
-/** A line that was cut off by a crash is passed over. */
+/** A line that a crash cut off is skipped. */
 function parsed(line) {
   try {
     return line ? [JSON.parse(line)] : [];

@@ -1,4 +1,4 @@
-// The processes that the server started, for the memory report and for whoever must end them.
+// The processes that the server started, for the memory report and for ending them.
 import { execFileSync, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 
@@ -19,7 +19,7 @@ function describe(pid) {
     const kilobytes = (name) => Number(status.match(new RegExp(`^${name}:\\s*(\\d+)`, "m"))?.[1] ?? 0);
     return [{ pid, rssBytes: kilobytes("VmRSS") * 1024, peakRssBytes: kilobytes("VmHWM") * 1024 }];
   } catch {
-    return []; // it ended meanwhile
+    return []; // it has ended in the meantime
   }
 }
 
@@ -32,10 +32,8 @@ function fromPs() {
   });
 }
 
-/**
- * Ends these processes when ours has gone, even if it was killed: then the watchdog's input ends.
- * In a process group of its own, so that Ctrl-C does not end the watchdog first.
- */
+/** Ends these processes when this one is gone, even after SIGKILL, because then the watchdog's input ends. It has its
+ * own process group, so Ctrl-C does not end the watchdog first. */
 export function watchOver(pids) {
   const script = 'cat > /dev/null; kill -9 "$@" 2> /dev/null';
   const stdio = ["pipe", "ignore", "ignore"];

@@ -18,13 +18,13 @@ import { Turns } from "./turns.mjs";
 export class Runtime {
   #miniflare;
   #door = new Door();
-  #shared; // the files that every worker gets: vendored packages and our own
+  #shared; // the files that every worker gets: vendored packages and `_cloudflare`
   #watchdog;
   #bytecode; // of the shared files
   #log;
   #staged = new Map(); // worker -> its own files
   isEnding = false;
-  isStale = false; // whether the topology has changed in what only a start reads
+  isStale = false; // whether a part of the topology has changed that only a start reads
 
   constructor(config) {
     this.config = config;
@@ -67,7 +67,7 @@ export class Runtime {
     this.#watchdog = watchOver(this.processes().map(({ pid }) => pid));
   }
 
-  /** workerd was ended by somebody else, and miniflare has started another, whose broker is empty. */
+  /** workerd has ended unexpectedly, and miniflare has started another one with an empty broker. */
   #onRestart() {
     this.#log.restart();
     this.#watchProcesses();
@@ -88,13 +88,13 @@ export class Runtime {
     this.#staged.set(worker.name, await stage(worker));
   }
 
-  /** Imports every worker; {worker: {bootMs, importMs}}: all of it, and its modules alone. */
+  /** Imports every worker; {worker: {bootMs, importMs}}: the total time, and the time of its modules. */
   async load() {
     const entries = this.workers.map(async (worker) => [worker.name, await this.#loadOne(worker)]);
     return Object.fromEntries(await Promise.all(entries));
   }
 
-  /** Crons are taken from the topology as it is now; whatever else has changed there needs a restart. */
+  /** Reads the crons of the current topology; any other change needs a restart. */
   #readCrons() {
     const found = readTopology(this.config);
     this.isStale = withoutCrons(found) !== withoutCrons(this.workers);
@@ -110,10 +110,10 @@ export class Runtime {
     return { bootMs: outcome.bootMs, importMs: outcome.importMs };
   }
 
-  /** Stages and imports the code again; a worker that does not import leaves its old version running. */
+  /** Stages and imports the code again; if a worker cannot be imported, its old version keeps running. */
   async reload(name) {
     const chosen = name ? [this.worker(name)] : this.workers;
-    if (this.isNative) throw new Failure("runtime native cannot reload: start it again.", 501);
+    if (this.isNative) throw new Failure("Runtime native cannot reload: restart it.", 501);
     this.#readCrons();
     const entries = chosen.map(async (worker) => {
       const before = this.#staged.get(worker.name);
@@ -132,8 +132,8 @@ export class Runtime {
   worker(name) {
     const found = this.workers.find((worker) => worker.name === name || worker.env === name);
     if (found) return found;
-    const known = this.workers.map((worker) => worker.name).join(", ");
-    throw new Failure(`No worker is named ${name}; there are ${known}.`, 404);
+    const names = this.workers.map((worker) => worker.name).join(", ");
+    throw new Failure(`No worker is named ${name}; there are ${names}.`, 404);
   }
 
   fetcher(name) {
@@ -162,9 +162,9 @@ export class Runtime {
     throw new Failure(`No started worker is bound to an R2 bucket named ${bucketName}.`, 404);
   }
 
-  /** Asks the control worker; control_worker.mjs has its actions. */
+  /** Calls the control worker; control_worker.mjs defines the actions. */
   async ledger(path, input) {
-    const identity = { "accept-encoding": "identity" }; // a compressed stream would be held back
+    const identity = { "accept-encoding": "identity" }; // a compressed stream would be delayed
     const headers = { ...identity, ...this.#door.headers };
     const post = input === undefined ? {} : { method: "POST", body: JSON.stringify(input) };
     return this.#miniflare.dispatchFetch(`http://local/${path}`, { headers, ...post });
@@ -182,7 +182,7 @@ export class Runtime {
     this.#watchdog?.kill();
   }
 
-  /** What a host asks of the server. */
+  /** Handles a host's request to the server. */
   async #answer(name, request) {
     switch (new URL(request.url).pathname) {
       case "/site":
@@ -207,14 +207,14 @@ const withoutCrons = (workers) =>
 
 function startFailure(error, isNative) {
   const cause = /"message":"(?:\*\*\* Uncaught exception \*\*\*\\n)?([^"]+)"/.exec(error.message)?.[1];
-  const said = cause ?? error.message.split("\n")[0];
-  if (isNative && /bundle/i.test(said)) {
+  const reason = cause ?? error.message.split("\n")[0];
+  if (isNative && /bundle/i.test(reason)) {
     return new Failure(
-      "runtime native cannot start: workerd fetches the vendor's Python from the network, which " +
-        `failed (${said}). Connect to the network, or choose runtime host.`,
+      "runtime native cannot start: workerd downloads the vendor's Python, which " +
+        `failed (${reason}). Connect to the network, or choose runtime host.`,
     );
   }
-  return new Failure(`workerd did not start: ${said}`);
+  return new Failure(`workerd did not start: ${reason}`);
 }
 
 export class ImportFailure extends Failure {

@@ -1,5 +1,5 @@
-// The local runtime's process: reads one JSON object from standard input, starts the workers, serves
-// the control API, and ends with its standard input.
+// The local runtime's process: reads one JSON object from standard input, starts the workers, serves the control API,
+// and ends with its standard input.
 import { randomBytes } from "node:crypto";
 import { createInterface } from "node:readline";
 import { listen } from "./control.mjs";
@@ -8,7 +8,7 @@ import { Failure } from "../common/failure.mjs";
 import { openHyperdrive } from "../hyperdrive/hyperdrive.mjs";
 import { Runtime } from "./runtime.mjs";
 
-process.umask(0o077); // what we and workerd write is our account's alone
+process.umask(0o077); // files of this process and workerd are private
 
 let runtime;
 let hyperdrive;
@@ -22,7 +22,7 @@ function end(code) {
   return ending;
 }
 
-/** The first line is the configuration; the end of the input is the end of the server. */
+/** The first line is the configuration; the end of the input ends the server. */
 function readConfig() {
   return new Promise((resolve, reject) => {
     const lines = createInterface({ input: process.stdin });
@@ -38,7 +38,7 @@ function parseConfig(line) {
   try {
     return JSON.parse(line);
   } catch {
-    throw new Failure("The configuration on standard input is no JSON object in one line.");
+    throw new Failure("The configuration on standard input is not a JSON object in one line.");
   }
 }
 
@@ -47,7 +47,7 @@ async function main() {
   const config = parseConfig(await readConfig());
   hyperdrive = await openHyperdrive(config.databaseUrl);
   runtime = new Runtime({ ...config, databaseUrl: hyperdrive.url });
-  const token = randomBytes(32).toString("hex"); // of this start: only who started it learns it
+  const token = randomBytes(32).toString("hex"); // of this start; only the parent process gets it
   const url = await listen(runtime, config.port ?? 0, token);
   await runtime.start();
   const workers = await runtime.load();

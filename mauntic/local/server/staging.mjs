@@ -9,7 +9,7 @@ import { fromHere, resolve } from "./packages.mjs";
 import { unzip } from "./zip.mjs";
 
 const INSIDE = fileURLToPath(new URL("../in_python", import.meta.url));
-const UPLOADED = /\.(py|sql|txt)$/; // what a deployment uploads of a worker's own files
+const UPLOADED = /\.(py|sql|txt)$/; // the files of a worker that a deployment uploads
 const NOT_CODE = /(^|\/)__pycache__\/|\.pyc$/;
 
 export async function stage({ name, folder, main, build }) {
@@ -17,8 +17,8 @@ export async function stage({ name, folder, main, build }) {
     try {
       await promisify(exec)(build.command, { cwd: build.cwd ?? folder });
     } catch (error) {
-      const said = `${error.stderr}${error.stdout}`.trim();
-      throw new Failure(`${name}: the build command \`${build.command}\` failed: ${said}`);
+      const output = `${error.stderr}${error.stdout}`.trim();
+      throw new Failure(`${name}: the build command \`${build.command}\` failed: ${output}`);
     }
   }
   if (!existsSync(main)) throw new Failure(`${name}: the build command did not write ${main}.`);
@@ -32,12 +32,12 @@ function ownFiles(main) {
 
 export function vendoredFiles(modules) {
   if (!existsSync(join(modules, "workers"))) {
-    throw new Failure(`${modules} does not hold the workers SDK: run \`make setup\`.`);
+    throw new Failure(`${modules} does not contain the workers SDK: run \`make setup\`.`);
   }
   return filesUnder(modules).map(([path, bytes]) => [`python_modules/${path}`, bytes]);
 }
 
-/** Pyodide's standard library, as files: only files keep their bytecode. */
+/** Pyodide's standard library as separate files, because only files keep their bytecode. */
 export function standardLibrary() {
   const archive = fromHere("pyodide/python_stdlib.zip", (file) => readFileSync(resolve(file)));
   return unzip(archive).map(([path, bytes]) => [`lib/${path}`, bytes]);

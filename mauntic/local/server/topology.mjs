@@ -1,11 +1,10 @@
-// What wrangler.toml says, read by wrangler's own reader, so that the local runtime believes what a
-// deployment would.
+// Reads wrangler.toml with wrangler's own reader, so that the local runtime and a deployment agree.
 import { dirname } from "node:path";
 import { Failure } from "../common/failure.mjs";
 import { bindingsOf, localBindings, variable } from "./bindings.mjs";
 import { fromHere } from "./packages.mjs";
 
-/** The workers, one an env: names, build, compatibility, bindings, crons and consumers. */
+/** The workers, one per env: names, build, compatibility, bindings, crons and consumers. */
 export function readTopology({ config, envs, databaseUrl, vars = {} }) {
   const wrangler = fromHere("wrangler");
   const names = envs ?? readOr(config, () => wrangler.unstable_readConfig({ config })).definedEnvironments;
@@ -60,7 +59,7 @@ const consumerOf = (consumer) => [
   }),
 ];
 
-/** wrangler writes to standard output, which carries our events. */
+/** wrangler writes to standard output, which carries events. */
 function quietly(read) {
   const { log, warn, info } = console;
   Object.assign(console, { log() {}, warn() {}, info() {} });
@@ -71,9 +70,9 @@ function quietly(read) {
   }
 }
 
-/** Every queue that a worker sends to or consumes, with what its consumer's settings say. */
+/** Every queue that a worker sends to or consumes, with its consumer's settings. */
 export function queuesOf(workers) {
-  const queues = Object.create(null); // a name is a key, whatever JavaScript knows by that name
+  const queues = Object.create(null); // a queue may have the name of a JavaScript property
   const named = (name) => (queues[name] ??= { consumer: null, maxRetries: 0 });
   for (const { name: worker, bindings, consumers } of workers) {
     for (const [, { name: queue, deliveryDelay }] of bindingsOf(bindings, "queue")) {
@@ -87,6 +86,6 @@ export function queuesOf(workers) {
   return queues;
 }
 
-const DEFAULTS = { maxBatchSize: 5, maxBatchTimeout: 1, maxRetries: 2 }; // the local broker's
+const DEFAULTS = { maxBatchSize: 5, maxBatchTimeout: 1, maxRetries: 2 }; // defaults of the local broker
 const defined = (settings) =>
   Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined));

@@ -1,12 +1,12 @@
-// Events of a worker that the server begins: so many at once, the others wait in their order. Each one
-// that waits for its database keeps a stack in the interpreter's memory, and that memory has an end.
+// Limits the concurrent events of a worker that the server starts; the others wait in order. Each event that waits for
+// its database keeps a stack in the interpreter's memory, which is limited.
 const AT_ONCE_MAX = 32;
 
 export class Turns {
-  #begun = new Map(); // worker -> how many are under way
-  #waiting = new Map(); // worker -> what begins the next ones
+  #begun = new Map(); // worker -> number in progress
+  #waiting = new Map(); // worker -> functions that start the next ones
 
-  /** Does the work when it is the worker's turn; it takes as long as the work takes. */
+  /** Runs the work when it is the worker's turn, for as long as it takes. */
   async run(worker, work) {
     await this.#turn(worker);
     try {
@@ -27,7 +27,7 @@ export class Turns {
     return promise;
   }
 
-  /** The turn goes to the one that has waited longest, if there is one. */
+  /** Gives the turn to the longest waiting work. */
   #end(worker) {
     const [next, ...others] = this.#waiting.get(worker) ?? [];
     if (!next) return this.#begun.set(worker, this.#begun.get(worker) - 1);

@@ -1,4 +1,4 @@
-// Reads a zip archive's files: enough for Pyodide's standard library.
+// Reads the files of a zip archive: enough for Pyodide's standard library.
 import { inflateRawSync } from "node:zlib";
 
 const END = 0x06054b50;

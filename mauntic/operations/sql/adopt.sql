@@ -1,5 +1,5 @@
 -- name: adopt_columns
--- Every column of every table outside the system's own schemas, under names fit to be used in SQL.
+-- Every column of every table outside the system's schemas, with quoted names for use in SQL.
 select format('%I.%I', schema.nspname, tbl.relname) as table_name,
     format('%I', col.attname) as name,
     format_type(col.atttypid, col.atttypmod) as type,
@@ -15,7 +15,7 @@ where col.attnum > 0 and not col.attisdropped
 order by tbl.oid, col.attnum
 
 -- name: adopt_indexes
--- Every index with its columns: what is unique, what is the primary key, what carries a constraint.
+-- Every index with its columns: uniqueness, primary key, constraint.
 select format('%I.%I', schema.nspname, tbl.relname) as table_name,
     format('%I', idx.relname) as name,
     format('%I.%I', schema.nspname, idx.relname) as full_name,
@@ -50,7 +50,7 @@ where schema.nspname <> 'information_schema' and schema.nspname not like 'pg\_%'
 order by tbl.oid, idx.oid
 
 -- name: adopt_checks
--- Every check of every table, without the mark of one that is not validated yet.
+-- Every check of every table, without the mark of an unvalidated one.
 select format('%I.%I', schema.nspname, tbl.relname) as table_name,
     format('%I', constr.conname) as name,
     regexp_replace(pg_get_constraintdef(constr.oid), ' NOT VALID$', '') as definition,
@@ -62,7 +62,7 @@ where constr.contype = 'c' and schema.nspname <> 'information_schema' and schema
 order by tbl.oid, constr.conname
 
 -- name: adopt_views
--- The views that read a column: while they stand, its type cannot be changed.
+-- The views that read a column: its type cannot change while they exist.
 select distinct format('%I.%I', schema.nspname, view.relname) as view_name
 from pg_depend as dependence
 join pg_rewrite as rule on rule.oid = dependence.objid and dependence.classid = 'pg_rewrite'::regclass
@@ -72,18 +72,18 @@ join pg_attribute as col on col.attrelid = dependence.refobjid and col.attnum = 
 where dependence.refobjid = cast(:table_name as regclass) and format('%I', col.attname) = :column_name
 
 -- name: adopt_pages
--- How many pages a table has now: what a walk in portions goes through.
+-- The number of pages of a table, for a walk in portions.
 select pg_relation_size(cast(:table_name as regclass)) / current_setting('block_size')::bigint as pages
 
 -- name: adopt_can_try
--- Whether this Postgres can say of a value that a type will refuse it: from 16 on.
+-- Whether this Postgres can check that a type refuses a value: from version 16 on.
 select to_regproc('pg_input_is_valid') is not null as can_try
 
 -- name: adopt_has_table
 select to_regclass(:table_name) is not null as is_there
 
 -- name: adopt_kinds
--- What stands under each of the names, and whose it is.
+-- The object of each name, and its owner.
 select format('%I.%I', schema.nspname, found.relname) as name,
     cast(found.relkind as text) as kind,
     found.relispartition as is_partition,

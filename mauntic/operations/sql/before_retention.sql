@@ -1,6 +1,6 @@
 -- name: rollups_before_retention
--- What a backfill would change of the rollups of days in [:start, :end) that lie before the retained period
--- of their organization: how many rows, how many of them become 0, and the sums of their counts.
+-- The changes that a backfill would make to the rollups of days in [:start, :end) before the retained period of their
+-- organization: the number of rows, the number of rows that become 0, and the sums of their counts.
 with
 -- include: differing_rollups
 select organization_id, date, 'rollups' as "table", count(*) as changed,
@@ -12,7 +12,7 @@ group by organization_id, date
 order by organization_id, date
 
 -- name: campaigns_before_retention
--- The same of the figures of campaigns. The sums are those of all figures but the distinct contacts.
+-- The same for the figures of campaigns. The sums include all figures except distinct contacts.
 with
 -- include: counted_campaigns
 ,
@@ -41,8 +41,8 @@ group by organization_id, date
 order by organization_id, date
 
 -- name: usage_before_retention
--- The same of the usage of the month [:start, :end), whose counts are the sums of the rollups as they are now,
--- and whose distinct contacts come from the events.
+-- The same for the usage of the month [:start, :end), whose counts are the sums of the current rollups, and whose
+-- distinct contacts come from the events.
 with month as (
     select (cast(:start as timestamptz) at time zone 'UTC')::date as first_day,
         (cast(:end as timestamptz) at time zone 'UTC')::date as until_day

@@ -7,8 +7,8 @@ where date >= ops.retained_since(organization_id)
 order by date, organization_id, event_type
 
 -- name: count_differences
--- The rollups of a retained day whose count cannot be that of its events. Only events that were ingested
--- before :settled must be counted; newer ones may be. Reads the index alone.
+-- The rollups of a retained day whose count cannot be that of its events. Events that were ingested before :settled
+-- must be counted; newer ones may be. Reads only the index.
 with counted as (
     select organization_id, event_type, count(*) as count, count(*) filter (where created_at < :settled) as settled
     from analytics.contact_activity
@@ -30,8 +30,8 @@ where coalesce(booked.count, 0) not between coalesce(counted.settled, 0) and coa
 order by organization_id, event_type
 
 -- name: campaign_differences
--- Where the figures of campaigns differ from their events: each figure that does, of some days. A row
--- of zeros and none at all say the same.
+-- The figures of campaigns that differ from their events on some days, one row per figure. A row of zeros equals a
+-- missing row.
 with
 -- include: counted_campaigns
 select organization_id, date, campaign_id, figure.key as figure,
@@ -45,7 +45,7 @@ where coalesce(reported.figures ->> figure.key, '0') <> coalesce(counted.figures
 order by date, organization_id, campaign_id, figure
 
 -- name: usage_differences
--- Where the usage of a month differs from its events, counted again from every event.
+-- The usage of a month that differs from its events, counted again from every event.
 with counted as (
     select organization_id, event_type, cast(sum(count) as bigint) as count, count(*) as unique_count
     from (
@@ -71,8 +71,8 @@ where (counted.count, counted.unique_count) is distinct from (summed.count, summ
 order by organization_id, event_type
 
 -- name: equal_events
--- Events that are equal in all but their ids: each organization, day and type that has some, with how
--- many there are beyond the first of their kind.
+-- Events that are equal except for their ids: each organization, day and type with such events, and the number of
+-- surplus ones.
 select organization_id, (occurred_at at time zone 'UTC')::date as date, event_type,
     cast(sum(count - 1) as bigint) as surplus
 from (
@@ -87,9 +87,8 @@ order by 2, 1, 3
 
 
 -- name: score_differences
--- Where scores differ from what they are computed from: computed again for the time that each is of.
--- The next :most contacts after a contact. Those that wait to be scored do not differ, nor those whose
--- events of that time are not retained.
+-- Scores that differ when they are recomputed for their own time. The next :most contacts after a contact. Contacts
+-- that wait to be scored are left out, and so are those whose events of that time are not retained.
 with target as materialized (
     select row_number() over () as number, organization_id, contact_id, 0 as version, scored_at as t,
         cast(null as integer) as as_fit, cast(null as integer) as as_engagement, cast(null as integer) as as_intent

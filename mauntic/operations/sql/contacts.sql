@@ -3,8 +3,8 @@ select organization_id, email from crm.contacts
 where id = :contact_id
 
 -- name: count_of_contact
--- How many rows of each table an erasure removes or empties, by the same conditions as
--- ops.erase_contact. Other than the first two tables, all are ours.
+-- The number of rows per table that an erasure removes or empties, by the same conditions as ops.erase_contact. All
+-- tables except the first two belong to this project.
 with mentioned as (select ops.mentions(:words) as words)
 select 'crm.contacts' as "table", count(*) as count from crm.contacts
 where organization_id = :organization_id and id = :contact_id
@@ -56,7 +56,6 @@ delete from crm.contacts where organization_id = :organization_id and id = :cont
 select ops.erase_contact(:organization_id, :contact_id, :email) as touched
 
 -- name: audit_erasure
--- The letters that this transaction has emptied are the operator's doing: the function has entered
--- the role of the database.
+-- The operator has emptied the dead letters of this transaction; the function has recorded the database role.
 update ops.dead_letters set changed_by = :by
 where changed_at = now() and body is null and note = 'erased with a contact'

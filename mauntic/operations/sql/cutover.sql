@@ -1,6 +1,6 @@
 -- name: cutover_compare_aggregates
--- Where the old rows and ours differ, what both say, and what the events themselves say. A row that
--- counts nothing is as good as none.
+-- The differences between old and new rows, with both values and the value counted from the events. A row of zeros
+-- equals a missing row.
 with old as (
     select organization_id, date, event_type, count, unique_count
     from jsonb_to_recordset(cast(:old as jsonb)) as old (
@@ -43,13 +43,12 @@ left join events using (organization_id, date, event_type)
 order by date, organization_id, event_type
 
 -- name: cutover_compare_stats
--- The same for campaigns: a difference a column.
+-- The same for campaigns: one row per differing column.
 with old as (
     select row.campaign_id, row.organization_id, row.date, figure.key as what, figure.value::bigint as value
     from jsonb_to_recordset(cast(:old as jsonb)) as row (
-        campaign_id uuid, organization_id uuid, date date, sent bigint, delivered bigint, opened bigint,
-        unique_opened bigint, clicked bigint, unique_clicked bigint, bounced bigint, complained bigint,
-        unsubscribed bigint
+        campaign_id uuid, organization_id uuid, date date,
+-- include: campaign_record
     )
     cross join lateral jsonb_each_text(to_jsonb(row) - 'campaign_id' - 'organization_id' - 'date') as figure
     where figure.value is not null
@@ -90,8 +89,8 @@ left join events using (campaign_id, organization_id, date, what)
 order by date, organization_id, campaign_id, what
 
 -- name: cutover_begun
--- Whether a run of some jobs, or a shard of one, has begun on a window of a range; or has booked into it
--- from a later window, as happens to late events.
+-- Whether a run of some jobs, or a shard of one, has begun on a window of a range, or has booked into the range from a
+-- later window, as runs do for late events.
 select exists (
     select 1 from ops.job_runs
     where job_type = any(cast(:job_types as text[])) and started_at is not null
@@ -109,8 +108,8 @@ where job_type = :job_type and shard = '' and status = 'succeeded'
 order by window_start
 
 -- name: cutover_unwell
--- What went wrong with the windows of some jobs since then, and every letter of their queue that
--- waits for a decision, however long; a row a job and kind. A window that was late stays so.
+-- The failures of some jobs' windows since a time, and every open dead letter of their queue, however old; one row per
+-- job and kind. A late window stays late.
 select job_type, coalesce(ill, 'late') as what, count(*) as count, max(error_text) as error
 from ops.job_runs
 cross join lateral (select case when status in ('dead', 'skipped', 'failed') then status end as ill) as seen
@@ -125,7 +124,7 @@ group by job_type
 order by 1, 2
 
 -- name: cutover_first_tick
--- When a cron first enqueued something of a job, as far as the ledger remembers.
+-- The first time at which a cron enqueued something of a job, according to the ledger.
 select job_type, min(scheduled_for) as first_tick
 from ops.job_runs
 where trigger in ('cron', 'catch-up') and shard = '' and job_type = any(cast(:job_types as text[]))

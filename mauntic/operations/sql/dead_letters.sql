@@ -13,7 +13,7 @@ order by dead_at desc, id desc
 limit cast(:limit as bigint)
 
 -- name: show_dead_letter
--- All that is known of one dead letter, with the one it comes from and those that came of it.
+-- A dead letter with all columns, its predecessor and its successors.
 select letter.*, array(
     select later.id from ops.dead_letters as later
     where later.redriven_from = letter.id
@@ -23,11 +23,10 @@ from ops.dead_letters as letter
 where letter.id = :id
 
 -- name: claim_dead_letters
--- Claim letters for a redrive, in a transaction of its own: no row stays locked while they are sent.
--- A dead letter that has a `changed_at` is claimed; a claim that nobody has answered for lapses. Those
--- that are no longer dead, or are claimed, are passed over. A message that named no time meant the
--- last window before it was sent: `planned` is what its run took that for, or, where it left no trace
--- (Postgres was away), when that was.
+-- Claim dead letters for a redrive, in a separate transaction: no row stays locked while they are sent. A dead letter
+-- with a `changed_at` is claimed; the claim of a process that is gone expires. Dead letters that are no longer dead, or
+-- are claimed, are skipped. A message without a time meant the last window before it was sent: `planned` is the time of
+-- the run, or, without a run (Postgres was unavailable), the time of sending.
 update ops.dead_letters as letter set
     changed_by = :by,
     changed_at = :now
@@ -44,22 +43,22 @@ returning letter.id, letter.queue, letter.body, coalesce((
 ), letter.sent_at) as planned
 
 -- name: mark_redriven
--- The letters of a claim were sent.
+-- The dead letters of a claim were sent.
 update ops.dead_letters set
     status = 'redriven',
     note = coalesce(cast(:note as text), note)
 where id = any(cast(:ids as bigint[])) and status = 'dead' and changed_by = :by and changed_at = :claimed_at
 
 -- name: release_dead_letters
--- The letters of a claim were not sent: they are dead as before.
+-- The dead letters of a claim were not sent: they stay dead.
 update ops.dead_letters set
     changed_by = null,
     changed_at = null
 where id = any(cast(:ids as bigint[])) and status = 'dead' and changed_by = :by and changed_at = :claimed_at
 
 -- name: discard_dead_letters
--- Letters that are not wanted any more; the rows stay, with who said so and why. A letter that a
--- redrive has claimed is on its way to its queue.
+-- Discard dead letters; the rows stay, with operator and reason. A dead letter that a redrive has claimed is being
+-- sent.
 update ops.dead_letters set
     status = 'discarded',
     changed_by = :by,
@@ -69,14 +68,14 @@ where id = any(cast(:ids as bigint[])) and status = 'dead' and coalesce(changed_
 returning id
 
 -- name: count_dead_letters
--- How many dead letters of each queue wait for a decision.
+-- The number of open dead letters of each queue.
 select queue, count(*) as waiting
 from ops.dead_letters
 where status = 'dead'
 group by queue
 
 -- name: dead_letter_names
--- The queues, job types and reasons that dead letters have.
+-- The queues, job types and reasons of the dead letters.
 select array(select distinct queue from ops.dead_letters) as queues,
     array(select distinct job_type from ops.dead_letters where job_type is not null) as job_types,
     array(select distinct reason from ops.dead_letters) as reasons

@@ -11,7 +11,7 @@ select min(occurred_at) as first, max(occurred_at) as last
 from analytics.contact_activity
 
 -- name: demo_runs
--- What the ledger says of the runs.
+-- The runs in the ledger.
 select split_part(job_type, '.', 2) as job, status, trigger, count(*) as runs,
     sum(rows_read)::bigint as read, sum(rows_written)::bigint as written,
     round(1000 * avg(extract(epoch from finished_at - started_at)))::integer as mean_ms
@@ -20,19 +20,19 @@ group by job_type, status, trigger
 order by job_type, status, trigger
 
 -- name: demo_unfinished
--- Runs that did not succeed, and dead letters: there should be none of either.
+-- Runs that did not succeed, and dead letters; both are expected to be 0.
 select
     (select count(*) from ops.job_runs where status <> 'succeeded') as runs,
     (select count(*) from ops.dead_letters) as dead_letters
 
 -- name: demo_aggregates
--- Every rollup that counts something, a month's as well as a day's.
+-- Every rollup that is not 0, of days and months.
 select organization_id, date, event_type, count, unique_count
 from analytics.event_aggregates
 where count > 0
 
 -- name: demo_campaigns
--- Each campaign over all its days.
+-- The sums of each campaign over all days.
 select campaign_id, sum(sent)::bigint as sent, sum(delivered)::bigint as delivered,
     sum(unique_opened)::bigint as opened, sum(unique_clicked)::bigint as clicked
 from analytics.campaign_daily_stats

@@ -1,3 +1,3 @@
 -- name: dev_database
--- A number of the database itself: another one of the same name and place has another.
+-- A number that identifies the database: another database with the same address and name has another number.
 select oid from pg_database where datname = current_database()

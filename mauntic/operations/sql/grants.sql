@@ -1,6 +1,6 @@
 -- name: missing_rights
--- The rights of the list that a role does not have. A schema, table or sequence that is not there is
--- lacking too. Whoever may not use a schema cannot look a name up in it: so names are compared.
+-- The listed rights that a role does not have. A missing schema, table or sequence counts as lacking too. A role
+-- without the right to use a schema cannot look up a name in it, so names are compared.
 with relation as (
     select pg_class.oid, nspname || '.' || relname as name
     from pg_class
@@ -25,7 +25,7 @@ where has is not true
 order by kind, lacks
 
 -- name: role_of_workers
--- Who is connected, and what it has that a worker must not have.
+-- The connected role, and its powers that a worker must not have.
 select current_user as role, rolsuper as is_superuser, rolbypassrls as bypasses_policies,
     rolcreaterole as makes_roles, (
         select count(*)

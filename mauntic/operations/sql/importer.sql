@@ -1,5 +1,5 @@
 -- name: stage_events
--- Where the copied events wait to be compared with those that are there. Dropped by the commit.
+-- The copied events, to be compared with the existing ones. The commit drops the table.
 create temporary table staged_events (like analytics.contact_activity including defaults) on commit drop
 
 -- name: copy_events
@@ -9,7 +9,7 @@ copy staged_events (
 from stdin
 
 -- name: keep_new_events
--- Those that are not there yet, in the order in which a platform would have written them.
+-- The missing events, in the order in which a platform would have written them.
 insert into analytics.contact_activity (
     id, organization_id, contact_id, event_type, event_source, event_data, occurred_at, created_at, event_id
 )
@@ -25,7 +25,7 @@ create temporary table staged_contacts (like crm.contacts including defaults) on
 copy staged_contacts (id, organization_id, custom_fields, created_at, updated_at) from stdin
 
 -- name: keep_new_contacts
--- A contact that is there already may have been edited since: it is left alone.
+-- An existing contact may have been edited, so it is not changed.
 insert into crm.contacts (id, organization_id, custom_fields, created_at, updated_at)
 select id, organization_id, custom_fields, created_at, updated_at
 from staged_contacts

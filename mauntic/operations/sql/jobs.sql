@@ -1,7 +1,7 @@
 -- name: job_states
--- The state of each schedule: its last success, and what became of the newest window that is past
--- its grace. A window from before the schedule's first tick does not count as missed, nor does one
--- without a row of a job that acts on what there is now: another window did its work.
+-- The state of each schedule: its last success, and the status of the newest window past its grace. A window from
+-- before the schedule's first tick does not count as missed, nor does a window without a row of a job that acts on the
+-- current state: another window did its work.
 select job.job_type, coalesce(schedule.paused, false) as paused, schedule.note,
     schedule.changed_by, schedule.changed_at, schedule.starts_at,
     success.window_end as succeeded_until, success.finished_at as last_success_at,
@@ -30,8 +30,7 @@ left join lateral (
 ) as success on true
 
 -- name: set_paused
--- Pause or resume a schedule, with who and why. Saying the same again changes nothing; a note that
--- is given later takes the place of the one that is known.
+-- Pause or resume a schedule, with operator and reason. Repeating a pause changes nothing except a new note.
 insert into ops.schedules as known (job_type, paused, note, changed_by, changed_at)
 values (:job_type, :paused, :note, :by, :now)
 on conflict (job_type) do update set
@@ -55,23 +54,22 @@ order by window_end desc, job_type, window_start, shard
 limit cast(:limit as bigint)
 
 -- name: show_run
--- All that the ledger knows of one window: the window itself, then its shards.
+-- The ledger's rows of one window: the window, then its shards.
 select *
 from ops.job_runs
 where job_type = :job_type and window_start = :window_start and window_end = :window_end
 order by shard
 
 -- name: window_states
--- What became of some windows of a job.
+-- The status of some windows of a job.
 select window_start, window_end, status, attempts, fencing_token, lease_until, rows_read, rows_written,
     error_class, error_text
 from ops.job_runs
 where job_type = :job_type and shard = '' and window_start = any(cast(:starts as timestamptz[]))
 
 -- name: claim_backfill
--- Queue windows for a backfill: those that have no row yet, and those whose status is asked for. One
--- that is running, or whose message or retry is still under way, is left alone. Each claimed window
--- comes back with what its row held before.
+-- Queue windows for a backfill: those without a row, and those with a requested status. A window that is running, or
+-- whose message or retry is pending, is not changed. Each claimed window is returned with its previous row.
 with before as (
     select window_start, window_end, status, trigger, queued_at, lease_until
     from ops.job_runs
@@ -99,8 +97,8 @@ returning run.window_start, run.window_end, (
 ) as before
 
 -- name: release_backfill
--- Put windows back as they were before a claim whose messages could not be sent. One that has been
--- taken since then is left alone.
+-- Restore windows to their state before a claim whose messages could not be sent. A window that was taken since then is
+-- not changed.
 with before as (
     select claim.window_start, claim.window_end, known.*
     from unnest(

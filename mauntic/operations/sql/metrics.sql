@@ -1,8 +1,8 @@
 -- name: queue_metrics
--- For Analytics Engine, not for Postgres: the messages of the last :seconds seconds by queue and
--- type, their endings and durations. :queue is a queue's name, or % for all of them. A stored point
--- stands for `_sample_interval` points, so that counts are sums of it and quantiles weigh by it.
--- index1 is the queue; blob1 the event, blob3 the type, blob4 the status; double2 the duration.
+-- For Analytics Engine, not for Postgres: the messages of the last :seconds seconds by queue and type, their outcomes
+-- and durations. :queue is a queue's name, or % for all queues. A stored point represents `_sample_interval` points, so
+-- counts are sums of it and quantiles are weighted by it. index1 is the queue; blob1 the event, blob3 the type, blob4
+-- the status; double2 the duration.
 select
     index1 as queue,
     blob3 as type,

@@ -1,5 +1,5 @@
 -- name: find_contacts
--- Contacts by id or by e-mail address: an address may be known to several organizations.
+-- Contacts by id or by e-mail address: several organizations may have the same address.
 select organization_id, id as contact_id, email, phone, custom_fields
 from crm.contacts
 where id::text = lower(:contact) or email = :contact
@@ -7,16 +7,16 @@ order by organization_id, id
 limit 10
 
 -- name: engagement_events
--- What a contact did in the time that engagement looks at.
+-- A contact's activity in the period of engagement.
 select event_type, occurred_at
 from analytics.contact_activity
 where organization_id = :organization_id and contact_id = :contact_id
     and occurred_at >= :start and occurred_at < :t
-    and event_type in ('email_opened', 'email_clicked', 'form_submitted', 'page_visited', 'content_download')
+    and event_type = any(cast(:event_types as text[]))
 
 -- name: contact_signals
--- The signals up to a moment. It is said here which of them have expired by then: Postgres knows
--- infinity and years that Python does not. What is older than Python's first year has long decayed.
+-- The signals up to a time, each with whether it has expired by then: Postgres knows infinity and years that Python
+-- does not. Signals older than Python's first year have decayed long ago.
 select signal_type, greatest(detected_at, '0001-01-01T00:00Z') as detected_at, weight, decay_model, decay_hours,
     coalesce(expires_at <= :t, false) as expired
 from scoring.intent_signals
@@ -49,7 +49,7 @@ from scoring.lead_scores as known
 where organization_id = :organization_id and contact_id = :contact_id
 
 -- name: score_on
--- The score as it stood at the end of a day: that of the newest day, up to it, on which it was written.
+-- The score at the end of a day: that of the last day, up to it, with a score.
 select date as since, total_score, fit_score, engagement_score, intent_score
 from scoring.score_history
 where organization_id = :organization_id and contact_id = :contact_id and date <= :date
@@ -57,21 +57,21 @@ order by date desc
 limit 1
 
 -- name: count_contacts
--- How many contacts the next statement asks for.
+-- The number of contacts that the next statement requests.
 select count(*) as count
 from crm.contacts
 where (cast(:organization_id as uuid) is null or organization_id = :organization_id)
     and (cast(:contact_id as uuid) is null or id = :contact_id)
 
 -- name: request_contact
--- Ask for one contact: a row of the change feed.
+-- Request the score of one contact: a row of the change feed.
 insert into crm.contact_changes (consumer, organization_id, contact_id, source, name)
 select 'scoring', organization_id, id, 'contact', 'operator' from crm.contacts where id = :contact_id
 
 -- name: request_organizations
--- Ask for all contacts of an organization, or (null) of each: one row of the change feed for each
--- organization, which the fold expands.
-with recursive organization (id) as ( -- one step through the index for each
+-- Request the scores of an organization, or (null) of all: one row of the change feed per organization, which the fold
+-- expands.
+with recursive organization (id) as ( -- one step through the index per organization
     (select organization_id from crm.contacts order by organization_id limit 1)
     union all
     select (
@@ -87,7 +87,7 @@ from organization
 where id is not null and (cast(:organization_id as uuid) is null or id = :organization_id)
 
 -- name: scoring_work
--- What waits for each scoring job at :now, and since when.
+-- The pending work of each scoring job at :now, and the time of the oldest.
 select 'changes to be folded' as waiting, count(*) as count, min(at) as oldest_at,
     'scoring.fold-changes' as done_by
 from crm.contact_changes
@@ -118,9 +118,8 @@ order by contacts desc, organization_id
 limit :limit
 
 -- name: map_customers
--- What the shop knows of its customers, under the names that scores look at: how much they spent in
--- the year before as the size of a company, the channels that were bought through as seniority, and
--- a direct number of everybody who is no newcomer.
+-- The shop's data as custom fields that scores read: a year's spending as the size of a company, the channels as
+-- seniority, and a direct number for each customer who is not new.
 update crm.contacts as contact set
     custom_fields = contact.custom_fields || mapped.fields
 from (
@@ -141,7 +140,7 @@ from (
 where contact.id = mapped.id and contact.custom_fields is distinct from contact.custom_fields || mapped.fields
 
 -- name: map_signals
--- A visit is a visit; a purchase is worth a demo request. Ids derive from the events.
+-- A visit is a visit; a purchase has the weight of a demo request. Ids derive from the events.
 insert into scoring.intent_signals (id, organization_id, contact_id, signal_type, source, detected_at, decay_model)
 select md5('signal/' || id::text)::uuid, organization_id, contact_id,
     case event_type when :visit_type then 'WEBSITE_VISIT' else 'DEMO_REQUEST' end,

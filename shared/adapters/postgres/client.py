@@ -2,7 +2,7 @@
 
 Hyperdrive pools by transaction: no session state outlives one. So each transaction sets its own
 settings (`session.py`), and a statement outside of `transaction` is a transaction of its own.
-Neither costs a round trip: what begins and what ends it goes out with a statement.
+Neither costs a round trip: the SQL before and after it is sent with a statement.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ Connect = Callable[[], pg8000.native.Connection]
 class Postgres:
     """A Database port. Connects at first use; after a failure to connect it does not try again.
 
-    A connection that broke is replaced at the next statement, but never within a transaction:
-    its other half would be committed alone.
+    A broken connection is replaced at the next statement, but never within a transaction: the rest
+    would be committed alone.
     """
 
     def __init__(self, connect: Connect, settings: Mapping[str, str] = SETTINGS) -> None:
@@ -70,19 +70,19 @@ class Postgres:
         self._in_transaction = False
 
     def open(self) -> None:
-        with _translated():
+        with _translate_errors():
             self._open()
 
     def close(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            with suppress(InterfaceError, OSError):  # it broke before: nothing is left to close
+            with suppress(InterfaceError, OSError):  # it is broken already
                 connection.close()
 
     def _run(
         self, sql: str, parameters: dict[str, Any]
     ) -> tuple[pg8000.native.Connection, list[Any]]:
-        with _translated():
+        with _translate_errors():
             connection = self._open()
             before, after = self._around()
             try:
@@ -90,11 +90,11 @@ class Postgres:
             except ServerSaysNo:
                 raise
             except BaseException:
-                self.close()  # half a conversation: the next answer would be to this question
+                self.close()  # midway in the protocol: the next answer would belong to this request
                 raise
 
     def _around(self) -> tuple[str, str]:
-        """The SQL to send before and after the next statement."""
+        """Return the SQL to send before and after the next statement."""
         if not self._in_transaction:
             return self._begin, "commit"
         before = [*([] if self._has_begun else [self._begin]), *self._ahead]
@@ -117,7 +117,9 @@ class Postgres:
         return self._connection
 
     def _roll_back(self) -> None:
-        """Gives up a connection that cannot even do this; the next message opens a new one."""
+        """Roll back; give up a connection that cannot do this, and let the next message open a new
+        one.
+        """
         try:
             if self._connection is not None:
                 self._connection.run("rollback")
@@ -126,21 +128,22 @@ class Postgres:
 
 
 def _remember_statements() -> None:
-    """Have pg8000 look for the parameters of a statement once, and not at every run of it.
+    """Let pg8000 parse the parameters of a statement once, and not at every run.
 
-    That goes through the text character by character: 6 ms in WebAssembly for our longest.
+    Parsing goes through the text character by character: 6 ms in WebAssembly for the longest
+    statement.
     """
     if not hasattr(pg8000.native.to_statement, "cache_info"):
         pg8000.native.to_statement = lru_cache(maxsize=256)(pg8000.native.to_statement)
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def _translate_errors() -> Iterator[None]:
     try:
         yield
     except ServerSaysNo as error:
         answer = error.args[0] if error.args and isinstance(error.args[0], dict) else {}
-        # Not `from error`: its other fields hold the row that was refused.
+        # Not `from error`: its other fields contain the refused row.
         raise DatabaseError(answer.get("C", "XX000"), text_of(answer)) from None
     except (InterfaceError, OSError) as error:
         raise DatabaseUnreachable(str(error)) from error

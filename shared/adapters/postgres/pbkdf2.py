@@ -1,8 +1,8 @@
-"""PBKDF2 where the runtime's hashlib has none: what a SCRAM login derives its key with.
+"""PBKDF2 for a runtime whose hashlib has none: it derives the key of a SCRAM login.
 
-Pyodide is built without OpenSSL, so scramp falls back to a loop that costs some 70 ms in
-WebAssembly, at every connection. The loop here costs a third of that, and the answer is kept: it
-depends on password, salt and iterations alone, which for one role do not change.
+Pyodide is built without OpenSSL, so scramp falls back to a loop that takes about 70 ms in
+WebAssembly for every connection. This loop takes a third of that, and the result is kept: it
+depends only on password, salt and iterations, which do not change for one role.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from functools import lru_cache
 
 @lru_cache(maxsize=8)
 def pbkdf2_hmac(hash_name: str, password: bytes, salt: bytes, iterations: int) -> bytes:
-    """The first block of PBKDF2-HMAC (RFC 8018, section 5.2), as long as the hash's digest."""
-    inner, outer = (_padded(hash_name, password, pad) for pad in (0x36, 0x5C))
+    """Return the first block of PBKDF2-HMAC (RFC 8018, section 5.2), as long as the hash's
+    digest.
+    """
+    inner, outer = (_hash_padded_key(hash_name, password, pad) for pad in (0x36, 0x5C))
 
     def mac(message: bytes) -> bytes:
         within, around = inner.copy(), outer.copy()
@@ -31,13 +33,13 @@ def pbkdf2_hmac(hash_name: str, password: bytes, salt: bytes, iterations: int) -
 
 
 def install() -> None:
-    """Fill the gap in hashlib, where there is one."""
+    """Add the function to hashlib if it is missing."""
     if not hasattr(hashlib, "pbkdf2_hmac"):
         hashlib.pbkdf2_hmac = pbkdf2_hmac  # type: ignore[assignment]
 
 
-def _padded(hash_name: str, key: bytes, pad: int) -> hashlib._Hash:
-    """The hash after its first block: the key against the pad (RFC 2104)."""
+def _hash_padded_key(hash_name: str, key: bytes, pad: int) -> hashlib._Hash:
+    """Return the hash after its first block: the key XOR the pad (RFC 2104)."""
     state = hashlib.new(hash_name)
     if len(key) > state.block_size:
         key = hashlib.new(hash_name, key).digest()

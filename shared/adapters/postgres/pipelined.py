@@ -1,8 +1,8 @@
-"""A connection to Postgres that asks and is answered once a statement.
+"""A connection to Postgres with one round trip per statement.
 
-pg8000 sends a statement with parameters in a dozen small writes and waits three times: for it to be
-parsed, described and executed. Each wait is a way to the server and back, and in a worker a
-suspension of the interpreter.
+pg8000 sends a statement with parameters in a dozen small writes and waits three times: for parsing,
+description and execution. Each wait is a round trip and, in a worker, a suspension of the
+interpreter.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ _int32 = Struct("!i").pack
 _int16 = Struct("!H").pack
 _DESCRIBE_PORTAL: bytes = core.DESCRIBE + _int32(6) + core.PORTAL + core.NULL_BYTE
 _NULL = _int32(-1)
-_PLAIN = {UUID, int, type(None)}  # nothing in their text needs a quote
+_PLAIN = {UUID, int, type(None)}  # their text needs no quotes
 
 
 class Connection(pg8000.native.Connection):  # type: ignore[misc]  # pg8000 tells no types
-    """pg8000's, except that parse, bind, describe and execute go out together.
+    """pg8000's connection, but parse, bind, describe and execute are sent together.
 
-    The server skips what follows a failure, up to the sync at the end: one answer either way.
+    After a failure the server skips everything up to the sync at the end, so there is one answer in
+    both cases.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -41,10 +42,11 @@ class Connection(pg8000.native.Connection):  # type: ignore[misc]  # pg8000 tell
         return self._ask([(statement, self._unnamed(statement, vals, oids))])[0]
 
     def run_between(self, before: str, sql: str, after: str, /, **parameters: Any) -> Any:
-        """Run a statement as `run` does, `before` and `after` in the same way to the server.
+        """Run a statement as `run` does, with `before` and `after` in the same round trip.
 
-        They are plain SQL, or empty. Where `before` fails, the rest must not matter: it begins a
-        transaction, or is empty. An error of `before` is raised first, then one of the statement.
+        They are plain SQL, or empty. If `before` fails, the rest must have no effect: so `before`
+        begins a transaction, or is empty. An error of `before` is raised first, then one of the
+        statement.
         """
         if parameters:
             statement, values_of = pg8000.native.to_statement(sql)
@@ -53,13 +55,13 @@ class Connection(pg8000.native.Connection):  # type: ignore[misc]  # pg8000 tell
             question = (sql, _simple(sql))
         questions = [(text, _simple(text)) for text in (before, after)]
         questions.insert(1, question)
-        asked = [one for one in questions if one[0]]
-        contexts = self._ask(asked)
-        self._context = contexts[asked.index(question)]
+        sent = [question for question in questions if question[0]]
+        contexts = self._ask(sent)
+        self._context = contexts[sent.index(question)]
         return self._context.rows
 
     def _ask(self, questions: Sequence[tuple[str, bytes]]) -> list[core.Context]:
-        """Send all of the questions, then read all of the answers; raise the first error."""
+        """Send all requests, then read all answers; raise the first error."""
         core._write(self._sock, b"".join(sent for _, sent in questions))
         core._flush(self._sock)
         contexts, errors = [], []
@@ -70,7 +72,7 @@ class Connection(pg8000.native.Connection):  # type: ignore[misc]  # pg8000 tell
                 self.handle_messages(context)
             except (core.DatabaseError, core.InterfaceError) as error:
                 if error is not context.error:
-                    raise  # the conversation itself broke
+                    raise  # the protocol itself broke
                 errors.append(error)
         if errors:
             raise errors[0]
@@ -98,19 +100,19 @@ def _text(statement: str) -> bytes:
 
 
 def _oids(oids: Sequence[int]) -> bytes:
-    known = [0 if oid == -1 else oid for oid in oids]
-    return b"".join([_int16(len(known)), *map(_int32, known)])
+    codes = [0 if oid == -1 else oid for oid in oids]
+    return b"".join([_int16(len(codes)), *map(_int32, codes)])
 
 
 def _array(values: list[Any]) -> str:
-    """As pg8000 writes it, which looks at every element through three functions."""
+    """Return the array in pg8000's text form, without its three function calls per element."""
     if not _PLAIN.issuperset(map(type, values)):
         return str(array_out(values))
     return "{" + ",".join(["NULL" if value is None else str(value) for value in values]) + "}"
 
 
 def _bound(texts: Sequence[str | None]) -> bytes:
-    """Every parameter and every result as text."""
+    """Request text for every parameter and every result."""
     parts = [_int16(0), _int16(len(texts))]
     for text in texts:
         value = None if text is None else text.encode()

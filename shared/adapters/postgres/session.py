@@ -1,17 +1,17 @@
 """The settings of every transaction: one list for workers and commands.
 
 A pool in transaction mode keeps no session state, and the defaults of a database, a role or a
-server are the administrator's. So each transaction sets all that a result depends on, in the round
-trip of its first statement.
+server belong to the administrator. So each transaction sets everything that a result depends on, in
+the round trip of its first statement.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-# Hyperdrive ends a statement after 60 s; ending it ourselves gives an error that says so.
+# Hyperdrive ends a statement after 60 s; a shorter timeout gives an error with the reason.
 STATEMENT_TIMEOUT_S = 55
-# A run sorts and hashes the contacts of an hour: at the default of 4 MB that goes through the disk.
+# A run sorts and hashes the contacts of an hour; with the default of 4 MB it would use the disk.
 WORK_MEM_MB = 64
 
 SETTINGS = {
@@ -27,9 +27,9 @@ SETTINGS = {
     "standard_conforming_strings": "on",
     "array_nulls": "on",
     "transform_null_equals": "off",
-    # The time that a statement, a lock and a silent transaction may take. A wait for a lock ends
-    # before its statement does, so that the error names the lock. A transaction whose worker is
-    # gone must not hold its rows: `skip locked` passes over them without a word.
+    # The time limits of a statement, a lock and an idle transaction. A wait for a lock ends before
+    # its statement does, so that the error names the lock. A transaction whose worker is gone must
+    # not keep its rows locked: `skip locked` skips them silently.
     "statement_timeout": f"{STATEMENT_TIMEOUT_S}s",
     "lock_timeout": f"{STATEMENT_TIMEOUT_S - 5}s",
     "idle_in_transaction_session_timeout": "60s",
@@ -37,7 +37,7 @@ SETTINGS = {
     "work_mem": f"{WORK_MEM_MB}MB",
     "jit": "off",
 }
-# The part that a direct connection may ask for as it connects, through PgBouncer too:
+# The settings that a direct connection may send when it connects, also through PgBouncer:
 # https://www.pgbouncer.org/config.html#ignore_startup_parameters
 AT_CONNECT = {name: SETTINGS[name] for name in ("TimeZone", "DateStyle")}
 
@@ -55,13 +55,15 @@ def begin(settings: Mapping[str, str] = SETTINGS) -> str:
 
 
 def whole_session(settings: Mapping[str, str]) -> str:
-    """Set them for a direct connection, whose statements need not stand in a transaction."""
+    """Return the settings for a direct connection, whose statements may be outside a
+    transaction.
+    """
     opening = "set session characteristics as transaction isolation level read committed read write"
     return _with(opening, settings, "false")
 
 
 def _with(opening: str, settings: Mapping[str, str], is_local: str) -> str:
-    """The opening, then one statement that sets all of the settings and returns no row."""
+    """Return the opening, then one statement that sets all settings and returns no row."""
     calls = [
         f"pg_catalog.set_config('{name}', '{to}', {is_local})" for name, to in settings.items()
     ]

@@ -1,13 +1,12 @@
--- Changes of single contacts that a consumer has to fold, at most about :rows_max, from the range of
--- contacts between the bounds. Each organization gives an equal share of its oldest rows, so that one
--- organization's import does not delay the others'. The rows are locked; rows that another fold has
--- locked are left to it.
+-- Changes of single contacts that a consumer has to fold, at most about :rows_max, from the range of contacts between
+-- the bounds. Each organization contributes an equal share of its oldest rows, so one organization's import does not
+-- delay the others. The rows are locked; rows that another fold has locked are left to it.
 pending as materialized (
     select change.*
     from (
         select id, greatest(1, cast(:rows_max as integer) / count(*) over ()) as share
         from (
-            with recursive known (id) as ( -- one step through the index for each organization
+            with recursive known (id) as ( -- one step through the index per organization
                 (
                     select organization_id from crm.contact_changes
                     where consumer = :consumer and organization_id >= cast(:first_organization as uuid)

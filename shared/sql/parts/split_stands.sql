@@ -1,4 +1,4 @@
--- Whether the row is a window whose split stands: its shards have rows that say what they are to do.
+-- Whether the row is a window with a valid split: its shards have rows with their bounds.
 (
     run.shard = '' and run.status in ('sharded', 'dead') and exists (
         select 1 from ops.job_runs as part

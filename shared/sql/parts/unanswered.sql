@@ -1,4 +1,4 @@
--- A row that a tick may send again: nobody answers for it any more, or its message is known to be gone.
+-- A row that a tick may send again: its lease or interval has ended, or its message is gone.
 (
     run.lease_until <= :now
     and (run.status in ('queued', 'running', 'failed', 'waiting') or (run.status = 'dead' and run.retryable))

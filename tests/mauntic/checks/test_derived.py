@@ -260,14 +260,17 @@ def test_each_kind_of_difference_is_a_finding_of_its_own(
     )
     answer = cli("check", "--deep", "--from", "2026-02-27", "--to", "2026-03-02", "--json")
     assert answer.code == 1
-    told = {one["area"]: one["problem"] for one in answer.json["problems"]}
-    assert told.keys() >= {"rollups", "campaigns", "usage", "events"}
-    assert "mauntic backfill analytics.generate-daily-reports --from 2026-02-2" in told["campaigns"]
-    assert told["usage"].endswith(
+    received = {one["area"]: one["problem"] for one in answer.json["problems"]}
+    assert received.keys() >= {"rollups", "campaigns", "usage", "events"}
+    assert (
+        "mauntic backfill analytics.generate-daily-reports --from 2026-02-2"
+        in received["campaigns"]
+    )
+    assert received["usage"].endswith(
         "mauntic backfill analytics.generate-monthly-usage"
         " --from 2026-02-01 --to 2026-03-01 --only all"
     )
-    assert told["events"].startswith(
+    assert received["events"].startswith(
         "1 event with the contact, type, time and source of another event"
     )
     [row] = answer.json["equal_events"]

@@ -40,7 +40,7 @@ def system(
 
 @pytest.fixture
 def live(system: LocalRuntime, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> Cli:
-    """The command, told where that system and its database are."""
+    """The command, with the addresses of that system and its database."""
     monkeypatch.setenv("DATABASE_URL", system.database_url)
     monkeypatch.setenv("MAUNTIC_CONTROL_URL", system.control.url)
     monkeypatch.setenv("MAUNTIC_CONTROL_TOKEN", system.control.token)
@@ -62,11 +62,11 @@ def once_followed(
     def arrange(body: dict[str, str]) -> None:
         unsent = [body]
 
-        def said(*_words: object, **_style: object) -> None:
+        def text(*_words: object, **_style: object) -> None:
             if unsent:
                 system.control.send(QUEUE, [unsent.pop()])
 
-        monkeypatch.setattr(errors, "print", said)
+        monkeypatch.setattr(errors, "print", text)
 
     return arrange
 
@@ -121,8 +121,8 @@ def test_a_range_is_backfilled(live: Cli, db: Postgres) -> None:
             one=f"{1:032x}", at=DAY + timedelta(hours=hour, minutes=7),
         )  # fmt: skip
     call = ("backfill", HOURLY, "--from", "2026-03-10", "--to", "2026-03-10T12:00Z", "--json")
-    told = live(*call, "--at-most", 4)
-    assert (told.code, told.json["succeeded"], told.json["rows_read"]) == (0, 12, 3)
+    reported = live(*call, "--at-most", 4)
+    assert (reported.code, reported.json["succeeded"], reported.json["rows_read"]) == (0, 12, 3)
     assert live(*call).json["windows"] == 0
     run = live("jobs", "run", HOURLY, "--window", "2026-03-10T05:00Z", "--json")
     assert (run.code, run.json["status"], run.json["rows_written"]) == (0, "succeeded", 0)

@@ -44,8 +44,8 @@ def test_every_command_has_examples(name: str, command: Any) -> None:
     "name", ["", *(name for name in COMMANDS if hasattr(load(name), "commands"))]
 )
 def test_every_group_has_examples(cli: Cli, name: str) -> None:
-    said = cli(*name.split(), "--help").out
-    _help, _, examples = said.partition("Examples:")
+    output = cli(*name.split(), "--help").out
+    _help, _, examples = output.partition("Examples:")
     lines = [line.strip() for line in examples.partition("Options")[0].splitlines()]
     assert any(f"mauntic {name}".strip() in line for line in lines)
 
@@ -110,12 +110,12 @@ def test_a_paragraph_of_help_is_broken_by_the_terminal_alone(
     cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TERMINAL_WIDTH", "400")
-    said = cli("backfill", "--help").out
-    assert "were skipped or were abandoned. `failed` selects windows that died" in said
+    output = cli("backfill", "--help").out
+    assert "were skipped or were abandoned. `failed` selects windows that died" in output
 
 
-def test_without_a_terminal_nothing_but_the_answer_is_said(cli: Cli, vendor: Any) -> None:
-    """No bar, no blank line, no colour."""
+def test_without_a_terminal_only_the_result_is_printed(cli: Cli, vendor: Any) -> None:
+    """No bar, no blank line, no color."""
     body = json.dumps({"type": "analytics.aggregate-hourly"})
     answer = cli("enqueue", "mauntic-analytics-jobs", body, "--remote")
     assert answer.out.startswith("1 sent to mauntic-analytics-jobs: analytics.aggregate-hourly ")

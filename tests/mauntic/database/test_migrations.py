@@ -17,7 +17,7 @@ from mauntic.database.migrations import (
     for_libpq,
     main,
     migrate,
-    normalized,
+    normalize,
     status,
     tls_of,
 )
@@ -163,7 +163,7 @@ def test_pg_dump_checks_the_certificate_that_the_url_asks_for() -> None:
 
 
 def test_an_empty_dump_is_empty() -> None:
-    assert normalized("--\n-- PostgreSQL database dump\n--\n\nSET x = 1;\n") == ""
+    assert normalize("--\n-- PostgreSQL database dump\n--\n\nSET x = 1;\n") == ""
 
 
 def test_usage(capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,14 +14,14 @@ from mauntic.docs_gen import catalogue, kept
 from mauntic.operations.worker_catalog import declared
 from shared.adapters.postgres.client import Postgres
 from shared.sql.blocks import SqlBlocks
-from shared.tick.retention import KEPT, Kept, parameter
+from shared.tick.retention import RETENTION_PERIODS, RetentionPeriod, parameter
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
 MORE = (
-    Kept("ops.more", 10, ("closed_at", "opened_at"), "its end", only="status <> 'open'"),
-    Kept("ops.more_days", 10, ("day",), "the day", is_day=True),
-    Kept("ops.more_feed", 10, ("at",), "the change", is_feed=True),
+    RetentionPeriod("ops.more", 10, ("closed_at", "opened_at"), "its end", only="status <> 'open'"),
+    RetentionPeriod("ops.more_days", 10, ("day",), "the day", is_day=True),
+    RetentionPeriod("ops.more_feed", 10, ("at",), "the change", is_feed=True),
 )
 
 
@@ -43,7 +43,7 @@ def block(text: str, tmp_path: Any) -> str:
     return statement
 
 
-def bounds(lists: tuple[Kept, ...]) -> dict[str, datetime]:
+def bounds(lists: tuple[RetentionPeriod, ...]) -> dict[str, datetime]:
     return {parameter(one): NOW - timedelta(days=one.days) for one in lists}
 
 
@@ -58,9 +58,9 @@ def test_a_table_is_added_by_an_entry_of_the_list_alone(db: Postgres, tmp_path: 
         "insert into ops.more_feed values (1, :old), (2, :new), (3, :old)",
         old=NOW - 11 * DAY, new=NOW - 9 * DAY,
     )  # fmt: skip
-    every = KEPT + MORE
+    every = RETENTION_PERIODS + MORE
     reported = db.rows(block(kept.report(every), tmp_path), **bounds(every))
-    assert [tuple(row.values()) for row in reported[len(KEPT) :]] == [
+    assert [tuple(row.values()) for row in reported[len(RETENTION_PERIODS) :]] == [
         ("ops.more", 4, NOW - 11 * DAY, 2),
         ("ops.more_days", 3, datetime(2026, 2, 27, tzinfo=UTC), 1),
         ("ops.more_feed", 3, NOW - 11 * DAY, 2),
@@ -78,13 +78,16 @@ def test_a_table_is_added_by_an_entry_of_the_list_alone(db: Postgres, tmp_path: 
 
 
 def test_what_a_tick_deletes_is_what_the_list_says() -> None:
-    """An entry of the list that is in no statement would keep its rows for ever."""
+    """An entry of the list that is in no statement would keep its rows permanently."""
     assert [one.name for one in catalogue.stale(declared().workers)] == []
 
 
 @pytest.mark.parametrize("name", ['ops."more"', "ops.more; select 1", "Ops.more", "ops.", ""])
 def test_a_name_that_would_need_quotes_is_refused(name: str) -> None:
-    for one in (Kept(name, 10, ("at",), ""), Kept("ops.more", 10, ("at", name), "")):
+    for one in (
+        RetentionPeriod(name, 10, ("at",), ""),
+        RetentionPeriod("ops.more", 10, ("at", name), ""),
+    ):
         with pytest.raises(ValueError, match="is not a plain name"):
             kept.deletion([one])
         with pytest.raises(ValueError, match="is not a plain name"):

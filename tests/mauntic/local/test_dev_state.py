@@ -14,7 +14,7 @@ import pytest
 
 from mauntic.errors import OperatorError
 from mauntic.local import dev_state
-from mauntic.local.dev_state import RunningDev, announced, running_dev
+from mauntic.local.dev_state import RunningDev, announce, running_dev
 from tests.mauntic.harness import Cli
 
 URL, DATABASE = "http://127.0.0.1:8787", "postgresql://u:secret@127.0.0.1:5432/d"
@@ -35,7 +35,7 @@ def left(state: Path, *, pid: int, since: datetime) -> None:
 
 
 def test_others_find_it_as_long_as_it_runs(state: Path) -> None:
-    with announced(URL, TOKEN, DATABASE):
+    with announce(URL, TOKEN, DATABASE):
         dev = running_dev()
         assert dev == RunningDev(os.getpid(), URL, TOKEN, DATABASE, dev.since if dev else "")
         assert stat.S_IMODE(state.stat().st_mode) == 0o600, "it has a password"
@@ -44,12 +44,12 @@ def test_others_find_it_as_long_as_it_runs(state: Path) -> None:
 
 
 def test_a_second_one_is_refused_and_leaves_the_first_alone(cli: Cli, state: Path) -> None:
-    with announced(URL, TOKEN, DATABASE):
+    with announce(URL, TOKEN, DATABASE):
         before = state.read_text()
         answer = cli("dev")
         assert answer.code == 1
         assert f"runs here already, as process {os.getpid()} on port 8787" in answer.err
-        with pytest.raises(OperatorError), announced("http://127.0.0.1:9", TOKEN, DATABASE):
+        with pytest.raises(OperatorError), announce("http://127.0.0.1:9", TOKEN, DATABASE):
             pass
         assert state.read_text() == before
 
@@ -65,7 +65,7 @@ def test_what_a_killed_one_left_is_replaced(state: Path) -> None:
     for pid, since in ((2**22, datetime.now(UTC)), (os.getpid(), LONG_AGO)):
         left(state, pid=pid, since=since)
         assert running_dev() is None
-        with announced(URL, TOKEN, DATABASE):
+        with announce(URL, TOKEN, DATABASE):
             assert running_dev() is not None
 
 
@@ -77,6 +77,6 @@ def test_a_file_that_says_nothing_is_no_system(state: Path, text: str) -> None:
 
 
 def test_it_takes_away_no_file_but_its_own(state: Path) -> None:
-    with announced(URL, TOKEN, DATABASE):
+    with announce(URL, TOKEN, DATABASE):
         left(state, pid=os.getpid(), since=datetime.now(UTC) + timedelta(seconds=1))
     assert state.exists()

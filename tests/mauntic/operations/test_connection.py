@@ -10,7 +10,7 @@ import pytest
 
 from mauntic.database.url import with_database
 from mauntic.local import dev_state
-from mauntic.local.dev_state import announced
+from mauntic.local.dev_state import announce
 from mauntic.operations import connection
 from mauntic.operations.system import SystemEnded
 from shared.adapters.postgres.client import Postgres
@@ -32,7 +32,7 @@ def alone(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
 
 @pytest.fixture
 def beside_dev(alone: Cli, database: str) -> Iterator[Cli]:
-    with announced("http://127.0.0.1:8787", TOKEN, database):
+    with announce("http://127.0.0.1:8787", TOKEN, database):
         yield alone
 
 
@@ -51,24 +51,24 @@ def test_status_and_check_look_at_that_one_too(beside_dev: Cli, db: Postgres) ->
 
 def test_a_database_that_died_under_dev_is_no_reason_for_another(alone: Cli) -> None:
     """Nor to end dev, and with it the messages that its queues hold."""
-    with announced("http://127.0.0.1:8787", TOKEN, NOWHERE):
+    with announce("http://127.0.0.1:8787", TOKEN, NOWHERE):
         answer = alone("jobs", "list")
     assert answer.code == 1
-    said = " ".join(answer.err.split())
-    assert "The database at 127.0.0.1:1/d does not answer" in said
-    assert f"start it; `mauntic dev` (process {os.getpid()}), which uses it, then continues" in said
+    text = " ".join(answer.err.split())
+    assert "The database at 127.0.0.1:1/d does not answer" in text
+    assert f"start it; `mauntic dev` (process {os.getpid()}), which uses it, then continues" in text
     assert "DATABASE_URL" not in answer.err
 
 
 def test_a_dev_that_ends_with_its_database_is_named(alone: Cli, database: str) -> None:
-    """A lost connection alone would be told in the words of the network."""
+    """A lost connection alone would be reported with the network's text."""
 
     def lose() -> None:
         with connection.local_url():
             dev_state.STATE.unlink()
             raise DatabaseUnreachable("network error")
 
-    with announced("http://127.0.0.1:8787", TOKEN, database):
+    with announce("http://127.0.0.1:8787", TOKEN, database):
         dev = dev_state.running_dev()
         assert dev is not None
         with pytest.raises(SystemEnded, match=f"process {dev.pid}.* start `mauntic dev` again"):
@@ -79,9 +79,9 @@ def test_another_database_than_dev_s_is_told(
     cli: Cli, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dev_state, "STATE", tmp_path / "runtime.json")
-    with announced("http://127.0.0.1:8787", TOKEN, with_database(database, "other")):
+    with announce("http://127.0.0.1:8787", TOKEN, with_database(database, "other")):
         assert "unset DATABASE_URL" in cli("jobs", "list").err
-    with announced("http://127.0.0.1:8787", TOKEN, database):
+    with announce("http://127.0.0.1:8787", TOKEN, database):
         assert cli("jobs", "list").err == ""
 
 

@@ -56,9 +56,9 @@ def test_an_error_says_what_to_do_and_never_the_token(
     cli: Cli, vendor: Vendor, answer: tuple[int, object, dict[str, str]], words: str
 ) -> None:
     vendor.failures = [answer] * 9
-    said = cli("enqueue", QUEUE, GOOD, "--remote")
-    assert (said.code, words in said.err, said.out) == (1, True, "")
-    assert TOKEN not in said.err
+    output = cli("enqueue", QUEUE, GOOD, "--remote")
+    assert (output.code, words in output.err, output.out) == (1, True, "")
+    assert TOKEN not in output.err
 
 
 def test_a_wrong_token_is_refused_in_a_sentence(
@@ -149,10 +149,10 @@ def test_reading_is_tried_again_and_sending_is_not(
 
 def test_no_answer_is_an_error_and_not_a_wait(vendor: Vendor) -> None:
     with (
-        closing(VendorApi(ACCOUNT, TOKEN, "http://127.0.0.1:9")) as nobody,
+        closing(VendorApi(ACCOUNT, TOKEN, "http://127.0.0.1:9")) as unreachable,
         pytest.raises(VendorRefused, match="cannot be reached"),
     ):
-        nobody.ask("GET", "/queues", list[Queue])
+        unreachable.ask("GET", "/queues", list[Queue])
     vendor.on_sent = lambda queue, bodies: time.sleep(0.3)
     with (
         closing(VendorApi(ACCOUNT, TOKEN, vendor.url, timeout_s=0.1)) as hasty,
@@ -161,7 +161,7 @@ def test_no_answer_is_an_error_and_not_a_wait(vendor: Vendor) -> None:
         hasty.send("POST", f"/queues/{id_of(QUEUE)}/messages/batch", {"messages": []})
 
 
-def test_what_was_sent_before_a_failure_is_told(cli: Cli, vendor: Vendor) -> None:
+def test_messages_sent_before_a_failure_are_reported(cli: Cli, vendor: Vendor) -> None:
     lines = "\n".join([GOOD] * 150)
 
     def break_after_the_first(queue: str, bodies: list[object]) -> None:

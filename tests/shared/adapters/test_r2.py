@@ -120,9 +120,7 @@ def test_a_condition_that_does_not_hold_writes_nothing() -> None:
         ("get: a key named (404) failed (503)", 503, True),
     ],
 )
-def test_an_error_gets_the_status_that_its_text_tells(
-    text: str, status: int, retryable: bool
-) -> None:
+def test_an_error_gets_the_status_in_its_text(text: str, status: int, retryable: bool) -> None:
     assert status_of(text) == status
     bucket = BoundBucket(Binding(trouble=text))
     for call in (bucket.get("k"), bucket.put("k", ""), bucket.list(""), bucket.delete(["k"])):

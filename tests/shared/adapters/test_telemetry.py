@@ -72,16 +72,16 @@ def test_points_that_nobody_takes_are_an_event_and_no_more(
 
 
 @pytest.mark.parametrize(
-    ("refusal", "told"),
+    ("refusal", "reported"),
     [
         (OSError("full"), "OSError: full"),
         (ValueError("no point of eve@example.org"), "ValueError"),
     ],
 )
 def test_of_lost_points_the_log_has_what_it_may_have(
-    refusal: Exception, told: str, capsys: pytest.CaptureFixture[str]
+    refusal: Exception, reported: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = telemetry(Dataset(room=0, refusal=refusal))
     out.write_point("q", [], [])
     out.flush()
-    assert json.loads(capsys.readouterr().out)["error"] == told
+    assert json.loads(capsys.readouterr().out)["error"] == reported

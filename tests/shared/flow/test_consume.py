@@ -243,7 +243,7 @@ def test_each_failed_attempt_is_kept(database: str) -> None:
 
 
 def test_the_answer_comes_first_and_all_else_afterwards(database: str) -> None:
-    """Who only has to measure or to publish keeps no message waiting; what went wrong is said."""
+    """Measuring and publishing delay no message; failures are logged at once."""
     order: list[str] = []
     later: list[Any] = []
 
@@ -269,15 +269,15 @@ def test_the_answer_comes_first_and_all_else_afterwards(database: str) -> None:
 
 
 def test_a_long_batch_is_reported_message_by_message(database: str) -> None:
-    told: list[int] = []
+    reported: list[int] = []
 
     async def handler(message: Single, ports: Ports) -> Outcome:
-        told.append(len(outside.named("queue.metric")))
+        reported.append(len(outside.named("queue.metric")))
         return Done()
 
     outside = world(database)
     deliver(outside, toy(single=handler), *singles(3))
-    assert told == [0, 1, 2]
+    assert reported == [0, 1, 2]
 
 
 # The world breaks

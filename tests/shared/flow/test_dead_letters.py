@@ -28,7 +28,7 @@ from tests.thorough import examples
 
 
 def bury(outside: World, body: Any, **fields: Any) -> Any:
-    """What arrives in the dead-letter queue for a body that nobody can obey."""
+    """The message in the dead-letter queue for an invalid body."""
     outside.dlq.sent.clear()
     asyncio.run(consume(batch(FakeDelivery(body, **fields)), toy(), outside.ports()))
     [letter] = outside.dlq.sent
@@ -195,11 +195,11 @@ def test_a_known_message_id_keeps_no_other_letter_out(database: str, at_once: bo
 def test_a_forged_envelope_brings_nothing_into_log_or_alert(database: str) -> None:
     outside = world(database)
     outside.secrets["ALERT_WEBHOOK_URL"] = "http://alerts.test/"
-    said = {"reason": "jane_doe", "error": "Jane Doe", "messageId": "Jane-Doe-491701234567"}
-    bring(outside, {ENVELOPE: GENUINE | said})
+    output = {"reason": "jane_doe", "error": "Jane Doe", "messageId": "Jane-Doe-491701234567"}
+    bring(outside, {ENVELOPE: GENUINE | output})
     assert len(letters(database)) == 1
-    told = json.dumps([outside.events, outside.points, outside.http.posts], default=str)
-    assert "jane" not in told.lower()
+    reported = json.dumps([outside.events, outside.points, outside.http.posts], default=str)
+    assert "jane" not in reported.lower()
     assert outside.http.posts[0][1]["reason"] == "other"
 
 

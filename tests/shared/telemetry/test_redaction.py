@@ -99,7 +99,7 @@ def test_what_an_error_quotes_is_not_logged(database: str, kind: str) -> None:
 
 
 def test_what_an_error_said_stands_in_the_dead_letter(database: str) -> None:
-    """The body is there too: who mends it needs both."""
+    """The body is there too: an operator needs both for the fix."""
 
     async def single(message: Message, ports: Ports) -> Outcome:
         raise ValueError(f"no {EVE}")
@@ -113,7 +113,7 @@ def test_what_an_error_said_stands_in_the_dead_letter(database: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "output"),
     [
         ({"type": "toy.single", "data": {EVE: "x"}}, "data.…: Input should be a valid integer"),
         ({"type": "toy.single", "data": {"n": EVE}}, "data.…: Input should be a valid integer"),
@@ -122,13 +122,13 @@ def test_what_an_error_said_stands_in_the_dead_letter(database: str) -> None:
         ({"type": "toy.single", "scheduledFor": EVE}, "scheduledFor: Value error, a time is text"),
     ],
 )
-def test_a_message_that_is_not_understood_is_told_without_its_content(
-    database: str, body: Any, said: str
+def test_an_invalid_message_is_reported_without_its_content(
+    database: str, body: Any, output: str
 ) -> None:
     outside = world(database)
     asyncio.run(consume(batch(FakeDelivery(body)), toy(), outside.ports()))
     [line] = outside.named("queue.metric")
-    assert line["error"].startswith(said)
+    assert line["error"].startswith(output)
     assert EVE not in json.dumps([outside.events, outside.points], default=str)
 
 

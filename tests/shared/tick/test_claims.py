@@ -154,7 +154,7 @@ def expected(hours: int) -> dict[tuple[str, datetime, str], int]:
 def test_a_split_window_is_done_whatever_the_queue_s_delay(
     database: str, minutes: int, measured: bool
 ) -> None:
-    """At 35 minutes a tick used to void the shards before they came, for ever."""
+    """At 35 minutes a tick used to void the shards before they came, every time."""
     late = Late(world(database, NOON), [timedelta(minutes=minutes)], measured=measured)
     late.tick_for(6 * HOUR)
     late.go_on_until(NOON + 30 * HOUR)
@@ -221,7 +221,7 @@ def waits(outside: World, quarters: int) -> list[int]:
     return sent
 
 
-def test_a_message_that_nobody_has_begun_is_sent_again_ever_more_rarely(database: str) -> None:
+def test_a_message_that_was_not_started_is_sent_again_less_and_less_often(database: str) -> None:
     hours = 50
     assert waits(world(database, NOON), hours * 4) == [0, 30, 105, 375, 1_410, 2_850]
 
@@ -245,7 +245,7 @@ def test_a_message_that_a_consumer_may_hold_is_not_sent_again(database: str) -> 
     assert counts == [1, 1, 1, 2]
 
 
-def test_a_shard_that_somebody_holds_keeps_no_tick_waiting(database: str) -> None:
+def test_a_locked_shard_keeps_no_tick_waiting(database: str) -> None:
     late = Late(world(database, NOON), [timedelta()])
     late.tick_for(timedelta())
     late.go_on_until(NOON)
@@ -302,7 +302,7 @@ def test_a_dead_window_that_is_worth_another_try_is_tried_ever_more_rarely(datab
             tried.append(hours)
             last = FakeDelivery(body, id=f"{hours}", attempts=4)
             asyncio.run(consume(FakeBatch("toy-jobs", [last]), worker, outside.ports()))
-    assert tried == [0, 2, 7, 25]  # beyond 48 windows nobody looks for it
+    assert tried == [0, 2, 7, 25]  # beyond 48 windows no tick looks for it
     assert LEASE * 4**4 > PATIENCE_MAX
 
 

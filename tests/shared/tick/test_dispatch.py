@@ -164,7 +164,7 @@ def test_a_paused_schedule_is_passed_over_and_catches_up_afterwards(database: st
         ("skipped", {"lease_until": None}, False),
     ],
 )
-def test_a_window_is_enqueued_again_when_nobody_answers_for_it(
+def test_a_lost_window_is_enqueued_again(
     database: str, status: str, columns: dict[str, Any], again: bool
 ) -> None:
     outside = world(database)
@@ -211,8 +211,8 @@ def test_a_month_of_silence_costs_days_too(database: str) -> None:
     assert (row["queued"], row["skipped"]) == (14, 16)
 
 
-def test_windows_that_wait_in_vain_are_given_up_with_a_report(database: str) -> None:
-    """Ticks fire, but nothing consumes: no window may stay queued for ever in silence."""
+def test_windows_that_wait_too_long_are_given_up_with_a_report(database: str) -> None:
+    """Ticks fire, but nothing consumes: no window may stay queued permanently without a report."""
     outside = world(database)
     for hours in range(60):
         tick(outside, NOON + hours * HOUR)
@@ -223,7 +223,7 @@ def test_windows_that_wait_in_vain_are_given_up_with_a_report(database: str) -> 
 
 
 def test_what_an_operator_asked_for_is_not_given_up_but_sent_again(database: str) -> None:
-    """However old it is, and as what it was asked for; not while somebody answers for it."""
+    """At any age, and with its trigger; not while a run or message is pending."""
     outside = world(database)
     tick(outside, NOON)
     sent(outside)
@@ -359,7 +359,7 @@ def test_a_tick_costs_a_fixed_number_of_statements(
 
 
 def test_the_watermark_never_goes_back(database: str) -> None:
-    """A tick that comes late is not told apart by it; one that went back would look again, at every
+    """A late tick looks the same; one that went back would look again, at every
     tick, at each window since the beginning."""
     outside, marks = world(database), []
     for hours in (0, 3, 1):
@@ -475,8 +475,8 @@ def test_a_tick_that_cannot_forget_has_enqueued_its_windows(database: str) -> No
         look("alter table ops.message_failures rename to failures_elsewhere")
     assert tick(outside, NOON) == 1
     assert runs(database) == {"toy.hourly 03-10T11": "queued"}
-    [said] = outside.named("retention.failed")
-    assert said["error_class"] == "DatabaseError:42P01"
+    [output] = outside.named("retention.failed")
+    assert output["error_class"] == "DatabaseError:42P01"
     assert outside.named("dispatch.ledger_unavailable") == []
 
 

@@ -1,4 +1,4 @@
-"""Nothing of ours grows for ever: each table has a period, and a tick deletes what is older."""
+"""No table grows without limit: each has a period, and a tick deletes older rows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mauntic.database.url import connect
 from shared.settings import Settings
 from shared.tick import retention
 from shared.tick.dispatch import dispatch
-from shared.tick.retention import KEPT, NOT_BY_AGE, Kept
+from shared.tick.retention import NOT_BY_AGE, RETENTION_PERIODS, RetentionPeriod
 from tests.fakes import World
 from tests.shared.toy import NOON, toy
 
@@ -100,7 +100,7 @@ ROWS = {
         f" values ('{ONE}', :key, '2026-01-01', :at)"
     ),
 }
-by_table = pytest.mark.parametrize("kept", KEPT, ids=lambda kept: kept.table)
+by_table = pytest.mark.parametrize("kept", RETENTION_PERIODS, ids=lambda kept: kept.table)
 
 
 @pytest.fixture
@@ -109,14 +109,14 @@ def owner(database: str) -> Iterator[Any]:
         yield connection
 
 
-def fill(owner: Any, kept: Kept, **ages: timedelta) -> None:
+def fill(owner: Any, kept: RetentionPeriod, **ages: timedelta) -> None:
     """Rows of the given ages, by name."""
     for key, age in ages.items():
         owner.run("set timezone = 'UTC'")
         owner.run(ROWS[kept.table], key=key, at=NOW - age)
 
 
-def count(owner: Any, kept: Kept) -> int:
+def count(owner: Any, kept: RetentionPeriod) -> int:
     [[rows]] = owner.run(f"select count(*) from {kept.table}")
     return int(rows)
 
@@ -140,14 +140,14 @@ def test_every_table_of_ours_has_a_period_or_a_reason(owner: Any) -> None:
             " 'journey', 'ops', 'scoring')"
         )
     }
-    by_age = [kept.table for kept in KEPT]
+    by_age = [kept.table for kept in RETENTION_PERIODS]
     assert sorted([*by_age, *NOT_BY_AGE]) == sorted(tables)
     assert ROWS.keys() == set(by_age)
 
 
 @by_table
 def test_what_is_older_than_its_period_goes_and_nothing_else(
-    kept: Kept, database: str, owner: Any
+    kept: RetentionPeriod, database: str, owner: Any
 ) -> None:
     period, day = timedelta(days=kept.days), timedelta(days=1)
     fill(owner, kept, older=period + day, oldest=3 * period, younger=period - day, new=timedelta())
@@ -161,7 +161,7 @@ def test_what_is_older_than_its_period_goes_and_nothing_else(
 
 
 @by_table
-def test_a_variable_sets_the_period(kept: Kept, database: str, owner: Any) -> None:
+def test_a_variable_sets_the_period(kept: RetentionPeriod, database: str, owner: Any) -> None:
     fill(owner, kept, old=timedelta(days=kept.days + 5))
     prune(database, **{kept.setting: str(kept.days + 10)})
     assert count(owner, kept) == 1
@@ -175,17 +175,17 @@ def test_a_variable_sets_the_period(kept: Kept, database: str, owner: Any) -> No
 def test_a_wrong_period_keeps_every_row_and_is_an_event(
     text: str, database: str, owner: Any
 ) -> None:
-    [letters] = [kept for kept in KEPT if kept.table == "ops.dead_letters"]
+    [letters] = [kept for kept in RETENTION_PERIODS if kept.table == "ops.dead_letters"]
     fill(owner, letters, old=timedelta(days=10_000))
     outside = prune(database, RETENTION_DAYS_DEAD_LETTERS=text)
     assert count(owner, letters) == 1
-    [said] = outside.named("retention.wrong_setting")
-    assert "RETENTION_DAYS_DEAD_LETTERS must be a number of days" in said["error"]
+    [output] = outside.named("retention.wrong_setting")
+    assert "RETENTION_DAYS_DEAD_LETTERS must be a number of days" in output["error"]
 
 
 @by_table
 def test_a_tick_deletes_a_bounded_portion_the_oldest_first(
-    kept: Kept, database: str, owner: Any, monkeypatch: pytest.MonkeyPatch
+    kept: RetentionPeriod, database: str, owner: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(retention, "ROWS_MAX", 1)
     monkeypatch.setattr(retention, "PORTIONS_MAX", 2)
@@ -196,7 +196,7 @@ def test_a_tick_deletes_a_bounded_portion_the_oldest_first(
 
 @by_table
 def test_what_another_transaction_holds_is_left_without_waiting(
-    kept: Kept, database: str, owner: Any
+    kept: RetentionPeriod, database: str, owner: Any
 ) -> None:
     fill(owner, kept, one=timedelta(days=2 * kept.days), two=timedelta(days=2 * kept.days + 1))
     owner.run("begin")
@@ -245,4 +245,4 @@ def test_the_first_tick_of_an_hour_does_it(database: str, owner: Any) -> None:
 
 def test_a_period_is_not_shorter_than_what_the_jobs_look_back_upon() -> None:
     with pytest.raises(ValueError, match="from 15 up"):
-        KEPT[0].period(Settings({"RETENTION_DAYS_MESSAGE_FAILURES": "14"}.get))
+        RETENTION_PERIODS[0].period(Settings({"RETENTION_DAYS_MESSAGE_FAILURES": "14"}.get))

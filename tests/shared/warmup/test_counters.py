@@ -151,7 +151,7 @@ def test_a_lost_answer_is_found_by_its_nonce(fault: Fault) -> None:
 
 
 @pytest.mark.parametrize("status", ["429", "500"])
-def test_counters_that_nobody_can_write_are_an_error_and_not_a_zero(status: Fault) -> None:
+def test_counters_that_cannot_be_written_are_an_error_and_not_a_zero(status: Fault) -> None:
     async def check() -> None:
         clock = virtual_clock()
         bucket = FakeR2(clock, lambda operation, key: status if operation == "put" else None)
@@ -163,7 +163,7 @@ def test_counters_that_nobody_can_write_are_an_error_and_not_a_zero(status: Faul
 
 
 def test_what_may_have_been_given_back_is_not_given_back_twice() -> None:
-    """The write is done long after its answer was an error, and the slice is busy meanwhile."""
+    """The write is done long after its answer was an error, and the slice is busy until then."""
 
     async def check() -> None:
         clock = virtual_clock()

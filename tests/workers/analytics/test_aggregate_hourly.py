@@ -119,7 +119,7 @@ def test_a_backfill_sets_a_row_that_no_event_bears_out_to_zero(warehouse: Wareho
     warehouse.add(1, 1, "email_opened", at(9.5))
     warehouse.run(hour_window(9))
     assert (str(org(1)), "2026-03-10", "email_sent") in warehouse.rollups()
-    warehouse.run(hour_window(9), anew=True)
+    warehouse.run(hour_window(9), recount=True)
     month = {(str(org(1)), "2026-03-10", "monthly:email_sent"): (5, 4)}
     assert warehouse.rollups() == warehouse.counted() | month
 
@@ -149,7 +149,7 @@ def test_events_committed_after_their_hour_was_counted_are_found_by_the_next_run
 def test_also_where_the_hour_or_its_whole_day_had_no_event(
     warehouse: Warehouse, alone: bool
 ) -> None:
-    """At midnight nothing but the ledger tells a day without events from one that nobody booked."""
+    """At midnight only the ledger distinguishes a day without events from an unbooked one."""
     if not alone:
         warehouse.add(1, 1, "email_opened", at(13))
         warehouse.run(hour_window(13))
@@ -183,7 +183,7 @@ def test_events_committed_within_a_day_of_their_ingestion_are_found(
 
 @pytest.mark.parametrize("other", [1, 2])
 @pytest.mark.parametrize("hour", [9.2, -20.8])
-def test_as_many_gone_as_committed_late_are_told_apart(
+def test_as_many_deleted_as_late_events_are_still_noticed(
     warehouse: Warehouse, hour: float, other: int
 ) -> None:
     """By the next run where they are of two tenants, else a day after their ingestion."""
@@ -309,7 +309,7 @@ def test_late_events_do_not_have_the_hour_counted_once_more(warehouse: Warehouse
     assert warehouse.rollups() == warehouse.counted()
 
 
-def test_types_of_the_reserved_form_are_reported_with_their_tenant_and_stop_nobody(
+def test_types_of_the_reserved_form_are_reported_with_their_tenant_and_stop_no_other(
     warehouse: Warehouse,
 ) -> None:
     warehouse.add(1, 1, "monthly:email_opened", at(9.1))

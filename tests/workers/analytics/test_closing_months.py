@@ -163,7 +163,7 @@ def test_hours_that_died_for_the_moment_are_waited_for(
     assert months.figures() == (3, 3)
 
 
-def test_a_backfill_s_lost_message_is_sent_again_and_holds_no_month_for_ever(
+def test_a_backfill_s_lost_message_is_sent_again_and_never_blocks_a_month_permanently(
     months: Months,
 ) -> None:
     start = datetime(2026, 2, 10, 12, tzinfo=UTC)

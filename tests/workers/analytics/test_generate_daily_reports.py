@@ -322,7 +322,7 @@ def run_impatiently(db: Postgres, window: Window, shard: Shard | None) -> None:
         figures.report_days(db, span_of(window), window, shard)
 
 
-def test_shards_of_a_window_share_its_days_and_nobody_else_does(history: History) -> None:
+def test_only_shards_of_a_window_share_its_days(history: History) -> None:
     window = day_window(0)
     with history.db.transaction():
         for split in (day_window(1), window):

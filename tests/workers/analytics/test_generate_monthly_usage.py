@@ -131,7 +131,7 @@ def test_monthly_rows_are_no_source_and_no_daily_figure(history: History) -> Non
     assert [row["event_type"] for row in daily] == ["email_sent"]
 
 
-def test_rollups_that_lag_behind_are_named_and_stop_nobody(history: History) -> None:
+def test_late_rollups_are_reported_and_stop_no_other_organization(history: History) -> None:
     """An event that is not booked counts in neither figure; the run after it was booked has it."""
     for organization in (1, 2):
         add(history, organization, 1, "email_sent", 3)

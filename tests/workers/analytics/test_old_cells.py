@@ -78,8 +78,10 @@ def test_a_late_event_of_a_day_without_its_cells_leaves_the_other_hours_in_its_r
     assert warehouse.rollups() == warehouse.counted()
 
 
-@pytest.mark.parametrize("anew", [False, True])
-def test_one_hour_of_a_day_without_its_cells_is_run_again(warehouse: Warehouse, anew: bool) -> None:
+@pytest.mark.parametrize("recount", [False, True])
+def test_one_hour_of_a_day_without_its_cells_is_run_again(
+    warehouse: Warehouse, recount: bool
+) -> None:
     """A backfill, or a repeated message: it counts the whole day of what the hour has."""
     book_a_day(warehouse)
     gone = warehouse.add(1, 8, "email_opened", at(2.5))
@@ -87,7 +89,7 @@ def test_one_hour_of_a_day_without_its_cells_is_run_again(warehouse: Warehouse, 
     age_turns(warehouse)
     prune(warehouse)
     warehouse.delete(gone)
-    warehouse.run(hour_window(2), anew=anew)
+    warehouse.run(hour_window(2), recount=recount)
     assert warehouse.rollups() == warehouse.counted()
 
 
@@ -189,7 +191,7 @@ def test_whatever_comes_between_ticks_the_rollups_are_what_the_events_say(
             prune(warehouse)
         if rng.random() < 0.3:
             again = rng.randrange(6)
-            warehouse.run(hour_window(again), anew=rng.random() < 0.5)
+            warehouse.run(hour_window(again), recount=rng.random() < 0.5)
         warehouse.run(hour_window(hour, TODAY))
         assert warehouse.rollups() == warehouse.counted()
 

@@ -190,7 +190,7 @@ def test_an_error_of_r2_fails_the_run_and_the_retry_finishes_it(
 
 
 def test_the_counters_of_the_store_are_what_it_clears(setting: Setting) -> None:
-    """A missed reset blocks nobody, and the next one clears two days at once."""
+    """A missed reset blocks no sender, and the next one clears two days."""
     setting.domain(1, "a.example", age_days=3)
     created = datetime(2026, 3, 7, 12, tzinfo=UTC)
     domain = WarmingDomain(UUID(int=1), "A.example", created)

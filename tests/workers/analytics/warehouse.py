@@ -78,10 +78,10 @@ class Warehouse:
         self.db.execute("delete from analytics.contact_activity where id = :id", id=event_id)
 
     def run(
-        self, window: Window, shard: Shard | None = None, anew: bool = False
+        self, window: Window, shard: Shard | None = None, recount: bool = False
     ) -> statements.Booked:
         with self.worker.transaction():
-            return hours.book_hour(self.worker, Hour(window, shard, anew))
+            return hours.book_hour(self.worker, Hour(window, shard, recount))
 
     def note(self, window: Window) -> None:
         """In the ledger: the window has been run."""

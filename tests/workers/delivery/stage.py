@@ -1,4 +1,4 @@
-"""An organization with contacts, a verified domain and a provider; and the worker beside it."""
+"""An organization with contacts, a verified domain and a provider; and the worker next to it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A platform with contacts, events and signals: in Postgres, and in plain Python beside it."""
+"""A platform with contacts, events and signals: in Postgres, and the same in plain Python."""
 
 from __future__ import annotations
 
@@ -280,7 +280,7 @@ def no_lock_met(stage: Stage) -> Iterator[None]:
 
 @contextmanager
 def locked(stage: Stage, sql: str, **parameters: Any) -> Iterator[None]:
-    """Another transaction holds what the statement locks. Whoever waits for it fails soon."""
+    """Another transaction holds what the statement locks. A statement that waits fails soon."""
     database = stage.url.rpartition("/")[2]
     stage.db.execute(f"alter database {database} set lock_timeout = '2s'")
     stage.db.execute("set lock_timeout = '2s'")

@@ -180,8 +180,8 @@ def test_an_alert_that_is_asked_for_opens_with_the_next_fold(stage: Stage) -> No
     assert stage.db.rows("select * from scoring.alert_requests") == []
 
 
-def test_while_somebody_takes_up_a_due_alert_the_new_signal_waits(stage: Stage) -> None:
-    """The fold waits for nobody, and the signal is not lost."""
+def test_the_new_signal_waits_while_a_due_alert_is_being_acknowledged(stage: Stage) -> None:
+    """The fold waits for no transaction, and the signal is not lost."""
     stage.set_signal(1, "X", SignalConfig(), tier="critical")
     for contact in (1, 2):
         stage.add_signal((1, contact), Signal("X", at("10:16")))

@@ -206,7 +206,7 @@ def change(stage: Stage, key: tuple[int, int], phone: str) -> None:
     )
 
 
-def test_a_contact_who_is_scored_while_he_is_looked_at_in_vain_is_looked_at_again(
+def test_a_contact_that_is_scored_during_an_unsuccessful_check_is_checked_again(
     stage: Stage,
 ) -> None:
     """A batch of an earlier hour, under way late, counts a new signal: the moment is the same."""
@@ -230,7 +230,7 @@ def test_a_contact_who_is_scored_while_he_is_looked_at_in_vain_is_looked_at_agai
         assert stage.numbers() == stage.expected_numbers(NOON + hours * HOUR)
 
 
-def meet_decay(stage: Stage, t: datetime, meanwhile: Callable[[], None]) -> None:
+def meet_decay(stage: Stage, t: datetime, interfere: Callable[[], None]) -> None:
     """SignalDecay has looked, and not committed; then something changes, BatchRecompute comes."""
     failures: list[BaseException] = []
 
@@ -245,14 +245,14 @@ def meet_decay(stage: Stage, t: datetime, meanwhile: Callable[[], None]) -> None
     thread = threading.Thread(target=recompute)
     with closing(Postgres(lambda: connect(stage.url))) as decay, decay.transaction():
         statements.recompute_due(decay, KeyRange(), t)
-        meanwhile()
+        interfere()
         thread.start()
         until(lambda: not thread.is_alive() or is_somebody_waiting(stage))
     thread.join(WAIT_S)
     assert failures == []
 
 
-def test_a_contact_who_is_deleted_while_he_is_looked_at_in_vain_takes_his_score_along(
+def test_a_contact_that_is_deleted_during_an_unsuccessful_check_takes_its_score_along(
     stage: Stage,
 ) -> None:
     stage.add_contact((1, 1), email="a@b.example")

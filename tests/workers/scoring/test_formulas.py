@@ -26,11 +26,11 @@ from shared.errors import DatabaseError
 from tests.thorough import examples
 from tests.workers.scoring.stage import HOUR, NOON, Stage
 
-NOBODY = Contact()
+EMPTY_CONTACT = Contact()
 
 
 def only(
-    contact: Contact = NOBODY, events: Sequence[Event] = (), signals: Sequence[Signal] = ()
+    contact: Contact = EMPTY_CONTACT, events: Sequence[Event] = (), signals: Sequence[Signal] = ()
 ) -> Score:
     return score(contact, events, signals, Settings(), NOON)
 
@@ -103,7 +103,7 @@ def test_the_five_largest_contribute() -> None:
     assert made.top_contributors == [("d", 9.5), ("b", 5.0), ("c", 5.0), ("g", 3.0), ("f", 2.0)]
 
 
-def test_a_signal_that_is_called_as_a_factor_is_told_beside_it(stage: Stage) -> None:
+def test_a_signal_with_the_name_of_a_factor_is_shown_next_to_it(stage: Stage) -> None:
     stage.add_contact((1, 1), email="a@b.example")
     stage.add_signal((1, 1), Signal("has_email", NOON, 40, "step"))
     stage.batch()
@@ -113,7 +113,7 @@ def test_a_signal_that_is_called_as_a_factor_is_told_beside_it(stage: Stage) -> 
     ]
 
 
-def test_settings_of_nobody_count_for_nobody_else(stage: Stage) -> None:
+def test_settings_of_the_nil_organization_apply_to_no_other(stage: Stage) -> None:
     stage.set_factor(0, "fit", "has_email", FactorConfig(77))
     stage.set_signal(0, "DEMO_REQUEST", SignalConfig(weight=99))
     stage.add_contact((1, 1), email="a@b.example")

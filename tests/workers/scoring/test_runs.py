@@ -199,7 +199,7 @@ def test_a_contact_dated_far_ahead_is_scored_once(stage: Stage, kind: str) -> No
 
 
 def test_an_entry_that_moved_is_neither_written_nor_cleared(stage: Stage) -> None:
-    """The score was computed from version n; somebody has changed the contact since."""
+    """The score was computed from version n; another transaction has changed the contact since."""
     stage.add_contact((1, 1), email="a@b.example")
     assert stage.waiting() == [(1, 1)]
     [entry] = stage.rows("recompute_backlog")
@@ -231,7 +231,7 @@ def test_a_contact_who_is_gone_takes_his_score_along(stage: Stage) -> None:
     assert (stage.rows(), stage.rows("score_history"), stage.waiting()) == ([], [], [])
 
 
-def test_one_tenants_garbage_stops_nobody(stage: Stage) -> None:
+def test_one_tenants_invalid_data_stops_no_other(stage: Stage) -> None:
     stage.add_contact((1, 1), email="a@b.example", custom=["not", {"an": "object"}])
     stage.add_contact(
         (2, 2), email="a@b.example", custom={"seniority": {"deep": [1]}, "direct_phone": False}
@@ -257,7 +257,7 @@ def test_the_time_of_a_late_run_is_that_of_the_newest_begun(stage: Stage) -> Non
 
 
 @pytest.mark.parametrize("writer", ["contact", "signal", "event", "factor", "kind", "function"])
-def test_whoever_changes_what_a_score_depends_on_asks_for_it(stage: Stage, writer: str) -> None:
+def test_every_change_of_a_score_s_input_requests_the_score(stage: Stage, writer: str) -> None:
     stage.add_contact((1, 1))
     stage.add_contact((2, 2))
     stage.add_signal((1, 1), Signal("PRICING_PAGE", NOON))
@@ -360,7 +360,7 @@ def test_the_same_score_that_will_change_sooner_is_looked_at_sooner(stage: Stage
 
 
 def test_the_same_score_of_other_signals_is_explained_anew(stage: Stage) -> None:
-    """Another signal, or the contact's own in place of what a message said, worth just as much."""
+    """Another signal, or the contact's own instead of a message's value, with equal points."""
     for contact in (1, 2):
         stage.add_contact((1, contact))
         kind = ("PRICING_PAGE", "DEMO_REQUEST")[contact - 1]
@@ -375,8 +375,8 @@ def test_the_same_score_of_other_signals_is_explained_anew(stage: Stage) -> None
         id=person(1),
     )
     stage.batch(NOON + HOUR)
-    said = [stage.row((1, contact))["top_contributors"] for contact in (1, 2)]
-    assert said == [
+    text = [stage.row((1, contact))["top_contributors"] for contact in (1, 2)]
+    assert text == [
         [{"factor": "CONTACT_REQUEST", "points": 20}],
         [{"factor": "DEMO_REQUEST", "points": 30}],
     ]

@@ -1,1 +1,1 @@
-"""The rules of the analytics jobs that reach nothing outside."""
+"""Pure rules of the analytics jobs."""

@@ -1,8 +1,8 @@
-"""The figures of a campaign's day, each with the type of event that it counts.
+"""The figures of a campaign's day, each with the event type that it counts.
 
-`make catalogue` writes the lists in the SQL of generate-daily-reports from this declaration. A new
-figure is one entry at the end, and a migration that adds its column (`not null default 0`) to
-`analytics.campaign_daily_stats`. Pure.
+`make catalogue` generates the lists in the SQL of generate-daily-reports from this declaration. A
+new figure needs one entry at the end, and a migration that adds its column (`not null default 0`)
+to `analytics.campaign_daily_stats`. Pure.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Figure:
-    """A column of `analytics.campaign_daily_stats`. `unique`: it counts contacts, not events."""
+    """A column of `analytics.campaign_daily_stats`. With `unique` it counts contacts instead of
+    events.
+    """
 
     column: str
     event_type: str

@@ -15,14 +15,14 @@ class AggregateHourly(WindowMessage):
 
 
 async def aggregate_hourly(run: Run) -> Done | Sharded:
-    """Count the hour's events, and late ones, into the daily rollups of their days.
+    """Count the events of the hour, and late events, into the daily rollups of their days.
 
     SQL: `hour_survey.sql` (`survey_hour`), `aggregate_hourly.sql` (`count_hour`, `find_disturbed`,
     `book_cells`, `book_fresh_hour`, `set_days`).
     """
     db, log = run.ports.db, run.ports.log
-    is_backfill = run.trigger == "backfill"  # an operator has seen a difference
-    hour = Hour(run.window, run.shard, anew=is_backfill, before_retention=run.before_retention)
+    is_backfill = run.trigger == "backfill"  # an operator has found a difference
+    hour = Hour(run.window, run.shard, recount=is_backfill, before_retention=run.before_retention)
     before_retention = hours.survey(db, hour)
     size = hours.size(db)
     if run.shard is None and (shards := hours.shards(db, size)):

@@ -1,4 +1,4 @@
-"""Report what became of each campaign, day by day."""
+"""Compute the daily figures of each campaign."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from analytics.store import figures, statements
 from analytics.store.sampled_shards import shards_of
 from shared import Done, Run, Schedule, Sharded, Window, WindowJob, WindowMessage, day_before
 
-# Late events change the days before: these are counted again. Older days wait for a backfill.
+# Late events change the previous days, so these are counted again. Older days need a backfill.
 RECOUNTED_BEFORE = timedelta(days=2)
 
 
@@ -20,10 +20,10 @@ class GenerateDailyReports(WindowMessage):
 
 
 async def generate_daily_reports(run: Run) -> Done | Sharded:
-    """Set each campaign's figures of the day, and of the two days before for late events.
+    """Set each campaign's figures of the day, and of the two previous days for late events.
 
-    The run of a month's first day has the month before summed once more: its last events may change
-    for a day after the month was summed.
+    The run of a month's first day requests the previous month's usage again: its last events may
+    change for a day after it was summed.
 
     SQL: `generate_daily_reports.sql` (`report_days`).
     """
@@ -49,7 +49,7 @@ async def generate_daily_reports(run: Run) -> Done | Sharded:
 
 
 async def _sum_again(run: Run) -> None:
-    """Send the message of the month that ended where the day begins."""
+    """Send the message of the month that ended at the start of the day."""
     month = MONTH.window_of(run.window.start)
     if figures.is_summed(run.ports.db, month):
         again = GenerateMonthlyUsage(scheduled_for=MONTH.planned_for(month))

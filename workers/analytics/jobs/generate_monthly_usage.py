@@ -1,4 +1,4 @@
-"""Summarize what each organization used in a month."""
+"""Sum each organization's usage of a month."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class GenerateMonthlyUsage(WindowMessage):
 async def generate_monthly_usage(run: Run) -> Done | Sharded:
     """Sum the month's daily rollups, and count its distinct contacts, by organization and type.
 
-    The rollups are summed once they are closed: while hours of the month are under way, or will be
-    enqueued by a tick, the run waits (DependencyNotReady). Distinct contacts do not add up from day
-    to day, so they come from the events. An event that is not in the rollups yet counts in neither
-    figure: a row never has more contacts than events.
+    The rollups must be complete: while hours of the month are in progress, or a tick will enqueue
+    them, the run waits (DependencyNotReady). Distinct contacts of days do not add up, so they are
+    counted from the events. An event that is not in the rollups yet counts in neither figure: a row
+    never has more contacts than events.
 
     SQL: `generate_monthly_usage.sql` (`unbooked_hours`, `set_monthly_usage`).
     """

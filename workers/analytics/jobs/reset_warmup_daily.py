@@ -1,4 +1,4 @@
-"""Clear away the warm-up counters of the days that are over."""
+"""Delete the warm-up counters of past days."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ class ResetWarmupDaily(WindowMessage):
 
 
 async def reset_warmup_daily(run: Run) -> Done:
-    """Delete the warm-up counters of days that are over, page by page.
+    """Delete the warm-up counters of past days, page by page.
 
-    A counter goes if its domain is gone, or if the domain is verified and the counter is of one of
-    its first 30 days. That is judged by the counter's day and not by that of the run: so the
-    counter of the 30th day goes too, though its domain is 31 days old by then, and nothing is left
-    behind. A domain that is not verified keeps its last counters until it is, or is removed.
+    A counter is deleted if its domain is deleted, or if the domain is verified and the counter
+    belongs to one of its first 30 days. The counter's day decides, not the day of the run: so the
+    counter of the 30th day is deleted too, although its domain is 31 days old by then. An
+    unverified domain keeps its last counters until it is verified or deleted.
 
-    A counter without a date counts the day on which it was last written: one that a sender has
-    written since the window's end stays, however late or often the run is.
+    A counter without a date belongs to the day on which it was last written: one that a sender has
+    written after the window's end stays, however late or often the run is.
 
     SQL: `reset_warmup_daily.sql` (`spent_counters`).
     """
@@ -34,7 +34,7 @@ async def reset_warmup_daily(run: Run) -> Done:
     cursor: str | None = None
     while True:
         found, cursor = await bucket.list(caps.PREFIX, cursor)
-        counters = [counter for one in found if (counter := counter_of(one))]
+        counters = [counter for item in found if (counter := counter_of(item))]
         listed, strange = listed + len(found), strange + len(found) - len(counters)
         deleted += await _delete_spent(
             run, bucket, [counter for counter in counters if counter.day < today]
@@ -49,8 +49,8 @@ async def reset_warmup_daily(run: Run) -> Done:
 
 
 def counter_of(found: StoredObject) -> WarmupCounter | None:
-    """What an object counts; None if it is no counter. One without a date in its key counts the day
-    on which it was last written.
+    """Return the counter of an object; None for any other object. Without a date in its key it
+    belongs to the day on which it was last written.
 
     >>> from datetime import UTC, datetime
     >>> key = "warmup/daily/2026-03-09/00000000-0000-0000-0000-000000000001/a.example/00"
@@ -71,7 +71,7 @@ def counter_of(found: StoredObject) -> WarmupCounter | None:
 
 
 async def _delete_spent(run: Run, bucket: Bucket, counters: list[WarmupCounter]) -> int:
-    """A page has at most as many keys as one call may delete."""
+    """Yield pages with at most as many keys as one call may delete."""
     keys = statements.spent_counters(run.ports.db, counters, caps.WARMUP_DAYS) if counters else []
     if keys:
         await bucket.delete(keys)

@@ -1,18 +1,17 @@
 -- name: prefer_hashing
--- For the next statement: the planner expects a handful of visitors in its hour, and there may be a
--- hundred thousand. Sorting them would cost a quarter of the run. The earlier events of those who were
--- seen before are to be fetched in the order in which they lie in the table, not one by one.
+-- Settings for the next statement. The planner expects a few contacts in the hour, and there may be a hundred thousand:
+-- sorting them would take a quarter of the run. Earlier events of known contacts are read in the order of the table,
+-- not one by one.
 select set_config('enable_sort', 'off', true), set_config('enable_indexscan', 'off', true)
 
 -- name: prefer_nothing
 select set_config('enable_sort', 'on', true), set_config('enable_indexscan', 'on', true)
 
 -- name: count_hour
--- Count the cells of an hour that was not booked before, and list them (fresh) and its late events (look), in
--- advance of the run's turn: its keys have to be known to take it, and this spares a pass to list them. A cell is a function
--- of the events, so it holds as long as no other run writes its day meanwhile: `take_turns` sees to that. Nothing
--- is listed where the hour has :most events or more, or a key before its retained period: the survey does that.
--- The planner's preferences end with it.
+-- Count the cells of an hour that has none, and list them (fresh) and its late events (look) before the run's turn:
+-- taking the turn needs its keys, and this saves a pass. A cell is a function of the events, so it stays valid unless
+-- another run writes its day in the meantime, which `take_turns` checks. Nothing is listed if the hour has :most events
+-- or more, or a key before its retained period: the survey handles these. The settings above end here.
 with
 -- include: was_booked_before
 ,
@@ -47,7 +46,7 @@ visitors as (
 -- include: within_shard
                     limit cast(:most as bigint)
                 ) as own
-                order by 1 -- in the index's own order: it would sort them anyway, slower
+                order by 1 -- in the index's order: the executor would sort them anyway, more slowly
             ))
             and analytics.hour_of_day(occurred_at) < analytics.hour_of_day(:start) and created_at < :until and
 -- include: within_shard
@@ -62,7 +61,7 @@ cells as (
     group by organization_id, event_type
     having sum(count) > 0
     union all
-    -- Late events that the run books too: the visits of their contacts are counted as known.
+    -- Late events that the run also books: they are the earlier events of their contacts.
     select 'look', organization_id, event_type, analytics.hour_of(occurred_at), null, count(*), null,
         bit_xor(uuid_hash_extended(id, uuid_hash_extended(contact_id, 0)))
     from analytics.contact_activity
@@ -96,10 +95,9 @@ listed as (
 select set_config('enable_sort', 'on', true), set_config('enable_indexscan', 'on', true)
 
 -- name: book_fresh_hour
--- Book the events of the fresh keys that were ingested by the hour's end and are yet to be counted, or the part
--- of them that a range of contacts has: the ranges of one transaction add up, because they share no contact. A contact counts
--- as first seen unless the day has an earlier event of it: one pass over the day's part of the index
--- answers that for all contacts.
+-- Book the events of the fresh keys that were ingested by the hour's end and not counted yet, or the part of them in a
+-- range of contacts. The ranges of one transaction add up, because they share no contact. A contact counts as first
+-- seen if the day has no earlier event of it: one pass over the day's part of the index answers that for all contacts.
 with visitors as (
     select organization_id, event_type, contact_id, count(fingerprint) as count,
         bit_xor(fingerprint) as fingerprint, bool_or(fingerprint is null) as is_known
@@ -121,7 +119,7 @@ with visitors as (
 -- include: within_shard
                     and
 -- include: of_contacts
-                order by 1 -- in the index's own order: it would sort them anyway, slower
+                order by 1 -- in the index's order: the executor would sort them anyway, more slowly
             ))
             and analytics.hour_of_day(occurred_at) < analytics.hour_of_day(:start) and created_at < :until and
 -- include: within_shard
@@ -155,10 +153,10 @@ on conflict (organization_id, date, event_type, hour, booked_in) do update set
     fingerprint = known.fingerprint # excluded.fingerprint
 
 -- name: find_disturbed
--- Compare the cells to look at with their events, and list what has to be booked (book): the cells that
--- differ, and those that come after them on their day, because their contacts may now have been seen
--- earlier, or no longer. In a backfill every cell of the hour is booked. Each is listed with how many events
--- it has. A statement looks at the hours [:first_hour, :until_hour), and at late events where it is the first.
+-- Compare the listed cells (look) with their events, and list the cells to book (book): those that differ, and all
+-- later cells of their day, because the first event of a contact may have moved. A backfill books every cell of the
+-- hour. Each is listed with its number of events. One statement examines the hours [:first_hour, :until_hour), and late
+-- events if it is the first.
 with asked as materialized (
     select distinct organization_id, date, event_type, hour, until
     from analytics.hourly_work as work
@@ -197,7 +195,7 @@ recounted as (
             from analytics.contact_activity as event
             where event.organization_id = whole.organization_id and event.event_type = whole.event_type
                 and event.occurred_at >= whole.hour and event.occurred_at < whole.until
-            offset 0 -- key by key, each by its index
+            offset 0 -- each key by its index
         ) as event
         union all
         select late.*, fingerprint
@@ -239,9 +237,9 @@ changed as materialized (
     full join known using (organization_id, date, event_type, hour, booked_in)
     where ((recounted.count, recounted.fingerprint) is distinct from (known.count, known.fingerprint)
             and (recounted.count is not null or known.count > 0))
-        or (cast(:anew as boolean) and hour = :start)
+        or (cast(:recount as boolean) and hour = :start)
     union all
-    -- An hour that is booked only now, after later ones.
+    -- An hour that is booked for the first time, after later ones.
     select organization_id, date, event_type, hour, hour, 0, null, null
     from whole
     where hour = :start and not exists (
@@ -265,7 +263,7 @@ from (
         offset 0
     ) as later
     union all
-    -- And what was counted in advance, unless the cell still has the late events that the count knew.
+    -- Also cells that were counted before the turn, unless the cell still has the same late events.
     select organization_id, date, event_type, fresh.hour, fresh.booked_in, fresh.count
     from changed
     join analytics.hourly_work as fresh using (organization_id, date, event_type)
@@ -280,10 +278,10 @@ from (
 group by organization_id, date, event_type, hour, booked_in
 
 -- name: size_of_booking
--- How many events the cells have that are to be booked.
+-- The number of events in the cells to book.
 select coalesce(cast(sum(count) as bigint), 0) as events
 from (
-    -- once, though it may be found in several hours
+    -- once, although several hours may list it
     select max(count) as count
     from analytics.hourly_work
     where kind = 'book'
@@ -291,8 +289,7 @@ from (
 ) as cell
 
 -- name: book_cells
--- Set the listed cells, or add to them what a further range of contacts has. A cell that lost its last
--- event becomes 0.
+-- Set the listed cells, or add the counts of another range of contacts. A cell without events becomes 0.
 with disturbed as materialized (
     select distinct organization_id, date, event_type, hour, booked_in from analytics.hourly_work where kind = 'book'
 ),
@@ -306,7 +303,7 @@ events as materialized (
             and event.occurred_at >= cell.hour and event.occurred_at < cell.hour + interval '1 hour'
             and event.created_at < cell.hour + interval '1 hour' and
 -- include: of_contacts
-        offset 0 -- key by key, each by its index
+        offset 0 -- each key by its index
     ) as event
     where cell.booked_in = cell.hour
     union all
@@ -332,7 +329,7 @@ events as materialized (
         on cell.booked_in = of_run and cell.hour = of_hour
         and cell.organization_id = event.organization_id and cell.event_type = event.event_type
 ),
--- In which cell each of their contacts was first seen that day.
+-- The cell of the day in which each contact was first seen.
 first_seen as (
     select organization_id, event_type, hour, booked_in, count(*) as count
     from (
@@ -345,7 +342,7 @@ first_seen as (
             from analytics.contact_activity
             where analytics.visitor_key(occurred_at, contact_id)
                 = any(array(select distinct analytics.visitor_key(hour, contact_id) from events))
-                and -- contacts that share a key may be of another range
+                and -- contacts with equal hashes may be in another range
 -- include: of_contacts
         ) as visit
         order by organization_id, event_type, contact_id, day, booked_in, hour
@@ -381,10 +378,9 @@ where :adds or (known.count, known.first_seen, known.fingerprint)
     is distinct from (excluded.count, excluded.first_seen, excluded.fingerprint)
 
 -- name: set_days
--- Book the fresh cells that were counted in advance. The row of each key that was listed is the sum of its
--- cells: set, never added to, and not written where it would not change. Rows that a backfill lists (set) and that have no cell become 0.
--- Returns how many events the run's own cells hold, and which tenants send types in our reserved form. The
--- list is worked off, and goes.
+-- Book the fresh cells that were counted before the turn. The row of each listed key is set to the sum of its cells,
+-- and not written if it would not change. Rows that a backfill lists (set) without a cell become 0. Returns the number
+-- of events in the run's own cells, and the organizations with event types of the reserved form. The list is deleted.
 with keys as materialized (
     select organization_id, date, event_type, bool_or(kind = 'set') as is_set
     from analytics.hourly_work
@@ -403,7 +399,7 @@ counted as (
 -- include: not_booked_otherwise
     returning organization_id, date, event_type, count, first_seen
 ),
--- Where the list has most keys of its day, one pass over the day's cells is cheaper than a look-up a key.
+-- If the list has most keys of its day, one pass over the day's cells is cheaper than a lookup per key.
 most as materialized (
     select count(*) > 100 and count(*) * 2 >= (
             select count(*) from analytics.hourly_cells

@@ -6,7 +6,7 @@ with
 -- include: set_campaigns
 
 -- name: count_campaigns
--- Count the campaigns of a piece of an organization, on one day, and leave the figures to be added up.
+-- Count the campaigns of a piece of an organization on one day, and store the figures.
 with
 -- include: campaign_counts
 insert into analytics.partial_counts (
@@ -27,7 +27,7 @@ from (
 returning subject, figures[1] as total
 
 -- name: add_up_campaigns
--- Add up what the pieces of an organization have counted on one day, and set its rows.
+-- Add up the figures of an organization's pieces on one day, and set its rows.
 with counted as materialized (
     select nullif(subject, '-')::uuid as campaign_id, organization_id, date,
 -- include: campaign_sums

@@ -1,6 +1,6 @@
 -- name: unbooked_hours
--- Hours of a span whose rollups are not closed, and will be: under way, dead until the next tick takes
--- them up again (which it does not with those before :caught_up_from), or not yet in the ledger.
+-- Hours of a span whose rollups will still change: in progress, not in the ledger yet, or dead until the next tick
+-- enqueues them again (except those before :caught_up_from).
 select (
         select count(*)
         from ops.job_runs
@@ -39,7 +39,7 @@ with
 -- include: set_usage
 
 -- name: count_usage
--- Count the contacts of a piece of an organization, and leave the figures to be added up.
+-- Count the contacts of a piece of an organization, and store the figures.
 with
 -- include: usage_counts
 insert into analytics.partial_counts (
@@ -57,7 +57,7 @@ from (
 returning subject, figures[1] as total
 
 -- name: add_up_usage
--- Add up what the pieces of an organization have counted, and set its rows.
+-- Add up the figures of an organization's pieces, and set its rows.
 with contacts as materialized (
     select organization_id, substr(subject, length('monthly:') + 1) as event_type,
         cast(sum(figures[1]) as bigint) as count, cast(sum(figures[2]) as bigint) as unique_count

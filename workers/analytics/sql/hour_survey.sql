@@ -1,19 +1,18 @@
 -- name: survey_hour
--- List what the run of the window [:start, :until) has to do: its own hour (fresh), late events that were
--- ingested in it, and cells that no longer match their events (look). Two earlier runs are checked for
--- that: the run of the hour before, for commits that it could not see, and the run of a day ago, for the
--- last time and key by key, so that any change of any column is found. Updates name the hours that they have
--- changed (changed_hours), which may be older. A backfill also lists every row of its day (set). Days before
--- the retained period are left out; their events are returned by organization.
--- Whether the hour was booked before: then its cells are compared with its events, too.
--- What `count_hour` has counted is listed already.
+-- List the work of the window [:start, :until): its own hour (fresh), late events that were ingested in it, and cells
+-- that no longer match their events (look). Two earlier runs are compared for that: the run of the previous hour, for
+-- commits that it could not see, and the run of a day ago, for the last time and key by key, so that a change of any
+-- column is found. Updates record the hours that they changed (changed_hours), which may be older. A backfill also
+-- lists every row of its day (set). Days before the retained period are left out; the number of their events is
+-- returned by organization. Also returns whether the hour was booked before: then its cells are compared with its
+-- events. Cells that `count_hour` has counted are listed already.
 with
 -- include: was_booked_before
 ,
 counted as materialized (
     select kind, organization_id, event_type from analytics.hourly_work
 ),
--- Only a run that is done can be checked: one that has cells, or that the ledger knows to have found no event.
+-- Only a finished run can be compared: one with cells, or one that found no event according to the ledger.
 checked as materialized (
     select run, run + interval '1 hour' as until, is_final
     from (
@@ -31,7 +30,7 @@ checked as materialized (
         where job_type = :job_type and shard = '' and status = 'succeeded' and window_start = run
     )
 ),
--- The late events of these runs and of ours: read once, by their own index.
+-- The late events of these runs and of this one: read once, by their own index.
 lately as materialized (
     select run, event.*
     from (select run from checked union all select :start) as runs
@@ -49,20 +48,20 @@ lately as materialized (
         offset 0
     ) as event
 ),
--- Did the run of the hour before book as many events of each organization as there are now? Weights add up
--- to the same in one pass.
+-- Did the run of the previous hour book the current number of events of each organization? The weights add up to the
+-- same sum in one pass.
 before as materialized (
     select coalesce((
             select sum(uuid_hash(organization_id))
             from analytics.contact_activity
             where occurred_at >= :hour_before and occurred_at < :start
-                and ctid <> '(0,0)' -- always: a search by organization, in an index alone, would take longer
+                and ctid <> '(0,0)' -- always true: an index-only search by organization would take longer
                 and
 -- include: within_days
                 and
 -- include: within_shard
         ), 0) + coalesce((
-            -- Late events that it booked; one of that hour itself that was ingested in ours is ours to book.
+            -- Late events that it booked; late events of that hour that were ingested in this one belong to this run.
             select sum(case when run = :hour_before then 1 when hour = :hour_before then -1 else 0 end
                 * cast(uuid_hash(organization_id) as bigint))
             from lately
@@ -147,7 +146,7 @@ own as materialized (
     where hour = :start
     group by organization_id, event_type
     union all
-    -- What is not compared was not read yet.
+    -- Cells that are not compared were not read yet.
     select event.*
     from again
     cross join lateral (
@@ -189,7 +188,7 @@ found as (
     where run = :start and not exists (select 1 from counted)
     group by organization_id, event_type, hour
     union all
-    -- Late events that this run has booked before, and that may be gone.
+    -- Late events that this run has booked before, and that may be deleted.
     select 'look', organization_id, event_type, hour, booked_in, 0
     from analytics.hourly_cells
     where booked_in = :start and booked_in > hour and count > 0 and
@@ -197,7 +196,7 @@ found as (
         and
 -- include: within_shard
     union all
-    -- Cells that differ. One that is missing in our own hour is fresh.
+    -- Cells that differ. A missing cell of this hour is fresh.
     select 'look', organization_id, event_type, hour, booked_in, coalesce(actual.count, 0)
     from actual
     full join known using (organization_id, event_type, hour, booked_in)
@@ -205,8 +204,7 @@ found as (
         and (actual.count is not null or known.count > 0)
         and (known.count is not null or hour <> :start or booked_in <> :start)
     union all
-    -- An hour that is booked after later ones: those may have taken its contacts for seen, by events that
-    -- are gone by now.
+    -- An hour that is booked after later ones: those may count its contacts as seen, by events that are deleted by now.
     select 'look', organization_id, event_type, :start, null, 0
     from (
         select organization_id, event_type from analytics.hourly_cells
@@ -225,19 +223,19 @@ found as (
             select organization_id from analytics.hourly_cells where hour = :start and booked_in = :start
         )
     union all
-    -- Hours in which an update has changed events, of whatever age.
+    -- Hours of any age in which an update has changed events.
     select distinct 'look', organization_id, event_type, hour, cast(null as timestamptz), 0
     from changed_hours
     union all
     -- A backfill trusts no row of its day.
     select 'set', organization_id, event_type, :start, null, 0
     from analytics.event_aggregates
-    where cast(:anew as boolean) and date = cast(:day as date) and event_type not like 'monthly:%' and
+    where cast(:recount as boolean) and date = cast(:day as date) and event_type not like 'monthly:%' and
 -- include: within_shard
     union all
     select 'set', organization_id, event_type, :start, null, 0
     from analytics.hourly_cells
-    where cast(:anew as boolean) and hour >= cast(:day_start as timestamptz) and hour < cast(:day_end as timestamptz) and
+    where cast(:recount as boolean) and hour >= cast(:day_start as timestamptz) and hour < cast(:day_end as timestamptz) and
 -- include: within_shard
 ),
 judged as materialized (
@@ -265,14 +263,14 @@ select is_known as was_compared,
 from again
 
 -- name: take_turns
--- Have the days of the listed organizations to oneself until the end of the transaction. Cells that were
--- counted in advance hold if no other run has had the turn since: the others are counted once more.
+-- Lock the days of the listed organizations until the end of the transaction. Cells that were counted before stay valid
+-- if no other run has had a turn since; the others are counted again.
 with taken as (
     insert into analytics.booking_turns as turn (organization_id, date)
     select distinct organization_id, date from analytics.hourly_work order by organization_id, date
     on conflict (organization_id, date) do update set
         taken_before = turn.taken_at,
-        taken_at = greatest(now(), turn.taken_at + interval '1 microsecond') -- no two are the same
+        taken_at = greatest(now(), turn.taken_at + interval '1 microsecond') -- no two are equal
     returning organization_id, date, taken_before
 )
 update analytics.hourly_work as work set first_seen = null, fingerprint = null
@@ -282,10 +280,10 @@ where work.first_seen is not null
     and work.turn_taken_at is distinct from taken.taken_before
 
 -- name: sort_work
--- Once it is our turn: an hour that has a cell is not fresh; whether that cell is as it should be, the survey
--- has seen, unless it was booked since. An hour with later cells on its day is looked at, and so is every
--- hour in a backfill. Of a key (organization, day, type) without a cell the whole day but :start is looked
--- at, so that its row is not set to a part; the hours to come only if it was counted before there were cells.
+-- In the run's turn: an hour with a cell is not fresh. The survey has seen whether that cell is correct, unless it was
+-- booked since. An hour with later cells on its day is examined, as is every hour of a backfill. For a key
+-- (organization, day, type) without a cell the whole day except :start is examined, so that its row is not set to a
+-- part; later hours only if the key was counted before there were cells.
 with later as materialized (
     select organization_id, event_type from analytics.hourly_cells
     where hour > :start and hour < cast(:day_end as timestamptz) and
@@ -302,13 +300,13 @@ known as materialized (
 ),
 stale as (
     update analytics.hourly_work set
-        kind = case when cast(:was_compared as boolean) and not cast(:anew as boolean)
+        kind = case when cast(:was_compared as boolean) and not cast(:recount as boolean)
                 and (organization_id, event_type) not in (select organization_id, event_type from later)
                 then 'set' else 'look' end,
         booked_in = null,
         until = :until
     where kind = 'fresh' and (
-        cast(:anew as boolean)
+        cast(:recount as boolean)
         or (organization_id, event_type) in (select organization_id, event_type from known)
         or (organization_id, event_type) in (select organization_id, event_type from later)
     )
@@ -318,7 +316,7 @@ unbegun as materialized (
     from (
         select distinct organization_id, date, event_type
         from analytics.hourly_work
-        where (organization_id, date, event_type) not in ( -- most were there an hour ago
+        where (organization_id, date, event_type) not in ( -- most existed an hour ago
             select organization_id, date, event_type from analytics.hourly_cells
             where hour >= :hour_before and hour <= :start and
 -- include: within_shard
@@ -329,15 +327,15 @@ unbegun as materialized (
         from analytics.hourly_cells as cell
         where cell.organization_id = key.organization_id and cell.date = key.date
             and cell.event_type = key.event_type
-        limit 1 -- by its index: `exists` has the planner hash the whole table
+        limit 1 -- by its index: with `exists` the planner hashes the whole table
     ) as cell on true
     where is_begun is null
 ),
--- What these keys were listed for is part of their day.
+-- The listed work of these keys is part of their day.
 covered as (
     update analytics.hourly_work set kind = 'set'
     where kind = 'look' and hour <> :start
-        -- `is true` keeps it a look-up by hash
+        -- `is true` keeps it a hash lookup
         and ((organization_id, date, event_type) in (select organization_id, date, event_type from unbegun)) is true
 )
 insert into analytics.hourly_work (kind, organization_id, date, event_type, hour, until)
@@ -364,8 +362,8 @@ where part.start < part.until and (
 )
 
 -- name: size_of_work
--- How many events the listed work has, counted no further than :most; how many of them are in fresh cells
--- that are yet to be counted; and whether there is anything to look at.
+-- The number of listed events, counted up to :most; the number of them in fresh cells that are not counted yet; and
+-- whether there are cells to examine.
 select cast((
         select count(*)
         from (
@@ -390,8 +388,7 @@ select cast((
 from analytics.hourly_work
 
 -- name: sizes_of_work
--- How many events each key of the listed work has, by day. The days before all that a calendar of ours can
--- name are one.
+-- The number of events of each listed key, by day. All days before the supported calendar are one day.
 select greatest(date, date '0001-01-01') as day, organization_id, event_type as part,
     cast(sum(count) as bigint) as count
 from (
@@ -416,7 +413,7 @@ group by 1, 2, 3
 order by 1, 2, 3
 
 -- name: hours_to_look_at
--- The hours of which whole cells are to be looked at.
+-- The hours with whole cells to examine.
 select distinct part as hour
 from (
     select distinct hour, until from analytics.hourly_work
@@ -426,7 +423,7 @@ cross join lateral generate_series(hour, until - interval '1 microsecond', inter
 order by part
 
 -- name: contact_cuts
--- Where to cut the contacts of the cells of a kind so that each range has about as many events.
+-- The split points of the contacts of the cells of a kind, with about the same number of events per range.
 select distinct unnest(percentile_disc(cast(:fractions as double precision[])) within group (order by contact_id)) as cut
 from (
     select distinct organization_id, event_type, hour, hour + interval '1 hour' as until

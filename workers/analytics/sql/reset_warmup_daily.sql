@@ -1,6 +1,6 @@
 -- name: spent_counters
--- Which of these counters may go: those whose domain is gone, and those of verified domains that
--- are of one of the domain's first days.
+-- The counters to delete: those without a domain, and those of verified domains that belong to one of the domain's
+-- first days.
 select counter.key
 from unnest(
     cast(:keys as text[]), cast(:organizations as uuid[]), cast(:domains as text[]), cast(:days as date[])

@@ -1,5 +1,5 @@
 -- name: events_beyond
--- Whether a span of time holds more than so many events. Counts no further than that.
+-- Whether a span of time has more than :most events. Counts no further.
 select count(*) > :most as beyond
 from (
     select 1
@@ -9,7 +9,7 @@ from (
 ) as counted
 
 -- name: sample_percent
--- Which part of the pages of events is to be read, so that it is about :bytes, however large the table.
+-- The share of the table's pages to read, so that it is about :bytes for any size of the table.
 select cast(least(100, greatest(0.001, 100.0 * :bytes / greatest(1, sum(pg_relation_size(relid))))) as float8) as percent
 from (
     select cast('analytics.contact_activity' as regclass) as relid
@@ -18,7 +18,7 @@ from (
 ) as part
 
 -- name: sampled_sizes
--- About how many events each organization has in a span of time, of each day of it where :by_day.
+-- The approximate number of events of each organization in a span of time, per day if :by_day.
 select case when cast(:by_day as boolean) then (occurred_at at time zone 'UTC')::date end as day, organization_id,
     cast(ceil(count(*) * 100 / cast(:percent as float8)) as bigint) as count
 from analytics.contact_activity tablesample system (cast(:percent as float8)) repeatable (0)
@@ -27,8 +27,8 @@ group by 1, 2
 order by 1, 2
 
 -- name: sampled_cuts
--- Where to cut organizations into so many :pieces, of each day of the span where :by_day: the first
--- contact of each piece but the first. A contact is never cut.
+-- The split points for :pieces per organization, per day of the span if :by_day: the first contact of each piece except
+-- the first. A contact is never split.
 select distinct day, organization_id, contact_id
 from (
     select event.day, organization_id, contact_id, pieces,

@@ -1,4 +1,4 @@
-"""The figures of campaigns and months: count them, whole or piece by piece, and set their rows."""
+"""Count the figures of campaigns and months, completely or piece by piece, and set their rows."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ DAY = timedelta(days=1)
 
 @dataclass(frozen=True)
 class Reported:
-    """The result of a run. `noticed` has the events of each organization that its figures leave out
-    or do not agree with; `before_retention` those of days before its retained period."""
+    """The result of a run. `noticed` has the events per organization that its figures leave out or
+    contradict; `before_retention` those of days before its retained period.
+    """
 
     rows_read: int
     rows_written: int
@@ -33,8 +34,9 @@ class Reported:
 
 @dataclass(frozen=True)
 class Piece:
-    """A shard that has a range of the contacts of one organization: its results are a part of the
-    rows of one day, or of one month."""
+    """A shard with a range of the contacts of one organization: its counts are a part of the rows
+    of one day or month.
+    """
 
     job_type: str
     window: Window
@@ -61,14 +63,14 @@ def report_days(
 ) -> Reported:
     """Set the campaigns' rows of the days of `span`, or of the shard's day, for `window`.
 
-    `before_retention` writes the day of `window` even if its source is no longer complete.
+    `before_retention` writes the day of `window` even if its events are no longer complete.
     """
     if shard and shard.day:
         span = _day(shard.day)
     days = statements.days_of(span)
     if statements.lock_days(db, DAILY, days, window, shard):
         void_counts(db, DAILY, days, window, shard)
-    asked = {
+    parameters = {
         "start": span.start,
         "end": span.end,
         "days": days,
@@ -77,16 +79,16 @@ def report_days(
     }
     if shard and shard.pieces and shard.day:
         piece = Piece(DAILY, window, shard, shard.day)
-        return _report_piece(db, piece, "count_campaigns", "add_up_campaigns", asked)
-    return _reported(db.rows(SQL["report_days"], **asked))
+        return _report_piece(db, piece, "count_campaigns", "add_up_campaigns", parameters)
+    return _reported(db.rows(SQL["report_days"], **parameters))
 
 
 def set_monthly_usage(
     db: Database, window: Window, shard: Shard | None = None, before_retention: bool = False
 ) -> Reported:
-    """Set the `monthly:` rows of a month. Any number of times."""
+    """Set the `monthly:` rows of a month. Can be repeated."""
     first_day = window.start.date()
-    asked = {
+    parameters = {
         "start": window.start,
         "end": window.end,
         "first_day": first_day,
@@ -96,15 +98,16 @@ def set_monthly_usage(
     }
     if shard and shard.pieces:
         piece = Piece(MONTHLY, window, shard, first_day)
-        return _report_piece(db, piece, "count_usage", "add_up_usage", asked)
-    return _reported(db.rows(SQL["set_monthly_usage"], **asked))
+        return _report_piece(db, piece, "count_usage", "add_up_usage", parameters)
+    return _reported(db.rows(SQL["set_monthly_usage"], **parameters))
 
 
 def void_counts(
     db: Database, job_type: str, days: list[date], window: Window, shard: Shard | None = None
 ) -> None:
-    """Drop what shards have counted of the days and not added up: this run sets their rows, from
-    newer counts. A shard leaves what others of its own split have counted."""
+    """Delete counts of the days that shards have not added up: this run sets the rows from newer
+    counts. A shard keeps the counts of its own split.
+    """
     split = shard.run if shard else -1
     db.execute(
         SQL["void_counts"], job_type=job_type, days=days, window_start=window.start, split=split
@@ -112,7 +115,7 @@ def void_counts(
 
 
 def log_before_retention(run: Run, reported: Reported) -> None:
-    """Report whose events were left out because they lie before the retained period."""
+    """Log the events that were left out because they are older than the retained period."""
     for organization_id, count in reported.before_retention.items():
         run.ports.log(
             "event.before_retention",
@@ -123,14 +126,15 @@ def log_before_retention(run: Run, reported: Reported) -> None:
 
 
 def is_summed(db: Database, month: Window) -> bool:
-    """Whether a month was summed, by a schedule that is not paused."""
+    """Return whether a month was summed, by a schedule that is not paused."""
     [row] = db.rows(SQL["is_summed"], job_type=MONTHLY, start=month.start, end=month.end)
     return bool(row["is_summed"])
 
 
 def unbooked_hours(db: Database, window: Window, caught_up_from: datetime) -> int:
-    """How many hours of the window are still to be booked: queued, being run, to be tried again, or
-    unknown so far. Ticks take up again what begins at `caught_up_from` or later."""
+    """Return the number of hours of the window that will still be booked: queued, in progress, to
+    be retried, or not in the ledger. Ticks enqueue windows again from `caught_up_from` on.
+    """
     [row] = db.rows(
         SQL["unbooked_hours"],
         job_type=HOURLY,
@@ -142,24 +146,24 @@ def unbooked_hours(db: Database, window: Window, caught_up_from: datetime) -> in
 
 
 def _report_piece(
-    db: Database, piece: Piece, count: str, add_up: str, asked: dict[str, Any]
+    db: Database, piece: Piece, count: str, add_up: str, parameters: dict[str, Any]
 ) -> Reported:
-    """Count a piece. The last of an organization's pieces adds all of them up and sets the rows.
+    """Count a piece. The last piece of an organization adds up all pieces and sets the rows.
 
-    The counting comes first, so that pieces wait for each other only while one adds up.
+    Counting comes first, so that pieces wait for each other only for the sum.
     """
     key, number = piece.key, piece.shard.index
     own = {name: key[name] for name in ("job_type", "window_start", "split")}
     db.execute(SQL["drop_piece"], **key, piece=number)
     counted = db.rows(
-        SQL[count], **_only(SQL[count], asked | own | {"day": piece.day, "piece": number})
+        SQL[count], **_only(SQL[count], parameters | own | {"day": piece.day, "piece": number})
     )
     rows_read = sum(row["total"] or 0 for row in counted[:1])
     db.execute(SQL["hold_pieces"], **key)
     [complete] = db.rows(SQL["counted_pieces"], **key)
     if complete["count"] != piece.shard.pieces:
         return Reported(rows_read, 0, {}, {})
-    summed = _reported(db.rows(SQL[add_up], **_only(SQL[add_up], asked | own)))
+    summed = _reported(db.rows(SQL[add_up], **_only(SQL[add_up], parameters | own)))
     del key["split"]
     db.execute(SQL["drop_pieces"], **key)
     return Reported(rows_read, summed.rows_written, summed.noticed, summed.before_retention)

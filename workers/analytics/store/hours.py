@@ -1,7 +1,7 @@
-"""Book an hour: its events, and late or changed ones of other hours, into their days.
+"""Book an hour: its events, and late or changed events of other hours, into their days.
 
-What a run has to do is a list in `analytics.hourly_work`, which no other transaction sees: `survey`
-writes it, `book` works it off. docs/decisions/0002 and 0011 have the reasons.
+The work of a run is a list in `analytics.hourly_work`, which no other transaction sees: `survey`
+writes it and `book` processes it. Reasons: docs/decisions/0002 and 0011.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from shared.messages import Shard
 from shared.ports import Database, Row
 from shared.windows import Window
 
-# What one statement books of a range of contacts: looking up earlier visits takes up to 15 µs each.
+# The range of contacts of one statement: looking up earlier events takes up to 15 µs per event.
 RANGE_EVENTS_TARGET = 250_000
-# The same of fresh cells, at up to 4 µs an event: as much as a shard has.
+# For fresh cells, which take up to 4 µs per event, it is as large as a shard.
 FRESH_RANGE_EVENTS_TARGET = planner.SHARD_EVENTS_TARGET
-# How many rows of changed hours a run takes of each organization: the next run takes the others.
+# The changed hours that a run takes of each organization; the next run takes the others.
 CHANGED_HOURS_MAX = 20_000
-# More ranges of contacts than this would not end within an invocation.
+# More ranges of contacts would exceed the time of an invocation.
 RANGES_MAX = 200
 
 Contacts = tuple[UUID | None, UUID | None]
@@ -32,15 +32,15 @@ Contacts = tuple[UUID | None, UUID | None]
 
 @dataclass(frozen=True)
 class Hour:
-    """What a run books: the work of an hour, or a shard of it.
+    """The work of a run: an hour, or a shard of it.
 
-    `anew` trusts nothing that is there: no cell of the hour, and no row of its day.
-    `before_retention` writes the day of the window even if its source is no longer complete.
+    `recount` trusts no existing cell of the hour and no row of its day. `before_retention` writes
+    the day of the window even if its events are no longer complete.
     """
 
     window: Window
     shard: Shard | None = None
-    anew: bool = False
+    recount: bool = False
     before_retention: bool = False
 
     @property
@@ -56,7 +56,7 @@ class Hour:
             "most_changed": CHANGED_HOURS_MAX,
             "day_start": day_start,
             "day_end": day_start + timedelta(days=1),
-            "anew": self.anew and self._has_own_day,
+            "recount": self.recount and self._has_own_day,
             "unretained_day": self.unretained_day,
             **planner.day_bounds(self.shard),
             **planner.part_bounds(self.shard),
@@ -64,8 +64,9 @@ class Hour:
 
     @property
     def unretained_day(self) -> date | None:
-        """The day before a retained period that is written: what an operator asks for is this day
-        and no other that the run comes upon."""
+        """The day before a retained period that is written: only the day that an operator
+        requests.
+        """
         return self.window.start.date() if self.before_retention else None
 
     @property
@@ -79,8 +80,9 @@ class Hour:
 
 @dataclass(frozen=True)
 class Size:
-    """How many events the listed work has (of more than a shard, only that it is more), how many of
-    them in fresh cells that are yet to be counted, and whether cells are to be looked at."""
+    """The number of listed events (limited to slightly more than a shard), the number of them in
+    fresh cells that are not counted yet, and whether there are cells to examine.
+    """
 
     events: int
     fresh_events: int
@@ -88,14 +90,15 @@ class Size:
 
 
 def book_hour(db: Database, hour: Hour) -> Booked:
-    """Survey and book, as one run. Any number of times."""
+    """Survey and book in one run. Can be repeated."""
     survey(db, hour)
     return book(db, hour, size(db))
 
 
 def survey(db: Database, hour: Hour) -> dict[str, int]:
-    """List the work, and wait for the run's turn at it. Returns how many events of which
-    organizations lie before the retained period."""
+    """List the work, and wait for the run's turn. Return the number of events per organization
+    before the retained period.
+    """
     db.ahead("savepoint before_survey")
     found = list_work(db, hour)
     take_turn(db, hour, found["was_compared"])
@@ -103,8 +106,8 @@ def survey(db: Database, hour: Hour) -> dict[str, int]:
 
 
 def list_work(db: Database, hour: Hour) -> Row:
-    """List what there is to do as far as it can be seen before it is the run's turn."""
-    if not hour.anew:  # a backfill counts by its looks
+    """List the work that can be determined before the run's turn."""
+    if not hour.recount:  # a backfill examines its cells instead
         db.ahead(SQL["prefer_hashing"])
         db.execute(SQL["count_hour"], most=FRESH_RANGE_EVENTS_TARGET + 1, **hour.parameters)
     [found] = db.rows(SQL["survey_hour"], **hour.parameters)
@@ -118,13 +121,13 @@ def take_turn(db: Database, hour: Hour, was_compared: bool) -> None:
 
 
 def size(db: Database) -> Size:
-    """How much the listed work is."""
+    """Return the size of the listed work."""
     [row] = db.rows(SQL["size_of_work"], most=planner.SHARD_EVENTS_TARGET + 1)
     return Size(**row)
 
 
 def shards(db: Database, size: Size) -> tuple[dict[str, Any], ...]:
-    """How to cut the listed work; nothing where one run can do it."""
+    """Return the shards of the listed work; none if one run can do it."""
     if size.events <= planner.SHARD_EVENTS_TARGET:
         return ()
     sizes = [planner.Size(**row) for row in db.rows(SQL["sizes_of_work"])]
@@ -132,12 +135,12 @@ def shards(db: Database, size: Size) -> tuple[dict[str, Any], ...]:
 
 
 def leave_to_shards(db: Database) -> None:
-    """Leave the listed work to the shards of the window, and the changed hours that it took."""
+    """Leave the listed work, and the changed hours that it took, to the shards of the window."""
     db.execute("rollback to savepoint before_survey")
 
 
 def book(db: Database, hour: Hour, size: Size) -> Booked:
-    """Work off the list."""
+    """Process the list."""
     cells = 0
     if size.has_looks:
         cells += _book_changes(db, hour, size)
@@ -176,7 +179,9 @@ def _book_fresh(db: Database, hour: Hour, events: int) -> int:
 
 
 def _hours_to_look_at(db: Database, size: Size) -> list[tuple[datetime | str, datetime | str]]:
-    """All at once, or hour by hour what no shard cuts: a day of one type of one organization."""
+    """Examine all cells at once, or hour by hour if one type of one organization is too large for a
+    shard.
+    """
     cuts: list[datetime] = []
     if size.events > planner.SHARD_EVENTS_TARGET:
         cuts = [row["hour"] for row in db.rows(SQL["hours_to_look_at"])]
@@ -184,8 +189,9 @@ def _hours_to_look_at(db: Database, size: Size) -> list[tuple[datetime | str, da
 
 
 def _ranges_of_contacts(db: Database, kind: str, events: int, target: int) -> list[Contacts]:
-    """Ranges of about `target` events at most: one type of one organization, which no shard cuts,
-    may have more."""
+    """Return ranges of at most about `target` events: one type of one organization, which is not
+    sharded, may have more.
+    """
     pieces = min(RANGES_MAX, -(-events // target))
     if pieces <= 1:
         return [(None, None)]

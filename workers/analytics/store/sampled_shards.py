@@ -1,7 +1,7 @@
-"""Cut the events of a span of time into shards, by organization and by contact.
+"""Split the events of a span of time into shards, by organization and by contact.
 
-What is needed for that comes from a sample of the table's pages that costs the same however large
-the table is: counting exactly would grow with the largest tenant. A small table is read whole.
+The split points come from a sample of the table's pages, whose cost does not depend on the table:
+an exact count would grow with the largest tenant. A small table is read completely.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from shared.ledger.shards import Bounds, Size
 from shared.ports import Database
 from shared.windows import Window
 
-SAMPLE_BYTES = 100_000_000  # some 600,000 events, read and sorted in about a second
+SAMPLE_BYTES = 100_000_000  # about 600,000 events, read and sorted in about a second
 
 
 def shards_of(db: Database, span: Window, by_day: bool = False) -> tuple[dict[str, Any], ...]:
-    """The shards of the events of a span, each of one of its days where `by_day`.
+    """Return the shards of the events of a span, per day if `by_day`.
 
-    None where one run can do them all.
+    None if one run can process them all.
     """
     [counted] = db.rows(
         SQL["events_beyond"],
@@ -34,9 +34,16 @@ def shards_of(db: Database, span: Window, by_day: bool = False) -> tuple[dict[st
     if not counted["beyond"]:
         return ()
     [sample] = db.rows(SQL["sample_percent"], bytes=SAMPLE_BYTES)
-    asked = {"start": span.start, "end": span.end, "by_day": by_day, "percent": sample["percent"]}
-    sizes = _sizes(db, asked)
-    cuts = _cuts(db, asked, {day: planner.contact_pieces(own) for day, own in sizes.items()})
+    parameters = {
+        "start": span.start,
+        "end": span.end,
+        "by_day": by_day,
+        "percent": sample["percent"],
+    }
+    sizes = _sizes(db, parameters)
+    cuts = _cuts(
+        db, parameters, {day: planner.contact_pieces(day_sizes) for day, day_sizes in sizes.items()}
+    )
     planned: list[Bounds] = []
     for day in days_of(span) if by_day else [None]:
         found = planner.plan_contacts(sizes[day], cuts[day])
@@ -44,24 +51,24 @@ def shards_of(db: Database, span: Window, by_day: bool = False) -> tuple[dict[st
     return planner.numbered(planned) if len(planned) > 1 else ()
 
 
-def _sizes(db: Database, asked: dict[str, Any]) -> dict[date | None, list[Size]]:
-    """About how many events each organization has on each day."""
+def _sizes(db: Database, parameters: dict[str, Any]) -> dict[date | None, list[Size]]:
+    """Return the approximate number of events of each organization, per day."""
     sizes: dict[date | None, list[Size]] = defaultdict(list)
-    for row in db.rows(SQL["sampled_sizes"], **asked):
+    for row in db.rows(SQL["sampled_sizes"], **parameters):
         sizes[row["day"]].append(Size(row["organization_id"], row["count"]))
     return sizes
 
 
 def _cuts(
-    db: Database, asked: dict[str, Any], pieces: dict[date | None, dict[UUID, int]]
+    db: Database, parameters: dict[str, Any], pieces: dict[date | None, dict[UUID, int]]
 ) -> dict[date | None, dict[UUID, list[UUID]]]:
-    """Where to cut the organizations that are too large, day by day."""
+    """Return the split points of the organizations that are too large, per day."""
     cuts: dict[date | None, dict[UUID, list[UUID]]] = defaultdict(lambda: defaultdict(list))
-    wanted = [(day, *one) for day, own in pieces.items() for one in own.items()]
+    wanted = [(day, *count) for day, counts in pieces.items() for count in counts.items()]
     if not wanted:
         return cuts
     days, organizations, counts = (list(column) for column in zip(*wanted, strict=True))
     places = {"days": days, "organizations": organizations, "pieces": counts}
-    for row in db.rows(SQL["sampled_cuts"], **asked, **places):
+    for row in db.rows(SQL["sampled_cuts"], **parameters, **places):
         cuts[row["day"]][row["organization_id"]].append(row["contact_id"])
     return cuts

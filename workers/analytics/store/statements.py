@@ -1,4 +1,4 @@
-"""The statements of the analytics jobs, a function each."""
+"""The statements of the analytics jobs, one function each."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ HOURLY, DAILY = "analytics.aggregate-hourly", "analytics.generate-daily-reports"
 
 @dataclass(frozen=True)
 class Booked:
-    """What a run of an hour did. `refused` are organizations whose types begin with `monthly:`."""
+    """The result of a run of an hour. `refused` are organizations with types that begin with
+    `monthly:`.
+    """
 
     rows_read: int
     rows_written: int
@@ -29,7 +31,7 @@ class Booked:
 
 @dataclass(frozen=True)
 class WarmupCounter:
-    """A counter object of a domain that is warming up, by its key, and the day that it counts."""
+    """The key of a counter of a domain in warm-up, and the day that it belongs to."""
 
     key: str
     organization_id: UUID
@@ -38,7 +40,7 @@ class WarmupCounter:
 
 
 def spent_counters(db: Database, counters: Sequence[WarmupCounter], warmup_days: int) -> list[str]:
-    """The keys of the counters that may be deleted."""
+    """Return the keys of the counters that can be deleted."""
     rows = db.rows(
         SQL["spent_counters"],
         keys=[counter.key for counter in counters],
@@ -53,11 +55,11 @@ def spent_counters(db: Database, counters: Sequence[WarmupCounter], warmup_days:
 def lock_days(
     db: Database, job_type: str, days: list[date], window: Window, shard: Shard | None
 ) -> bool:
-    """Wait for one's turn at the days; it ends with the transaction. True if no shard of the window
-    can have them at the same time.
+    """Wait for the lock on the days, which ends with the transaction. Return whether no other shard
+    of the window can share them.
 
-    A run that waited sees what the ones before have written, so no older count overwrites a newer
-    one. The shards of one window share its days; where another window has cut in they too go one by
+    A run that waited sees the rows of earlier runs, so no older count overwrites a newer one. The
+    shards of one window share its days; after another window has intervened, they also run one by
     one.
     """
     if shard and _share_days(db, job_type, days, str(window)):
@@ -67,12 +69,12 @@ def lock_days(
 
 
 def leave_days_to_shards(db: Database, job_type: str, days: list[date], window: Window) -> None:
-    """Have the days locked once more by the window, for all of its shards."""
+    """Let the window lock the days once more, for all of its shards."""
     _take_days(db, job_type, days, shared_by=str(window))
 
 
 def days_of(*spans: Window) -> list[date]:
-    """The calendar days (UTC) that the spans touch, each once, oldest first."""
+    """Return the calendar days (UTC) of the spans, each once, oldest first."""
     days: set[date] = set()
     for span in spans:
         first, last = span.start.date(), (span.end - timedelta(microseconds=1)).date()
@@ -85,7 +87,9 @@ def _take_days(db: Database, job_type: str, days: list[date], shared_by: str | N
 
 
 def _share_days(db: Database, job_type: str, days: list[date], shared_by: str) -> bool:
-    """True with a share in every day, or False with none: half a share could end in a deadlock."""
+    """Return True with a share of every day, or False without any: a partial share could cause a
+    deadlock.
+    """
     db.ahead("savepoint before_sharing")
     shared = db.rows(SQL["share_days"], job_type=job_type, days=days, shared_by=shared_by)
     if len(shared) == len(days):

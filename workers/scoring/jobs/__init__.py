@@ -1,1 +1,1 @@
-"""One file a job: message, handler, schedule."""
+"""One file per job: message, handler, schedule."""

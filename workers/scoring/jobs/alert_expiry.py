@@ -1,4 +1,4 @@
-"""Close the alerts that nobody took up in time."""
+"""Expire the alerts that were not acknowledged in time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class AlertExpiry(WindowMessage):
 
 
 async def alert_expiry(run: Run) -> Done:
-    """Expire the open alerts whose deadline came by the end of the window.
+    """Expire the open alerts with a deadline before the end of the window.
 
     SQL: `alerts.sql` (`expire_alerts`).
     """

@@ -16,13 +16,13 @@ class BatchRecompute(WindowMessage):
 
 
 async def batch_recompute(run: Run) -> Done | Sharded:
-    """Score every contact in the backlog; many of them in shards, the busy organizations' last.
+    """Score every contact in the backlog, in shards if there are many, busy organizations last.
 
     SQL: `scores.sql` (`recompute_backlog`); the formula is `parts/score.sql`.
     """
     db = run.ports.db
     keys = KeyRange.of(run.shard)
-    if run.shard is None:  # changes that were committed before the window's end count in it
+    if run.shard is None:  # the scores include changes that were committed before the window's end
         fold_changes(db, run.ports.clock())
     if run.shard is None and statements.backlog_rows(db, keys) > statements.SHARD_ROWS:
         shards = statements.backlog_shards(db)

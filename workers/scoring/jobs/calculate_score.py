@@ -1,4 +1,4 @@
-"""Score contacts at once, because somebody asks."""
+"""Score contacts on request."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Points = Annotated[float, Field(strict=True, ge=-1_000_000, le=1_000_000)]
 
 
 class Context(Data):
-    """Points that the sender knows better, for this calculation."""
+    """Points of the sender that replace categories in this calculation."""
 
     engagement: Points | None = None
     demographic: Points | None = None
@@ -29,14 +29,14 @@ class Context(Data):
 
     def replacement(self) -> Replacement:
         return Replacement(
-            fit=_rounded(self.demographic),
-            engagement=_rounded(self.engagement),
-            intent=_rounded(self.intent),
+            fit=_round(self.demographic),
+            engagement=_round(self.engagement),
+            intent=_round(self.intent),
         )
 
 
 class Contact(Data):
-    """Whom to score."""
+    """The contact to score."""
 
     organization_id: UUID
     contact_id: UUID
@@ -53,7 +53,7 @@ class CalculateScore(Message):
 
 
 async def calculate_score(messages: Sequence[CalculateScore], ports: Ports) -> list[Done | Dead]:
-    """Score the contacts of a batch, in two statements; of two contexts the last holds.
+    """Score the contacts of a batch in two statements; of two contexts the last one counts.
 
     SQL: `scores.sql` (`request_contacts`, `score_contacts`); the formula is `parts/score.sql`.
     """
@@ -71,10 +71,10 @@ async def calculate_score(messages: Sequence[CalculateScore], ports: Ports) -> l
 
 
 async def _postpone(busy: Mapping[Key, CalculateScore], unentered: Set[Key], ports: Ports) -> None:
-    """Keep what is asked of contacts that another transaction holds.
+    """Keep the requests for contacts that another transaction has locked.
 
-    A message with a context goes back to the queue as a new one, so that a long lock does not use
-    up its deliveries. For any other the backlog stands: the next BatchRecompute scores the contact.
+    A message with a context is sent again as a new one, so that a long lock does not use up its
+    deliveries. Any other is left to the backlog: the next BatchRecompute scores the contact.
     """
     if not busy:
         return
@@ -103,7 +103,7 @@ def _outcomes(
     return outcomes
 
 
-def _rounded(points: float | None) -> int | None:
+def _round(points: float | None) -> int | None:
     return None if points is None else floor(points + 0.5)
 
 

@@ -27,7 +27,7 @@ async def fold(run: Run) -> Done:
 
 
 def _report(ports: Ports) -> None:
-    """Measure the depth and age of the feed. An empty feed, the usual case, has no log line."""
+    """Measure the depth and age of the feed. An empty feed, the usual case, is not logged."""
     state = change_feed.feed_state(ports.db, CONSUMER)
     age_s = 0
     if state.oldest_at is not None:
@@ -37,7 +37,7 @@ def _report(ports: Ports) -> None:
 
 
 def has_work(db: Database) -> bool:
-    """Return whether the feed holds anything."""
+    """Return whether the feed has rows."""
     return change_feed.has_changes(db, CONSUMER)
 
 

@@ -1,4 +1,4 @@
-"""Go on publishing threshold events where one invocation's time was not enough."""
+"""Continue publishing threshold events if the time of one invocation was not enough."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Let scores follow time: signals decay and expire, activity grows old."""
+"""Change scores with time: signals decay and expire, activity gets old."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class SignalDecay(WindowMessage):
 
 
 async def signal_decay(run: Run) -> Done | Sharded:
-    """Rescore the contacts whose score is another by the end of the window, through time alone.
+    """Rescore the contacts whose score changes by the end of the window through time alone.
 
     SQL: `scores.sql` (`recompute_due`); the formula is `parts/score.sql`.
     """

@@ -1,1 +1,1 @@
-"""One contact's score in plain Python: what `mauntic scores show` explains. Pure."""
+"""The score of one contact in plain Python, as `mauntic scores show` explains it. Pure."""

@@ -1,7 +1,7 @@
-"""How a signal loses its weight. Pure.
+"""The decay of a signal's weight. Pure.
 
-Decay is a function of when the signal was detected and of the time that is asked about; nothing
-stored is ever multiplied. `sql/parts/score.sql` says the same over sets.
+Decay is a function of the signal's detection time and the time of the score; stored values are
+never multiplied. `sql/parts/score.sql` computes the same over sets.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ SECONDS_AN_HOUR = 3_600
 
 
 def age_h(detected_at: datetime, t: datetime) -> float:
-    """Hours from `detected_at` to `t`; negative where it lies ahead.
+    """Return the hours from `detected_at` to `t`; negative if it is in the future.
 
     >>> from datetime import UTC
     >>> age_h(datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 3, 2, 6, tzinfo=UTC))
@@ -25,7 +25,7 @@ def age_h(detected_at: datetime, t: datetime) -> float:
 
 
 def decay(model: str, age: float, hours: float) -> float:
-    """What is left of a signal after `age` hours, of `hours` that it lasts: 1 down to 0.
+    """Return the remaining share of a signal after `age` of `hours` hours, from 1 to 0.
 
     >>> decay("linear", 42, 168), decay("step", 84, 168), decay("exponential", 168, 168)
     (0.75, 0.5, 0.0)

@@ -1,7 +1,7 @@
-"""A contact's score: fit, engagement, intent. Pure.
+"""The score of a contact: fit, engagement, intent. Pure.
 
-`sql/parts/score.sql` computes the same over sets; property tests hold the two equal. The usual
-points stand in the table scoring.factors too; a test compares them.
+`sql/parts/score.sql` computes the same over sets; property tests compare the two. The default
+points are also in the table scoring.factors; a test compares them.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ FACTORS: Mapping[str, Mapping[str, int]] = {
         "PROFILE_UPDATE": 2,
     },
 }
-WHOLES = ("company_size", "seniority", "recent_activity")  # factors that have levels
+PARENTS = ("company_size", "seniority", "recent_activity")  # factors with levels
 CATEGORY_OF = {
     "fit": "fit",
     "has_email": "fit",
@@ -58,7 +58,7 @@ CATEGORY_OF = {
     "engagement": "engagement",
     "recent_activity": "engagement",
     "content_download": "engagement",
-}  # of components that are no signal; the categories stand there where a message replaced them
+}  # components that are no signals; a category is one if a message replaced it
 
 VISITS = frozenset({"email_opened", "email_clicked", "form_submitted", "page_visited"})
 DOWNLOAD = "content_download"
@@ -71,7 +71,7 @@ GRADES = ((80, "A"), (60, "B"), (40, "C"), (20, "D"))
 
 @dataclass(frozen=True)
 class Contact:
-    """What fit is computed from."""
+    """The input of fit."""
 
     email: str | None = None
     phone: str | None = None
@@ -80,7 +80,7 @@ class Contact:
 
 @dataclass(frozen=True)
 class Event:
-    """Something that the contact did."""
+    """An activity of the contact."""
 
     type: str
     occurred_at: datetime
@@ -88,7 +88,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Signal:
-    """A sign of interest. None takes the organization's, then the usual value."""
+    """A sign of interest. None means the organization's value, else the default."""
 
     type: str
     detected_at: datetime
@@ -108,7 +108,7 @@ class FactorConfig:
 
 @dataclass(frozen=True)
 class SignalConfig:
-    """What a type of signal means to an organization."""
+    """An organization's settings for a type of signal."""
 
     weight: float | None = None
     decay_hours: int | None = None
@@ -117,25 +117,25 @@ class SignalConfig:
 
 @dataclass(frozen=True)
 class Settings:
-    """An organization's own ways: by (category, factor), and by type of signal."""
+    """An organization's settings: by (category, factor), and by type of signal."""
 
     factors: Mapping[tuple[str, str], FactorConfig] = field(default_factory=dict)
     signals: Mapping[str, SignalConfig] = field(default_factory=dict)
 
     def points(self, category: str, factor: str) -> float | None:
-        """What a factor is worth; 0 where it is disabled, None where nobody knows it."""
+        """Return the points of a factor; 0 if it is disabled, None if it is unknown."""
         own = self.factors.get((category, factor), FactorConfig())
-        whole = next((name for name in WHOLES if factor.startswith(f"{name}_")), None)
-        above = self.factors.get((category, whole or ""), FactorConfig())
+        parent = next((name for name in PARENTS if factor.startswith(f"{name}_")), None)
+        above = self.factors.get((category, parent or ""), FactorConfig())
         if not (own.enabled and above.enabled):
             return 0
-        said = (own.weight, above.weight, FACTORS[category].get(factor))
-        return next((points for points in said if points is not None), None)
+        candidates = (own.weight, above.weight, FACTORS[category].get(factor))
+        return next((points for points in candidates if points is not None), None)
 
 
 @dataclass(frozen=True)
 class Live:
-    """A signal at a moment: its weight, and what is left of it."""
+    """A signal at a time: its weight, and the remaining share."""
 
     signal: Signal
     weight: float
@@ -148,7 +148,7 @@ class Live:
 
 @dataclass(frozen=True)
 class Score:
-    """A score and what it is made of."""
+    """A score and its components."""
 
     fit: int
     engagement: int
@@ -166,9 +166,9 @@ class Score:
 
     @property
     def top_contributors(self) -> list[tuple[str, float]]:
-        """The largest components, of equals the first by name."""
+        """The largest components; equal ones by name."""
         gains = [(factor, points) for factor, points in self.components.items() if points > 0]
-        return sorted(gains, key=lambda one: (-one[1], one[0]))[:CONTRIBUTORS_MAX]
+        return sorted(gains, key=lambda gain: (-gain[1], gain[0]))[:CONTRIBUTORS_MAX]
 
 
 def score(
@@ -178,11 +178,12 @@ def score(
     settings: Settings,
     t: datetime,
 ) -> Score:
-    """The score at time `t`. Nothing that is dated later counts."""
+    """Return the score at time `t`. Later events and signals do not count."""
     fit = _fit(contact, settings)
     engagement = _engagement(list(events), settings, t)
-    live = [one for one in (_live(signal, settings, t) for signal in signals) if one.points]
-    total = rounded(sum(one.points for one in live))
+    weighted = (_live(signal, settings, t) for signal in signals)
+    live = [live_signal for live_signal in weighted if live_signal.points]
+    total = round_half_up(sum(live_signal.points for live_signal in live))
     return Score(
         fit=sum(fit.values()),
         engagement=sum(engagement.values()),
@@ -192,8 +193,8 @@ def score(
     )
 
 
-def rounded(points: float) -> int:
-    """Half up, with a billionth to spare: in whatever order a sum was added up, a half is a half.
+def round_half_up(points: float) -> int:
+    """Round half up, with a margin of a billionth: in any order of adding up, a half is a half.
 
     >>> rounded(7.5), rounded(7.499999999999999), rounded(-0.5)
     (8, 8, 0)
@@ -204,10 +205,10 @@ def rounded(points: float) -> int:
 def _fit(contact: Contact, settings: Settings) -> dict[str, int]:
     own = contact.custom_fields if isinstance(contact.custom_fields, dict) else {}
     return {
-        "has_email": _if(_filled(contact.email), "fit", "has_email", settings),
-        "has_phone": _if(_filled(contact.phone), "fit", "has_phone", settings),
+        "has_email": _if(_has_value(contact.email), "fit", "has_email", settings),
+        "has_phone": _if(_has_value(contact.phone), "fit", "has_phone", settings),
         "has_direct_phone": _if(
-            _filled(own.get("direct_phone")), "fit", "has_direct_phone", settings
+            _has_value(own.get("direct_phone")), "fit", "has_direct_phone", settings
         ),
         "company_size": _level("company_size", own.get("company_size"), settings),
         "seniority": _level("seniority", own.get("seniority"), settings),
@@ -215,8 +216,8 @@ def _fit(contact: Contact, settings: Settings) -> dict[str, int]:
 
 
 def _engagement(events: Sequence[Event], settings: Settings, t: datetime) -> dict[str, int]:
-    recent = [one.type for one in events if t - ENGAGEMENT_SPAN <= one.occurred_at < t]
-    visits = sum(kind in VISITS for kind in recent)
+    recent = [event.type for event in events if t - ENGAGEMENT_SPAN <= event.occurred_at < t]
+    visits = sum(event_type in VISITS for event_type in recent)
     level = "recent_activity_high" if visits >= 10 else "recent_activity_some"
     return {
         "recent_activity": _if(visits >= 3, "engagement", level, settings),
@@ -230,8 +231,8 @@ def _live(signal: Signal, settings: Settings, t: datetime) -> Live:
     enabled = (
         config.enabled and settings.factors.get(("intent", signal.type), FactorConfig()).enabled
     )
-    said = (signal.weight, config.weight, usual, 0)
-    weight = next(points for points in said if points is not None) if enabled else 0
+    candidates = (signal.weight, config.weight, usual, 0)
+    weight = next(points for points in candidates if points is not None) if enabled else 0
     hours = signal.decay_hours or config.decay_hours or DECAY_HOURS
     expired = signal.expires_at is not None and signal.expires_at <= t
     left = 0.0 if expired else decay(signal.decay_model, age_h(signal.detected_at, t), hours)
@@ -239,13 +240,16 @@ def _live(signal: Signal, settings: Settings, t: datetime) -> Live:
 
 
 def _by_type(live: Iterable[Live]) -> dict[str, float]:
-    """Points of each type of signal, to the hundredth; where they cancel out there is none."""
+    """Return the points per type of signal, in hundredths; types whose points cancel out are left
+    out.
+    """
     sums: dict[str, float] = {}
-    for one in live:
-        sums[one.signal.type] = sums.get(one.signal.type, 0) + one.points
+    for live_signal in live:
+        signal_type = live_signal.signal.type
+        sums[signal_type] = sums.get(signal_type, 0) + live_signal.points
     return {
-        f"intent:{kind}" if kind in CATEGORY_OF else kind: floor(points * 100 + 0.5 + 1e-6) / 100
-        for kind, points in sums.items()
+        f"intent:{name}" if name in CATEGORY_OF else name: floor(points * 100 + 0.5 + 1e-6) / 100
+        for name, points in sums.items()
         if points
     }
 
@@ -254,10 +258,10 @@ def _if(condition: bool, category: str, factor: str, settings: Settings) -> int:
     return int(settings.points(category, factor) or 0) if condition else 0
 
 
-def _level(whole: str, level: object, settings: Settings) -> int:
-    known = isinstance(level, str) and f"{whole}_{level}" in FACTORS["fit"]
-    return _if(known, "fit", f"{whole}_{level}", settings)
+def _level(factor: str, level: object, settings: Settings) -> int:
+    is_known = isinstance(level, str) and f"{factor}_{level}" in FACTORS["fit"]
+    return _if(is_known, "fit", f"{factor}_{level}", settings)
 
 
-def _filled(value: object) -> bool:
+def _has_value(value: object) -> bool:
     return isinstance(value, str) and value.strip(" ") != ""

@@ -1,5 +1,5 @@
 -- name: expire_alerts
--- Expire the open alerts that are due: those that expire first, at most :alerts_max at a time.
+-- Expire the open alerts that are due, the earliest deadlines first, at most :alerts_max at a time.
 update scoring.signal_alerts as alert set status = 'expired', expired_at = alert.deadline
 from (
     select id

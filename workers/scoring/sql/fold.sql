@@ -1,7 +1,7 @@
 -- name: fold_contacts
--- Fold changes of single contacts: delete the feed's rows and enter their contacts into the backlog. The
--- rows of a contact whose entry somebody has locked stay in the feed. `signals` are new signals, and
--- requests for alerts, that may open an alert.
+-- Fold changes of single contacts: delete the feed's rows and enter their contacts into the backlog. If another
+-- transaction has locked a contact's entry, its rows stay in the feed. `signals` are new signals, and requests for
+-- alerts, that may open an alert.
 with
 -- include: pending_changes
 ,
@@ -43,8 +43,8 @@ select (select count(*) from folded) as rows_read,
     ) as signals
 
 -- name: fold_all_contacts
--- Expand a change of a whole organization: enter its next :rows contacts into the backlog. Contacts whose
--- entry somebody has locked get a row of their own in the feed. `reached` is null after the last contact.
+-- Expand a change of a whole organization: enter its next :rows contacts into the backlog. Contacts whose entry another
+-- transaction has locked get a row of their own in the feed. `reached` is null after the last contact.
 with contact as materialized (
     select organization_id, id as contact_id
     from crm.contacts
@@ -70,8 +70,8 @@ select count(*) as rows_read,
 from contact
 
 -- name: fold_signal_contacts
--- The same for the contacts that have a signal of a type: those among the next :rows signals of the
--- organization, of whatever type.
+-- The same for the contacts with a signal of a type: those among the next :rows signals of the organization, of any
+-- type.
 with range as materialized (
     select contact_id as until
     from scoring.intent_signals
@@ -104,7 +104,7 @@ select count(*) as rows_read, (select until from range) as reached
 from contact
 
 -- name: expire_due_alerts
--- Expire the open alerts of the contacts and types of these signals whose deadline has come: a signal is
+-- Expire the open alerts of the contacts and types of these signals whose deadline has passed; the signals are
 -- considered only after that.
 update scoring.signal_alerts as alert set status = 'expired', expired_at = alert.deadline
 where alert.ctid = any(array(
@@ -129,9 +129,9 @@ where alert.ctid = any(array(
 ))
 
 -- name: open_alerts
--- Open an alert for each contact and type of these signals and requests, unless one is open. The newest
--- decides, and the deadline counts from when it was detected; where that has passed, none is opened.
--- Where an alert is due and somebody holds it, the signal goes back to the feed.
+-- Open an alert for each contact and type of these signals and requests, unless one is open. The newest counts, and the
+-- deadline is relative to its detection; no alert is opened after its deadline. If a due alert is locked by another
+-- transaction, the signal goes back to the feed.
 with considered as materialized (
     select signal.*,
         exists (

@@ -1,10 +1,10 @@
 -- name: has_crossings
--- Is anything left to publish? Asked after each batch, outside a transaction.
+-- Whether there are events to publish. Runs after each batch, outside a transaction.
 select exists (select from scoring.threshold_outbox) as found
 
 -- name: take_crossings
--- Take the oldest crossings that nobody else is publishing. They are gone once we commit, and there
--- again if we do not.
+-- Take the oldest crossings that no other transaction is publishing. They are deleted by the commit, and kept by a
+-- rollback.
 with taken as (
     delete from scoring.threshold_outbox
     where id in (
@@ -15,8 +15,8 @@ with taken as (
 select * from taken order by id
 
 -- name: count_crossings
--- Take the oldest crossings, where nobody wants to hear of each: how many scores of an organization
--- came to or fell below a threshold.
+-- Take and count the oldest crossings if no queue is bound: the number of scores per organization that reached or fell
+-- below a threshold.
 with taken as (
     delete from scoring.threshold_outbox
     where id in (

@@ -1,6 +1,6 @@
 -- name: scoring_time
--- The time that a window's run scores at: its window's end, or that of a later window whose run
--- has begun. A window that is run late must not take scores back to its own time.
+-- The time for which a window's run scores: its window's end, or that of a later window whose run has begun. A late run
+-- must not set scores back to its own time.
 select greatest(cast(:t as timestamptz), max(window_end)) as t
 from ops.job_runs
 where job_type in ('scoring.BatchRecompute', 'scoring.SignalDecay')
@@ -8,9 +8,8 @@ where job_type in ('scoring.BatchRecompute', 'scoring.SignalDecay')
     and window_end > cast(:t as timestamptz)
 
 -- name: recompute_backlog
--- Score the contacts of a part of the backlog, at most :rows of them. The series tells the planner how
--- many there are: of a table that fills and empties every hour its statistics know nothing, and a plan
--- for one row takes hours for many.
+-- Score the contacts of a part of the backlog, at most :rows of them. The series gives the planner their number: the
+-- statistics of a table that fills and empties every hour are useless, and a plan for one row takes hours for many.
 with target as materialized (
     select number, entry.organization_id, entry.contact_id, entry.version, cast(:t as timestamptz) as t,
         null::integer as as_fit, null::integer as as_engagement, null::integer as as_intent
@@ -38,9 +37,9 @@ with target as materialized (
 select (select count(*) from claimed) as rows_read, (select count(*) from changed) as rows_written
 
 -- name: recompute_due
--- Score the :rows contacts of a part whom SignalDecay has to look at. Where time has changed nothing,
--- only the moment at which to look again is set. A row that another transaction holds, or has written
--- since it was read, stays due and is left to the next run: so this waits for nothing.
+-- Score :rows contacts of a part that are due for SignalDecay. If time has changed nothing, only the time of the next
+-- recompute is set. A row that another transaction has locked or changed stays due and is left to the next run, so this
+-- waits for nothing.
 with target as materialized (
     select number, known.organization_id, known.contact_id, 0 as version, cast(:t as timestamptz) as t,
         null::integer as as_fit, null::integer as as_engagement, null::integer as as_intent
@@ -82,9 +81,9 @@ postponed as (
 select (select count(*) from claimed) as rows_read, (select count(*) from changed) as rows_written
 
 -- name: request_contacts
--- Enter these contacts into the backlog, as far as there are such, and hold their entries: the places in
--- the list of those that exist, and the places and versions of those that are held. A few values are
--- read faster than a hundred rows. :patience is set before the first contact is looked for.
+-- Enter these contacts into the backlog, if they exist, and lock their entries. Returns the positions in the list of
+-- those that exist, and positions and versions of those that are locked. A few values are read faster than a hundred
+-- rows. :patience is set before the first contact is read.
 with asked as materialized (
     select place, contact.organization_id, contact.id as contact_id
     from unnest(cast(:organization_ids as uuid[]), cast(:contact_ids as uuid[]))
@@ -111,8 +110,8 @@ select (select jsonb_agg(place) from asked) as known,
     (select jsonb_agg(version order by place) from entry) as versions
 
 -- name: score_contacts
--- Score these contacts, whose entries are held at these versions; and the places in the list of those
--- whose scores another transaction holds.
+-- Score these contacts, whose entries are locked at these versions. Returns the positions in the list of those whose
+-- scores another transaction has locked.
 with target as materialized (
     select number, organization_id, contact_id, version, cast(:t as timestamptz) as t, as_fit, as_engagement,
         as_intent
@@ -140,14 +139,14 @@ select (select count(*) from claimed) as rows_read, (select count(*) from change
     ) as busy
 
 -- name: backlog_rows
--- How many entries a part of the backlog has.
+-- The number of entries in a part of the backlog.
 select count(*) as count
 from scoring.recompute_backlog
 where
 -- include: within_part
 
 -- name: due_rows
--- How many contacts of a part SignalDecay has to look at.
+-- The number of contacts of a part that are due for SignalDecay.
 select count(*) as count
 from scoring.lead_scores
 where
@@ -156,14 +155,14 @@ where
 -- include: within_part
 
 -- name: count_backlog
--- How many entries each organization has.
+-- The number of entries of each organization.
 select organization_id, count(*) as count
 from scoring.recompute_backlog
 group by organization_id
 order by organization_id
 
 -- name: count_due
--- How many contacts of each organization SignalDecay has to look at.
+-- The number of contacts of each organization that are due for SignalDecay.
 select organization_id, count(*) as count
 from scoring.lead_scores
 where
@@ -172,7 +171,7 @@ group by organization_id
 order by organization_id
 
 -- name: cut_backlog
--- Where to cut one organization's entries into parts of :rows_max: the first contact of each part.
+-- The split points of one organization's entries, with :rows_max per part: the first contact of each part.
 select contact_id
 from (
     select contact_id, row_number() over (order by contact_id) as place
@@ -183,7 +182,7 @@ where place % :rows_max = 1
 order by contact_id
 
 -- name: cut_due
--- The same for the contacts that SignalDecay has to look at.
+-- The same for the contacts that are due for SignalDecay.
 select contact_id
 from (
     select contact_id, row_number() over (order by contact_id) as place

@@ -1,4 +1,4 @@
-"""The fold of the change feed: it fills the backlog and opens alerts."""
+"""Fold the change feed: fill the backlog and open alerts."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from shared.ledger.shards import KeyRange
 from shared.ports import Database, Row
 
 CONSUMER = "scoring"
-# What one run folds at most: some 3 s of work, and as much for changes of whole organizations.
+# Limit of one run: about 3 s of work, and as much for changes of whole organizations.
 CHANGES_MAX = 100_000
 EXPANDED_MAX = 500_000
 EXPANDED_AT_ONCE = 100_000
-# A range of contacts costs some statements, however few they are.
+# A range of contacts takes several statements, however few contacts it has.
 RANGE_COST = 2_000
 PASSES_MAX = 10
 
 
 @dataclass(frozen=True)
 class Folded:
-    """How many changes and contacts were read, and how many rows were written."""
+    """The numbers of changes and contacts read, and of rows written."""
 
     rows_read: int = 0
     rows_written: int = 0
@@ -34,7 +34,7 @@ class Folded:
 
 
 def fold_changes(db: Database, now: datetime) -> Folded:
-    """Fold what is pending, within bounds, in the transaction that is open.
+    """Fold pending changes, up to the limits, in the open transaction.
 
     `now` is the time at which alerts are due.
     """
@@ -43,7 +43,7 @@ def fold_changes(db: Database, now: datetime) -> Folded:
 
 
 def _fold_contacts(db: Database, now: datetime) -> Folded:
-    """Fold in passes: each takes an equal share from every organization that has changes."""
+    """Fold in passes: each takes an equal share of every organization with changes."""
     total, left = Folded(), CHANGES_MAX
     for _ in range(PASSES_MAX):
         folded = _fold_pass(db, now, left)
@@ -71,14 +71,14 @@ def _open_alerts(db: Database, signals: list[UUID | str], now: datetime) -> int:
 
 
 def _fold_whole(db: Database) -> Folded:
-    """Expand changes of whole organizations by turns, a range of contacts each."""
+    """Expand changes of whole organizations in turn, a range of contacts each."""
     total, left = Folded(), EXPANDED_MAX
     while left > 0:
         change = change_feed.next_whole_change(db, CONSUMER)
         if change is None:
             break
         folded = _expand(db, change)
-        if folded is None:  # its turn comes again
+        if folded is None:  # another pass takes it
             change_feed.keep_progress(db, change["id"], change["reached"])
             left -= EXPANDED_AT_ONCE
         else:
@@ -87,7 +87,7 @@ def _fold_whole(db: Database) -> Folded:
 
 
 def _expand(db: Database, change: Row) -> Folded | None:
-    """Expand the next range. None: another transaction inserts one of the entries right now."""
+    """Expand the next range. Return None if another transaction is inserting one of the entries."""
     block = "fold_all_contacts" if change["name"] is None else "fold_signal_contacts"
     parameters = {key: change[key] for key in ("organization_id", "reached", "at")}
     if change["name"] is not None:

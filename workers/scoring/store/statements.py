@@ -1,4 +1,4 @@
-"""The statements of the scoring jobs, a function each."""
+"""The statements of the scoring jobs, one function each."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from shared.sql.blocks import SqlBlocks
 
 SQL = SqlBlocks(Path(__file__).parent.parent / "sql")
 
-# About 5 s of work, at some 15,000 contacts a second where every score changes.
+# About 5 s of work, at about 15,000 contacts a second if every score changes.
 SHARD_ROWS = 75_000
-# A shard may grow by this factor after it is counted; the rest waits for the next run.
+# A shard may grow by this factor after it is counted; the next run takes the rest.
 GROWTH_MAX = 2
 ALERTS_MAX = 100_000  # per statement
 
 
 @dataclass(frozen=True)
 class Scored:
-    """How many contacts were scored, and how many rows changed by it."""
+    """The numbers of scored contacts and of changed rows."""
 
     rows_read: int
     rows_written: int
@@ -33,7 +33,7 @@ class Scored:
 
 @dataclass(frozen=True)
 class Replacement:
-    """Points that a message gives in place of a category's own; None leaves it."""
+    """Points of a message that replace a category's own; None replaces nothing."""
 
     fit: int | None = None
     engagement: int | None = None
@@ -41,7 +41,9 @@ class Replacement:
 
 
 def scoring_time(db: Database, window_end: datetime) -> datetime:
-    """The time at which a window's run scores: never earlier than that of a run before it."""
+    """Return the time for which a window's run scores: never earlier than that of a previous
+    run.
+    """
     [row] = db.rows(SQL["scoring_time"], t=window_end)
     time: datetime = row["t"]
     return time
@@ -98,17 +100,17 @@ def recompute_due(db: Database, keys: KeyRange, t: datetime) -> Scored:
 
 @dataclass(frozen=True)
 class Requested:
-    """The versions of the entries that are held, and the contacts that somebody else holds."""
+    """The versions of the locked entries, and the contacts that another transaction has locked."""
 
     versions: dict[Key, int]
     busy: list[Key]
 
 
 def request_contacts(db: Database, keys: Sequence[Key]) -> Requested:
-    """Enter contacts into the backlog and hold their entries, as far as the contacts exist.
+    """Enter contacts into the backlog and lock their entries, if the contacts exist.
 
-    A lock that no statement can skip (another transaction inserts the same entry at this moment)
-    raises 55P03, so that the messages are tried one by one. A contact alone is then busy.
+    A lock that no statement can skip (another transaction is inserting the same entry) raises
+    55P03, so that the messages are tried one by one. A single contact then counts as locked.
     """
 
     def hold() -> Row:
@@ -120,26 +122,26 @@ def request_contacts(db: Database, keys: Sequence[Key]) -> Requested:
         return Requested({}, list(keys))
     held = zip(row["places"] or [], row["versions"] or [], strict=True)
     versions = {keys[place - 1]: version for place, version in held}
-    known = [keys[place - 1] for place in row["known"] or []]
-    return Requested(versions, [key for key in known if key not in versions])
+    existing = [keys[place - 1] for place in row["known"] or []]
+    return Requested(versions, [key for key in existing if key not in versions])
 
 
 def score_contacts(
     db: Database, versions: Mapping[Key, int], replacements: Mapping[Key, Replacement], t: datetime
 ) -> list[Key]:
-    """Score contacts whose entries are held. Their rows are written even if nothing changed.
+    """Score contacts whose entries are locked. Their rows are written even if nothing changed.
 
-    Return those whose score another transaction holds: they stay in the backlog.
+    Return those whose score another transaction has locked: they stay in the backlog.
     """
     nothing, keys = Replacement(), list(versions)
-    said = [replacements.get(key, nothing) for key in keys]
+    overrides = [replacements.get(key, nothing) for key in keys]
     [row] = db.rows(
         SQL["score_contacts"],
         **_columns(keys),
         versions=list(versions.values()),
-        as_fit=[one.fit for one in said],
-        as_engagement=[one.engagement for one in said],
-        as_intent=[one.intent for one in said],
+        as_fit=[override.fit for override in overrides],
+        as_engagement=[override.engagement for override in overrides],
+        as_intent=[override.intent for override in overrides],
         t=t,
         settled_until="-infinity",
     )
@@ -154,7 +156,7 @@ def _columns(keys: Sequence[Key]) -> dict[str, list[UUID]]:
 
 
 def expire_alerts(db: Database, t: datetime) -> int:
-    """Expire the open alerts whose deadline has come; how many."""
+    """Expire the open alerts whose deadline has passed; return their number."""
     expired = 0
     while True:
         touched = db.execute(SQL["expire_alerts"], t=t, alerts_max=ALERTS_MAX)
@@ -164,21 +166,22 @@ def expire_alerts(db: Database, t: datetime) -> int:
 
 
 def has_crossings(db: Database) -> bool:
-    """Return whether scores that crossed a threshold are left to publish."""
+    """Return whether there are threshold events to publish."""
     [row] = db.rows(SQL["has_crossings"])
     return bool(row["found"])
 
 
 def take_crossings(db: Database, rows_max: int) -> list[Row]:
-    """Remove the oldest scores that crossed a threshold and that nobody else is publishing."""
+    """Delete and return the oldest threshold events that no other transaction is publishing."""
     return db.rows(SQL["take_crossings"], rows_max=rows_max)
 
 
 def count_crossings(
     db: Database, thresholds: Sequence[int], rows_max: int
 ) -> tuple[int, list[Row]]:
-    """Remove them too. Return how many there were: all, and those of each organization, threshold
-    and direction."""
+    """Delete them too. Return their total number, and the numbers per organization, threshold and
+    direction.
+    """
     [row] = db.rows(SQL["count_crossings"], thresholds=list(thresholds), rows_max=rows_max)
     return row["taken"], row["crossings"]
 

@@ -1,5 +1,5 @@
-"""The runtime's side of what the vendor's SDK expects inside a worker, and our own side of it.
+"""The runtime's part of the vendor's SDK inside a worker, and this project's additions.
 
-The SDK's `.pth` file looks for this package: where it is found, the SDK registers which vendored
-packages may ask for randomness while they are imported, and how many times.
+The SDK's `.pth` file searches for this package. If it exists, the SDK registers which vendored
+packages may request randomness during their import, and how many times.
 """

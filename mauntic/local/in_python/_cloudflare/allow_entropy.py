@@ -1,4 +1,4 @@
-"""How many requests for randomness are allowed just now, while a worker is being imported."""
+"""The number of requests for randomness that are currently allowed during an import."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,7 +7,7 @@ _allowed_calls = 0
 
 
 def take_allowed_call() -> bool:
-    """Use up one allowed request; False if there is none."""
+    """Use one allowed request; return False if there is none."""
     global _allowed_calls
     if _allowed_calls == 0:
         return False
@@ -17,8 +17,9 @@ def take_allowed_call() -> bool:
 
 @contextmanager
 def allow_bad_entropy_calls(calls: int) -> Iterator[None]:
-    """Let `calls` requests through. Unlike production, fewer than that are no error here: a second
-    interpreter of the same process may find Rust's hash seeds in place."""
+    """Allow `calls` requests. Unlike in production, fewer requests are no error: in a second
+    interpreter of the same process Rust's hash seeds may exist already.
+    """
     global _allowed_calls
     before, _allowed_calls = _allowed_calls, calls
     try:

@@ -1,4 +1,4 @@
-"""From an event of the runtime to a method of the worker's `Default` class."""
+"""Pass an event of the runtime to a method of the worker's `Default` class."""
 
 import inspect
 from collections.abc import Callable
@@ -17,7 +17,7 @@ def entrypoint_class(entry: ModuleType) -> Callable[[Any, Any], Any]:
 
 
 async def fetch(instance: Any, js_request: Any) -> Any:
-    """`fetch` gets env and ctx beside the request, as in production."""
+    """Call `fetch` with the request, env and ctx, as production does."""
     request = import_module("workers").Request(js_request)
     return _js_response(
         await _awaited(_handler(instance, "fetch")(request, instance.env, instance.ctx))
@@ -25,7 +25,7 @@ async def fetch(instance: Any, js_request: Any) -> Any:
 
 
 async def event(instance: Any, name: str, subject: Any) -> None:
-    """`queue` and `scheduled` get None for env and ctx, as in production."""
+    """Call `queue` or `scheduled` with None for env and ctx, as production does."""
     await _awaited(_handler(instance, name)(subject, None, None))
 
 
@@ -47,5 +47,5 @@ def _js_response(response: Any) -> Any:
     js_response = getattr(response, "js_object", None)
     if getattr(getattr(js_response, "constructor", None), "name", None) == "Response":
         return js_response
-    kind = type(response).__name__
-    raise TypeError(f"fetch must return a workers.Response, it returned {kind}")
+    type_name = type(response).__name__
+    raise TypeError(f"fetch must return a workers.Response, it returned {type_name}")

@@ -1,8 +1,8 @@
-"""Importing a worker declares, it never does: what production's start-up snapshot refuses or
-freezes is refused here by name. Each refusal says which file and line asked.
+"""Refuse, by name, what production's startup snapshot refuses or freezes while a worker is
+imported. Each refusal contains the file and line of the call.
 
-Functions that Python code calls are wrapped; requests that reach the system (C extensions, the
-clock behind `datetime.now`) are reported by the host through `on_entropy` and `on_clock`.
+Functions that Python code calls are wrapped. The host reports requests that reach the system (C
+extensions, the clock behind `datetime.now`) through `on_entropy` and `on_clock`.
 """
 
 import os
@@ -35,7 +35,7 @@ _importing = False
 
 
 class ImportRefused(ImportError):
-    """The worker does something while it is imported that only an event handler may do."""
+    """An imported worker did something that only an event handler may do."""
 
 
 def start() -> None:
@@ -43,12 +43,12 @@ def start() -> None:
     _importing = True
     import_patch_manager.start()
     for owner, name in ((os, "urandom"), (random, "_urandom")):
-        _replace(owner, name, "asked for randomness (os.urandom)", _takes_allowed_call)
+        _replace(owner, name, "requested randomness (os.urandom)", _takes_allowed_call)
     for name in _RANDOM_FUNCTIONS:
         if name not in ("seed", "setstate"):
-            _replace(random, name, f"asked for randomness (random.{name})")
-    _replace(random, "seed", "asked for randomness (random.seed)", _seeds)
-    _replace(random.Random, "seed", "asked for randomness (random.Random)", _seeds_itself)
+            _replace(random, name, f"requested randomness (random.{name})")
+    _replace(random, "seed", "requested randomness (random.seed)", _seeds)
+    _replace(random.Random, "seed", "requested randomness (random.Random)", _seeds_itself)
     for name in _SOCKET_FUNCTIONS:
         _replace(socket, name, f"opened a connection (socket.{name})")
     for name in _SOCKET_METHODS:
@@ -56,8 +56,9 @@ def start() -> None:
 
 
 def finish(open_files: Iterable[str] = ()) -> None:
-    """Put everything back, and refuse the worker if one of its own modules asked, or keeps what no
-    snapshot can hold: an open file or an object of JavaScript."""
+    """Restore all wrapped functions. Refuse the worker if one of its own modules made a refused
+    call, or keeps an object that no snapshot can contain: an open file or an object of JavaScript.
+    """
     global _importing
     _importing = False
     _refusals.extend(f"{path} is still open after the import. Close it." for path in open_files)
@@ -72,26 +73,32 @@ def finish(open_files: Iterable[str] = ()) -> None:
 
 
 def on_entropy() -> int:
-    """A request for randomness reached the system: 0 if it is allowed, else an error number."""
+    """Handle a request for randomness that reached the system: return 0 if it is allowed, else an
+    error number.
+    """
     if not _importing or allow_entropy.take_allowed_call():
         return 0
-    _note("asked for randomness")
+    _note("requested randomness")
     return EIO
 
 
 def on_clock() -> None:
-    """The clock was read. Production says 1970-01-01 then; vendored packages may live with it."""
+    """Handle a read of the clock. In production it returns 1970-01-01, which vendored packages may
+    use.
+    """
     if _importing:
         _note("read the clock")
 
 
 def on_javascript(what: str) -> str:
-    """A function of JavaScript was called that production refuses; the sentence for its caller."""
+    """Return the error for a call of a JavaScript function that production refuses."""
     return f"{_note(what)} Do it inside an event handler."
 
 
 def _javascript_objects() -> Iterator[str]:
-    """Production cannot serialize them. A module such as `js` itself is no object that is kept."""
+    """Refuse objects that production cannot serialize. A module such as `js` is not such an
+    object.
+    """
     modules: list[tuple[str, Any]] = list(sys.modules.items())
     for name, module in modules:
         path = getattr(module, "__file__", None) or ""
@@ -114,7 +121,7 @@ def _takes_allowed_call(*_args: Any) -> bool:
 
 
 def _seeds(a: Any = None, *_args: Any, **_kwargs: Any) -> bool:
-    """A given seed is no randomness."""
+    """Allow a given seed: it needs no randomness."""
     return a is not None
 
 
@@ -135,7 +142,9 @@ def _replace(owner: Any, name: str, what: str, is_allowed: Callable[..., bool] =
 
 
 def _note(what: str) -> str:
-    """Say who asked; what a module of ours asked for is kept, even if it caught the error."""
+    """Describe the caller; a call of this project's modules is recorded even if they caught the
+    error.
+    """
     path, line = _culprit()
     sentence = f"{path.removeprefix(OWN)} line {line} {what} while it was imported."
     if path.startswith(OWN) and not path.startswith(VENDORED):
@@ -144,7 +153,9 @@ def _note(what: str) -> str:
 
 
 def _culprit() -> tuple[str, int]:
-    """The innermost frame that is no library function: a module's top level, or a worker's file."""
+    """Return the innermost frame outside a library function: a module's top level, or a worker's
+    file.
+    """
     frame: FrameType | None = sys._getframe(2)
     while frame is not None:
         path = frame.f_code.co_filename

@@ -1,4 +1,4 @@
-"""Runs chosen modules' top level inside a context: the SDK registers the contexts by name."""
+"""Import some modules inside a context; the SDK registers the contexts by module name."""
 
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -39,7 +39,7 @@ register_before_first_request = _registrar(_before_first_request)
 
 
 class _ContextLoader(Loader):
-    """The module's own loader, with the context around creation or execution."""
+    """The module's loader, with a context around creation or execution."""
 
     def __init__(self, loader: Any, name: str) -> None:
         self._loader = loader
@@ -83,7 +83,7 @@ _finder = _Finder()
 
 
 def block_calls(module: ModuleType, *, allowlist: Iterable[str] = ()) -> None:
-    """Until the first event, calling a function of this module raises."""
+    """Make every function of this module raise until the first event."""
     for name, value in list(vars(module).items()):
         public = not name.startswith("_") and name not in allowlist
         if public and callable(value) and not isinstance(value, type):
@@ -108,7 +108,7 @@ def start() -> None:
 
 
 def finish() -> None:
-    """The imports are done: put everything back, then let the packages seed themselves."""
+    """Restore everything after the imports, then let the packages seed themselves."""
     global _importing
     _importing = False
     sys.meta_path.remove(_finder)

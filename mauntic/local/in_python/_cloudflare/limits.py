@@ -1,4 +1,4 @@
-"""The platform's limit of CPU time, as Python sees it: a signal that raises."""
+"""The platform's limit of CPU time: a signal whose handler raises."""
 
 import signal
 from types import FrameType
@@ -9,7 +9,7 @@ class CpuLimitExceeded(BaseException):
 
 
 def install() -> None:
-    """Raise CpuLimitExceeded where the platform sends SIGXCPU, as production's runtime does."""
+    """Raise CpuLimitExceeded when the platform sends SIGXCPU, as production's runtime does."""
     signal.signal(signal.SIGXCPU, _raise)
 
 

@@ -7,15 +7,7 @@ source as materialized (
 ),
 counted as (
     select campaign_id, organization_id, (occurred_at at time zone 'UTC')::date as date, jsonb_build_object(
-            'sent', count(*) filter (where event_type = 'email_sent'),
-            'delivered', count(*) filter (where event_type = 'email_delivered'),
-            'opened', count(*) filter (where event_type = 'email_opened'),
-            'unique_opened', count(distinct contact_id) filter (where event_type = 'email_opened'),
-            'clicked', count(*) filter (where event_type = 'email_clicked'),
-            'unique_clicked', count(distinct contact_id) filter (where event_type = 'email_clicked'),
-            'bounced', count(*) filter (where event_type = 'email_bounced'),
-            'complained', count(*) filter (where event_type = 'email_complained'),
-            'unsubscribed', count(*) filter (where event_type = 'email_unsubscribed')
+-- include: campaign_events
         ) as figures
     from analytics.contact_activity
     join source using (event_source)

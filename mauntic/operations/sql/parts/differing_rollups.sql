@@ -1,5 +1,5 @@
--- The rollups of the days in [:start, :end) that differ from their source, counted again from every event.
--- A rollup of 0 and none at all are the same.
+-- The rollups of the days in [:start, :end) that differ from their source, counted again from every event. A rollup of
+-- 0 equals a missing one.
 counted as (
     select organization_id, (occurred_at at time zone 'UTC')::date as date, event_type,
         count(*) as count, count(distinct contact_id) as unique_count

@@ -59,11 +59,11 @@ def test_a_range_is_run_whole_and_summed_up(cli: Cli, consumer: Consumer, db: Po
     for hour in (0.5, 1.5, 1.6):
         add_event(db, hour)
     answer = fill(cli, 5, "--at-most", 2)
-    told = answer.json
-    assert (answer.code, told["windows"], told["succeeded"]) == (0, 5, 5)
-    assert (told["rows_read"], told["dead"], told["in_flight"]) == (3, [], 0)
-    assert [one["window"] for one in told["changed"]] == [str(window) for window in windows(2)]
-    assert sum(one["rows"] for one in told["changed"]) == told["rows_written"] > 0
+    reported = answer.json
+    assert (answer.code, reported["windows"], reported["succeeded"]) == (0, 5, 5)
+    assert (reported["rows_read"], reported["dead"], reported["in_flight"]) == (3, [], 0)
+    assert [one["window"] for one in reported["changed"]] == [str(window) for window in windows(2)]
+    assert sum(one["rows"] for one in reported["changed"]) == reported["rows_written"] > 0
     assert statuses(db) == dict.fromkeys(range(5), ("succeeded", "backfill"))
     assert hours_of(consumer.bodies) == [0, 1, 2, 3, 4]
     assert consumer.most_at_once <= 2
@@ -117,7 +117,7 @@ def test_only_what_is_asked_for_and_never_what_is_running(
 
 
 def test_the_windows_in_flight_are_bounded(cli: Cli, vendor: Vendor, consumer: Consumer) -> None:
-    """While nobody answers, no more than the bound is sent."""
+    """Without answers, no more than the limit is sent."""
     consumer.hold.clear()
     counted = []
 
@@ -133,16 +133,16 @@ def test_the_windows_in_flight_are_bounded(cli: Cli, vendor: Vendor, consumer: C
     assert counted == [3]
 
 
-def test_what_changed_is_told_window_by_window(cli: Cli, consumer: Consumer, db: Postgres) -> None:
+def test_changes_are_reported_by_window(cli: Cli, consumer: Consumer, db: Postgres) -> None:
     add_event(db, 1.5)
-    said = cli("backfill", HOURLY, "--from", "2026-03-10", "--to", "2026-03-10T03:00Z", "--remote")
-    assert said.code == 0
-    assert "changed 2026-03-10T01:00Z/2026-03-10T02:00Z" in said.out
-    assert "changed 2026-03-10T00:00Z" not in said.out
-    assert said.out.endswith("not run: none\n")
+    text = cli("backfill", HOURLY, "--from", "2026-03-10", "--to", "2026-03-10T03:00Z", "--remote")
+    assert text.code == 0
+    assert "changed 2026-03-10T01:00Z/2026-03-10T02:00Z" in text.out
+    assert "changed 2026-03-10T00:00Z" not in text.out
+    assert text.out.endswith("not run: none\n")
 
 
-def test_windows_that_die_are_told_and_fail_the_command(
+def test_windows_that_die_are_reported_and_fail_the_command(
     cli: Cli, consumer: Consumer, db: Postgres
 ) -> None:
     db.execute("drop table analytics.hourly_cells cascade")
@@ -155,7 +155,7 @@ def test_windows_that_die_are_told_and_fail_the_command(
 
 @pytest.fixture
 def ctrl_c(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C, as Python tells it to whoever sleeps: once, after the first windows were sent."""
+    """Ctrl-C, as it interrupts a sleep: once, after the first windows were sent."""
     signals = [KeyboardInterrupt()]
 
     def sleep(seconds: float) -> None:
@@ -192,12 +192,12 @@ def test_an_interrupted_backfill_of_all_says_from_where_it_goes_on(
     assert "--from 2026-03-10T00:00Z to continue" in answer.err
 
 
-def test_one_window_is_told_as_one(cli: Cli, db: Postgres) -> None:
+def test_one_window_is_reported_as_one(cli: Cli, db: Postgres) -> None:
     add_run(db, DAY, "running", lease_until=datetime.now(UTC) + HOUR)
-    said = cli(
+    text = cli(
         "backfill", HOURLY, "--from", "2026-03-10", "--to", "2026-03-10T02:00Z", "--dry-run"
     ).out
-    assert said.endswith("1 window; 1 is in progress; not run: none\n")
+    assert text.endswith("1 window; 1 is in progress; not run: none\n")
 
 
 def test_a_range_without_end_is_refused_at_once(cli: Cli, consumer: Consumer) -> None:

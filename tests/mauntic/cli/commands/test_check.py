@@ -81,7 +81,7 @@ def test_the_generated_block_is_right(tmp_path: Path) -> None:
         ('crons = ["0 * * * *"]', 'crons = ["5 * * * *"]', "crons must be"),
         ("max_retries = 3", "max_retries = 4", "max_retries of toy-jobs must be 3"),
         ('dead_letter_queue = "toy-jobs-dlq"\n', "", "must have the dead-letter queue"),
-        ('\nqueue = "toy-jobs-dlq"\nmax', '\nqueue = "nobodys"\nmax', "nobody consumes it"),
+        ('\nqueue = "toy-jobs-dlq"\nmax', '\nqueue = "nobodys"\nmax', "no worker consumes it"),
         (
             '\nqueue = "toy-jobs-dlq"\nmax',
             '\nqueue = "nobodys"\nmax',
@@ -135,7 +135,7 @@ def test_a_queue_of_the_platform_needs_no_consumer_here(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("queue", "binding", "words"),
     [
-        ("platform-score-events", "TRESHOLD_EVENTS", "nobody consumes it"),
+        ("platform-score-events", "TRESHOLD_EVENTS", "no worker consumes it"),
         ("toy-jobs", "THRESHOLD_EVENTS", "a queue that the platform consumes"),
     ],
 )
@@ -146,7 +146,7 @@ def test_a_queue_that_cannot_be_the_platforms_is_found(
     assert [p for p in found(tmp_path, good() + more, publishing()) if words in p]
 
 
-def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
+def test_all_problems_are_reported_together(tmp_path: Path) -> None:
     assert len(found(tmp_path, "[env.toy]\n")) > 10
     assert found(tmp_path, "") != []
 
@@ -212,7 +212,7 @@ def test_consumers_that_could_take_every_connection_are_found(tmp_path: Path) ->
 
 
 class Loose(BaseModel):
-    colour: str
+    color: str
 
 
 class LooseMessage(Message):
@@ -308,7 +308,7 @@ def test_pages_that_cannot_be_made_are_one_problem() -> None:
     assert (one.subject, "cannot be generated" in one.problem) == ("catalogue", True)
 
 
-def test_a_worker_without_an_env_and_a_consumer_nobody_reads_are_found(tmp_path: Path) -> None:
+def test_a_worker_without_an_env_and_an_unused_consumer_are_found(tmp_path: Path) -> None:
     problems = found(tmp_path, good(), toy(JOB), toy(replace(JOB, message=Other), env="other"))
     assert "there is no [env.other] for other-worker" in problems
 
@@ -333,7 +333,7 @@ def numbered(number: int) -> type[WindowMessage]:
 
 def test_without_a_database_that_is_one_problem(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     offline = cli("check", "--offline", "--json").json["problems"]
-    monkeypatch.setenv("DATABASE_URL", "postgresql://nobody:secret@127.0.0.1:9/none")
+    monkeypatch.setenv("DATABASE_URL", "postgresql://stranger:secret@127.0.0.1:9/none")
     answer = cli("check", "--json")
     more = [one for one in answer.json["problems"] if one not in offline]
     assert (answer.code, [one["area"] for one in more]) == (1, ["database"])
@@ -395,11 +395,11 @@ def test_rollups_are_compared_with_their_events(
     rows = answer.json["differences"]
     names = ("booked", "counted", "booked_unique", "counted_unique")
     assert [tuple(row[name] for name in names) for row in rows] == expected
-    told = [one for one in answer.json["problems"] if one["area"] == "rollups"]
-    assert bool(told) == bool(expected)
+    reported = [one for one in answer.json["problems"] if one["area"] == "rollups"]
+    assert bool(reported) == bool(expected)
     if expected:
         assert answer.code == 1
-        assert f"mauntic backfill {HOURLY} --from {rows[0]['date']}" in told[0]["problem"]
+        assert f"mauntic backfill {HOURLY} --from {rows[0]['date']}" in reported[0]["problem"]
 
 
 def test_wrangler_toml_keeps_what_is_not_generated() -> None:

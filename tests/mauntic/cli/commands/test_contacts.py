@@ -62,13 +62,13 @@ def former(tmp_path: Path) -> Path:
     return file
 
 
-def said(answer: Answer) -> str:
+def text(answer: Answer) -> str:
     return (answer.out + answer.err).lower()
 
 
 def assert_discreet(answer: Answer) -> None:
-    assert "example" not in said(answer).replace("@example.com", "")
-    assert "jane" not in said(answer)
+    assert "example" not in text(answer).replace("@example.com", "")
+    assert "jane" not in text(answer)
 
 
 @pytest.mark.usefixtures("jane")
@@ -131,7 +131,7 @@ def test_what_the_platform_has_deleted_is_erased_by_organization(
 
 
 @pytest.mark.usefixtures("jane")
-def test_nobody_s_answer_erases_nothing(cli: Cli, owner: Any) -> None:
+def test_nothing_is_erased_without_an_answer(cli: Cli, owner: Any) -> None:
     before = knowing(owner, JANE)
     for answer in (
         cli("contacts", "erase", JANE, "--delete"),

@@ -224,7 +224,7 @@ def test_days_that_are_not_over_cannot_be_compared(cli: Cli, kept: Path) -> None
     assert list(kept.iterdir()) == []
 
 
-def test_old_rows_that_are_not_where_they_were_said_to_be(
+def test_old_rows_that_are_not_in_the_named_schema(
     cli: Cli, db: Postgres, kept: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answer = shadow_run(cli, "--old-schema", "nosuch")
@@ -434,7 +434,7 @@ def test_enable_opens_the_gate_only_when_all_is_ready(
 def test_back_closes_the_gate_and_leaves_the_old_scheduler_to_the_operator(
     cli: Cli, account: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """That somebody started it is nothing that a command has done or seen."""
+    """No command has started it or can see that it was started."""
     monkeypatch.setattr(wrangler, "run", lambda command: 0)
     answer = cli("cutover", "back", "--env", "analytics")
     assert answer.code == 0
@@ -442,8 +442,8 @@ def test_back_closes_the_gate_and_leaves_the_old_scheduler_to_the_operator(
     assert gate.split()[0] == "done"
     assert old.split()[0] == "YOURS"
     assert "DISABLE_SCHEDULER=false" in old
-    told = cli("cutover", "back", "--env", "analytics", "--json").json
-    assert [(one["done"], one["is_yours"]) for one in told] == [(True, False), (False, True)]
+    reported = cli("cutover", "back", "--env", "analytics", "--json").json
+    assert [(one["done"], one["is_yours"]) for one in reported] == [(True, False), (False, True)]
 
 
 def test_back_starts_no_second_scheduler_where_the_gate_stays_open(

@@ -19,7 +19,7 @@ OLD_PLATFORM = (Path(__file__).parents[2] / "old_platform.sql").read_text()
 FILES = sorted(file.name for file in DIRECTORY.glob("*.sql"))
 
 
-def test_what_is_pending_is_told_and_applied_once(
+def test_pending_migrations_are_listed_and_applied_once(
     cli: Cli, postgres: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with scratch_database(postgres) as url:

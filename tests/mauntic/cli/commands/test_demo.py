@@ -24,7 +24,7 @@ from mauntic.database.embedded.server import Server, open_database
 from mauntic.database.url import DatabaseUnavailable, connect, with_database
 from mauntic.demo.checks import Check, check_campaigns, check_runs, check_totals
 from mauntic.demo.database import fresh_database, how_to_look
-from mauntic.demo.expected import PUBLISHED, Counted, Key, Totals
+from mauntic.demo.expected import PUBLISHED, ExpectedCounts, Key, Totals
 from mauntic.demo.expected_scores import score_of
 from mauntic.demo.importer import (
     CAMPAIGNS,
@@ -186,13 +186,13 @@ def test_after_an_interrupt_the_workers_troubles_are_no_news(
     show({"event": "log", "level": "info", "text": "no trouble"})
     heeded.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
     show(trouble)
-    said = capsys.readouterr().err
-    assert said.count("fetch failed") == 1
-    assert "no trouble" not in said
+    output = capsys.readouterr().err
+    assert output.count("fetch failed") == 1
+    assert "no trouble" not in output
 
 
 @pytest.mark.parametrize("is_right", [True, False])
-def test_what_came_of_it_is_told_to_people_and_to_programs(
+def test_the_result_is_printed_for_people_and_for_programs(
     cli: Cli, monkeypatch: pytest.MonkeyPatch, is_right: bool
 ) -> None:
     rows = [{"organization": "retailer", "equal": is_right}]
@@ -205,9 +205,9 @@ def test_what_came_of_it_is_told_to_people_and_to_programs(
         [] if is_right else ["Rollups"],
         rows,
     )
-    said = cli("demo").out
-    assert "3 events, 2 contacts imported" in said
-    assert ("all equal" if is_right else "differs from the source: Rollups") in said
+    output = cli("demo").out
+    assert "3 events, 2 contacts imported" in output
+    assert ("all equal" if is_right else "differs from the source: Rollups") in output
 
 
 EXPECTED: dict[Key, Totals] = {
@@ -272,7 +272,7 @@ def test_runs_that_did_not_succeed_and_dead_letters_are_seen(db: Postgres) -> No
 
 
 def test_campaigns_must_have_the_published_rates(db: Postgres) -> None:
-    counted = Counted({}, *(_by_campaign(place) for place in (0, 1)))  # type: ignore[arg-type]
+    counted = ExpectedCounts({}, *(_by_campaign(place) for place in (0, 1)))  # type: ignore[arg-type]
     assert not check_campaigns(db, counted).is_right  # no rows yet
     for name, (customers, visits, _) in PUBLISHED.items():
         db.execute(

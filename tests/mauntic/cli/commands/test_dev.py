@@ -1,4 +1,4 @@
-"""`mauntic dev`: starts, tells others where it is, says what happens, and leaves nothing behind."""
+"""`mauntic dev`: starts, publishes its address, prints events, and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def lines_until(process: subprocess.Popen[str], event: str) -> list[dict[str, An
         seen.append(json.loads(line))
         if seen[-1]["event"] == event:
             return seen
-    raise AssertionError(f"{event} was not said, only {seen}")
+    raise AssertionError(f"{event} was not printed, only {seen}")
 
 
 @pytest.mark.e2e
@@ -115,8 +115,8 @@ def test_it_starts_says_what_happens_and_ends_cleanly(database: str, tmp_path: P
         assert json.loads((tmp_path / "runtime.json").read_text()) == state
         with closing(Control(state["url"], state["token"])) as control:
             control.send(QUEUE, [{"type": HOURLY}])
-            said = lines_until(process, "queue.metric")[-1]
-        assert (said["worker"], said["type"], said["status"]) == (WORKER.name, HOURLY, "ack")
+            output = lines_until(process, "queue.metric")[-1]
+        assert (output["worker"], output["type"], output["status"]) == (WORKER.name, HOURLY, "ack")
         process.send_signal(signal.SIGTERM)
         lines_until(process, "dev.stopping")
         assert process.wait(30) == 0
@@ -127,15 +127,15 @@ def test_it_starts_says_what_happens_and_ends_cleanly(database: str, tmp_path: P
 
 @pytest.mark.e2e
 def test_it_ends_with_its_embedded_server(folder: Path) -> None:
-    """Its workers would fail one message after the other, and nobody would know why."""
+    """Its workers would fail one message after the other, for no visible reason."""
     with started("", folder) as process:
         lines_until(process, "dev.ready")
         server = pidfile.read((folder / "postgres").resolve() / "data")
         assert server is not None
         os.kill(server.pid, signal.SIGKILL)
         assert process.wait(30) == 1
-    said = (folder / "errors").read_text()
-    assert "The embedded Postgres has ended: start `mauntic dev` again." in said
+    output = (folder / "errors").read_text()
+    assert "The embedded Postgres has ended: start `mauntic dev` again." in output
     assert not (folder / "runtime.json").exists()
 
 
@@ -187,8 +187,8 @@ def test_a_reload_hands_the_clock_the_new_crons_and_says_what_needs_a_restart(
     clock: Any = SimpleNamespace(set=known.append)
     runtime: Any = Reloaded(readable=readable)
     mauntic.cli.commands.dev._reload(runtime, clock, DevLog(as_json=True), threading.Lock())
-    said = [json.loads(line)["event"] for line in capsys.readouterr().out.splitlines()]
-    assert said == (["dev.reloaded", "dev.stale"] if readable else ["reload.failed"])
+    output = [json.loads(line)["event"] for line in capsys.readouterr().out.splitlines()]
+    assert output == (["dev.reloaded", "dev.stale"] if readable else ["reload.failed"])
     assert known == ([["the workers anew"]] if readable else [])
 
 
@@ -209,8 +209,8 @@ def test_a_line_of_a_worker_is_shown_for_people_and_for_programs(
         "error",
         "a b",
     )
-    said = shown(capsys, event, as_json=False)
-    assert f'one                      job.crashed  type={HOURLY} error="a b"' in said
+    output = shown(capsys, event, as_json=False)
+    assert f'one                      job.crashed  type={HOURLY} error="a b"' in output
 
 
 def test_what_is_no_event_is_shown_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
@@ -218,8 +218,8 @@ def test_what_is_no_event_is_shown_as_it_is(capsys: pytest.CaptureFixture[str]) 
     event = {"event": "log", "worker": "one", "text": "[1] plain"}
     assert "[1] plain" in shown(capsys, event, as_json=False)
     failed = {"one": {"error": "SyntaxError", "traceback": "line 1\n  line 2"}}
-    said = shown(capsys, {"event": "reloaded", "workers": failed}, as_json=False)
-    assert "reload.failed" in said
-    assert said.endswith("line 1\n  line 2\n")
+    output = shown(capsys, {"event": "reloaded", "workers": failed}, as_json=False)
+    assert "reload.failed" in output
+    assert output.endswith("line 1\n  line 2\n")
     done = shown(capsys, {"event": "reloaded", "workers": {"one": {"bootMs": 9}}}, as_json=False)
     assert "reload.done  boot_ms=9" in done

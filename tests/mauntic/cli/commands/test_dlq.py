@@ -159,7 +159,7 @@ def test_a_number_that_postgres_does_not_know_is_no_letter_s(
     assert cli("runs", "list", "--limit", TOO_LARGE).code == 2
 
 
-def test_why_nothing_was_chosen_is_said(cli: Cli, letters: dict[str, int]) -> None:
+def test_the_reason_for_an_empty_selection_is_printed(cli: Cli, letters: dict[str, int]) -> None:
     plain, gone = letters["plain"], letters["gone"]
     assert "redriven: none of these is dead\n" in cli("dlq", "redrive", gone).out
     filtered = cli("dlq", "redrive", plain, "--reason", "invalid").out
@@ -167,7 +167,7 @@ def test_why_nothing_was_chosen_is_said(cli: Cli, letters: dict[str, int]) -> No
     assert "redriven: no dead letter matches\n" in cli("redrive", "--reason", "invalid").out
 
 
-def test_which_of_those_that_were_named_are_left_out_is_said(
+def test_named_dead_letters_that_are_left_out_are_printed(
     cli: Cli, vendor: Vendor, letters: dict[str, int]
 ) -> None:
     plain, old, gone = letters["plain"], letters["old"], letters["gone"]
@@ -294,7 +294,7 @@ def test_a_letter_that_fails_again_points_to_the_old_one(
 
 
 class Outbox:
-    """A System that keeps what is sent, and breaks when told to."""
+    """A System that keeps sent messages, and fails on request."""
 
     def __init__(self) -> None:
         self.sent: list[int] = []
@@ -403,7 +403,7 @@ def test_the_rate_is_held(db: Postgres) -> None:
         bury(db, n)
     naps: list[float] = []
     redriven(db, Outbox(), ledger_queries.dead_letters(db, DeadLetterFilter()), 2, naps.append)
-    # Nobody really sleeps, so each portion of two is due a second after the one before.
+    # No process really sleeps, so each portion of two is due a second after the one before.
     assert [round(nap) for nap in naps] == [0, 1, 2, 3, 4]
 
 

@@ -90,7 +90,7 @@ def test_a_window_within_its_grace_is_not_overdue(cli: Cli, db: Postgres) -> Non
     add_run(db, past_grace.start, "succeeded", finished_at=now)
     assert hourly(cli)["state"] == "ok"
     db.execute("update ops.job_runs set status = 'skipped'")
-    assert hourly(cli)["state"] == "ok"  # somebody decided so, and it was reported
+    assert hourly(cli)["state"] == "ok"  # an operator decided it, and it was reported
 
 
 def test_pausing_says_who_and_why_and_twice_is_once(cli: Cli, db: Postgres) -> None:
@@ -125,7 +125,9 @@ def test_a_window_is_run_and_waited_for(cli: Cli, consumer: Consumer) -> None:
     assert again.out.endswith("succeeded: 0 rows read, 0 changed\n")
 
 
-def test_a_run_tells_what_it_read_and_changed(cli: Cli, consumer: Consumer, db: Postgres) -> None:
+def test_a_run_reports_the_rows_it_read_and_changed(
+    cli: Cli, consumer: Consumer, db: Postgres
+) -> None:
     """Two events of one kind: read, and booked into one cell and one day."""
     for minute in (1, 2):
         db.execute(
@@ -135,8 +137,8 @@ def test_a_run_tells_what_it_read_and_changed(cli: Cli, consumer: Consumer, db: 
             one=f"{1:032x}", at=datetime(2026, 3, 10, 10, minute, tzinfo=UTC),
         )  # fmt: skip
     call = ("jobs", "run", HOURLY, "--window", "2026-03-10T10:00Z", "--remote")
-    told = cli(*call, "--json").json
-    assert (told["rows_read"], told["rows_written"] > 0) == (2, True)
+    received = cli(*call, "--json").json
+    assert (received["rows_read"], received["rows_written"] > 0) == (2, True)
     assert cli(*call).out.endswith("succeeded: 2 rows read, 0 changed\n")
 
 
@@ -273,16 +275,16 @@ def test_runs_are_listed_by_filter_and_shown_with_their_shards(cli: Cli, db: Pos
 @pytest.mark.parametrize(
     "setting", ["timezone = 'Asia/Kolkata'", "datestyle = 'German'", "datestyle = 'SQL, DMY'"]
 )
-def test_times_are_told_in_utc_whatever_the_database_is_set_to(
+def test_times_are_printed_in_utc_whatever_the_database_is_set_to(
     cli: Cli, db: Postgres, setting: str
 ) -> None:
     start = datetime(2026, 3, 10, 11, tzinfo=UTC)
     add_run(db, start, "succeeded", started_at=start + HOUR)
     [name] = db.rows("select current_database() as it")
     db.execute(f'alter database "{name["it"]}" set {setting}')
-    said = cli("runs", "list").out
-    assert "2026-03-10T11:00Z/2026-03-10T12:00Z" in said
-    assert "2026-03-10 12:00Z" in said
+    output = cli("runs", "list").out
+    assert "2026-03-10T11:00Z/2026-03-10T12:00Z" in output
+    assert "2026-03-10 12:00Z" in output
     assert cli("runs", "show", HOURLY, "2026-03-10T11:00Z").code == 0
     [row] = cli("runs", "list", "--json").json
     assert row["started_at"] == "2026-03-10T12:00:00+00:00"

@@ -137,7 +137,7 @@ def test_a_held_message_is_sent_again(cli: Cli, stage: Stage) -> None:
     metadata = event["metadata"]
     found = json.loads(metadata) if isinstance(metadata, str) else metadata
     assert found == {"to": "resend", "by": "ann", "note": "key renewed"}
-    assert cli(*words).code == 1  # it waits for nobody any more
+    assert cli(*words).code == 1  # it no longer waits
 
 
 @pytest.mark.parametrize("decision", ["sent", "failed"])
@@ -154,7 +154,7 @@ def test_an_uncertain_message_that_is_sent_again_may_arrive_twice(cli: Cli, stag
     answer = cli("messages", "resolve", str(message), "--resend", "--dry-run")
     assert (answer.code, stage.state(message)[0]) == (0, "uncertain")
     answer = cli("messages", "resolve", str(message), "--resend")
-    assert answer.code == 1  # nobody answers
+    assert answer.code == 1  # without a terminal
     assert "1 may arrive a second time" in answer.err
     assert cli("messages", "resolve", str(message), "--resend", "--yes").code == 0
     row = stage.row(message)

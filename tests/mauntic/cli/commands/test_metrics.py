@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mauntic.errors import OperatorError
-from mauntic.operations.metric_summary import named, quantile, summarize
+from mauntic.operations.metric_summary import name_columns, quantile, summarize
 from mauntic.operations.statements import SQL
 from mauntic.operations.system import Load
 from mauntic.operations.vendor.system import metrics_sql
@@ -55,7 +55,7 @@ def test_a_quantile_is_the_least_value_with_enough_below(values: list[int], leve
 
 
 def test_a_point_with_fewer_columns_is_read() -> None:
-    assert named({"blobs": [EVENT], "doubles": None})["queue"] == ""
+    assert name_columns({"blobs": [EVENT], "doubles": None})["queue"] == ""
 
 
 def test_the_statement_reads_the_columns_that_the_workers_write() -> None:

@@ -28,7 +28,7 @@ WEEK_S = 604_800
 
 
 class Account:
-    """Buckets, Hyperdrive and secrets beside the vendor's queues, and wrangler's effect on them."""
+    """Buckets, Hyperdrive, secrets and the vendor's queues, and wrangler's effect on them."""
 
     def __init__(self, vendor: Vendor) -> None:
         self.vendor = vendor
@@ -138,7 +138,7 @@ def test_the_open_gate_of_a_deployed_worker_stays_open(
     assert "mauntic cutover back --env analytics" in answer.err
 
 
-def test_a_worker_that_is_not_deployed_yet_starts_held_beside_one_that_is_open(
+def test_an_undeployed_worker_starts_with_a_closed_gate_next_to_an_open_one(
     cli: Cli, account: Account
 ) -> None:
     account.secrets[WORKER.name] = set()
@@ -199,8 +199,8 @@ def test_hyperdrive_is_made_without_the_password_in_an_argument(
             "origin_connection_limit": 60,
         }
     ]  # fmt: skip
-    said = answer.out + answer.err + "".join(account.lines)
-    assert "s3cr" not in said
+    output = answer.out + answer.err + "".join(account.lines)
+    assert "s3cr" not in output
 
 
 def test_applying_answers_in_nothing_but_json(cli: Cli, account: Account) -> None:
@@ -209,7 +209,7 @@ def test_applying_answers_in_nothing_but_json(cli: Cli, account: Account) -> Non
     assert all(f"$ {line}" in answer.err for line in account.lines)
 
 
-def test_short_retention_caching_and_too_few_connections_are_mended(
+def test_short_retention_caching_and_too_few_connections_are_corrected(
     cli: Cli, account: Account
 ) -> None:
     cli("provision", "--apply", "--env", "analytics")
@@ -271,7 +271,7 @@ def test_an_env_that_is_not_there_is_refused() -> None:
 
 
 @pytest.mark.parametrize("arguments", [[], ["--plan", "--apply"]])
-def test_one_of_plan_and_apply_must_be_said(cli: Cli, arguments: list[str]) -> None:
+def test_one_of_plan_and_apply_is_required(cli: Cli, arguments: list[str]) -> None:
     assert cli("provision", *arguments).code == 1
 
 

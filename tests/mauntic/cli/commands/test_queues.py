@@ -87,9 +87,9 @@ def test_every_wrong_field_is_named_and_nothing_is_sent(cli: Cli, vendor: Vendor
         "line 2: scheduledFor",
         "line 2: data.colour",
         "line 3: type",
-        "line 4: the body is no JSON object",
+        "line 4: the body is not a JSON object",
         "line 5: not JSON",
-        "line 6: NaN is no JSON",
+        "line 6: NaN is not JSON",
     ):
         assert words in answer.err
     assert HOURLY in answer.err  # the types that there are
@@ -170,7 +170,7 @@ def test_status_shows_every_queue_of_ours_and_no_other(
 def test_status_is_shown_without_a_database(
     cli: Cli, vendor: Vendor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("DATABASE_URL", "postgresql://nobody:secret@127.0.0.1:9/none")
+    monkeypatch.setenv("DATABASE_URL", "postgresql://stranger:secret@127.0.0.1:9/none")
     answer = cli("queues", "status", "--remote", "--json")
     rows = {row["queue"]: row for row in answer.json}
     assert (answer.code, rows[QUEUE]["dead_letters"]) == (0, None)
@@ -183,7 +183,7 @@ def test_the_vendor_has_no_tail(cli: Cli, vendor: Vendor) -> None:
     assert (answer.code, f"wrangler tail {WORKER.name}" in answer.err) == (1, True)
 
 
-def test_without_a_system_the_remedy_is_told(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_system_the_remedy_is_printed(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MAUNTIC_CONTROL_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("MAUNTIC_CONTROL_TOKEN", "0" * 64)
     answer = cli("enqueue", QUEUE, GOOD)

@@ -1,4 +1,4 @@
-"""`mauntic scores`: a score explained, factor by factor, against figures worked out by hand."""
+"""`mauntic scores`: a score explained, factor by factor, compared with figures computed by hand."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def explained(cli: Cli, *words: str) -> Any:
 
 
 def test_each_factor_has_its_points(cli: Cli, stage: Stage) -> None:
-    told = explained(cli, *AT)
-    assert {(row["category"], row["factor"]): row["points"] for row in told["factors"]} == {
+    reported = explained(cli, *AT)
+    assert {(row["category"], row["factor"]): row["points"] for row in reported["factors"]} == {
         ("fit", "has_email"): 0,  # the organization disabled it
         ("fit", "has_phone"): 0,  # a blank is no number
         ("fit", "has_direct_phone"): 10,
@@ -59,8 +59,8 @@ def test_each_factor_has_its_points(cli: Cli, stage: Stage) -> None:
         ("engagement", "recent_activity"): 10,  # three in thirty days
         ("engagement", "content_download"): 10,
     }
-    assert (told["fit"], told["engagement"], told["intent"]) == (37, 20, 29)
-    assert (told["total"], told["grade"]) == (86, "A")
+    assert (reported["fit"], reported["engagement"], reported["intent"]) == (37, 20, 29)
+    assert (reported["total"], reported["grade"]) == (86, "A")
 
 
 def test_each_live_signal_has_its_decay_and_the_others_are_not_shown(
@@ -90,8 +90,8 @@ def test_times_that_python_does_not_know_count_as_the_worker_counts_them(
     live = "signal_type in ('DEMO_REQUEST', 'PRICING_PAGE', 'EMAIL_CLICK')"
     db.execute(f"update scoring.intent_signals set {times} where {live}")
     stage.batch(NOON)
-    told = explained(cli, *AT)
-    assert (told["intent"], told["stored"]["intent_score"]) == (intent, intent)
+    reported = explained(cli, *AT)
+    assert (reported["intent"], reported["stored"]["intent_score"]) == (intent, intent)
 
 
 def test_now_is_the_moment_where_none_is_named(cli: Cli, stage: Stage) -> None:
@@ -112,40 +112,40 @@ def test_a_week_ago_is_what_stood_at_the_end_of_that_day(cli: Cli, stage: Stage)
     assert (long_ago["week_ago"], long_ago["engagement"], long_ago["signals"]) == (None, 0, [])
 
 
-def test_what_is_stored_is_told_and_why_it_differs(cli: Cli, stage: Stage) -> None:
-    told = explained(cli, *AT)["stored"]
-    assert (told["total_score"], told["grade"], told["outdated"]) == (86, "A", False)
-    said = cli("scores", "show", "jane@example.com", *AT).out
-    assert "86, grade A (fit 37, engagement 20, intent 29)" in said
-    assert "Stored: 86, grade A, of 2026-03-10 12:00Z.\n" in said
-    assert "A week ago: 37 (fit 37, engagement 0, intent 0), since 2026-03-02." in said
+def test_the_stored_score_is_shown_with_the_reason_for_a_difference(cli: Cli, stage: Stage) -> None:
+    reported = explained(cli, *AT)["stored"]
+    assert (reported["total_score"], reported["grade"], reported["outdated"]) == (86, "A", False)
+    text = cli("scores", "show", "jane@example.com", *AT).out
+    assert "86, grade A (fit 37, engagement 20, intent 29)" in text
+    assert "Stored: 86, grade A, of 2026-03-10 12:00Z.\n" in text
+    assert "A week ago: 37 (fit 37, engagement 0, intent 0), since 2026-03-02." in text
     tomorrow = ("--at", (NOON + DAY).isoformat())
     assert "SignalDecay" in cli("scores", "show", "jane@example.com", *tomorrow).out
     stage.change_contact(JANE, "jane@example.org")
-    said = cli("scores", "show", "jane@example.org", *AT).out
-    assert "a change since then waits for the next scoring.BatchRecompute" in said
+    text = cli("scores", "show", "jane@example.org", *AT).out
+    assert "a change since then waits for the next scoring.BatchRecompute" in text
 
 
 @pytest.mark.parametrize("at", [NOON - 2 * DAY, NOON + 36_500 * DAY], ids=["before", "to come"])
 def test_another_time_than_the_stored_score_s_finds_no_fault_with_it(
     cli: Cli, stage: Stage, at: datetime
 ) -> None:
-    said = cli("scores", "show", "jane@example.com", "--at", at.isoformat()).out
-    assert "Stored: 86, grade A, of 2026-03-10 12:00Z.\n" in said
+    text = cli("scores", "show", "jane@example.com", "--at", at.isoformat()).out
+    assert "Stored: 86, grade A, of 2026-03-10 12:00Z.\n" in text
 
 
 def test_a_contact_without_a_score_is_explained_too(cli: Cli, stage: Stage) -> None:
     stage.add_contact((2, 9))
-    said = cli("scores", "show", str(person(9)).upper()).out
-    assert "0, grade F" in said
-    assert "live signals: none" in said
-    assert "no score yet" in said
-    assert "A week ago: no score." in said
+    text = cli("scores", "show", str(person(9)).upper()).out
+    assert "0, grade F" in text
+    assert "live signals: none" in text
+    assert "no score yet" in text
+    assert "A week ago: no score." in text
 
 
-def test_whom_nobody_or_several_are_is_refused(cli: Cli, stage: Stage) -> None:
-    nobody = cli("scores", "show", "nobody@example.com")
-    assert (nobody.code, "nobody@example.com" in nobody.err) == (1, True)
+def test_an_address_of_no_contact_or_of_several_is_refused(cli: Cli, stage: Stage) -> None:
+    unknown = cli("scores", "show", "nobody@example.com")
+    assert (unknown.code, "nobody@example.com" in unknown.err) == (1, True)
     stage.add_contact((2, 2), "jane@example.com")
     both = cli("scores", "show", "jane@example.com")
     assert both.code == 1
@@ -155,7 +155,7 @@ def test_whom_nobody_or_several_are_is_refused(cli: Cli, stage: Stage) -> None:
     assert cli("scores", "show", str(person(2)), "--at", "soon").code == 2
 
 
-def test_what_waits_is_told_by_job_and_organization(cli: Cli, stage: Stage, db: Postgres) -> None:
+def test_the_backlog_is_shown_by_job_and_organization(cli: Cli, stage: Stage, db: Postgres) -> None:
     def waiting() -> dict[str, int]:
         rows = cli("scores", "status", "--json").json["waiting"]
         return {row["done_by"].removeprefix("scoring."): row["count"] for row in rows}
@@ -209,7 +209,7 @@ def backlog(db: Postgres) -> set[tuple[int, int]]:
         (["--all"], {(1, 1), (1, 2), (2, 3)}),
     ],
 )
-def test_those_who_are_asked_for_are_scored_anew(
+def test_requested_contacts_are_scored_again(
     cli: Cli, stage: Stage, db: Postgres, whose: list[str], expected: set[tuple[int, int]]
 ) -> None:
     stage.add_contact((1, 2))
@@ -226,8 +226,8 @@ def test_those_who_are_asked_for_are_scored_anew(
     assert (answer.code, answer.json) == (0, {"requested": len(expected)})
     assert backlog(db) == expected
     stage.batch(NOON)
-    mended = {key for key, (total, *_) in stage.numbers().items() if total != 1}
-    assert mended == expected
+    corrected = {key for key, (total, *_) in stage.numbers().items() if total != 1}
+    assert corrected == expected
 
 
 def test_everybody_is_asked_for_only_after_a_question(cli: Cli, stage: Stage, db: Postgres) -> None:
@@ -235,8 +235,8 @@ def test_everybody_is_asked_for_only_after_a_question(cli: Cli, stage: Stage, db
         answer = cli("scores", "recompute", "--all", stdin=typed)
         assert (answer.code, backlog(db)) == (1, set())
         assert "recompute all scores, 1 contact?" in answer.err
-    said = cli("scores", "recompute", "--all", "--dry-run").out
-    assert said == "1 contact would wait for the next scoring.BatchRecompute.\n"
+    text = cli("scores", "recompute", "--all", "--dry-run").out
+    assert text == "1 contact would wait for the next scoring.BatchRecompute.\n"
     assert cli("scores", "recompute", "--all", stdin="y\n").code == 0
     assert backlog(db) == {JANE}
 
@@ -254,7 +254,7 @@ def test_asking_twice_is_harmless_and_moves_the_version(
     assert versions[1] > versions[0]
 
 
-def test_asking_for_everybody_is_a_row_for_each_organization(
+def test_requesting_all_contacts_is_one_row_per_organization(
     cli: Cli, stage: Stage, db: Postgres
 ) -> None:
     """However many contacts they have: nothing of it is done inside the command."""
@@ -266,7 +266,7 @@ def test_asking_for_everybody_is_a_row_for_each_organization(
     assert [tuple(row.values()) for row in rows] == [(org(1), None), (org(2), None)]
 
 
-def test_whose_scores_must_be_said(cli: Cli, stage: Stage, db: Postgres) -> None:
+def test_the_contacts_to_score_must_be_named(cli: Cli, stage: Stage, db: Postgres) -> None:
     for words in ([], ["--all", "--contact", "jane@example.com"]):
         answer = cli("scores", "recompute", *words)
         assert (answer.code, "--organization, --contact and --all" in answer.err) == (1, True)

@@ -32,11 +32,11 @@ def shown(monkeypatch: pytest.MonkeyPatch, width: int, *, terminal: bool = True)
 @pytest.mark.parametrize("width", [30, 60, 80, 200])
 def test_nothing_is_cut_off(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
     """On a very narrow terminal a word goes over several lines; its letters are all there."""
-    said = shown(monkeypatch, width)
-    assert "…" not in said
-    letters = "".join(said.split())
+    printed = shown(monkeypatch, width)
+    assert "…" not in printed
+    letters = "".join(printed.split())
     words = (*WORDS.split(), "2435", "12,000", "mauntic-scoring-events")
-    assert [word for word in words if word not in (letters if width == 30 else said)] == []
+    assert [word for word in words if word not in (letters if width == 30 else printed)] == []
 
 
 def test_a_row_has_a_line_where_there_is_room(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,6 +109,6 @@ def test_nor_is_it_in_a_title_or_a_progress_bar(monkeypatch: pytest.MonkeyPatch)
     "words",
     [("[/foo]",), ("jobs", "[/foo]"), ("backfill", HOURLY, "--from", "[/foo]", "--to", "1")],
 )
-def test_wrong_usage_is_told_as_it_was_typed(cli: Cli, words: tuple[str, ...]) -> None:
+def test_a_usage_error_repeats_the_typed_command(cli: Cli, words: tuple[str, ...]) -> None:
     answer = cli(*words)
     assert (answer.code, "[/foo]" in answer.err) == (2, True)

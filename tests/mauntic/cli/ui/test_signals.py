@@ -97,25 +97,25 @@ class Ending:
 
     url = "http://127.0.0.1:8787"
 
-    def __init__(self, takes: int, said: str = "Cannot use disposed instance") -> None:
+    def __init__(self, takes: int, printed: str = "Cannot use disposed instance") -> None:
         self.takes = takes
-        self.said = said
+        self.printed = printed
 
     def send(self, queue: str, bodies: list[Any], delay_s: int) -> None:
         if not self.takes:
-            raise RuntimeFailed(self.said)
+            raise RuntimeFailed(self.printed)
         self.takes -= len(bodies)
 
     def ask(self, *words: Any, **more: Any) -> Any:
-        if "disposed" not in self.said:
-            raise RuntimeFailed(self.said)
+        if "disposed" not in self.printed:
+            raise RuntimeFailed(self.printed)
 
 
 @pytest.fixture
 def ending(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> Callable[[Ending], Cli]:
-    """The command beside such a one."""
+    """The command next to such a process."""
 
-    def beside(control: Any) -> Cli:
+    def next_to(control: Any) -> Cli:
         @contextmanager
         def opened(*, remote: bool) -> Iterator[LocalSystem]:
             yield LocalSystem(control)
@@ -124,11 +124,11 @@ def ending(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> Callable[[Ending], Cli]
             monkeypatch.setattr(module, "open_system", opened)
         return cli
 
-    return beside
+    return next_to
 
 
 def ctrl_c_after(naps: int) -> Any:
-    """A `time` in which Ctrl-C meets whoever sleeps for the next time."""
+    """A `time` in which Ctrl-C interrupts the next sleep."""
     left = [None] * naps
 
     def sleep(seconds: float) -> None:
@@ -139,7 +139,7 @@ def ctrl_c_after(naps: int) -> Any:
     return SimpleNamespace(sleep=sleep, monotonic=time.monotonic)
 
 
-def test_an_interrupted_redrive_tells_what_was_sent_and_what_goes_on(
+def test_an_interrupted_redrive_reports_what_was_sent_and_what_continues(
     ending: Callable[[Ending], Cli], db: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(5):
@@ -150,16 +150,16 @@ def test_an_interrupted_redrive_tells_what_was_sent_and_what_goes_on(
     assert (answer.code, answer.out) == (130, "2 redriven, 3 left\n")
     assert answer.err.endswith("interrupted: run the same command to continue\n")
     monkeypatch.setattr(dlq, "time", ctrl_c_after(1))
-    told = ending(Ending(99))(*call, "--json").json
-    assert (len(told["chosen"]), told["redriven"], told["left"]) == (3, 1, 2)
+    reported = ending(Ending(99))(*call, "--json").json
+    assert (len(reported["chosen"]), reported["redriven"], reported["left"]) == (3, 1, 2)
 
 
-@pytest.mark.parametrize("said", ["Cannot use disposed instance", "Connection refused"])
+@pytest.mark.parametrize("printed", ["Cannot use disposed instance", "Connection refused"])
 def test_a_redrive_that_dev_s_end_cuts_short_names_the_letters(
-    ending: Callable[[Ending], Cli], db: Postgres, said: str
+    ending: Callable[[Ending], Cli], db: Postgres, printed: str
 ) -> None:
     letters = [bury(db, number) for number in range(4)]
-    answer = ending(Ending(2, said))("redrive", *letters, "--rate", 1.9)
+    answer = ending(Ending(2, printed))("redrive", *letters, "--rate", 1.9)
     assert (answer.code, answer.out) == (1, "2 redriven, 2 left\n")
     assert f"({letters[0]}, {letters[1]})" in answer.err
     assert f"`mauntic dlq show {letters[1]} --json | jq -c .body | mauntic enqueue" in answer.err

@@ -59,7 +59,7 @@ def test_a_byte_order_mark_is_passed_over(database: str) -> None:
     done = mauntic(database, "enqueue", QUEUE, "-", stdin=lines)
     assert done.returncode == 1
     assert b"line 1" not in done.stderr
-    assert b"line 2: the body is no JSON object" in done.stderr
+    assert b"line 2: the body is not a JSON object" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_what_the_terminal_has_no_letter_for_is_written_as_its_code(
     assert NOTE in [row["note"] for row in json.loads(plain.stdout)]
 
 
-def test_a_full_disk_elsewhere_is_not_told_as_the_output(
+def test_a_full_disk_elsewhere_is_not_reported_as_one_of_the_output(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     def write() -> None:

@@ -67,18 +67,18 @@ def test_nothing_that_is_printed_steers_the_terminal(
     capsys: pytest.CaptureFixture[str], way: str
 ) -> None:
     WAYS[way]()
-    said = "".join(capsys.readouterr())
-    assert said
-    assert STEERS.findall(said) == []
-    assert re.search(r"\\(x1b|u001b|\\u001b|\\x1b)", said), "it is there to be read"
+    printed = "".join(capsys.readouterr())
+    assert printed
+    assert STEERS.findall(printed) == []
+    assert re.search(r"\\(x1b|u001b|\\u001b|\\x1b)", printed), "it is there to be read"
 
 
 def test_our_own_styles_still_reach_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     console = terminal(force_terminal=True, color_system="standard")
     console.print(HOSTILE, style="bold red", markup=False)
-    said = capsys.readouterr().out
-    assert said.startswith("\x1b[1;31m")
-    assert "\x1b]" not in said
+    printed = capsys.readouterr().out
+    assert printed.startswith("\x1b[1;31m")
+    assert "\x1b]" not in printed
 
 
 @given(st.text())
@@ -115,9 +115,7 @@ def test_what_the_vendor_says_is_shown_as_text(cli: Cli, vendor: Vendor) -> None
     assert "x1b]52" in answer.err
 
 
-def test_an_error_that_nobody_expects_is_shown_as_text(
-    cli: Cli, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unexpected_error_is_shown_as_text(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object, **__: object) -> None:
         raise KeyError(HOSTILE + "\x9b")
 
@@ -142,9 +140,9 @@ def test_a_thread_s_words_are_shown_as_any_other(
     thread = threading.Thread(target=work)
     thread.start()
     thread.join()
-    said = capsys.readouterr().err
-    assert "x1b]52" in said
-    assert STEERS.findall(said) == []
+    printed = capsys.readouterr().err
+    assert "x1b]52" in printed
+    assert STEERS.findall(printed) == []
 
 
 @pytest.mark.parametrize(
@@ -153,9 +151,9 @@ def test_a_thread_s_words_are_shown_as_any_other(
 def test_a_line_of_any_form_is_shown(capsys: pytest.CaptureFixture[str], line: str) -> None:
     """Whatever a library prints: the thread that reads would end, and the runtime wait for it."""
     DevLog(as_json=False).show({**EVENT, "text": line})
-    said = capsys.readouterr().out
-    assert STEERS.findall(said) == []
-    assert said
+    printed = capsys.readouterr().out
+    assert STEERS.findall(printed) == []
+    assert printed
 
 
 @pytest.mark.parametrize("letter", [5, None, [], {}, {"attempts": 1}, "deadLetter"])

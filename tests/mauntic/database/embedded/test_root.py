@@ -138,8 +138,8 @@ def earlier(home: Path, account: Account) -> None:
 def test_an_earlier_directory_is_taken_over_without_what_was_planted(
     home: Path, target: Path, name: str
 ) -> None:
-    nobody = pwd.getpwnam("nobody")
-    earlier(home, Account(nobody.pw_uid, nobody.pw_gid))
+    unprivileged = pwd.getpwnam("nobody")
+    earlier(home, Account(unprivileged.pw_uid, unprivileged.pw_gid))
     (home / name).unlink()
     (home / name).symlink_to(target)
     if name == "password":  # what it was is lost, and no file of root's is offered in its place
@@ -206,7 +206,9 @@ def test_a_private_file_has_one_name(tmp_path: Path) -> None:
         read_private(tmp_path / "second")
 
 
-def test_a_private_file_is_no_link_and_nobody_elses(tmp_path: Path, target: Path) -> None:
+def test_a_private_file_is_no_link_and_belongs_to_this_account(
+    tmp_path: Path, target: Path
+) -> None:
     link = tmp_path / "link"
     link.symlink_to(target)
     for attempt in (open_private, read_private):

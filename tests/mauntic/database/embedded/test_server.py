@@ -162,7 +162,7 @@ def test_finds_another_port_if_its_own_is_taken(home: Path) -> None:
             assert ask(server.url, "SELECT 1") == 1
 
 
-def test_an_interrupted_first_start_is_begun_anew(new_home: Path) -> None:
+def test_an_interrupted_first_start_begins_again(new_home: Path) -> None:
     new_home.joinpath("data.new").mkdir()
     new_home.joinpath("data.new", "PG_VERSION").write_text("18\n")
     new_home.joinpath("password").write_text("old")
@@ -199,7 +199,7 @@ def test_two_that_start_at_once_share_one(new_home: Path) -> None:
         second.communicate()
 
 
-def test_outlives_whoever_started_it_while_another_uses_it(home: Path) -> None:
+def test_outlives_the_process_that_started_it_while_another_uses_it(home: Path) -> None:
     """A command that ends must not take the database from under `mauntic dev`."""
     with starter(home) as first:
         assert first.stdout is not None
@@ -207,7 +207,7 @@ def test_outlives_whoever_started_it_while_another_uses_it(home: Path) -> None:
         with Server(home, durable=False) as second:
             assert second.url == url
             first.communicate()
-            time.sleep(0.5)  # a server that was told to end would refuse by now
+            time.sleep(0.5)  # a server that is ending would refuse by now
             assert ask(url, "SELECT 1") == 1
             assert not second.has_ended
             running = pidfile.read(home.resolve() / "data")
@@ -217,7 +217,7 @@ def test_outlives_whoever_started_it_while_another_uses_it(home: Path) -> None:
     assert pidfile.read(home.resolve() / "data") is None
 
 
-def test_whoever_comes_while_it_ends_starts_another(home: Path) -> None:
+def test_a_user_that_arrives_while_it_ends_starts_another(home: Path) -> None:
     with starter(home) as owner:
         assert owner.stdout is not None
         owner.stdout.readline()

@@ -79,19 +79,19 @@ def _relay(
 
 def _pump(source: socket.socket, target: socket.socket, pace: Pace) -> None:
     with suppress(OSError):
-        while said := source.recv(65_536):
-            for piece in pace(said):
+        while output := source.recv(65_536):
+            for piece in pace(output):
                 target.sendall(piece)
     for side in (source, target):
         with suppress(OSError):  # the other way has ended first
             side.shutdown(socket.SHUT_RDWR)
 
 
-def byte_by_byte(said: bytes) -> Iterator[bytes]:
-    for byte in said:
+def byte_by_byte(output: bytes) -> Iterator[bytes]:
+    for byte in output:
         yield bytes([byte])
 
 
-def late(said: bytes) -> Iterator[bytes]:
+def late(output: bytes) -> Iterator[bytes]:
     time.sleep(0.02)
-    yield said
+    yield output

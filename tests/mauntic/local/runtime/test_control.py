@@ -53,7 +53,7 @@ def test_points_are_kept_and_written_to_the_file(server: Server, project: Path) 
         ({"blobs": ["a" * 9000] * 2}, 1, "18000 bytes of blobs"),
         ({"doubles": [1] * 21}, 1, "21 doubles"),
         ({"doubles": ["1"]}, 1, "no number"),
-        ({"blobs": [1]}, 1, "no text"),
+        ({"blobs": [1]}, 1, "not a string"),
         ({"doubles": [1]}, 251, "250 points"),
     ],
 )
@@ -75,4 +75,4 @@ def test_unknown_names_and_bodies_are_refused_in_a_sentence(server: Server) -> N
     assert answer.status_code == 404
     assert answer.json() == {"error": "No worker is named absent; there are toy-alpha, toy-beta."}
     assert server.request("GET", "/absent").status_code == 404
-    assert server.api.post("/cron", content=b"{").json() == {"error": "The body is no JSON."}
+    assert server.api.post("/cron", content=b"{").json() == {"error": "The body is not JSON."}

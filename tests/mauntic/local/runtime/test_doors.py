@@ -27,7 +27,7 @@ pytestmark = pytest.mark.e2e
 KEY = "secret.txt"
 PAGE = {"Host": "evil.example", "Origin": "https://evil.example", "Content-Type": "text/plain"}
 MESSAGES = json.dumps([{"body": {"n": 1}}])
-# What the ports would answer to whoever may ask.
+# What the ports would answer to an authorized client.
 REQUESTS = [
     ("GET", "/", {}),
     ("GET", "/health", {}),
@@ -192,8 +192,8 @@ def test_malformed_input_is_refused_in_a_sentence(
 def test_a_path_that_is_no_path_is_refused(server: Server) -> None:
     for target in ("http://[", "*", "//[", "http://evil.example/queues"):
         head = f"GET {target} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {server.token}"
-        said = spoken(server, f"{head}\r\nConnection: close\r\n\r\n".encode())
-        assert said.startswith(b"HTTP/1.1 400 "), said
+        output = spoken(server, f"{head}\r\nConnection: close\r\n\r\n".encode())
+        assert output.startswith(b"HTTP/1.1 400 "), output
 
 
 # --- what is slow or large --------------------------------------------------------------------
@@ -203,10 +203,10 @@ def address(server: Server) -> tuple[str, int]:
     return "127.0.0.1", int(server.api.base_url.port or 0)
 
 
-def spoken(server: Server, said: bytes) -> bytes:
+def spoken(server: Server, output: bytes) -> bytes:
     """Everything that is answered until the port hangs up."""
     with socket.create_connection(address(server), timeout=40) as client:
-        client.sendall(said)
+        client.sendall(output)
         answer = b""
         with suppress(ConnectionResetError):
             while piece := client.recv(65_536):
@@ -245,14 +245,14 @@ def test_a_large_body_is_refused_unread(server: Server) -> None:
         assert spoken(server, head + chunk * 20).startswith(b"HTTP/1.1 413 ")
 
 
-def test_a_stranger_has_the_pool_keep_nothing(postgres: PostgresServer) -> None:
+def test_the_pool_keeps_no_data_of_an_unauthenticated_client(postgres: PostgresServer) -> None:
     """64 MB as one frame, before the password, took half a minute of copying."""
     with hyperdrive(postgres.url) as url:
         where = "127.0.0.1", int(urlsplit(url).port or 0)
-        for said in (b"", startup(url) + b"p" + pack("!i", 1 << 30)):
+        for output in (b"", startup(url) + b"p" + pack("!i", 1 << 30)):
             began, sent = time.monotonic(), 0
             with socket.create_connection(where, timeout=20) as client, suppress(OSError):
-                client.sendall(said or pack("!i", 1 << 30))
+                client.sendall(output or pack("!i", 1 << 30))
                 while sent < 64_000_000:
                     sent += client.send(b"a" * 65_536)
             assert sent < 64_000_000
@@ -265,9 +265,7 @@ def startup(url: str) -> bytes:
     return pack("!ii", len(body) + 8, 3 << 16) + body
 
 
-def test_no_proxy_gets_what_is_said_on_this_machine(
-    server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_proxy_receives_local_requests(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     with closing(Control(str(server.api.base_url), server.token)) as control:

@@ -129,7 +129,7 @@ def test_a_transaction_keeps_its_backend_from_others(pooled: str) -> None:
         assert one.run("select cast(:n as int)", n=7) == [[7]]
 
 
-def test_whoever_comes_while_a_session_is_emptied_gets_answers_of_its_own(
+def test_a_client_that_arrives_while_a_session_is_cleared_gets_its_own_answers(
     postgres: PostgresServer,
 ) -> None:
     with relayed(postgres.url, late) as slow, hyperdrive(slow) as url:
@@ -278,14 +278,14 @@ def test_a_client_that_is_cut_leaves_nothing_behind(postgres: PostgresServer, po
         observer.run("drop table cut")  # waits until the transaction has ended
 
 
-def test_a_client_that_does_not_wait_for_its_answer_leaves_it_to_nobody(pooled: str) -> None:
+def test_the_answer_of_a_client_that_left_goes_to_no_other_client(pooled: str) -> None:
     with doomed(pooled) as client:
         tell(client, message(b"Q", b"select 1, pg_sleep(0.2)\0"))
         client._usock.shutdown(socket.SHUT_RDWR)
     assert [ask(pooled, f"select {n}") for n in (2, 3)] == [2, 3]
 
 
-def test_a_backend_that_is_ended_takes_its_client_along_and_nobody_else(
+def test_a_terminated_backend_takes_only_its_own_client_along(
     postgres: PostgresServer, pooled: str
 ) -> None:
     with (

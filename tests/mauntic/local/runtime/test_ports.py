@@ -211,7 +211,7 @@ def test_a_body_has_a_limit(server: Server) -> None:
     assert answer["status"] == 413
 
 
-def test_a_handler_that_raises_answers_500_and_tells_the_log_alone(server: Server) -> None:
+def test_a_handler_that_raises_answers_500_and_only_logs_the_error(server: Server) -> None:
     answer = server.fetch("/web?raise=1", method="POST", headers={"X-Probe": "eve@example.org"})
     assert (answer["status"], answer["body"]) == (500, "")
     event = server.wait_event("log", worker="toy-alpha", timeout_s=5)

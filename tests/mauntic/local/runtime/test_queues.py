@@ -96,8 +96,8 @@ def test_a_batch_in_which_the_interpreter_crashes_is_delivered_again(server: Ser
     assert deliveries(server) == [[2, 2]]  # the first went with the interpreter's memory
 
 
-def test_what_is_done_after_the_answer_keeps_nobody_waiting_but_counts(server: Server) -> None:
-    """The next batch comes meanwhile; idle is who has nothing left to do, and points are kept."""
+def test_work_after_the_answer_delays_no_message_but_counts(server: Server) -> None:
+    """The next batch arrives in between; a queue is idle without any work, and points are kept."""
     server.send("work", {"do": "linger", "n": 1, "seconds": 3, "then": "raise"})
     until(lambda: deliveries(server) == [[1]] and counts(server, "work") == EMPTY)
     assert not server.wait_idle(timeout_ms=100)["idle"]
@@ -108,9 +108,9 @@ def test_what_is_done_after_the_answer_keeps_nobody_waiting_but_counts(server: S
     indexes = [index for point in server.get("/metrics") for index in point["indexes"]]
     lingered = [index for index in indexes if index.startswith("lingered")]
     assert lingered == ["lingered 2", "lingered 1"]
-    told = server.wait_event("log", worker="toy-alpha", level="error", timeout_s=5)["text"]
-    assert told.startswith("queue work, afterwards, raised\n")
-    assert told.endswith("ValueError: too late to matter")
+    reported = server.wait_event("log", worker="toy-alpha", level="error", timeout_s=5)["text"]
+    assert reported.startswith("queue work, afterwards, raised\n")
+    assert reported.endswith("ValueError: too late to matter")
 
 
 def test_an_interpreter_that_crashed_has_nothing_left_to_do(server: Server) -> None:
@@ -147,10 +147,10 @@ def test_a_refused_send_is_not_counted(server: Server) -> None:
 
 
 def test_a_queue_without_a_consumer_is_refused(server: Server) -> None:
-    answer = server.request("POST", "/queues/nobody/messages", [{"body": 1}])
+    answer = server.request("POST", "/queues/unread/messages", [{"body": 1}])
     assert answer.status_code == 409
-    server.ask("/send?binding=NOBODY&body=1")
-    assert counts(server, "nobody") == EMPTY
+    server.ask("/send?binding=UNREAD&body=1")
+    assert counts(server, "unread") == EMPTY
     assert server.request("POST", "/queues/absent/messages", []).status_code == 404
 
 

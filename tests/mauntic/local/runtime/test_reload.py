@@ -44,7 +44,7 @@ def test_code_that_does_not_import_leaves_the_old_running(
 
 @pytest.fixture
 def topology(project: Path, server: Server) -> Iterator[Path]:
-    """The project's wrangler.toml, to be changed; put back and read anew afterwards."""
+    """The project's wrangler.toml, to be changed; restored and read again afterwards."""
     path = project / "wrangler.toml"
     before = path.read_text()
     yield path
@@ -72,14 +72,14 @@ def test_a_topology_that_cannot_be_read_is_said(server: Server, topology: Path) 
 
 
 REFUSED = {
-    "os.urandom(4)": "asked for randomness (os.urandom)",
-    "secrets.token_hex()": "asked for randomness (os.urandom)",
-    "uuid.uuid4()": "asked for randomness (os.urandom)",
-    "random.random()": "asked for randomness (random.random)",
-    "random.Random()": "asked for randomness (random.Random)",
-    "random.seed()": "asked for randomness (random.seed)",
-    "random.getstate()": "asked for randomness (random.getstate)",
-    "js.crypto.randomUUID()": "asked for randomness (js.crypto.randomUUID)",
+    "os.urandom(4)": "requested randomness (os.urandom)",
+    "secrets.token_hex()": "requested randomness (os.urandom)",
+    "uuid.uuid4()": "requested randomness (os.urandom)",
+    "random.random()": "requested randomness (random.random)",
+    "random.Random()": "requested randomness (random.Random)",
+    "random.seed()": "requested randomness (random.seed)",
+    "random.getstate()": "requested randomness (random.getstate)",
+    "js.crypto.randomUUID()": "requested randomness (js.crypto.randomUUID)",
     "js.fetch('http://toy.test')": "sent a request (js.fetch)",
     "datetime.now()": "read the clock",
     "time.time()": "read the clock",
@@ -118,7 +118,7 @@ def test_what_no_snapshot_can_hold_is_refused(server: Server, version_file: Path
 def test_an_uncaught_refusal_names_its_module_too(server: Server, version_file: Path) -> None:
     version_file.write_text("import uuid\nKEY = uuid.uuid4()\n")
     outcome = server.post("/reload", {"worker": "toy-alpha"})["workers"]["toy-alpha"]
-    assert "alpha/version.py line 2 asked for randomness" in outcome["error"]
+    assert "alpha/version.py line 2 requested randomness" in outcome["error"]
 
 
 def test_what_production_imports_is_imported(server: Server, version_file: Path) -> None:

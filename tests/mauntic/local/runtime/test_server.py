@@ -51,7 +51,7 @@ def test_an_unknown_env_and_missing_modules_are_named(tmp_path: Path) -> None:
     config = str(write_project(tmp_path / "toy"))
     assert "gamma" in refusal({"config": config, "envs": ["gamma"]})
     answer = refusal({"config": config, "modules": str(tmp_path)})
-    assert "does not hold the workers SDK: run `make setup`" in answer
+    assert "does not contain the workers SDK: run `make setup`" in answer
 
 
 def test_a_taken_port_is_named(tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_a_worker_that_does_not_import_is_named(tmp_path: Path) -> None:
     (config.parent / "workers" / "beta" / "entry.py").write_text("import uuid\nuuid.uuid4()\n")
     answer = refusal({"config": str(config), "envs": ["beta"]})
     assert answer.startswith("toy-beta cannot be imported: ")
-    assert "entry.py line 2 asked for randomness" in answer
+    assert "entry.py line 2 requested randomness" in answer
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_nothing_is_left_running(beta_alone: Server, how: Any) -> None:
 
 
 def test_whoever_waits_while_it_ends_is_no_trouble(beta_alone: Server) -> None:
-    """The stack of a request that was cut off helped nobody."""
+    """The stack of a request that was cut off did not help."""
     beta_alone.wait_ready()
     beta_alone.send("work-dlq", {"n": 1}, delaySeconds=60)
     with ThreadPoolExecutor() as pool:

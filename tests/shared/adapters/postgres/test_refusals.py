@@ -1,4 +1,4 @@
-"""What is repeated of errors that a real server answers with, whoever raises them."""
+"""The logged part of errors of a real server, whatever raises them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from shared.adapters.postgres.client import Postgres
 from shared.errors import DatabaseError
 
 EVE = "eve@example.org"
-REFUSED = "a function or trigger of the database refused it, in words of its own"
+REFUSED = "a function or trigger of the database refused it (its text is not logged)"
 WRONG = "a statement in a function or trigger of the database is wrong"
 
 
@@ -65,17 +65,17 @@ def test_nor_does_what_the_server_says_of_sql_that_a_function_put_together(
     database: str, state: str, dynamic: str
 ) -> None:
     statement = dynamic.format(eve=EVE).replace("'", "''")
-    said = answer_to(database, f"do $$ begin execute '{statement}'; end $$")
-    assert said == f"{state}: {WRONG}"
+    output = answer_to(database, f"do $$ begin execute '{statement}'; end $$")
+    assert output == f"{state}: {WRONG}"
 
 
 def test_a_value_that_a_function_cannot_read_is_left_out(database: str) -> None:
-    said = answer_to(database, f"do $$ begin perform cast('{EVE}' as uuid); end $$")
-    assert said == "22P02: invalid input syntax for type uuid: …"
+    output = answer_to(database, f"do $$ begin perform cast('{EVE}' as uuid); end $$")
+    assert output == "22P02: invalid input syntax for type uuid: …"
 
 
 @pytest.mark.parametrize(
-    ("statement", "said"),
+    ("statement", "output"),
     [
         ("select * from nowhere", '42P01: relation "nowhere" does not exist'),
         ("select 1 / 0", "22012: division by zero"),
@@ -84,18 +84,18 @@ def test_a_value_that_a_function_cannot_read_is_left_out(database: str) -> None:
     ],
 )
 def test_the_servers_own_words_about_our_statements_stay(
-    database: str, statement: str, said: str
+    database: str, statement: str, output: str
 ) -> None:
-    assert answer_to(database, "set statement_timeout = '50ms'", statement) == said
+    assert answer_to(database, "set statement_timeout = '50ms'", statement) == output
 
 
 def test_names_of_constraints_stay(database: str) -> None:
     row = "insert into crm.contacts (organization_id, status) values (gen_random_uuid(), '{}')"
-    said = answer_to(
+    output = answer_to(
         database,
         "alter table crm.contacts add constraint known check (status <> 'x@example.org')",
         row.format("x@example.org"),
     )
-    assert said.startswith("23514: ")
-    assert "x@example.org" not in said
-    assert "contacts" in said
+    assert output.startswith("23514: ")
+    assert "x@example.org" not in output
+    assert "contacts" in output

@@ -1,4 +1,4 @@
-"""Pieces of one tenant add up to its rows: in any order, after crashes, beside other windows."""
+"""Pieces of one tenant add up to its rows: in any order, after crashes, with concurrent windows."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ def test_a_piece_that_is_counted_again_counts_once(history: History) -> None:
 def test_an_older_count_is_never_added_up_over_a_newer_one(
     history: History, later_is_split: bool
 ) -> None:
-    """Another window sets the day between two pieces, and an event has gone meanwhile."""
+    """Another window sets the day between two pieces, and an event was deleted in the meantime."""
     fill(history)
     window, later = day_window(0), day_window(1)
     leave(history, window)
@@ -277,10 +277,10 @@ def test_days_before_the_retained_period_keep_their_rows(
     kept = {(2, 9): 500, (2, 7_001): 600}
     small = {(1, 9): 0, (1, 7_001): 1} if whose else {(1, 9): 7}
     assert rows == kept | small
-    told = {
+    reported = {
         event["organization_id"]: event["count"] for event in world.named("event.before_retention")
     }
-    assert told == {str(org(2)): 27} | ({} if whose else {str(org(1)): 1})
+    assert reported == {str(org(2)): 27} | ({} if whose else {str(org(1)): 1})
     asked = DAILY | {"trigger": "backfill", "data": {"beforeRetention": True}}
     asyncio.run(deliver_all(world, asked, 8 if is_split else 10**6, "asked"))
     history.db.execute("delete from analytics.campaign_daily_stats where opened = 0")
@@ -323,5 +323,5 @@ def test_a_month_that_begins_before_the_retained_period_keeps_its_rows(
         (1, "monthly:email_opened"): 1, (1, "monthly:gone"): 0,
         (2, "monthly:email_opened"): 900, (2, "monthly:gone"): 900,
     }  # fmt: skip
-    [told] = world.named("event.before_retention")
-    assert (told["organization_id"], told["count"]) == (str(org(2)), 27)
+    [reported] = world.named("event.before_retention")
+    assert (reported["organization_id"], reported["count"]) == (str(org(2)), 27)

@@ -54,7 +54,7 @@ def purged_before(warehouse: Warehouse, day: Any, organization: int | None = Non
 def test_a_late_event_of_a_day_without_cells_leaves_the_other_tenants_rows(
     warehouse: Warehouse,
 ) -> None:
-    """Their events of that day are gone, as far as anyone has said it or not."""
+    """Their events of that day are deleted, whether or not that was declared."""
     adopt(warehouse, 2, 50_000, 40_000)
     warehouse.add(1, 1, "email_opened", OLD + timedelta(hours=9), created=at(9.5))
     warehouse.run(hour_window(9))
@@ -94,7 +94,7 @@ def test_a_backfill_sets_no_row_to_zero_whose_events_were_purged_unless_asked(
         warehouse.delete(event)
     purged_before(warehouse, OLD.date() + timedelta(days=1), 1)
     with warehouse.worker.transaction():
-        hours.book_hour(warehouse.worker, Hour(hour, anew=True, before_retention=asked))
+        hours.book_hour(warehouse.worker, Hour(hour, recount=True, before_retention=asked))
     assert old_day(warehouse) == {1: (0, 0) if asked else (1, 1), 2: (0, 0)}
 
 
@@ -111,7 +111,7 @@ def test_a_backfill_clears_what_was_booked_late_and_is_gone(
     assert warehouse.rollups() == warehouse.counted()
     warehouse.delete(late)
     for hour in range(24):
-        warehouse.run(hour_window(hour), anew=True)
+        warehouse.run(hour_window(hour), recount=True)
     assert warehouse.rollups() == warehouse.counted()
 
 
@@ -159,8 +159,8 @@ def test_ranges_of_contacts_add_up(
     assert booked.count("book_fresh_hour") > 4
     for event in [one for n, one in enumerate(warehouse.events) if n % 3 == 0]:
         warehouse.delete(event)
-    warehouse.run(hour_window(9), anew=True)
-    warehouse.run(hour_window(8), anew=True)
+    warehouse.run(hour_window(9), recount=True)
+    warehouse.run(hour_window(8), recount=True)
     assert warehouse.rollups() == warehouse.counted()
     assert booked.count("book_cells") > 4
 

@@ -98,7 +98,7 @@ def test_a_day_that_was_counted_before_there_were_cells_is_never_set_to_a_part(
     assert warehouse.rollups() == warehouse.counted()
 
 
-def test_a_day_that_nobody_has_booked_is_booked_whole_by_all_shards(warehouse: Warehouse) -> None:
+def test_all_shards_book_an_unbooked_day_completely(warehouse: Warehouse) -> None:
     """Though only one of them has a late event of it."""
     for organization in (1, 2):
         warehouse.add(organization, 1, "email_opened", at(-30))

@@ -1,4 +1,4 @@
-"""A model of the delivery worker: messages, two consumers, a sweep, and what happens beside them.
+"""A model of the delivery worker: messages, two consumers, a sweep, and what happens next to them.
 
 A step is one transaction, one call or one event; it is atomic, as in Postgres. Leases expire at any
 moment: the model has no clock. Every change of a state is checked against the table of transitions.

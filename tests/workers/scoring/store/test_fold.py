@@ -157,7 +157,7 @@ def test_a_setting_is_expanded_in_ranges_and_ends_with_the_last(
     assert stage.db.rows("select * from crm.expanded_changes") == []
 
 
-def test_a_setting_of_a_type_concerns_whoever_has_such_a_signal(
+def test_a_setting_of_a_type_concerns_the_contacts_with_such_a_signal(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fold, "EXPANDED_AT_ONCE", 3)

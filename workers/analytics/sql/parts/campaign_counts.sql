@@ -1,6 +1,5 @@
--- What became of each campaign on each day, in [:start, :end). Spellings of one UUID are one campaign.
--- The form of a source is looked at once a source and not once an event, for that costs more than
--- all the counting.
+-- The figures of each campaign on each day in [:start, :end). Spellings of one UUID are one campaign. The form of a
+-- source is examined once per source and not once per event, which would cost more than counting.
 campaigns as materialized (
     select event_source,
 -- include: campaign_of_source
@@ -11,7 +10,7 @@ campaigns as materialized (
 -- include: within_contacts
     ) as source
 ),
--- One row a campaign, day and type; of opens and clicks one a contact as well.
+-- One row per campaign, day and type; for opens and clicks also per contact.
 visits as (
     select campaign_id, organization_id, (occurred_at at time zone 'UTC')::date as date, event_type,
         case when event_type in (

@@ -1,11 +1,11 @@
--- The hours, up to that of the run, in which updates have changed events: at most :most_changed rows of
--- each organization. Rows that another run has locked are left to it.
+-- The hours, up to that of the run, in which updates have changed events: at most :most_changed rows of each
+-- organization. Rows that another run has locked are left to it.
 changed_hours as (
     delete from analytics.changed_hours
     where ctid = any(array(
             select change.place
             from (
-                with recursive known (id) as ( -- one step through the index for each organization
+                with recursive known (id) as ( -- one step through the index per organization
                     (select organization_id from analytics.changed_hours order by organization_id limit 1)
                     union all
                     select (

@@ -1,2 +1,2 @@
-    -- Ingested after its hour had ended: word for word the condition of the index of late events.
+    -- Ingested after the end of its hour: exactly the condition of the index of late events.
     date_trunc('hour', occurred_at at time zone 'UTC') < date_trunc('hour', created_at at time zone 'UTC')

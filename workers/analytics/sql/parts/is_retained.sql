@@ -1,4 +1,4 @@
-    -- Within the retained period of its organization, or the day that an operator asks to write.
+    -- Within the retained period of its organization, or the day that an operator requests.
     date is not distinct from cast(:unretained_day as date) or date >= greatest(
         (
             select coalesce(max(retained_since), date '-infinity')

@@ -1,4 +1,4 @@
-    -- The retained period of an organization, if it has one of its own.
+    -- The retained period of an organization, if it has its own.
     left join (
         select organization_id as of_organization, retained_since
         from ops.retention

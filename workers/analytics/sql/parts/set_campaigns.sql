@@ -1,5 +1,5 @@
--- Set the rows of `counted`, and to 0 those of :days of which nothing is left. Days before an
--- organization's retained period keep the rows they have.
+-- Set the rows of `counted`, and set those of :days without events to 0. Days before an organization's retained period
+-- keep their rows.
 periods as materialized (
     select organization_id, retained_since from ops.retention where source = 'contact_activity'
 ),

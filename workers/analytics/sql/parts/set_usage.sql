@@ -1,6 +1,5 @@
--- Set the month's rows: the events are the sum of the daily rollups, the distinct contacts those of
--- `contacts`. A row whose rollups are gone becomes 0. Organizations whose retained period begins after
--- the month's first day keep the rows they have.
+-- Set the month's rows: the events are the sum of the daily rollups, the distinct contacts come from `contacts`. A row
+-- without rollups becomes 0. Organizations whose retained period begins after the month's first day keep their rows.
 rollups as (
     select organization_id, event_type, sum(count) as count
     from analytics.event_aggregates

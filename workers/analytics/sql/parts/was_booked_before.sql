@@ -1,4 +1,4 @@
--- Whether the hour was booked before, as far as the shard has it.
+-- Whether the hour was booked before, within the shard.
 again as materialized (
     select exists (
         select 1 from analytics.hourly_cells

@@ -1,4 +1,4 @@
-    -- The organizations of a shard, and within one of them a range of its contacts.
+    -- The organizations of a shard, or a range of the contacts of one organization.
 -- include: within_organizations
     and case
         when cast(:first_contact as uuid) is null then true

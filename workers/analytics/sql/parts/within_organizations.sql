@@ -1,5 +1,5 @@
-    -- The organizations of a shard: from the first up to, not including, the last, or one alone where both
-    -- are the same. Plain conditions on constants, as in within_shard.
+    -- The organizations of a shard: from the first up to, not including, the last, or a single one if both are equal.
+    -- Plain conditions on constants, as in within_shard.
     case
         when cast(:first_organization as uuid) is null then true
         when cast(:first_organization as uuid) is not distinct from cast(:until_organization as uuid)

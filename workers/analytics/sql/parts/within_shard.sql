@@ -1,7 +1,7 @@
-    -- The organizations of a shard: from the first up to, not including, the last, or one alone where both
-    -- are the same. Within one, the types from the first part up to, not including, the last; '' is open.
-    -- Every condition is plain: of a comparison of rows the planner expects a single row, whatever the data.
-    -- Bounds are constants when a statement is planned, so a condition that does not apply costs nothing.
+    -- The organizations of a shard: from the first up to, not including, the last, or a single one if both are equal.
+    -- Within one organization, the types from the first part up to, not including, the last; '' is open. Every
+    -- condition is plain: for a comparison of rows the planner expects a single row, whatever the data. Bounds are
+    -- constants at planning, so a condition that does not apply costs nothing.
     case
         when cast(:first_organization as uuid) is null then true
         when cast(:first_organization as uuid) is not distinct from cast(:until_organization as uuid)

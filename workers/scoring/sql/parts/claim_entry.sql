@@ -1,7 +1,6 @@
--- Who holds a contact's entry at the version that was read, and its score's row as it was read, may
--- write the score. What another transaction has locked or changed stays for the next run, and so
--- this waits for nothing. `to_write`: a row that would not change is not written, unless its t lies
--- beyond what the ledger remembers.
+-- A run may write a score if it holds the contact's entry at the version that was read, and its score's row is
+-- unchanged. Scores that another transaction has locked or changed are left to the next run, so this waits for nothing.
+-- `to_write`: a row that would not change is not written, unless its t is older than the ledger.
 entered as materialized (
     select scored.*, held.entry
     from scored

@@ -1,7 +1,7 @@
--- Enter the contacts of `subject` (organization_id, contact_id, reason, at) into the backlog. An entry
--- that exists gets a new version; one that another transaction has locked is passed over. Only a
--- transaction that inserts the same entry at this moment is waited for, up to the lock timeout. Where
--- that one commits, its entry stands for this change too: whoever reads the entry sees the change.
+-- Enter the contacts of `subject` (organization_id, contact_id, reason, at) into the backlog. An existing entry gets a
+-- new version; one that another transaction has locked is skipped. This waits only for a transaction that is inserting
+-- the same entry, up to the lock timeout. If that one commits, its entry covers this change too: a run that reads the
+-- entry sees the change.
 standing as materialized (
     select subject.*, entry.organization_id is not null as has_entry
     from subject

@@ -1,12 +1,11 @@
--- The score of each row of `target` at its time t: all formulas, once. Python's account of the same
--- is workers/scoring/reference/; tests hold the two equal. `target` brings number (each row its own: sums
--- go by it, since a small number is cheaper to compare than two keys), organization_id, contact_id,
--- version, t, and what a message says in place of a category: as_fit, as_engagement, as_intent
--- (null: nothing). Points are rounded half up, with a billionth to spare, so that the order in
--- which a sum is added up cannot tip a half.
+-- The score of each row of `target` at its time t: all formulas, once. workers/scoring/reference/ computes the same in
+-- Python; tests compare the two. `target` has number (unique per row: sums are grouped by it, because a small number is
+-- cheaper to compare than two keys), organization_id, contact_id, version, t, and the points of a message that replace
+-- a category: as_fit, as_engagement, as_intent (null: none). Points are rounded half up with a margin of a billionth,
+-- so that the order of adding up cannot change a half.
 
--- Whose settings an organization goes by: its own, or nobody's, which all the others share. Nobody is
--- the nil UUID; settings under that name count for no one.
+-- The organization whose settings apply: its own, or the nil UUID, which all organizations without settings share.
+-- Settings stored under the nil UUID apply to no organization.
 tenant as materialized (
     select organization_id,
         case when exists (
@@ -20,7 +19,7 @@ tenant as materialized (
 subject as materialized (
     select target.number, target.organization_id, target.contact_id, target.version, target.as_fit, target.as_engagement,
         target.as_intent, tenant.settings_of,
-        greatest(target.t, known.scored_at) as t, -- a score is never taken back in time
+        greatest(target.t, known.scored_at) as t, -- a score is never set back to an earlier time
         known.total_score as known_total, known.fit_score as known_fit,
         known.engagement_score as known_engagement, known.intent_score as known_intent,
         known.components as known_components, known.recheck_at as known_recheck_at, known.xmin as known_xmin
@@ -30,8 +29,8 @@ subject as materialized (
     where target.contact_id is not null
 ),
 
--- What a factor is worth to an organization: its own points for it, or for the whole of which it is
--- a level, else the usual ones; nothing where either is disabled.
+-- The points of a factor for an organization: its own points for the factor, or for the factor of which it is a level,
+-- else the default; 0 if either is disabled.
 worth as materialized (
     select settings.settings_of, factor.category, factor.factor,
         coalesce(own.enabled, true) and coalesce(whole.enabled, true) as enabled,
@@ -67,7 +66,7 @@ points_of as materialized (
     group by settings_of
 ),
 
--- What a type of signal means to an organization.
+-- The settings of a type of signal for an organization.
 kind as materialized (
     select coalesce(usual.settings_of, config.organization_id) as settings_of,
         coalesce(usual.factor, config.signal_type) as signal_type,
@@ -83,7 +82,7 @@ kind as materialized (
         on config.organization_id = usual.settings_of and config.signal_type = usual.factor
 ),
 
--- Each signal with its age, and how long until it expires, in hours.
+-- Each signal with its age, and the time until it expires, in hours.
 aged as (
     select subject.number, signal.signal_type, signal.decay_model, signal.detected_at,
         case when kind.enabled is false then 0
@@ -92,19 +91,19 @@ aged as (
         date_part('epoch', subject.t - signal.detected_at) / 3600 as age,
         case
             when isfinite(signal.expires_at) then date_part('epoch', signal.expires_at - subject.t) / 3600
-            when signal.expires_at < subject.t then -1 -- Postgres subtracts an infinity only since 17
+            when signal.expires_at < subject.t then -1 -- Postgres subtracts infinity only since 17
         end as expiry
     from subject
     cross join lateral (
         select * from scoring.intent_signals as signal
         where signal.organization_id = subject.organization_id and signal.contact_id = subject.contact_id
-        offset 0 -- through the index, contact by contact: a plan that would read everybody's has no way in
+        offset 0 -- by index, contact by contact: this excludes plans that read all contacts
     ) as signal
     left join kind on kind.settings_of = subject.settings_of and kind.signal_type = signal.signal_type
-    offset 0 -- computed once, not wherever it is named below
+    offset 0 -- computed once, not at each use below
 ),
 
--- Decay: a function of age alone. A signal of the future counts nothing yet.
+-- Decay: a function of age alone. A signal with a future time does not count yet.
 decayed as (
     select *,
         case
@@ -119,8 +118,8 @@ decayed as (
     offset 0
 ),
 
--- `slope` is how many points an hour a signal loses at most from now on, `jump` the hours until it
--- next loses some at once.
+-- `slope` is the maximum of points per hour that a signal loses from now on, `jump` the hours until its next sudden
+-- loss.
 by_type as (
     select number, signal_type, sum(weight * decay) as points,
         min(detected_at) filter (where age < 0) as begins_at,
@@ -153,15 +152,15 @@ interest as (
             case when signal_type in (
                 'fit', 'has_email', 'has_phone', 'has_direct_phone', 'company_size', 'seniority',
                 'engagement', 'recent_activity', 'content_download'
-            ) then 'intent:' || signal_type else signal_type end, -- what is called as a factor is
+            ) then 'intent:' || signal_type else signal_type end, -- a type with the name of a factor
             floor(points * 100 + 0.5 + 1e-6) / 100
         ) filter (where points <> 0) as by_type
     from by_type
     group by number
 ),
 
--- What the contact did in the 30 days before t, and when the first event that is dated t or later begins
--- to count.
+-- The contact's activity in the 30 days before t, and the time at which the first event dated t or later begins to
+-- count.
 activity as (
     select subject.number,
         count(*) filter (where event.occurred_at < subject.t and event.event_type <> 'content_download') as visits,
@@ -171,11 +170,13 @@ activity as (
     from subject
     join analytics.contact_activity as event using (organization_id, contact_id)
     where event.occurred_at >= subject.t - interval '720 hours'
-        and event.event_type in ('email_opened', 'email_clicked', 'form_submitted', 'page_visited', 'content_download')
+        and event.event_type in (
+-- include: engagement_types
+        )
     group by subject.number
 ),
 
--- The points of every factor. Whatever a tenant keeps in custom_fields, only text counts.
+-- The points of every factor. Of a tenant's custom_fields only text counts.
 factors as (
     select subject.*, contact.id is not null as exists,
         case when btrim(contact.email) <> '' then worth.has_email else 0 end as has_email,
@@ -197,7 +198,7 @@ factors as (
         coalesce(interest.by_type, '{}') as by_type,
         least(activity.begins_at, interest.begins_at) as begins_at,
         activity.oldest_at + interval '720 hours' as engagement_until,
-        -- No earlier than this can the sum of all signals have reached the next half.
+        -- The sum of all signals cannot reach the next half before this time.
         case when interest.jump is not null then subject.t + make_interval(secs => 3600 * least(
             interest.jump, above_step / nullif(falling, 0), (1 - above_step) / nullif(rising, 0), 100000
         ) - 2) end as intent_until
@@ -213,8 +214,8 @@ factors as (
     offset 0
 ),
 
--- The three categories, or what the message says in their place: for this calculation, so that the
--- contact's own are due again.
+-- The three categories, or the message's values: these apply to this calculation, so the contact's own values are due
+-- again.
 categories as (
     select number, organization_id, contact_id, version, t, exists, known_total, known_fit, known_engagement,
         known_intent, known_components, known_recheck_at, known_xmin,
@@ -244,8 +245,8 @@ categories as (
     offset 0
 ),
 
--- `moved`: the stored row says something else, or would be looked at again too late. `restated`: it
--- says that the same points come from something else.
+-- `moved`: the stored row differs, or would be recomputed too late. `restated`: the same points come from other
+-- components.
 scored as materialized (
     select number, organization_id, contact_id, version, t, exists, replaced, known_total, fit, engagement, intent,
         greatest(0, least(100, fit + engagement + intent)) as total, signals || facts as components, recheck_at,

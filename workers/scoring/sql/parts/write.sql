@@ -1,4 +1,4 @@
--- Write what `claimed` holds: scores whose rows nobody else can write until we commit.
+-- Write the rows of `claimed`: no other transaction can write these scores before the commit.
 changed as materialized (
     select claimed.*, top.contributors
     from claimed
@@ -39,7 +39,7 @@ stored as (
         updated_at = now()
 ),
 
--- A score of midnight is the last of the day that ends there.
+-- A score at midnight is the last of the day that ends then.
 remembered as (
     insert into scoring.score_history as known (
         organization_id, contact_id, date, total_score, engagement_score, fit_score, intent_score
@@ -57,7 +57,7 @@ remembered as (
         (excluded.total_score, excluded.engagement_score, excluded.fit_score, excluded.intent_score)
 ),
 
--- Thresholds are 20, 40, 60 and 80. Before its first score a contact stands at 0.
+-- Thresholds are 20, 40, 60 and 80. Before its first score a contact has 0.
 crossed as (
     insert into scoring.threshold_outbox (organization_id, contact_id, score, previous_score, scored_at)
     select organization_id, contact_id, total, coalesce(known_total, 0), t
@@ -65,7 +65,7 @@ crossed as (
     where least(4, total / 20) <> least(4, coalesce(known_total, 0) / 20)
 ),
 
--- The score of a contact that was deleted goes too.
+-- The score of a deleted contact is deleted too.
 gone as (
     delete from scoring.lead_scores as known
     using (select organization_id, contact_id from claimed where not claimed.exists offset 0) as claimed

@@ -1,0 +1,1 @@
+"""The rules of the scoring jobs that reach nothing outside."""
