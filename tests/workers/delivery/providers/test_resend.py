@@ -168,6 +168,11 @@ def test_refused_entries_are_named_and_the_others_follow_in_order() -> None:
             ["unknown", "refused", "unknown"],
         ),
         ({"data": [{"id": "a"}] * 2, "errors": [{"index": True}]}, ["unknown"] * 3),
+        ({"data": [{"id": "a"}] * 3, "errors": [{"index": 7}]}, ["unknown"] * 3),
+        (
+            {"data": [{"id": "a"}] * 2, "errors": [{"index": 1}, {"index": 1}]},
+            ["unknown", "refused", "unknown"],
+        ),
         ({"data": [{"id": "a"}, {"id": ""}, {"id": "c"}]}, ["accepted", "unknown", "accepted"]),
         ({}, ["unknown"] * 3),
         ([], ["unknown"] * 3),
