@@ -204,8 +204,8 @@ def test_the_examples_of_the_page_are_true(oracle: Oracle, row: tuple[str, str, 
 def test_the_limits_of_the_page_are_those_of_the_code() -> None:
     """In the order of its table."""
     text = PAGE.read_text(encoding="utf-8")
-    limits = (SOURCE_CHARS_MAX, FILLED_CHARS_MAX, TAGS_MAX, DEPTH_MAX, STEPS_MAX)
-    limits += (SUBJECT_CHARS_MAX, CHARS_MAX, PAYLOAD_BYTES_MAX)
+    limits = [SOURCE_CHARS_MAX, FILLED_CHARS_MAX, TAGS_MAX, DEPTH_MAX, STEPS_MAX]
+    limits += [SUBJECT_CHARS_MAX, CHARS_MAX, PAYLOAD_BYTES_MAX]
     table = text[text.index("| limit | value |") : text.index("## E-mail")]
     assert re.findall(r"\d[\d,]*", table) == [f"{limit:,}" for limit in limits]
 
