@@ -14,11 +14,12 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from delivery.providers.capture_format import CapturedMessage, to_eml
+from delivery.providers.capture_format import CapturedMessage
 from mauntic.cli.ui.options import AsJson, Limit
 from mauntic.cli.ui.output import print_json, print_table, say
 from mauntic.operations.captured_mail import CapturedMail
 from mauntic.operations.connection import open_control
+from mauntic.operations.mail_eml import to_eml
 from mauntic.operations.mail_page import page_of
 from mauntic.project.printable import visible
 from mauntic.project.private_files import write_private

@@ -10,8 +10,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from email.message import EmailMessage
-from email.policy import SMTP
 from typing import Any, Literal
 
 from delivery.domain.outgoing import Channel, MessageClass, Outgoing, OutgoingEmail, OutgoingSms
@@ -195,31 +193,3 @@ def _fields(text: str) -> dict[str, Any]:
     if version != VERSION:
         raise CaptureUnreadable(f"the object has version {version}: this program reads {VERSION}")
     return dict(fields)
-
-
-def to_eml(captured: CapturedMessage) -> bytes:
-    """Return an RFC 5322 message, which any mail program opens. An SMS or a push has its text."""
-    message = EmailMessage(SMTP)
-    for name, value in captured.headers.items():
-        # A token of a device or a telephone number is no mail address, and not parsed as one.
-        is_no_mailbox = name == "To" and captured.channel != "email"
-        message["X-Recipient" if is_no_mailbox else name] = value
-    message["Date"] = captured.created_at
-    message["Message-ID"] = f"<{captured.message_id}@captured.invalid>"
-    message.set_content(captured.text, cte=_transfer_encoding(captured.text))
-    if captured.html:
-        encoding = _transfer_encoding(captured.html)
-        message.add_alternative(captured.html, subtype="html", cte=encoding)
-    return message.as_bytes(policy=SMTP if _is_ascii(message) else SMTP.clone(utf8=True))
-
-
-def _is_ascii(message: EmailMessage) -> bool:
-    """Return False if an address has a local part that has no form in ASCII."""
-    found = [message[name] for name in ("From", "To", "Reply-To") if name in message]
-    return all(address.addr_spec.isascii() for header in found for address in header.addresses)
-
-
-def _transfer_encoding(text: str) -> str:
-    """Quoted-printable is readable, and base64 shorter for text that is mostly not ASCII."""
-    is_mostly_ascii = sum(map(str.isascii, text)) * 2 >= len(text)
-    return "quoted-printable" if is_mostly_ascii else "base64"

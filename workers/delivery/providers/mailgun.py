@@ -57,7 +57,8 @@ _KINDS: dict[str, EventKind] = {
 # Reasons of a permanent failure.
 _FAILURES: dict[str, tuple[EventKind, Reason | None]] = {
     "bounce": ("bounced", "bounce"),
-    "generic": ("bounced", "bounce"),
+    "generic": ("bounced", None),
+    "espblock": ("bounced", None),
     "suppress-bounce": ("bounced", "bounce"),
     "suppress-complaint": ("complained", "complaint"),
     "suppress-unsubscribe": ("unsubscribed", "unsubscribe"),
@@ -170,7 +171,7 @@ def _event(record: Any, webhook: Webhook) -> ProviderEvent | None:
         return None
     suppression = _SUPPRESSIONS.get(kind)
     if text_at(record, "event") == "failed":
-        kind, suppression = _FAILURES.get(text_at(record, "reason"), (kind, None))
+        kind, suppression = _failure(record)
     return ProviderEvent(
         event_id=f"mg:{event_id}",
         kind=kind,
@@ -182,6 +183,15 @@ def _event(record: Any, webhook: Webhook) -> ProviderEvent | None:
         is_machine=bool(text_at(record, "client-info", "bot")),
         url=text_at(record, "url") or None,
     )
+
+
+def _failure(record: Any) -> tuple[EventKind, Reason | None]:
+    """Return kind and suppression of a permanent failure. Newer events also name its hardness."""
+    kind, suppression = _FAILURES.get(text_at(record, "reason"), ("failed", None))
+    hardness = text_at(record, "delivery-status", "bounce-type")
+    if kind == "bounced" and hardness in ("hard", "soft"):
+        return kind, "bounce" if hardness == "hard" else None
+    return kind, suppression
 
 
 ADAPTER = Mailgun()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -175,13 +175,22 @@ _MARK_CHARS = 12
 
 def _mark(messages: Sequence[OutgoingEmail], call_id: str) -> str:
     """Return a text that no content and no value contains: SendGrid replaces it everywhere."""
-    texts = "\n".join(f"{message.subject}\n{message.html}\n{message.text}" for message in messages)
     number = 0
     while True:
         mark = hashlib.sha256(f"{call_id}:{number}".encode()).hexdigest()[:_MARK_CHARS]
-        if mark not in texts:
+        if not any(mark in text for text in _texts(messages)):
             return mark
         number += 1
+
+
+def _texts(messages: Sequence[OutgoingEmail]) -> Iterator[str]:
+    """Yield the literals once, and the values and subject of each message."""
+    for _, part in _parts(messages[0]):
+        yield from part.literals
+    for message in messages:
+        yield str(message.subject)
+        for _, part in _parts(message):
+            yield from part.values
 
 
 def _with_tags(part: Rendered, mark: str, name: str) -> str:

@@ -64,8 +64,10 @@ STATUSES: Codes = {
     "ACCOUNT_SENDING_PAUSED": PAUSE,
     "CONFIGURATION_SET_SENDING_PAUSED": PAUSE,
 }
-# Three strokes: the value is inserted as it is.
-TEMPLATE = {"Subject": "{{{subject}}}", "Html": "{{{html}}}", "Text": "{{{text}}}"}
+# "SES doesn't escape HTML content when rendering the HTML template": a value is inserted as it is.
+# Only two braces are documented for an inline template; the others are Handlebars', of stored ones.
+# https://docs.aws.amazon.com/ses/latest/dg/send-personalized-email-advanced.html
+TEMPLATE = {"Subject": "{{subject}}", "Html": "{{html}}", "Text": "{{text}}"}
 ENTRY_CHARS_MAX = 262_144
 HEADERS_MAX = 15
 REQUEST_BYTES_MAX = 1_000_000

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import html
+import json
+import re
 import time
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -13,8 +16,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from delivery.content.email import SUBJECT_CHARS_MAX
 from delivery.content.errors import ContentError
+from delivery.content.push import PAYLOAD_BYTES_MAX
 from delivery.content.render import (
+    FILLED_CHARS_MAX,
+    STEPS_MAX,
     fill,
     is_true,
     render_html,
@@ -23,7 +30,8 @@ from delivery.content.render import (
     single_line,
     text_of,
 )
-from delivery.content.template import Node, Template, parse
+from delivery.content.sms import CHARS_MAX
+from delivery.content.template import DEPTH_MAX, SOURCE_CHARS_MAX, TAGS_MAX, Node, Template, parse
 from tests.workers.delivery.conftest import Oracle
 from tests.workers.delivery.content.templates import names, sources
 
@@ -180,6 +188,26 @@ def test_the_largest_template_is_filled_in_time() -> None:
 def test_no_representation_has_a_value() -> None:
     filled = fill(parse("a {{contact.a}}"), {"contact": {"a": "secret"}})
     assert "secret" not in repr(filled) + repr(filled.values)
+
+
+PAGE = Path(__file__).parents[4] / "docs" / "templates.md"
+ROW = re.compile(r"^\| `(.+)` \| `(\{.*\})` \| `(.*)` \|$", re.MULTILINE)
+
+
+@pytest.mark.parametrize("row", ROW.findall(PAGE.read_text(encoding="utf-8")))
+def test_the_examples_of_the_page_are_true(oracle: Oracle, row: tuple[str, str, str]) -> None:
+    source, given_names, result = row
+    assert str(render_html(parse(source), json.loads(given_names))) == result
+    assert oracle.ask("render", template=source, names=json.loads(given_names)) == result
+
+
+def test_the_limits_of_the_page_are_those_of_the_code() -> None:
+    """In the order of its table."""
+    text = PAGE.read_text(encoding="utf-8")
+    limits = [SOURCE_CHARS_MAX, FILLED_CHARS_MAX, TAGS_MAX, DEPTH_MAX, STEPS_MAX]
+    limits += [SUBJECT_CHARS_MAX, CHARS_MAX, PAYLOAD_BYTES_MAX]
+    table = text[text.index("| limit | value |") : text.index("## E-mail")]
+    assert re.findall(r"\d[\d,]*", table) == [f"{limit:,}" for limit in limits]
 
 
 def test_a_tree_is_data() -> None:

@@ -31,7 +31,8 @@ LIST_UNSUBSCRIBE = {
     "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
 }
 
-texts = st.text(max_size=40)
+HOSTILE = ["{{{html}}}", "{{a}}", "%recipient.x%", "-0h0-", "</p>\"\\'&=+%20", "é字🙂", "\r\n"]
+texts = st.sampled_from(HOSTILE) | st.text(max_size=40)
 lines = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Zl", "Zp"]), max_size=40)
 ids = st.uuids(version=4).map(str)
 addresses = st.builds(
@@ -42,6 +43,9 @@ addresses = st.builds(
 names = st.one_of(
     st.just(""), st.sampled_from(["Acme", "Acme, Inc.", 'The "A" Team', "Zoë"]), lines
 )
+
+
+seconds_left = st.sampled_from([-60, 0, 1, 2_419_200, 2_419_201]) | st.integers(-60, 3_456_000)
 
 
 @st.composite
@@ -109,7 +113,7 @@ def pushes(draw: st.DrawFn) -> OutgoingPush:
         token=draw(st.from_regex(r"[A-Za-z0-9_:-]{20,60}", fullmatch=True)),
         title=draw(st.text(min_size=1, max_size=60)),
         body=draw(st.text(min_size=1, max_size=200)),
-        expires_at=NOW + timedelta(seconds=draw(st.integers(-60, 40 * 86_400))),
+        expires_at=NOW + timedelta(seconds=draw(seconds_left)),
         data=draw(st.dictionaries(st.from_regex(r"[a-z]{1,8}", fullmatch=True), texts, max_size=3)),
     )
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from delivery.domain.verdict import Verdict
-from delivery.providers.answers import BY_STATUS, decide, safe_code
+from delivery.providers.answers import BY_STATUS, decide, safe_code, text_at
 from delivery.providers.registry import ADAPTERS
 from shared.ports import HttpResponse
 from tests.workers.delivery.providers.support import NOW, answer, several
@@ -108,6 +108,14 @@ def test_a_cut_off_answer_proves_nothing(name: str) -> None:
 )
 def test_a_code_has_the_form_of_one(code: str, is_safe: bool) -> None:
     assert (safe_code(code) == code) is (is_safe or not code)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [("a", "a"), (5, "5"), (0, "0"), (True, ""), (1.5, ""), (None, ""), ([], ""), ({}, "")],
+)
+def test_texts_and_whole_numbers_are_ids_and_codes(value: Any, expected: str) -> None:
+    assert text_at({"a": {"b": value}}, "a", "b") == expected
 
 
 @pytest.mark.parametrize(

@@ -141,6 +141,8 @@ def record(event: str, **rest: Any) -> dict[str, Any]:
 
 
 PERMANENT = {"severity": "permanent"}
+HARD = {"delivery-status": {"bounce-type": "hard", "code": 550}}
+SOFT = {"delivery-status": {"bounce-type": "soft", "code": 552}}
 
 
 @pytest.mark.parametrize(
@@ -154,7 +156,10 @@ PERMANENT = {"severity": "permanent"}
         (record("unsubscribed"), "unsubscribed", False, "unsubscribe"),
         (record("rejected"), "failed", False, None),
         (record("failed", reason="bounce", **PERMANENT), "bounced", True, "bounce"),
-        (record("failed", reason="generic", **PERMANENT), "bounced", True, "bounce"),
+        (record("failed", reason="generic", **PERMANENT), "bounced", False, None),
+        (record("failed", reason="espblock", **PERMANENT), "bounced", False, None),
+        (record("failed", reason="generic", **PERMANENT, **HARD), "bounced", True, "bounce"),
+        (record("failed", reason="bounce", **PERMANENT, **SOFT), "bounced", False, None),
         (record("failed", reason="suppress-bounce", **PERMANENT), "bounced", True, "bounce"),
         (
             record("failed", reason="suppress-complaint", **PERMANENT),

@@ -127,6 +127,20 @@ def test_missing_results_are_unknown_and_the_others_align_by_address() -> None:
     assert [verdict.kind for verdict in verdicts] == ["accepted", "unknown", "accepted"]
 
 
+def test_a_result_that_names_another_address_is_unknown() -> None:
+    good = [{"ErrorCode": 0, "MessageID": f"pm{n}", "To": f"p{n}@mail.example"} for n in (1, 0, 2)]
+    verdicts = POSTMARK.verdicts(several(3), answer(200, good), NOW)
+    assert [verdict.kind for verdict in verdicts] == ["unknown", "unknown", "accepted"]
+
+
+def test_two_results_for_one_address_align_with_none() -> None:
+    good = [
+        {"ErrorCode": 0, "MessageID": f"pm{n}", "To": f"p{n}@mail.example"} for n in (0, 0, 1, 2)
+    ]
+    verdicts = POSTMARK.verdicts(several(3), answer(200, good), NOW)
+    assert [verdict.kind for verdict in verdicts] == ["unknown", "accepted", "accepted"]
+
+
 @given(
     st.integers(2, 4),
     st.recursive(

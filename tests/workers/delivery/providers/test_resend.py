@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import hmac
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
@@ -168,6 +170,11 @@ def test_refused_entries_are_named_and_the_others_follow_in_order() -> None:
             ["unknown", "refused", "unknown"],
         ),
         ({"data": [{"id": "a"}] * 2, "errors": [{"index": True}]}, ["unknown"] * 3),
+        ({"data": [{"id": "a"}] * 3, "errors": [{"index": 7}]}, ["unknown"] * 3),
+        (
+            {"data": [{"id": "a"}] * 2, "errors": [{"index": 1}, {"index": 1}]},
+            ["unknown", "refused", "unknown"],
+        ),
         ({"data": [{"id": "a"}, {"id": ""}, {"id": "c"}]}, ["accepted", "unknown", "accepted"]),
         ({}, ["unknown"] * 3),
         ([], ["unknown"] * 3),
@@ -263,6 +270,21 @@ def test_an_event_has_its_meaning(
 @pytest.mark.parametrize("body", [record("email.delivery_delayed"), record("contact.created"), []])
 def test_another_webhook_changes_nothing(body: Any) -> None:
     assert events_of(RESEND, webhook(body), HOOK) == []
+
+
+@pytest.mark.parametrize("hook_id", ["msg_1", ""])
+def test_without_a_secret_or_an_id_no_signature_is_right(hook_id: str) -> None:
+    body, stamp = b"{}", str(int(NOW.timestamp()))
+    key = b"" if hook_id else base64.b64decode(SECRET.removeprefix("whsec_"))
+    digest = hmac.new(key, f"{hook_id}.{stamp}.".encode() + body, hashlib.sha256).digest()
+    headers = {
+        "svix-id": hook_id,
+        "svix-timestamp": stamp,
+        "svix-signature": "v1," + base64.b64encode(digest).decode(),
+    }
+    secrets = {"apiKey": "k"} if hook_id else HOOK
+    with pytest.raises(BadSignature):
+        events_of(RESEND, Webhook("https://hooks.example/", headers, body, NOW), secrets)
 
 
 @pytest.mark.parametrize("change", ["body", "id", "stamp", "old", "none", "secret", "no secret"])

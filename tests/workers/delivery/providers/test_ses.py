@@ -110,9 +110,9 @@ def test_a_message_is_the_request_of_the_sdk(message: OutgoingEmail) -> None:
 @given(calls().filter(lambda messages: len(messages) > 1))
 def test_several_messages_are_one_request_of_the_sdk(messages: list[OutgoingEmail]) -> None:
     template = {
-        "Subject": "{{{subject}}}",
-        "Html": "{{{html}}}",
-        "Text": "{{{text}}}",
+        "Subject": "{{subject}}",
+        "Html": "{{html}}",
+        "Text": "{{text}}",
     }
     theirs = sdk_request(
         "send_bulk_email",

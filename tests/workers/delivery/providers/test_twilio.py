@@ -198,6 +198,14 @@ def test_the_path_has_our_id(path: str, message_id: str | None) -> None:
     assert event.message_id == message_id
 
 
+def test_without_a_token_no_signature_is_right() -> None:
+    fields = status("sent")
+    headers = {"x-twilio-signature": RequestValidator("").compute_signature(URL, fields)}
+    unsigned = Webhook(URL, headers, urlencode(fields).encode(), NOW)
+    with pytest.raises(BadSignature):
+        events_of(TWILIO, unsigned, {"accountSid": SID})
+
+
 @pytest.mark.parametrize("change", ["body", "url", "none", "token", "no token"])
 def test_a_wrong_signature_is_refused(change: str) -> None:
     good = webhook(status("delivered"))

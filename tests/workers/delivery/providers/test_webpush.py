@@ -41,6 +41,7 @@ from tests.workers.delivery.providers.support import (
     captured,
     request_of,
     same_headers,
+    seconds_left,
 )
 
 WEBPUSH = WebPush()
@@ -137,7 +138,7 @@ def test_the_vector_of_rfc_8292_section_2_4() -> None:
     assert asyncio.run(sender_token(claims, SENDER, CRYPTO)).rpartition(".")[0] == signed
 
 
-@given(st.text(max_size=60), st.text(max_size=200), st.integers(-60, 40 * 86_400))
+@given(st.text(max_size=60), st.text(max_size=200), seconds_left)
 def test_the_browser_reads_what_was_sent(title: str, text: str, seconds: int) -> None:
     message = push(title=title, body=text, expires_at=NOW + timedelta(seconds=seconds))
     request = request_of(WEBPUSH, [message], SECRETS)
