@@ -81,6 +81,7 @@ class SendGrid(Adapter):
     optional = ("region", "webhookPublicKey")
     bulk_max = 1_000
     shares_content = True
+    call_bytes_max = 5_000_000  # leaves room for the content, which no entry counts
 
     def entry_bytes(self, message: OutgoingEmail) -> int | None:
         substitutions = _substitutions(message, "0" * _MARK_CHARS)

@@ -83,6 +83,14 @@ def test_large_messages_fill_a_body_and_no_more(name: str) -> None:
         assert min(bodies[:-1]) > limit - 300_000
 
 
+def test_a_shared_content_fits_in_addition_to_its_entries() -> None:
+    html = Rendered(("x" * 2_000_000, ""), ("y" * 9_000,))
+    calls = calls_of(ADAPTERS["sendgrid"], [email(m.to, html=html) for m in several(1_000)])
+    bodies = [len(request_of(ADAPTERS["sendgrid"], call, SECRETS).body) for call in calls]
+    assert len(calls) == 2
+    assert max(bodies) <= BODY_BYTES
+
+
 def test_the_identity_of_content_is_that_of_its_literals() -> None:
     first = email(html=Rendered(("a", "b"), ("1",)))
     assert content_identity(first) == content_identity(email(html=Rendered(("a", "b"), ("2",))))
