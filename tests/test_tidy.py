@@ -210,6 +210,7 @@ LOGS = (".log", "notify.send")
 # Tests of several files at once, or of the whole: what they are named after is no file.
 ACROSS = {
     "tests/mauntic/cli/test_live.py", "tests/mauntic/cli/test_documented.py",
+    "tests/mauntic/test_adopt_deliveries.py",
     "tests/shared/test_edges.py", "tests/shared/test_shards.py",
     "tests/shared/test_handler_types.py", "tests/shared/flow/test_own_transactions.py",
     "tests/workers/analytics/test_at_once.py", "tests/workers/analytics/test_closing_months.py",

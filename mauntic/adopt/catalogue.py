@@ -47,6 +47,11 @@ class Index:
     keys: tuple[str, ...]
     columns: frozenset[str]
 
+    @property
+    def nulls(self) -> str:
+        """Return the clause of a unique index in which two nulls are equal; empty for others."""
+        return " nulls not distinct" if "NULLS NOT DISTINCT" in self.definition else ""
+
 
 @dataclass(frozen=True)
 class Check:

@@ -216,7 +216,8 @@ def _same_key(now: Catalogue, wanted: Index) -> Index | None:
             index
             for index in now.indexes.get(wanted.table_name, [])
             if index.is_constraint
-            and (index.is_primary, index.keys) == (wanted.is_primary, wanted.keys)
+            and (index.is_primary, index.keys, index.nulls)
+            == (wanted.is_primary, wanted.keys, wanted.nulls)
         ),
         None,
     )
@@ -242,7 +243,8 @@ def _build_unique(scene: Scene, wanted: Index, name: str) -> None:
     """Build the index; if writers add duplicates in the meantime, merge them and try again."""
     table = wanted.table_name
     full_name = f"{table.partition('.')[0]}.{name}"
-    build = template("build_unique", name=name, table=table, columns=", ".join(wanted.keys))
+    words = {"name": name, "table": table, "columns": ", ".join(wanted.keys)}
+    build = template("build_unique", **words, nulls=wanted.nulls)
     for _ in range(BUILD_TRIES):
         at_length(scene.db, template("drop_index", index=full_name))  # left by an earlier try
         try:

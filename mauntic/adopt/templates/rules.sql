@@ -197,3 +197,85 @@ id = gen_random_uuid()
 -- name: activity__no_event_id
 -- Different events with one key of the producer: all stay, the later ones without the key.
 event_id = null
+
+-- Deliveries. The platform's tables have no key but a job's idempotency key.
+
+-- name: keep__delivery__suppressions
+-- The first reason stays: it is what the person or the provider said.
+created_at nulls last, id
+
+-- name: fill__delivery__suppressions__address
+-- The old column held telephone numbers too.
+case when email like '%@%' then lower(btrim(email)) else btrim(email) end
+
+-- name: fill__delivery__suppressions__channel
+case when email like '%@%' then 'email' else 'sms' end
+
+-- name: fill__delivery__suppressions__reason
+'manual'
+
+-- name: fill__delivery__suppressions__scope
+-- An unsubscribed address may still receive receipts.
+case lower(btrim(reason::text)) when 'unsubscribe' then 'marketing' else 'all' end
+
+-- name: tidy__delivery__suppressions__reason
+lower(btrim(reason::text))
+
+-- name: same__delivery__suppressions
+id, organization_id, email, reason
+
+-- name: fill__delivery__delivery_events__event_id
+-- The old rows have no key of the provider: each is an event of its own.
+'adopted:' || id
+
+-- name: fill__delivery__delivery_events__occurred_at
+created_at
+
+-- name: tidy__delivery__delivery_events__channel
+lower(btrim(channel::text))
+
+-- name: same__delivery__delivery_events
+id, organization_id, contact_id, channel, event_type, provider_message_id
+
+-- name: keep__delivery__delivery_jobs
+created_at nulls last, id
+
+-- name: tidy__delivery__delivery_jobs__channel
+lower(btrim(channel::text))
+
+-- name: tidy__delivery__delivery_jobs__status
+lower(btrim(status::text))
+
+-- name: fill__delivery__delivery_jobs__status
+'failed'
+
+-- name: tidy__delivery__delivery_jobs__recipient_count
+greatest(recipient_count, 0)
+
+-- name: tidy__delivery__delivery_jobs__sent_count
+greatest(sent_count, 0)
+
+-- name: tidy__delivery__delivery_jobs__failed_count
+greatest(failed_count, 0)
+
+-- name: tidy__delivery__provider_configs__channel
+lower(btrim(channel::text))
+
+-- name: tidy__delivery__provider_configs__provider_type
+lower(btrim(provider_type::text))
+
+-- name: tidy__campaign__campaigns__type
+lower(btrim(type::text))
+
+-- name: tidy__campaign__campaigns__status
+-- Both spellings are in use.
+case lower(btrim(status::text)) when 'cancelled' then 'canceled' else lower(btrim(status::text)) end
+
+-- name: tidy__content__templates__type
+lower(btrim(type::text))
+
+-- name: tidy__journey__journeys__status
+lower(btrim(status::text))
+
+-- name: tidy__journey__journey_executions__status
+case lower(btrim(status::text)) when 'cancelled' then 'canceled' else lower(btrim(status::text)) end

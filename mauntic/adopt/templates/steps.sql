@@ -197,7 +197,7 @@ alter table {table} alter column {column} drop not null
 alter index {index} rename to {name}
 
 -- name: build_unique
-create unique index concurrently {name} on {table} ({columns})
+create unique index concurrently {name} on {table} ({columns}){nulls}
 
 -- name: replace_primary
 alter table {table} drop constraint {name}

@@ -1,0 +1,108 @@
+-- The platform's tables of deliveries as they were: times without a zone, and one key over all tenants.
+create schema campaign;
+create schema content;
+create schema journey;
+
+create table delivery.delivery_jobs (
+    id uuid primary key default gen_random_uuid(),
+    organization_id uuid not null,
+    channel varchar(20) not null,
+    status varchar(20) default 'queued',
+    recipient_count integer default 0,
+    sent_count integer default 0,
+    failed_count integer default 0,
+    idempotency_key varchar(255) unique,
+    metadata jsonb,
+    created_at timestamp default now(),
+    completed_at timestamp
+);
+
+create table delivery.delivery_events (
+    id uuid primary key default gen_random_uuid(),
+    job_id uuid not null,
+    organization_id uuid not null,
+    contact_id uuid not null,
+    channel varchar(20) not null,
+    event_type varchar(50) not null,
+    provider_message_id varchar(255),
+    metadata jsonb,
+    created_at timestamp not null default now()
+);
+
+create table delivery.provider_configs (
+    id uuid primary key default gen_random_uuid(),
+    organization_id uuid not null,
+    channel varchar(20) not null,
+    provider_type varchar(50) not null,
+    config jsonb not null,
+    is_active boolean,
+    priority integer,
+    created_at timestamp default now(),
+    updated_at timestamp default now()
+);
+
+create table delivery.suppressions (
+    id uuid primary key default gen_random_uuid(),
+    organization_id uuid not null,
+    email varchar(255) not null,
+    reason varchar(50) not null,
+    source varchar(255),
+    created_at timestamp default now()
+);
+
+create table campaign.campaigns (
+    id uuid primary key default gen_random_uuid(),
+    organization_id uuid not null,
+    name varchar(255) not null,
+    description text,
+    type varchar(50) not null,
+    status varchar(50) default 'draft',
+    subject varchar(500),
+    template_id uuid,
+    segment_id uuid,
+    scheduled_at timestamp,
+    started_at timestamp,
+    completed_at timestamp,
+    recipient_count integer,
+    created_by uuid,
+    created_at timestamp default now(),
+    updated_at timestamp default now()
+);
+
+create table content.templates (
+    id uuid primary key default gen_random_uuid(),
+    organization_id uuid not null,
+    name varchar(255) not null,
+    type varchar(20) not null,
+    category varchar(100),
+    subject varchar(500),
+    body_html text,
+    body_text text,
+    body_json jsonb,
+    is_active boolean default true,
+    created_at timestamp default now(),
+    updated_at timestamp default now()
+);
+
+create table journey.journeys (
+    id uuid primary key default gen_random_uuid(),
+    organization_id uuid not null,
+    name varchar(255) not null,
+    description text,
+    status varchar(50) default 'draft',
+    created_by uuid,
+    created_at timestamp default now(),
+    updated_at timestamp default now()
+);
+
+create table journey.journey_executions (
+    id uuid primary key default gen_random_uuid(),
+    journey_id uuid not null,
+    journey_version_id uuid not null,
+    organization_id uuid not null,
+    contact_id uuid not null,
+    status varchar(50) default 'active',
+    started_at timestamp default now(),
+    completed_at timestamp,
+    current_step_id uuid
+);
