@@ -226,7 +226,7 @@ ACROSS = {
     "tests/test_tidy.py",
     "tests/test_locks.py", "tests/test_make.py", "tests/test_security_page.py",
     "tests/test_secrets_are_ignored.py", "tests/test_values.py",
-    "tests/tools/test_adding_a_provider.py",
+    "tests/tools/test_adding_a_provider.py", "tests/tools/test_providers_page.py",
     "tests/workers/delivery/providers/test_lookups.py",
     "tests/mauntic/cli/ui/test_terminal.py", "tests/mauntic/database/embedded/test_root.py",
 }  # fmt: skip

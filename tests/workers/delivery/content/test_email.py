@@ -45,6 +45,16 @@ def test_a_marketing_email_gets_a_footer_in_both_parts() -> None:
     }
 
 
+def test_a_footer_is_before_the_last_end_of_the_body_and_has_no_control_characters() -> None:
+    sender = Unsubscribe(URL, "Acme\x1b\x07Co")
+    templates = parse_email("s", "a {{contact.none}} </body> b </body> {{contact.none}}", "t")
+    parts = compose_email(templates, NAMES, sender)
+    before, _, after = str(parts.html).partition("Acme Co<br>")
+    assert before.startswith("a  </body> b <p ")
+    assert after.endswith("</p></body> ")
+    assert "--\nAcme Co\n" in str(parts.text)
+
+
 def test_a_text_that_is_made_from_html_has_the_footer_once() -> None:
     parts = compose_email(parse_email("s", "<p>a</p>", None), NAMES, MARKETING)
     assert str(parts.text) == f"a\n\nAcme & Co\n1 Main St\nTown\nUnsubscribe ({URL})"

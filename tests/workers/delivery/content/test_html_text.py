@@ -48,6 +48,7 @@ LINEAR = sys.version_info >= (3, 14)
         ("<html><head><meta charset=utf-8></head><body>a</body></html>", "a"),
         ('<div style="display: none">a<div>b</div></div>c<p hidden>d</p>e', "ce"),
         ('<span style="DISPLAY:NONE">a</span>b', "b"),
+        ("<div hidden>a<div>b</div>c</div>d", "d"),
         ("<!--[if mso]><p>a</p><![endif]-->b<![if !mso]>c<![endif]>", "bc"),
         ("a < b and c > d", "a < b and c > d"),
         ("</p></ul></a></pre></li>a", "a"),

@@ -95,6 +95,18 @@ def test_what_is_no_address(text: str) -> None:
     assert normalize_email(text) is None
 
 
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("a@ｂ.example", "a@b.example"),  # full-width: UTS #46 maps it
+        ("e\u0301@b.example", "\xe9@b.example"),  # one character, composed
+        ("\u212b@b.example", "\xe5@b.example"),  # the sign of the unit is the letter
+    ],
+)
+def test_spellings_of_one_address_become_one(text: str, address: str) -> None:
+    assert normalize_email(text) == address
+
+
 def test_an_address_has_at_most_254_bytes() -> None:
     """The longest one: 64 bytes, `@`, and a domain of 189."""
     domain = ".".join(["b" * 62, "b" * 62, "b" * 63])

@@ -13,6 +13,7 @@ from delivery.providers.adapter import HttpRequest, Request
 from delivery.providers.capture_format import captured_call, to_json
 from delivery.providers.postmark import Postmark
 from delivery.providers.registry import ADAPTERS
+from delivery.providers.secrets import snake_case
 from delivery.providers.transport import perform, prepared, verdicts_of
 from delivery.providers.webpush import WebPush
 from shared.errors import HttpFailed
@@ -112,6 +113,28 @@ def test_a_captured_request_shows_no_secret(name: str) -> None:
     assert request.url in shown
     assert not any(form in shown for form in secret)
     assert request.headers.get("Authorization", "none") not in shown
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_configuration_in_snake_case_makes_the_same_request(name: str) -> None:
+    message: Any = {"twilio": SMS, "fcm": push()}.get(name, email())
+    both = [CONFIGS[name], {snake_case(key): value for key, value in CONFIGS[name].items()}]
+    camel, snake = (
+        asyncio.run(prepared(ADAPTERS[name], [message], config, CALL_ID, NOW, CRYPTO))
+        for config in both
+    )
+    assert isinstance(camel, HttpRequest)
+    assert isinstance(snake, HttpRequest)
+    assert vars(camel) == vars(snake)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_configuration_without_a_secret_pauses_and_names_it(name: str) -> None:
+    message: Any = {"twilio": SMS, "fcm": push()}.get(name, email())
+    for key in CONFIGS[name]:
+        config = {n: value for n, value in CONFIGS[name].items() if n != key}
+        found = asyncio.run(prepared(ADAPTERS[name], [message], config, CALL_ID, NOW, CRYPTO))
+        assert found == Verdict("pause", f"config_{snake_case(key)}")
 
 
 def test_a_request_never_shows_its_content() -> None:
