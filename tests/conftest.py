@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, settings
 from mauntic.database.embedded.server import Server, temporary_server
 from mauntic.database.migrations import DIRECTORY, migrate
 from mauntic.database.url import connect, with_database
+from tests.groups import InGroups
 from tests.roles import make_roles
 from tests.scratch import scratch_database
 from tests.thorough import THOROUGH
@@ -27,19 +28,14 @@ settings.register_profile(
 )
 settings.load_profile("suite")
 
-# These use what there is one of: the project's own folders, the local runtime that all share.
-ALONE = (
-    "tests/e2e/",
-    "tests/mauntic/local/",
-    "tests/tools/",
-    "tests/mauntic/cli/commands/test_dev.py",
-    "tests/mauntic/cli/commands/test_demo.py",
-)
-
-
 # What takes longest begins first: begun last, it keeps one process at work and the other idle.
 LONGEST = (
     "tests/sim/",
+    "tests/tools/test_weigh.py",
+    "tests/tools/test_new_job.py",
+    "tests/mauntic/cli/commands/test_dev.py",
+    "tests/mauntic/cli/commands/test_demo.py",
+    "tests/mauntic/local/runtime/",
     "tests/workers/analytics/test_corrections.py",
     "tests/shared/tick/test_claims.py",
     "tests/workers/analytics/store/test_hours.py",
@@ -48,11 +44,13 @@ LONGEST = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where tests run side by side, those that would be in each other's way run in one process."""
-    for item in items:
-        if item.nodeid.startswith(ALONE):
-            item.add_marker(pytest.mark.xdist_group("alone"))
     items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> InGroups:
+    """Called where tests run side by side."""
+    return InGroups(config, log)
 
 
 @pytest.fixture(scope="session")

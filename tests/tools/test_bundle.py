@@ -63,6 +63,17 @@ def test_a_bundle_holds_what_the_entry_and_the_jobs_import_and_the_sql(root: Pat
     assert (target / "alpha/jobs/entry.py").read_text() == "from alpha.store import rows"
 
 
+def test_processes_that_stage_one_bundle_at_once_all_succeed(root: Path) -> None:
+    (root / "tools").mkdir()
+    shutil.copy(BUNDLE, root / "tools")
+    for number in range(100):
+        (root / "workers" / "alpha" / "jobs" / f"job_{number}.py").write_text(f"N = {number}")
+    command = [sys.executable, str(root / "tools" / "bundle.py"), "alpha"]
+    stagings = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(6)]
+    assert [staging.communicate()[1] for staging in stagings] == [""] * 6
+    assert len([path for path in staged(root) if "/jobs/job_" in path]) == 100
+
+
 def test_a_file_that_cannot_be_read_is_carried_for_the_runtime_to_show(root: Path) -> None:
     (root / "workers" / "alpha" / "store.py").write_text("def rows(:")
     bundle(root, "alpha")
