@@ -1,4 +1,4 @@
-"""The database of the tests: one throw-away server a session, one migrated database a test."""
+"""The database of the tests: one temporary server per session, one migrated database per test."""
 
 import os
 from collections.abc import Iterator
@@ -18,8 +18,8 @@ from tests.thorough import THOROUGH
 
 TEMPLATE = "migrated"
 
-# A busy machine makes examples slow: no test fails for the time that one takes.
-# `make test` draws the same examples each time; those of `make thorough` are new ones.
+# A busy machine makes examples slow, so no test fails for the time of one. `make test` draws the
+# same examples each time, `make thorough` new ones.
 settings.register_profile(
     "suite",
     deadline=None,
@@ -28,7 +28,7 @@ settings.register_profile(
 )
 settings.load_profile("suite")
 
-# What takes longest begins first: begun last, it keeps one process at work and the other idle.
+# The longest tests start first: started last, they would keep one process busy and the other idle.
 LONGEST = (
     "tests/sim/",
     "tests/tools/test_weigh.py",
@@ -55,9 +55,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> InGroups:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Server]:
-    """A PostgreSQL server; what it holds is lost with the session.
+    """A PostgreSQL server; its data are lost with the session.
 
-    `TEST_POSTGRES` names the directory of a server that runs already and serves several sessions.
+    `TEST_POSTGRES` names the directory of a running server that several sessions share.
     """
     home = os.environ.get("TEST_POSTGRES")
     with Server(Path(home), durable=False) if home else temporary_server(in_memory=True) as server:
@@ -66,7 +66,7 @@ def postgres() -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def migrated(postgres: Server) -> str:
-    """The name of a template database with every migration applied."""
+    """Return the name of a template database with every migration applied."""
     with closing(connect(postgres.url)) as admin:
         if admin.run("SELECT FROM pg_database WHERE datname = :name", name=TEMPLATE):
             return TEMPLATE  # from an earlier session on the same server
@@ -80,6 +80,6 @@ def migrated(postgres: Server) -> str:
 
 @pytest.fixture
 def database(postgres: Server, migrated: str) -> Iterator[str]:
-    """The URL of a database with the schema, fresh for this test (some 30 ms)."""
+    """Return the URL of a new database with the schema, for this test (about 30 ms)."""
     with scratch_database(postgres, migrated) as url:
         yield url

@@ -50,7 +50,7 @@ def test_a_role_that_may_become_the_owner_is_none_for_workers(database: str) -> 
     with another_role(database) as (owner, url):
         owner.execute(f"grant {owners_name} to another with inherit false, set true")
         findings = found(url)
-    assert "of our tables and indexes" in findings[0].why
+    assert "of this project's tables and indexes" in findings[0].why
 
 
 def test_a_role_that_has_nothing_yet_is_told_what_it_lacks(database: str) -> None:
