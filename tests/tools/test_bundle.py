@@ -1,4 +1,4 @@
-"""What is staged, what is not, and what is refused."""
+"""Files that are staged, left out, and refused."""
 
 import os
 import re
@@ -93,7 +93,7 @@ def test_what_the_host_alone_imports_is_not_uploaded() -> None:
 
 
 def test_a_worker_that_imports_the_warm_up_counters_has_them(tmp_path: Path) -> None:
-    """And the bundle runs alone: on a path that has nothing else of the project."""
+    """And the bundle runs alone: on a path without anything else of the project."""
     root = BUNDLE.parents[1]
     shutil.copytree(root / "shared", tmp_path / "shared")
     (tmp_path / "workers" / "mailer").mkdir(parents=True)
@@ -118,7 +118,7 @@ def test_a_worker_that_imports_the_warm_up_counters_has_them(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("worker", ["analytics", "scoring"])
 def test_a_bundle_has_every_block_that_its_modules_name(worker: str, tmp_path: Path) -> None:
-    """Read from the staged files alone, as the worker does."""
+    """Read only from the staged files, as the worker does."""
     sources = sources_of(BUNDLE.parents[1], worker)
     for path, source in sources.items():
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)

@@ -18,7 +18,7 @@ WORDS = "{http://www.w3.org/2000/svg}text"
 
 
 def words(svg: str) -> str:
-    """What can be read on it."""
+    """Return the readable text of the picture."""
     lines = [element.text or "" for element in ElementTree.fromstring(svg).iter(WORDS)]
     return " ".join(lines).replace("\N{NO-BREAK SPACE}", " ")
 

@@ -1,4 +1,4 @@
-"""What a cutover says about the role that Hyperdrive connects as."""
+"""A cutover's findings about the role of Hyperdrive."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_the_owner_is_no_role_for_workers(database: str) -> None:
 
 @contextmanager
 def another_role(url: str) -> Iterator[tuple[Postgres, str]]:
-    """The owner, and the URL of a role that has nothing yet."""
+    """The owner, and the URL of a role without rights."""
     with closing(database_at(url)) as owner:
         owner.execute("create role another login password 'of this test'")
         try:
