@@ -1,4 +1,4 @@
-# Every command of the project; `make` alone shows the table. Each target sets up what is missing.
+# Every command of the project; `make` without a target lists them. Each target first runs the setup.
 PYTHON = python3
 # Only variables on make's own command line count: an exported one could deploy only one worker, or
 # remove files without asking. A variable becomes a quoted argument, never part of a program.
@@ -7,19 +7,19 @@ quoted = '$(subst ','\'',$(1))'
 option = $(if $(call given,$(2)),$(1) $(call quoted,$(call given,$(2))))
 envs = $(foreach env,$(call given,ENV),$(call quoted,$(env)))
 flag = $(if $(call given,$(2)),$(1))
-# The Python and Node of the project before those of the system, also for what wrangler starts.
+# The Python and Node of the project come before those of the system, also for programs that wrangler starts.
 RUN = PATH="$(CURDIR)/.venv/bin:$$PATH"
 
 .DEFAULT_GOAL := help
 .PHONY: help setup lint test test-fast thorough sim mutants demo dev bench schema catalogue new-job new-worker clean dry-run weigh deploy audit pictures cost
 
-help: ## This table
+help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: ## Fetch Python packages, Node, wrangler, PostgreSQL; costs nothing when all is there
+setup: ## Install Python packages, Node, wrangler, PostgreSQL; skips what is installed
 	@"$(PYTHON)" -m tools.setup $(if $(filter setup,$(MAKECMDGOALS)),,--quiet)
 
-lint: setup ## Style and types
+lint: setup ## Check style and types
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
 	$(RUN) mypy
@@ -29,10 +29,10 @@ lint: setup ## Style and types
 test: lint ## Run every check: style, types, tests
 	$(RUN) pytest --numprocesses 2 --dist loadgroup
 
-test-fast: setup ## Unit, property and SQL tests of shared/ and workers/: no local runtime, no simulator
+test-fast: setup ## Run the unit, property and SQL tests of shared/ and workers/: no local runtime, no simulator
 	$(RUN) pytest --numprocesses 2 --dist loadgroup -m "not e2e" tests/shared tests/workers tests/test_*.py
 
-thorough: lint ## As `make test`, with several times as many random examples, new ones each time
+thorough: lint ## Run `make test` with several times as many random examples, new ones each time
 	MAUNTIC_TESTS=thorough $(RUN) pytest --numprocesses 2 --dist loadgroup
 
 sim: setup ## Simulate two weeks with faults: SEEDS=1000, or SEED=123 to replay one
@@ -47,14 +47,14 @@ demo: setup ## Run the whole system once with sample data, and show the results
 dev: setup ## Run the whole system locally until Ctrl-C
 	@$(RUN) mauntic dev
 
-bench: setup ## Run the benchmarks, each against its reference; ONLY=hourly for one
+bench: setup ## Run the benchmarks, each compared with its reference; ONLY=hourly for one
 	@$(RUN) .local/tools/bin/uv run --quiet --frozen --no-build --group bench python -m bench $(call option,--only,ONLY)
 
 schema: setup ## Write schema.sql from the migrations
 	@$(RUN) python -m mauntic.database.migrations dump > .local/schema.sql
 	@mv .local/schema.sql schema.sql
 
-catalogue: setup ## Update what is generated from the code: pages, schemas, wrangler.toml
+catalogue: setup ## Update the files generated from the code: pages, schemas, wrangler.toml
 	@$(RUN) python -m mauntic.docs_gen.catalogue --write
 
 new-job: setup ## Create a job: TYPE=analytics.count-events CRON="0 4 * * *"; DRY_RUN=1 lists the files
@@ -63,13 +63,13 @@ new-job: setup ## Create a job: TYPE=analytics.count-events CRON="0 4 * * *"; DR
 new-worker: setup ## Create a worker with a job: NAME=deliveries-demo CRON="0 4 * * *"; DRY_RUN=1 lists the files
 	@$(RUN) python -m tools.new_worker $(call quoted,$(call given,NAME)) $(call option,--cron,CRON) $(call flag,--dry-run,DRY_RUN)
 
-clean: ## Remove what set-up and runs made, the local database too; DRY_RUN=1 lists it, YES=1 does not ask
+clean: ## Delete the files of setup and runs, and the local database; DRY_RUN=1 lists them, YES=1 does not ask
 	@"$(PYTHON)" -m tools.clean $(call flag,--dry-run,DRY_RUN) $(call flag,--yes,YES)
 
-dry-run: setup ## Bundle every worker as a deployment would, without one
+dry-run: setup ## Bundle and weigh every worker without deploying it
 	@$(RUN) python -m tools.weigh $(call envs)
 
-weigh: setup ## Show what a deployment uploads, its largest parts, and how long a worker starts
+weigh: setup ## Show the size of an upload, its largest parts, and the start time of a worker
 	@$(RUN) python -m tools.weigh --boot $(call envs)
 
 deploy: setup ## Check, migrate and deploy: all workers, or ENV=analytics

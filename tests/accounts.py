@@ -1,4 +1,4 @@
-"""A second account of this machine, for tests of what belongs to whom."""
+"""A second account of this machine, for tests of ownership."""
 
 import os
 import pwd
@@ -8,9 +8,9 @@ import sys
 import pytest
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="root alone can act as another account")
-# Not `nobody`, as which the embedded server may run.
+# Not `nobody`, because the embedded server may run under that account.
 STRANGER = pwd.getpwnam("daemon")
-# Python may lie where the stranger cannot reach it: what a program needs is imported before.
+# The second account may not be able to read Python's files, so everything is imported before.
 BECOME = f"""
 import http.client, os, pathlib, socket, sys, time, urllib.error, urllib.request
 "x".encode("idna")
@@ -21,7 +21,7 @@ os.setuid({STRANGER.pw_uid})
 
 
 def as_stranger(program: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    """Run a Python program as an account that is not ours."""
+    """Run a Python program under the second account."""
     return subprocess.run(
         [sys.executable, "-IS", "-c", BECOME + program, *arguments],
         cwd="/", env={}, capture_output=True, text=True, timeout=60,

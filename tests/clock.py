@@ -1,4 +1,4 @@
-"""Waits that keep tests away from the ends of hours and from what ends a moment later."""
+"""Waits that keep tests away from the ends of hours."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ HOUR_S = 3_600
 
 
 def until(holds: Callable[[], bool], timeout_s: float = 60) -> None:
-    """Wait for what comes true by itself: a session, for example, ends after its close."""
+    """Wait for a condition that becomes true without help, such as the end of a closed session."""
     end = time.monotonic() + timeout_s
     while not holds():
         assert time.monotonic() < end, "it did not come to pass"
@@ -24,7 +24,7 @@ def pass_the_hour(margin_s: float = 30) -> None:
 
 
 def wait_s(now: datetime, margin_s: float) -> float:
-    """How long until the next hour has begun, if that is within the margin.
+    """Return the time until the next hour has begun, if that is within the margin.
 
     >>> wait_s(datetime(2026, 3, 1, 10, 59, 50), 30), wait_s(datetime(2026, 3, 1, 10, 59), 30)
     (10.1, 0.0)

@@ -1,4 +1,4 @@
-"""The database of the tests: one throw-away server a session, one migrated database a test."""
+"""The database of the tests: one temporary server per session, one migrated database per test."""
 
 import os
 from collections.abc import Iterator
@@ -11,14 +11,15 @@ from hypothesis import HealthCheck, settings
 from mauntic.database.embedded.server import Server, temporary_server
 from mauntic.database.migrations import DIRECTORY, migrate
 from mauntic.database.url import connect, with_database
+from tests.groups import InGroups
 from tests.roles import make_roles
 from tests.scratch import scratch_database
 from tests.thorough import THOROUGH
 
 TEMPLATE = "migrated"
 
-# A busy machine makes examples slow: no test fails for the time that one takes.
-# `make test` draws the same examples each time; those of `make thorough` are new ones.
+# A busy machine makes examples slow, so no test fails for the time of one. `make test` draws the
+# same examples each time, `make thorough` new ones.
 settings.register_profile(
     "suite",
     deadline=None,
@@ -27,19 +28,14 @@ settings.register_profile(
 )
 settings.load_profile("suite")
 
-# These use what there is one of: the project's own folders, the local runtime that all share.
-ALONE = (
-    "tests/e2e/",
-    "tests/mauntic/local/",
-    "tests/tools/",
-    "tests/mauntic/cli/commands/test_dev.py",
-    "tests/mauntic/cli/commands/test_demo.py",
-)
-
-
-# What takes longest begins first: begun last, it keeps one process at work and the other idle.
+# The longest tests start first: started last, they would keep one process busy and the other idle.
 LONGEST = (
     "tests/sim/",
+    "tests/tools/test_weigh.py",
+    "tests/tools/test_new_job.py",
+    "tests/mauntic/cli/commands/test_dev.py",
+    "tests/mauntic/cli/commands/test_demo.py",
+    "tests/mauntic/local/runtime/",
     "tests/workers/analytics/test_corrections.py",
     "tests/shared/tick/test_claims.py",
     "tests/workers/analytics/store/test_hours.py",
@@ -48,18 +44,20 @@ LONGEST = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where tests run side by side, those that would be in each other's way run in one process."""
-    for item in items:
-        if item.nodeid.startswith(ALONE):
-            item.add_marker(pytest.mark.xdist_group("alone"))
     items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> InGroups:
+    """Called where tests run side by side."""
+    return InGroups(config, log)
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Server]:
-    """A PostgreSQL server; what it holds is lost with the session.
+    """A PostgreSQL server; its data are lost with the session.
 
-    `TEST_POSTGRES` names the directory of a server that runs already and serves several sessions.
+    `TEST_POSTGRES` names the directory of a running server that several sessions share.
     """
     home = os.environ.get("TEST_POSTGRES")
     with Server(Path(home), durable=False) if home else temporary_server(in_memory=True) as server:
@@ -68,7 +66,7 @@ def postgres() -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def migrated(postgres: Server) -> str:
-    """The name of a template database with every migration applied."""
+    """Return the name of a template database with every migration applied."""
     with closing(connect(postgres.url)) as admin:
         if admin.run("SELECT FROM pg_database WHERE datname = :name", name=TEMPLATE):
             return TEMPLATE  # from an earlier session on the same server
@@ -82,6 +80,6 @@ def migrated(postgres: Server) -> str:
 
 @pytest.fixture
 def database(postgres: Server, migrated: str) -> Iterator[str]:
-    """The URL of a database with the schema, fresh for this test (some 30 ms)."""
+    """Return the URL of a new database with the schema, for this test (about 30 ms)."""
     with scratch_database(postgres, migrated) as url:
         yield url

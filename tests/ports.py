@@ -1,4 +1,4 @@
-"""The ports that a system of ours listens on, and what a stranger can do there."""
+"""The ports of a local system, and what an unauthenticated client can do there."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ REFUSED = {400, 401, 403}
 
 
 def ports_of(pid: int) -> set[int]:
-    """Every TCP port on which the process or one below it listens; on loopback alone."""
+    """Return every TCP port on which the process or a child listens; on loopback only."""
     process = psutil.Process(pid)
     found = [
         connection.laddr
@@ -28,14 +28,14 @@ def ports_of(pid: int) -> set[int]:
 def status(
     port: int, method: str, path: str, headers: dict[str, str], body: str | None = None
 ) -> int | None:
-    """The status of the answer; None where the port speaks no HTTP and hangs up."""
+    """Return the status of the answer; None if the port speaks no HTTP and closes."""
     connection = HTTPConnection("127.0.0.1", port, timeout=20)
     try:
         connection.request(method, path, body if method == "POST" else None, headers)
         return connection.getresponse().status
     except OSError:
         return None
-    except Exception as error:  # an answer that is no HTTP
+    except Exception as error:  # the answer is not HTTP
         raise AssertionError(f"port {port} answers {error!r}") from None
     finally:
         connection.close()
@@ -59,7 +59,7 @@ def trickled(port: int, head: bytes, wait_max_s: float = 60) -> float:
 
 
 def taken(port: int, head: bytes, bytes_max: int) -> int:
-    """How many bytes the port takes of a client that says more and more, before it hangs up."""
+    """Return how many bytes the port reads of an endless client before it closes."""
     sent = 0
     with (
         socket.create_connection(("127.0.0.1", port), timeout=60) as client,

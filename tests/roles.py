@@ -1,7 +1,7 @@
-"""Two ways into a database of the tests: as its owner, and as the workers are let in.
+"""Two roles in a database of the tests: its owner, and the workers' role.
 
-The workers' role has what `mauntic db grants` gives, and defaults that are all wrong. So whatever
-a job does in a test, it does with these rights and on the settings of the worst deployment.
+The workers' role has the rights of `mauntic db grants`, and defaults that are all wrong. So every
+job runs in tests with these rights and with the settings of the worst deployment.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ HOSTILE = {
 
 
 def make_roles(url: str) -> None:
-    """The roles, with their rights in this database and in what is copied from it."""
+    """Create the roles, with their rights in this database and in its copies."""
     with closing(database_at(url)) as db:
         grants.apply(db, ROLES)
     with closing(connect(url)) as owner:
         owner.run(f"alter role {ROLES.workers} password '{PASSWORD}'")
-        # A test's own tables are in a schema that is none of ours.
+        # A test's own tables are in a separate schema.
         owner.run(
             f"alter default privileges in schema public grant all on tables to {ROLES.workers}"
         )
@@ -55,7 +55,7 @@ def make_roles(url: str) -> None:
 
 
 def as_worker(url: str) -> Connection:
-    """Connect as Hyperdrive does for a worker: with its role, and no setting at startup."""
+    """Connect as Hyperdrive does for a worker: with its role, and without startup settings."""
     return _plain(DatabaseUrl.parse(url), ROLES.workers, PASSWORD)
 
 

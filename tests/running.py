@@ -1,4 +1,4 @@
-"""Runs a job as consume would, on a real Postgres."""
+"""Run a job as consume would, on a real Postgres."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A database for one test, that is gone after it."""
+"""A database for one test, dropped afterwards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The benchmarks' report: what a quick look judges and where its figures go."""
+"""The benchmarks' report: the bounds of a quick look, and the location of its figures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""After `ops.erase_contact` no table of ours knows the contact, wherever it stood before."""
+"""After `ops.erase_contact` no table of this project mentions the contact, wherever it was
+before.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ from tests.roles import ROLES
 ORG, OTHER_ORG = UUID(int=1), UUID(int=2)
 JANE, JOHN = UUID("3f0e8a52-9c1d-4c7e-8b1a-0d2f5a3b7c11"), UUID(int=1_002)
 MAIL, OLD_MAIL = "Jane.O'Doe+x@Example.org", "jane@old.example"
-# The platform deletes its own rows; of ours these name a contact in a column of their own.
+# The platform deletes its own rows; these tables name a contact in a column of their own.
 PLATFORM = {"crm.contacts", "analytics.contact_activity"}
 WITH_CONTACT = (
     "select distinct table_schema || '.' || table_name from information_schema.columns"
@@ -113,7 +115,7 @@ def mention(owner: Any) -> None:
 
 
 def knowing(owner: Any, *words: object) -> set[str]:
-    """The tables of which a row holds one of the words, in any column."""
+    """Return the tables with a row that contains one of the words, in any column."""
     found = set()
     for [table] in owner.run(TABLES):
         for word in words:
@@ -229,7 +231,7 @@ ZEROS = "00000000-0000-0000-0000-000000000000"
 def test_an_id_within_an_address_is_none(
     text: str, mentioned: list[str] | None, owner: Any
 ) -> None:
-    """Whoever chooses an address must not have what mentions another contact erased."""
+    """A person who chooses an address must not be able to have another contact's data erased."""
     [[found]] = owner.run("select ops.mentions(:text)", text=text)
     assert found == mentioned
 

@@ -39,9 +39,9 @@ def owner(database: str) -> Iterator[Any]:
 
 
 def used() -> dict[str, set[str]]:
-    """The rights that the workers' statements use, read from their text; reading is not counted.
+    """Return the rights that the workers' statements use, read from their text, without reading.
 
-    A row is locked by the right to update it.
+    Locking a row needs the right to update it.
     """
     ours = rf"(?:{'|'.join(grants.SCHEMAS)})\.\w+"
     written = re.compile(rf"\b({'|'.join(VERBS)})\s+({ours})")
@@ -141,7 +141,7 @@ def test_the_platform_calls_its_functions_and_reads_no_ledger(owner: Any) -> Non
 
 
 def test_what_runs_with_its_owners_rights_names_its_schemas(owner: Any) -> None:
-    """And looks into temporary schemas last: a caller's temporary table must not stand in."""
+    """It searches temporary schemas last: a caller's temporary table must not replace a table."""
     loose = owner.run(
         "select proname from pg_proc join pg_namespace as n on n.oid = pronamespace"
         " where nspname in ('analytics', 'campaign', 'content', 'crm', 'delivery',"

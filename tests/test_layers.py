@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 
-# From the lowest layer to the highest. Places of one layer do not import each other, but for the
+# From the lowest layer to the highest. Places of one layer do not import each other, except in the
 # first layer, whose files are plain declarations.
 SHARED = (
     {
@@ -26,8 +26,8 @@ SHARED = (
     {"flow", "tick", "warmup"},
     {"adapters"},
 )  # fmt: skip
-# What every worker is made of; a worker needs `entry`, `worker` and `jobs`. `reference` is for
-# tests and explanations: no bundle holds it.
+# The parts of every worker; `entry`, `worker` and `jobs` are required. `reference` is for tests and
+# explanations: no bundle has it.
 WORKER = (
     {"domain", "queues", "reference"},
     {"content", "providers"},
@@ -80,7 +80,9 @@ def modules() -> dict[str, Path]:
 
 @cache
 def imports(path: Path) -> frozenset[str]:
-    """Every module of ours that the file imports; a package where no module below it is meant."""
+    """Return every module of this project that the file imports; a package if no module below it is
+    meant.
+    """
 
     def named() -> Iterator[str]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -95,7 +97,7 @@ def imports(path: Path) -> frozenset[str]:
 
 
 def upward(package: str, folder: Path, layers: tuple[set[str], ...]) -> list[str]:
-    """The imports that do not go down, as `from -> to`."""
+    """Return the imports that do not go down, as `from -> to`."""
     found = []
     for path in sources(folder):
         place = path.relative_to(folder).parts[0].removesuffix(".py")
@@ -146,7 +148,7 @@ def test_a_worker_imports_downward(worker: str) -> None:
 
 
 def test_the_framework_knows_no_worker_and_no_host() -> None:
-    """It is in every bundle: what it imports, every worker has to carry."""
+    """It is in every bundle, so every worker carries what it imports."""
     above = {*WORKERS, "mauntic", "tools"}
     found = [p for p in sources(ROOT / "shared") if {i.split(".")[0] for i in imports(p)} & above]
     assert found == []
@@ -168,7 +170,7 @@ def test_only_the_entry_of_a_worker_knows_the_platform(worker: str) -> None:
 
 
 def test_operations_and_what_is_below_know_no_terminal() -> None:
-    """The console uses them as the command does: they return, raise or log a notice."""
+    """The console uses them like the command: they return, raise or log a notice."""
     below = [
         path
         for place in ("project", "database", "local", "operations", "adopt", "checks", "cutover")

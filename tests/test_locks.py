@@ -1,4 +1,4 @@
-"""Whatever set-up fetches has a hash in a lock, and nothing of it runs while it is installed."""
+"""Every download of the setup has a hash in a lock, and runs nothing during its installation."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_every_python_package_has_a_hash_for_every_file(package: dict[str, Any])
 
 
 def test_no_python_package_has_to_be_built() -> None:
-    """A build fetches a back end that is in no lock: what has no wheel is wanted nowhere."""
+    """A build would download a back end that is in no lock, so every package needs a wheel."""
     lacking = {one["name"] for one in PYTHON if not one.get("wheels")} - {"mauntic"}
     wanted = [
         one

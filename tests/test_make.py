@@ -1,4 +1,4 @@
-"""make's variables: those of its own command line count, as arguments and never as programs."""
+"""make takes variables only from its command line, as arguments and never as programs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ EVIL = "x; touch owned #"
 
 
 def would_run(target: str, *words: str, **environment: str) -> str:
-    """The last command of the target, as the shell would get it."""
+    """Return the last command of the target, as the shell would get it."""
     done = subprocess.run(
         ["make", "--dry-run", "--no-print-directory", target, *words],
         cwd=ROOT, env={"PATH": os.environ["PATH"], **environment},

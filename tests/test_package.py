@@ -1,4 +1,4 @@
-"""What set-up installs can be imported: the tree has it, or its dependencies bring it."""
+"""Every import is available after setup: the tree or a dependency has it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PLATFORM = {"workers", "js", "pyodide"}  # there inside a worker alone, where no
 
 
 def modules() -> list[Path]:
-    """What the host may import; `mauntic/local/in_python` runs inside a worker."""
+    """Return what the host may import; `mauntic/local/in_python` runs inside a worker."""
     found = [path for folder in FOLDERS for path in sorted(folder.rglob("*.py"))]
     return [path for path in found if "in_python" not in path.parts]
 

@@ -1,4 +1,4 @@
-"""Every regular expression that runs in a worker, against the input that is worst for it.
+"""Every regular expression of a worker, with its worst input.
 
 A message, a key in a bucket or an answer of Postgres may come from an attacker: a pattern
 whose time grows faster than its text stops the worker. Each one is listed here with its worst
@@ -105,7 +105,7 @@ WORST: dict[str, list[Text]] = {
     ],
     "delivery.content.email._BODY_END": [lambda n: "<" * n, lambda n: "</bod" * (n // 5)],
 }
-# How a worker may use a pattern; the slowest of them counts.
+# The ways in which a worker uses a pattern; the slowest counts.
 USES: tuple[Callable[[re.Pattern[str], str], object], ...] = (
     lambda pattern, text: pattern.sub("", text),
     lambda pattern, text: pattern.fullmatch(text),
@@ -125,7 +125,7 @@ def compiled() -> Iterator[str]:
 
 
 def other_uses(path: Path) -> Iterator[str]:
-    """Patterns that are not compiled at the top of a module, where the list would miss them."""
+    """Return patterns that are not compiled at the top of a module, so the list would miss them."""
     top = {id(getattr(node, "value", None)) for node in tree(path).body}
     for node in ast.walk(tree(path)):
         if isinstance(node, ast.Call):
@@ -173,6 +173,6 @@ def test_no_pattern_is_slow_at_its_worst_input(name: str) -> None:
 
 
 def test_a_quadratic_pattern_would_be_found() -> None:
-    """A string that never closes, looked for from each quote."""
+    """An unclosed string, searched from each quote."""
     quadratic = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
     assert longest_s(quadratic, '"' + '\\"' * (MESSAGE_CHARS // 16)) > 0.1

@@ -1,4 +1,4 @@
-"""docs/platform.md is a promise to others: each of its examples is done here as it stands."""
+"""docs/platform.md is a promise to others: each of its examples is executed here."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_the_documented_binding_can_be_deployed(tmp_path: Path) -> None:
 
 
 def test_a_mapped_campaign_is_one_uuid_of_its_organization() -> None:
-    """And the reports take it for a campaign."""
+    """And the reports treat it as a campaign."""
     known: dict[str, Any] = {}
     exec(examples("python")[0], known)
     campaign, other = (
@@ -110,7 +110,7 @@ def test_a_mapped_campaign_is_one_uuid_of_its_organization() -> None:
 
 @pytest.mark.parametrize("sent", [0, 25, 50])
 def test_a_sender_gets_the_cap_and_gives_back_what_it_did_not_send(sent: int) -> None:
-    """The code of the page, on the first day of a domain: 50 of 80."""
+    """The page's code, on the first day of a domain: 50 of 80."""
     body = "\n".join(f"    {line}" for line in examples("python")[1].splitlines())
     known: dict[str, Any] = {"random": random, "WarmingDomain": WarmingDomain} | {
         "WarmupCounters": WarmupCounters

@@ -1,4 +1,4 @@
-"""Git takes no file that holds secrets, whatever the documents call it."""
+"""Git ignores every file for secrets, with any name that the documents use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every named statement of a worker is understood by Postgres, against the migrated schema."""
+"""Postgres understands every named statement of a worker, with the migrated schema."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from tests.scratch import scratch_database
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = [ROOT / "shared" / "sql", *sorted(ROOT.glob("workers/*/sql"))]
-# A command for the session has nothing to plan.
+# A command for the session has no plan.
 SETTINGS = re.compile(r"^(--[^\n]*\n)*\s*(begin|commit|set)\b", re.IGNORECASE)
 
 
 def blocks(*, planned: bool) -> list[Any]:
-    """Every block by folder and name; those alone that can be planned."""
+    """Return every block that can be planned, by folder and name."""
     return [
         pytest.param(folder, name, id=f"{folder.parent.name}-{name}")
         for folder in FOLDERS

@@ -1,4 +1,4 @@
-"""The structure of the code, as tests: each rule says why it stands."""
+"""The structure of the code, as tests: each rule states its reason."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ PRODUCT = ("shared", "workers", "mauntic", "tools")
 FUNCTION_LINES_MAX = 40
 FILE_LINES_MAX = 350
 
-# The pure core: time and randomness come in as arguments, so that a test can say what they are.
-# In addition to the standard library a module has the packages listed here, and others of the core.
+# The pure core: time and randomness are arguments, so that a test can set them. In addition to the
+# standard library a module may import the packages listed here, and others of the core.
 PURE: dict[str, set[str]] = {
     "shared.windows": {"cronsim"},
     "shared.retry": set(),
@@ -62,7 +62,7 @@ SEES_THE_PLATFORM = {
     "shared/adapters/javascript.py",
     "shared/adapters/web.py",
 }
-# Bundles are staged from these; the packages of the host are not in them.
+# Bundles are staged from these folders; the host's packages are not in them.
 IN_BUNDLES = ("shared", "workers")
 HOST_ONLY = {"mauntic", "tools", "tests", "bench", "typer", "rich", "httpx", "watchfiles"}
 
@@ -81,7 +81,7 @@ def name(path: Path) -> str:
 
 
 def module(path: Path) -> str:
-    """As it is imported."""
+    """Return the module's name in imports."""
     stem = name(path).removeprefix("workers/").removesuffix(".py").removesuffix("/__init__")
     return stem.replace("/", ".")
 
@@ -92,7 +92,7 @@ def tree(path: Path) -> ast.Module:
 
 
 def import_lines(path: Path) -> Iterator[tuple[str, list[str]]]:
-    """Each module, and what is taken from it."""
+    """Yield each imported module, and the names taken from it."""
     for node in ast.walk(tree(path)):
         if isinstance(node, ast.Import):
             yield from ((alias.name, []) for alias in node.names)
@@ -101,7 +101,7 @@ def import_lines(path: Path) -> Iterator[tuple[str, list[str]]]:
 
 
 def imports(path: Path) -> Iterator[str]:
-    """Everything that may be a module."""
+    """Yield everything that may be a module."""
     for source, taken in import_lines(path):
         yield source
         yield from (f"{source}.{one}" for one in taken)
@@ -120,7 +120,7 @@ everywhere = pytest.mark.parametrize("path", sources(*PRODUCT, "bench"), ids=nam
 
 @everywhere
 def test_a_function_fits_in_the_eye(path: Path) -> None:
-    """What does not fit on a screen is not read as a whole."""
+    """A function that does not fit on a screen is not read as a whole."""
     long = {f.name: f.end_lineno - f.lineno + 1 for f in functions(path) if f.end_lineno}
     assert {n: lines for n, lines in long.items() if lines > FUNCTION_LINES_MAX} == {}
 
@@ -133,7 +133,7 @@ def test_a_file_has_one_idea(path: Path) -> None:
 
 @everywhere
 def test_a_module_says_what_it_is_for(path: Path) -> None:
-    """The first line of a file is what a reader decides by whether to read on."""
+    """The first line of a file helps a reader decide whether to read on."""
     assert ast.get_docstring(tree(path))
 
 
@@ -157,7 +157,7 @@ def test_importing_declares_and_never_does(path: Path) -> None:
 
 @pytest.mark.parametrize("path", sources(*IN_BUNDLES), ids=name)
 def test_a_worker_imports_nothing_of_the_host(path: Path) -> None:
-    """What the host alone has would be missing at the first tick in production."""
+    """A package of the host alone would be missing at the first tick in production."""
     assert {one.partition(".")[0] for one in imports(path)} & HOST_ONLY == set()
 
 
@@ -171,7 +171,7 @@ def test_javascript_is_seen_at_the_edge_alone(path: Path) -> None:
 
 @pytest.mark.parametrize(("pure", "packages"), PURE.items())
 def test_the_pure_core_imports_nothing_that_reaches_out(pure: str, packages: set[str]) -> None:
-    """Rules about time are easiest to believe where no clock can be reached."""
+    """Rules about time are easiest to trust if they cannot reach a clock."""
     [path] = [path for path in sources(*IN_BUNDLES) if module(path) == pure]
     for one, _ in import_lines(path):
         first = one.partition(".")[0]
@@ -181,7 +181,7 @@ def test_the_pure_core_imports_nothing_that_reaches_out(pure: str, packages: set
 
 @pytest.mark.parametrize("path", sources(*IN_BUNDLES, "mauntic", "tools"), ids=name)
 def test_sql_is_in_sql_files(path: Path) -> None:
-    """A statement in a `.sql` file is prepared against the schema by a test, and read as SQL."""
+    """A statement in a `.sql` file is prepared with the schema by a test, and read as SQL."""
     statement = re.compile(
         r"^\s*(select\s|insert into\s|update\s\S+\sset\s|delete from\s|with\s\S+\sas\s)",
         re.IGNORECASE,
@@ -201,13 +201,13 @@ def test_sql_is_in_sql_files(path: Path) -> None:
     assert [t for t in texts if t not in docstrings and statement.match(t)] == []
 
 
-# Single questions to a server, before there is a schema to prepare a statement against.
+# Single queries to a server before it has a schema with which a statement could be prepared.
 BEFORE_A_SCHEMA = "mauntic/database/"
 
-# What writes a line: the ports' `log`, and an alert, which is one too.
+# The calls that write a log line: the ports' `log`, and alerts.
 LOGS = (".log", "notify.send")
 
-# Tests of several files at once, or of the whole: what they are named after is no file.
+# Tests of several files or of the whole project: no file has their name.
 ACROSS = {
     "tests/mauntic/cli/test_live.py", "tests/mauntic/cli/test_documented.py",
     "tests/mauntic/test_adopt_deliveries.py",
@@ -238,7 +238,7 @@ ACROSS_FOLDERS = (
 
 @pytest.mark.parametrize("path", sorted((ROOT / "tests").rglob("test_*.py")), ids=name)
 def test_a_test_lies_where_what_it_tests_does(path: Path) -> None:
-    """Whoever changes a file finds its tests by its name."""
+    """A developer who changes a file finds its tests by its name."""
     if name(path) in ACROSS or name(path).startswith(ACROSS_FOLDERS):
         return
     folder = ROOT / path.parent.relative_to(ROOT / "tests")
@@ -248,7 +248,7 @@ def test_a_test_lies_where_what_it_tests_does(path: Path) -> None:
 
 @pytest.mark.parametrize("path", sources(*IN_BUNDLES), ids=name)
 def test_a_duration_or_a_size_names_its_unit(path: Path) -> None:
-    """A number without its unit is read wrong sooner or later."""
+    """A number without its unit is misread sooner or later."""
     bare = re.compile(r"(^|_)(delay|timeout|duration|lag|wait|size|interval)$")
     numbers = {"int", "float"}
     for function in functions(path):
@@ -258,7 +258,7 @@ def test_a_duration_or_a_size_names_its_unit(path: Path) -> None:
 
 
 def test_every_event_is_in_the_catalogue_and_every_entry_is_logged() -> None:
-    """The runbook is made of the catalogue: an event not in it is one nobody can look up."""
+    """The runbook is generated from the events: an event outside the list cannot be looked up."""
     called = re.compile(r"(?:\blog|notify\.send)\(\s*\"([a-z_]+\.[a-z_]+)\"")
     texts = [path.read_text(encoding="utf-8") for path in sources(*IN_BUNDLES)]
     logged = {event for text in texts for event in called.findall(text)} | {"queue.metric"}
@@ -266,7 +266,7 @@ def test_every_event_is_in_the_catalogue_and_every_entry_is_logged() -> None:
 
 
 def test_every_field_of_the_log_is_one_that_some_call_passes() -> None:
-    """A field that nobody logs is one that somebody waits for in vain."""
+    """A reader would wait for a field that no call logs."""
     calls = [
         node
         for path in sources(*IN_BUNDLES)
@@ -281,7 +281,7 @@ def test_every_field_of_the_log_is_one_that_some_call_passes() -> None:
 
 
 def test_there_is_no_dead_module() -> None:
-    """A file that nobody imports is one that nobody keeps true."""
+    """A file that no module imports becomes outdated."""
     everything = sources(*PRODUCT, "tests", "bench")
     imported = {one for path in everything for one in imports(path)}
     started = re.compile(r"-m (\S+)|python3 (\S+)\.py")
@@ -300,8 +300,8 @@ def test_there_is_no_dead_module() -> None:
 
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
-# Words that make a sentence hard to read, each with what to write in its place. Text in quotes or
-# backticks may contain them: names of accounts, columns and files of others.
+# Words that make a sentence hard to read, each with its replacement. Text in quotes or backticks
+# may contain them: names of accounts, columns and files of others.
 WORDS = {
     "told|tells": "return, report, show, contain",
     "said": "returned, reported, contains",
@@ -339,7 +339,7 @@ def _hard_words(text: str) -> list[str]:
 
 
 def _texts(*folders: str) -> list[Path]:
-    """Return the code, SQL and pages that a reader meets."""
+    """Return the code, SQL and pages."""
     code = [path for folder in folders for path in (ROOT / folder).rglob("*")]
     readable = [path for path in code if path.suffix in (".py", ".sql", ".mjs")]
     return sorted(path for path in readable if "python_modules" not in path.parts)
@@ -350,7 +350,7 @@ READABLE = [path for path in _texts(*PRODUCT, "bench", "tests") if path != Path(
 
 @pytest.mark.parametrize("path", [*READABLE, *PAGES], ids=name)
 def test_the_language_is_plain(path: Path) -> None:
-    """A reader should never need a second reading, or a dictionary."""
+    """A reader should need neither a second reading nor a dictionary."""
     if name(path) in HISTORY or name(path).startswith(UNREVISED):
         return
     assert _hard_words(path.read_text(encoding="utf-8")) == []
@@ -382,7 +382,7 @@ RULE_IN_PYTHON = {"workers/scoring/jobs/publish_crossings.py"}
 
 @pytest.mark.parametrize("path", sorted((ROOT / "workers").glob("*/jobs/[a-z]*.py")), ids=name)
 def test_a_handler_names_the_sql_that_holds_its_rule(path: Path) -> None:
-    """Its docstring has the file and the blocks, so that the rule is one look-up away."""
+    """Its docstring contains the file and the blocks, so that the rule is one look-up away."""
     if name(path) in RULE_IN_PYTHON:
         return
     handlers = [node for node in tree(path).body if isinstance(node, ast.AsyncFunctionDef)]

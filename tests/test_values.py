@@ -19,7 +19,8 @@ STATEMENT = re.compile(
     r"|(vacuum|analyze|reindex|cluster|refresh)\b|lock\s+table|comment\s+on|do\s+\$|call\s+\w|explain\s|listen\s|notify\s)",
     re.IGNORECASE,
 )
-# Where a statement is put together from what is no constant, and why no value gets in.
+# Statements that are put together from parts that are not constant, with the reason why no value
+# gets in.
 PUT_TOGETHER = {
     "mauntic/adopt/catalogue.py": "names that Postgres has quoted; no template has quotes",
     "mauntic/adopt/rows.py": "the same names, and expressions of rules.sql",
@@ -32,7 +33,7 @@ PUT_TOGETHER |= dict.fromkeys(
     (f"bench/{name}.py" for name in ("decay", "expiry", "generate", "ingest", "people", "world")),
     "names that stand in the same file",
 )
-# Who starts a shell, and why no value gets into its line.
+# Programs that start a shell, with the reason why no value gets into its line.
 SHELLS = {
     "mauntic/local/server/staging.mjs": "the build command of wrangler.toml, as wrangler runs it",
     "mauntic/local/server/processes.mjs": "a constant line; process numbers are its arguments",
@@ -49,7 +50,7 @@ def name(path: Path) -> str:
 
 
 def tree(path: Path) -> ast.AST | None:
-    """None for what only the workers' newer Python reads."""
+    """Return None for syntax of the workers' newer Python."""
     try:
         return ast.parse(path.read_text(encoding="utf-8"))
     except SyntaxError:
@@ -58,12 +59,12 @@ def tree(path: Path) -> ast.AST | None:
 
 
 def is_constant(node: ast.expr) -> bool:
-    """A constant of the module, such as the name of a table, is no value."""
+    """A constant of the module, such as a table's name, is not a value."""
     return isinstance(node, ast.Constant) or (isinstance(node, ast.Name) and node.id.isupper())
 
 
 def formatted(node: ast.AST) -> Iterator[str]:
-    """The text of an expression that puts values into it."""
+    """Return the text of an expression that inserts values."""
     match node:
         case ast.JoinedStr(values=values):
             holes = [part.value for part in values if isinstance(part, ast.FormattedValue)]
@@ -119,8 +120,7 @@ def test_the_rule_above_lets_a_constant_be() -> None:
 
 
 def test_no_word_of_a_template_is_quoted() -> None:
-    """Inside quotes a name that Postgres has quoted is no name: there a value belongs, as a
-    parameter."""
+    """A name quoted by Postgres is no name inside quotes: a value belongs there, as a parameter."""
     for path in (ROOT / "mauntic" / "adopt" / "templates").glob("*.sql"):
         text = re.sub(r"--[^\n]*", "", path.read_text())
         assert re.findall(r"'[^'\n]*\{\w+\}[^'\n]*'", text) == [], path

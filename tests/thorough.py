@@ -1,7 +1,7 @@
-"""How much is drawn: in `make test` little and always the same, in `make thorough` much and new.
+"""The number of examples: few and constant in `make test`, many and new in `make thorough`.
 
-What takes long draws from a large space: a few examples on each change find what is plainly wrong,
-and the many of `make thorough` find the rest. Both make the same assertions.
+Long tests draw from a large space: a few examples on each change find obvious defects, and the many
+of `make thorough` find the rest. Both make the same assertions.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import os
 import pytest
 
 THOROUGH = os.environ.get("MAUNTIC_TESTS") == "thorough"
-# For a test of minutes: `make thorough` runs it.
+# For a test that takes minutes: `make thorough` runs it.
 long = pytest.mark.skipif(not THOROUGH, reason="`make thorough` runs it")
 
 
 def examples(thorough: int) -> int:
-    """How many examples Hypothesis draws for a test that needs a database."""
+    """Return the number of examples that Hypothesis draws for a test with a database."""
     return thorough if THOROUGH else max(2, thorough // 4)

@@ -13,14 +13,17 @@ parts that they include, and the `.txt` files that one of these modules names. A
 may lead to any file of this machine.
 
 Safe to run while the bundle is watched or read: a file is replaced whole, and only if it changed.
+Two processes stage a bundle one after the other.
 Runs on any Python from 3.11 on, without the project's packages.
 """
 
 import ast
+import fcntl
 import os
 import re
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 UPLOADED = {".py", ".sql", ".txt"}
@@ -35,10 +38,23 @@ def bundle(root: Path, name: str) -> Path:
     sources = sources_of(root, name)
     refuse_shadowed(root, {path.parts[0].removesuffix(".py") for path in sources})
     target = root / "build" / name
-    for path, source in sources.items():
-        replace(target / path, source.read_bytes())
-    remove_stale(target, set(sources))
+    target.mkdir(parents=True, exist_ok=True)
+    with alone(target):
+        for path, source in sources.items():
+            replace(target / path, source.read_bytes())
+        remove_stale(target, set(sources))
     return target
+
+
+@contextmanager
+def alone(target: Path) -> Iterator[None]:
+    """Wait for another process that stages the same bundle: it would remove our temporary files."""
+    folder = os.open(target, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
 
 
 def sources_of(root: Path, name: str) -> dict[Path, Path]:

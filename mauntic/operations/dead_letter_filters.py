@@ -58,15 +58,15 @@ def refuse_unknown(db: Database, filters: DeadLetterFilter) -> None:
         "reason": {*names["reasons"], *REASONS},
     }
     for field, values in existing.items():
-        asked = getattr(filters, field)
-        if asked and asked not in values:
+        value = getattr(filters, field)
+        if value and value not in values:
             what = field.replace("_", " ")
             raise OperatorError(
-                f"No dead letter has the {what} {asked}{suggestion(asked, sorted(values))}"
+                f"No dead letter has the {what} {value}{suggestion(value, sorted(values))}"
             )
 
 
-def chosen(db: Database, filters: DeadLetterFilter, everything: bool) -> list[Row]:
+def select(db: Database, filters: DeadLetterFilter, everything: bool) -> list[Row]:
     """Return the selected dead letters.
 
     An id that does not exist is an error. One that is no longer dead is only reported: it has
@@ -79,18 +79,18 @@ def chosen(db: Database, filters: DeadLetterFilter, everything: bool) -> list[Ro
     refuse_unknown(db, filters)
     letters = ledger_queries.dead_letters(db, filters)
     if filters.ids:
-        known = ledger_queries.dead_letters(db, DeadLetterFilter(ids=filters.ids, status=None))
-        absent = set(filters.ids) - {letter["id"] for letter in known}
+        existing = ledger_queries.dead_letters(db, DeadLetterFilter(ids=filters.ids, status=None))
+        absent = set(filters.ids) - {letter["id"] for letter in existing}
         if absent:
             raise OperatorError(f"No dead letter {', '.join(map(str, sorted(absent)))} found.")
-        _report_left_out(known, {letter["id"] for letter in letters})
+        _report_left_out(existing, {letter["id"] for letter in letters})
     return letters
 
 
-def _report_left_out(known: list[Row], taken: set[int]) -> None:
+def _report_left_out(existing: list[Row], taken: set[int]) -> None:
     """Report which of the named dead letters are left out, by reason."""
     reasons: dict[str, list[str]] = {}
-    for letter in sorted(known, key=lambda row: int(row["id"])):
+    for letter in sorted(existing, key=lambda row: int(row["id"])):
         if letter["id"] not in taken:
             is_dead = letter["status"] == "dead"
             why = "does not match the filters" if is_dead else f"{letter['status']} already"

@@ -130,8 +130,8 @@ def statements(roles: Roles) -> Iterator[str]:
     schemas = ", ".join(SCHEMAS)
     for name in (roles.workers, roles.platform):
         yield _create(name, "login" if name == roles.workers else "nologin")
-        for kind in ("tables", "sequences", "functions"):
-            yield f"revoke all on all {kind} in schema {schemas} from {_quote(name)}"
+        for objects in ("tables", "sequences", "functions"):
+            yield f"revoke all on all {objects} in schema {schemas} from {_quote(name)}"
         yield f"grant usage on schema {schemas} to {_quote(name)}"
     yield from _table_rights(WORKERS, roles.workers)
     for sequence in WORKERS_SEQUENCES:

@@ -39,10 +39,10 @@ class DeadLetterFilter:
 
 def dead_letters(db: Database, filters: DeadLetterFilter, limit: int = BIGINT_MAX) -> list[Row]:
     """Return dead letters without their bodies, newest first."""
-    asked = asdict(filters)
+    parameters = asdict(filters)
     if filters.ids is not None:
-        asked["ids"] = [letter_id for letter_id in filters.ids if _is_possible(letter_id)]
-    return db.rows(SQL["select_dead_letters"], **asked, limit=limit)
+        parameters["ids"] = [letter_id for letter_id in filters.ids if _is_possible(letter_id)]
+    return db.rows(SQL["select_dead_letters"], **parameters, limit=limit)
 
 
 def dead_letter(db: Database, letter_id: int) -> Row | None:

@@ -1,4 +1,4 @@
-"""What the tables of the analytics jobs must hold, counted from the events in plain Python."""
+"""The expected tables of the analytics jobs, counted from the events in plain Python."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from tests.workers.analytics.history import Event
 
 Counts = dict[tuple[Any, ...], tuple[int, ...]]
 
-# The columns of a campaign's day: how often something happened, and to how many contacts.
+# The columns of a campaign's day: the number of events, and of contacts.
 COUNTED = ("sent", "delivered", "opened", "clicked", "bounced", "complained", "unsubscribed")
 DISTINCT = ("opened", "clicked")
 
 
 def rollups(events: Iterable[Event]) -> Counts:
-    """(organization, day, type) to how many events of how many contacts."""
+    """Map (organization, day, type) to the number of events and of contacts."""
     return _counted(events, lambda one: one.occurred_at.date())
 
 
 def usage(events: Iterable[Event]) -> Counts:
-    """(organization, first of the month, type) to how many events of how many contacts."""
+    """Map (organization, first of the month, type) to the number of events and of contacts."""
     return _counted(events, lambda one: one.occurred_at.date().replace(day=1))
 
 
@@ -36,7 +36,7 @@ def _counted(events: Iterable[Event], when: Callable[[Event], date]) -> Counts:
 
 
 def reports(events: Iterable[Event]) -> Counts:
-    """(campaign, organization, day) to the figures in the order of `figures`."""
+    """Map (campaign, organization, day) to the figures in the order of `figures`."""
     days = defaultdict(list)
     for one in events:
         if one.source and _is_uuid(one.source):
@@ -56,7 +56,7 @@ def _figures(events: list[Event]) -> tuple[int, ...]:
 
 
 def figures(row: Row) -> tuple[int, ...]:
-    """A stored row's figures, in the same order."""
+    """Return a stored row's figures, in the same order."""
     return (
         *(row[name] for name in COUNTED),
         *(row[f"unique_{name}"] for name in DISTINCT),

@@ -32,7 +32,7 @@ def sabotaged_project(folder: Path) -> Path:
 
 @dataclass(frozen=True)
 class Sabotaged:
-    """The system, and the saboteur's plan."""
+    """The system, and the plan of its saboteur."""
 
     system: System
 
@@ -44,8 +44,9 @@ class Sabotaged:
         write_interval_s: float = 1.0,
         shard_events_target: int = 1_000_000,
     ) -> None:
-        """What goes wrong from now on; how long leases, retries and counters wait; how large a
-        shard is."""
+        """Set the planned faults, the waits of leases, retries and counters, and the size of a
+        shard.
+        """
         self.ask(
             "/plan",
             points=points or {},
@@ -56,14 +57,14 @@ class Sabotaged:
         )
 
     def ask(self, path: str, **fields: Any) -> Any:
-        """What the saboteur answers."""
+        """Return the saboteur's answer."""
         body = {"worker": WORKER.name, "url": f"http://saboteur{path}", "method": "POST"}
         answer = self.system.control.ask("POST", "/fetch", body | {"body": json.dumps(fields)})
         assert answer["status"] == 200, answer
         return json.loads(answer["body"])
 
     def kill_workerd(self) -> None:
-        """End the process with everything that is in its memory, and wait for the next one."""
+        """Kill the process with everything in its memory, and wait for the next one."""
         [before] = self.processes()
         os.kill(before, signal.SIGKILL)
         until(lambda: any(event["event"] == "restarted" for event in self.system.events), 60)

@@ -1,4 +1,4 @@
-"""The analytics worker on the local runtime, with a PostgreSQL server of its own."""
+"""The analytics worker on the local runtime, with its own PostgreSQL server."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ BUCKET = "mauntic-warmup-counters"
 
 
 def hour(end: int, **fields: Any) -> dict[str, Any]:
-    """The message for the hour of the day that ends then."""
+    """Return the message for the hour of the day that ends then."""
     planned = DAY + timedelta(hours=end)
     return {"type": "analytics.aggregate-hourly", "scheduledFor": planned.isoformat()} | fields
 
 
 def until(condition: Callable[[], bool], timeout_s: float = 15) -> None:
-    """Wait for something that comes soon."""
+    """Wait for a condition that soon becomes true."""
     end = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < end, "it did not come to pass"
@@ -44,7 +44,7 @@ def until(condition: Callable[[], bool], timeout_s: float = 15) -> None:
 
 
 class System:
-    """The runtime, its database, and what its workers have logged."""
+    """The runtime, its database, and the log of its workers."""
 
     def __init__(
         self, server: Server, wire: Wire, runtime: LocalRuntime, events: list[Event]
@@ -71,14 +71,14 @@ class System:
         self.control.send(QUEUE, bodies)
 
     def settle(self, timeout_s: float = 60) -> None:
-        """Wait until no queue holds anything."""
+        """Wait until all queues are empty."""
         assert self.control.wait_idle(timeout_s=timeout_s), self.control.queues()
 
     def tick(self, at: datetime, cron: str = HOURLY) -> None:
         assert self.control.fire_cron(WORKER.name, cron, at) == {"outcome": "ok"}
 
     def statuses(self) -> dict[str, str]:
-        """The hourly windows by the hour of their start, those of `DAY` alone."""
+        """The hourly windows of `DAY`, by the hour of their start."""
         found = self.rows(
             "select window_start, status from ops.job_runs where job_type = :job"
             " and window_start >= :day and window_start < :until and shard = ''",
@@ -106,7 +106,7 @@ class System:
         return [found["key"] for found in self.control.objects(BUCKET)]
 
     def forget(self) -> None:
-        """Empty every table that a test may have written, a failed one included."""
+        """Empty every table that a test may have written, even a failed one."""
         self.calm()
         self.settle()
         self.run(
@@ -119,7 +119,7 @@ class System:
         self.events.clear()
 
     def add_events(self, *hours: float, organization: UUID = ORGANIZATION) -> None:
-        """An `email_opened` at each hour of the day, of contacts in turn."""
+        """Insert an `email_opened` at each hour of the day, of contacts in turn."""
         with closing(connect(self.server.url)) as connection:
             for n, hour in enumerate(hours):
                 connection.run(
@@ -130,7 +130,7 @@ class System:
                 )  # fmt: skip
 
     def trouble(self, sqlstate: str, hour: int | None = None) -> None:
-        """From now on booking (an hour) fails as Postgres would with that code."""
+        """Let booking (an hour) fail with that code of Postgres from now on."""
         only = f"if extract(hour from new.hour) <> {hour} then return new; end if;" if hour else ""
         self.run(
             "create or replace function pg_temp_trouble() returns trigger language plpgsql as $$"
@@ -144,7 +144,7 @@ class System:
 
 
 def copied_project(folder: Path) -> Path:
-    """A copy of all that workers are built from, to be changed; its wrangler.toml."""
+    """Copy everything that workers are built from, to be changed; return its wrangler.toml."""
     for name in ("shared", "workers"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "tools").mkdir()
@@ -156,7 +156,7 @@ def copied_project(folder: Path) -> Path:
 def started(
     config: Path | None = None, variables: dict[str, str] | None = None, metrics: Path | None = None
 ) -> Iterator[System]:
-    """The system, up."""
+    """Yield the running system."""
     events: list[Event] = []
     options: dict[str, Any] = {"config": config} if config else {}
     with temporary_server(in_memory=True) as server, Wire(server.url) as wire:

@@ -1,4 +1,6 @@
-"""Every port of a whole `mauntic dev`, that of its Postgres too, and what a stranger gets there."""
+"""Every port of a complete `mauntic dev`, including Postgres', and what an unauthenticated client
+gets there.
+"""
 
 from __future__ import annotations
 
@@ -23,10 +25,10 @@ from tests.ports import REFUSED, ports_of, status, taken, trickled
 
 pytestmark = pytest.mark.e2e
 
-WAIT_MAX_S = 45  # the longest limit is of 20 s; the machine may be busy
+WAIT_MAX_S = 45  # the longest limit is 20 s; the machine may be busy
 PROXY = "/cdn-cgi/local/platform-proxy"
 ENDLESS = "Content-Length: 9000000000\r\n\r\n"
-# What a client begins to say, in each of the languages that a port may speak.
+# The start of a client's conversation, in each protocol that a port may speak.
 BEGINNINGS = {
     "nothing": b"",
     "a head": b"GET /queues HTTP/1.1\r\nX-Slow: ",
@@ -45,7 +47,8 @@ DOORS: tuple[dict[str, str], ...] = (
     {"Upgrade": "websocket", "Connection": "Upgrade"},
     {"MF-Route-Override": "a"},
 )
-# Asks each port as Postgres's, by the right names: in clear, as SCRAM, and as a hashed password.
+# Logs in at each port as at Postgres, with valid names: in clear text, with SCRAM, and with a
+# hashed password.
 LOG_IN = """
 import struct
 for port in map(int, sys.argv[3:]):
@@ -70,7 +73,7 @@ for port in map(int, sys.argv[3:]):
 
 @dataclass(frozen=True)
 class Running:
-    """A `mauntic dev` that is up, and what only its owner may know."""
+    """A running `mauntic dev`, and the secrets that only its owner may know."""
 
     pid: int
     ports: set[int]
@@ -140,7 +143,7 @@ def test_no_secret_is_an_argument(system: Running) -> None:
 
 
 def test_what_it_writes_is_closed_to_others(system: Running) -> None:
-    """The data are the server's, in a directory of its own; a folder may be passed through."""
+    """The data belong to the server, in a separate directory; a folder above may be traversed."""
     data = system.home / "postgres" / "data"
     assert data.stat().st_mode & 0o077 == 0
     outside = [
@@ -164,7 +167,7 @@ def test_a_slow_client_is_left_at_every_port(system: Running) -> None:
 
 
 def test_no_port_reads_an_unauthenticated_client_to_the_end(system: Running) -> None:
-    """What the kernel holds for a connection is some megabytes; nothing of it is kept."""
+    """The kernel buffers some megabytes per connection; nothing of them is kept."""
     before = max(one.memory_info().rss for one in system.processes())
     bytes_taken = {
         (port, name): taken(port, beginning, 200_000_000)

@@ -1,4 +1,4 @@
-"""What breaks in the middle of a batch, on the real runtime: what becomes of message and rows."""
+"""Faults in the middle of a batch, on the real runtime, with the resulting messages and rows."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ pytestmark = pytest.mark.e2e
 
 RESET = {"type": "analytics.reset-warmup-daily", "scheduledFor": "2026-03-10T00:00:00Z"}
 OLD, NEW = "warmup/daily/2026-03-09", "warmup/daily/2026-03-10"
-GONE = "00000000-0000-0000-0000-000000000009/gone.example/00"  # a domain that there is not
+GONE = "00000000-0000-0000-0000-000000000009/gone.example/00"  # a domain that does not exist
 
 
 def runs(system: System) -> dict[str, tuple[str, int]]:
-    """Each hour's status in the ledger, and how many runs it took."""
+    """Return each hour's status in the ledger, and its number of runs."""
     found = system.rows("select window_start, status, fencing_token from ops.job_runs")
     return {f"{row['window_start']:%H}": (row["status"], row["fencing_token"]) for row in found}
 
@@ -34,7 +34,7 @@ def failures(system: System) -> set[str]:
 
 
 def test_cpu_that_is_used_up_fails_one_run_and_begins_no_other(sabotaged: Sabotaged) -> None:
-    """What was done before is done; the run is rolled back; it and those behind it are retried."""
+    """Earlier messages stay done; the run is rolled back; it and the following ones are retried."""
     system = sabotaged.system
     system.add_events(9.1, 9.2, 10.1, 11.1)
     sabotaged.plan({"before commit": ["pass", "cpu"]})
@@ -61,8 +61,9 @@ def test_cpu_that_is_used_up_after_the_commit_changes_nothing(sabotaged: Sabotag
 def test_an_isolate_that_dies_before_the_commit_is_followed_by_another(
     sabotaged: Sabotaged,
 ) -> None:
-    """The batch is delivered again: what was committed is not done twice, and what was not is run
-    when the lease of the dead run has ended."""
+    """The batch is delivered again: committed work is not repeated, and the rest runs when the
+    lease of the dead run has ended.
+    """
     system = sabotaged.system
     system.add_events(9.1, 9.2, 10.1)
     sabotaged.plan({"before commit": ["pass", "crash"]}, lease_s=2)
@@ -72,7 +73,7 @@ def test_an_isolate_that_dies_before_the_commit_is_followed_by_another(
     system.settle()
     assert system.counts() == {"email_opened": (3, 3)}
     assert runs(system) == {"09": ("succeeded", 1), "10": ("succeeded", 2)}
-    assert failures(system) <= {"Busy"}  # where the next isolate was faster than the lease
+    assert failures(system) <= {"Busy"}  # if the next isolate was faster than the lease
 
 
 def test_an_isolate_that_dies_after_the_commit_has_done_its_work(sabotaged: Sabotaged) -> None:
@@ -90,8 +91,10 @@ def test_an_isolate_that_dies_after_the_commit_has_done_its_work(sabotaged: Sabo
 def test_a_killed_process_takes_its_queue_along_and_a_later_tick_makes_good(
     sabotaged: Sabotaged,
 ) -> None:
-    """Killed with one message of the batch committed and the next one under way. The local broker's
-    messages are gone, so the ledger alone knows; it leaves the run alone while its lease lasts."""
+    """Killed with one message of the batch committed and the next one in progress. The local
+    broker's messages are lost, so only the ledger knows them; it leaves the run alone during its
+    lease.
+    """
     system = sabotaged.system
     system.add_events(9.1, 10.1, 11.1, 12.1)
     system.tick(DAY + timedelta(hours=10))
@@ -118,7 +121,7 @@ def test_a_killed_process_takes_its_queue_along_and_a_later_tick_makes_good(
 
 
 def hold(system: System, hour: int) -> None:
-    """From now on booking that hour waits until the advisory lock is free."""
+    """Let booking that hour wait from now on until the advisory lock is free."""
     system.run(
         "create or replace function hold() returns trigger language plpgsql as $$"
         f" begin if extract(hour from new.hour) = {hour} then"
@@ -132,7 +135,7 @@ def hold(system: System, hour: int) -> None:
 
 
 def test_a_commit_whose_answer_is_lost_is_not_done_again(sabotaged: Sabotaged) -> None:
-    """The worker cannot know, so the message is retried, and finds its own success."""
+    """The worker cannot know, so the message is retried and finds its own success."""
     system = sabotaged.system
     system.add_events(9.1, 9.2, 10.1)
     system.wire.loses = 1
@@ -199,7 +202,7 @@ FIRST_DAY, FOURTH_DAY = "2026-03-10T09:00:00+00:00", "2026-03-07T09:00:00+00:00"
 
 
 def reserved(sabotaged: Sabotaged, created_at: str, sizes: list[int], patience_s: int) -> list[int]:
-    """What each of so many invocations at once was granted for its reservations, all at once."""
+    """Return the grants of each of several concurrent invocations."""
     with ThreadPoolExecutor(CALLERS) as callers:
         parts = callers.map(
             lambda part: sabotaged.ask(
@@ -225,7 +228,7 @@ def test_many_senders_at_once_share_the_cap_and_no_more(
 
 
 def test_whatever_r2_loses_or_refuses_the_cap_is_not_passed(sabotaged: Sabotaged) -> None:
-    """Every second write is refused, lost, or repeated on its way; every fourth read fails."""
+    """Every second write is refused, lost or repeated; every fourth read fails."""
     rng = random.Random(20260310)
     puts = [rng.choice(["429", "500", "lost", "none", *["pass"] * 4]) for _ in range(2_000)]
     gets = [rng.choice(["500", "429", *["pass"] * 6]) for _ in range(4_000)]

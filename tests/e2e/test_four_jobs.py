@@ -28,7 +28,7 @@ MARCH, APRIL = datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 4, 1, tzinfo=UTC
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 CAMPAIGNS = [str(UUID(int=70 + n)) for n in range(2)]
 KINDS = [f"email_{name}" for name in oracle.COUNTED]
-GONE = "00000000-0000-0000-0000-000000000009/gone.example/00"  # a domain that there is not
+GONE = "00000000-0000-0000-0000-000000000009/gone.example/00"  # a domain that does not exist
 
 
 def counter(day: datetime) -> str:
@@ -43,7 +43,7 @@ def history(system: System) -> Iterator[History]:
 
 
 def happen(history: History, start: datetime, end: datetime, count: int) -> None:
-    """Events at random moments: two organizations, few contacts, sources good and bad."""
+    """Events at random times: two organizations, few contacts, valid and invalid sources."""
     rng = random.Random(20260401)
     sources = [*CAMPAIGNS, None, "newsletter"]
     for _ in range(count):
@@ -87,7 +87,7 @@ def reports(system: System) -> Counts:
 
 
 def runs(system: System) -> set[tuple[str, str, str]]:
-    """Which jobs have run, how they were asked to, and how that ended."""
+    """Return which jobs have run, with trigger and result."""
     found = system.rows("select distinct job_type, trigger, status from ops.job_runs")
     return {(row["job_type"], row["trigger"], row["status"]) for row in found}
 
@@ -97,7 +97,7 @@ def all_jobs(trigger: str) -> set[tuple[str, str, str]]:
 
 
 def test_by_cron(system: System, history: History) -> None:
-    """Every tick of the night in which a month ends."""
+    """Fire every tick of the night at the end of a month."""
     start, end = APRIL - 4 * HOUR, APRIL + 3 * HOUR
     happen(history, start, end, 80)
     system.put(counter(APRIL - DAY), counter(APRIL))
@@ -116,7 +116,7 @@ def test_by_cron(system: System, history: History) -> None:
 
 
 def test_by_hand(system: System, history: History) -> None:
-    """A message with nothing but a type means the last complete window before it was sent."""
+    """A message with only a type means the last complete window before it was sent."""
     pass_the_hour(margin_s=120)
     now = datetime.now(UTC)
     past_month = (now.replace(day=1) - DAY).replace(day=10, hour=5, minute=0, second=0)
@@ -150,7 +150,7 @@ def test_by_hand(system: System, history: History) -> None:
 
 
 def windows(system: System, job: str, status: str = "succeeded") -> list[tuple[datetime, datetime]]:
-    """The windows of the job that have that status, oldest first."""
+    """Return the job's windows with that status, oldest first."""
     found = system.rows(
         "select window_start, window_end from ops.job_runs"
         " where job_type = :job and status = :status order by window_start",
@@ -161,7 +161,7 @@ def windows(system: System, job: str, status: str = "succeeded") -> list[tuple[d
 
 
 class Operator:
-    """Somebody at a terminal, with that system running."""
+    """A person at a terminal, with that running system."""
 
     def __init__(self, system: System, cli: Cli, patch: pytest.MonkeyPatch) -> None:
         self._cli = cli
@@ -199,8 +199,9 @@ def test_by_backfill(
 def test_after_an_outage_of_three_days(
     sabotaged: Sabotaged, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One tick makes good what lies within the bounds, and says what does not: a backfill does the
-    rest. (Nothing is sabotaged: this system's retries wait a second at most.)"""
+    """One tick catches up what is within the limits and reports the rest, which a backfill runs.
+    (Nothing is sabotaged: this system's retries wait a second at most.)
+    """
     system = sabotaged.system
     before, after = APRIL - 28 * HOUR, APRIL + 46 * HOUR
     history = History(system.server.url)

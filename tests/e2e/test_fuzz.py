@@ -29,7 +29,7 @@ TYPES: list[Any] = [
     {},
     "ANALYTICS.AGGREGATE-HOURLY",
 ]
-# What is right is run: mostly a job that costs little.
+# Valid messages are run: usually a cheap job.
 GOOD_TYPES = ["analytics.aggregate-hourly", *["analytics.reset-warmup-daily"] * 5]
 TEXTS = [
     "",
@@ -50,7 +50,7 @@ TIMES = ["2026-03-10T11:00:00Z", "2026-03-10", "0001-01-01T00:00:00Z", "9999-12-
 
 
 def value(rng: random.Random, depth: int = 3) -> Any:
-    """Any JSON, mostly small."""
+    """Any JSON, usually small."""
     kinds = 5 if depth == 0 else 7
     match rng.randrange(kinds):
         case 0:
@@ -72,7 +72,7 @@ def nested(depth: int, opening: str = "[", closing: str = "]") -> Any:
 
 
 def body(rng: random.Random) -> Any:
-    """A body: nonsense, a message with something wrong in it, or one that is nearly right."""
+    """A body: random, a message with an error, or a nearly valid message."""
     hour = (DAY + timedelta(hours=rng.randrange(1, 25))).isoformat()
     good = {"type": rng.choice(GOOD_TYPES), "scheduledFor": hour}
     match rng.randrange(14):
@@ -114,7 +114,7 @@ def body(rng: random.Random) -> Any:
 
 
 def send(system: System, bodies: list[Any]) -> None:
-    """As ASCII, which can spell what UTF-8 cannot."""
+    """As ASCII, which can express what UTF-8 cannot."""
     messages = [{"body": one, "contentType": "json"} for one in bodies]
     answer = system.control.http.post(f"/queues/{QUEUE}/messages", content=json.dumps(messages))
     assert answer.json() == {"sent": len(bodies)}
@@ -122,7 +122,7 @@ def send(system: System, bodies: list[Any]) -> None:
 
 @pytest.mark.timeout(1_800)
 def test_each_random_body_is_answered(sabotaged: Sabotaged) -> None:
-    """In the largest batches that there are. (Nothing is sabotaged.)"""
+    """In the largest possible batches. (Nothing is sabotaged.)"""
     system = sabotaged.system
     rng = random.Random(20260310)
     started = len(system.control.metrics())

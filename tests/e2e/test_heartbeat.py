@@ -1,4 +1,4 @@
-"""The sign of life on the real runtime."""
+"""The heartbeat on the real runtime."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ WORST = ["many small arrays", "arrays of the greatest depth", "wide objects", "n
 
 
 def message(body: Any) -> dict[str, Any]:
-    """A text as text: as JSON its escapes would make it larger than a queue allows."""
+    """Return a text as text: as JSON its escapes would exceed the queue's limit."""
     return {"body": body, "contentType": "text" if isinstance(body, str) else "json"}
 
 
@@ -37,7 +37,7 @@ def texts(size_chars: int) -> list[dict[str, Any]]:
 
 
 def values(size_chars: int) -> list[dict[str, Any]]:
-    """Those that are JSON, sent as what they mean; the server's own parser takes no deeper one."""
+    """Those that are JSON, sent as objects; the server's own parser accepts no deeper nesting."""
     found = []
     for name, poison in POISON.items():
         try:
@@ -50,8 +50,9 @@ def values(size_chars: int) -> list[dict[str, Any]]:
 
 
 def in_one_batch(system: System, queue: str, messages: Sequence[dict[str, Any]]) -> float:
-    """Deliver them together, as far as the broker does, and return the seconds until all is
-    settled. A pause holds what came first, so that the others gather behind it."""
+    """Deliver them together, as far as the broker does, and return the seconds until all are
+    settled. A pause holds the first ones back, so that the others gather behind them.
+    """
     control = system.control
     control.ask("POST", f"/queues/{queue}/pause")
     control.send(queue, [{"type": "first"}])
@@ -72,7 +73,7 @@ def wasm_bytes(system: System) -> int:
 
 @pytest.mark.timeout(600)
 def test_a_batch_of_every_kind_of_poison_harms_no_neighbor(sabotaged: Sabotaged) -> None:
-    """As text and as JSON, as large as a queue allows and as large as is parsed at all."""
+    """As text and as JSON, at the queue's limit and at the parsing limit."""
     system = sabotaged.system
     for size_chars in (MESSAGE_CHARS - 1_000, BODY_CHARS_MAX - 100):
         for poison in (texts(size_chars), values(size_chars)):
@@ -87,7 +88,7 @@ def test_a_batch_of_every_kind_of_poison_harms_no_neighbor(sabotaged: Sabotaged)
             [letters] = system.rows("select count(*) as n from ops.dead_letters")
             assert letters["n"] == len(poison) + 1
             assert wasm_bytes(system) < MEMORY_MAX_BYTES
-    assert system.control.reload(WORKER.name)  # what follows has an interpreter of its own
+    assert system.control.reload(WORKER.name)  # the next test has its own interpreter
 
 
 def largest_batches() -> dict[str, list[dict[str, Any]]]:
@@ -104,7 +105,7 @@ def largest_batches() -> dict[str, list[dict[str, Any]]]:
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("queue", [QUEUE, DEAD_LETTERS])
 def test_the_largest_batches_fit_into_an_isolate(sabotaged: Sabotaged, queue: str) -> None:
-    """Of the kinds that grow most when they are read."""
+    """Of the kinds that grow most while they are read."""
     system = sabotaged.system
     system.control.reload(WORKER.name)
     for name, messages in largest_batches().items():
@@ -118,4 +119,4 @@ def test_the_largest_batches_fit_into_an_isolate(sabotaged: Sabotaged, queue: st
         [letters] = system.rows("select count(*) as n from ops.dead_letters")
         assert letters["n"] == BATCH + 1
         assert wasm_bytes(system) < MEMORY_MAX_BYTES
-        assert took_s < 4 * BATCH_MAX_S  # the broker's own work on such messages is in it
+        assert took_s < 4 * BATCH_MAX_S  # it includes the broker's own work on such messages

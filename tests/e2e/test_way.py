@@ -1,4 +1,4 @@
-"""The way of a message on the real runtime, also where it is a hard one."""
+"""The path of a message on the real runtime, including difficult ones."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_postgres_stops_and_starts_and_nothing_is_lost(sabotaged: Sabotaged) -> 
     sabotaged.plan(first_ceiling_s=3)
     system.add_events(9.1, 10.1)
     system.server.stop()
-    system.tick(DAY + timedelta(hours=10))  # blind: its own windows alone
+    system.tick(DAY + timedelta(hours=10))  # without the ledger: only its own windows
     system.send(hour(11))
     until(lambda: {reported["status"] for reported in system.logged("queue.metric")} == {"retry"})
     system.server.start()
@@ -85,7 +85,7 @@ def test_postgres_stops_and_starts_and_nothing_is_lost(sabotaged: Sabotaged) -> 
 
 
 def test_a_connection_that_is_cut_in_the_middle_of_a_run(sabotaged: Sabotaged) -> None:
-    """The run holds a lock's queue when its backend is ended: rolled back, and run again."""
+    """The run holds a lock when its backend is terminated: rolled back, and run again."""
     system = sabotaged.system
     sabotaged.plan(first_ceiling_s=3)
     system.add_events(9.1)
@@ -146,7 +146,7 @@ def test_every_line_is_an_event_and_every_point_is_valid(system: System) -> None
 
 
 def test_what_the_platform_gives_up_arrives_raw_and_is_explained(tmp_path: Path) -> None:
-    """With no retry left to the queue, a failed message goes to the dead letters as it came."""
+    """Without retries left, a failed message goes to the dead letters unchanged."""
     config = copied_project(tmp_path)
     topology = config.read_text().replace("max_batch_timeout = 5", "max_batch_timeout = 0")
     config.write_text(topology.replace("max_retries = 5", "max_retries = 0"))
@@ -164,7 +164,7 @@ def test_what_the_platform_gives_up_arrives_raw_and_is_explained(tmp_path: Path)
 
 
 def test_the_queue_itself_says_that_a_message_is_gone(system: System) -> None:
-    """`metrics()` of the runtime: the ledger would wait for another day."""
+    """`metrics()` of the runtime: otherwise the ledger would wait for another day."""
     system.add_events(0.1)
     system.tick(DAY + timedelta(hours=1))
     system.settle()

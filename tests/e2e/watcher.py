@@ -1,4 +1,4 @@
-"""The service that watches for signs of life: a small server notes which paths are requested."""
+"""The external monitor of heartbeats: a small server that records the requested paths."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from threading import Thread
 
 @dataclass(frozen=True)
 class Watcher:
-    """The address of the server, and the paths that were requested."""
+    """The address of the server, and the requested paths."""
 
     url: str
     asked: list[str] = field(default_factory=list)
@@ -19,7 +19,7 @@ class Watcher:
 
 @contextmanager
 def watching() -> Iterator[Watcher]:
-    """The server, up."""
+    """Yield the running server."""
 
     class Notes(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

@@ -1,4 +1,4 @@
-"""The wire between a worker and Postgres: it can break when a commit has reached the server."""
+"""A relay between a worker and Postgres that can break after a commit has reached the server."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ CHUNK_BYTES = 65_536
 
 
 class Frames:
-    """The frames of a client, however the network cuts them, and where a transaction ends.
+    """The frames of a client, however the network splits them, and the ends of transactions.
 
-    A lone statement has a begin and a commit around it too; a transaction has more statements.
+    A single statement has a begin and a commit around it too; a transaction has more statements.
     """
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class Frames:
         """Yield each frame that is complete."""
         self._rest += chunk
         while len(self._rest) >= 8 or (self._has_started and len(self._rest) >= 5):
-            head = 1 if self._has_started else 0  # what opens a connection has no type
+            head = 1 if self._has_started else 0  # the first frame has no type
             length = head + int.from_bytes(self._rest[head : head + 4], "big")
             if len(self._rest) < length:
                 return
@@ -90,25 +90,27 @@ class Wire:
             answers.start()
             try:
                 self._ask(client, server)
-            finally:  # a client that was killed is gone for the server too
+            finally:  # the server also loses a client that was killed
                 server.shutdown(socket.SHUT_WR)
                 answers.join()
 
     def _ask(self, client: socket.socket, server: socket.socket) -> None:
-        """What the client says, up to a commit whose answer is to be lost."""
+        """Carry the client's bytes, up to a commit whose answer is to be lost."""
         frames = Frames()
         while text := client.recv(CHUNK_BYTES):
             for frame in frames.feed(text):
                 if frames.ends_transaction(frame) and self.loses:
                     self.loses -= 1
-                    client.shutdown(socket.SHUT_RDWR)  # before: no answer can slip through
+                    client.shutdown(
+                        socket.SHUT_RDWR
+                    )  # before the commit, so that no answer can pass
                     server.sendall(frame)
                     return
                 server.sendall(frame)
 
 
 def _pump(source: socket.socket, target: socket.socket) -> None:
-    """Carry bytes to the end; what can no longer be delivered is read and lost."""
+    """Carry bytes to the end; bytes that can no longer be delivered are read and dropped."""
     with suppress(OSError):
         while text := source.recv(CHUNK_BYTES):
             with suppress(OSError):

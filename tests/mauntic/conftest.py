@@ -41,7 +41,7 @@ def vendor(monkeypatch: pytest.MonkeyPatch, cli: Cli) -> Iterator[Vendor]:
 
 @pytest.fixture
 def db(database: str) -> Iterator[Postgres]:
-    """The same database, to arrange and to look."""
+    """The same database, for setup and inspection."""
     with closing(Postgres(lambda: connect(database))) as opened:
         yield opened
 

@@ -1,4 +1,4 @@
-"""Calls `mauntic` in this process; and a consumer for what it sends."""
+"""Call `mauntic` in this process; and a consumer of its messages."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Cli:
 
 
 class Consumer:
-    """The analytics worker behind the vendor's queue: a thread that consumes what was sent."""
+    """The analytics worker behind the vendor's queue: a thread that consumes the sent messages."""
 
     def __init__(self, url: str) -> None:
         self.world = World(url)
@@ -85,7 +85,7 @@ class Consumer:
                 self.consume(body)
 
     def consume(self, body: Any) -> FakeDelivery:
-        """One delivery through the real consume; the dead ones through the real archive."""
+        """Deliver once through the real consume; dead ones through the real archive."""
         self._number += 1
         self.bodies.append(body)
         self.world.now = datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""An older database with dirty rows, brought to the schema of the migrations."""
+"""An older database with invalid rows, changed to the schema of the migrations."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def platform(postgres: Server, target_url: str) -> Iterator[Platform]:
 
 @pytest.fixture(scope="module")
 def adopted(postgres: Server, target_url: str) -> Iterator[Platform]:
-    """One dirty database, adopted: to look at."""
+    """An adopted database with invalid rows, for inspection."""
     with scratch_database(postgres) as url, run.open_scene(url, target_url) as scene:
         scene.db.execute(OLD)
         platform = Platform(url, scene)
@@ -93,7 +93,7 @@ def event(number: int, contact: int = 1, hour: int = 0, **more: Any) -> dict[str
 
 
 def dirty(platform: Platform) -> None:
-    """Something wrong of every kind."""
+    """Insert every kind of invalid row."""
     platform.insert(
         "analytics.contact_activity",
         event(1, event_data='{"a": 1}'),
@@ -156,7 +156,7 @@ def dirty(platform: Platform) -> None:
 
 
 def dirty_scoring(platform: Platform) -> None:
-    """The same for what the scores were made of, and the scores themselves."""
+    """The same for the inputs of scores, and the scores themselves."""
     person = {"organization_id": uid(1), "contact_id": uid(1)}
     score = person | {"total_score": 61.4, "grade": "B", "scored_at": DAY}
     platform.insert(
@@ -256,7 +256,7 @@ def test_the_plan_writes_nothing_and_says_what_it_found(platform: Platform) -> N
 
 
 def test_the_plan_counts_a_row_twice_stored_before_its_column_is_there(platform: Platform) -> None:
-    """The usual old table has no event_id. Its twice-stored rows are no events with one id."""
+    """The usual old table has no event_id. Its duplicate rows are no events with one id."""
     platform.db.execute(f"alter table {ACTIVITY} drop column event_id")
     for number in range(1, 51):
         platform.insert(ACTIVITY, event(number), event(number))
@@ -472,7 +472,7 @@ def test_a_migrated_database_has_nothing_to_adopt(target_url: str) -> None:
 
 
 class Interrupted(Exception):
-    """As a closed laptop would."""
+    """Like a closed laptop."""
 
 
 def test_the_retained_period_begins_with_an_organizations_oldest_event(platform: Platform) -> None:
@@ -615,7 +615,7 @@ def test_a_value_that_is_unlawful_only_in_its_new_type_stops_it_too(platform: Pl
 
 
 def test_one_id_of_two_people_needs_a_decision(platform: Platform) -> None:
-    """Their events speak of the id: to merge them loses one, to part them its history."""
+    """Their events refer to the id: merging loses one, separating loses its history."""
     for organization in (1, 2):
         person = {"id": uid(1), "organization_id": uid(organization), "status": "active"}
         platform.insert("crm.contacts", person)
@@ -757,7 +757,7 @@ def test_a_text_that_is_too_long_is_not_cut(platform: Platform) -> None:
 
 
 def test_others_read_and_write_all_the_while(platform: Platform) -> None:
-    """A writer of the old kind, doubling as it always did, is never held up for long."""
+    """A writer of the old kind, with its duplicates, is never delayed for long."""
     dirty(platform)
     stop, written = Event(), [0]
     refused: list[str] = []
@@ -777,8 +777,9 @@ def test_others_read_and_write_all_the_while(platform: Platform) -> None:
 
 
 def _write_until(stop: Event, url: str, refused: list[str], written: list[int]) -> None:
-    """Insert row after row. The server refuses one that waits longer than 3 s for a lock: a clock
-    of our own would measure how busy the machine is."""
+    """Insert row after row. The server refuses one that waits longer than 3 s for a lock; a
+    separate clock would measure how busy the machine is.
+    """
     with closing(connect(url)) as connection:
         connection.run("set lock_timeout = '3s'")
         while not stop.wait(0.005):

@@ -1,4 +1,4 @@
-"""A small HTTP server that answers as the vendor documents its API: an account with queues."""
+"""A small HTTP server that follows the vendor's API documentation: an account with queues."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Answer = tuple[int, Any, dict[str, str]]
 
 @dataclass
 class Vendor:
-    """The account. `page_items` is the longest page; `failures` are answered first, in order."""
+    """The account. `page_items` is the size of a page; `failures` are answered first, in order."""
 
     url: str = ""
     page_items: int = 100
@@ -50,7 +50,7 @@ class Vendor:
         }
 
     def bodies(self, queue: str) -> list[Any]:
-        """What was sent to a queue."""
+        """Return the messages that were sent to a queue."""
         return [body for name, body in self.sent if name == queue]
 
     def answer(self, method: str, target: str, headers: Any, content: bytes) -> Answer:
@@ -131,7 +131,7 @@ class Vendor:
 
 
 def id_of(name: str) -> str:
-    """An identifier as the vendor's are."""
+    """Return an identifier in the vendor's form."""
     return hashlib.md5(name.encode(), usedforsecurity=False).hexdigest()
 
 
@@ -151,7 +151,7 @@ def running() -> Iterator[Vendor]:
     """The server on a free port, until the end of the block."""
     vendor = Vendor()
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(vendor))
-    server.daemon_threads = False  # its end waits for theirs, and with them their sockets close
+    server.daemon_threads = False  # its end waits for theirs, and their sockets close with them
     vendor.url = f"http://127.0.0.1:{server.server_port}/client/v4"
     thread = threading.Thread(target=lambda: server.serve_forever(poll_interval=0.01), daemon=True)
     thread.start()
@@ -165,7 +165,7 @@ def running() -> Iterator[Vendor]:
 
 def _handler(vendor: Vendor) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
-        """Reads one request, writes the account's answer."""
+        """Reads one request, and writes the account's answer."""
 
         protocol_version = "HTTP/1.1"
         timeout = 10
@@ -186,6 +186,6 @@ def _handler(vendor: Vendor) -> type[BaseHTTPRequestHandler]:
         do_GET = do_POST = do_PATCH = handle_one
 
         def log_message(self, format: str, *args: Any) -> None:
-            """Keeps standard error for the command."""
+            """Log nothing: standard error belongs to the command."""
 
     return Handler

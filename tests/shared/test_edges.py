@@ -1,4 +1,4 @@
-"""The small pieces at the edge: SQL blocks, log, settings, points, alerts, failures, storage."""
+"""Small parts at the edge: SQL blocks, log, settings, points, alerts, failures, storage."""
 
 from __future__ import annotations
 
@@ -251,7 +251,7 @@ def test_a_digest_differs_by_body_and_not_by_the_order_of_fields() -> None:
     attempts.digest(nested(10_000))
 
 
-# What can be stored
+# Storable values
 
 
 @given(value=JSON)
@@ -275,7 +275,9 @@ def test_nesting_ends() -> None:
 
 @pytest.mark.parametrize("levels", [["[", "]"], ['{"a":', "}"], ['[{"[{\\"[": ', "}]"]])
 def test_the_depth_of_json_text_is_that_of_its_brackets(levels: list[str]) -> None:
-    """Brackets within strings do not count; both kinds do, and many side by side are not deep."""
+    """Brackets within strings do not count; both kinds do, and many next to each other are not
+    deep.
+    """
     opening, closing = levels
     each = 2 if opening.startswith("[{") else 1
     deepest = opening * (DEPTH_MAX // each) + "0" + closing * (DEPTH_MAX // each)

@@ -1,4 +1,4 @@
-"""What each error means: retried or not, logged or not, and the remedy."""
+"""The meaning of each error: retried or not, logged or not, and its remedy."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def test_the_class_carries_the_code() -> None:
 
 
 def test_a_status_of_a_foreign_error_is_not_its_code() -> None:
-    """It may hold anything, and the class is logged."""
+    """It may contain anything, so only the class is logged."""
     foreign = type("Foreign", (Exception,), {"status": "eve@example.org"})("x")
     assert error_class(foreign) == "Foreign"
 

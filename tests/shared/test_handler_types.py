@@ -1,4 +1,4 @@
-"""What mypy accepts and refuses of a job's declaration: examples as a job's author writes them."""
+"""The declarations that mypy accepts and refuses: examples of job authors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How jobs are declared: mistakes are refused when the worker loads."""
+"""The declaration of jobs: mistakes are refused when the worker loads."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_the_jobs_of_a_package_are_found_in_order() -> None:
 
 
 def test_a_jobs_author_needs_one_import() -> None:
-    """Each name is the one of the module that defines it; no other name is there."""
+    """Each name comes from its defining module; no other name exists."""
     assert {name: getattr(shared, name).__name__ for name in ("WindowJob", "hour_before")} == {
         "WindowJob": "WindowJob",
         "hour_before": "hour_before",

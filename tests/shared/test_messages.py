@@ -1,4 +1,4 @@
-"""What a message may look like, and what is refused."""
+"""Valid and refused messages."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def test_a_body_comes_back_as_the_same_message() -> None:
 
 
 def test_a_text_beyond_the_limit_is_not_parsed() -> None:
-    """Whichever way it comes: the limit of an adapter is none of this module's."""
+    """In any form: an adapter's limit is not this module's."""
     largest = json.dumps({"type": "a", "x": ""})
     largest = largest.replace('""', '"' + "x" * (BODY_CHARS_MAX - len(largest)) + '"')
     assert decode(largest)["type"] == "a"

@@ -14,7 +14,7 @@ def test_a_delay_is_between_zero_and_the_curve(attempts: int, drawn: float) -> N
 
 
 def test_the_jitter_is_full() -> None:
-    """Every delay up to the ceiling is drawn, none more often than another by far."""
+    """All delays up to the ceiling occur, none much more often than another."""
     drawn = [delay_s(3, lambda: n / 4_000) for n in range(4_000)]  # noqa: B023 (used at once)
     assert set(drawn) == set(range(41))
     assert abs(sum(drawn) / len(drawn) - 20) < 0.1

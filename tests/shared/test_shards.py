@@ -1,4 +1,4 @@
-"""Windows that are split: shards in any order, and a window that is done when all of them are."""
+"""Split windows: shards in any order, and a window that is done when all of them are."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def deliver(outside: World, body: Any, *, handler: Any = splitting, **fields: An
 
 
 def split(outside: World, **fields: Any) -> list[dict[str, Any]]:
-    """Run the window until it is split; the messages of its shards."""
+    """Run the window until it is split; return the messages of its shards."""
     outside.queue.sent.clear()
     assert deliver(outside, hour_message(), **fields).answer == "ack"
     return list(outside.queue.sent)
@@ -138,7 +138,7 @@ def test_a_shard_that_stalls_before_it_begins_takes_nothing_from_a_newer_split(
     old = split(outside, id="one")
 
     class Stalling(Postgres):
-        """After the first statement all else happens."""
+        """Everything else happens after the first statement."""
 
         is_first = True
 
@@ -162,7 +162,9 @@ def test_a_shard_that_stalls_before_it_begins_takes_nothing_from_a_newer_split(
 
 
 class Together:
-    """A handler that notes how many were at work; the first `at_once` wait for each other."""
+    """A handler that records the number of concurrent runs; the first `at_once` wait for each
+    other.
+    """
 
     def __init__(self, at_once: int, failing: dict[int, BaseException] | None = None) -> None:
         self.meeting, self.failing = asyncio.Barrier(at_once), failing or {}
@@ -193,7 +195,7 @@ class Together:
 
 
 def test_the_shards_of_a_batch_are_run_side_by_side(database: str) -> None:
-    """Two at once, each on a connection of its own, which is closed again."""
+    """Two at a time, each on its own connection, which is closed afterwards."""
     outside, together = world(database), Together(2)
     deliveries = together.deliver_at_once(outside)
     assert [delivery.answer for delivery in deliveries] == ["ack"] * 5
@@ -238,14 +240,14 @@ def test_processor_time_that_one_shard_uses_up_is_gone_for_all_that_were_not_beg
 
 
 def test_a_shard_whose_work_was_cancelled_is_retried_alone(database: str) -> None:
-    """Nobody cancels the lane: what the handler waited for was cancelled."""
+    """The lane is not cancelled: the task that the handler awaited was."""
     outside, together = world(database), Together(2, {2: asyncio.CancelledError()})
     deliveries = together.deliver_at_once(outside)
     assert [delivery.answer for delivery in deliveries] == ["ack", "retry", "ack", "ack", "ack"]
 
 
 def test_a_shard_that_comes_twice_in_a_batch_is_run_once(database: str) -> None:
-    """Even at its last delivery the second is obsolete, and no dead letter."""
+    """The second is obsolete even at its last delivery, and makes no dead letter."""
     outside = world(database)
     bodies = split(outside)
     deliveries = [
@@ -275,7 +277,7 @@ def test_a_database_that_takes_no_second_connection_has_the_first_do_it_all(
 
 
 def test_each_shard_is_reported_when_it_is_done(database: str) -> None:
-    """Its neighbor may take a while."""
+    """The adjacent lane may take a while."""
     outside = world(database)
     reported: list[int] = []
 
@@ -296,7 +298,7 @@ def test_each_shard_is_reported_when_it_is_done(database: str) -> None:
 
 
 def test_windows_are_run_one_after_the_other(database: str) -> None:
-    """In their order, each seeing what the one before has done: that is cheaper than any other."""
+    """In order, each with the result of the previous one, which is the cheapest way."""
     order = []
 
     async def waiting(run: Run) -> Outcome:
@@ -312,7 +314,7 @@ def test_windows_are_run_one_after_the_other(database: str) -> None:
 
 
 def test_a_shard_of_an_old_split_cannot_stand_for_one_of_the_new(database: str) -> None:
-    """Both are called 1/3 and both hold token 1, but they may cover different organizations."""
+    """Both have the name 1/3 and token 1, but may cover different organizations."""
     outside = world(database)
     old, *_ = split(outside, id="one")
     new: list[dict[str, Any]] = []
@@ -332,7 +334,7 @@ def test_a_shard_of_an_old_split_cannot_stand_for_one_of_the_new(database: str) 
     delivery = deliver(outside, old, handler=slow, id="old0")
     assert delivery.answer == "retry"
     assert runs(database)[f"{WINDOW} 1/3"] == "running"
-    assert deliver(outside, old, id="old0", attempts=2).answer == "ack"  # void: nothing to do
+    assert deliver(outside, old, id="old0", attempts=2).answer == "ack"  # void: no work
     assert runs(database)[f"{WINDOW} 1/3"] == "running"
 
 
@@ -360,7 +362,7 @@ def test_a_dead_shard_takes_its_window_with_it_and_redriving_it_completes_both(
 
 
 def later_ticks(outside: World) -> None:
-    """Hours go by: ticks, and whatever they enqueue of the window is delivered, with its shards."""
+    """Hours pass: ticks, and whatever they enqueue of the window is delivered, with its shards."""
     for hours in range(1, 4):
         outside.now = NOON + timedelta(hours=hours, seconds=5)
         asyncio.run(dispatch(toy(), "0 * * * *", NOON + timedelta(hours=hours), outside.ports()))
@@ -467,7 +469,7 @@ def test_a_shard_is_not_split_again_and_a_split_has_parts(database: str) -> None
 
 
 def test_shards_that_the_queue_did_not_take_are_sent_at_the_retry(database: str) -> None:
-    """The split stands: nothing is surveyed a second time."""
+    """The split is valid: nothing is surveyed again."""
     outside = world(database)
     outside.queue.broken = OSError("no")
     assert deliver(outside, hour_message()).answer == "retry"
@@ -496,7 +498,7 @@ def test_an_operator_s_message_runs_a_split_window_as_a_whole(database: str) -> 
     assert [body["data"]["shard"]["run"] for body in split(outside, id="operator")] == [2, 2, 2]
 
 
-# The ledger by itself
+# The ledger alone
 
 KEY = RunKey("toy.hourly", hour_before(NOON))
 

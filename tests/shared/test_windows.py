@@ -1,4 +1,4 @@
-"""Windows and schedules, against hand-made dates and against time itself."""
+"""Windows and schedules, compared with hand-made dates and with real time."""
 
 from __future__ import annotations
 
@@ -144,7 +144,8 @@ def test_history_begins_with_a_tick_s_own_window_and_else_with_the_next() -> Non
     assert monthly.beginning(utc(2026, 3, 1, 4)) == utc(2026, 3, 1)
 
 
-# Which crons fit which windows: every pair of these, against planned times that are written out.
+# The crons and windows that fit each other: every pair of these, compared with enumerated planned
+# times.
 
 MINUTES = ("*", "0", "30", "59", "*/5", "*/15", "*/20", "7-59/15", "0,30", "1,16,31,46", "5-10")
 HOURS = ("*", "0", "2", "*/2", "0-22", "6,18")
@@ -161,7 +162,7 @@ WEEK = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
 
 @cache
 def values(field: str, least: int, most: int) -> frozenset[int]:
-    """What a field of numbers means: lists of ranges with steps."""
+    """Return the values of a field of numbers: lists of ranges with steps."""
     found: set[int] = set()
     for part in field.split(","):
         span, _, step = part.partition("/")
@@ -172,7 +173,7 @@ def values(field: str, least: int, most: int) -> frozenset[int]:
 
 @cache
 def is_day(day: date, of_month: str, months: str, of_week: str) -> bool:
-    """Whether a cron fires on a day; where one of the two fields is a star, both must agree."""
+    """Return whether a cron fires on a day; if one of the two fields is a star, both must match."""
     if day.month not in values(months, 1, 12):
         return False
     if of_month == "L":
@@ -188,7 +189,7 @@ def is_day(day: date, of_month: str, months: str, of_week: str) -> bool:
 
 
 def written_out(cron: str, days: int) -> Iterator[datetime]:
-    """Every planned time in so many days from the middle of 2026 on."""
+    """Yield every planned time in this number of days from the middle of 2026."""
     minutes, hours, *rest = cron.split()
     times = sorted(itertools.product(values(hours, 0, 23), values(minutes, 0, 59)))
     for ahead in range(days):
@@ -199,7 +200,7 @@ def written_out(cron: str, days: int) -> Iterator[datetime]:
 
 
 def complete_before(moment: datetime, minutes: int | None) -> tuple[int, int]:
-    """The last window of that length that has ended, in minutes since 1970; a month's in months."""
+    """The last ended window of that length, in minutes since 1970; a month's in months."""
     if minutes is None:
         months = moment.year * 12 + moment.month
         return months - 1, months
@@ -208,7 +209,7 @@ def complete_before(moment: datetime, minutes: int | None) -> tuple[int, int]:
 
 
 def judged(cron: str, minutes: int | None) -> str:
-    """What the planned times say of the pair."""
+    """Return the result for the pair, from its planned times."""
     days = 40 if cron.endswith("* * *") else 800
     if minutes is None or minutes == 1_440:
         days = 3 * 366

@@ -23,7 +23,7 @@ NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
 
 
 class CpuLimitExceeded(BaseException):
-    """As the platform's: no Exception."""
+    """Like the platform's: no Exception."""
 
 
 class Unreadable(FakeDelivery):
@@ -64,7 +64,7 @@ class Listed(Message):
 
 
 async def done(*_: object) -> Done:
-    """Nothing to do."""
+    """Return whether there is work: never."""
     return Done(rows_written=1)
 
 
@@ -100,19 +100,19 @@ def batch(*deliveries: FakeDelivery) -> FakeBatch:
 
 
 def hour_message(end: datetime = NOON, **fields: Any) -> dict[str, Any]:
-    """The message for the hour that ends then."""
+    """Return the message for the hour that ends then."""
     return {"type": "toy.hourly", "scheduledFor": end.isoformat()} | fields
 
 
 @contextmanager
 def rows_of(url: str) -> Iterator[Callable[..., list[Row]]]:
-    """A way to look into the database."""
+    """Yield a connection to the database, for inspection."""
     with closing(Postgres(lambda: connect(url))) as db:
         yield db.rows
 
 
 def runs(url: str) -> dict[str, str]:
-    """Each row of the ledger: type, start and shard, to its status."""
+    """Map each ledger row (type, start and shard) to its status."""
     with rows_of(url) as look:
         rows = look("select * from ops.job_runs order by job_type, window_start, shard")
     return {

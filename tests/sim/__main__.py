@@ -1,4 +1,4 @@
-"""`python -m tests.sim`: many seeds, a process for each core; or one seed, to look at."""
+"""`python -m tests.sim`: many seeds, one process per core; or a single seed, for inspection."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TEMPLATE = "simulated"
 
 
 def judge(seed: int, url: str, days: int) -> tuple[int, list[str], float]:
-    """Run one seed in a database of its own: what is wrong, and the seconds it took."""
+    """Run one seed in its own database; return its problems and the seconds it took."""
     started = time.monotonic()
     with scratch_database(url, TEMPLATE) as database:
         simulation = Simulation(seed, database, days)
@@ -55,7 +55,7 @@ def main() -> int:
 
 
 def _report(seeds: range, url: str, days: int, processes: int) -> Iterator[int]:
-    """Print as results come in; the seeds that failed."""
+    """Print results as they arrive; return the seeds that failed."""
     good, spent = 0, 0.0
     with ProcessPoolExecutor(min(processes, len(seeds))) as pool:
         work = [pool.submit(partial(judge, seed, url, days)) for seed in seeds]

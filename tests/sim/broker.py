@@ -1,4 +1,4 @@
-"""Queues as the platform keeps them: at least once, in no order, dead letters behind each."""
+"""Queues like the platform's: at least once, in any order, with dead-letter queues."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from shared.ports import Backlog
 from tests.sim.delays import Slowdown, deliverable_at
 
 BATCH_MAX = 100
-DUPLICATED, ACKS_LOST, UNMEASURED = 0.05, 0.5, 0.2  # how often
+DUPLICATED, ACKS_LOST, UNMEASURED = 0.05, 0.5, 0.2  # probabilities
 
 
 @dataclass
 class Message:
-    """One message on its way, or a second copy of it."""
+    """A message in the queue, or a second copy of it."""
 
     id: str
     queue: str
@@ -30,7 +30,7 @@ class Message:
 
 @dataclass
 class Delivered:
-    """A message in a consumer's hands. What a dead consumer says is not heard."""
+    """A message in a consumer's hands. Answers of a dead consumer are ignored."""
 
     message: Message
     answer: str | None = None
@@ -67,7 +67,7 @@ class Delivered:
 
 @dataclass
 class DeliveredBatch:
-    """What a consumer is given."""
+    """The messages that a consumer receives."""
 
     queue: str
     deliveries: list[Delivered]
@@ -78,24 +78,24 @@ class DeliveredBatch:
 
 @dataclass
 class Broker:
-    """Queues by name: how often each retries, and what lies in them. Accounts for every message."""
+    """Queues by name: their retries and messages. Accounts for every message."""
 
     rng: Random
     max_retries: dict[str, int]
     slowdowns: Sequence[Slowdown] = ()
     waiting: list[Message] = field(default_factory=list)
     sent: int = 0
-    buried: int = 0  # of those, into a dead-letter queue
+    buried: int = 0  # of these, sent to a dead-letter queue
     acked: dict[str, datetime] = field(default_factory=dict)  # id -> when last
     given_up: dict[str, Any] = field(default_factory=dict)  # id -> body, into a dead-letter queue
     lost: list[Message] = field(default_factory=list)
     is_calm: bool = False
 
     def send(self, queue: str, body: Any, now: datetime, delay_s: float = 0) -> Message:
-        """Take a message; now and then it will be delivered twice."""
+        """Take a message; sometimes it is delivered twice."""
         self.sent += 1
         self.buried += queue.endswith("-dlq")
-        # What is sent together mostly comes together.
+        # Messages that are sent together usually arrive together.
         on_its_way_s = self.rng.choice([1, 1, 1, self.rng.uniform(0.5, 5)])
         visible = self._deliverable(queue, now, delay_s + on_its_way_s)
         message = Message(f"m{self.sent}", queue, body, now, visible)
@@ -110,14 +110,14 @@ class Broker:
         return deliverable_at(self.slowdowns, queue, now, visible_at)
 
     def backlog(self, queue: str) -> Backlog | None:
-        """What the queue's metrics answer; nothing now and then."""
+        """Return the queue's metrics; sometimes nothing."""
         if self.rng.random() < UNMEASURED:
             return None
         held = [message.sent_at for message in self.waiting if message.queue == queue]
         return Backlog(len(held), 0, min(held, default=None))
 
     def next_at(self) -> datetime | None:
-        """When the next message becomes visible."""
+        """Return the time at which the next message becomes visible."""
         return min((message.visible_at for message in self.waiting), default=None)
 
     def take(self, now: datetime) -> DeliveredBatch | None:
@@ -136,7 +136,7 @@ class Broker:
         return DeliveredBatch(queue, [Delivered(message) for message in batch])
 
     def settle(self, batch: DeliveredBatch, now: datetime, died: bool) -> None:
-        """What becomes of each. A consumer that died may have been heard before, or not."""
+        """Settle each message. The answers of a consumer that died may have arrived, or not."""
         unheard = died and self.rng.random() < ACKS_LOST
         for delivered in batch:
             if unheard or delivered.answer is None:

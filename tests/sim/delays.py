@@ -1,4 +1,4 @@
-"""Queues that deliver late, or nothing for a while, and schedules that an operator pauses."""
+"""Queues that deliver late or not at all for a while, and schedules that an operator pauses."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import Random
 
-DELAYS_MIN = (20, 35, 70, 300)  # how late a slow queue delivers a message
+DELAYS_MIN = (20, 35, 70, 300)  # the delay of a slow queue
 SLOW_H = (3, 12, 40)
-STANDSTILLS_H = (0.5, 3, 20, 50)  # a queue whose delivery is paused
+STANDSTILLS_H = (0.5, 3, 20, 50)  # a queue with paused delivery
 PAUSES_H = (0.5, 4, 9)  # of a schedule: shorter than the 48 windows of the quarter-hourly job
 
 
 @dataclass(frozen=True)
 class Slowdown:
-    """In `[start, end)` a queue delivers each message `delay` late; nothing at all if None."""
+    """In `[start, end)` a queue delivers each message `delay` late; not at all if None."""
 
     queue: str
     start: datetime
@@ -38,7 +38,7 @@ class Pause:
 def deliverable_at(
     slowdowns: Sequence[Slowdown], queue: str, sent_at: datetime, visible_at: datetime
 ) -> datetime:
-    """When a queue delivers a message that it received at `sent_at`."""
+    """Return the time at which a queue delivers a message that it received at `sent_at`."""
     late = [s.delay for s in slowdowns if s.delay and s.covers(queue, sent_at)]
     moment = visible_at + max(late, default=timedelta())
     for standstill in sorted((s for s in slowdowns if s.delay is None), key=lambda s: s.start):
@@ -50,7 +50,9 @@ def deliverable_at(
 def draw_slowdowns(
     rng: Random, queues: Sequence[str], start: datetime, days: int
 ) -> list[Slowdown]:
-    """Up to three slow times and two standstills, which end before the simulated time does."""
+    """Yield up to three slow periods and two standstills, which end before the simulated time
+    does.
+    """
     end = start + timedelta(days=days)
     drawn = []
     for _ in range(rng.randint(0, 3)):
@@ -63,7 +65,7 @@ def draw_slowdowns(
 
 
 def draw_pauses(rng: Random, job_types: Sequence[str], start: datetime, days: int) -> list[Pause]:
-    """Up to three pauses; those of one schedule do not overlap."""
+    """Yield up to three pauses; those of one schedule do not overlap."""
     end = start + timedelta(days=days)
     names = rng.sample(list(job_types), rng.randint(0, min(3, len(job_types))))
     return [Pause(name, *_span(rng, start, end, rng.choice(PAUSES_H))) for name in names]

@@ -1,4 +1,4 @@
-"""What can go wrong, drawn from the seed, put where the code touches the world."""
+"""Faults that the seed chooses, inserted where the code calls its environment."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from shared.ports import Backlog, StoredObject
 from tests.sim.lanes import LOCK_TURNS_MAX, yield_after_statement, yield_turn
 from tests.sim.notary import BEFORE_STATEMENT
 
-FAULTY = 0.15  # the part of the invocations that meet a fault
-STATEMENTS = 16  # within so many statements
+FAULTY = 0.15  # the share of invocations with a fault
+STATEMENTS = 16  # within this number of statements
 ENDS = ("commit", "rollback")  # statements that take no lock
 LOCKED = "55P03"
 IMPATIENT = "set lock_timeout = '20ms'"
@@ -32,24 +32,24 @@ KINDS = (
 
 
 class Died(KeyboardInterrupt):
-    """The isolate is gone: nothing that it would still do happens, and nothing may stop it."""
+    """The isolate is gone: nothing more happens in it, and nothing may stop its end."""
 
 
 class CpuLimitExceeded(BaseException):
-    """The platform's own, by its name."""
+    """The platform's exception, recognized by its name."""
 
 
 @dataclass
 class Invocation:
-    """One run of a worker: which fault it meets, and at which of its statements."""
+    """One run of a worker, with its fault and the statement at which it occurs."""
 
     kind: str | None
     at_statement: int
     stall: Callable[[], None]
     statements: int = 0
     is_dead: bool = False
-    met_trouble: bool = False  # something did go wrong
-    lanes: Random | None = None  # draws when a lane yields to the others; None without lanes
+    met_trouble: bool = False  # a fault did occur
+    lanes: Random | None = None  # chooses when a lane yields to the others; None without lanes
 
     def before(self, connection: FaultyConnection) -> None:
         if self.is_dead:
@@ -68,7 +68,7 @@ class Invocation:
             raise CpuLimitExceeded
 
     def after(self, connection: FaultyConnection, sql: str) -> None:
-        """A lost answer, or a death with the work done: mostly that of a commit."""
+        """Choose a lost answer, or a death after the work: usually of a commit."""
         due = self.statements >= self.at_statement
         if self.kind == "die after" and due and sql == "commit":
             self.die()
@@ -83,7 +83,9 @@ class Invocation:
 
 @dataclass
 class Faults:
-    """The weather: outages of Postgres, and a fault for an invocation now and then."""
+    """The faults of the environment: outages of Postgres, and occasional faults of an
+    invocation.
+    """
 
     rng: Random
     outages: Sequence[tuple[datetime, datetime]] = ()
@@ -110,7 +112,7 @@ def written_list(values: Sequence[Any]) -> str:
 
 
 class Prepared:
-    """A real connection that prepares each statement once: one way to the server, not three."""
+    """A real connection that prepares each statement once: one round trip instead of three."""
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
@@ -119,8 +121,8 @@ class Prepared:
         self._connection.register_out_adapter(list, written_list)
         self._statements: dict[str, Any] = {}
         self._last: Any = None
-        # Invocations that overlap run on one thread here: none may wait long for another's lock.
-        # Over a handful of rows planning would cost more than running.
+        # Concurrent invocations run on one thread here, so none may wait long for another's lock.
+        # With a few rows planning would cost more than execution.
         self._connection.run(
             f"{IMPATIENT}; set deadlock_timeout = '10ms'; set plan_cache_mode = force_generic_plan"
         )
@@ -167,7 +169,7 @@ class Prepared:
 
 @dataclass
 class Pool:
-    """Real connections, as Hyperdrive keeps them: connecting costs more than all the rest."""
+    """Real connections, pooled like Hyperdrive's: connecting costs more than everything else."""
 
     connect: Callable[[], Any]
     idle: list[Prepared] = field(default_factory=list)

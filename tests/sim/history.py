@@ -1,6 +1,6 @@
-"""What happens in the platform, drawn from the seed; and the oracle: what must come of it.
+"""The events of the platform, chosen by the seed, and the expected results.
 
-The oracle counts in plain Python over the drawn history. It knows nothing of the code under test.
+The expected results are counted in plain Python, without the code under test.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ EVENTS_A_DAY = 14
 EARLIER = 25
 LATE, LATE_MAX_H = 0.3, 30
 EDITED, EDITED_MAX_H = 0.25, 20
-OPEN, OPEN_MAX_H = 0.05, 20  # transactions that stay open: the run a day later looks once more
+OPEN, OPEN_MAX_H = 0.05, 20  # transactions that stay open: the run a day later examines them again
 
 
 @dataclass(frozen=True)
 class Event:
-    """`visible_at` is when its insertion commits: mostly a moment after it says it was ingested."""
+    """`visible_at` is the time of its commit: usually a moment after its time of ingestion."""
 
     id: UUID
     organization_id: UUID
@@ -56,7 +56,7 @@ class Edit:
 
 @dataclass
 class History:
-    """Everything that the world does to the platform in `[start, end)`."""
+    """All changes of the platform in `[start, end)`."""
 
     start: datetime
     end: datetime
@@ -78,22 +78,22 @@ class History:
         return history
 
     def left(self) -> list[Event]:
-        """The events as they are in the end."""
+        """Return the events in their final state."""
         events = [self.final.get(event.id, event) for event in self.events]
         return [event for event in events if event is not None]
 
     def day_rows(self) -> dict[tuple[UUID, date, str], tuple[int, int]]:
-        """(organization, day, type) to (events, distinct contacts)."""
+        """Map (organization, day, type) to (events, distinct contacts)."""
         return _counted(self.left(), lambda event: event.occurred_at.date())
 
     def month_rows(self, first: date, until: date) -> dict[tuple[UUID, date, str], tuple[int, int]]:
-        """The same for a month, by its first day."""
+        """Return the same for a month, by its first day."""
         events = [event for event in self.left() if first <= event.occurred_at.date() < until]
         counted = _counted(events, lambda event: first)
         return {(org, day, f"monthly:{kind}"): n for (org, day, kind), n in counted.items()}
 
     def campaign_rows(self) -> dict[tuple[UUID, UUID, date], dict[str, int]]:
-        """(campaign, organization, day) to its figures that are not 0."""
+        """Map (campaign, organization, day) to its figures that are not 0."""
         figures: dict[tuple[UUID, UUID, date], Counter[str]] = defaultdict(Counter)
         seen: set[tuple[object, ...]] = set()
         for event in self.left():
@@ -109,7 +109,7 @@ class History:
         return {key: dict(counter) for key, counter in figures.items()}
 
     def counters_left(self, today: date) -> set[str]:
-        """The warm-up counters that must remain: today's, and those of domains not yet verified."""
+        """Return the counters that must remain: today's, and those of unverified domains."""
         return {
             key
             for _, key in self.counters
@@ -144,7 +144,7 @@ def _event(rng: Random, history: History) -> Event:
 
 
 def _edits(rng: Random, history: History) -> Iterator[Edit]:
-    """One of some events is reclassified, merged or mapped to a campaign, or it is deleted.
+    """Reclassify, merge, map to a campaign, or delete one of some events.
 
     Within its month, as events are ingested; a deletion is found a day later, so it comes earlier.
     """
@@ -172,7 +172,9 @@ def _next_month(at: datetime) -> datetime:
 
 
 def _earlier(rng: Random, start: datetime) -> Event:
-    """Activity of the month before, of which some grows too old to count while we look."""
+    """Activity of the previous month, some of which becomes too old to count during the
+    simulation.
+    """
     oldest, newest = start - timedelta(days=30), start.replace(day=1)
     at = oldest + rng.random() * (newest - oldest)
     return Event(
@@ -208,7 +210,7 @@ def _letters(rng: Random, start: datetime, days: int) -> Iterator[tuple[datetime
 
 
 def _counters(rng: Random, start: datetime, days: int) -> Iterator[tuple[datetime, str]]:
-    """Warm-up counters as sending leaves them behind, day by day."""
+    """Warm-up counters as senders leave them, day by day."""
     for n in range(days):
         day = start + timedelta(days=n)
         for domain in ("verified.example", "pending.example", "gone.example"):

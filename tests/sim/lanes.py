@@ -1,7 +1,7 @@
-"""Lanes: while one waits for its database, another goes on.
+"""Lanes: while one waits for its database, another continues.
 
 In a worker the runtime suspends a call that waits for a socket. Here greenback suspends it, at
-moments that the seed decides.
+moments that the seed chooses.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import greenback
 
 PAUSES = (0, 0, 1, 3)  # how often the others get a turn after a statement
-LOCK_TURNS_MAX = 200  # a lane waits for another's lock that long
+LOCK_TURNS_MAX = 200  # the longest wait of a lane for another's lock
 
 
 def run_with_lanes(work: Coroutine[Any, Any, Any]) -> Any:
@@ -27,7 +27,7 @@ def run_with_lanes(work: Coroutine[Any, Any, Any]) -> Any:
 
 
 def yield_after_statement(rng: Random) -> None:
-    """Give the other lanes a drawn number of turns."""
+    """Give the other lanes a random number of turns."""
     for _ in range(rng.choice(PAUSES)):
         yield_turn()
 

@@ -1,8 +1,8 @@
-"""Tables and triggers of the simulator's own that note what was written, and from what.
+"""Tables and triggers of the simulator that record what was written, and from which state.
 
-A fold notes which signals it considers. A score's row says which changes of the world its
-transaction had seen, so that the oracle can be asked for exactly those. What is rolled back is not
-noted.
+A fold records the signals that it considers. A score's row contains the changes that its
+transaction had seen, so that the expected score can be computed for exactly those. Rolled-back work
+is not recorded.
 """
 
 from __future__ import annotations

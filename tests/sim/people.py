@@ -1,4 +1,4 @@
-"""What happens to contacts, drawn from the seed: each change as SQL, and as the oracle sees it."""
+"""Changes of contacts, chosen by the seed: each as SQL, and as a change of the expected state."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from uuid import UUID
 from tests.sim.history import CONTACTS, ORGANIZATIONS, Edit, Event, History
 from tests.sim.scores import INTEREST, Key, Kind, Known, Signal
 
-# The last organization is noisy.
+# The last organization has the most changes.
 KEYS: list[Key] = [
     (ORGANIZATIONS[organization], contact)
     for organization, contact in zip(
@@ -40,7 +40,7 @@ Effect = Callable[[Known], object]
 
 @dataclass(frozen=True)
 class Change:
-    """Something that a score depends on: how Postgres hears of it, and how the oracle does."""
+    """A change of a score's input: its SQL, and its effect on the expected state."""
 
     at: datetime
     sql: str
@@ -51,7 +51,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Ask:
-    """A message that asks for a contact's score."""
+    """A message that requests a contact's score."""
 
     at: datetime
     key: Key
@@ -77,7 +77,7 @@ def put(table: str, key: object, value: object) -> Effect:
 
 
 def replace(table: str, key: object, value: object) -> Effect:
-    """An update: of what is not there it changes nothing."""
+    """An update, which changes nothing without a row."""
     return lambda known: key in getattr(known, table) and put(table, key, value)(known)
 
 
@@ -87,7 +87,7 @@ def drop(table: str, key: object) -> Effect:
 
 @dataclass
 class Dice:
-    """A generator's hand: the moments of a simulation, and how often a day something happens."""
+    """Random times of the simulation, at a given rate per day."""
 
     rng: Random
     start: datetime
@@ -102,14 +102,14 @@ class Dice:
 
 
 def changes(rng: Random, start: datetime, days: int) -> list[Change]:
-    """Everything that a simulation does to contacts, signals and configurations."""
+    """All changes of contacts, signals and configurations in a simulation."""
     dice = Dice(rng, start, days)
     drawn = [*_contacts(dice), *_signals(dice), *_factors(dice), *_kinds(dice)]
     return [change for change in drawn if change.at < start + timedelta(days=days)]
 
 
 def asks(rng: Random, start: datetime, days: int) -> list[Ask]:
-    """Messages at any time, of which some come several at once."""
+    """Messages at any time, sometimes several together."""
     dice = Dice(rng, start, days)
     asked: list[Ask] = []
     for at in dice.moments(1.5):
@@ -138,7 +138,7 @@ def of_event(event: Event) -> Change:
 
 
 def of_edit(history: History, edit: Edit) -> Change:
-    """A later change of an event. Of one that is not there yet it changes nothing."""
+    """A later change of an event; without the event it changes nothing."""
     event, became = edit.event, edit.became
 
     def effect(known: Known) -> None:

@@ -1,7 +1,7 @@
-"""A job of the simulator's own: it reads, computes in Python and writes what it read before.
+"""A job of the simulator: it reads, computes in Python, and writes its earlier reading.
 
-So whatever lets an older run write after a newer one shows in its rows; SQL that counts and writes
-in one statement hides it. Every fifth window is split.
+So its rows show whenever an older run writes after a newer one, which SQL that counts and writes in
+one statement hides. Every fifth window is split.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ class Probe(WindowMessage):
 
 
 async def probe(run: Run) -> Done | Sharded:
-    """Note when this run began, as the last thing that it does."""
+    """Record when this run began, as its last action."""
     read_at = run.ports.clock()
     run.ports.db.rows("select 1")
     if run.shard is None and run.window.start.hour % 5 == 0:
-        # How many parts depends on when one looks, as in real jobs.
+        # The number of parts depends on the time, as in real jobs.
         count = 2 + run.ports.clock().minute % 2
         return Sharded(tuple({"index": n + 1, "of": count} for n in range(count)))
     run.ports.db.rows("select 2")

@@ -1,6 +1,6 @@
-"""The oracle of scores: the contract's sentences over what is known, contact by contact.
+"""The expected scores: the contract's rules applied contact by contact.
 
-Written from the contract alone; it knows neither the SQL nor `workers/scoring/reference/`.
+Written from the contract alone, without the SQL or `workers/scoring/reference/`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SLA_HOURS = {"critical": 1, "high": 4, "medium": 24, "low": 72}
 
 @dataclass(frozen=True)
 class Signal:
-    """A sign of interest. None takes the organization's, then the usual value."""
+    """A sign of interest. None means the organization's value, else the default."""
 
     key: Key
     kind: str
@@ -41,7 +41,7 @@ class Signal:
     expires_at: datetime | None
 
     def left(self, t: datetime, usual_hours: int) -> float:
-        """What is left of it at `t`: 1 down to 0."""
+        """Return the remaining share at `t`, from 1 to 0."""
         age = (t - self.detected_at) / timedelta(hours=1)
         part = age / (self.hours or usual_hours)
         if not 0 <= part < 1 or (self.expires_at is not None and self.expires_at <= t):
@@ -53,7 +53,7 @@ class Signal:
 
 @dataclass(frozen=True)
 class Kind:
-    """What an organization says of a type of signal."""
+    """An organization's settings of a type of signal."""
 
     weight: float | None = None
     hours: int | None = None
@@ -63,7 +63,7 @@ class Kind:
 
 @dataclass
 class Known:
-    """What the platform holds of contacts at some moment."""
+    """The platform's data of contacts at some time."""
 
     contacts: dict[Key, dict[str, Any]] = field(default_factory=dict)
     events: dict[Key, list[tuple[str, datetime]]] = field(default_factory=lambda: defaultdict(list))
@@ -72,7 +72,7 @@ class Known:
     kinds: dict[tuple[UUID, str], Kind] = field(default_factory=dict)
 
     def worth(self, organization: UUID, category: str, usual: float, *names: str) -> float:
-        """Points of the factor of the first name, of which the others are wholes."""
+        """Return the points of the first factor, of which the others are parents."""
         output = [self.factors.get((organization, category, name), (None, True)) for name in names]
         if not all(enabled for _, enabled in output):
             return 0
@@ -81,7 +81,7 @@ class Known:
 
 @dataclass(frozen=True)
 class Score:
-    """Points by factor, category by category; `intent` are the sums of types, not yet rounded."""
+    """Return the points by factor and category; `intent` are the sums of types, not yet rounded."""
 
     fit: Mapping[str, float]
     engagement: Mapping[str, float]
@@ -89,7 +89,7 @@ class Score:
 
     @property
     def parts(self) -> dict[str, int]:
-        """The three categories as they are stored."""
+        """Return the three categories as stored."""
         interest = math.floor(sum(self.intent.values()) + 0.5 + 1e-9)
         return {
             "fit_score": int(sum(self.fit.values())),

@@ -1,4 +1,4 @@
-"""What must hold of scores, alerts and threshold events. Each check gives sentences, none good."""
+"""The conditions of scores, alerts and threshold events. Each check yields its violations."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from tests.sim.world import Alert
 NAMES = ("fit_score", "engagement_score", "intent_score")
 CONTEXT_CATEGORIES = {"demographic": "fit", "engagement": "engagement", "intent": "intent"}
 THRESHOLDS = (20, 40, 60, 80)
-POINTS_OFF_MAX = 0.0051  # components are kept to the hundredth
+POINTS_OFF_MAX = 0.0051  # components are stored in hundredths
 
 
 @dataclass(frozen=True)
 class Written:
-    """A score as it was committed, and how many changes of the world it had seen."""
+    """A committed score, and the number of changes that it had seen."""
 
     key: Key
     changes: int
@@ -44,7 +44,7 @@ class Written:
 
     @property
     def replaced(self) -> dict[str, float]:
-        """Categories that a message's context had replaced."""
+        """Return the categories that a message's context had replaced."""
         assert self.row is not None
         components = self.row["components"]
         return {
@@ -56,7 +56,7 @@ class Written:
 
 
 def written(db: Postgres) -> list[Written]:
-    """Every score that was ever committed, in order."""
+    """Return every committed score, in order."""
     return [
         Written((row["organization_id"], row["contact_id"]), row["changes"], row["score"])
         for row in db.rows("select * from sim.scores order by id")
@@ -64,7 +64,9 @@ def written(db: Postgres) -> list[Written]:
 
 
 def computations(simulation: Simulation, db: Postgres) -> Iterator[str]:
-    """Whatever was written was right, of its moment and of what was known; time never went back."""
+    """Every written score was correct for its time and for the changes it had seen; time never went
+    back.
+    """
     known, seen = Known(), 0
     newest: dict[Key, datetime] = {}
     wrong: list[str] = []
@@ -83,7 +85,7 @@ def computations(simulation: Simulation, db: Postgres) -> Iterator[str]:
 
 
 def _wrong(one: Written, known: Known) -> Iterator[str]:
-    """What differs from the oracle's account of a row."""
+    """Describe the differences of a row from the expected score."""
     assert one.row is not None
     if one.key not in known.contacts:
         yield f"the {one} is nobody's"
@@ -138,7 +140,7 @@ def final_scores(simulation: Simulation, db: Postgres) -> Iterator[str]:
 
 
 def history(simulation: Simulation, db: Postgres) -> Iterator[str]:
-    """A row a contact and day: the day's last score."""
+    """One row per contact and day: the day's last score."""
     expected: dict[tuple[Key, date], dict[str, int]] = {}
     for one in written(db):
         if one.row is None:
@@ -154,7 +156,7 @@ def history(simulation: Simulation, db: Postgres) -> Iterator[str]:
 
 
 def crossings(simulation: Simulation, db: Postgres) -> Iterator[str]:
-    """Each crossing was published once; twice, with the same id, only where something failed."""
+    """Each crossing was published once; twice, with the same id, only after a failure."""
     expected: Counter[tuple[Any, ...]] = Counter()
     totals: dict[Key, int] = defaultdict(int)
     for one in written(db):
@@ -212,7 +214,7 @@ class Considered:
 
 
 def considered(simulation: Simulation, db: Postgres) -> list[list[Considered]]:
-    """The signals of each fold that was committed, in order."""
+    """Return the signals of each committed fold, in order."""
     known, seen = Known(), 0
     folds: list[list[Considered]] = []
     for row in db.rows("select * from sim.considered order by id"):
@@ -230,7 +232,7 @@ def considered(simulation: Simulation, db: Postgres) -> list[list[Considered]]:
 
 
 def alerts(simulation: Simulation, db: Postgres) -> Iterator[str]:
-    """Each is that of the newest signal of its fold; those past their time expired."""
+    """Each alert belongs to the newest signal of its fold; those past their time have expired."""
     [last] = db.rows(
         "select max(window_end) as t from ops.job_runs"
         " where job_type = 'scoring.AlertExpiry' and status = 'succeeded'"
@@ -259,7 +261,7 @@ def alerts(simulation: Simulation, db: Postgres) -> Iterator[str]:
 
 
 def newest(fold: list[Considered]) -> list[Considered]:
-    """Of several signals of a contact and type the newest decides."""
+    """Of several signals of a contact and type the newest counts."""
     by_key: dict[tuple[Key, str], Considered] = {}
     for one in sorted(fold, key=lambda one: one.signal.detected_at):
         by_key[one.signal.key, one.signal.kind] = one
@@ -269,7 +271,7 @@ def newest(fold: list[Considered]) -> list[Considered]:
 def _unalerted(
     simulation: Simulation, folds: list[list[Considered]], rows: list[dict[str, Any]]
 ) -> Iterator[str]:
-    """The signals that should have opened an alert: within their time, and none was open."""
+    """Return the signals that should have opened an alert: within their time, with none open."""
     again = {one.id: one.fold for fold in folds for one in fold}
     opened = [(Alert(*(row[n] for n in Alert._fields)), row) for row in rows]
     for one in (one for fold in folds for one in newest(fold)):
@@ -290,14 +292,14 @@ def _unalerted(
 
 
 def feed(simulation: Simulation, db: Postgres) -> Iterator[str]:
-    """At the end nothing waits to be folded."""
+    """At the end the feed is empty."""
     yield from some("waits in the feed", db.rows("select * from crm.contact_changes"))
     yield from some("is half expanded", db.rows("select * from crm.expanded_changes"))
     yield from some("is asked for", db.rows("select * from scoring.alert_requests"))
 
 
 def answers(simulation: Simulation, db: Postgres) -> Iterator[str]:
-    """Who asked for a score got one of that time, or a dead letter that says why not."""
+    """Each request got a score of its time, or a dead letter with the reason."""
     letters: dict[str, list[str]] = defaultdict(list)
     for row in db.rows("select body, reason from ops.dead_letters"):
         body = row["body"]
@@ -323,19 +325,19 @@ def answers(simulation: Simulation, db: Postgres) -> Iterator[str]:
 
 
 def _last_ack(simulation: Simulation, messages: list[Message]) -> datetime | None:
-    """When the last of a message and of those that took its place was acked."""
+    """Return when the last of a message and its replacements was acknowledged."""
     acks = [simulation.broker.acked.get(message.id) for message in messages]
     return None if None in acks else max(ack for ack in acks if ack)
 
 
 def _postponed(simulation: Simulation) -> list[datetime]:
-    """When messages were left to the backlog, as another run held their contacts."""
+    """Return when messages were left to the backlog, because another run held their contacts."""
     return [one["at"] for one in simulation.events if one["event"] == "score.postponed"]
 
 
 @dataclass(frozen=True)
 class Span:
-    """From when a message was sent until it was acked for the last time."""
+    """Return the period from the sending of a message to its last acknowledgement."""
 
     ask: Ask
     sent_at: datetime
@@ -345,7 +347,7 @@ class Span:
         return self.acked_at is not None and self.sent_at <= moment <= self.acked_at
 
     def is_alone(self, others: list[Span]) -> bool:
-        """Of two contexts in a batch the last holds: which one that is, only the batch knows."""
+        """Of two contexts in a batch the last counts: only the batch knows which one it is."""
         return not any(
             other is not self
             and other.ask.key == self.ask.key

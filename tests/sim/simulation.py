@@ -1,4 +1,4 @@
-"""One simulated fortnight: the real dispatch, consume, ledger and jobs on a real Postgres."""
+"""A simulated fortnight: the real dispatch, consume, ledger and jobs on a real Postgres."""
 
 from __future__ import annotations
 
@@ -53,19 +53,19 @@ from tests.sim.lanes import run_with_lanes
 from tests.sim.people import Ask
 from tests.sim.world import World
 
-MIDDLE = datetime(2026, 3, 1, tzinfo=UTC)  # the end of a month lies in every simulation
+MIDDLE = datetime(2026, 3, 1, tzinfo=UTC)  # every simulation contains the end of a month
 DAYS = 14
-HEALING = timedelta(hours=14)  # dead letters wait up to 12 h for a Postgres that was away
+HEALING = timedelta(hours=14)  # dead letters wait up to 12 h after an outage of Postgres
 EVENTS_A_SHARD = CONTACTS_A_SHARD = 3
 
-# The probe's rows are in a schema that is none of ours.
+# The probe's rows are in a separate schema.
 RIGHTS = (
     f"; grant usage on schema sim to {ROLES.workers};"
     f" grant all on all tables in schema sim to {ROLES.workers}"
 )
 
-NEVER, TWICE = 0.06, 0.06  # of the ticks
-# A tick of every minute mostly finds nothing: a fifth of them shows as much, and sooner.
+NEVER, TWICE = 0.06, 0.06  # share of the ticks
+# A tick of every minute usually finds nothing: a fifth of them shows as much, faster.
 MINUTELY, NEVER_MINUTELY = "* * * * *", 0.8
 JITTER_S = 60
 
@@ -74,7 +74,9 @@ WORKERS: tuple[Worker, ...] = (replace(ANALYTICS, jobs=(*ANALYTICS.jobs, probe.J
 
 @dataclass
 class Simulation:
-    """Everything that a seed decides. `run` ends when faults have ceased and all could heal."""
+    """A simulation that its seed determines. `run` ends after the faults have ceased and the system
+    has recovered.
+    """
 
     seed: int
     url: str
@@ -125,7 +127,7 @@ class Simulation:
         self.pool.close()
         self.own.close()
 
-    # What is planned
+    # The plan
 
     def _prepare(self, db: Any) -> None:
         db.run(probe.SCHEMA + notary.SCHEMA + RIGHTS)
@@ -179,7 +181,7 @@ class Simulation:
     def _at(self, moment: datetime, action: Callable[[], Any]) -> None:
         heapq.heappush(self.actions, (moment, next(self.order), action))
 
-    # How time passes
+    # The course of time
 
     def _go_on_until(self, end: datetime) -> None:
         while True:
@@ -196,7 +198,9 @@ class Simulation:
                 self._consume(batch)
 
     def _stall(self) -> None:
-        """An invocation that stands still longer than its lease, while the world goes on."""
+        """An invocation that is suspended longer than its lease, while everything else
+        continues.
+        """
         until = self.now + timedelta(minutes=self.rng.choice([3, 17, 70, 70]))
         # An event that waits for its locks must still be ingested in the month it belongs to.
         until = min(until, MIDDLE - timedelta(minutes=1)) if self.now < MIDDLE else until
@@ -204,10 +208,10 @@ class Simulation:
         self._go_on_until(until)
         self.is_nested = False
 
-    # What the platform does
+    # The platform
 
     def _tick(self, worker: Worker, cron: str, planned: datetime) -> None:
-        # a queue that is away fails the tick: the platform logs it
+        # an unavailable queue fails the tick: the platform logs it
         with self._invocation(worker) as (ports, _), suppress(QueueUnavailable):
             run(dispatch(worker, cron, planned, ports))
 
@@ -232,7 +236,7 @@ class Simulation:
             pass
         except CpuLimitExceeded:  # outside of a handler: the platform delivers the batch again
             invocation.is_dead = True
-        except Exception as error:  # the code promises that nothing is ever raised
+        except Exception as error:  # no exception may leave the code
             self.crashes.append(f"{self.now:%m-%d %H:%M} {type(error).__name__}: {error}")
         if not self.is_nested:
             self.world.catch_up()
@@ -280,7 +284,7 @@ class Simulation:
         return Postgres(lambda: FaultyConnection(self.pool, invocation, is_out))
 
     def _further(self, invocation: Invocation) -> Callable[[], Postgres]:
-        """A connection for each further lane."""
+        """Return a connection for each further lane."""
         return lambda: self._database(invocation)
 
     def _log(self, event: str, *, level: str = "info", **fields: Any) -> None:
@@ -288,7 +292,7 @@ class Simulation:
         if level == "error" or event in ("queue.metric", "score.postponed"):
             self.events.append({"event": event, "at": self.now} | fields)
 
-    # The simulator's own affairs
+    # The simulator's own work
 
     @contextmanager
     def _own_connection(self) -> Any:
@@ -309,7 +313,7 @@ class Simulation:
 
 
 def run(work: Coroutine[Any, Any, Any]) -> Any:
-    """Drive a coroutine that never waits: nested ones need no loop of their own."""
+    """Run a coroutine that never waits: nested ones need no loop of their own."""
     try:
         work.send(None)
     except StopIteration as done:

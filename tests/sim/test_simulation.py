@@ -25,7 +25,7 @@ def test_a_simulation_ends_as_the_oracle_says(seed: int, database: str) -> None:
 
 
 def test_a_seed_decides_over_everything(postgres: Server, migrated: str) -> None:
-    """Replaying one gives the same faults, answers and errors at the same moments, to the last."""
+    """Repeating a seed gives the same faults, answers and errors at the same times."""
     reported = []
     for _ in range(2):
         with scratch_database(postgres, migrated) as database:

@@ -1,4 +1,4 @@
-"""What must hold once the faults have ceased. Each check gives sentences; none of them is good."""
+"""The conditions after the faults have ceased. Each check yields its violations."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from tests.sim import scoring_verdict
 from tests.sim.saying import differences, some
 from tests.sim.simulation import Simulation
 
-ENQUEUED_MAX = 3  # a message a window, on average over all faults
+ENQUEUED_MAX = 3  # messages per window, on average over all faults
 
 
 def problems(simulation: Simulation) -> list[str]:
-    """Everything that is wrong after a run, in sentences."""
+    """Return all violations of a run."""
     with closing(Postgres(lambda: connect(simulation.url))) as db:
         checks = (
             messages, thrift, runs, splits, crashes, ledger, about_now, shards, probes, rollups,
@@ -33,7 +33,7 @@ def problems(simulation: Simulation) -> list[str]:
 
 
 def messages(simulation: Simulation, db: Postgres) -> Iterator[str]:
-    """Every message is done or dead with a reason; and dead only once."""
+    """Every message is done, or dead once with a reason."""
     broker = simulation.broker
     yield from some("is still queued", [message.body for message in broker.waiting])
     yield from some("was lost from a dead-letter queue", [m.body for m in broker.lost])
@@ -68,7 +68,7 @@ def thrift(simulation: Simulation, db: Postgres) -> Iterator[str]:
 
 
 def runs(simulation: Simulation, db: Postgres) -> Iterator[str]:
-    """A delay makes no work: a window that has succeeded does not run for a cron's message."""
+    """A delay causes no work: a window that has succeeded does not run for a cron's message."""
     again = db.rows(
         "select job_type, window_start, shard from sim.starts"
         " where was_done and trigger in ('cron', 'catch-up')"
@@ -77,7 +77,7 @@ def runs(simulation: Simulation, db: Postgres) -> Iterator[str]:
 
 
 def splits(simulation: Simulation, db: Postgres) -> Iterator[str]:
-    """Ticks split a window once: what is missing of a split is sent again, and not split again."""
+    """Ticks split a window once: missing shards are sent again, and not split again."""
     again = db.rows(
         "select job_type, window_start, count(*) as splits from sim.splits"
         " where trigger in ('cron', 'catch-up') group by job_type, window_start having count(*) > 1"
@@ -86,7 +86,7 @@ def splits(simulation: Simulation, db: Postgres) -> Iterator[str]:
 
 
 def crashes(simulation: Simulation, db: Postgres) -> Iterator[str]:
-    """Nothing is raised out of an invocation, and no job trips over its own code."""
+    """No exception leaves an invocation, and no job fails in its own code."""
     yield from some("was raised out of an invocation", simulation.crashes)
     tracebacks = [one["traceback"] for one in simulation.events if one["event"] == "job.crashed"]
     yield from some("was raised by a job", tracebacks)
@@ -101,7 +101,7 @@ def ledger(simulation: Simulation, db: Postgres) -> Iterator[str]:
     }
     for job in (job for worker in simulation.workers for job in worker.jobs if job.schedule):
         assert job.schedule is not None
-        if job.has_work:  # what a run leaves the next one does; the checks of scores see the end
+        if job.has_work:  # the next run continues the work; the checks of scores see the end
             continue
         for window in job.schedule.between(first[job.type], simulation.now - timedelta(hours=2)):
             row = states.get((job.type, window.start), {"status": None})
@@ -112,7 +112,7 @@ def ledger(simulation: Simulation, db: Postgres) -> Iterator[str]:
 
 
 def about_now(simulation: Simulation, db: Postgres) -> Iterator[str]:
-    """Of a job that acts on what there is now, no run waits, and only what died stays undone."""
+    """For a job that acts on the current state no run waits, and only dead runs stay undone."""
     types = [
         job.type for worker in simulation.workers for job in worker.window_jobs if job.has_work
     ]
@@ -137,7 +137,7 @@ def shards(simulation: Simulation, db: Postgres) -> Iterator[str]:
 
 
 def _may_skip(simulation: Simulation, row: Row) -> bool:
-    """48 newer windows had overtaken it while an outage, a slow queue or a pause held it."""
+    """48 newer windows became due while an outage, a slow queue or a pause held it."""
     length = row["window_end"] - row["window_start"]
     is_behind: bool = row["window_end"] + 48 * length <= row["finished_at"]
     was_out = sum(
@@ -151,7 +151,7 @@ def _may_skip(simulation: Simulation, row: Row) -> bool:
 
 
 def _standstills(simulation: Simulation, job_type: str) -> list[tuple[datetime, datetime]]:
-    """The times in which a window of the job could not run."""
+    """Return the periods in which a window of the job could not run."""
     [queue] = [
         worker.queue_of(job).name
         for worker in simulation.workers
@@ -189,7 +189,7 @@ def probes(simulation: Simulation, db: Postgres) -> Iterator[str]:
 
 
 def rollups(simulation: Simulation, db: Postgres) -> Iterator[str]:
-    """The daily rows are what plain Python counts."""
+    """The daily rows equal the counts of plain Python."""
     rows = db.rows("select * from analytics.daily_aggregates where count > 0")
     yield from differences("daily row", simulation.history.day_rows(), _figures(rows))
 
@@ -226,7 +226,7 @@ def months(simulation: Simulation, db: Postgres) -> Iterator[str]:
 
 
 def campaigns(simulation: Simulation, db: Postgres) -> Iterator[str]:
-    """The campaigns' figures are what plain Python counts."""
+    """The campaigns' figures equal the counts of plain Python."""
     stored = {}
     for row in db.rows("select * from analytics.campaign_daily_stats"):
         key = (row.pop("campaign_id"), row.pop("organization_id"), row.pop("date"))
@@ -236,7 +236,7 @@ def campaigns(simulation: Simulation, db: Postgres) -> Iterator[str]:
 
 
 def counters(simulation: Simulation, db: Postgres) -> Iterator[str]:
-    """The spent warm-up counters are gone, the others are not."""
+    """The spent warm-up counters are deleted, the others are not."""
     left = simulation.history.counters_left(simulation.now.date())
     yield from differences(
         "warm-up counter", dict.fromkeys(left, 1), dict.fromkeys(simulation.objects, 1)

@@ -1,4 +1,4 @@
-"""The platform's other services: they change what scores depend on, and take up alerts."""
+"""The platform's other services: they change scores' inputs and acknowledge alerts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ACKNOWLEDGE = (
     " where status = 'open' order by deadline desc, organization_id, contact_id, signal_type"
     " limit 1) returning organization_id, contact_id, signal_type, created_at"
 )
-# What `mauntic jobs pause` and `resume` write.
+# The effect of `mauntic jobs pause` and `resume`.
 PAUSE = (
     "insert into ops.schedules (job_type, paused) values (:job_type, :paused)"
     " on conflict (job_type) do update set paused = excluded.paused"
@@ -41,7 +41,7 @@ class Alert(NamedTuple):
 
 @dataclass
 class World:
-    """Does what was drawn, and keeps account of it in the order in which it came to pass."""
+    """Applies the planned changes, and records them in the order in which they happened."""
 
     clock: Callable[[], datetime]
     db: Any = None
@@ -52,7 +52,7 @@ class World:
     deferred: list[Callable[[], None]] = field(default_factory=list)
 
     def change(self, change: Change) -> None:
-        """What is ingested later than planned says so."""
+        """A late change contains its real time."""
         values = dict(change.values)
         if "created_at" in values and self.clock() > change.at:
             values["created_at"] = self.clock()
@@ -64,7 +64,7 @@ class World:
         change.effect(self.known)
 
     def acknowledge(self) -> None:
-        """Somebody takes up the alert that has most time left."""
+        """Acknowledge the alert with the most time left."""
         early = self._run(EXPIRED_EARLY, self.acknowledge, now=self.clock())
         self.wrongs += [f"an alert of {kind} expired before its deadline" for [kind] in early or []]
         rows = self._run(ACKNOWLEDGE, self.acknowledge, now=self.clock())
@@ -77,13 +77,15 @@ class World:
         )
 
     def catch_up(self) -> None:
-        """What a lock had kept waiting."""
+        """Apply the changes that a lock had delayed."""
         deferred, self.deferred = self.deferred, []
         for action in deferred:
             action()
 
     def _run(self, sql: str, again: Callable[[], None], **values: Any) -> list[Any] | None:
-        """None where a stalled invocation holds a lock: then it is done when that one ends."""
+        """Return None if a suspended invocation holds a lock: the change is applied when it
+        ends.
+        """
         try:
             return self.db.run(sql, **values) or []
         except DatabaseError as error:

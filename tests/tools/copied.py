@@ -1,4 +1,4 @@
-"""A copy of the project, to create files in."""
+"""A copy of the project in which files are created."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ IGNORED = shutil.ignore_patterns(*LEFT_OUT, "__pycache__", ".*_cache", ".hypothe
 
 
 def copy_project(folder: Path) -> Path:
-    """The project in a folder of its own; what set-up makes is linked."""
+    """Copy the project into a folder; link what setup installs."""
     shutil.copytree(ROOT, folder, ignore=IGNORED, dirs_exist_ok=True)
     for name in LINKED:
         (folder / name).symlink_to(ROOT / name)
@@ -22,7 +22,7 @@ def copy_project(folder: Path) -> Path:
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """In the copy its own packages come before the installed ones."""
+    """In the copy its own packages precede the installed ones."""
     return {
         "PATH": f"{ROOT / '.venv' / 'bin'}:{os.environ['PATH']}",
         "PYTHONPATH": os.pathsep.join([str(folder), str(folder / "workers")]),
@@ -31,7 +31,7 @@ def environment(folder: Path) -> dict[str, str]:
 
 
 def run(folder: Path, *command: str) -> str:
-    """What the command prints; it must succeed."""
+    """Return the output of a successful command."""
     done = subprocess.run(
         command, cwd=folder, env=environment(folder), capture_output=True, text=True
     )
@@ -40,7 +40,7 @@ def run(folder: Path, *command: str) -> str:
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    """The content of every file of the copy, without caches and what set-up makes."""
+    """Return the content of every file of the copy, without caches and what setup installs."""
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in folder.rglob("*")

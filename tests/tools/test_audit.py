@@ -1,4 +1,4 @@
-"""make audit, with the real uv and npm against advisory services of our own."""
+"""make audit, with the real uv and npm and local advisory services."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ADVISORY = {
 
 @contextmanager
 def advisories(python: str = "", node: str = "", status: int = 200) -> Iterator[str]:
-    """Both services at one address; each knows a hole in the package that is named."""
+    """Both services at one address; each knows a vulnerability of the named package."""
 
     class Service(BaseHTTPRequestHandler):
         def log_message(self, *_: object) -> None: ...
@@ -37,7 +37,7 @@ def advisories(python: str = "", node: str = "", status: int = 200) -> Iterator[
 
         def do_GET(self) -> None:
             if "/vulns/" not in self.path:
-                return self.answer({}, 404)  # npm would like to know more about its package
+                return self.answer({}, 404)  # npm requests more about the package
             package = {"ecosystem": "PyPI", "name": python}
             return self.answer(HOLE | {"affected": [{"package": package, "versions": []}]})
 

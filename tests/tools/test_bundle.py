@@ -1,4 +1,4 @@
-"""What is staged, what is not, and what is refused."""
+"""Files that are staged, left out, and refused."""
 
 import os
 import re
@@ -71,6 +71,17 @@ def test_a_bundle_holds_the_providers_that_a_worker_finds_in_its_folder(root: Pa
     assert {"alpha/providers/post.py", "alpha/letters.py"} < staged(root)
 
 
+def test_processes_that_stage_one_bundle_at_once_all_succeed(root: Path) -> None:
+    (root / "tools").mkdir()
+    shutil.copy(BUNDLE, root / "tools")
+    for number in range(100):
+        (root / "workers" / "alpha" / "jobs" / f"job_{number}.py").write_text(f"N = {number}")
+    command = [sys.executable, str(root / "tools" / "bundle.py"), "alpha"]
+    stagings = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(6)]
+    assert [staging.communicate()[1] for staging in stagings] == [""] * 6
+    assert len([path for path in staged(root) if "/jobs/job_" in path]) == 100
+
+
 def test_a_file_that_cannot_be_read_is_carried_for_the_runtime_to_show(root: Path) -> None:
     (root / "workers" / "alpha" / "store.py").write_text("def rows(:")
     bundle(root, "alpha")
@@ -90,7 +101,7 @@ def test_what_the_host_alone_imports_is_not_uploaded() -> None:
 
 
 def test_a_worker_that_imports_the_warm_up_counters_has_them(tmp_path: Path) -> None:
-    """And the bundle runs alone: on a path that has nothing else of the project."""
+    """And the bundle runs alone: on a path without anything else of the project."""
     root = BUNDLE.parents[1]
     shutil.copytree(root / "shared", tmp_path / "shared")
     (tmp_path / "workers" / "mailer").mkdir(parents=True)
@@ -115,7 +126,7 @@ def test_a_worker_that_imports_the_warm_up_counters_has_them(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("worker", ["analytics", "scoring"])
 def test_a_bundle_has_every_block_that_its_modules_name(worker: str, tmp_path: Path) -> None:
-    """Read from the staged files alone, as the worker does."""
+    """Read only from the staged files, as the worker does."""
     sources = sources_of(BUNDLE.parents[1], worker)
     for path, source in sources.items():
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""tools/clean.py: removes what was made, ends a server that still runs, and nothing else."""
+"""tools/clean.py: deletes generated files, ends a running server, and nothing else."""
 
 import json
 import os
@@ -79,7 +79,7 @@ def test_ends_the_server_and_waits_for_its_last_file(tree: Path) -> None:
 
 
 def test_a_process_that_serves_nothing_here_is_left_alone(tree: Path) -> None:
-    """The server's account writes the number, and it may be that of anything at all."""
+    """The server's account writes the number, which may be that of any process."""
     data = tree / ".local" / "postgres" / "data"
     data.mkdir(parents=True)
     command = [sys.executable, "-c", OTHER]

@@ -1,4 +1,4 @@
-"""What messages cost, against sums made by hand."""
+"""The cost of messages, compared with sums computed by hand."""
 
 from __future__ import annotations
 

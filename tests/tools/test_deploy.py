@@ -1,4 +1,4 @@
-"""What stands before a deployment, and the copy of wrangler.toml that it takes."""
+"""The checks before a deployment, and its copy of wrangler.toml."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_a_token_that_cannot_be_one_ends_it_before_anything_and_is_not_shown(
 
 @pytest.fixture
 def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Vendor]:
-    """An account that has our Hyperdrive, and an environment that names it."""
+    """An account with this project's Hyperdrive, and an environment that names it."""
     with vendors.running() as vendor:
         route = vendor._route
 
@@ -98,7 +98,7 @@ def test_a_wrong_account_or_token_ends_it_before_anything_is_done(
     status: int,
     given: str,
 ) -> None:
-    """The database would be migrated before the vendor's refusal otherwise."""
+    """Otherwise the database would be migrated before the vendor refuses."""
     monkeypatch.setenv(name, "another")
     monkeypatch.setenv("HYPERDRIVE_ID", given)
     monkeypatch.setattr(deploy, "run", pytest.fail)

@@ -49,7 +49,7 @@ def test_following_the_page_gives_a_job_that_runs_and_so_in_every_worker(copy: P
 
 @pytest.mark.parametrize("worker", WORKERS)
 def test_the_statement_reads_a_table_of_its_worker(worker: str) -> None:
-    """Of its own schema, where it has one that it only reads."""
+    """In its own schema, if that has a table that it only reads."""
     made = new_files(f"{worker.replace('_', '-')}.look-around", "0 4 * * *", None, ROOT)
     statement = made[Path("workers") / worker / "sql" / "look_around.sql"]
     expected = {"analytics": "analytics.contact_activity", "scoring": "scoring.intent_signals"}

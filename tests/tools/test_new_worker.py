@@ -1,4 +1,4 @@
-"""`make new-worker`: the page about it, followed literally in a copy of the project."""
+"""`make new-worker`: its page, followed literally in a copy of the project."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def commands(section: str) -> list[str]:
 
 
 def follow(copy: Path, line: str) -> str:
-    """Run a line of the page in a shell. What set-up makes is there: `make` need not look."""
+    """Run a line of the page in a shell. Setup has been done, so `make` skips it."""
     return run(copy, "bash", "-c", re.sub(r"^make ", "make PYTHON=true ", line))
 
 
@@ -97,7 +97,7 @@ def test_the_page_deploys_the_worker_that_it_creates() -> None:
 
 @pytest.mark.parametrize("worker", WORKERS)
 def test_the_entry_of_every_worker_is_the_same(worker: str) -> None:
-    """But for the worker's own name."""
+    """Except for the worker's own name."""
     entry = (ROOT / "workers" / worker / "entry.py").read_text(encoding="utf-8")
     [name] = re.findall(r'"""The worker (\S+), as', entry)
     own = render("worker/entry.py.txt", {"package": worker, "name": name})

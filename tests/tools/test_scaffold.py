@@ -1,4 +1,4 @@
-"""Files are created all together or not at all, whatever fails and whenever it is interrupted."""
+"""Files are created all together or not at all, at any failure and any interruption."""
 
 from __future__ import annotations
 

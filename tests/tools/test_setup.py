@@ -1,4 +1,4 @@
-"""tools/setup.py: what can be tested without the network; the whole is run by `make setup`."""
+"""tools/setup.py: the parts that can be tested without the network; `make setup` runs all of it."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class Recorder(Run):
-    """Notes the commands of a step instead of running them; pip leaves what it would."""
+    """Records the commands of a step instead of running them; pip creates its files."""
 
     commands: list[list[str]]
 
@@ -37,7 +37,7 @@ def run(tmp_path: Path) -> Recorder:
 
 @pytest.fixture
 def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working tree of the set-up's own, with a uv of the pinned version."""
+    """A working tree for the setup, with a uv of the pinned version."""
     places = {"ROOT": "", "STATE": "state", "TOOLS": "tools", "VENV": ".venv"}
     for name, place in places.items():
         monkeypatch.setattr(setup, name, tmp_path / place)

@@ -1,4 +1,4 @@
-"""tools/step.py: done once, done again when something changed, and plain about failures."""
+"""tools/step.py: done once, repeated after a change, and clear about failures."""
 
 import sys
 from collections.abc import Callable
@@ -14,7 +14,7 @@ MakeStep = Callable[..., Step]
 
 @pytest.fixture
 def make_step(tmp_path: Path) -> MakeStep:
-    """Builds a step that writes `made` and notes each time it is taken in `times`."""
+    """Return a step that writes `made` and records each execution in `times`."""
 
     def work(run: Run) -> None:
         del run

@@ -29,7 +29,7 @@ def test_every_worker_is_light_and_bundles_as_a_deployment_would(env: str) -> No
     assert weight.parts["shared"] > 0
     others = set(envs()) - {env}
     assert not others & weight.parts.keys(), "a worker carries no other worker's code"
-    # Each part alone compresses a little worse than all together.
+    # Each part alone compresses slightly worse than all together.
     assert weight.gzip_bytes <= sum(weight.parts.values()) * 1.02
 
 

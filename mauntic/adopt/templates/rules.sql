@@ -201,7 +201,7 @@ event_id = null
 -- Deliveries. The platform's tables have no key but a job's idempotency key.
 
 -- name: keep__delivery__suppressions
--- The first reason stays: it is what the person or the provider said.
+-- The first reason stays.
 created_at nulls last, id
 
 -- name: fill__delivery__suppressions__address

@@ -29,9 +29,9 @@ from mauntic.local.dev_state import running_dev
 from mauntic.operations import ledger_queries
 from mauntic.operations.dead_letter_filters import (
     REASONS,
-    chosen,
     filter_from_options,
     refuse_unknown,
+    select,
 )
 from mauntic.operations.dead_letters import redrive_letters
 from mauntic.operations.ledger_queries import DeadLetterFilter
@@ -171,7 +171,7 @@ def redrive(
     """
     filters = filter_from_options(ids, queue, job_type, reason, _span(older), _span(newer))
     with open_records(remote=remote) as db:
-        letters = chosen(db, filters, everything)
+        letters = select(db, filters, everything)
         if dry_run or not letters:
             return _print(as_json, _would(dry_run, "redriven"), filters, letters, "redriven", 0)
         _ask("redrive", filters, letters, yes)
@@ -261,7 +261,7 @@ def discard(
         raise typer.BadParameter("--note is missing: give the reason for discarding them.")
     filters = filter_from_options(ids, queue, job_type, reason, _span(older), _span(newer))
     with open_records(remote=remote) as db:
-        letters = chosen(db, filters, everything)
+        letters = select(db, filters, everything)
         if dry_run or not letters:
             return _print(as_json, _would(dry_run, "discarded"), filters, letters, "discarded", 0)
         _ask("discard", filters, letters, yes)

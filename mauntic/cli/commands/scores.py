@@ -138,42 +138,44 @@ def _print_requested(as_json: bool, count: int, dry_run: bool) -> None:
         )
 
 
-def _print(one: Explanation) -> None:
-    made = one.score
+def _print(explanation: Explanation) -> None:
+    made = explanation.score
     say(
-        f"Contact {one.contact_id} of organization {one.organization_id}, {cell(one.t)}:"
+        f"Contact {explanation.contact_id} of organization {explanation.organization_id},"
+        f" {cell(explanation.t)}:"
         f" {made.total}, grade {made.grade}"
         f" (fit {made.fit}, engagement {made.engagement}, intent {made.intent})"
     )
-    print_table("factors", one.factors())
-    print_table("live signals", one.signals(), empty="none")
-    say(_stored_line(one))
-    say(_week_ago_line(one))
+    print_table("factors", explanation.factors())
+    print_table("live signals", explanation.signals(), empty="none")
+    say(_stored_line(explanation))
+    say(_week_ago_line(explanation))
 
 
-def _stored_line(one: Explanation) -> str:
-    if one.stored is None:
+def _stored_line(explanation: Explanation) -> str:
+    if explanation.stored is None:
         return "Stored: no score yet; the next scoring.BatchRecompute computes one."
-    row = one.stored
+    row = explanation.stored
     if row["outdated"]:
         then = "; a change since then waits for the next scoring.BatchRecompute"
-    elif _is_comparable(one) and row["total_score"] != one.score.total:
+    elif _is_comparable(explanation) and row["total_score"] != explanation.score.total:
         then = (
             "; time has passed since then: the next scoring.SignalDecay sets what it changed, and"
-            f" `mauntic scores recompute --contact {one.contact_id}` anything else"
+            f" `mauntic scores recompute --contact {explanation.contact_id}` anything else"
         )
     else:
         then = ""
     return f"Stored: {row['total_score']}, grade {row['grade']}, of {cell(row['scored_at'])}{then}."
 
 
-def _is_comparable(one: Explanation) -> bool:
+def _is_comparable(explanation: Explanation) -> bool:
     """Return whether the stored score can be compared: it is not newer than `t`."""
-    return one.stored is not None and one.stored["scored_at"] <= one.t <= datetime.now(UTC)
+    row = explanation.stored
+    return row is not None and row["scored_at"] <= explanation.t <= datetime.now(UTC)
 
 
-def _week_ago_line(one: Explanation) -> str:
-    row = one.week_ago
+def _week_ago_line(explanation: Explanation) -> str:
+    row = explanation.week_ago
     if row is None:
         return "A week ago: no score."
     return (

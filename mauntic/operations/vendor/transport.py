@@ -54,7 +54,7 @@ def fetch(
 ) -> httpx.Response:
     """Return the whole response; raise TooLarge or TooSlow at a limit."""
 
-    def whole() -> httpx.Response:
+    def request() -> httpx.Response:
         with http.stream(method, path, **parts) as answer:
             content = bytearray()
             for chunk in answer.iter_bytes(65_536):
@@ -64,7 +64,7 @@ def fetch(
             headers = [pair for pair in answer.headers.multi_items() if pair[0] not in FRAMING]
             return httpx.Response(answer.status_code, headers=headers, content=bytes(content))
 
-    return within(within_s, whole)
+    return within(within_s, request)
 
 
 FRAMING = {

@@ -1,7 +1,8 @@
-"""The analytics worker as it is, with a saboteur at its edge: what a test plans goes wrong there.
+"""The real analytics worker with a saboteur at its edge, which causes the faults that a test plans.
 
-The plan names points, and what happens each time one is passed, in order; `pass` is nothing, and a
-plan that is used up is no plan. It is kept in the interpreter: whatever kills that ends the plan.
+The plan maps points to events, one for each pass, in order; `pass` does nothing, and after the plan
+is used up nothing happens. It is kept in the interpreter, so a fault that kills the interpreter
+ends the plan.
 """
 
 import ctypes
@@ -30,11 +31,13 @@ R2_ERRORS = {
     "500": "We encountered an internal error. Please try again. (10001)",
     "403": "Access Denied. (10003)",
 }
-plan = {}  # point -> what happens there, one a time
+plan = {}  # point -> the event of each pass
 
 
 class CpuLimitExceeded(BaseException):
-    """As the platform's; raised as the platform raises it, by a signal between two instructions."""
+    """The platform's exception, raised as the platform does, by a signal between two
+    instructions.
+    """
 
 
 def exceed(signum, frame):
@@ -42,7 +45,7 @@ def exceed(signum, frame):
 
 
 def happening(point):
-    """What the plan says for this time."""
+    """Do what the plan contains for this pass."""
     return plan[point].pop(0) if plan.get(point) else "pass"
 
 
@@ -52,11 +55,11 @@ def strike(point):
             signal.signal(signal.SIGXCPU, exceed)
             signal.raise_signal(signal.SIGXCPU)
         case "crash":
-            ctypes.string_at(2**32 - 8, 64)  # beyond the memory: the interpreter is gone
+            ctypes.string_at(2**32 - 8, 64)  # outside the memory: the interpreter crashes
 
 
 class Sabotaged(Postgres):
-    """Struck before and after a commit."""
+    """A connection that fails before and after a commit."""
 
     def execute(self, sql, **parameters):
         if sql != "commit":
@@ -71,7 +74,7 @@ cloudflare.Postgres = Sabotaged
 
 
 class Bucket:
-    """The real binding, whose calls fail as R2's do: before they were done, or after (`lost`)."""
+    """The real binding, whose calls fail like R2's: before they were done, or after (`lost`)."""
 
     def __init__(self, binding):
         self._binding = binding
@@ -94,12 +97,12 @@ async def failed(operation, code):
 
 
 def same_day():
-    """The time, on a day that does not end while a test runs."""
+    """The time, on a day that does not end during a test."""
     return datetime.now(UTC).replace(year=2026, month=3, day=10)
 
 
 class Default(Own):
-    """The worker's own class, over a bucket that can fail, and with addresses for the test."""
+    """The worker's class, over a bucket that can fail, and with URLs for the test."""
 
     async def queue(self, batch, env=None, ctx=None):
         self.env = SimpleNamespace(
@@ -128,7 +131,7 @@ class Default(Own):
         hours.FRESH_RANGE_EVENTS_TARGET = shard_events_target
 
     async def reserve(self, created_at, sizes, patience_s):
-        """What so many reservations at once are granted, and what the counters say then."""
+        """Return the granted amounts of concurrent reservations, and the counters afterwards."""
         return await reservations.granted_to_many(
             *self.counted(created_at), sizes, patience_s=patience_s
         )

@@ -1,4 +1,4 @@
-"""`check --deep` finds whatever differs in a derived table, and its commands correct it."""
+"""`check --deep` finds every difference of a derived table, and its commands correct it."""
 
 from __future__ import annotations
 
@@ -52,7 +52,9 @@ def test_windows_are_due_as_the_jobs_declare() -> None:
 def test_an_import_that_keeps_the_time_of_ingestion_is_found_by_the_ordinary_check(
     cli: Cli, db: Postgres
 ) -> None:
-    """No tick looks at the hour of `created_at` again. What came a moment ago is no finding."""
+    """No tick examines the hour of `created_at` again. Events from a moment ago are not a
+    finding.
+    """
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     day = today - timedelta(days=3)
     for second, created in [*((n, day + timedelta(hours=9)) for n in range(5)), (9, None)]:
@@ -109,7 +111,7 @@ def fill(db: Postgres, rng: random.Random) -> None:
 
 
 def run(url: str, job: str, start: datetime, end: datetime, trigger: str) -> None:
-    """The windows of a range, one after the other; hours without events are left out."""
+    """Run the windows of a range, one after the other, without hours that have no events."""
     schedule = WORKER.by_type[job].schedule
     assert schedule
     world = World(url, now=NOW)
@@ -128,7 +130,7 @@ def run_all(url: str, trigger: str = "manual") -> None:
 
 
 def obey(url: str, problem: str) -> None:
-    """Do what a finding names."""
+    """Run a finding's command."""
     words = shlex.split(problem.partition(": ")[2])
     assert (words[:2], words[3], words[5], words[7:]) == (
         ["mauntic", "backfill"], "--from", "--to", ["--only", "all"],
@@ -141,7 +143,7 @@ def differences(db: Postgres) -> derived.Found:
 
 
 def counted(db: Postgres) -> dict[str, Any]:
-    """Every derived row of the days that are compared, counted in plain Python."""
+    """Return every derived row of the compared days, counted in plain Python."""
     events = [
         event
         for event in db.rows("select * from analytics.contact_activity")
@@ -298,7 +300,7 @@ def test_a_report_that_is_not_due_yet_is_no_difference(db: Postgres) -> None:
 def test_a_score_that_its_facts_do_not_give_is_found(
     database: str, db: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whichever portion of the contacts it is in."""
+    """In any portion of the contacts."""
     monkeypatch.setattr(derived, "CONTACTS", 1)
     with opened(database) as stage:
         for number in (1, 2, 3):

@@ -1,4 +1,4 @@
-"""Every `mauntic …` that a page, a help text or a remedy names can be typed as it stands."""
+"""Every `mauntic …` in a page, a help text or a remedy can be typed unchanged."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PAGES = [
 ]
 SOURCES = [path for folder in ("mauntic", "shared", "workers", "tools")
            for path in (ROOT / folder).rglob("*.py")]  # fmt: skip
-HISTORY = {"CHANGELOG.md"}  # it may name what is no more
+HISTORY = {"CHANGELOG.md"}  # it may name removed commands
 
 SPAN = re.compile(r"`mauntic (?P<words>[^`]+)`")  # in prose; it may go over a line's end
 LINE = re.compile(r"^\s*(?:\$ |[A-Z_]+=\S+ )*mauntic (?P<words>[a-z].*)$", re.MULTILINE)
@@ -40,7 +40,7 @@ def command(name: str) -> Any:
 
 
 def typed(text: str) -> Iterator[tuple[str, bool]]:
-    """The words after `mauntic`, and whether they are meant to be typed whole."""
+    """Yield the words after `mauntic`, and whether they are a complete command."""
     blocks = "\n".join(BLOCK.findall(text))
     prose = BLOCK.sub("", text)
     yield from ((match["words"], False) for match in SPAN.finditer(prose))
@@ -49,13 +49,13 @@ def typed(text: str) -> Iterator[tuple[str, bool]]:
 
 
 def examples(text: str) -> Iterator[tuple[str, bool]]:
-    """Those of a source file: spans of docstrings and messages, lines of help."""
+    """Yield those of a source file: spans of docstrings and messages, lines of help."""
     yield from ((match["words"], False) for match in SPAN.finditer(text))
     yield from ((match["words"], True) for match in LINE.finditer(text))
 
 
 def named() -> list[tuple[str, str, bool]]:
-    """(where, words, whole) of everything that is named."""
+    """Return (place, words, is complete) of every named command."""
     pages = [page for page in PAGES if page.name not in HISTORY]
     found = [(page, typed(page.read_text())) for page in pages]
     found += [(source, examples(source.read_text())) for source in SOURCES]
@@ -67,7 +67,7 @@ def named() -> list[tuple[str, str, bool]]:
 
 
 def refused(words: str, whole: bool) -> str | None:
-    """Why it could not be typed; None where it could."""
+    """Return why it could not be typed; None if it could."""
     first, *rest = _split(words)
     if first not in COMMANDS:
         return None if first.startswith("-") or not re.fullmatch("[a-z]+", first) else first
@@ -90,7 +90,7 @@ def refused(words: str, whole: bool) -> str | None:
 
 
 def _split(words: str) -> list[str]:
-    """As a shell would, up to what is piped elsewhere."""
+    """Split like a shell, up to a pipe."""
     lexer = shlex.shlex(words, posix=True, punctuation_chars="|;&<>")
     lexer.whitespace_split = True
     found = []
@@ -110,7 +110,7 @@ def test_every_command_that_is_named_exists_with_those_options() -> None:
 
 
 def test_every_event_is_in_the_runbook() -> None:
-    """But those of a day on which all goes well."""
+    """Except those of normal operation."""
     runbook = (ROOT / "docs/operations.md").read_text()
     names = {event.name for event in EVENTS} - {"dispatch.sent"}
     assert {name for name in names if f"`{name}`" not in runbook} == set()

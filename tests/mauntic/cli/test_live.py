@@ -57,7 +57,7 @@ def db(system: LocalRuntime) -> Iterator[Postgres]:
 def once_followed(
     monkeypatch: pytest.MonkeyPatch, system: LocalRuntime
 ) -> Callable[[dict[str, str]], None]:
-    """Send a message as soon as `tail` says that it follows."""
+    """Send a message as soon as `tail` reports that it follows."""
 
     def arrange(body: dict[str, str]) -> None:
         unsent = [body]

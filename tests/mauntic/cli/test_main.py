@@ -56,7 +56,7 @@ def test_every_command_speaks_json(name: str, command: Any) -> None:
 
 
 def test_the_list_is_shown_without_importing_the_commands() -> None:
-    """The slow modules are those of the commands: HTTP, Postgres, the workers."""
+    """The slow modules belong to single commands: HTTP, Postgres, the workers."""
     code = (
         "import sys, runpy; sys.argv = ['mauntic', '--help']\n"
         "from mauntic.cli.main import main\n"

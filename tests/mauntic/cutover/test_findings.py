@@ -1,4 +1,4 @@
-"""What a cutover says about the role that Hyperdrive connects as."""
+"""A cutover's findings about the role of Hyperdrive."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_the_owner_is_no_role_for_workers(database: str) -> None:
 
 @contextmanager
 def another_role(url: str) -> Iterator[tuple[Postgres, str]]:
-    """The owner, and the URL of a role that has nothing yet."""
+    """The owner, and the URL of a role without rights."""
     with closing(database_at(url)) as owner:
         owner.execute("create role another login password 'of this test'")
         try:
@@ -50,7 +50,7 @@ def test_a_role_that_may_become_the_owner_is_none_for_workers(database: str) -> 
     with another_role(database) as (owner, url):
         owner.execute(f"grant {owners_name} to another with inherit false, set true")
         findings = found(url)
-    assert "of our tables and indexes" in findings[0].why
+    assert "of this project's tables and indexes" in findings[0].why
 
 
 def test_a_role_that_has_nothing_yet_is_told_what_it_lacks(database: str) -> None:

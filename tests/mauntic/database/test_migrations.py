@@ -1,4 +1,4 @@
-"""Migrations: files applied in order and once, failures undone, the schema written out."""
+"""Migrations: files applied in order and once, failures undone, the schema printed."""
 
 from contextlib import closing
 from pathlib import Path
@@ -145,7 +145,7 @@ PASSWORD = "s3cr et/?#@:%41'\"[]"
 
 
 def test_no_program_of_others_shows_the_password() -> None:
-    """Nothing listens there: each says where it wanted to go."""
+    """No server listens there: each error names its address."""
     url = f"postgres://u:{quote(PASSWORD, safe='')}@127.0.0.1:9/d"
     for ask in (lambda url: dbmate(url, DIRECTORY, "migrate"), dump_schema):
         with pytest.raises((MigrationFailed, DatabaseUnavailable)) as failed:

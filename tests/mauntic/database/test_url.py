@@ -1,4 +1,4 @@
-"""mauntic/database/url.py: URLs taken apart."""
+"""mauntic/database/url.py: parsing URLs."""
 
 import ssl
 from urllib.parse import quote, unquote
@@ -43,7 +43,7 @@ def test_refuses_what_is_no_database_url(wrong: str) -> None:
 
 @given(st.text(alphabet="s3/?#@:[]% \\'\"\n\x1b", min_size=1))
 def test_a_password_that_breaks_the_url_is_in_no_error(rest: str) -> None:
-    """Whichever signs of it were not escaped, and wherever they seem to end a part."""
+    """Any of its characters may be unescaped, and may seem to end a part."""
     for url in (f"postgres://user:s3cr{rest}PW@127.0.0.1:9/d", f"postgres://u:12{rest}PW@h/d"):
         shown, password = attempted(url)
         assert "s3cr" not in shown
@@ -52,7 +52,7 @@ def test_a_password_that_breaks_the_url_is_in_no_error(rest: str) -> None:
 
 
 def attempted(url: str) -> tuple[str, str | None]:
-    """What a message may show of the URL, and its password where it is read."""
+    """The part of the URL that a message may show, and its password if it is read."""
     try:
         to = DatabaseUrl.parse(url)
     except DatabaseUnavailable as error:
@@ -92,7 +92,7 @@ def test_plain_or_opportunistic_tls(url: str, expected: bool | None) -> None:
 
 @pytest.mark.parametrize("query", ["", "?sslmode=prefer", "?sslmode=allow", "?sslmode=verify"])
 def test_tls_to_another_machine_is_not_left_open(query: str) -> None:
-    """A man in the middle would say that there is none, and ask for the password in clear."""
+    """An attacker between the two would refuse TLS, and ask for the password in clear text."""
     url = f"postgres://u:secret@db.example/d{query}"
     for ask in (connect, check_answers, lambda url: DatabaseUrl.parse(url).ssl_context()):
         with pytest.raises(DatabaseUnavailable, match="sslmode=verify-full"):

@@ -1,4 +1,4 @@
-"""The sample data in Postgres, against what plain Python counts in the files."""
+"""The sample data in Postgres, compared with counts of plain Python."""
 
 from __future__ import annotations
 
@@ -219,7 +219,9 @@ EVENTS = st.builds(
 def test_any_text_survives_and_any_repetition_in_any_order_ends_the_same(
     connection: Any, events: list[Event], cut: int, order: Any
 ) -> None:
-    """Tabs, backslashes, quotes, new lines: what was read is what is stored, once for each key."""
+    """Tabs, backslashes, quotes, new lines: the stored text equals the read text, once for each
+    key.
+    """
     connection.run("delete from analytics.contact_activity")
     unique = {(event.organization_id, event.event_id): event for event in events}
     shuffled = list(unique.values())

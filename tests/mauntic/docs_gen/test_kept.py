@@ -1,4 +1,4 @@
-"""One list says which rows are deleted by their age: statements and runbook follow from it."""
+"""One list determines which rows are deleted by age: statements and runbook follow from it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""mauntic/local/crons.py: what fires when, and crons that come while the clock runs."""
+"""mauntic/local/crons.py: the times of fires, and crons that are added while the clock runs."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_of_what_a_sleeping_machine_missed_the_newest_of_each_cron_fires() -> No
 def test_however_often_it_looks_a_planned_time_fires_once(
     cron: str, since_s: int, naps_s: list[int]
 ) -> None:
-    """Only the last of the planned times between two looks fires, and it never fires again."""
+    """Only the last of the planned times between two polls fires, and it never fires again."""
     looks = [TEN + timedelta(seconds=since_s)]
     for nap_s in naps_s:
         looks.append(looks[-1] + timedelta(seconds=nap_s))
@@ -50,7 +50,7 @@ def test_however_often_it_looks_a_planned_time_fires_once(
 
 
 class Moving:
-    """In place of `datetime`: three minutes later each time that it is asked."""
+    """Replaces `datetime`: three minutes later at each call."""
 
     at = TEN
 
@@ -61,7 +61,7 @@ class Moving:
 
 
 class Control:
-    """Keeps what was fired."""
+    """Records the fires."""
 
     def __init__(self) -> None:
         self.fired: Queue[tuple[str, str]] = Queue()
@@ -72,7 +72,7 @@ class Control:
 
 
 def test_a_new_cron_fires_without_a_restart(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also where there was none before."""
+    """Also if there was none before."""
     monkeypatch.setattr(crons, "POLL_S", 0.01)
     monkeypatch.setattr(crons, "datetime", Moving)
     control, stop = Control(), threading.Event()

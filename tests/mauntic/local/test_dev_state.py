@@ -1,4 +1,4 @@
-"""What the running `mauntic dev` leaves for others, and who is believed to be one."""
+"""The file of a running `mauntic dev`, and which processes count as one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
 @pytest.fixture(autouse=True)
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """In place of the developer's own."""
+    """Replaces the developer's own."""
     monkeypatch.setattr(dev_state, "STATE", tmp_path / "runtime.json")
     return tmp_path / "runtime.json"
 
@@ -61,7 +61,7 @@ def test_a_port_that_there_is_not_is_refused(cli: Cli) -> None:
 
 
 def test_what_a_killed_one_left_is_replaced(state: Path) -> None:
-    """Its number may have gone to another process since, as after a restart of a container."""
+    """Another process may have its number, as after a restart of a container."""
     for pid, since in ((2**22, datetime.now(UTC)), (os.getpid(), LONG_AGO)):
         left(state, pid=pid, since=since)
         assert running_dev() is None

@@ -1,4 +1,4 @@
-"""Beside a running `mauntic dev` a command works where that does, and starts nothing of its own."""
+"""While `mauntic dev` runs, a command uses its database and starts no other."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NOWHERE = "postgresql://u:p@127.0.0.1:1/d"
 
 @pytest.fixture
 def alone(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
-    """The command without DATABASE_URL, in a folder of its own; it must not start a server."""
+    """The command without DATABASE_URL, in a separate folder; it must not start a server."""
     monkeypatch.setattr(dev_state, "STATE", tmp_path / "runtime.json")
     monkeypatch.setattr(connection, "open_server", lambda environment: pytest.fail("started"))
     monkeypatch.delenv("DATABASE_URL")
@@ -50,7 +50,7 @@ def test_status_and_check_look_at_that_one_too(beside_dev: Cli, db: Postgres) ->
 
 
 def test_a_database_that_died_under_dev_is_no_reason_for_another(alone: Cli) -> None:
-    """Nor to end dev, and with it the messages that its queues hold."""
+    """Nor to end dev, which would lose the messages of its queues."""
     with announce("http://127.0.0.1:8787", TOKEN, NOWHERE):
         answer = alone("jobs", "list")
     assert answer.code == 1

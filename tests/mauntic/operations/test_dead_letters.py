@@ -1,5 +1,6 @@
-"""Claims of `redrive` and `backfill`: no row is locked while the vendor is asked, and a command
-that is killed at any step can be repeated."""
+"""Claims of `redrive` and `backfill`: no row is locked during a call to the vendor, and a command
+that is killed at any step can be repeated.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +41,7 @@ OnSend = Callable[[list[Any]], None]
 
 
 class Box:
-    """A System that calls `on_send` with the bodies, and keeps what was sent in a file."""
+    """A System that calls `on_send` with the bodies, and records sent messages in a file."""
 
     def __init__(self, file: Path, on_send: OnSend = lambda bodies: None) -> None:
         self._file = file
@@ -70,7 +71,7 @@ def name_of(body: Any) -> Any:
 
 
 class Dying(Box):
-    """Takes the whole process along, before or after the message is sent."""
+    """Kills the whole process, before or after the message is sent."""
 
     def __init__(self, file: Path, point: str) -> None:
         super().__init__(file)
@@ -89,7 +90,7 @@ def die() -> None:
 
 
 def redrive(db: Postgres, box: Box, now: datetime, *, dies_after_mark: bool = False) -> int:
-    """Redrive all dead letters, two at a time; how many were sent."""
+    """Redrive all dead letters, two at a time; return the number sent."""
     found = redrive_letters(
         db, box, ledger_queries.dead_letters(db, DeadLetterFilter()), rate=2, by="x", note=None,
         sleep=lambda seconds: None, advance=ignored, clock=lambda: now,
@@ -152,7 +153,7 @@ def statuses(db: Postgres) -> dict[int, str]:
 def test_a_redrive_that_is_killed_can_be_repeated(
     db: Postgres, database: str, tmp_path: Path, point: str, sent_before: int, marked_before: int
 ) -> None:
-    """Five letters, two at a time. What the killed one had claimed is free later."""
+    """Five dead letters, two at a time. The claims of the killed process are free later."""
     numbers, file, now = bury(db, 5), tmp_path / "sent", datetime.now(UTC)
     killed(redrive_and_die, database, file, point, now)
     box = Box(file)
@@ -184,7 +185,7 @@ def test_a_backfill_that_is_killed_can_be_repeated(
 
 
 def expect_unlocked(url: str, table: str) -> OnSend:
-    """Fails where a row of the table is locked at the moment of the send."""
+    """Fails if a row of the table is locked during the send."""
 
     def look(bodies: list[Any]) -> None:
         with closing(connect(url)) as other:
@@ -196,7 +197,7 @@ def expect_unlocked(url: str, table: str) -> OnSend:
 def test_no_row_is_locked_while_the_vendor_is_asked(
     db: Postgres, database: str, tmp_path: Path
 ) -> None:
-    """The vendor may keep a command waiting for minutes. A tick that wants a row must not wait."""
+    """The vendor may delay a command for minutes. A tick that needs a row must not wait."""
     bury(db, 3)
     letters = Box(tmp_path / "letters", expect_unlocked(database, "ops.dead_letters"))
     assert redrive(db, letters, datetime.now(UTC)) == 3

@@ -1,4 +1,4 @@
-"""The client of the vendor's API: pages, patience, errors, and the secret that stays one."""
+"""The client of the vendor's API: pages, retries, errors, and the token, which stays secret."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_what_cannot_be_a_token_is_refused_and_never_shown(
 def test_a_blank_at_a_token_s_end_is_no_matter(
     cli: Cli, vendor: Vendor, monkeypatch: pytest.MonkeyPatch, end: str
 ) -> None:
-    """As a file that was read into the environment leaves it."""
+    """Like a file that was read into the environment."""
     monkeypatch.setenv("CLOUDFLARE_API_TOKEN", f"{TOKEN}{end}")
     assert cli("queues", "status", "--remote").code == 0
 
@@ -257,7 +257,7 @@ def test_an_answer_without_an_end_is_given_up(api: VendorApi, vendor: Vendor) ->
 
 
 def test_an_answer_that_comes_byte_by_byte_is_given_up() -> None:
-    """Each byte comes in time; the whole never does."""
+    """Each byte arrives in time; the complete answer never does."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         threading.Thread(target=trickle, args=(listener,), daemon=True).start()
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"

@@ -1,4 +1,4 @@
-"""A batch as it comes from JavaScript: the small are read together, any other alone."""
+"""A batch from JavaScript: small messages are read together, any other alone."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ SENT = "2026-03-10T11:00:05.250Z"
 
 
 class Unspeakable:
-    """What JSON.stringify refuses: a BigInt, a circle."""
+    """Values that JSON.stringify refuses: a BigInt, a circular reference."""
 
 
 class FakeScript:
-    """JSON as JavaScript has it: a date is its text, what is undefined is left out."""
+    """JSON as JavaScript writes it: a date becomes text, undefined values are left out."""
 
     def __init__(self) -> None:
-        self.largest = 0  # of the texts that came over to Python
+        self.largest = 0  # of the texts that were passed to Python
 
     def stringify(self, value: Any) -> str | None:
         if isinstance(value, Raw):
@@ -63,7 +63,7 @@ class FakeScript:
 
 
 class Raw:
-    """A body whose JSON is known, however large or deep."""
+    """A body with known JSON, of any size and depth."""
 
     def __init__(self, text: str) -> None:
         self.json = text
@@ -126,7 +126,7 @@ def test_a_batch_of_any_size_keeps_its_order(count: int) -> None:
 
 
 def test_one_that_is_too_deep_stays_text_and_its_neighbors_are_read() -> None:
-    """One level more than a message may have, or two, is left to who refuses it by its depth."""
+    """One or two levels more than a message may have are left to the check of the depth."""
     deepest, too_deep = nested(PARSED_DEPTH_MAX), nested(PARSED_DEPTH_MAX + 1)
     assert bodies_of({"n": 1}, too_deep, deepest) == [
         {"n": 1},
@@ -175,7 +175,7 @@ def test_what_a_dead_letter_keeps_of_one_that_is_not_read_is_its_text() -> None:
 
 
 class Exploding(FakeScript):
-    """Reading together fails, and reading the second."""
+    """Reading together fails, and so does reading the second alone."""
 
     def stringify_all(self, *_: Any) -> str | None:
         raise MemoryError
@@ -195,7 +195,7 @@ def test_what_reading_together_raises_is_left_to_the_message_at_fault() -> None:
 
 
 def as_json(text: str) -> Raw:
-    """The body as JSON: a text that is none is a text in JSON too."""
+    """Return the body as JSON: a text that is not JSON is a JSON string."""
     try:
         json.loads(text)
     except (ValueError, RecursionError):
@@ -209,7 +209,7 @@ def as_json(text: str) -> Raw:
 def test_poisoned_bodies_are_read_in_time_linear_in_their_bytes(
     name: str, kind: str, dead: bool
 ) -> None:
-    """A quadratic pattern needs half a minute for a single one of them."""
+    """A quadratic pattern needs half a minute for one of them."""
     text = POISON[name](MESSAGE_CHARS)
     body: Any = text if kind == "text" else as_json(text)
     script = FakeScript()
@@ -221,12 +221,12 @@ def test_poisoned_bodies_are_read_in_time_linear_in_their_bytes(
         assert opened(delivery.body, INTAKE) is None
         assert json_bytes(kept(delivery.body)) <= 6 * BODY_CHARS_MAX + 2
     assert time.process_time() - started < 3
-    assert script.largest <= 6 * MESSAGE_CHARS + 2  # one at a time, and never two
+    assert script.largest <= 6 * MESSAGE_CHARS + 2  # one at a time, never two
 
 
 @pytest.mark.parametrize("name", POISON)
 def test_what_is_poison_in_full_is_harmless_at_the_limit(name: str) -> None:
-    """As large as a body may be to be parsed at all."""
+    """At the largest size that is parsed."""
     for size_chars in (BODY_CHARS_MAX, BODY_CHARS_MAX // 6):
         text = POISON[name](size_chars)
         started = time.process_time()
@@ -247,7 +247,7 @@ def test_a_poisoned_body_in_an_envelope_costs_little_more() -> None:
 
 
 def _opening_s(text: str) -> float:
-    """The processor time to read five envelopes of the text and what is kept of them."""
+    """Return the processor time for reading five envelopes of the text and their kept parts."""
     inner = as_json(text).json
     started = time.process_time()
     for delivery in deliveries(*[Raw(f'{{"deadLetter":{{"body":{inner}}}}}')] * 5, dead=True):

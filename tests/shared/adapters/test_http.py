@@ -17,7 +17,7 @@ ALLOWED = "api.example.com, *.push.example, http://127.0.0.1:8080"
 
 
 class Runtime:
-    """A fetch that counts its calls and does what a test asks for."""
+    """A fetch that counts its calls and behaves as the test sets."""
 
     def __init__(self, error: Exception | None = None, wait_s: float = 0) -> None:
         self.error, self.wait_s, self.calls = error, wait_s, 0

@@ -1,4 +1,4 @@
-"""The bucket over a binding that speaks as R2's does."""
+"""The bucket over a binding that behaves like R2's."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from shared.ports import StoredObject
 
 
 class JsDate:
-    """A JavaScript Date as Pyodide hands it over."""
+    """A JavaScript Date as Pyodide passes it."""
 
     def toISOString(self) -> str:
         return "2026-03-10T15:00:00.250Z"
@@ -27,7 +27,7 @@ UPLOADED = datetime(2026, 3, 10, 15, 0, 0, 250_000, tzinfo=UTC)
 
 
 class Binding:
-    """R2 as a worker sees it: objects with attributes, errors with a code at their end."""
+    """R2 from a worker's view: objects with attributes, errors with a code at the end."""
 
     def __init__(self, trouble: str | None = None) -> None:
         self.held: dict[str, str] = {}

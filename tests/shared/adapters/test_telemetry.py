@@ -1,4 +1,4 @@
-"""Lines and points are gathered, and none is lost or late because of it."""
+"""Lines and points are buffered, and none is lost or late because of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Batches on a real Postgres: every message is answered once, whatever its neighbors do."""
+"""Batches on a real Postgres: every message is answered once, whatever the others do."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ from tests.shared.toy import (
     world,
 )
 
-# What handlers write here: a row a day, some table.
+# The handlers write here: one row per day, in some table.
 NOTE = (
     "insert into analytics.locked_days (job_type, date) values ('toy', :day) on conflict do nothing"
 )
 
 
 def deliver(outside: World, worker: Worker, *deliveries: FakeDelivery) -> list[str | None]:
-    """Consume a batch; the answers."""
+    """Consume a batch; return the answers."""
     asyncio.run(consume(batch(*deliveries), worker, outside.ports()))
     return [delivery.answer for delivery in deliveries]
 
@@ -58,7 +58,7 @@ def singles(count: int, **fields: Any) -> list[FakeDelivery]:
 
 
 def raising(error: BaseException, on: int = 0) -> Any:
-    """A handler of singles that raises at one of them."""
+    """A message handler that raises for one of its messages."""
 
     async def handler(message: Single, ports: Ports) -> Outcome:
         if message.data.get("n", on) == on:
@@ -69,12 +69,12 @@ def raising(error: BaseException, on: int = 0) -> Any:
 
 
 def booked(url: str) -> int:
-    """How many rows the handlers have committed."""
+    """Return the number of rows that handlers have committed."""
     with rows_of(url) as look:
         return int(look("select count(*) as n from analytics.locked_days")[0]["n"])
 
 
-# One wrong message never harms its batch
+# One invalid message never harms its batch
 
 
 def test_a_poisoned_batch_of_a_hundred(database: str) -> None:
@@ -280,7 +280,7 @@ def test_a_long_batch_is_reported_message_by_message(database: str) -> None:
     assert reported == [0, 1, 2]
 
 
-# The world breaks
+# The environment fails
 
 
 def test_without_postgres_everything_is_retried(database: str) -> None:
@@ -339,7 +339,7 @@ def test_a_connection_that_breaks_in_one_message_is_new_for_the_next(database: s
 def test_what_follows_a_break_in_a_transaction_is_not_committed_alone(database: str) -> None:
     async def handler(message: Single, ports: Ports) -> Outcome:
         ports.db.execute(NOTE, day=NOON.date())
-        # a handler must not swallow this; if it does, nothing may be half done
+        # a handler must not catch this; if it does, nothing may be partly done
         with suppress(DatabaseError, DatabaseUnreachable):
             ports.db.execute("select pg_terminate_backend(pg_backend_pid())")
         ports.db.execute(NOTE, day=NOON.date() + timedelta(days=1))
@@ -455,8 +455,9 @@ def test_a_batch_that_is_cancelled_ends(database: str) -> None:
 def test_a_handler_that_exits_or_was_cancelled_fails_its_own_message(
     database: str, error: BaseException, status: str, kind: str
 ) -> None:
-    """On the vendor's runtime SystemExit ends the isolate. Whatever a handler raises, it takes
-    nothing along: the others are done, and so is a list without the one at fault."""
+    """On the vendor's runtime SystemExit ends the isolate. Whatever a handler raises affects only
+    its message: the others are done, and so is a batch job without it.
+    """
 
     async def single(message: Single, ports: Ports) -> Outcome:
         if message.data["n"] == 1:
@@ -501,7 +502,7 @@ UNREADABLE = [
 def test_what_is_raised_while_a_message_is_read_is_that_messages_alone(
     database: str, error: BaseException
 ) -> None:
-    """It stays with the queue, whose last retry makes a dead letter of the body as it came."""
+    """It stays in the queue, whose last retry makes a dead letter of its unchanged body."""
     outside = world(database)
     deliveries: list[FakeDelivery] = [*singles(2), Unreadable(error, id="bad"), *singles(1)]
     assert deliver(outside, toy(), *deliveries) == ["ack", "ack", "retry", "ack"]
@@ -531,8 +532,9 @@ def test_what_is_raised_while_a_letter_is_buried_is_that_messages_alone(database
 
 
 def test_a_duration_is_that_of_its_group_and_never_negative(database: str) -> None:
-    """On the vendor's clock each reading costs a millisecond: it is read once a group, and may
-    even go back."""
+    """On the vendor's clock each reading costs a millisecond: it is read once per group, and may
+    even go back.
+    """
     readings: list[int] = []
     outside = world(database)
     ports = outside.ports()
@@ -613,7 +615,7 @@ def test_a_redelivered_message_whose_window_is_done_is_acked_without_work(databa
 
 
 def test_what_an_operator_asks_for_while_another_runs_it_is_sent_again(database: str) -> None:
-    """For when the lease ends, with the window that it meant: waiting costs no delivery."""
+    """Sent again for the end of the lease, with its window: waiting costs no delivery."""
     outside = world(database)
     body = {"type": "toy.hourly", "correlationId": "mine"}
     inner = FakeDelivery(body, id="second", attempts=4, sent_at=NOON)
@@ -676,7 +678,7 @@ def test_a_copy_of_the_delivery_that_runs_does_not_run_beside_it(database: str) 
 
 
 def test_a_delivery_that_was_taken_over_does_not_fail_the_run_of_the_next(database: str) -> None:
-    """The earlier delivery fails while the later one is at work."""
+    """The earlier delivery fails while the later one is running."""
     outside = world(database)
 
     async def earlier(run: Run) -> Outcome:
@@ -696,7 +698,7 @@ def test_a_delivery_that_was_taken_over_does_not_fail_the_run_of_the_next(databa
 
 
 def test_a_run_that_was_too_slow_is_rolled_back(database: str) -> None:
-    """The fence: a newer run has begun, so the old one's rows must not be committed."""
+    """The fencing token: a newer run has begun, so the old one's rows must not be committed."""
     outside = world(database)
     newer = FakeDelivery(hour_message(), id="newer")
 
@@ -733,8 +735,9 @@ def test_two_deliveries_of_one_message_do_not_end_each_other(database: str) -> N
 
 
 def test_a_run_whose_worker_is_gone_is_taken_over_by_the_next_delivery(database: str) -> None:
-    """A deployment ends a running window: the platform delivers its message again, and that one
-    does not wait for the lease of its own earlier delivery."""
+    """A deployment ends a running window: the platform delivers its message again, which does not
+    wait for the lease of its own earlier delivery.
+    """
 
     async def crash(run: Run) -> Outcome:
         raise KeyboardInterrupt

@@ -89,7 +89,7 @@ def test_a_letter_says_when_its_message_was_sent_if_that_says_what_it_meant(
 
 
 def test_a_letter_that_arrives_twice_at_once_is_one_row(database: str) -> None:
-    """Each envelope says when the message died, and not the same moment."""
+    """Each envelope contains a different time of death."""
     outside = world(database)
     first = bury(outside, {"type": "?"})
     outside.advance(seconds=3)
@@ -152,7 +152,7 @@ def test_raw_letters_have_the_reason_that_their_body_shows(
 
 @pytest.mark.parametrize("data", [1, None], ids=["invalid", "exhausted"])
 def test_a_body_that_was_sent_as_text_names_its_job_too(database: str, data: Any) -> None:
-    """By its job and its message the window is found that it meant."""
+    """Its window is found by its job and its message."""
     outside = world(database)
     body = json.dumps({"type": "toy.by-hour", "data": data})
     bring(outside, body)
@@ -181,7 +181,7 @@ def test_an_envelope_cannot_come_from_the_future(database: str) -> None:
 
 @pytest.mark.parametrize("at_once", [True, False])
 def test_a_known_message_id_keeps_no_other_letter_out(database: str, at_once: bool) -> None:
-    """Not even one that claims the same moment."""
+    """Not even a dead letter with the same time."""
     outside = world(database)
     real = bury(outside, {"type": "toy.hourly", "data": 5}, id="m1")
     forged = {ENVELOPE: real[ENVELOPE] | {"body": {"type": "mine"}, "reason": "failed"}}
@@ -322,7 +322,7 @@ def test_without_postgres_dead_letters_wait_longer_and_longer(database: str) -> 
 
 
 def test_an_outage_of_postgres_is_posted_once_a_letter(database: str) -> None:
-    """Of ten new letters once; of the same ones that still wait not again."""
+    """Once for ten new dead letters; not again while the same ones wait."""
     outside = world(None)
     outside.secrets["ALERT_WEBHOOK_URL"] = "http://alerts.test/"
     for attempts in range(1, 8):
@@ -334,7 +334,7 @@ def test_an_outage_of_postgres_is_posted_once_a_letter(database: str) -> None:
 
 
 def test_letters_that_waited_for_postgres_are_archived_as_any_other(database: str) -> None:
-    """Each with what its envelope says, as one row, and all of them in one alert."""
+    """Each as one row with the data of its envelope, and all of them in one alert."""
     outside = world(database)
     outside.secrets["ALERT_WEBHOOK_URL"] = "http://alerts.test/"
     bodies = [{"type": "toy.hourly", "data": 5, "n": n} for n in range(3)]
@@ -379,7 +379,7 @@ def test_a_letter_that_cannot_be_read_is_archived_unread_after_a_few_tries(
 
 
 def test_a_letter_that_ends_the_isolate_is_acked_without_being_read_again(database: str) -> None:
-    """What ends the isolate is not an exception, and what was acked before it is not heard."""
+    """The end of an isolate is not an exception, and earlier acks are lost with it."""
     outside = world(database)
     bad = Unreadable(KeyboardInterrupt(), id="bad", attempts=READ_TRIES + 1)
     with pytest.raises(KeyboardInterrupt):
@@ -412,7 +412,7 @@ def test_a_letter_that_the_database_refuses_is_archived_unread_after_a_few_tries
 
 
 def test_a_letter_that_could_be_read_after_all_replaces_its_text(database: str) -> None:
-    """A copy of a letter that was written down unread, delivered to another isolate."""
+    """A copy of a dead letter that was written unread, delivered to another isolate."""
     outside = world(database)
     letter = bury(outside, {"type": "toy.hourly", "data": 5}, id="m1")
     deliver(outside, Unreadable(MemoryError(), id="d0", attempts=READ_TRIES + 1))
@@ -511,7 +511,7 @@ def test_a_producer_cannot_claim_to_be_redriven(database: str, forged: str) -> N
 
 
 def test_a_letter_with_a_reason_that_is_not_known_here_is_archived_with_it(database: str) -> None:
-    """While a deployment is under way, one version archives what another has buried."""
+    """During a deployment one version archives what another has buried."""
     outside = world(database)
     letter = bury(outside, {"type": "?"}, id="m1")
     letter[ENVELOPE]["reason"] = "of_tomorrow"

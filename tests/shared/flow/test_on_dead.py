@@ -68,7 +68,9 @@ def test_a_job_learns_of_its_new_dead_letters_once_with_their_reasons(database: 
 
 
 def test_its_rows_and_those_of_the_letters_commit_together(database: str) -> None:
-    """After an error that is worth a retry neither stands, and the letters come again."""
+    """After an error that is retried neither row is kept, and the dead letters are delivered
+    again.
+    """
     tries: list[int] = []
 
     def on_dead(letters: Sequence[DeadLetter[Single]], db: Database) -> None:

@@ -1,4 +1,4 @@
-"""Parts of work that is no window: done once despite repetition, loss and overlap."""
+"""Split work without a window: done once despite repetition, loss and overlap."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Work:
         return is_last
 
     def run(self, number: int, subject: Subject = BUILD) -> bool | None:
-        """Handle the message of a part: None if there is nothing to do, else if it was the last."""
+        """Handle a part's message: return None without work, else whether it was the last part."""
         with self.db.transaction():
             part = parts.claim(self.db, subject, number)
             if part is None:
@@ -250,7 +250,7 @@ STEPS = st.lists(
 def test_whatever_is_repeated_crashes_or_overlaps_the_work_is_complete_once(
     work: Work, other: Work, steps: list[tuple[str, int, int]], count: int
 ) -> None:
-    """At the end, only the five-minute job goes on: it is enough to complete the work."""
+    """At the end only the five-minute job continues, which completes the work."""
     work.prepare()
     bounds: list[Bounds] = [{"first": 10 * n} for n in range(count)]
     now, last = NOW, 0

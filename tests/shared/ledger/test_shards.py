@@ -1,4 +1,4 @@
-"""Where a window is cut, and that the parts are the whole."""
+"""The bounds of shards, and that the shards cover the whole window."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ SIZES = st.dictionaries(KEYS, st.integers(1, 2 * SHARD_EVENTS_TARGET), max_size=
 
 
 def plan(sizes: Sequence[Size]) -> tuple[dict[str, Any], ...]:
-    """The shards of work that lies on one day."""
+    """Return the shards of work on one day."""
     return numbered(plan_days([replace(size, day=DAY.date()) for size in sizes]))
 
 
@@ -193,7 +193,7 @@ def test_a_shard_books_its_own_organizations_alone(history: History) -> None:
 def test_a_large_hour_is_split_and_its_shards_make_the_same_rows(
     history: History, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Late events of other days are in the split, and the organizations' days come out exact."""
+    """Late events of other days are in the split, and the organizations' days are exact."""
     monkeypatch.setattr(planner, "SHARD_EVENTS_TARGET", 6)
     for organization in range(1, 5):
         for contact, hours in ((1, 9.1), (1, 9.2), (2, 9.9), (1, -20.0), (2, -20.1)):
@@ -231,7 +231,8 @@ CAMPAIGNS = tuple(UUID(int=7_000 + n) for n in range(3))
 
 def fill(history: History) -> None:
     """One large organization between two small ones: three kinds of events in three campaigns, and
-    some that are in none."""
+    some in none.
+    """
     for organization, contacts in ((1, 1), (2, 6), (3, 1)):
         for contact in range(contacts):
             for kind in KINDS:
@@ -243,7 +244,7 @@ def fill(history: History) -> None:
 
 
 def events_of(history: History, organization: UUID, kind: str, source: str | None) -> list[UUID]:
-    """The contacts of the events, as often as they have one."""
+    """The contacts of the events, once for each event with one."""
     return [
         event.contact_id
         for event in history.events
@@ -317,7 +318,7 @@ def assert_rows_are_right(history: History) -> None:
 def test_an_unbooked_day_is_booked_whole_by_shards_and_windows_in_any_order(
     history: History, targets: list[int], data: st.DataObject
 ) -> None:
-    """Another hour comes between the shards that book a day for the first time."""
+    """Another hour runs between the shards that book a day for the first time."""
     history.clear("hourly_cells", "event_aggregates", "locked_days")
     history.db.execute("delete from ops.job_runs")
     for organization in range(1, 5):
@@ -354,7 +355,7 @@ def late(
 
 
 def run(world: World, target: int, **fields: Any) -> list[dict[str, Any]]:
-    """Deliver a message; what it sends in turn."""
+    """Deliver a message; return the messages that it sends."""
     body = {"type": "analytics.aggregate-hourly"} | fields
     with mock.patch.object(planner, "SHARD_EVENTS_TARGET", target):
         assert asyncio.run(deliver(world, body, str(fields))).answer == "ack"
@@ -368,7 +369,7 @@ def day_of(history: History, day: datetime) -> dict[int, tuple[int, int]]:
 
 
 def past_midnight(history: History, but: tuple[int, float] | None = None) -> World:
-    """An hour of the next day is over. All organizations have the same events, `but` for one."""
+    """An hour of the next day has ended. All organizations have the same events, except `but`."""
     for organization in range(1, 5):
         for hour in (1.5, 6.5, 12.5, 22.5, 23.5, 24.5):
             if (organization, hour) != but:
@@ -381,7 +382,7 @@ OLD_DAY = DAY - timedelta(days=5)
 
 
 def add_an_old_day_and_today(history: History) -> None:
-    """Two events of each organization on both, and one more in the hour that is to be run."""
+    """Two events of each organization on both days, and one more in the hour that is run."""
     for organization in range(1, 5):
         for hour in (1.5, 6.5):
             for day in (OLD_DAY, DAY):
@@ -393,7 +394,7 @@ def add_an_old_day_and_today(history: History) -> None:
 def test_a_day_that_shards_begin_is_whole_though_the_next_day_comes_between_them(
     history: History,
 ) -> None:
-    """The run of the next day's first hour looks at the hour before again, and so at the day."""
+    """The run of the next day's first hour compares the previous hour, and so the day."""
     world = past_midnight(history)
     first, *others = run(world, 8, scheduledFor="2026-03-10T23:00:00Z")
     run(world, 8, **first)
@@ -424,7 +425,7 @@ def test_a_day_of_which_a_split_did_not_know_is_booked_whole_by_the_next_run(
 def test_a_day_that_shards_begin_is_whole_though_shards_of_the_next_day_come_between_them(
     history: History,
 ) -> None:
-    """The shard of organization 4 sees nothing in the hour before midnight, and so not the day."""
+    """The shard of organization 4 finds nothing in the hour before midnight, and so not the day."""
     world = past_midnight(history, but=(4, 23.5))
     first, *others = run(world, 12, scheduledFor="2026-03-11T00:00:00Z")
     run(world, 12, **first)
@@ -438,7 +439,7 @@ def test_a_day_that_shards_begin_is_whole_though_shards_of_the_next_day_come_bet
 def test_a_day_that_a_split_begins_is_whole_though_what_made_it_begin_is_deleted(
     history: History,
 ) -> None:
-    """Its only late event is gone when the second shard looks."""
+    """Its only late event is deleted when the second shard examines it."""
     add_an_old_day_and_today(history)
     late(history, 1, 77, OLD_DAY + timedelta(hours=9), DAY + timedelta(hours=7.9))
     world = World(history.url, now=datetime(2026, 3, 10, 10, 0, 5, tzinfo=UTC))

@@ -1,4 +1,4 @@
-"""The sign of life of ticks, over HTTP to a small server too."""
+"""The heartbeat of ticks, also over HTTP to a small server."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ URL = "https://alive.test/ping/abc"
 
 
 def tick(outside: World, of: Worker | None = None, cron: str = "0 * * * *") -> list[str]:
-    """One tick; what it asked for."""
+    """Run one tick; return its requests."""
     outside.secrets["HEARTBEAT_URL"] = URL
     asyncio.run(dispatch(of or toy(), cron, NOON, outside.ports()))
     return outside.http.gets

@@ -33,7 +33,7 @@ class Person(BaseModel):
 
 
 def quoting(kind: str, ports: Ports) -> None:
-    """Fails with an error that quotes Eve, each in its own way."""
+    """Fail with an error that quotes Eve, each in another way."""
     run = ports.db.execute
     match kind:
         case "the key of a row that is there":
@@ -162,7 +162,7 @@ def test_a_traceback_goes_through_what_an_error_was_raised_for() -> None:
 
 
 def test_what_an_error_says_steers_no_terminal() -> None:
-    """Whoever prints it: a log line, an alert, a metric."""
+    """In a log line, an alert and a metric."""
     error = OSError("a\x1b]52;c;eA==\x07\x9b\u202e\u2066b")
     assert describe_error(error) == r"OSError: a\x1b]52;c;eA==\x07\x9b\u202e\u2066b"
     assert r"\x1b" in safe_traceback(error)

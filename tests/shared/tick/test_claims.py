@@ -1,4 +1,4 @@
-"""A backlog never makes more work: ticks, a queue that is late, and a ledger that counts."""
+"""A backlog causes no work: ticks, a late queue, and a counting ledger."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ class Often(WindowMessage):
 
 @dataclass
 class Late:
-    """A queue that delivers when its test says, and a worker that counts what it runs.
+    """A queue that delivers when its test decides, and a worker that counts its runs.
 
-    A message waits as long as `delays` say in turn; `doubles` are the places of messages that come
-    twice. `fails` are the places of runs that fail, each worth another try.
+    A message waits for the next of `delays`; `doubles` are the positions of messages that are
+    delivered twice. `fails` are the positions of runs that fail with a temporary error.
     """
 
     world: World
@@ -98,7 +98,7 @@ class Late:
         self.take()
 
     def take(self) -> None:
-        """What was sent is on its way."""
+        """Put the sent messages into the queue."""
         delays = self.world.queue.delays_s
         for body, delay_s in zip(self.world.queue.sent, delays, strict=True):
             place = self.moved
@@ -114,7 +114,7 @@ class Late:
         heapq.heappush(self.waiting, (at, next(self.order), delivery))
 
     def go_on_until(self, end: datetime) -> None:
-        """Deliver, one by one, what comes by then."""
+        """Deliver, one by one, the messages that are due by then."""
         while self.waiting and self.waiting[0][0] <= end:
             at, _, delivery = heapq.heappop(self.waiting)
             self.world.now = max(self.world.now, at)
@@ -130,7 +130,7 @@ class Late:
         self.world.now = max(self.world.now, end)
 
     def tick_for(self, time: timedelta, since: datetime = NOON) -> None:
-        """The ticks of both crons for so long."""
+        """Run the ticks of both crons for this time."""
         for quarters in range(int(time / QUARTER) + 1):
             at = since + quarters * QUARTER
             self.go_on_until(at)
@@ -163,7 +163,7 @@ def test_a_split_window_is_done_whatever_the_queue_s_delay(
 
 
 def test_a_day_of_a_queue_that_stands_still_makes_no_more_runs(database: str) -> None:
-    """It used to make 625 runs of 25 windows."""
+    """It used to cause 625 runs of 25 windows."""
     late = Late(world(database, NOON), [timedelta(days=1)])
     late.tick_for(10 * HOUR)
     sent = late.moved
@@ -208,7 +208,7 @@ def test_the_runs_are_the_windows_and_the_retries_of_failures(
 
 
 def waits(outside: World, quarters: int) -> list[int]:
-    """A schedule whose queue loses everything: after how many minutes each message is sent."""
+    """Return, for a queue that loses everything, the minutes after which each message is sent."""
     sent = []
     for minutes in range(0, quarters * 15, 15):
         at = NOON + timedelta(minutes=minutes)
@@ -234,7 +234,7 @@ def test_a_message_that_the_queue_does_not_have_is_sent_at_once(database: str) -
 
 
 def test_a_message_that_a_consumer_may_hold_is_not_sent_again(database: str) -> None:
-    """It is in nobody's backlog then, for as long as an invocation may last."""
+    """It is in no queue's backlog then, for at most the length of an invocation."""
     outside = world(database, NOON)
     outside.queue.measured = {"backlogCount": 0, "oldestMessageTimestamp": 0}
     counts = []
@@ -284,7 +284,7 @@ def test_a_message_that_the_queue_may_have_is_waited_for(
 
 
 def test_a_dead_window_that_is_worth_another_try_is_tried_ever_more_rarely(database: str) -> None:
-    """A dead letter and an alert each: at most 17 in the fortnight that ticks look back."""
+    """A dead letter and an alert for each: at most 17 in the fortnight that ticks look back."""
 
     async def failing(run: Run) -> Outcome:
         raise TimeoutError("passing")
@@ -340,7 +340,7 @@ def test_a_pause_does_not_hold_what_an_operator_asks_for(database: str) -> None:
 
 
 def test_a_pause_holds_messages_that_a_blind_tick_has_sent(database: str) -> None:
-    """Ticks without the ledger do not know of the pause; the consumer does."""
+    """Ticks without the ledger do not know the pause; the consumer does."""
     late = Late(world(database, NOON), [timedelta(minutes=5)])
     late.tick_for(timedelta())
     late.go_on_until(NOON + QUARTER)
@@ -356,7 +356,7 @@ def test_a_pause_holds_messages_that_a_blind_tick_has_sent(database: str) -> Non
 def test_a_run_that_waits_for_other_work_is_sent_again_for_as_long_as_it_takes(
     database: str,
 ) -> None:
-    """No delivery is used up, no dead letter is made, and the fortnight does not end it."""
+    """It uses up no delivery, makes no dead letter, and does not end after a fortnight."""
     from shared.errors import DependencyNotReady
 
     ready: list[bool] = []

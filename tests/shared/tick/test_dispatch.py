@@ -1,4 +1,4 @@
-"""Ticks on a real Postgres: which windows they enqueue, whatever went wrong before."""
+"""Ticks on a real Postgres: the windows that they enqueue after any fault."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ HOURLY, DAILY = "0 * * * *", "0 2 * * *"
 
 
 def tick(outside: World, at: datetime, cron: str = HOURLY) -> int:
-    """One tick; how many messages it sent."""
+    """Run one tick; return the number of sent messages."""
     return asyncio.run(dispatch(toy(), cron, at, outside.ports()))
 
 
 def sent(outside: World) -> list[tuple[str, str, str]]:
-    """What was sent so far: job, hour of the plan, trigger; and nothing is left of it."""
+    """Return and remove what was sent so far: job, planned hour, trigger."""
     bodies = [(b["type"], b["scheduledFor"][5:13], b["trigger"]) for b in outside.queue.sent]
     outside.queue.sent.clear()
     return bodies
@@ -350,7 +350,7 @@ def test_a_window_that_succeeded_is_not_overdue(database: str) -> None:
 def test_a_tick_costs_a_fixed_number_of_statements(
     database: str, days: int, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One of them, which deletes by age, in the first tick of an hour alone."""
+    """One of them, which deletes by age, only in the first tick of an hour."""
     tick(world(database), NOON)
     ports = world(database).ports()
     statements = counted(ports, monkeypatch)
@@ -359,8 +359,9 @@ def test_a_tick_costs_a_fixed_number_of_statements(
 
 
 def test_the_watermark_never_goes_back(database: str) -> None:
-    """A late tick looks the same; one that went back would look again, at every
-    tick, at each window since the beginning."""
+    """A late tick looks the same; one that goes back would examine, at every tick, each window
+    since the beginning.
+    """
     outside, marks = world(database), []
     for hours in (0, 3, 1):
         tick(outside, NOON + hours * HOUR)
@@ -377,8 +378,9 @@ OF_SCHEDULES = 3 * 2  # types, bounds and what acts on what there is now
 def test_what_a_tick_asks_for_is_bounded(
     database: str, days: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """48 windows a job to catch up, 1,000 a job to skip: however long nothing ticked. And the next
-    tick asks for no more than the first."""
+    """48 windows per job to catch up, 1,000 per job to skip, after a pause of any length. The next
+    tick requests no more than the first.
+    """
     tick(world(database), NOON)
     later = NOON + timedelta(days=days)
     for at in (later, later + HOUR):
@@ -393,8 +395,9 @@ def test_what_a_tick_asks_for_is_bounded(
 
 
 def sized(ports: Ports, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
-    """Each statement that the ports' database is given from now on: its text, and how many values
-    its parameters hold."""
+    """Record each statement of the ports' database from now on: its text, and the number of values
+    in its parameters.
+    """
     sizes: list[tuple[str, int]] = []
 
     def noted(real: Any) -> Any:
@@ -441,7 +444,7 @@ def counted(ports: Ports, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def fail(outside: World, name: str, **ago: float) -> FakeDelivery:
-    """An attempt that failed so long before now."""
+    """Record an attempt that failed this long ago."""
     delivery = FakeDelivery({"type": "toy.single", "data": {}}, id=name)
     ports = replace(outside.ports(), clock=lambda: outside.now - timedelta(**ago))
     attempts.record(delivery, None, RetryIn(1, "KeyError", name), "toy-jobs", ports)
@@ -450,7 +453,7 @@ def fail(outside: World, name: str, **ago: float) -> FakeDelivery:
 
 
 def kept(url: str) -> list[str]:
-    """The messages whose failures are still known."""
+    """Return the messages whose failures are still recorded."""
     with rows_of(url) as look:
         rows = look("select message_id from ops.message_failures order by failed_at")
     return [row["message_id"] for row in rows]

@@ -1,4 +1,4 @@
-"""Jobs that act on what there is now: what a tick that finds nothing to do costs, and leaves."""
+"""Jobs that act on the current state: cost and traces of a tick without work."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def worker(has_work: Callable[[Database], bool] | None = asked) -> Worker:
 
 
 def runs(url: str) -> dict[str, str]:
-    """Each row of the ledger: job and end of the window, to its status."""
+    """Map each ledger row (job and end of the window) to its status."""
     with rows_of(url) as look:
         rows = look("select * from ops.job_runs order by job_type, window_end")
     return {f"{row['job_type']} {row['window_end']:%m-%dT%H:%M}": row["status"] for row in rows}
@@ -68,7 +68,7 @@ def feed(url: str, rows: int) -> None:
 def tick(
     outside: World, minutes: int, cron: str = "* * * * *", of: Worker | None = None
 ) -> list[str]:
-    """A tick so many minutes after noon: the types that it sent."""
+    """Run a tick this many minutes after noon; return the sent types."""
     outside.queue.sent.clear()
     asyncio.run(dispatch(of or worker(), cron, NOON + minutes * MINUTE, outside.ports()))
     return [body["type"] for body in outside.queue.sent]
@@ -127,7 +127,7 @@ def test_a_frequent_tick_looks_for_its_own_job_alone(database: str) -> None:
 
 
 def test_of_a_job_that_acts_on_now_one_window_is_under_way_at_a_time(database: str) -> None:
-    """A queue that is behind does not fill with minutes."""
+    """A late queue does not fill with minutes."""
     feed(database, 1)
     outside = world(database)
     assert tick(outside, 0) == ["toy.fold"]

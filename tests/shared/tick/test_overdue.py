@@ -1,4 +1,4 @@
-"""What a standstill says, and to whom: one alert a job and tick, and one when it is over."""
+"""Alerts of a standstill: one per job and tick, and one when it is over."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def tick(outside: World, hours: float, cron: str = "0 * * * *", of: Worker | Non
 
 
 def run_all(outside: World) -> None:
-    """Deliver what was sent."""
+    """Deliver the sent messages."""
     sent, outside.queue.sent = outside.queue.sent, []
     for place, body in enumerate(sent):
         delivery = FakeDelivery(body, id=f"{outside.now}-{place}")
@@ -40,14 +40,14 @@ def run_all(outside: World) -> None:
 
 
 def posted(outside: World) -> list[tuple[str, str | None, int | None]]:
-    """Event, job and count of each alert so far; and nothing is left of them."""
+    """Return and remove event, job and count of each alert so far."""
     posts = outside.http.posts
     outside.http.requests.clear()
     return [(post["event"], post.get("type"), post.get("count")) for _, post in posts]
 
 
 def test_an_outage_of_days_is_one_alert_a_job_and_one_when_it_is_over(database: str) -> None:
-    """It used to be 205 posts."""
+    """It used to cause 205 posts."""
     outside = alarmed(database)
     tick(outside, 0)
     run_all(outside)

@@ -1,4 +1,4 @@
-"""The caps of warm-up, and the slices that they are cut into."""
+"""The caps of warm-up, and their slices."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The counters that hold senders to their caps, with R2 at its worst.
+"""The counters that limit senders to their caps, with all faults of R2.
 
-What many senders at once are granted holds on the real R2 too: tests/e2e/test_faults.py.
+The real R2 is tested with concurrent senders in tests/e2e/test_faults.py.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def test_many_at_once_get_the_whole_cap_and_no_more(warmup_day: int, sizes: list
 
 @pytest.mark.parametrize("settled_by", ["recognized", "given_up", "doubtful", "settle"])
 def test_what_was_settled_is_not_given_back_by_a_later_refusal(settled_by: str) -> None:
-    """A write whose answer was lost is settled once; the next one, refused, was never done."""
+    """A write with a lost answer is resolved once; the next one, refused, was never done."""
     slot = Slot("k", 50, unanswered={"n": 2}, lost=True)
     settled = {
         "recognized": lambda: slot.recognized(Content(2, ("n",))),
@@ -134,7 +134,7 @@ def test_a_new_day_begins_at_zero_without_any_reset() -> None:
 
 @pytest.mark.parametrize("fault", ["lost", "none"])
 def test_a_lost_answer_is_found_by_its_nonce(fault: Fault) -> None:
-    """The write was done: the reservation gets it, and it is booked once."""
+    """The write was done: the reservation gets it, and it is counted once."""
 
     async def check() -> None:
         clock = virtual_clock()
@@ -188,7 +188,7 @@ def test_what_may_have_been_given_back_is_not_given_back_twice() -> None:
 def test_what_was_given_back_unanswered_is_not_given_by_another_slice(
     fault: Fault, silence: Fault
 ) -> None:
-    """The write is done, its answer is lost, and so is the answer to the question for it."""
+    """The write is done, its answer is lost, and so is the answer to the read after it."""
 
     async def check() -> None:
         clock = virtual_clock()
@@ -249,7 +249,7 @@ def test_whatever_fails_the_cap_is_never_passed(
     latency_max_s: float,
     seed: int,
 ) -> None:
-    """Senders reserve, give part of it back, and send the rest: more than the cap is never out."""
+    """Senders reserve, release a part, and send the rest: never more than the cap."""
 
     async def check() -> None:
         clock, rng = virtual_clock(), random.Random(seed)

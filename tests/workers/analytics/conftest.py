@@ -1,4 +1,4 @@
-"""What the tests of the hourly job share."""
+"""Fixtures of the tests of the hourly job."""
 
 from collections.abc import Iterator
 from contextlib import closing

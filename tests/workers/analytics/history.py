@@ -1,4 +1,6 @@
-"""A database with events, kept a second time in plain Python, where the expected is counted."""
+"""A database with events, and the same events in plain Python, which computes the expected
+results.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,7 @@ def day_window(n: int) -> Window:
 
 
 class Undone(Exception):
-    """Raised to roll a run back when it has done everything but commit."""
+    """Raised to roll a run back after everything except its commit."""
 
 
 @dataclass(frozen=True)
@@ -89,14 +91,14 @@ class History:
 async def deliver(
     world: World, body: dict[str, Any], message_id: str, attempts: int = 1
 ) -> FakeDelivery:
-    """One message through the whole way of a message."""
+    """Process one message completely."""
     delivery = FakeDelivery(body, id=message_id, sent_at=world.now, attempts=attempts)
     await consume(FakeBatch(WORKER.main_queue.name, [delivery]), WORKER, world.ports())
     return delivery
 
 
 async def deliver_shards(world: World) -> int:
-    """What a split has sent, shard by shard; how many there were."""
+    """Run the messages that a split has sent, shard by shard; return their number."""
     sent, world.queue.sent = world.queue.sent, []
     for index, body in enumerate(sent):
         delivery = await deliver(world, body, f"shard-{index}")

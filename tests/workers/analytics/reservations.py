@@ -1,4 +1,4 @@
-"""Many senders at the counters of one domain: for any Bucket, on the host and in a worker."""
+"""Concurrent senders at the counters of one domain, for any Bucket, on the host and in a worker."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ async def granted_to_many(
     sizes: list[int],
     patience_s: float = 30,
 ) -> list[int]:
-    """What so many reservations at the same moment are granted; -1 where one gave up."""
+    """Return the grants of concurrent reservations; -1 for one that gave up."""
 
     async def reserve(n: int) -> int:
         counters = WarmupCounters(bucket, clock, random.random, patience_s=patience_s)
@@ -32,7 +32,7 @@ async def granted_to_many(
 
 
 async def booked(bucket: Bucket, clock: Callable[[], datetime], domain: WarmingDomain) -> int:
-    """What the counters say; asked again where R2 fails."""
+    """Return the counters' sum; repeat the request if R2 fails."""
     counters = WarmupCounters(bucket, clock, random.random)
     while True:
         try:

@@ -1,4 +1,4 @@
-"""The hourly job on a real Postgres, against counts made in plain Python."""
+"""The hourly job on a real Postgres, compared with counts in plain Python."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_a_late_event_costs_a_cell_and_a_day_whatever_its_hour_holds(warehouse: 
 
 @pytest.mark.parametrize("late", [False, True])
 def test_a_day_that_nobody_has_booked_is_booked_whole(warehouse: Warehouse, late: bool) -> None:
-    """A worker's first hour, or a late event for a day before its time, sets no day to a part."""
+    """A worker's first hour, or a late event of an earlier day, sets no day to a part."""
     for hour in (-21.5, -20.5, -3.5, 3.5, 8.5, 9.5):
         warehouse.add(1, round(hour), "email_opened", at(hour))
     if late:
@@ -82,7 +82,7 @@ def test_events_of_the_last_hour_that_were_only_just_ingested_count(warehouse: W
 
 
 def test_an_event_that_came_too_late_for_a_run_that_is_late_itself(warehouse: Warehouse) -> None:
-    """The run of 9:00 already sees an event that is the next run's to book."""
+    """The run of 9:00 already sees an event that the next run has to book."""
     warehouse.add(1, 1, "email_opened", at(9.5))
     warehouse.run(hour_window(8))
     warehouse.add(1, 1, "email_opened", at(8.5), created=at(10.2))
@@ -108,7 +108,7 @@ def test_a_bucket_that_lost_its_last_event_becomes_zero(warehouse: Warehouse) ->
 
 
 def test_a_backfill_sets_a_row_that_no_event_bears_out_to_zero(warehouse: Warehouse) -> None:
-    """And no other run touches it: a month's row stays."""
+    """And no other run changes it: a month's row stays."""
     for kind, day in (("email_sent", "2026-03-10"), ("monthly:email_sent", "2026-03-10")):
         warehouse.db.execute(
             "insert into analytics.event_aggregates"
@@ -165,7 +165,7 @@ def test_also_where_the_hour_or_its_whole_day_had_no_event(
 def test_events_committed_within_a_day_of_their_ingestion_are_found(
     warehouse: Warehouse, late: bool
 ) -> None:
-    """A transaction that was open for hours: the run a day after theirs looks once more."""
+    """A transaction that was open for hours: the run a day later examines them again."""
     warehouse.add(1, 1, "email_opened", at(9.1))
     warehouse.add(1, 1, "email_opened", at(-20))
     for hour in range(-24, 33):
@@ -186,7 +186,7 @@ def test_events_committed_within_a_day_of_their_ingestion_are_found(
 def test_as_many_deleted_as_late_events_are_still_noticed(
     warehouse: Warehouse, hour: float, other: int
 ) -> None:
-    """By the next run where they are of two tenants, else a day after their ingestion."""
+    """By the next run if they belong to two tenants, else a day after their ingestion."""
     for tenant in (1, 2):
         warehouse.add(tenant, 1, "email_opened", at(1.5))
         warehouse.add(tenant, 1, "email_opened", at(-21.5))
@@ -205,7 +205,9 @@ def test_as_many_deleted_as_late_events_are_still_noticed(
 def test_a_run_that_surveyed_long_ago_touches_no_day_that_it_does_not_set(
     warehouse: Warehouse,
 ) -> None:
-    """Between its survey and its booking another run has booked a late event that is gone again."""
+    """Between its survey and its booking another run has booked a late event that is deleted by
+    now.
+    """
     for hour in (-20.5, 3.5):
         warehouse.add(1, 1, "email_opened", at(hour))
     for hour in (-21, -1, 3, 8, 9):
@@ -267,7 +269,7 @@ def test_what_was_counted_before_another_run_had_the_turn_is_counted_once_more(
 def test_an_earlier_visit_that_comes_between_the_count_and_the_survey_counts_once(
     warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch, is_of_a_listed_hour: bool
 ) -> None:
-    """It is late. The run counts again what it knew too little for; or it leaves it to the next."""
+    """It is late. The run counts again what it knew too little about, or leaves it to the next."""
     warehouse.add(1, 2, "email_opened", at(8.5))
     warehouse.run(hour_window(8))
     if is_of_a_listed_hour:
@@ -319,7 +321,7 @@ def test_types_of_the_reserved_form_are_reported_with_their_tenant_and_stop_no_o
 
 
 def test_two_contacts_who_share_a_visitor_key_are_two(warehouse: Warehouse) -> None:
-    """The key has a hash of 32 bits: among 200,000 contacts some are bound to share one."""
+    """The key has a hash of 32 bits: among 200,000 contacts some share one."""
     [pair] = warehouse.db.rows(
         "select array_agg(contact_id) as contacts"
         " from (select n, cast(lpad(to_hex(n), 32, '0') as uuid) as contact_id"
@@ -397,7 +399,9 @@ STEPS = st.lists(
 def test_any_history_in_any_order_ends_as_the_events_say(
     warehouse: Warehouse, steps: list[Any], order: Any
 ) -> None:
-    """However runs, late events, deletions were mixed: once each hour ran again, all is right."""
+    """After any mixture of runs, late events and deletions: once each hour ran again, all is
+    correct.
+    """
     for table in ("contact_activity", "hourly_cells", "event_aggregates"):
         warehouse.db.execute(f"delete from analytics.{table}")
     warehouse.events.clear()

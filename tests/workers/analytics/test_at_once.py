@@ -1,4 +1,4 @@
-"""Runs of several hours at the same moment, statement by statement in an order that is drawn."""
+"""Concurrent runs of several hours, statement by statement in a random order."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ SEEDS = 25
 
 
 class Conductor:
-    """Lets one thread at a time begin a statement; `blocked()` says how many wait for a lock."""
+    """Lets one thread at a time begin a statement; `blocked()` is the number that waits for a
+    lock.
+    """
 
     def __init__(self, rng: Random, blocked: Callable[[], int]) -> None:
         self.rng = rng
@@ -54,7 +56,7 @@ class Conductor:
                 assert self.changed.wait_for(lambda: self.chosen is None, WAIT_S)
 
     def _all_have_stopped(self, threads: list[threading.Thread]) -> bool:
-        """Each that is not over waits for its turn or for a lock; False when all are over."""
+        """Each unfinished one waits for its turn or for a lock; False when all have finished."""
         end = monotonic() + WAIT_S
         while alive := sum(thread.is_alive() for thread in threads):
             with self.changed:
@@ -87,8 +89,9 @@ def looker(database: str) -> Iterator[Postgres]:
 def test_hours_that_are_run_at_once_leave_the_rows_that_the_events_say(
     warehouse: Warehouse, looker: Postgres, seed: int
 ) -> None:
-    """Windows of a catch-up, some twice, while events go on to be committed: once the hours that
-    follow have run, nothing is missing and nothing counts twice."""
+    """Windows of a catch-up, some twice, while events are committed: once the following hours have
+    run, nothing is missing and nothing counts twice.
+    """
     rng = Random(seed)
     warehouse.rng = rng
     for _ in range(12):
@@ -119,7 +122,7 @@ def test_hours_that_are_run_at_once_leave_the_rows_that_the_events_say(
 
 
 def add(warehouse: Warehouse, rng: Random, created: float) -> None:
-    """An event, every third of them late: by hours, or by a day."""
+    """An event, every third of them late, by hours or by a day."""
     late_h = rng.choice([0, 0, 0, 0, 2, 24])
     occurred = at(created - late_h)
     warehouse.add(rng.randint(1, 2), rng.randint(1, 3), rng.choice(KINDS), occurred, at(created))

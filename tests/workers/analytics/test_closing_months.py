@@ -1,4 +1,4 @@
-"""A month is summed once its hours are booked, whatever became of their ticks and messages."""
+"""A month is summed after its hours are booked, whatever happened to their ticks and messages."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MARCH = EVENING + 4 * HOUR
 
 
 class Months:
-    """The last evening of February, and what comes after it."""
+    """The last evening of February, and the time after it."""
 
     def __init__(self, url: str) -> None:
         self.history = History(url)
@@ -40,7 +40,7 @@ class Months:
         asyncio.run(dispatch(WORKER, cron, at, self.world.ports()))
 
     def deliver_all(self) -> None:
-        """Until the queue is empty, each message as often as the queue delivers one."""
+        """Deliver until the queue is empty, each message as often as the queue does."""
         while self.world.queue.sent:
             body = self.world.queue.sent.pop(0)
             if "warmup" not in body["type"]:
@@ -62,7 +62,7 @@ class Months:
             self.deliver_all()
 
     def figures(self) -> tuple[int, int]:
-        """The events that the days of February have, and the month."""
+        """Return the events of the days of February, and of the month."""
         [row] = self.history.db.rows(
             "select cast(sum(count) filter (where channel is null) as bigint) as days,"
             " cast(sum(count) filter (where channel is not null) as bigint) as month"
@@ -135,7 +135,7 @@ def test_an_event_that_goes_within_a_day_is_gone_from_a_month_that_was_summed(
 
 
 def test_hours_that_no_tick_has_seen_yet_are_waited_for(months: Months) -> None:
-    """No tick since 20:00, and the month's own finds Postgres away for a moment."""
+    """No tick since 20:00, and Postgres is briefly unavailable for the month's own."""
     url, months.world.url = months.world.url, None
     months.tick(MONTHLY, MARCH + 3 * HOUR)
     months.world.url = url

@@ -1,4 +1,4 @@
-"""Whatever changes within a day of an event is in every derived table, by ticks alone."""
+"""Every change within a day of an event reaches every derived table, through ticks alone."""
 
 from __future__ import annotations
 
@@ -49,8 +49,9 @@ class Event:
 
 @dataclass(frozen=True)
 class Edit:
-    """A change of an event: of a column, or its deletion where there is none. A value that is a
-    time is so long before the edit."""
+    """A change of an event: of a column, or its deletion without one. A time value is relative to
+    the edit.
+    """
 
     number: int
     hour: int
@@ -151,7 +152,7 @@ def insert(months: Months, event: Event) -> None:
 
 
 def apply(months: Months, known: dict[int, Event], edit: Edit, now: datetime) -> None:
-    """Change an event that is there, if it is not older than a day."""
+    """Change an existing event, if it is at most a day old."""
     event = known.get(edit.number)
     if event is None or now - event.occurred_at > CHANGED_WITHIN:
         return

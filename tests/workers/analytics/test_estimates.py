@@ -1,4 +1,4 @@
-"""The planner knows how many events a shard has: where it expected one it chose slow plans."""
+"""The planner knows how many events a shard has: when it expected one it chose slow plans."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.workers.analytics.history import DAY, org
 
 
 def contact(digit: int) -> UUID:
-    """Where the contacts whose id begins with that digit begin."""
+    """Return the first contact whose id begins with that digit."""
     return UUID(int=digit << 124)
 
 
@@ -31,8 +31,9 @@ FACTOR_MAX = 10
 
 @pytest.fixture(scope="module")
 def template(postgres: Server, migrated: str) -> Iterator[str]:
-    """The name of a database with 60,000 events of a month: five types, a sixth of them opens,
-    contacts with random ids."""
+    """Return the name of a database with 60,000 events of a month: five types, a sixth of them
+    opens, contacts with random ids.
+    """
     with scratch_database(postgres, migrated) as url:
         fill(url)
         yield url.rpartition("/")[2]
@@ -73,7 +74,7 @@ def fill(url: str) -> None:
 
 
 def vacuum(url: str) -> None:
-    """No transaction may stand around it."""
+    """It must run outside a transaction."""
     with closing(connect(url)) as connection:
         connection.run("vacuum analyze analytics.contact_activity")
 
@@ -86,7 +87,7 @@ def scans(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def planned(db: Postgres, sql: str, **parameters: Any) -> list[tuple[int, int]]:
-    """What the planner expects of each scan of the events, and what it gives."""
+    """Return the planner's estimate of each scan of the events, and its actual rows."""
     [row] = db.rows(f"explain (analyze, format json) {sql}", **parameters)
     [answer] = row.values()
     return [
@@ -130,7 +131,7 @@ def test_the_events_of_a_shard_are_as_many_as_the_planner_expects(
 
 
 def test_also_where_one_organization_has_every_event(database: str, month: Postgres) -> None:
-    """Comparisons of rows had the planner expect a single event of 50,000."""
+    """Because of row comparisons the planner expected one event of 50,000."""
     month.execute(
         "delete from analytics.contact_activity where organization_id <> :large", large=LARGE
     )
@@ -177,7 +178,7 @@ def test_the_statements_of_a_piece_read_what_the_planner_expects(
 
 
 def test_whether_a_span_is_too_much_is_asked_of_a_few_events(month: Postgres) -> None:
-    """It counts no further than it has to."""
+    """It counts no further than necessary."""
     asked = {"start": DAY, "end": DAY + timedelta(days=31), "most": 100}
     [(_, actual)] = planned(month, statements.SQL["events_beyond"], **asked)
     assert actual == 101

@@ -1,4 +1,4 @@
-"""The reports of campaigns on a real Postgres, against figures made in plain Python."""
+"""The reports of campaigns on a real Postgres, compared with figures in plain Python."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def reports(history: History) -> Reports:
 
 
 def expected(events: list[Event], campaigns: dict[str | None, UUID]) -> Reports:
-    """What the events say; `campaigns` maps the sources that are campaigns."""
+    """Return the expected figures; `campaigns` maps the sources that are campaigns."""
     figures: Reports = {}
     seen: set[tuple[object, ...]] = set()
     for event in events:
@@ -183,7 +183,7 @@ def mutate(text: str, changes: list[tuple[int, str]]) -> str:
 def test_a_source_is_a_campaign_where_postgres_can_cast_it(
     history: History, seeds: list[Any]
 ) -> None:
-    """Postgres itself says which texts those are; the job neither fails nor misses one."""
+    """Postgres itself decides which texts those are; the job neither fails nor misses one."""
     history.clear("campaign_daily_stats")
     sources = [mutate(*seed) for seed in seeds]
     for source in sources:
@@ -224,7 +224,7 @@ STEPS = st.lists(
 
 
 def step(history: History, what: str, value: Any) -> None:
-    """One thing that may happen, a run that is broken off at its end among them."""
+    """One possible action, including a run that is aborted at its end."""
     if what == "add":
         organization, contact, kind, source, hour = value
         history.add(organization, contact, kind, source, DAY + timedelta(hours=hour))
@@ -252,7 +252,7 @@ def step(history: History, what: str, value: Any) -> None:
 def test_any_history_in_any_order_ends_as_the_events_say(
     history: History, steps: list[Any], order: Any
 ) -> None:
-    """However it was mixed: once each day was run again, in any order, the rows are the events'."""
+    """After any mixture: once each day was run again, in any order, the rows equal the events."""
     history.clear("campaign_daily_stats")
     for what, value in steps:
         step(history, what, value)
@@ -299,7 +299,7 @@ def threaded(history: History, window: Window, shard: Shard | None) -> threading
 
 
 def await_blocked(history: History, count: int) -> None:
-    """Until so many connections wait for a lock, or half a second has gone."""
+    """Wait until this many connections wait for a lock, or half a second has passed."""
     for _ in range(50):
         [row] = history.db.rows(
             "select count(*) as count from pg_stat_activity"

@@ -1,4 +1,4 @@
-"""The month's usage on a real Postgres, against figures made in plain Python."""
+"""The month's usage on a real Postgres, compared with figures in plain Python."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def add(history: History, organization: int, contact: int, kind: str, day: float
 
 
 def close_rollups(history: History) -> None:
-    """The daily rollups as they should be, counted in plain Python."""
+    """Return the expected daily rollups, counted in plain Python."""
     seen: dict[tuple[UUID, date, str], list[UUID]] = {}
     for event in history.events:
         if not event.event_type.startswith("monthly:"):
@@ -132,7 +132,7 @@ def test_monthly_rows_are_no_source_and_no_daily_figure(history: History) -> Non
 
 
 def test_late_rollups_are_reported_and_stop_no_other_organization(history: History) -> None:
-    """An event that is not booked counts in neither figure; the run after it was booked has it."""
+    """An unbooked event counts in neither figure; the run after it was booked has it."""
     for organization in (1, 2):
         add(history, organization, 1, "email_sent", 3)
     close_rollups(history)
@@ -224,7 +224,7 @@ STEPS = st.lists(
 
 
 def step(history: History, what: str, value: Any) -> None:
-    """One thing that may happen, a run that is broken off at its end among them."""
+    """One possible action, including a run that is aborted at its end."""
     if what == "add":
         add(history, *value)
     elif what == "delete" and history.events:
@@ -250,7 +250,9 @@ def step(history: History, what: str, value: Any) -> None:
 )
 @given(steps=STEPS)
 def test_any_history_ends_as_the_events_say(history: History, steps: list[Any]) -> None:
-    """However it was mixed: once the rollups are closed and the month run again, all is right."""
+    """After any mixture: once the rollups are complete and the month was run again, all is
+    correct.
+    """
     history.clear("event_aggregates")
     for what, value in steps:
         step(history, what, value)

@@ -1,4 +1,4 @@
-"""Cells go by their age, a whole day of an organization at once; what comes later still counts."""
+"""Cells are deleted by age, a whole day of an organization at once; later events still count."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_a_late_event_of_a_day_without_its_cells_leaves_the_other_hours_in_its_r
 def test_one_hour_of_a_day_without_its_cells_is_run_again(
     warehouse: Warehouse, recount: bool
 ) -> None:
-    """A backfill, or a repeated message: it counts the whole day of what the hour has."""
+    """A backfill, or a repeated message: it counts the whole day for the types of the hour."""
     book_a_day(warehouse)
     gone = warehouse.add(1, 8, "email_opened", at(2.5))
     warehouse.run(hour_window(2))
@@ -108,7 +108,7 @@ def test_the_cells_of_a_day_go_at_once_or_not_at_all(
 
 
 def test_a_day_that_was_written_within_two_days_stays(warehouse: Warehouse) -> None:
-    """The run of a day ago is compared with its cells, late ones among them."""
+    """The run of a day ago is compared with its cells, including late ones."""
     book_a_day(warehouse)
     warehouse.db.execute(
         "update analytics.booking_turns set taken_at = :then"
@@ -135,7 +135,7 @@ def test_a_tick_passes_over_a_day_that_a_run_is_writing(warehouse: Warehouse) ->
 
 
 def test_a_run_that_waits_for_a_tick_counts_the_whole_day(warehouse: Warehouse) -> None:
-    """Its survey has seen the cells that are gone when it is its turn."""
+    """Its survey has seen the cells that are deleted before its turn."""
     book_a_day(warehouse)
     warehouse.add(1, 7, "email_opened", at(3.5), created=at(9.5, TODAY))
     with held_prune(warehouse):
@@ -174,7 +174,7 @@ def wait_for_a_lock(warehouse: Warehouse) -> None:
 def test_whatever_comes_between_ticks_the_rollups_are_what_the_events_say(
     warehouse: Warehouse, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Old days lose their cells at random; late events, deletions and backfills go on."""
+    """Old days lose their cells at random, while late events, deletions and backfills continue."""
     monkeypatch.setattr(retention, "ROWS_MAX", 3)
     rng = Random(seed)
     warehouse.rng = rng

@@ -1,4 +1,4 @@
-"""The clearing of warm-up counters, against a rule in plain Python and R2 at its worst."""
+"""The deletion of warm-up counters, compared with a rule in plain Python, with all faults of R2."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_days_that_are_over_are_cleared_and_today_is_not(setting: Setting) -> No
 
 
 async def write(setting: Setting, key: str, hours: float) -> None:
-    """A sender writes an object so many hours after the window's end."""
+    """A sender writes an object this many hours after the window's end."""
     setting.world.now = datetime(2026, 3, 10, tzinfo=UTC) + timedelta(hours=hours)
     assert await setting.bucket.put(key, '{"used": 240}')
 
@@ -96,7 +96,7 @@ async def write(setting: Setting, key: str, hours: float) -> None:
 def test_what_a_sender_has_written_since_the_end_of_the_window_stays(
     setting: Setting, hours: float
 ) -> None:
-    """The run comes at midnight, late, and again by hand: each leaves the day's own count."""
+    """The run is at midnight, late, and repeated manually: each leaves the day's own counter."""
     setting.domain(1, "a.example", age_days=5)
     setting.put(undated(1, "a.example"), undated(1, "b.example"))
     asyncio.run(setting.run())
@@ -237,7 +237,7 @@ FAULTS: st.SearchStrategy[list[Fault | None]] = st.lists(
 def test_any_bucket_ends_as_the_rule_says(
     setting: Setting, domains: Any, counters: Any, faults: list[Fault | None], repeats: int
 ) -> None:
-    """Failed runs are repeated, finished ones too: what is left is what the rule leaves."""
+    """Failed and finished runs are repeated: what remains is what the rule keeps."""
     setting.db.execute("delete from ops.job_runs")
     queue = iter(faults)
     setting.start(lambda *_: next(queue, None))

@@ -1,4 +1,4 @@
-"""Events in a database, with the times of their ingestion, and what plain Python counts in them."""
+"""Events in a database, with the times of their ingestion, and the same in plain Python."""
 
 from __future__ import annotations
 
@@ -36,9 +36,10 @@ def hour_window(hour: int, day: datetime = DAY) -> Window:
 
 
 class Warehouse:
-    """A database with events, and what plain Python counts in them.
+    """A database with events, and the expected counts in plain Python.
 
-    `db` is the owner's: the platform's writers, and who looks. The job runs as the workers' role.
+    `db` is the owner's connection: for the platform's writers and for inspection. Jobs run as the
+    workers' role.
     """
 
     def __init__(self, url: str) -> None:
@@ -84,7 +85,7 @@ class Warehouse:
             return hours.book_hour(self.worker, Hour(window, shard, recount))
 
     def note(self, window: Window) -> None:
-        """In the ledger: the window has been run."""
+        """Record in the ledger that the window was run."""
         self.db.execute(
             "insert into ops.job_runs"
             " (job_type, window_start, window_end, status, trigger, scheduled_for)"

@@ -9,6 +9,6 @@ from tests.workers.scoring.stage import Stage, opened
 
 @pytest.fixture
 def stage(database: str) -> Iterator[Stage]:
-    """An empty platform, fresh for this test."""
+    """An empty platform, new for this test."""
     with opened(database) as stage:
         yield stage

@@ -49,16 +49,17 @@ class _Undo(Exception):
 
 @dataclass
 class Known:
-    """What Python knows of one organization."""
+    """The settings of one organization in plain Python."""
 
     factors: dict[tuple[str, str], FactorConfig] = field(default_factory=dict)
     signals: dict[str, SignalConfig] = field(default_factory=dict)
 
 
 class Stage:
-    """Whatever is done here is done to both accounts.
+    """Every change is made in the database and in plain Python.
 
-    `db` is the owner's: the platform's writers, and who looks. Jobs run as the workers' role.
+    `db` is the owner's connection: for the platform's writers and for inspection. Jobs run as the
+    workers' role.
     """
 
     def __init__(self, url: str) -> None:
@@ -69,7 +70,7 @@ class Stage:
         self.forget()
 
     def forget(self) -> None:
-        """What Python knows; the tables keep theirs."""
+        """Forget the state in plain Python; the tables keep theirs."""
         self.contacts: dict[Key, Contact] = {}
         self.events: dict[Key, list[Event]] = {}
         self.signals: dict[Key, list[Signal]] = {}
@@ -77,7 +78,7 @@ class Stage:
 
     @contextmanager
     def undone(self) -> Iterator[None]:
-        """Whatever happens in here has not happened afterwards: quick, for many examples."""
+        """Undo everything in this block afterwards: fast, for many examples."""
         self.forget()
         self.is_undone = True
         try:
@@ -170,7 +171,7 @@ class Stage:
         )
 
     def expected(self, key: Key, t: datetime) -> Score:
-        """What plain Python says."""
+        """Return the expected score in plain Python."""
         known = self.known.get(key[0], Known())
         return score(
             self.contacts[key],
@@ -182,8 +183,9 @@ class Stage:
 
     @contextmanager
     def job(self) -> Iterator[Postgres]:
-        """A transaction with the rights of a job. What is undone is one transaction of the owner,
-        which takes the role for so long."""
+        """A transaction with a job's rights. What is undone is one transaction of the owner, which
+        takes the role in the meantime.
+        """
         if not self.is_undone:
             with self.worker.transaction():
                 yield self.worker
@@ -193,7 +195,7 @@ class Stage:
         self.db.execute("reset role")
 
     def fold(self, t: datetime = NOON) -> Folded:
-        """Fold what is pending, in a transaction."""
+        """Fold pending changes, in a transaction."""
         with self.job() as db:
             return fold_changes(db, t)
 
@@ -239,7 +241,7 @@ class Stage:
         }
 
     def expected_numbers(self, t: datetime) -> dict[Key, tuple[int, int, int, int, str]]:
-        """The scores that plain Python says."""
+        """Return the expected scores in plain Python."""
         scores = {key: self.expected(key, t) for key in self.contacts}
         return {
             key: (one.total, one.fit, one.engagement, one.intent, one.grade)
@@ -247,7 +249,7 @@ class Stage:
         }
 
     def waiting(self) -> list[Key]:
-        """The contacts in the backlog, once what is pending is folded."""
+        """Return the contacts in the backlog, after folding pending changes."""
         self.fold()
         return self.entries()
 
@@ -260,7 +262,7 @@ class Stage:
 
 @contextmanager
 def no_lock_met(stage: Stage) -> Iterator[None]:
-    """What is locked is skipped, and not waited for."""
+    """Skip locked rows instead of waiting for them."""
     seen: list[str] = []
 
     def noted(execute: Callable[..., int]) -> Callable[..., int]:

@@ -1,4 +1,4 @@
-"""Alerts that new signals open, against the rules in plain Python."""
+"""Alerts that new signals open, compared with the rules in plain Python."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Alert:
 
 
 class Oracle:
-    """The rules, one signal after the other."""
+    """Apply the rules, one signal after the other."""
 
     def __init__(self) -> None:
         self.alerts: list[Alert] = []
@@ -113,7 +113,7 @@ def test_each_tier_has_its_time_from_when_the_signal_was_detected(stage: Stage) 
 
 
 def test_a_signal_after_a_due_alert_that_is_not_yet_swept_opens_one(stage: Stage) -> None:
-    """Critical at 10:16; again at 11:20; the sweep comes at 11:30."""
+    """Critical at 10:16; again at 11:20; the expiry runs at 11:30."""
     stage.set_signal(1, "X", SignalConfig(), tier="critical")
     stage.add_signal((1, 1), Signal("X", at("10:16")))
     stage.fold(at("10:17"))

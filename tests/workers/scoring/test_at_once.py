@@ -1,4 +1,4 @@
-"""BatchRecompute and SignalDecay at the same time, each on a connection of its own."""
+"""Concurrent BatchRecompute and SignalDecay, each on its own connection."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ RUNS: dict[str, Callable[[Database, KeyRange, datetime], statements.Scored]] = {
 
 
 def populate(stage: Stage) -> None:
-    """Everybody scored at noon; since then a third has changed, and time goes on for all."""
+    """All contacts are scored at noon; since then a third has changed, and time passes for all."""
     for number, key in enumerate(PEOPLE):
         stage.add_contact(key, email="a@b.example")
         model = ("linear", "exponential", "step")[number % 3]
@@ -44,7 +44,7 @@ def populate(stage: Stage) -> None:
 
 
 def at_once(stage: Stage, first: tuple[str, datetime], second: tuple[str, datetime]) -> None:
-    """The second begins while the first has written and not committed, and goes on from there."""
+    """The second begins before the first commits, and continues from there."""
     failures: list[BaseException] = []
 
     def follow() -> None:
@@ -95,7 +95,7 @@ LATEST = NOON + 7 * HOUR
 def test_at_once_in_either_order_and_twice_the_scores_are_the_same(
     stage: Stage, batch_at: datetime
 ) -> None:
-    """A batch of an earlier hour, too, takes no score of the later one back."""
+    """A batch of an earlier hour sets no score of the later one back, either."""
     batch, decay = ("batch", batch_at), ("decay", LATEST)
     ends = []
     populate(stage)
@@ -126,8 +126,9 @@ def put_back(stage: Stage) -> None:
 def test_a_change_between_reading_and_writing_is_left_to_the_next_run(
     stage: Stage, kind: str, is_folded: bool
 ) -> None:
-    """What was computed without it may be written, but the change waits for the next batch. Where
-    it is folded by then, its entry has moved, and a batch writes nothing."""
+    """A score computed without it may be written, but the change waits for the next batch. If it is
+    folded by then, its entry has another version, and a batch writes nothing.
+    """
     populate(stage)
     changed = PEOPLE[0]
     runner = threading.Thread(target=run_once, args=(stage, kind))
@@ -149,7 +150,9 @@ def test_a_change_between_reading_and_writing_is_left_to_the_next_run(
 
 
 def test_a_batch_writes_no_score_that_decay_has_written_since_it_was_read(stage: Stage) -> None:
-    """It is of an earlier hour: the later score stays, and the entry waits for the next batch."""
+    """It belongs to an earlier hour: the later score stays, and the entry waits for the next
+    batch.
+    """
     stage.add_contact((1, 1), email="a@b.example")
     stage.add_signal((1, 1), Signal("DEMO_REQUEST", NOON, decay_hours=24))
     stage.batch(NOON)
@@ -174,7 +177,7 @@ def run_once(stage: Stage, kind: str, t: datetime = LATEST) -> None:
 
 @contextmanager
 def gate_open_for(stage: Stage) -> Iterator[Database]:
-    """A transaction that a closed gate does not hold up."""
+    """A transaction that a closed gate does not delay."""
     with closing(Postgres(lambda: connect(stage.url))) as db, db.transaction():
         db.execute("set local mauntic.gate = 'open'")
         yield db
@@ -182,7 +185,7 @@ def gate_open_for(stage: Stage) -> Iterator[Database]:
 
 @contextmanager
 def closed_gate(stage: Stage) -> Iterator[None]:
-    """Whoever reads contacts has taken his snapshot, and waits for the end of this."""
+    """A statement that reads contacts has its snapshot, and waits for the end of this."""
     stage.db.execute("alter table crm.contacts rename to contacts_behind")
     stage.db.execute(
         "create function crm.pass() returns boolean language plpgsql as $$ begin"
@@ -209,7 +212,7 @@ def change(stage: Stage, key: tuple[int, int], phone: str) -> None:
 def test_a_contact_that_is_scored_during_an_unsuccessful_check_is_checked_again(
     stage: Stage,
 ) -> None:
-    """A batch of an earlier hour, under way late, counts a new signal: the moment is the same."""
+    """A late batch of an earlier hour counts a new signal: its time is the same."""
     stage.add_contact((1, 1), email="a@b.example")
     stage.add_event((1, 1), Event("page_visited", NOON - 720 * HOUR + timedelta(minutes=30)))
     stage.batch(NOON)
@@ -231,7 +234,7 @@ def test_a_contact_that_is_scored_during_an_unsuccessful_check_is_checked_again(
 
 
 def meet_decay(stage: Stage, t: datetime, interfere: Callable[[], None]) -> None:
-    """SignalDecay has looked, and not committed; then something changes, BatchRecompute comes."""
+    """SignalDecay has read and not committed; then something changes, and BatchRecompute runs."""
     failures: list[BaseException] = []
 
     def recompute() -> None:

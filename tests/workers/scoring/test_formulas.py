@@ -1,4 +1,4 @@
-"""The formulas: by hand, and the statement over sets against the Python that explains one."""
+"""The formulas, computed by hand, and the SQL compared with the Python that explains a score."""
 
 from __future__ import annotations
 
@@ -262,7 +262,10 @@ def test_the_statement_and_the_explanation_agree(
         for kind, config in kinds.items():
             stage.set_signal(1, kind, config)
         for number, (email, phone, custom, events, signals) in enumerate(people):
-            key = (1 + number % 2, number)  # one organization has its own ways, the other has not
+            key = (
+                1 + number % 2,
+                number,
+            )  # one organization has its own settings, the other has none
             stage.add_contact(key, email, phone, custom)
             for event in events:
                 stage.add_event(key, event)

@@ -1,4 +1,4 @@
-"""The four jobs as the queue sees them: messages in, rows, answers and events out."""
+"""The four jobs from the queue's view: messages in, rows, answers and events out."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from tests.workers.scoring.stage import HOUR, NOON, Stage, locked, org, person
 
 @pytest.fixture
 def world(stage: Stage) -> World:
-    """What is around a job on the stage's database, just after noon."""
+    """A job's environment on the stage's database, just after noon."""
     return World(stage.url, now=NOON + timedelta(seconds=5))
 
 
 def deliver(world: World, *bodies: Any) -> list[FakeDelivery]:
-    """The bodies in one batch, settled."""
+    """Deliver the bodies in one batch."""
     sent = [
         FakeDelivery(body, id=f"{world.now}-{n}", sent_at=world.now)
         for n, body in enumerate(bodies)
@@ -291,7 +291,7 @@ def test_a_large_backlog_is_cut_into_shards_of_which_each_can_be_retried(
 
 
 def test_the_expiry_skips_an_alert_that_is_being_acknowledged(stage: Stage, world: World) -> None:
-    """One open transaction of the platform keeps no other alert from its end."""
+    """One open transaction of the platform delays the expiry of no other alert."""
     stage.db.execute(
         "insert into scoring.signal_alerts (organization_id, contact_id, signal_type, priority,"
         " created_at)"
@@ -330,7 +330,7 @@ def test_if_postgres_is_away_the_messages_are_tried_again(world: World) -> None:
 
 
 def tick(world: World, at: datetime) -> tuple[int, list[str]]:
-    """A tick of the minute's cron: how many messages it sends, and its statements."""
+    """Run a tick of the minute's cron; return the numbers of messages and statements."""
     ports, seen = world.ports(), list[str]()
 
     def noted(run: Callable[..., Any]) -> Callable[..., Any]:
@@ -441,7 +441,7 @@ def test_a_message_for_a_locked_contact_is_neither_lost_nor_in_the_way(
 def test_a_context_of_a_locked_contact_outlasts_the_lock(
     stage: Stage, world: World, held: str
 ) -> None:
-    """However long it is held: no delivery of the message is used up."""
+    """However long it is locked, the message uses up no delivery."""
     for contact in (1, 2):
         stage.add_contact((1, contact), email="a@b.example")
     deliver(world, ask(1, 1), ask(1, 2))

@@ -1,4 +1,4 @@
-"""BatchRecompute and SignalDecay: whatever happens in whatever order, the scores end right."""
+"""BatchRecompute and SignalDecay: after any events in any order, the final scores are correct."""
 
 from __future__ import annotations
 
@@ -69,7 +69,9 @@ def run(stage: Stage, kind: str, hour: int) -> statements.Scored:
     last=st.permutations(["batch", "decay", "batch", "decay"]),
 )
 def test_any_history_ends_as_the_facts_say(stage: Stage, steps: list[Any], last: list[str]) -> None:
-    """Changes and runs mixed, late ones too: once both ran at the latest time, all is right."""
+    """Changes and runs mixed, including late ones: once both ran at the latest time, all is
+    correct.
+    """
     with stage.undone():
         for key in EVERYBODY:
             stage.add_contact(key)
@@ -91,7 +93,7 @@ def test_any_history_ends_as_the_facts_say(stage: Stage, steps: list[Any], last:
 def test_decay_alone_keeps_every_score_right(
     stage: Stage, changes: list[Any], gaps: list[int]
 ) -> None:
-    """It looks at few, and those are enough: whom it passes over has not changed."""
+    """It examines few contacts, and the others have not changed."""
     with stage.undone():
         for key in EVERYBODY:
             stage.add_contact(key)
@@ -168,7 +170,7 @@ def test_a_late_window_does_not_take_a_score_back(stage: Stage) -> None:
 
 
 def test_what_is_dated_later_counts_from_its_moment_on(stage: Stage) -> None:
-    """It waits for that moment, and not in the backlog."""
+    """It waits for that time, and not in the backlog."""
     stage.add_contact((1, 1))
     for _ in range(3):
         stage.add_event((1, 1), Event("email_opened", NOON + timedelta(hours=2, seconds=2)))
@@ -182,7 +184,7 @@ def test_what_is_dated_later_counts_from_its_moment_on(stage: Stage) -> None:
 
 @pytest.mark.parametrize("kind", ["event", "signal"])
 def test_a_contact_dated_far_ahead_is_scored_once(stage: Stage, kind: str) -> None:
-    """Not once an hour until 2099; and in 2099 it counts."""
+    """Not scored every hour until 2099; and in 2099 it counts."""
     there = datetime(2099, 5, 6, 7, tzinfo=UTC)
     stage.add_contact((1, 1))
     if kind == "event":
@@ -211,7 +213,7 @@ def test_an_entry_that_moved_is_neither_written_nor_cleared(stage: Stage) -> Non
 
 
 def test_a_contact_who_is_being_changed_is_scored_as_he_was_and_again(stage: Stage) -> None:
-    """Without waiting for the writer, and without losing his change."""
+    """Without waiting for the writer, and without losing the change."""
     stage.add_contact((1, 1))
     stage.add_contact((1, 2))
     writer = Postgres(lambda: connect(stage.url))
@@ -386,7 +388,7 @@ def test_the_same_score_of_other_signals_is_explained_anew(stage: Stage) -> None
 def test_contacts_dated_ahead_do_not_crowd_out_those_who_decay(
     stage: Stage, order: tuple[str, str]
 ) -> None:
-    """Who waits in the backlog for something dated tomorrow is not of SignalDecay's number."""
+    """A contact that waits in the backlog for tomorrow does not count for SignalDecay."""
     for contact in range(1, 6):
         stage.add_contact((1, contact))
         early = NOON - 49.5 * HOUR
@@ -402,7 +404,7 @@ def test_contacts_dated_ahead_do_not_crowd_out_those_who_decay(
 
 
 def test_whoever_was_looked_at_in_vain_is_not_looked_at_every_hour(stage: Stage) -> None:
-    """Activity grows old hour by hour, and enough of it remains."""
+    """Activity gets old hour by hour, and enough of it remains."""
     for contact in range(10):
         stage.add_contact((1, contact))
         for hours in range(60):
@@ -415,7 +417,7 @@ def test_whoever_was_looked_at_in_vain_is_not_looked_at_every_hour(stage: Stage)
 
 
 def test_an_open_transaction_of_the_platform_stops_nobody(stage: Stage) -> None:
-    """Neither its contact nor the others: it holds nothing that a run writes."""
+    """Neither its contact nor the others: it locks nothing that a run writes."""
     for contact in (1, 2):
         stage.add_contact((1, contact))
         stage.add_signal((1, contact), Signal("DEMO_REQUEST", NOON, decay_hours=24))

@@ -38,7 +38,7 @@ ALERT = (
 
 @contextmanager
 def writer(stage: Stage) -> Iterator[Postgres]:
-    """A transaction of the platform that waits for no lock longer than half a second."""
+    """A transaction of the platform that waits at most half a second for a lock."""
     with closing(Postgres(lambda: connect(stage.url))) as db, db.transaction():
         db.execute("set local lock_timeout = '500ms'")
         yield db
@@ -49,7 +49,7 @@ def write(db: Postgres, sql: str, contact: int) -> None:
 
 
 def feed(stage: Stage) -> list[tuple[Any, ...]]:
-    """The rows of the feed, without what is drawn."""
+    """Return the rows of the feed, without random values."""
     rows = stage.db.rows("select * from crm.contact_changes order by id")
     assert {row["consumer"] for row in rows} <= {"scoring"}
     return [
@@ -175,7 +175,7 @@ def test_a_setting_is_one_row_however_many_contacts_there_are(stage: Stage) -> N
 
 
 def test_no_statement_of_a_setting_reads_contacts(stage: Stage) -> None:
-    """Nor signals: its cost does not grow with the organization."""
+    """No signals are read either: the cost does not grow with the organization."""
     read = (
         "select relname, seq_scan + coalesce(idx_scan, 0) as scans from pg_stat_xact_user_tables"
         " where relname in ('contacts', 'intent_signals') order by relname"
@@ -197,7 +197,7 @@ def test_what_changes_nothing_that_counts_leaves_no_row(stage: Stage) -> None:
 
 
 def test_the_platform_s_role_needs_no_right_on_the_feed(stage: Stage) -> None:
-    """Triggers and functions run with the rights of their owner, and look up names safely."""
+    """Triggers and functions run with the rights of their owner, and resolve names safely."""
     functions = stage.db.rows(
         "select proname, prosecdef, proconfig from pg_proc"
         " where pronamespace = 'scoring'::regnamespace"

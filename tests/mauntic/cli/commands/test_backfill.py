@@ -1,4 +1,6 @@
-"""`mauntic backfill`: the real worker behind the account's queue, the ledger as the only memory."""
+"""`mauntic backfill`: the real worker behind the account's queue, with the ledger as the only
+memory.
+"""
 
 from __future__ import annotations
 
@@ -73,7 +75,7 @@ def test_a_range_is_run_whole_and_summed_up(cli: Cli, consumer: Consumer, db: Po
     assert (again.code, again.json["windows"], len(consumer.bodies)) == (0, 0, 5)
     assert again.json["left_alone"] == {"succeeded": 5}
     once_more = fill(cli, 5, "--only", "all").json
-    assert (once_more["succeeded"], once_more["changed"]) == (5, [])  # nothing is new
+    assert (once_more["succeeded"], once_more["changed"]) == (5, [])  # nothing changes
 
 
 @pytest.fixture
@@ -183,7 +185,7 @@ def test_an_interruption_is_harmless(cli: Cli, consumer: Consumer, db: Postgres)
 def test_an_interrupted_backfill_of_all_says_from_where_it_goes_on(
     cli: Cli, consumer: Consumer, db: Postgres
 ) -> None:
-    """The ledger cannot tell what was run again from what was not: the range must."""
+    """The ledger cannot distinguish windows that ran again, so the range must."""
     for hour in range(6):
         add_run(db, DAY + hour * HOUR, "succeeded", fencing_token=1)
     consumer.hold.clear()
@@ -242,7 +244,8 @@ def windows(hours: int) -> list[Window]:
 @given(data=st.data())
 def test_backfills_at_once_share_the_windows(db: Postgres, data: st.DataObject) -> None:
     """Two backfills in any interleaving, with answers in any order: each window is sent once, and
-    ends in one of the two summaries."""
+    is in one of the two summaries.
+    """
     assert SCHEDULE is not None
     db.execute("delete from ops.job_runs")
     hours = data.draw(st.integers(1, 8))
@@ -274,7 +277,7 @@ def test_backfills_at_once_share_the_windows(db: Postgres, data: st.DataObject) 
 
 
 class SentWindows(Outbox):
-    """Keeps which hours were sent."""
+    """Records the sent hours."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -388,7 +391,7 @@ BACKFILL_OF_THE_DAY = (
 def test_the_day_before_is_not_written_with_the_day_that_is_asked_for(
     cli: Cli, consumer: Consumer, db: Postgres
 ) -> None:
-    """Every run also looks at other days: what an operator has not seen stays."""
+    """Every run also examines other days: rows that the operator has not seen stay unchanged."""
     first, other = add_opens(db)
     assert fill(cli, 24, "--at-most", 24).code == 0
     purge(db, first)

@@ -1,4 +1,4 @@
-"""`mauntic check`: what is right passes, and each thing broken on purpose is found."""
+"""`mauntic check`: a correct project passes, and each inserted mistake is found."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ def test_a_declared_secret_is_no_variable(tmp_path: Path) -> None:
 
 
 def test_a_worker_may_have_several_queues(tmp_path: Path) -> None:
-    """Each with its own consumer settings; a job names the queue that its messages arrive in."""
+    """Each with its own consumer settings; a job names the queue of its messages."""
     fast = Queue("toy-fast", "FAST", 2, max_concurrency=7, connections=1, batch=Batch(50, 3))
     worker = replace(toy(), queues=[Queue("toy-jobs", "TOY", 3), fast], jobs=[JOB])
     assert found(tmp_path, HEAD + catalogue.block(worker), worker) == []
@@ -202,7 +202,7 @@ def test_a_worker_may_have_several_queues(tmp_path: Path) -> None:
 
 
 def test_consumers_that_could_take_every_connection_are_found(tmp_path: Path) -> None:
-    """Of 60 connections one at least is left for the ticks."""
+    """At least one of 60 connections is left for the ticks."""
     for concurrency, fits in ((29, True), (30, False)):  # each holds 2, the dead letters' holds 1
         worker = replace(toy(JOB), queues=[Queue("toy-jobs", "TOY", 3, concurrency)])
         problems = found(tmp_path, HEAD + catalogue.block(worker), worker)
@@ -286,7 +286,7 @@ def test_a_schema_that_lags_behind_is_found(database: str, db: Postgres) -> None
 
 
 async def other_purpose(run: Any) -> Done:
-    """Do something that no page knows of."""
+    """Do something that no page describes."""
     return Done()
 
 

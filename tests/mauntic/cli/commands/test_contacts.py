@@ -1,4 +1,4 @@
-"""`mauntic contacts erase`: what it counts it erases, and it leaves the rest alone."""
+"""`mauntic contacts erase`: it erases what it counts, and nothing else."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def owner(database: str) -> Iterator[Any]:
 
 @pytest.fixture
 def jane(owner: Any) -> None:
-    """She and another are everywhere, and messages name both."""
+    """Both contacts are in every table, and messages mention both."""
     fill(owner, ORG, JANE, MAIL)
     fill(owner, ORG, JOHN, "john@example.org")
     mention(owner)
@@ -56,7 +56,7 @@ def jane(owner: Any) -> None:
 
 @pytest.fixture
 def former(tmp_path: Path) -> Path:
-    """An address that she has no longer."""
+    """A former address of the contact."""
     file = tmp_path / "former.txt"
     file.write_text(f"{OLD_MAIL}\n\n")
     return file
@@ -138,7 +138,7 @@ def test_nothing_is_erased_without_an_answer(cli: Cli, owner: Any) -> None:
         cli("contacts", "erase", JANE, "--delete", stdin="n\n"),
     ):
         assert answer.code == 1
-        assert "scoring.lead_scores" in answer.err  # what would go is shown before the question
+        assert "scoring.lead_scores" in answer.err  # the counts are shown before the question
         assert_discreet(answer)
     assert knowing(owner, JANE) == before
 

@@ -1,4 +1,4 @@
-"""From the old scheduler to this one: what each step says, on a real ledger and real rows."""
+"""From the old scheduler to this one: the output of each step, on a real ledger and real rows."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _within_one_hour() -> None:
 
 @pytest.fixture
 def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where old rows are kept."""
+    """The folder of saved old rows."""
     monkeypatch.setattr(shadow, "KEPT", tmp_path)
     return tmp_path
 
@@ -148,7 +148,7 @@ def test_shadow_fails_where_the_events_do_not_say_what_ours_do(
 def test_what_the_old_scheduler_wrote_until_our_first_run_is_kept(
     cli: Cli, db: Postgres, kept: Path
 ) -> None:
-    """It may be late with some of the days; what comes after our first run is no row of its."""
+    """It may be late for some days; rows written after the first new run are not its rows."""
     event(db, 1)
     rollup(db, 1, 1)
     shadow_run(cli)
@@ -168,7 +168,7 @@ def test_the_rows_of_another_database_are_not_taken_for_this_ones(
     cli: Cli, db: Postgres, database: str, postgres: Any, migrated: str, kept: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    """Whoever tried it on a copy before has the same days of both."""
+    """An operator who tried it on a copy before has the same days of both."""
     rollup(db, 4, 2)
     shadow_run(cli)
     with scratch_database(postgres, migrated) as other:
@@ -238,7 +238,7 @@ def test_old_rows_that_are_not_in_the_named_schema(
 
 
 def test_shadow_reads_a_copy_in_another_schema(cli: Cli, db: Postgres, kept: Path) -> None:
-    """With the columns that the old tables had: no distinct contacts, narrow counts."""
+    """With the columns of the old tables: no distinct contacts, narrow counts."""
     event(db, 1)
     rollup(db, 1, 1)
     stats(db, 1, 1)
@@ -287,7 +287,7 @@ def test_a_deployed_worker_is_ready() -> None:
 
 
 def test_an_open_gate_is_the_operators_to_close() -> None:
-    """The command that holds a new worker's gate would stop a worker that runs."""
+    """The command that closes a new worker's gate would stop a running worker."""
     needs = needs_of(CONFIG, ["analytics"])
     account = Account(scripts={WORKER.name}, secrets={WORKER.name: set()})
     found = list(findings.of_account(WORKER, needs, account))
@@ -384,7 +384,7 @@ def test_a_dead_letter_that_waits_is_named_however_old_it_is(db: Postgres) -> No
 
 
 def test_a_dead_letter_belongs_to_the_worker_of_its_queue(db: Postgres) -> None:
-    """Its type may be another's, or one that is no more."""
+    """Its type may belong to another worker, or exist no longer."""
     now = healthy(db)
     died(db, "mauntic-scoring-events", None, now)
     assert all(looked_at(db, now).values())
@@ -404,7 +404,7 @@ def test_a_window_that_was_late_is_named_though_it_succeeded(db: Postgres) -> No
 
 @pytest.fixture
 def account(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One is named, as wrangler needs it."""
+    """One account is named, as wrangler requires."""
     monkeypatch.setenv("CLOUDFLARE_ACCOUNT_ID", "a1")
     monkeypatch.setenv("CLOUDFLARE_API_TOKEN", "t1")
 
@@ -482,7 +482,7 @@ def test_without_a_database_it_is_asked_for(
 def test_a_gate_is_set_in_an_account_that_is_named(
     cli: Cli, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    """Else wrangler would ask, or take whichever it was logged in to."""
+    """Otherwise wrangler would ask, or use the account of its last login."""
     monkeypatch.setattr(wrangler, "run", lambda command: pytest.fail(command.line))
     answer = cli("cutover", step, "--env", "analytics")
     assert answer.code == 1

@@ -1,4 +1,4 @@
-"""The demo: its ticks, its database, and that its checks see what is wrong."""
+"""The demo: its ticks, its database, and that its checks find errors."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ CRONS = ["0 * * * *", "0 0 * * *", "0 2 * * *", "0 3 1 * *"]
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """One that the embedded server's account reaches."""
+    """A directory that the embedded server's account can reach."""
     directory = temporary_directory(account_for(None))
     yield directory
     shutil.rmtree(directory)
@@ -137,7 +137,7 @@ def test_the_lock_of_a_demo_is_free_as_soon_as_it_has_ended(postgres: Server) ->
 
 
 def test_what_stays_can_be_looked_at(cli: Cli, folder: Path) -> None:
-    """As the demo's last line says, though its server has ended."""
+    """As in the demo's last line, although its server has ended."""
     with Server(folder, durable=False) as server, fresh_database(server.url) as url:
         assert url.endswith("/mauntic_demo")
     hint = how_to_look({}, "someone", NOON).split()
@@ -150,7 +150,7 @@ def test_what_stays_can_be_looked_at(cli: Cli, folder: Path) -> None:
 
 
 class Stuck:
-    """A runtime whose queues never become empty, as where its database is gone."""
+    """A runtime whose queues never become empty, as if its database were gone."""
 
     def __init__(self, database_url: str) -> None:
         self.database_url = database_url
@@ -233,7 +233,7 @@ def test_equal_totals_are_right_and_summed_by_organization_and_type() -> None:
         {(RETAILER, DAY, "email_sent"): (10, 7)},
         {(RETAILER, DAY, "email_lost"): (1, 1)},
         {(UUID(int=9), DAY, "email_sent"): (1, 1)},
-        # Two days that are wrong by as much: the sums are as they should be.
+        # Two days with opposite errors: the sums are correct.
         {
             (RETAILER, DAY, "email_sent"): (9, 8),
             (RETAILER, DAY + timedelta(days=1), "email_sent"): (5, 4),
@@ -318,7 +318,9 @@ BOUGHT = {"visit": "1", "conversion": "1"}
 def test_a_customer_s_score_is_worked_out_from_the_file(
     fields: dict[str, str], expected: int
 ) -> None:
-    """Customer 0 visits as the day after the e-mails begins; ten minutes on, little has decayed."""
+    """Customer 0 visits at the start of the day after the e-mails; ten minutes later, little has
+    decayed.
+    """
     at = datetime(2019, 11, 17, tzinfo=UTC) + timedelta(seconds=620)
     assert score_of(0, row_of(**fields), at) == expected
 
@@ -352,7 +354,7 @@ def test_the_customers_scores_are_compared_one_by_one(database: str, db: Postgre
     first = best(db, limit=1)[0]
     assert first["score"] == max(expected.values())
     assert "seniority" in first["contributors"]
-    # One point more for one and less for another leaves most distributions as they were.
+    # One point more for one contact and less for another leaves most distributions unchanged.
     db.execute(
         "update scoring.lead_scores set total_score = total_score + 1 where contact_id = :one",
         one=contacts[0].contact_id,

@@ -30,7 +30,7 @@ from tests.mauntic.harness import HOURLY, QUEUE, Cli
 from tests.scratch import scratch_database
 
 ROOT = Path(__file__).parents[4]
-# Its own folder, for the developer's own `mauntic dev` may be running.
+# A separate folder, because the developer's own `mauntic dev` may be running.
 START = """
 import sys
 from pathlib import Path
@@ -46,7 +46,7 @@ main()
 
 @contextmanager
 def started(database: str, home: Path) -> Iterator[subprocess.Popen[str]]:
-    """On the database, or on an embedded one in the folder where its URL is empty."""
+    """On the database, or on an embedded one in the folder if its URL is empty."""
     words = ["dev", "--port", "0", "--env", WORKER.env, "--no-crons", "--json"]
     with (
         (home / "errors").open("w") as errors,
@@ -74,7 +74,7 @@ def folder() -> Iterator[Path]:
 
 
 def test_each_database_has_points_of_its_own(postgres: Server, database: str) -> None:
-    """Also where another one has taken its name: figures of the old would be taken for its own."""
+    """Also if another one has taken its name: the old figures would be used for it."""
     kept = mauntic.cli.commands.dev.identity(GivenDatabase(database))
     assert mauntic.cli.commands.dev.identity(GivenDatabase(database)) == kept
     with scratch_database(postgres) as other:
@@ -214,7 +214,7 @@ def test_a_line_of_a_worker_is_shown_for_people_and_for_programs(
 
 
 def test_what_is_no_event_is_shown_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
-    """What a library prints; and a traceback, which is for reading, below its line."""
+    """The output of a library; and a traceback, below its line."""
     event = {"event": "log", "worker": "one", "text": "[1] plain"}
     assert "[1] plain" in shown(capsys, event, as_json=False)
     failed = {"one": {"error": "SyntaxError", "traceback": "line 1\n  line 2"}}

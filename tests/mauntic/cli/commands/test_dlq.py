@@ -118,7 +118,7 @@ def test_the_reasons_of_the_help_are_those_that_the_workers_give() -> None:
     given = re.compile(r'Dead\(\s*"([a-z_]+)"')
     sources = [path for name in ("shared", "workers") for path in (ROOT / name).rglob("*.py")]
     found = {reason for path in sources for reason in given.findall(path.read_text())}
-    assert found | {"failed"} == set(REASONS)  # that one is the end of every surprise
+    assert found | {"failed"} == set(REASONS)  # `failed` is the result of every unexpected error
 
 
 def test_a_number_is_shown_as_it_is_typed(cli: Cli, db: Postgres) -> None:
@@ -246,7 +246,7 @@ def test_bodies_that_are_no_objects_are_sent_as_they_are(
 def test_a_message_without_a_time_keeps_the_window_that_it_meant(
     cli: Cli, vendor: Vendor, db: Postgres, body: object
 ) -> None:
-    """One that its sender wrote as JSON text too: it would be taken for a new one."""
+    """Also one that its sender wrote as JSON text: it would be taken for a new one."""
     number = bury(db, 1, body=body)
     db.execute(
         "insert into ops.job_runs"
@@ -264,7 +264,7 @@ def test_a_message_without_a_time_keeps_the_window_that_it_meant(
 def test_a_message_that_left_no_run_keeps_the_window_that_it_meant(
     cli: Cli, vendor: Vendor, db: Postgres
 ) -> None:
-    """Postgres was away each time that it was tried."""
+    """Postgres was unavailable for each try."""
     number = bury(db, 1, body={"type": HOURLY})
     sent = datetime(2026, 3, 10, 11, 7, tzinfo=UTC)
     db.execute("update ops.dead_letters set sent_at = :sent", sent=sent)
@@ -324,7 +324,7 @@ def redriven(
     rate: float,
     sleep: Callable[[float], None] = lambda seconds: None,
 ) -> list[list[int]]:
-    """The letters that were sent, by portion."""
+    """Return the sent dead letters, by portion."""
     found = redrive_letters(
         db, outbox, letters, rate=rate, by="x", note=None, sleep=sleep, advance=ignored
     )
@@ -344,7 +344,7 @@ def redriven(
 def test_however_often_it_breaks_every_letter_is_sent_and_marked(
     db: Postgres, count: int, rate: int, faults: list[str]
 ) -> None:
-    """Each is sent at least once, none after it was marked, and none is marked without."""
+    """Each is sent at least once, none after it was marked, and none is marked without sending."""
     db.execute("delete from ops.dead_letters")
     numbers = {bury(db, n) for n in range(count)}
     outbox = Outbox()
@@ -362,7 +362,7 @@ def test_however_often_it_breaks_every_letter_is_sent_and_marked(
 
 
 class SlowOutbox(Outbox):
-    """Sends only when the other operator is through."""
+    """Sends only after the other operator has finished."""
 
     def __init__(self, other_is_through: threading.Event) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""`mauntic jobs` and `mauntic runs`: the ledger and the schedules as an operator sees them."""
+"""`mauntic jobs` and `mauntic runs`: the ledger and the schedules from an operator's view."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_lag_is_measured_from_the_newest_window_that_is_due(cli: Cli, db: Postgr
 
 
 def test_what_was_run_from_before_the_first_tick_is_no_lag(cli: Cli, db: Postgres) -> None:
-    """A backfill of old days says nothing of those between them and the first tick."""
+    """A backfill of old days has no effect on the days between them and the first tick."""
     now = last_hour()
     add_run(db, now - 6_000 * HOUR, "succeeded", finished_at=now)
     assert (hourly(cli)["state"], hourly(cli)["lag_s"]) == ("no tick yet", None)
@@ -128,7 +128,7 @@ def test_a_window_is_run_and_waited_for(cli: Cli, consumer: Consumer) -> None:
 def test_a_run_reports_the_rows_it_read_and_changed(
     cli: Cli, consumer: Consumer, db: Postgres
 ) -> None:
-    """Two events of one kind: read, and booked into one cell and one day."""
+    """Two events of one type: read, and booked into one cell and one day."""
     for minute in (1, 2):
         db.execute(
             "insert into analytics.contact_activity"
@@ -291,7 +291,7 @@ def test_times_are_printed_in_utc_whatever_the_database_is_set_to(
 
 
 def test_windows_are_what_a_schedule_says() -> None:
-    """The search around a moment finds every window of a schedule, whatever its length."""
+    """The search around a time finds every window of a schedule, of any length."""
     for cron, of, days in (("0 * * * *", hour_before, 1), ("0 3 1 * *", month_before, 70)):
         schedule = Schedule(cron, of, HOUR)
         now = datetime(2027, 1, 1, 5, tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""`mauntic metrics`: figures from kept points, and the statement for Analytics Engine."""
+"""`mauntic metrics`: figures from stored points, and the statement for Analytics Engine."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_points_are_summed_up_by_queue_and_type() -> None:
     values=st.lists(st.integers(0, 50), min_size=1, max_size=60), level=st.sampled_from([0.5, 0.95])
 )
 def test_a_quantile_is_the_least_value_with_enough_below(values: list[int], level: float) -> None:
-    """By counting: `level` of all values are not above it, and of no lesser value is that true."""
+    """By counting: `level` of all values are at most it, and this is true of no smaller value."""
     found = quantile(sorted(values), level)
     assert found in values
     enough = [v for v in values if sum(w <= v for w in values) >= level * len(values)]
@@ -59,7 +59,9 @@ def test_a_point_with_fewer_columns_is_read() -> None:
 
 
 def test_the_statement_reads_the_columns_that_the_workers_write() -> None:
-    """Its positions are text: here they are compared with the order in which points are written."""
+    """Its columns are numbered; the numbers are compared with the order in which points are
+    written.
+    """
     text = SQL["queue_metrics"]
     for name in ("event", "type", "status"):
         assert f"blob{BLOBS.index(name) + 1}" in text

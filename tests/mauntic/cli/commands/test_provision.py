@@ -1,4 +1,4 @@
-"""What the account lacks, as commands; an account that answers as the vendor does."""
+"""The missing resources as commands; an account that answers like the vendor."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Account:
         return self._queues(method, path, query, body)
 
     def wrangler(self, command: Command) -> int:
-        """Does to the account what the command would."""
+        """Change the account as the command would."""
         self.lines.append(command.line)
         assert shlex.split(command.line.rpartition("| ")[2]) == list(command.words)
         name, *words = command.words
@@ -162,7 +162,7 @@ HOSTILE = "x; touch /tmp/owned #"
 
 
 def test_an_argument_is_no_program(capfd: pytest.CaptureFixture[str]) -> None:
-    """Neither where we run it nor where a person pastes what the plan prints."""
+    """Neither when the command runs it nor when a person pastes the plan."""
     command = Command("greet", ("echo", HOSTILE, "$(id)", "'"))
     assert wrangler.run(command) == 0
     assert capfd.readouterr().err == f"{HOSTILE} $(id) '\n"

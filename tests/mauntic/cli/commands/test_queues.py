@@ -26,7 +26,7 @@ def test_a_message_is_sent_as_it_was_given(cli: Cli, vendor: Vendor) -> None:
 
 
 def test_the_answer_names_the_window_of_each_message(cli: Cli, vendor: Vendor) -> None:
-    """`scheduledFor` is where a window ends, `jobs run --window` where it starts."""
+    """`scheduledFor` is the end of a window, `jobs run --window` its start."""
     times = ["2026-03-10T11:00:00Z", "2026-03-10T11:59:00Z", "2026-03-10T12:00:00Z"]
     lines = [json.dumps({"type": HOURLY, "scheduledFor": at}) for at in times]
     one = cli("enqueue", QUEUE, lines[0], "--remote")
@@ -68,7 +68,7 @@ def test_what_a_redrive_adds_is_no_field_to_warn_of(cli: Cli, vendor: Vendor) ->
 
 
 def test_a_window_that_is_not_over_is_refused(cli: Cli, vendor: Vendor) -> None:
-    """The worker would bury it as too early. Up to a quarter of an hour it waits."""
+    """The worker would bury it as too early. It waits up to a quarter of an hour."""
     in_two_hours = datetime.now(UTC) + timedelta(hours=2)
     early = json.dumps({"type": HOURLY, "scheduledFor": in_two_hours.isoformat()})
     answer = cli("enqueue", QUEUE, early, "--remote")

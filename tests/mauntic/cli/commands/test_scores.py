@@ -21,7 +21,7 @@ AT = ("--at", NOON.isoformat())
 
 @pytest.fixture
 def stage(database: str) -> Iterator[Stage]:
-    """Jane: fit 37 from the start, engagement since five days, signals since then."""
+    """Jane: fit 37 from the start, engagement for five days, signals since then."""
     with opened(database) as stage:
         custom = {"direct_phone": "1", "company_size": "mid", "seniority": "vp"}
         stage.add_contact(JANE, "jane@example.com", " ", custom)
@@ -193,7 +193,7 @@ def test_the_backlog_is_shown_by_job_and_organization(cli: Cli, stage: Stage, db
 
 
 def backlog(db: Postgres) -> set[tuple[int, int]]:
-    """Who waits to be scored, once the feed is folded."""
+    """Return the contacts that wait to be scored, after the feed is folded."""
     with db.transaction():
         fold_changes(db, NOON)
     rows = db.rows("select organization_id, contact_id from scoring.recompute_backlog")
@@ -244,7 +244,7 @@ def test_everybody_is_asked_for_only_after_a_question(cli: Cli, stage: Stage, db
 def test_asking_twice_is_harmless_and_moves_the_version(
     cli: Cli, stage: Stage, db: Postgres
 ) -> None:
-    """An entry that is being computed at this moment must not be cleared by that."""
+    """An entry that is being computed must not be cleared by that."""
     versions = []
     for _ in range(2):
         assert cli("scores", "recompute", "--contact", "jane@example.com").code == 0
@@ -257,7 +257,7 @@ def test_asking_twice_is_harmless_and_moves_the_version(
 def test_requesting_all_contacts_is_one_row_per_organization(
     cli: Cli, stage: Stage, db: Postgres
 ) -> None:
-    """However many contacts they have: nothing of it is done inside the command."""
+    """For any number of contacts: none of the work is done inside the command."""
     for contact in range(2, 9):
         stage.add_contact((2, contact))
     stage.batch(NOON)

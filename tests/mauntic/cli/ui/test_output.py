@@ -1,4 +1,4 @@
-"""How tables are shown: whole, whatever the width."""
+"""Tables are shown completely, at any width."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def shown(monkeypatch: pytest.MonkeyPatch, width: int, *, terminal: bool = True)
 
 @pytest.mark.parametrize("width", [30, 60, 80, 200])
 def test_nothing_is_cut_off(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
-    """On a very narrow terminal a word goes over several lines; its letters are all there."""
+    """On a very narrow terminal a word takes several lines, with all of its letters."""
     printed = shown(monkeypatch, width)
     assert "…" not in printed
     letters = "".join(printed.split())
@@ -72,7 +72,7 @@ MARKUP = "RuntimeError: [/foo] x [bold]y[/]"
 
 @pytest.fixture
 def with_a_broken_worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Its error looks like rich's markup."""
+    """Its error looks like Rich's markup."""
     known = Declared(worker_catalog.declared().workers, {"broken": MARKUP})
     monkeypatch.setattr(worker_catalog, "declared", lambda: known)
     worker_catalog.workers.cache_clear()

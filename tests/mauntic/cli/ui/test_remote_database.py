@@ -1,4 +1,4 @@
-"""What is for this machine touches no database of another without asking."""
+"""A local command changes no database on another machine without a confirmation."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HERE = [
 
 @pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The databases that a command has begun to use."""
+    """Return the databases that a command has begun to use."""
     used: list[str] = []
 
     def open_database(environment: dict[str, str]) -> None:
@@ -39,7 +39,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_an_exported_url_of_another_machine_is_asked_about(
     cli: Cli, opened: list[str], monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
-    """As after `. ./production.env`."""
+    """Set the variables as `. ./production.env` does."""
     monkeypatch.setenv("DATABASE_URL", ELSEWHERE)
     answer = cli(command)
     assert (answer.code, opened) == (1, [])

@@ -1,4 +1,4 @@
-"""Ctrl-C: while modules are imported the process ends in silence, later it says what was done."""
+"""Ctrl-C during imports ends the process silently; later it prints what was done."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from tests.mauntic.cli.commands.test_dlq import bury, states
 from tests.mauntic.harness import HOURLY, Cli
 
 ROOT = Path(__file__).parents[4]
-# Ctrl-C as the module is looked for. What builds the classes of a message makes another error of
-# the KeyboardInterrupt that Python raises then, and so does this.
+# Ctrl-C while a module is located. Code that builds message classes would turn Python's
+# KeyboardInterrupt into another error, and so does this.
 INTERRUPTED = """
 import signal, sys
 
@@ -66,7 +66,7 @@ def test_an_import_is_ended_by_the_signal(database: str, module: str) -> None:
 
 
 def test_who_ignores_the_signal_is_left_alone(database: str) -> None:
-    """As a shell has it for what runs in its background."""
+    """Like a shell does for its background processes."""
     done = ended(database, "scoring.worker", "signal.SIG_IGN")
     assert (done.returncode, done.stderr) == (0, "")
     assert "scoring.SignalDecay" in done.stdout
@@ -93,7 +93,7 @@ def test_ctrl_c_at_a_question_is_no_missing_answer(
 
 
 class Ending:
-    """The control API of a `mauntic dev` that is ended after so many messages."""
+    """The control API of a `mauntic dev` that is ended after this many messages."""
 
     url = "http://127.0.0.1:8787"
 
@@ -191,7 +191,7 @@ def test_an_interrupted_wait_says_that_the_window_is_run(
     assert f"`mauntic runs show {HOURLY} 2026-03-10T10:00Z`" in answer.err
 
 
-# As a shell starts what a script has sent into the background.
+# Like a shell does for a script's background process.
 LONG = """
 import signal, time
 signal.signal(signal.SIGINT, signal.SIG_IGN)

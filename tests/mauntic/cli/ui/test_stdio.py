@@ -1,4 +1,4 @@
-"""The command in its own process, where bytes that are no UTF-8 and a poor terminal meet it."""
+"""The command in its own process, with invalid UTF-8 and a limited terminal."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NOTE = "für später ✓"
 def mauntic(
     database: str, *arguments: str | bytes, encoding: str = "utf-8", stdin: bytes = b""
 ) -> subprocess.CompletedProcess[bytes]:
-    """The command on a terminal of that encoding, which refuses what it has no letter for."""
+    """The command on a terminal of that encoding, which refuses unsupported characters."""
     return subprocess.run(
         [sys.executable, "-c", "from mauntic.cli.main import main; main()", *arguments],
         env={**os.environ, "DATABASE_URL": database, "PYTHONIOENCODING": f"{encoding}:strict"},
@@ -54,7 +54,7 @@ def test_a_line_that_is_no_utf_8_is_named(database: str) -> None:
 
 
 def test_a_byte_order_mark_is_passed_over(database: str) -> None:
-    """The lines are read: it is the second one that is wrong."""
+    """The lines are read: the second one is invalid."""
     lines = b"\xef\xbb\xbf" + json.dumps({"type": HOURLY}).encode() + b"\n[]\n"
     done = mauntic(database, "enqueue", QUEUE, "-", stdin=lines)
     assert done.returncode == 1

@@ -1,4 +1,4 @@
-"""Whatever a message, an answer or a file holds, no command lets it steer the terminal."""
+"""No message, answer or file can control the terminal through a command."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tests.mauntic.vendor import Vendor, failure
 ROOT = Path(__file__).parents[4]
 CLIPBOARD = "\x1b]52;c;ZXZpbA==\x1b\\"
 HOSTILE = f"x{CLIPBOARD}\x07\x08\x9b31m\x7f\u202egpj\u2066\u200f\u2028[bold]"
-# Everything that a terminal may act on or that hides what is there; our own styles are none here.
+# Every character that controls a terminal or hides text; the command's own styles are not included.
 STEERS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 EVENT = {"event": "log", "worker": HOSTILE, "level": "error", "text": HOSTILE}
@@ -37,7 +37,7 @@ LINE = json.dumps({"event": HOSTILE, "level": "info", "correlationId": HOSTILE, 
 ANSWER = {"at": 0, "answer": "dead", "reason": HOSTILE, "error": HOSTILE, "attempts": HOSTILE}
 ROWS = [{"error": HOSTILE, "body": {HOSTILE: [HOSTILE]}, "list": [HOSTILE], HOSTILE: 1}]
 
-# Each way in which the command prints, with hostile values wherever a value goes.
+# Each way in which the command prints, with hostile values at every place of a value.
 WAYS: dict[str, Callable[[], None]] = {
     "say": lambda: output.say(HOSTILE),
     "remark": lambda: output.remark(HOSTILE, "error", "red"),
@@ -126,7 +126,7 @@ def test_an_unexpected_error_is_shown_as_text(cli: Cli, monkeypatch: pytest.Monk
 
 
 class Rude(Exception):
-    """Its text is not escaped, as that of a KeyError is."""
+    """Its text is not escaped, unlike a KeyError's."""
 
 
 def test_a_thread_s_words_are_shown_as_any_other(
@@ -149,7 +149,9 @@ def test_a_thread_s_words_are_shown_as_any_other(
     "line", ['{"event": 5, "level": []}', '{"event": ["\x1b"]}', "[" * 100_000, "[]", "5", "null"]
 )
 def test_a_line_of_any_form_is_shown(capsys: pytest.CaptureFixture[str], line: str) -> None:
-    """Whatever a library prints: the thread that reads would end, and the runtime wait for it."""
+    """Whatever a library prints: otherwise the reading thread would end, and the runtime would wait
+    for it.
+    """
     DevLog(as_json=False).show({**EVENT, "text": line})
     printed = capsys.readouterr().out
     assert STEERS.findall(printed) == []
@@ -161,7 +163,7 @@ def test_what_only_looks_like_a_letter_is_no_death(letter: Any) -> None:
     assert not is_letter({"answer": "ack", "body": {"deadLetter": letter}})
 
 
-# Modules that write to a stream by themselves: they print texts of our own or of a program of ours.
+# Modules that write to a stream directly: they print texts of this project.
 PAST_IT = {
     "mauntic/docs_gen/catalogue.py",
     "mauntic/cli/ui/options.py",

@@ -1,4 +1,4 @@
-"""Root lends nothing to the account of its embedded server, nor to any other account."""
+"""Root gives no power to the account of its embedded server, nor to any other account."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def home() -> Iterator[Path]:
 
 @pytest.fixture
 def target(tmp_path: Path) -> Path:
-    """A file of root's that a link may lead to."""
+    """A file of root's that a link may point to."""
     path = tmp_path / "shadow"
     path.write_text(SECRET)
     path.chmod(0o600)
@@ -51,7 +51,7 @@ def is_untouched(path: Path) -> bool:
 
 
 def accounts() -> set[int]:
-    """Whom a server of ours may run as."""
+    """The accounts that a server may run under."""
     return {account_for(None).uid or 0, pwd.getpwnam("nobody").pw_uid}
 
 
@@ -95,7 +95,9 @@ print(made)
 
 
 def planted(account: Account, home: Path, target: Path) -> str:
-    """What the account changes in four seconds of planting links, as its server's SQL could."""
+    """The changes that the account makes in four seconds of planting links, as its server's SQL
+    could.
+    """
     drop = f"os.setgroups([]); os.setgid({account.gid}); os.setuid({account.uid})\n"
     program = "import os, pathlib, sys, time\n" + drop + PLANT
     done = subprocess.run(
@@ -109,7 +111,7 @@ def planted(account: Account, home: Path, target: Path) -> str:
 def test_links_that_the_servers_account_plants_lead_nowhere(
     home: Path, target: Path, first: bool
 ) -> None:
-    """While root initializes, starts and stops the server again and again."""
+    """While root initializes, starts and stops the server repeatedly."""
     if not first:
         with Server(home, durable=False):
             pass
@@ -127,7 +129,7 @@ def test_links_that_the_servers_account_plants_lead_nowhere(
 
 
 def earlier(home: Path, account: Account) -> None:
-    """A directory as an earlier version left it: all of it the account's."""
+    """A directory of an earlier version: all of it belongs to the account."""
     with Server(home, durable=False):
         pass
     for path in (home, *home.rglob("*")):
@@ -142,7 +144,7 @@ def test_an_earlier_directory_is_taken_over_without_what_was_planted(
     earlier(home, Account(unprivileged.pw_uid, unprivileged.pw_gid))
     (home / name).unlink()
     (home / name).symlink_to(target)
-    if name == "password":  # what it was is lost, and no file of root's is offered in its place
+    if name == "password":  # the old password is lost, and no file of root's is offered instead
         with pytest.raises((DatabaseUnavailable, OSError)):
             Server(home, durable=False).start()
     else:
@@ -188,7 +190,7 @@ def test_a_pid_file_is_believed_only_where_the_account_wrote_it(
 def test_a_pid_file_is_read_through_no_link(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever the processes confirm."""
+    """Even if the processes confirm it."""
     monkeypatch.setattr(pidfile, "serves", lambda pid, data: True)
     written, pid_file = tmp_path / "written", tmp_path / "postmaster.pid"
     written.write_text(f"{os.getpid()}\n\n\n5432\n")
@@ -199,7 +201,7 @@ def test_a_pid_file_is_read_through_no_link(
 
 
 def test_a_private_file_has_one_name(tmp_path: Path) -> None:
-    """Another account may give a file of ours a second name, where it may write."""
+    """Another account may create a second name of a file, where it may write."""
     (tmp_path / "ours").write_text("ours")
     (tmp_path / "second").hardlink_to(tmp_path / "ours")
     with pytest.raises(PermissionError):

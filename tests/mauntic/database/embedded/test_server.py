@@ -42,7 +42,7 @@ def await_end(home: Path) -> None:
 
 @pytest.fixture(scope="session")
 def home() -> Iterator[Path]:
-    """A directory where a server was started and stopped: the next start takes no second."""
+    """A directory in which a server was started and stopped: the next start takes no second."""
     directory = temporary_directory(account_for(None))
     with Server(directory, durable=False):
         pass
@@ -57,7 +57,7 @@ def ask(url: str, sql: str) -> object:
 
 
 def as_a_worker_connects(url: str) -> Connection:
-    """Without settings of its own: what the server is set to holds."""
+    """Without its own settings, so the server's settings apply."""
     to = DatabaseUrl.parse(url)
     return Connection(
         user=to.user, password=to.password, host=to.host, port=to.port, database=to.database
@@ -200,7 +200,7 @@ def test_two_that_start_at_once_share_one(new_home: Path) -> None:
 
 
 def test_outlives_the_process_that_started_it_while_another_uses_it(home: Path) -> None:
-    """A command that ends must not take the database from under `mauntic dev`."""
+    """A command that ends must not end the database that `mauntic dev` uses."""
     with starter(home) as first:
         assert first.stdout is not None
         url = first.stdout.readline().strip()

@@ -1,4 +1,4 @@
-"""Starts the JavaScript half of the local runtime on a small project; speaks its control API."""
+"""Start the JavaScript half of the local runtime on a small project, and call its control API."""
 
 import json
 import os
@@ -43,7 +43,7 @@ class Server:
     def wait_event(
         self, kind: str, timeout_s: float = START_TIMEOUT_S, **fields: Any
     ) -> dict[str, Any]:
-        """The next event of this kind with these fields; earlier ones are passed over."""
+        """Return the next event of this kind with these fields; skip earlier ones."""
         end = monotonic() + timeout_s
         while True:
             try:
@@ -57,7 +57,7 @@ class Server:
                 return event
 
     def wait_ready(self) -> dict[str, Any]:
-        """Wait until it is up, and speak to it from then on."""
+        """Wait until it is up, and connect to it."""
         ready = self.wait_event("ready")
         self.token = ready["token"]
         self.api.base_url = httpx.URL(ready["url"])
@@ -84,7 +84,7 @@ class Server:
         return answer
 
     def ask(self, path: str, worker: str = "toy-alpha") -> Any:
-        """What the toy worker answers, as JSON."""
+        """Return the toy worker's answer, parsed as JSON."""
         answer = self.fetch(path, worker)
         assert answer["status"] == 200, answer
         return json.loads(answer["body"])
@@ -97,7 +97,7 @@ class Server:
         return outcome
 
     def close(self) -> int:
-        """End of input; the exit code. Also for a server that has ended by itself."""
+        """End its input; return the exit code. Also for a server that has ended already."""
         assert self.process.stdin is not None
         self.process.stdin.close()
         code = self.process.wait(timeout=20)

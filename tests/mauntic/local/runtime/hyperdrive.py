@@ -1,4 +1,4 @@
-"""The pool of connections alone, in a process of its own, and clients that speak its protocol."""
+"""The connection pool alone, in its own process, and clients of its protocol."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Pace = Callable[[bytes], Iterator[bytes]]
 
 @contextmanager
 def hyperdrive(database_url: str) -> Iterator[str]:
-    """The URL of a pool; it has to end by itself when it is closed."""
+    """Yield the URL of a pool, which must end when it is closed."""
     process = subprocess.Popen(
         [NODE, "--input-type=module", "-e", SERVE, database_url],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,
@@ -48,7 +48,7 @@ def at(url: str, port: int) -> str:
 
 @contextmanager
 def relayed(url: str, pace: Pace) -> Iterator[str]:
-    """The URL behind a relay that passes on what either side says at the given pace."""
+    """Yield the URL behind a relay that passes on both directions at the given rate."""
     parts = urlsplit(url)
     address = str(parts.hostname), int(parts.port or 0)
     with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(100) as threads:

@@ -1,4 +1,6 @@
-"""Every port that the local system opens: whom it lets in, and how much of it a stranger gets."""
+"""Every port of the local system: which clients it admits, and how much an unauthenticated one
+gets.
+"""
 
 from __future__ import annotations
 
@@ -135,7 +137,7 @@ def test_the_token_is_new_at_every_start_and_long(server: Server) -> None:
 
 
 def test_what_the_system_writes_is_its_owner_s_alone(with_object: Server, project: Path) -> None:
-    """Objects, metric points and the bundles, whatever the umask of the shell was."""
+    """Objects, metric points and the bundles, with any umask of the shell."""
     with_object.ask('/points?points=[{"blobs": ["a"]}]')
     written = [path for path in (project / ".local").rglob("*") if path.is_file()]
     assert any(path.name == "metrics.jsonl" for path in written)
@@ -204,7 +206,7 @@ def address(server: Server) -> tuple[str, int]:
 
 
 def spoken(server: Server, output: bytes) -> bytes:
-    """Everything that is answered until the port hangs up."""
+    """Return everything that is answered until the port closes."""
     with socket.create_connection(address(server), timeout=40) as client:
         client.sendall(output)
         answer = b""

@@ -1,4 +1,4 @@
-"""What Python sees inside the host is what production shows it."""
+"""Python sees the same inside the host as in production."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -98,11 +98,11 @@ def test_the_signal_of_the_cpu_limit_is_an_exception(server: Server) -> None:
 
 def test_a_hanging_handler_is_ended_by_the_runtime(server: Server) -> None:
     assert server.fetch("/hang")["status"] == 500
-    assert server.ask("/seen")["instances"]  # and the worker lives on
+    assert server.ask("/seen")["instances"]  # and the worker survives
 
 
 def test_a_crashed_interpreter_is_followed_by_another(server: Server) -> None:
-    """As production ends the isolate: what it has in hand fails, the next event is answered."""
+    """Like the end of an isolate in production: its work fails, the next event is answered."""
     with ThreadPoolExecutor() as pool:
         other = pool.submit(server.fetch, "/slow?seconds=60")
         while len(server.ask("/seen")["instances"]) < 2:  # the other's and this one
@@ -114,7 +114,7 @@ def test_a_crashed_interpreter_is_followed_by_another(server: Server) -> None:
 
 
 def test_no_number_of_events_at_once_crashes_the_interpreter(server: Server) -> None:
-    """Each blocks in the database at the same time, as the crons of a machine that slept would."""
+    """Each blocks in the database concurrently, like the crons of a machine that was asleep."""
     events = 365
     limits = httpx.Limits(max_connections=None)
     with (

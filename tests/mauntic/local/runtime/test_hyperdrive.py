@@ -1,4 +1,4 @@
-"""The pool between workers and database: what it shares, keeps apart, and survives."""
+"""The pool between workers and database: what it shares, separates, and survives."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def pooled(postgres: PostgresServer) -> Iterator[str]:
 
 
 def ask(url: str, sql: str) -> Any:
-    """The one value that a client of its own is answered."""
+    """Return a single value, with a separate client."""
     with closing(connect(url)) as client:
         return client.run(sql)[0][0]
 
@@ -101,7 +101,7 @@ def test_clients_in_turn_share_a_backend(pooled: str) -> None:
 
 
 def test_what_a_session_keeps_ends_with_the_transaction(pooled: str) -> None:
-    """For the next client and for the same one: production forgets it too."""
+    """For the next client and for the same one: production clears it too."""
     with closing(connect(pooled)) as client:
         client.run("set work_mem = '7MB'")
         assert client.run("show work_mem") != [["7MB"]]
@@ -137,7 +137,7 @@ def test_a_client_that_arrives_while_a_session_is_cleared_gets_its_own_answers(
 
 
 def test_more_clients_than_connections_wait_for_their_turn(postgres: PostgresServer) -> None:
-    """All that there are wait in the database, and the rest for one of them."""
+    """All connections wait in the database, and the other clients for one of them."""
     numbers = range(POOL_SIZE + 5)
     question = "select pg_advisory_xact_lock_shared(9), cast('{}' as text)"
     with (
@@ -177,7 +177,7 @@ def test_a_large_question_goes_whole(pooled: str) -> None:
 
 
 def test_questions_may_be_sent_at_once_and_in_parts(pooled: str) -> None:
-    """A connection is not given back while something is unanswered, or half asked."""
+    """A connection is not returned while an answer or a request is incomplete."""
     with closing(connect(pooled)) as client:
         questions = [message(b"Q", b"select %d\0" % n) for n in (1, 2)]
         tell(client, *questions)
@@ -326,6 +326,6 @@ def test_the_workers_invocations_share_a_backend(server: Server, postgres: Postg
     assert server.ask("/database")["rows"] == [[42]]
     with closing(connect(postgres.url)) as observer:
         query = "select query from pg_stat_activity where pid = :pid"
-        # The pool empties the session after the answer has gone to its client.
+        # The pool clears the session after the answer was sent to its client.
         until(lambda: observer.run(query, pid=pid) == [["discard all"]])
     assert ask(ready["databaseUrl"], PID) == pid

@@ -1,4 +1,4 @@
-"""The options that workerd's own Python gets; running it takes the vendor's network."""
+"""The options of workerd's own Python; running it needs the vendor's network."""
 
 import json
 import subprocess

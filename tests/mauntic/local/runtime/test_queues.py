@@ -1,4 +1,4 @@
-"""The counts agree with the broker on every way that a message can take."""
+"""The counts agree with the broker for every path of a message."""
 
 import json
 import time
@@ -16,7 +16,7 @@ EMPTY = {"waiting": 0, "delayed": 0, "inFlight": 0}
 
 
 def counts(server: Server, queue: str) -> dict[str, int]:
-    """As the hosts report them. The broker counts their sum: all that runtime native has."""
+    """Return the hosts' counts. The broker counts their sum, the only count of runtime native."""
     state = server.get("/queues")[queue]
     assert state["unacked"] == sum(state[name] for name in EMPTY)
     return {name: state[name] for name in EMPTY}
@@ -114,7 +114,7 @@ def test_work_after_the_answer_delays_no_message_but_counts(server: Server) -> N
 
 
 def test_an_interpreter_that_crashed_has_nothing_left_to_do(server: Server) -> None:
-    """Whether it crashes afterwards, or in the batch that leaves something to be done."""
+    """If it crashes afterwards, or in the batch that leaves work for later."""
     server.send("work", {"do": "linger", "n": 1, "seconds": 60})
     assert not server.wait_idle(timeout_ms=300)["idle"]
     assert server.fetch("/crash")["status"] == 500
@@ -169,7 +169,7 @@ def test_a_pause_holds_delivery_and_spends_no_attempt(server: Server) -> None:
 
 
 def test_the_oldest_message_of_a_paused_queue_is_known(server: Server) -> None:
-    """Also while its batch is held back: the broker has given that away already."""
+    """Also while its batch is held back: the broker has already delivered it."""
     server.post("/queues/work/pause")
     try:
         sent_after = time.time() * 1_000

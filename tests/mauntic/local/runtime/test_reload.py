@@ -1,4 +1,6 @@
-"""New code without a restart: what waits in the queues stays, what does not import stays out."""
+"""New code without a restart: queues keep their messages, and code that cannot be imported is not
+used.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +14,7 @@ pytestmark = pytest.mark.e2e
 
 @pytest.fixture
 def version_file(project: Path, server: Server) -> Iterator[Path]:
-    """A module of the worker, to be changed; put back and loaded afterwards."""
+    """A module of the worker, to be changed; restored and loaded afterwards."""
     path = project / "workers" / "alpha" / "version.py"
     before = path.read_text()
     yield path
@@ -106,7 +108,9 @@ def test_importing_declares_and_never_does(server: Server, version_file: Path) -
 
 
 def test_what_no_snapshot_can_hold_is_refused(server: Server, version_file: Path) -> None:
-    """Production refuses an object of JavaScript at upload; a file is gone after the restore."""
+    """Production refuses an object of JavaScript at upload; a file does not exist after the
+    restore.
+    """
     lines = ["import js", "from js import Object", "VERSION = 4", "KEPT = open(__file__)"]
     version_file.write_text("\n".join(lines))
     outcome = server.post("/reload", {"worker": "toy-alpha"})["workers"]["toy-alpha"]

@@ -1,4 +1,4 @@
-"""The process: how it refuses to start, and how it ends."""
+"""The process: its refusals to start, and its end."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""What goes to the server together, and what it means for the transaction."""
+"""The statements that are sent together, and their effect on the transaction."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The derivation against the standard library's own, which the host has."""
+"""The derivation, compared with the standard library's, which the host has."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_it_derives_what_openssl_derives(
 
 
 def test_it_fills_the_gap_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a worker a login derives its key with ours; elsewhere with OpenSSL's."""
+    """In a worker a login derives its key with this implementation, elsewhere with OpenSSL's."""
     openssl = vars(hashlib)["pbkdf2_hmac"]
     install()
     assert vars(hashlib)["pbkdf2_hmac"] is openssl

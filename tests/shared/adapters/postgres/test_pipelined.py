@@ -1,4 +1,4 @@
-"""One way to the server and back, and a connection that stays of use whatever goes wrong."""
+"""One round trip, and a connection that stays usable after any error."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ WRONG = "a statement in a function or trigger of the database is wrong"
 
 
 def answer_to(url: str, *statements: str) -> str:
-    """What the last statement of a transaction ends with."""
+    """Return the error of the last statement of a transaction."""
     with closing(Postgres(lambda: connect(url))) as db, db.transaction():
         for statement in statements[:-1]:
             db.execute(statement)

@@ -1,4 +1,4 @@
-"""What the administrator sets as defaults changes nothing: neither a result nor a limit."""
+"""The administrator's defaults change neither a result nor a limit."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.roles import HOSTILE, as_owner
 
 ROOT = Path(__file__).resolve().parents[4]
 
-# As contract and vendor ask for it: Hyperdrive ends a statement after 60 s.
+# Required by the contract and the vendor: Hyperdrive ends a statement after 60 s.
 EXPECTED = {
     "timezone": "UTC",
     "datestyle": "ISO, MDY",
@@ -165,6 +165,4 @@ def test_no_lock_is_advisory() -> None:
         for path in sorted((ROOT / folder).rglob("*"))
         if path.suffix in (".py", ".sql", ".mjs") and "advisory" in path.read_text().lower()
     ]
-    assert places == [
-        "mauntic/operations/sql/demo.sql"
-    ]  # on a direct connection, for as long as it lives
+    assert places == ["mauntic/operations/sql/demo.sql"]  # on a direct connection, for its lifetime

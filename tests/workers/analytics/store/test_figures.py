@@ -53,7 +53,7 @@ def add(history: History, organization: int, contact: int, kind: str) -> None:
 
 
 def rollups(history: History) -> None:
-    """The daily rollups, counted by a statement of the test's own."""
+    """Return the daily rollups, counted by a separate statement."""
     history.db.execute(
         "insert into analytics.event_aggregates"
         " (organization_id, date, event_type, count, unique_count)"
@@ -72,7 +72,7 @@ def split(history: History, span: Window, by_day: bool, run: int = 1) -> list[Sh
 
 
 def leave(history: History, window: Window) -> None:
-    """As the run that splits a window of reports."""
+    """Run it like the run that splits a window of reports."""
     days = statements.days_of(span_of(window))
     with history.db.transaction():
         statements.leave_days_to_shards(history.db, statements.DAILY, days, window)
@@ -94,7 +94,7 @@ def usage(history: History, shard: Shard | None = None) -> figures.Reported:
 
 
 def assert_reported(history: History) -> None:
-    """The campaign's rows, counted in plain Python."""
+    """Return the campaign's rows, counted in plain Python."""
     rows = {
         row["organization_id"]: tuple(
             row[name] for name in ("opened", "unique_opened", "clicked", "unique_clicked")
@@ -137,7 +137,7 @@ def assert_used(history: History) -> None:
 def test_pieces_add_up_in_any_order_after_crashes_and_repetitions(
     history: History, data: st.DataObject
 ) -> None:
-    """A run that is broken off leaves nothing; a piece that is counted again counts once."""
+    """A run that is aborted leaves nothing; a repeated piece counts once."""
     history.clear(*TABLES)
     fill(history)
     rollups(history)
@@ -259,7 +259,7 @@ def stats(history: History) -> dict[int, int]:
 def test_days_before_the_retained_period_keep_their_rows(
     history: History, is_split: bool, whose: int | None
 ) -> None:
-    """Nothing is set, and nothing is cleared, until an operator asks for it."""
+    """Nothing is set or cleared until an operator requests it."""
     fill(history)
     history.db.execute(
         "insert into analytics.campaign_daily_stats (campaign_id, organization_id, date, opened)"

@@ -1,4 +1,4 @@
-"""What one tenant does stays with it, and a correction is applied by itself."""
+"""One tenant's events affect only that tenant, and corrections are applied without help."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TABLES = (
 
 
 def adopt(warehouse: Warehouse, organization: int, *figures: int) -> None:
-    """A rollup of an old day, as an older system left it."""
+    """A rollup of an old day, from an older system."""
     count, unique_count = figures
     warehouse.db.execute(
         "insert into analytics.event_aggregates"
@@ -83,7 +83,7 @@ def test_before_the_retained_period_nothing_is_written_but_reported(
 def test_a_backfill_sets_no_row_to_zero_whose_events_were_purged_unless_asked(
     warehouse: Warehouse, asked: bool
 ) -> None:
-    """Not even one that we have booked ourselves."""
+    """Not even a rollup that this job has booked."""
     events = [
         warehouse.add(organization, 1, "email_opened", OLD + timedelta(hours=9.5))
         for organization in (1, 2)
@@ -102,7 +102,7 @@ def test_a_backfill_sets_no_row_to_zero_whose_events_were_purged_unless_asked(
 def test_a_backfill_clears_what_was_booked_late_and_is_gone(
     warehouse: Warehouse, is_alone: bool
 ) -> None:
-    """An event that came two days late leaves a cell, also where its hour has no other."""
+    """An event that arrived two days late leaves a cell, even if its hour has no other."""
     if not is_alone:
         warehouse.add(1, 2, "email_opened", at(11.5))
         tick(warehouse, 11)
@@ -146,7 +146,7 @@ def booked(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_ranges_of_contacts_add_up(
     warehouse: Warehouse, booked: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One type of one organization, which no shard cuts: fresh, changed, and in a backfill."""
+    """One type of one organization, which is not sharded: fresh, changed, and in a backfill."""
     monkeypatch.setattr(hours, "RANGE_EVENTS_TARGET", 40)
     monkeypatch.setattr(hours, "FRESH_RANGE_EVENTS_TARGET", 40)
     for hour in (8, 9):
@@ -168,7 +168,7 @@ def test_ranges_of_contacts_add_up(
 def test_the_later_cells_that_a_change_disturbs_are_booked_in_ranges_as_well(
     warehouse: Warehouse, booked: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One event is gone, in a cell of fifty: all that comes after it is booked again."""
+    """One event is deleted in a cell of fifty: all later cells are booked again."""
     monkeypatch.setattr(hours, "RANGE_EVENTS_TARGET", 100)
     ids = [
         warehouse.add(1, n % 40, "email_opened", at(hour + n / 60))
@@ -187,7 +187,7 @@ def test_the_later_cells_that_a_change_disturbs_are_booked_in_ranges_as_well(
 def test_contacts_that_share_a_visitor_key_are_counted_in_their_own_range(
     warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The key has 32 bits of a contact: of a hundred thousand contacts, some two share one."""
+    """The key has 32 bits of a contact: of a hundred thousand contacts, two share one."""
     [pair] = warehouse.db.rows(
         "select (array_agg(id order by id))[1] as low, (array_agg(id order by id))[2] as high"
         " from (select md5(cast(n as text))::uuid as id from generate_series(1, 300000) as n) as a"
@@ -211,7 +211,7 @@ def test_contacts_that_share_a_visitor_key_are_counted_in_their_own_range(
 def test_a_day_of_a_type_that_no_shard_cuts_is_looked_at_hour_by_hour(
     warehouse: Warehouse, booked: list[str], monkeypatch: pytest.MonkeyPatch, minute: int
 ) -> None:
-    """A day from before there were cells, and a late event of it."""
+    """A day without cells, and a late event on it."""
     monkeypatch.setattr(planner, "SHARD_EVENTS_TARGET", 100)
     day = DAY - timedelta(days=3)
     for hour in range(6):
@@ -228,7 +228,7 @@ def test_a_day_of_a_type_that_no_shard_cuts_is_looked_at_hour_by_hour(
 def test_a_list_of_most_keys_of_a_day_sums_them_as_one_of_a_few_does(
     warehouse: Warehouse,
 ) -> None:
-    """More than a hundred keys: an ordinary hour, and one with late events of the day before."""
+    """More than a hundred keys: an ordinary hour, and one with late events of the previous day."""
     for hour in range(3):
         for number in range(130):
             organization, kind = number // 2, ("email_opened", "email_sent")[number % 2]
@@ -265,7 +265,7 @@ def test_a_type_that_is_corrected_after_it_was_booked_is_counted_as_corrected(
 def test_an_event_that_is_moved_to_days_ago_is_counted_there_by_the_next_tick(
     warehouse: Warehouse,
 ) -> None:
-    """Both its times are changed, so that no hour that a run still looks at has it."""
+    """Both of its times are changed, so that it is in no hour that a run still examines."""
     moved = warehouse.add(1, 1, "email_opened", at(5.2))
     warehouse.add(2, 1, "email_opened", at(5.2))
     for hour in range(-60, 10):
@@ -294,7 +294,7 @@ def test_a_run_that_is_split_leaves_changed_hours_to_its_shards(
 
 
 async def run_whole(world: World, scheduled: datetime) -> int:
-    """A window and its shards; how many those are."""
+    """Run a window and its shards; return their number."""
     body = {"type": statements.HOURLY, "scheduledFor": scheduled.isoformat()}
     assert (await deliver(world, body, f"m{scheduled}")).answer == "ack"
     return await deliver_shards(world)
@@ -363,8 +363,7 @@ def test_any_change_of_any_column_within_the_day_is_applied_by_ticks(
 
 @dataclass
 class Seen:
-    """What a tenant sees of the others: its rows, and the work that its runs have with it, with
-    what that counts when a window is cut."""
+    """A tenant's view of the others: its rows, and its runs' work with the counts for splitting."""
 
     rows: Rollups = field(default_factory=dict)
     work: list[tuple[Any, ...]] = field(default_factory=list)
@@ -422,7 +421,7 @@ def test_whatever_a_tenant_does_the_other_has_the_rows_and_the_work_of_a_world_w
     assert with_a == without
     surveys = executed.count(statements.SQL["survey_hour"])
     assert surveys == 2 * 13
-    for name in STATEMENTS_OF_A_RUN:  # however much there is to do, each at most once
+    for name in STATEMENTS_OF_A_RUN:  # for any amount of work, each at most once
         assert executed.count(statements.SQL[name]) <= surveys
 
 
@@ -433,7 +432,7 @@ STATEMENTS_OF_A_RUN = (
 
 
 def live(warehouse: Warehouse, steps: list[Any], events: list[Any]) -> Seen:
-    """Twelve hours of both tenants, after a row of B's of which no event is left."""
+    """Twelve hours of both tenants, after a row of B's without any event."""
     clear(warehouse)
     adopt(warehouse, B, 9, 8)
     seen, mine = Seen(), list[UUID]()
@@ -466,7 +465,7 @@ def live(warehouse: Warehouse, steps: list[Any], events: list[Any]) -> Seen:
 
 
 def do(warehouse: Warehouse, mine: list[UUID], hour: int, step: str, value: Any) -> None:
-    """One thing that A does."""
+    """One action of A."""
     now = at(hour + 0.5)
     if step in ("late", "now"):
         occurred = now + timedelta(hours=value)

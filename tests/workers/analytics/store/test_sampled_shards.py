@@ -1,4 +1,4 @@
-"""Where a tenant is cut, whatever its size: by ranges of contacts about as large as each other."""
+"""Split points of a tenant of any size: ranges of contacts with similar numbers of events."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def history(database: str) -> Iterator[History]:
 
 
 def fill(history: History, organization: int, counts: list[int], days: int = 1) -> None:
-    """So many events of each of some contacts with random ids, spread over the days."""
+    """This many events of each of some contacts with random ids, spread over the days."""
     ids = [UUID(int=history.rng.getrandbits(128)) for _ in counts]
     events = [contact for contact, count in zip(ids, counts, strict=True) for _ in range(count)]
     random.Random(5).shuffle(events)
@@ -85,7 +85,7 @@ def test_a_contact_is_in_one_piece(history: History, monkeypatch: pytest.MonkeyP
 
 
 def test_each_day_is_cut_alone(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also a day without an event has its shard: it may have rows."""
+    """A day without events also has its shard: it may have rows."""
     monkeypatch.setattr(planner, "SHARD_EVENTS_TARGET", 100)
     fill(history, 1, [1] * 500, days=2)
     span = Window(day_window(-1).start, day_window(1).end)

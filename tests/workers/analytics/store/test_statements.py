@@ -1,4 +1,4 @@
-"""Events that the run whose they were has not booked: the hourly job finds them by itself."""
+"""Events that their run has not booked: the hourly job finds them without help."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def run(warehouse: Warehouse, *hours: int) -> None:
 
 
 def looked_at(warehouse: Warehouse, hour: int) -> list[tuple[Any, Any]]:
-    """The cells whose events the run of an hour counts again: their hours and runs."""
+    """Return the cells whose events the run of an hour counts again: their hours and runs."""
     with warehouse.worker.transaction():
         hours.survey(warehouse.worker, Hour(hour_window(hour)))
         rows = warehouse.worker.rows(
@@ -99,7 +99,7 @@ def test_a_day_that_was_counted_before_there_were_cells_is_never_set_to_a_part(
 
 
 def test_all_shards_book_an_unbooked_day_completely(warehouse: Warehouse) -> None:
-    """Though only one of them has a late event of it."""
+    """Although only one of them has a late event of it."""
     for organization in (1, 2):
         warehouse.add(organization, 1, "email_opened", at(-30))
     warehouse.add(1, 2, "email_opened", at(-30.5), created=at(9.5))
@@ -113,7 +113,7 @@ def test_all_shards_book_an_unbooked_day_completely(warehouse: Warehouse) -> Non
 def test_an_event_that_was_gone_before_its_hour_was_booked_is_forgotten(
     warehouse: Warehouse,
 ) -> None:
-    """The run of 7:00, which was before that of 5:00, had taken it for a first visit."""
+    """The run of 7:00, before that of 5:00, had counted it as a first visit."""
     warehouse.add(1, 1, "email_opened", at(4.5))
     run(warehouse, 4)
     gone = warehouse.add(1, 2, "email_opened", at(5.5))
@@ -125,7 +125,7 @@ def test_an_event_that_was_gone_before_its_hour_was_booked_is_forgotten(
 
 
 def test_a_backfill_trusts_no_cell(warehouse: Warehouse, database: str) -> None:
-    """An event came hours too late, was seen by the runs after it, and is gone again."""
+    """An event arrived hours late, was seen by later runs, and is deleted."""
     for hour in (4, 5, 6):
         warehouse.add(1, 1, "email_opened", at(hour + 0.4))
     run(warehouse, 4, 5, 6)

@@ -1,4 +1,4 @@
-"""The fold of the change feed: into the backlog, in any order, around what others hold."""
+"""The fold of the change feed into the backlog, in any order, around other transactions' locks."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_the_rows_of_a_locked_entry_stay_in_the_feed(stage: Stage) -> None:
 
 
 def test_an_entry_that_is_inserted_at_this_moment_stops_only_its_own_rows(stage: Stage) -> None:
-    """No statement can skip that lock: the fold goes around it."""
+    """No statement can skip that lock: the fold avoids it."""
     for contact in range(8):
         stage.add_contact((1, contact))
     with locked(stage, ENTRY, org=org(1), contact=person(5)):
@@ -239,7 +239,7 @@ def test_a_whole_change_that_another_fold_expands_is_left_to_it(stage: Stage) ->
 def test_of_settings_saved_many_times_only_the_newest_is_expanded(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Beside the one that is under way: what it has passed the newest takes again."""
+    """In addition to the one in progress: the newest repeats what that one has passed."""
     monkeypatch.setattr(fold, "EXPANDED_AT_ONCE", 2)
     monkeypatch.setattr(fold, "EXPANDED_MAX", 2)
     for contact in range(6):
@@ -282,7 +282,7 @@ def test_a_batch_passes_over_what_another_transaction_holds(stage: Stage, held: 
 def test_decay_passes_over_a_score_that_another_transaction_holds(
     stage: Stage, is_moved: bool
 ) -> None:
-    """The others are rescored, or are looked at again later, whatever organization they are of."""
+    """The others are rescored, or checked again later, in any organization."""
     for organization in (1, 2, 3):
         key = (organization, organization * 10)
         stage.add_contact(key)
@@ -305,11 +305,11 @@ def test_decay_passes_over_a_score_that_another_transaction_holds(
 
 
 class RolledBack(Exception):
-    """What a transaction ends with that is rolled back on purpose."""
+    """Raised to roll a transaction back."""
 
 
 class Crowd:
-    """Transactions of the platform and of our jobs that are open at the same time."""
+    """Concurrent transactions of the platform and of jobs."""
 
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
@@ -333,7 +333,7 @@ class Crowd:
                     transaction.__exit__(RolledBack, RolledBack(), None)
 
     def write(self, step: Any) -> None:
-        """An organization's changes are one service's: two rows of one key never meet."""
+        """An organization's changes come from one service: two rows of one key never conflict."""
         where = step[1]
         db = self.writers[where if isinstance(where, int) else where[0]]
         self.begin(db)
@@ -344,7 +344,7 @@ class Crowd:
             self.stage.db = own
 
     def run(self, number: int, kind: str, hours: int, how: str) -> None:
-        """A job that stays open, unless `how` ends it, until the next in its place."""
+        """A job that stays open, unless `how` ends it, until the next one replaces it."""
         db = self.jobs[number]
         self.end(db)
         self.begin(db)

@@ -1,4 +1,4 @@
-"""What the worker has seen: module globals persist from event to event."""
+"""The events that the worker has seen: module globals persist from event to event."""
 
 from typing import Any
 

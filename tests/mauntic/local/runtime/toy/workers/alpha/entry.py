@@ -1,4 +1,4 @@
-"""A worker that does what its messages and addresses say."""
+"""A worker that does what its messages and URLs request."""
 
 import asyncio
 import base64
@@ -169,7 +169,7 @@ class Default(WorkerEntrypoint):
         return Response.json({"rows": rows, "connect_ms": times[0], "query_ms": times[1]})
 
     async def do_wait(self, request, query, more):
-        """Blocks in the database, as deep in calls as a real job is."""
+        """Block in the database, as deep in calls as a real job."""
         db = self.env.DB
         connection = pg8000.native.Connection(
             user=db.user, password=db.password, host=db.host, port=int(db.port),
@@ -243,12 +243,12 @@ def encoded(value):
 
 
 def deep(calls, work):
-    """Does the work below so many calls that pass through C."""
+    """Do the work below this many calls that pass through C."""
     if calls == 0:
         return work()
     return next(map(deep, [calls - 1], [work]))
 
 
 def crash():
-    """Read beyond the interpreter's memory: there is no way back from that."""
+    """Read outside the interpreter's memory, which ends it."""
     ctypes.string_at(2**32 - 8, 64)
