@@ -152,8 +152,10 @@ class LocalRuntime:
     """All workers of wrangler.toml in one workerd; a context manager that starts and ends them.
 
     `variables` are text bindings for every worker (gates, secrets). Without another value there,
-    DELIVERY_MODE is `local`. Workers reach hosts of this machine, and `allowed_hosts`. A thread
-    calls `on_event` with each event of the server: log lines of the workers, reloads, errors.
+    DELIVERY_MODE is `local`. Workers reach hosts of this machine, and `allowed_hosts`. A request to
+    a host of `connected_hosts` goes to the origin there, with the host in `X-Forwarded-Host`. A
+    thread calls `on_event` with each event of the server: log lines of the workers, reloads,
+    errors.
     """
 
     database_url: str
@@ -164,6 +166,7 @@ class LocalRuntime:
     metrics_file: Path | None = None
     variables: Mapping[str, str] = field(default_factory=dict)
     allowed_hosts: Sequence[str] = ()
+    connected_hosts: Mapping[str, str] = field(default_factory=dict)
     on_event: Callable[[Event], None] = lambda event: None
     control: Control = field(init=False)
     ready: Event = field(init=False, default_factory=dict)
@@ -234,6 +237,7 @@ class LocalRuntime:
             "metricsFile": str(self.metrics_file) if self.metrics_file else None,
             "vars": {"DELIVERY_MODE": "local", **self.variables},
             "allowedHosts": list(self.allowed_hosts),
+            "connectedHosts": dict(self.connected_hosts),
             "modules": str(ROOT / "python_modules"),
             "cache": str(HOME / "cache"),
             "runtime": environment.get("RUNTIME") or "host",

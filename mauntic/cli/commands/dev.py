@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, ExitStack, closing, contextmanage
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
+from urllib.parse import urlsplit
 
 import typer
 from watchfiles import watch
@@ -29,12 +30,22 @@ from mauntic.local.dev_state import announce, refuse_second
 from mauntic.operations.statements import SQL
 from mauntic.project.envs import CONFIG, unknown_envs
 from mauntic.project.programs import ROOT
+from shared.settings import origin_of
 
 WATCHED = ("shared", "workers")
 WATCH_EVERY_S = 1.0
 Var = Annotated[
     list[str] | None,
     typer.Option(help="NAME=VALUE sets a variable; NAME takes a secret from the environment."),
+]
+AllowHost = Annotated[
+    list[str] | None, typer.Option(help="A further host that workers may call.", metavar="NAME")
+]
+ConnectHost = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="A server of this machine that gets the requests to a host.", metavar="NAME=URL"
+    ),
 ]
 Port = Annotated[
     int, typer.Option(min=0, max=65_535, help="Port of the control API; 0 takes a free one.")
@@ -47,10 +58,8 @@ def dev(
         list[str] | None, typer.Option(help="A worker's env in wrangler.toml (default: all).")
     ] = None,
     var: Var = None,
-    allow_host: Annotated[
-        list[str] | None,
-        typer.Option(help="A further host that workers may call.", metavar="NAME"),
-    ] = None,
+    allow_host: AllowHost = None,
+    connect_host: ConnectHost = None,
     yes: Yes = False,
     crons: Annotated[bool, typer.Option(help="Fire the crons on schedule, in UTC.")] = True,
     json_lines: Annotated[bool, typer.Option("--json", help="Log lines as JSON.")] = False,
@@ -64,19 +73,23 @@ def dev(
       mauntic dev --env analytics --var ENABLE_ANALYTICS_CRON=false
 
       ALERT_WEBHOOK_URL=… mauntic dev --var ALERT_WEBHOOK_URL --allow-host hooks.example.com
+
+      mauntic dev --var DELIVERY_MODE=live --connect-host api.postmarkapp.com=http://127.0.0.1:9000
     """
     heed_interrupts()
     if refusal := unknown_envs(env or ()):
         raise OperatorError(refusal)
     refuse_second()
     variables = dict(_pair(text) for text in var or [])
+    connected = dict(_connection(text) for text in connect_host or [])
     confirm_elsewhere(os.environ, "migrate it and run the crons of this folder on it", yes=yes)
     log = DevLog(as_json=json_lines)
     errors.print("starting …", style="dim", highlight=False)
     with open_database(os.environ) as server:
         migrate(server.url)
         runtime = _runtime(server, log, port)
-        runtime.envs, runtime.variables, runtime.allowed_hosts = env, variables, allow_host or ()
+        runtime.envs, runtime.variables = env, variables
+        runtime.allowed_hosts, runtime.connected_hosts = allow_host or (), connected
         _serve(runtime, server, log, crons)
 
 
@@ -194,3 +207,23 @@ def _pair(text: str) -> tuple[str, str]:
     if name not in os.environ:
         raise typer.BadParameter(f"--var {name} takes the value from the environment: export it.")
     return name, os.environ[name]
+
+
+def _connection(text: str) -> tuple[str, str]:
+    """Parse a host and the server in its place, which is on this machine.
+
+    >>> _connection("api.example.com=http://127.0.0.1:9000/")
+    ('api.example.com', 'http://127.0.0.1:9000')
+    """
+    name, _, url = text.partition("=")
+    origin = origin_of(url)
+    if not origin or origin_of(f"https://{name}") != f"https://{name}":
+        raise typer.BadParameter(f"--connect-host {text}: write NAME=URL, the name in lower case.")
+    if not _is_here(origin):
+        raise typer.BadParameter(f"--connect-host {text}: the server must be on this machine.")
+    return name, origin
+
+
+def _is_here(origin: str) -> bool:
+    host = urlsplit(origin).hostname or ""
+    return host in ("localhost", "::1") or bool(re.fullmatch(r"127(\.\d{1,3}){3}", host))

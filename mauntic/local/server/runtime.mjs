@@ -79,9 +79,10 @@ export class Runtime {
   }
 
   #workerOptions() {
-    const { flags, allowedHosts } = this.config;
+    const { flags, allowedHosts, connectedHosts } = this.config;
     if (this.isNative) return nativeWorkers({ workers: this.workers, flags }, this.#staged, this.#shared);
-    return hostWorkers({ workers: this.workers, flags, allowedHosts }, (name, request) => this.#answer(name, request));
+    const options = { workers: this.workers, flags, allowedHosts, connectedHosts };
+    return hostWorkers(options, (name, request) => this.#answer(name, request));
   }
 
   async #stage(worker) {

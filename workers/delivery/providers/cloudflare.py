@@ -89,7 +89,7 @@ class Cloudflare(Adapter):
     ) -> list[Verdict]:
         answer = json_of(response)
         if response.status == 200:
-            message_id = text_at(answer, "messageId")
+            message_id = _bare(text_at(answer, "messageId"))
             return [accepted(message_id) if message_id else UNKNOWN]
         code = text_at(answer, "code")
         found = next((verdict for start, verdict in CODES if code.startswith(start)), UNKNOWN)
@@ -97,6 +97,11 @@ class Cloudflare(Adapter):
             midnight = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
             found = replace(found, until=midnight)
         return [replace(found, code=safe_code(code))]
+
+
+def _bare(message_id: str) -> str:
+    """Return a Message-ID without its angle brackets, so that all forms of it match."""
+    return message_id.strip("<>")
 
 
 def _sender(message: OutgoingEmail) -> str:
@@ -112,7 +117,7 @@ def event_of(message: Mapping[str, Any], received: datetime) -> ProviderEvent | 
     """
     payload = at(dict(message), "payload")
     kind = _KINDS.get(text_at(dict(message), "type").removeprefix(EVENT_TYPE))
-    event_id, message_id = text_at(payload, "eventId"), text_at(payload, "messageId")
+    event_id, message_id = text_at(payload, "eventId"), _bare(text_at(payload, "messageId"))
     if kind is None or not (event_id and message_id):
         return None
     is_hard = kind == "bounced" and text_at(payload, "bounce", "type") == "hard"

@@ -147,6 +147,24 @@ def test_an_env_that_is_not_there_is_refused_at_once(
     assert "wrangler.toml has no env nope; there are analytics, scoring" in answer.err
 
 
+@pytest.mark.parametrize(
+    ("given", "refusal"),
+    [
+        ("api.example.com", "write NAME=URL"),
+        ("api.example.com=127.0.0.1:9000", "write NAME=URL"),
+        ("https://api.example.com=http://127.0.0.1:9000", "write NAME=URL"),
+        ("API.example.com=http://127.0.0.1:9000", "write NAME=URL"),
+        ("api.example.com=http://192.0.2.1:9000", "must be on this machine"),
+        ("api.example.com=http://127.0.0.1.example.org", "must be on this machine"),
+    ],
+)
+def test_a_host_is_connected_with_a_server_of_this_machine_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], given: str, refusal: str
+) -> None:
+    answer = Cli(monkeypatch, capsys)("dev", "--connect-host", given)
+    assert (answer.code, refusal in " ".join(answer.err.replace("│", " ").split())) == (2, True)
+
+
 def test_a_saved_wrangler_toml_is_noticed_though_another_file_takes_its_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,7 @@ import pytest
 
 from mauntic.database.embedded.server import Server as PostgresServer
 from tests.mauntic.local.runtime.harness import Server, running, write_project
+from tests.mauntic.local.runtime.upstream import upstream_server
 
 
 @pytest.fixture(scope="session")
@@ -13,7 +14,13 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def shared_server(project: Path, postgres: PostgresServer) -> Iterator[Server]:
+def upstream() -> Iterator[str]:
+    with upstream_server() as origin:
+        yield origin
+
+
+@pytest.fixture(scope="session")
+def shared_server(project: Path, postgres: PostgresServer, upstream: str) -> Iterator[Server]:
     config = {
         "databaseUrl": postgres.url,
         "config": str(project / "wrangler.toml"),
@@ -21,6 +28,10 @@ def shared_server(project: Path, postgres: PostgresServer) -> Iterator[Server]:
         "metricsFile": str(project / ".local" / "metrics.jsonl"),
         "vars": {"GATE": "false"},
         "allowedHosts": ["allowed.invalid"],
+        "connectedHosts": {
+            "connected.example": upstream,
+            "abroad.example": "http://192.0.2.1:80",
+        },
     }
     with running(config) as server:
         yield server

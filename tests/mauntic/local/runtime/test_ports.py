@@ -7,9 +7,6 @@ import base64
 import json
 import secrets
 import time
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -21,40 +18,6 @@ from tests.host_crypto import HostCrypto, p256_key
 from tests.mauntic.local.runtime.harness import Server
 
 pytestmark = pytest.mark.e2e
-
-
-class Upstream(BaseHTTPRequestHandler):
-    """A server that shows what it received, or misbehaves as its path states."""
-
-    def do_GET(self) -> None:
-        if self.path == "/slow":
-            time.sleep(5)
-        if self.path == "/hang-up":
-            self.close_connection = True
-            return
-        body = self.rfile.read(int(self.headers.get("content-length") or 0))
-        seen = {"method": self.command, "probe": self.headers["x-probe"], "bytes": list(body[:8])}
-        content = b"x" * 100_000 if self.path == "/large" else json.dumps(seen).encode()
-        self.send_response({"/redirect": 302, "/missing": 404}.get(self.path, 200))
-        self.send_header("location", "/elsewhere")
-        self.send_header("X-Echo", "yes")
-        self.send_header("content-length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    do_POST = do_PUT = do_GET
-
-    def log_message(self, format: str, *args: Any) -> None:
-        pass
-
-
-@pytest.fixture(scope="module")
-def upstream() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Upstream)
-    Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
 
 
 def ask(server: Server, path: str, **fields: Any) -> dict[str, Any]:
@@ -77,7 +40,8 @@ def test_a_request_carries_method_headers_and_body(server: Server, upstream: str
     answer = request(server, upstream, "/", method="PUT", headers={"X-Probe": "p"}, body=body)
     assert (answer["status"], answer["headers"]["x-echo"]) == (200, "yes")
     assert json.loads(answer["body"]) == {
-        "method": "PUT", "probe": "p", "bytes": [0, 255, 128, 97, 98, 99],
+        "method": "PUT", "path": "/", "probe": "p", "asked": None,
+        "bytes": [0, 255, 128, 97, 98, 99],
     }  # fmt: skip
 
 
@@ -237,3 +201,28 @@ def test_no_host_but_this_machine_is_called(server: Server, host: str, error: st
     url = f"https://{host}/v3/mail/send"
     asked = {"method": "POST", "url": url, "allow": f"https://{host}"}
     assert ask(server, "/http", **asked) == {"error": error}
+
+
+def test_a_connected_host_is_a_server_of_this_machine(server: Server) -> None:
+    """The request is that of production; only its origin is another."""
+    body = base64.b64encode(b"abc").decode()
+    fields = {"method": "POST", "headers": {"X-Probe": "p"}, "body": body}
+    answer = request(server, "https://connected.example", "/v1/send?a=%2F&b=%C3%A9", **fields)
+    assert json.loads(answer["body"]) == {
+        "method": "POST", "path": "/v1/send?a=%2F&b=%C3%A9", "probe": "p",
+        "asked": "connected.example", "bytes": [97, 98, 99],
+    }  # fmt: skip
+
+
+def test_a_connected_host_is_not_followed_and_may_be_late(server: Server) -> None:
+    origin = "https://connected.example"
+    assert request(server, origin, "/redirect")["status"] == 302
+    assert request(server, origin, "/slow", timeout_s=0.3) == {"error": "HttpFailed:begun"}
+    assert request(server, origin, "/hang-up") == {"error": "HttpFailed:begun"}
+
+
+@pytest.mark.parametrize("host", ["a.connected.example", "connected.example.org", "abroad.example"])
+def test_no_other_host_is_connected(server: Server, host: str) -> None:
+    """Nor is one that is connected with a server elsewhere."""
+    asked = {"method": "GET", "url": f"https://{host}/", "allow": host}
+    assert ask(server, "/http", **asked) == {"error": "HttpRefused"}

@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import subprocess
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 
 from delivery.domain.outgoing import OutgoingEmail
+from delivery.domain.rendered import plain
 from delivery.domain.verdict import Verdict
 from delivery.providers.adapter import BadSignature, BindingRequest, Webhook
 from delivery.providers.cloudflare import Cloudflare, event_of
 from delivery.providers.transport import perform, verdicts_of
-from shared.adapters.email import BoundEmail
+from shared.adapters.email import BoundEmail, fields_of
 from tests.fakes import EmailBinding, EmailRejected, FakeHttp
 from tests.workers.delivery.providers.support import (
     CALL_ID,
     CRYPTO,
     NOW,
+    answer,
     email,
     emails,
     events_of,
 )
 
 CLOUDFLARE = Cloudflare()
+ROOT = Path(__file__).parents[4]
 
 
 def send(message: OutgoingEmail, binding: EmailBinding) -> list[Verdict]:
@@ -63,6 +69,42 @@ def test_the_senders_name_is_passed_on(name: str, passed_on: str) -> None:
     binding = EmailBinding()
     send(email(from_name=name), binding)
     assert binding.sent[0]["from"] == {"email": "shop@acme.example", "name": passed_on}
+
+
+def of_miniflare(messages: list[OutgoingEmail]) -> list[dict[str, str]]:
+    """What miniflare's own binding answers."""
+    fields = []
+    for message in messages:
+        request = asyncio.run(CLOUDFLARE.request([message], {}, CALL_ID, NOW, CRYPTO))
+        assert isinstance(request, BindingRequest)
+        fields.append(fields_of(request.message))
+    node = ROOT / ".venv" / "bin" / "node"
+    done = subprocess.run(
+        [node, Path(__file__).with_name("cloudflare_binding.mjs")],
+        input=json.dumps(fields), capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    answers: list[dict[str, str]] = json.loads(done.stdout)
+    return answers
+
+
+def test_miniflares_binding_reads_sender_and_recipient() -> None:
+    good = [
+        email(),
+        email(from_name='The "A", Inc.'),
+        email(from_name="Zoë", reply_to="help@acme.example"),
+        email(html=plain("")),
+        email(text=plain(""), subject=plain("Grüße 字")),
+    ]
+    bad = [email("joe@mail.example"), email(from_address="other@acme.example", from_name="A")]
+    answers = of_miniflare([*good, *bad])
+    ids = [answer["messageId"] for answer in answers[: len(good)]]
+    assert len(set(ids)) == len(good)
+    assert "email to joe@mail.example not allowed" in answers[-2]["error"]
+    assert "email from other@acme.example not allowed" in answers[-1]["error"]
+    # The form of its ids, which the events of the vendor need not share.
+    [verdict] = CLOUDFLARE.verdicts([email()], answer(200, {"messageId": ids[0]}), NOW)
+    assert verdict.provider_message_id == ids[0].strip("<>") != ids[0]
 
 
 # From the contract: the beginning of a code, and its verdict.
@@ -111,7 +153,7 @@ def event(name: str, **payload: Any) -> dict[str, Any]:
         "source": {"type": "email.sending", "zoneId": "z", "domain": "acme.example"},
         "payload": {
             "eventId": "ev-1",
-            "messageId": "cf-1",
+            "messageId": "<cf-1@acme.example>",
             "recipient": "jane@mail.example",
             "terminal": name != "deferred",
             **payload,
@@ -137,7 +179,7 @@ def test_an_event_matches_by_the_providers_id(
     found = event_of(message, NOW)
     assert found
     assert (found.kind, found.is_hard, found.suppression) == (kind, is_hard, suppression)
-    assert (found.event_id, found.provider_message_id) == ("cf:ev-1", "cf-1")
+    assert (found.event_id, found.provider_message_id) == ("cf:ev-1", "cf-1@acme.example")
     assert found.occurred_at == datetime(2026, 3, 1, 11, 0, 0, 500_000, tzinfo=UTC)
 
 
