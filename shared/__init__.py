@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from shared.bindings import PlatformQueue, R2Bucket, Secret
+    from shared.bindings import PlatformQueue, R2Bucket, Secret, Variable
     from shared.errors import DependencyNotReady, PermanentError
     from shared.jobs import BatchJob, DeadLetter, Job, MessageJob, Run, WindowJob, Worker, discover
     from shared.messages import Data, Message, Shard, WindowMessage
@@ -56,6 +56,7 @@ __all__ = [
     "Shard",
     "Sharded",
     "StoredObject",
+    "Variable",
     "Window",
     "WindowJob",
     "WindowMessage",

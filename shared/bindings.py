@@ -43,7 +43,15 @@ class Secret:
         return f"{self.name}{suffix}"
 
 
-Binding = R2Bucket | PlatformQueue | Secret
+@dataclass(frozen=True)
+class Variable:
+    """A variable with the same value in every deployment. `make catalogue` writes it."""
+
+    name: str
+    value: str
+
+
+Binding = R2Bucket | PlatformQueue | Secret | Variable
 
 # Every worker may have these. Each has its own heartbeat: at a shared address, one worker hides
 # that another is dead.

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from mauntic.project.host_crypto import HostCrypto
 from shared.adapters.email import BoundEmail
 from shared.adapters.http import check
 from shared.adapters.postgres.client import Postgres
@@ -26,7 +27,6 @@ from shared.ports import (
 from shared.settings import Settings
 from shared.telemetry.log import FIELDS
 from shared.telemetry.points import checked_point
-from tests.host_crypto import HostCrypto
 from tests.roles import as_worker
 
 MESSAGE_BYTES_MAX = 128_000

@@ -11,7 +11,7 @@ from mauntic.checks import Problem
 from mauntic.operations.provisioning import secrets_of
 from mauntic.project.connections import SETTING, connection_limit, held, shares
 from mauntic.project.programs import ROOT
-from shared.bindings import PlatformQueue, R2Bucket
+from shared.bindings import PlatformQueue, R2Bucket, Variable
 from shared.jobs import Worker
 from shared.queues import Queue
 
@@ -127,6 +127,10 @@ def platform_bindings(workers: Sequence[Worker]) -> set[str]:
 
 
 def _of_variables(worker: Worker, env: Table) -> Iterator[Problem]:
+    for binding in worker.all_bindings:
+        if isinstance(binding, Variable) and env.get("vars", {}).get(binding.name) != binding.value:
+            sentence = f"the variable {binding.name} must be {binding.value!r}, as declared"
+            yield Problem(AREA, worker.env, sentence)
     for name in (worker.gate, *(secret.name for secret in secrets_of(worker))):
         if name in env.get("vars", {}):
             yield Problem(

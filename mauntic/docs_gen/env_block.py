@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from string import Template
 
-from shared.bindings import R2Bucket
+from shared.bindings import R2Bucket, Variable
 from shared.jobs import Worker
 
 CPU_MS_MAX = 60_000
@@ -17,6 +17,9 @@ BUCKET = Template("""\
 [[env.$env.r2_buckets]]
 bucket_name = "$bucket"
 binding = "$binding\"""")
+VARIABLES = Template("""\
+[env.$env.vars]
+$lines""")
 NO_HYPERDRIVE = "0" * 32  # `make deploy` puts the account's own id in its copy
 
 SETTINGS = Template("""\
@@ -49,7 +52,13 @@ def env_block(worker: Worker, queues: str, text: str) -> str:
     bindings = BINDINGS.substitute(
         env=worker.env, dataset=DATASET, hyperdrive=hyperdrive_id(worker.env, text)
     )
-    return "\n\n".join([settings, queues, bindings, *_buckets(worker)])
+    return "\n\n".join([settings, *_variables(worker), queues, bindings, *_buckets(worker)])
+
+
+def _variables(worker: Worker) -> list[str]:
+    declared = [binding for binding in worker.all_bindings if isinstance(binding, Variable)]
+    lines = "\n".join(f'{variable.name} = "{variable.value}"' for variable in declared)
+    return [VARIABLES.substitute(env=worker.env, lines=lines)] if declared else []
 
 
 def _buckets(worker: Worker) -> list[str]:

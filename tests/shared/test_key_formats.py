@@ -12,9 +12,9 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mauntic.project.host_crypto import p256_key
 from shared.errors import CryptoFailed
 from shared.key_formats import der_of_pem, point_of_spki, raw_signature, spki_of_certificate
-from tests.host_crypto import p256_key
 
 DER, PEM = serialization.Encoding.DER, serialization.Encoding.PEM
 SPKI = serialization.PublicFormat.SubjectPublicKeyInfo

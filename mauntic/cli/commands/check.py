@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict
@@ -10,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mauntic.checks import Problem, declarations, derived, pages, schema, topology
+from mauntic.checks import Problem, declarations, deliveries, derived, pages, schema, topology
 from mauntic.cli.ui.options import AsJson
 from mauntic.cli.ui.output import busy, console, print_json, print_table, progress
 from mauntic.cli.ui.time_args import moment
@@ -112,10 +113,11 @@ def _count_problems() -> list[Problem]:
     with (
         local_url(migrated=False) as url,
         closing(database_at(url)) as db,
-        busy("counting events"),
+        busy("counting events, reading provider configs"),
     ):
         today = _midnight(datetime.now(UTC))
-        return list(derived.count_problems(db, today, DEEP_DAYS))
+        counts = list(derived.count_problems(db, today, DEEP_DAYS))
+        return [*counts, *deliveries.problems(db, os.environ)]
 
 
 def _differing(start: datetime, end: datetime) -> derived.Found:

@@ -50,3 +50,10 @@ select delivery.suppress(:organization_id, :address, :channel, :reason, :scope, 
 
 -- name: unsuppress
 select delivery.unsuppress(:organization_id, :address, :channel, :note, :scope) as removed
+
+-- name: active_configs
+-- The configurations that a claim may choose, as they are stored: encrypted text.
+select id, organization_id, channel, provider_type, config #>> '{}' as config
+from delivery.provider_configs
+where is_active
+order by organization_id, channel, priority desc, id

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from delivery.providers.capture import CAPTURED
 from delivery.providers.config_crypto import KEY_NAME
-from shared.bindings import Binding, Secret
+from delivery.providers.registry import hosts
+from shared.bindings import Binding, Secret, Variable
 from shared.warmup.caps import COUNTERS
 
 BINDINGS: tuple[Binding, ...] = (
@@ -12,4 +13,5 @@ BINDINGS: tuple[Binding, ...] = (
     CAPTURED,
     Secret(KEY_NAME),
     Secret("UNSUBSCRIBE_KEYS"),
+    Variable("HTTP_ALLOWED_HOSTS", ",".join(hosts())),
 )

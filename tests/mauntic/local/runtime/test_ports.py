@@ -13,8 +13,8 @@ import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
+from mauntic.project.host_crypto import HostCrypto, p256_key
 from shared.ports import P256Key
-from tests.host_crypto import HostCrypto, p256_key
 from tests.mauntic.local.runtime.harness import Server
 
 pytestmark = pytest.mark.e2e

@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from delivery.domain.outgoing import OutgoingEmail, OutgoingPush, OutgoingSms
 from delivery.domain.rendered import Rendered, plain
 from delivery.providers.adapter import Adapter, HttpRequest, ProviderEvent, Webhook
+from mauntic.project.host_crypto import HostCrypto
 from shared.adapters.http import check
 from shared.ports import HTTP_TIMEOUT_S, HttpResponse
 from shared.settings import Settings
-from tests.host_crypto import HostCrypto
 
 NOW = datetime(2026, 3, 1, 12, 30, 15, tzinfo=UTC)
 CALL_ID = "5a1c3a34-0000-4000-8000-00000000c0de"

@@ -32,8 +32,8 @@ from delivery.providers.push_encryption import (
     sender_token,
 )
 from delivery.providers.webpush import WebPush
+from mauntic.project.host_crypto import p256_key
 from shared.ports import P256Key
-from tests.host_crypto import p256_key
 from tests.workers.delivery.providers.support import (
     CRYPTO,
     NOW,

@@ -1,5 +1,4 @@
-"""The Crypto port over the package `cryptography`: the fake of the tests, and the oracle of the
-adapter."""
+"""The Crypto port on the host, over the package `cryptography`: an oracle of the tests too."""
 
 from __future__ import annotations
 
