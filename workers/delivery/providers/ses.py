@@ -78,7 +78,7 @@ class Ses(SnsWebhooks, Adapter):
 
     provider_type = "ses"
     required = ("region", "accessKeyId", "secretAccessKey", "configurationSet")
-    hosts = ("*.amazonaws.com", "*.amazonaws.com.cn")
+    hosts = ("*.amazonaws.com",)
     optional = ("topicArn",)
     bulk_max = 50
     call_bytes_max = REQUEST_BYTES_MAX - 10_000

@@ -100,8 +100,7 @@ def _envelope(webhook: Webhook, secrets: Secrets) -> Any:
 def _is_of_sns(url: str, secrets: Secrets) -> bool:
     """Return True for HTTPS at SNS in the region of the configured topic."""
     region = (optional(secrets, "topicArn").split(":") + [""] * 4)[3]
-    suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
-    prefix = f"https://sns.{region}.{suffix}/"
+    prefix = f"https://sns.{region}.amazonaws.com/"
     return bool(region) and url.startswith(prefix) and url.isascii() and url.isprintable()
 
 
