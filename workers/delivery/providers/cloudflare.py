@@ -116,19 +116,19 @@ def event_of(message: Mapping[str, Any], received: datetime) -> ProviderEvent | 
     It comes through an event subscription of our own queue, so it has no signature.
     """
     payload = at(dict(message), "payload")
-    kind = _KINDS.get(text_at(dict(message), "type").removeprefix(EVENT_TYPE))
+    event_kind = _KINDS.get(text_at(dict(message), "type").removeprefix(EVENT_TYPE))
     event_id, message_id = text_at(payload, "eventId"), _bare(text_at(payload, "messageId"))
-    if kind is None or not (event_id and message_id):
+    if event_kind is None or not (event_id and message_id):
         return None
-    is_hard = kind == "bounced" and text_at(payload, "bounce", "type") == "hard"
+    is_hard = event_kind == "bounced" and text_at(payload, "bounce", "type") == "hard"
     stamp = text_at(dict(message), "metadata", "eventTimestamp")
     return ProviderEvent(
         event_id=f"cf:{event_id}",
-        kind=kind,
+        kind=event_kind,
         occurred_at=time_of(stamp, received),
         provider_message_id=message_id,
         is_hard=is_hard,
-        suppression="bounce" if is_hard else "complaint" if kind == "complained" else None,
+        suppression="bounce" if is_hard else "complaint" if event_kind == "complained" else None,
     )
 
 

@@ -165,16 +165,16 @@ def _verify(signature: Any, key: str) -> None:
 
 def _event(record: Any, webhook: Webhook) -> ProviderEvent | None:
     """Return the event of a webhook; None for one that changes nothing."""
-    kind, event_id = _KINDS.get(text_at(record, "event")), text_at(record, "id")
+    event_kind, event_id = _KINDS.get(text_at(record, "event")), text_at(record, "id")
     is_temporary = text_at(record, "severity") == "temporary"  # Mailgun tries again
-    if kind is None or not event_id or is_temporary:
+    if event_kind is None or not event_id or is_temporary:
         return None
-    suppression = _SUPPRESSIONS.get(kind)
+    suppression = _SUPPRESSIONS.get(event_kind)
     if text_at(record, "event") == "failed":
-        kind, suppression = _failure(record)
+        event_kind, suppression = _failure(record)
     return ProviderEvent(
         event_id=f"mg:{event_id}",
-        kind=kind,
+        kind=event_kind,
         occurred_at=time_of(at(record, "timestamp"), webhook.received),
         message_id=text_at(record, "user-variables", "message_id") or None,
         provider_message_id=text_at(record, "message", "headers", "message-id") or None,
@@ -187,11 +187,11 @@ def _event(record: Any, webhook: Webhook) -> ProviderEvent | None:
 
 def _failure(record: Any) -> tuple[EventKind, Reason | None]:
     """Return kind and suppression of a permanent failure. Newer events also name its hardness."""
-    kind, suppression = _FAILURES.get(text_at(record, "reason"), ("failed", None))
+    event_kind, suppression = _FAILURES.get(text_at(record, "reason"), ("failed", None))
     hardness = text_at(record, "delivery-status", "bounce-type")
-    if kind == "bounced" and hardness in ("hard", "soft"):
-        return kind, "bounce" if hardness == "hard" else None
-    return kind, suppression
+    if event_kind == "bounced" and hardness in ("hard", "soft"):
+        return event_kind, "bounce" if hardness == "hard" else None
+    return event_kind, suppression
 
 
 ADAPTER = Mailgun()

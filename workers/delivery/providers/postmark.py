@@ -216,18 +216,18 @@ def _verify(webhook: Webhook, secrets: Secrets) -> None:
 def _event(record: Any, webhook: Webhook) -> ProviderEvent | None:
     """Return the event of a webhook; None for one that changes nothing."""
     name = text_at(record, "RecordType")
-    kind, provider_id = _KINDS.get(name), text_at(record, "MessageID")
-    is_reactivation = kind == "unsubscribed" and record.get("SuppressSending") is not True
-    if kind is None or is_reactivation or not (text_at(record, "ID") or provider_id):
+    event_kind, provider_id = _KINDS.get(name), text_at(record, "MessageID")
+    is_reactivation = event_kind == "unsubscribed" and record.get("SuppressSending") is not True
+    if event_kind is None or is_reactivation or not (text_at(record, "ID") or provider_id):
         return None
-    is_hard = kind == "bounced" and text_at(record, "Type") in _HARD
-    suppression = _SUPPRESSIONS.get(kind)
-    if kind == "unsubscribed" and text_at(record, "SuppressionReason") == "HardBounce":
+    is_hard = event_kind == "bounced" and text_at(record, "Type") in _HARD
+    suppression = _SUPPRESSIONS.get(event_kind)
+    if event_kind == "unsubscribed" and text_at(record, "SuppressionReason") == "HardBounce":
         return None  # the Bounce webhook reports it
     stamp = text_at(record, _TIMES[name])
     return ProviderEvent(
         event_id=f"pm:{name}:{text_at(record, 'ID') or provider_id}",
-        kind=kind,
+        kind=event_kind,
         occurred_at=time_of(stamp, webhook.received),
         message_id=text_at(record, "Metadata", "message_id") or None,
         provider_message_id=provider_id or None,

@@ -192,15 +192,15 @@ def _verify(webhook: Webhook, secret: str) -> str:
 def _event(record: Any, hook_id: str, webhook: Webhook) -> ProviderEvent | None:
     """Return the event of a webhook; None for one that changes nothing."""
     name = text_at(record, "type")
-    kind, data = _KINDS.get(name), at(record, "data")
-    if kind is None:
+    event_kind, data = _KINDS.get(name), at(record, "data")
+    if event_kind is None:
         return None
-    is_hard = kind == "bounced" and text_at(data, "bounce", "type") == "Permanent"
-    suppression: Reason | None = "complaint" if kind == "complained" else None
+    is_hard = event_kind == "bounced" and text_at(data, "bounce", "type") == "Permanent"
+    suppression: Reason | None = "complaint" if event_kind == "complained" else None
     clicked_at = text_at(data, "click", "timestamp")
     return ProviderEvent(
         event_id=f"svix:{hook_id}",
-        kind=kind,
+        kind=event_kind,
         occurred_at=time_of(clicked_at or text_at(record, "created_at"), webhook.received),
         message_id=_tag(data) or None,
         provider_message_id=text_at(data, "email_id") or None,

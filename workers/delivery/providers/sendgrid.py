@@ -151,7 +151,7 @@ def _envelope(message: OutgoingEmail, html: str, text: str) -> dict[str, Any]:
     fields = {
         "from": without_empty(sender),
         "reply_to": without_empty({"email": message.reply_to}),
-        "content": [{"type": kind, "value": value} for kind, value in parts if value],
+        "content": [{"type": media_type, "value": text} for media_type, text in parts if text],
         # It would replace the message's own List-Unsubscribe.
         "tracking_settings": {"subscription_tracking": {"enable": False}},
     }
@@ -228,20 +228,20 @@ async def _verify(webhook: Webhook, key: str, crypto: Crypto) -> None:
 
 def _event(record: Any, webhook: Webhook) -> ProviderEvent | None:
     """Return the event of a record; None for one that changes nothing, such as `deferred`."""
-    kind = _KINDS.get(text_at(record, "event"))
+    event_kind = _KINDS.get(text_at(record, "event"))
     event_id = text_at(record, "sg_event_id")
-    if kind is None or not event_id:
+    if event_kind is None or not event_id:
         return None
-    suppression = _SUPPRESSIONS.get(kind)
-    is_hard = kind == "bounced" and text_at(record, "type") != "blocked"
-    if kind == "failed":
-        kind, suppression = _DROPPED.get(text_at(record, "reason"), (kind, None))
-        is_hard = kind == "bounced"
+    suppression = _SUPPRESSIONS.get(event_kind)
+    is_hard = event_kind == "bounced" and text_at(record, "type") != "blocked"
+    if event_kind == "failed":
+        event_kind, suppression = _DROPPED.get(text_at(record, "reason"), (event_kind, None))
+        is_hard = event_kind == "bounced"
     # The id that X-Message-Id had is the part before the first dot.
     provider_id = text_at(record, "sg_message_id").partition(".")[0]
     return ProviderEvent(
         event_id=f"sg:{event_id}",
-        kind=kind,
+        kind=event_kind,
         occurred_at=time_of(record.get("timestamp"), webhook.received),
         message_id=text_at(record, "message_id") or None,
         provider_message_id=provider_id or None,

@@ -121,23 +121,27 @@ async def _verify(envelope: Any, certificate: str, crypto: Crypto) -> None:
 def _event(record: Any, webhook: Webhook) -> ProviderEvent | None:
     """Return the event of a record of SES; None for one that changes nothing."""
     event_type = text_at(record, "eventType") or text_at(record, "notificationType")
-    kind = _KINDS.get(event_type)
+    event_kind = _KINDS.get(event_type)
     message_id = text_at(record, "mail", "messageId")
     part = at(record, _PARTS.get(event_type, event_type.lower()))
-    if kind is None or not message_id or (kind == "unsubscribed" and not _is_opt_out(part)):
+    if (
+        event_kind is None
+        or not message_id
+        or (event_kind == "unsubscribed" and not _is_opt_out(part))
+    ):
         return None
     is_hard = text_at(part, "bounceType") == "Permanent"
-    suppression = "bounce" if kind == "bounced" and is_hard else _SUPPRESSIONS.get(kind)
+    suppression = "bounce" if event_kind == "bounced" and is_hard else _SUPPRESSIONS.get(event_kind)
     stamp = text_at(part, "timestamp") or text_at(record, "mail", "timestamp")
     url = text_at(part, "link") or None
     own = [text_at({"id": tag}, "id") for tag in list_at(record, "mail", "tags", "message_id")]
     return ProviderEvent(
         event_id=_event_id(event_type, message_id, text_at(part, "feedbackId") or stamp, url),
-        kind=kind,
+        kind=event_kind,
         occurred_at=time_of(stamp, webhook.received),
         message_id=own[0] if own else None,
         provider_message_id=message_id,
-        is_hard=is_hard and kind == "bounced",
+        is_hard=is_hard and event_kind == "bounced",
         suppression=suppression,
         url=url,
     )

@@ -178,13 +178,13 @@ def _urls(url: str) -> list[str]:
 def _status(fields: dict[str, str], webhook: Webhook) -> ProviderEvent | None:
     """Return the event of a status callback; None for a status that changes nothing."""
     status, sid = fields.get("MessageStatus", ""), fields.get("MessageSid", "")
-    kind = _KINDS.get(status)
-    if kind is None or not sid:
+    event_kind = _KINDS.get(status)
+    if event_kind is None or not sid:
         return None
-    is_invalid = kind in ("bounced", "failed") and fields.get("ErrorCode") in _UNREACHABLE
+    is_invalid = event_kind in ("bounced", "failed") and fields.get("ErrorCode") in _UNREACHABLE
     return ProviderEvent(
         event_id=f"tw:{sid}:{status}",
-        kind=kind,
+        kind=event_kind,
         occurred_at=webhook.received,
         message_id=_message_id(webhook.url),
         provider_message_id=sid,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from delivery.domain.outgoing import OutgoingPush
-from delivery.domain.verdict import Verdict
+from delivery.domain.verdict import Verdict, VerdictKind
 from delivery.providers.adapter import Adapter, CannotSend, HttpRequest, Secrets
 from delivery.providers.answers import GONE, PAUSE, Codes, accepted, decide
 from delivery.providers.bodies import json_bytes
@@ -136,8 +136,8 @@ def _decoded(text: str, length: int) -> bytes:
     return data if len(data) == length else b""
 
 
-def _refuse(kind: str, code: str) -> bytes:
-    raise CannotSend(Verdict("pause" if kind == "pause" else "refused", code))
+def _refuse(verdict: VerdictKind, code: str) -> bytes:
+    raise CannotSend(Verdict(verdict, code))
 
 
 ADAPTER = WebPush()

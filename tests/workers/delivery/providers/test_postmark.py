@@ -157,9 +157,15 @@ def test_a_result_never_reaches_another_address(count: int, body: Any) -> None:
     for message, verdict in zip(messages, POSTMARK.verdicts(messages, answer(200, body), NOW),
                                 strict=True):  # fmt: skip
         if verdict.kind == "accepted":
-            mine = [one for one in body if isinstance(one, dict) and one.get("ErrorCode") == 0]
-            ids = [one for one in mine if str(one["MessageID"]) == verdict.provider_message_id]
-            assert any(one.get("To") in (None, [], {}, 0, 1, message.to) for one in ids)
+            mine = [
+                result
+                for result in body
+                if isinstance(result, dict) and result.get("ErrorCode") == 0
+            ]
+            ids = [
+                result for result in mine if str(result["MessageID"]) == verdict.provider_message_id
+            ]
+            assert any(result.get("To") in (None, [], {}, 0, 1, message.to) for result in ids)
 
 
 @pytest.mark.parametrize(

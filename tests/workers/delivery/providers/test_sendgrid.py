@@ -117,7 +117,9 @@ def test_several_messages_are_one_request_of_the_sdk(messages: list[OutgoingEmai
     body = json.loads(ours.body)
     contents = {part["type"]: part["value"] for part in body["content"]}
     html, text = contents.get("text/html", ""), contents.get("text/plain", "")
-    tags = [one.get("substitutions", {}) for one in body["personalizations"]]
+    tags = [
+        personalization.get("substitutions", {}) for personalization in body["personalizations"]
+    ]
     theirs = sdk_request(mail(messages, html, text, tags))
     assert isinstance(theirs.data, bytes)
     assert body == json.loads(theirs.data)

@@ -143,8 +143,8 @@ def entry(message: OutgoingEmail) -> dict[str, Any]:
 def decoded(body: bytes) -> Any:
     """The body, with the JSON in it decoded too."""
     found = json.loads(body)
-    for one in found["BulkEmailEntries"]:
-        template = one["ReplacementEmailContent"]["ReplacementTemplate"]
+    for bulk_entry in found["BulkEmailEntries"]:
+        template = bulk_entry["ReplacementEmailContent"]["ReplacementTemplate"]
         template["ReplacementTemplateData"] = json.loads(template["ReplacementTemplateData"])
     return found
 

@@ -113,8 +113,8 @@ def test_few_certificates_are_kept(http: FakeHttp) -> None:
     webhooks = Webhooks()
     for number in range(3 * KEPT_MAX):
         url = CERTIFICATE_URL.replace("0a1b", str(number))
-        one = notification(record("Send", "send"), SigningCertURL=url)
-        assert len(read(webhooks, webhook(signed(one)), http)) == 1
+        envelope = notification(record("Send", "send"), SigningCertURL=url)
+        assert len(read(webhooks, webhook(signed(envelope)), http)) == 1
         assert len(webhooks.certificates) <= KEPT_MAX
 
 
@@ -125,7 +125,7 @@ def test_other_providers_need_no_request(http: FakeHttp) -> None:
     assert http.requests == []
 
 
-# Each makes a webhook that its provider could have signed, of a record like this one.
+# Each makes a webhook that its provider could have signed, of a record like this envelope.
 SIGNED: dict[str, tuple[Callable[[Any], Webhook], Secrets, Any]] = {
     "mailgun": (
         test_mailgun.webhook,
