@@ -69,6 +69,16 @@ EVENTS: tuple[Event, ...] = (
         "delivery.key_reused",
         "`count` messages had a key that exists: they changed nothing.",
     ),
+    Event(
+        "delivery.reconciled",
+        "A provider (`type`) was asked about a call with an unknown outcome: `count` messages are"
+        " settled.",
+    ),
+    Event(
+        "delivery.lookup_failed",
+        "A provider (`type`) could not be asked about a message with an unknown outcome.",
+        "If it repeats, check the provider's configuration; the message stays uncertain.",
+    ),
     Event("delivery.open", "`count` messages of a channel (`type`) are in the state `status`."),
     Event(
         "queue.metric",

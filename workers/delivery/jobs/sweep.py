@@ -5,10 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Literal
 
+from delivery.domain.messages import Reconcile
 from delivery.queues import JOBS
 from delivery.sending.feeding import BINDINGS, feed
-from delivery.store import sweeps
+from delivery.store import reconciling, sweeps
 from shared import Done, Run, Schedule, WindowJob, WindowMessage, five_minutes_before
+
+CALLS_MAX = 1_000  # calls whose outcome is looked for in one run; the next run sends more
 
 
 class Sweep(WindowMessage):
@@ -26,6 +29,9 @@ async def sweep(run: Run) -> Done:
         written += sweeps.sweep(ports.db, name, ports.clock())
     for channel in BINDINGS:
         written += await feed(channel, ports)
+    for organization_id, call_id in reconciling.due_calls(ports.db, CALLS_MAX, ports.clock()):
+        data = {"organizationId": organization_id, "callId": call_id}
+        await ports.queue.send([Reconcile.model_validate({"data": data}).body()])
     for row in sweeps.gauges(ports.db):
         ports.log("delivery.open", type=row["channel"], status=row["state"], count=row["count"])
     return Done(written, written)

@@ -193,6 +193,17 @@ class NeedsCertificate(Protocol):
         None for every other webhook."""
 
 
+@runtime_checkable
+class Repeatable(Protocol):
+    """An adapter whose provider answers the same bytes again as it answered them first."""
+
+    def repetition(self, body: bytes, secrets: Secrets, call_id: str) -> HttpRequest:
+        """Return the request of a stored body once more. Raises CannotSend."""
+
+    def message_ids(self, body: bytes) -> list[str]:
+        """Return our ids in the order of the entries of a stored body."""
+
+
 @dataclass(frozen=True, repr=False)
 class Sought:
     """A message whose call has an unknown outcome. `text` is the rendered text of an SMS."""

@@ -98,15 +98,19 @@ class Resend(Adapter):
         del now, crypto
         is_bulk = len(messages) > 1
         bodies = [_fields(message) for message in messages]
-        types = {
-            "Authorization": f"Bearer {required(secrets, 'apiKey')}",
-            "Content-Type": JSON_TYPE,
-            "Idempotency-Key": call_id if is_bulk else messages[0].message_id,
-        }
-        if is_bulk:
-            types["x-batch-validation"] = "permissive"
-        url = "https://api.resend.com/emails" + ("/batch" if is_bulk else "")
-        return HttpRequest("POST", url, types, json_bytes(bodies if is_bulk else bodies[0]))
+        key = call_id if is_bulk else messages[0].message_id
+        return _request(json_bytes(bodies if is_bulk else bodies[0]), secrets, key, is_bulk)
+
+    def repetition(self, body: bytes, secrets: Secrets, call_id: str) -> HttpRequest:
+        """Return the request of a stored body once more, with its key."""
+        is_bulk = isinstance(parsed(body), list)
+        key = call_id if is_bulk else self.message_ids(body)[0]
+        return _request(body, secrets, key, is_bulk)
+
+    def message_ids(self, body: bytes) -> list[str]:
+        """Return our ids in the order of the entries of a stored body."""
+        content = parsed(body)
+        return [_tag(entry) for entry in (content if isinstance(content, list) else [content])]
 
     def verdicts(
         self, messages: Sequence[OutgoingEmail], response: HttpResponse, now: datetime
@@ -126,6 +130,18 @@ class Resend(Adapter):
         hook_id = _verify(webhook, optional(secrets, "hookSecret"))
         event = _event(parsed(webhook.body), hook_id, webhook)
         return [event] if event else []
+
+
+def _request(body: bytes, secrets: Secrets, key: str, is_bulk: bool) -> HttpRequest:
+    types = {
+        "Authorization": f"Bearer {required(secrets, 'apiKey')}",
+        "Content-Type": JSON_TYPE,
+        "Idempotency-Key": key,
+    }
+    if is_bulk:
+        types["x-batch-validation"] = "permissive"
+    url = "https://api.resend.com/emails" + ("/batch" if is_bulk else "")
+    return HttpRequest("POST", url, types, body)
 
 
 def _fields(message: OutgoingEmail) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 from delivery.domain.claims import Claimed, Mode
 from delivery.domain.outgoing import Outgoing
 from delivery.domain.verdict import Verdict
-from delivery.providers.adapter import Adapter, HttpRequest, Request
+from delivery.providers.adapter import Adapter, HttpRequest, NeedsToken, Request
 from delivery.providers.answers import same_for_all
 from delivery.providers.capture import CAPTURED, Kept, capture
 from delivery.providers.tokens import Tokens
@@ -66,6 +66,8 @@ async def call(
         status=verdicts[0].kind,
         count=len(verdicts),
     )
+    if any(verdict.kind == "pause" for verdict in verdicts):
+        _forget_token(provider)
     states = _settled(begun, verdicts, status, ports)
     if not calls.is_refusal_of_all(verdicts):
         return Called(states)
@@ -139,6 +141,12 @@ async def _captured(
         )
     except StorageError:
         return same_for_all(Verdict("retry", "captured_r2"), outgoing)
+
+
+def _forget_token(provider: Provider) -> None:
+    """A token that was revoked must not be used until it expires."""
+    if isinstance(provider.adapter, NeedsToken) and not isinstance(provider.secrets, Verdict):
+        TOKENS.forget(provider.adapter, provider.secrets)
 
 
 def _aligned(verdicts: Sequence[Verdict], outgoing: Sequence[Outgoing]) -> list[Verdict]:

@@ -1,0 +1,113 @@
+-- name: due_calls
+-- The calls whose messages are uncertain and due for a look-up, the longest due first.
+select organization_id, call_id
+from (
+    select message.organization_id, unknown.call_id, min(message.not_before) as since
+    from delivery.messages as message
+    cross join lateral (
+        select attempt.call_id from delivery.attempts as attempt
+        where attempt.message_id = message.id and (attempt.verdict = 'unknown' or attempt.verdict is null)
+        order by attempt.attempt desc
+        limit 1
+    ) as unknown
+    where message.state = 'uncertain' and message.finished_at is null and message.not_before <= :now
+    group by message.organization_id, unknown.call_id
+) as due
+order by since
+limit :calls_max
+
+-- name: uncertain_of_call
+-- The messages of a call that are uncertain and due, with the config of the call.
+select
+    message.id, message.organization_id, message.channel, message.class as message_class, message.contact_id,
+    message.campaign_id, message.template_id, message.content, message.variables, message.address as own_address,
+    null as contact_address, null as sender, null as reply_to, null as postal_address,
+    jsonb_strip_nulls(
+        jsonb_build_object(
+            'id', contact.id, 'email', contact.email, 'first_name', contact.first_name, 'last_name', contact.last_name,
+            'phone', contact.phone, 'stage', contact.stage
+        )
+    ) as contact_fields,
+    contact.custom_fields,
+    jsonb_strip_nulls(
+        jsonb_build_object('id', campaign.id, 'name', campaign.name, 'subject', campaign.subject)
+    ) as campaign_fields,
+    message.warmup_day, message.created_at, message.expires_at,
+    attempt.started_at as called_at, call.provider_config_id as config_id, config.provider_type
+from delivery.calls as call
+join delivery.attempts as attempt on attempt.call_id = call.id
+join delivery.messages as message on message.id = attempt.message_id
+join delivery.provider_configs as config on config.id = call.provider_config_id
+left join crm.contacts as contact
+    on contact.id = message.contact_id and contact.organization_id = message.organization_id
+left join campaign.campaigns as campaign
+    on campaign.id = message.campaign_id and campaign.organization_id = message.organization_id
+where call.id = :call_id and call.organization_id = :organization_id
+    and (attempt.verdict = 'unknown' or attempt.verdict is null)
+    and message.state = 'uncertain' and message.finished_at is null and message.not_before <= :now
+order by message.id
+limit :messages_max
+
+-- name: repeatable_request
+-- The bytes of a call, if it is recent and the second check allows every message of it: the first request may
+-- never have arrived.
+select call.request
+from delivery.calls as call
+where call.id = :call_id and call.organization_id = :organization_id and call.request is not null
+    and call.started_at > :since
+    and not exists (
+        select
+        from delivery.attempts as attempt
+        join delivery.messages as message on message.id = attempt.message_id
+-- include: second_check
+        where attempt.call_id = call.id and first.reason is not null
+    )
+
+-- name: settle_repetition
+-- What a look-up or a repetition proves: accepted or refused. Anything else proves nothing.
+with asked as (
+    select *
+    from unnest(
+        cast(:ids as uuid[]), cast(:verdicts as text[]), cast(:codes as text[]), cast(:provider_message_ids as text[])
+    ) as asked (id, verdict, code, provider_message_id)
+),
+decided as materialized (
+    select
+        message.*, asked.verdict, asked.code as proved_code, asked.provider_message_id as proved_id,
+        case asked.verdict when 'accepted' then 'sent' else 'failed' end as next_state
+    from asked
+    join delivery.messages as message using (id)
+    where message.organization_id = :organization_id and message.state = 'uncertain' and message.finished_at is null
+        and asked.verdict in ('accepted', 'refused')
+    order by message.id
+    for update of message
+),
+changed as (
+    update delivery.messages as message set
+        state = decided.next_state,
+        reason = case decided.next_state when 'failed' then coalesce(decided.proved_code, 'refused') end,
+        provider_message_id = coalesce(decided.proved_id, message.provider_message_id),
+        sent_at = case decided.next_state when 'sent' then coalesce(message.called_at, :now) end,
+        finished_at = :now,
+        not_before = null
+    from decided
+    where message.id = decided.id
+),
+closed as (
+    update delivery.attempts as attempt set
+        verdict = decided.verdict, code = decided.proved_code, finished_at = coalesce(attempt.finished_at, :now)
+    from decided
+    where attempt.message_id = decided.id and attempt.call_id = :call_id
+),
+-- include: sent_events
+select decided.id, decided.next_state as state from decided
+
+-- name: next_lookup
+-- When to look again: an hour, six hours and a day after the call. After that only evidence or a person helps.
+update delivery.messages set
+    not_before = case
+        when cast(:now as timestamptz) < called_at + interval '1 hour' then called_at + interval '1 hour'
+        when cast(:now as timestamptz) < called_at + interval '6 hours' then called_at + interval '6 hours'
+        when cast(:now as timestamptz) < called_at + interval '24 hours' then called_at + interval '24 hours'
+    end
+where id = any(cast(:ids as uuid[])) and state = 'uncertain' and finished_at is null
