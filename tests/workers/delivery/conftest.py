@@ -49,5 +49,5 @@ def oracle() -> Iterator[Oracle]:
 @pytest.fixture
 def stage(database: str) -> Iterator[Stage]:
     found = Stage(database)
-    with closing(found.db):
+    with closing(found):
         yield found

@@ -6,27 +6,33 @@ import asyncio
 import base64
 import json
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from delivery.domain.claims import Claims
 from delivery.domain.messages import SendEmail, SendPush, SendSms
 from delivery.domain.outgoing import Channel
+from delivery.domain.verdict import Verdict
 from delivery.jobs.sweep import JOB as SWEEP
 from delivery.sending import batch, feeding
-from delivery.store import sweeps
+from delivery.sending.lane import permitted_types
+from delivery.store import calls, claims, sweeps
+from delivery.store.calls import Begun
 from mauntic.database.url import connect
 from shared.adapters.postgres.client import Postgres
 from shared.outcome import Outcome
-from shared.ports import Ports, Row
-from tests.fake_r2 import FakeR2
+from shared.ports import Database, Ports, Row
+from tests.fake_r2 import FakeR2, VirtualLoop
 from tests.fakes import QueueBinding, World
 from tests.roles import as_worker
 
+Answer = TypeVar("Answer")
 NOW = datetime(2026, 3, 10, 11, 0, 5, tzinfo=UTC)
 KEY = "0f" * 32
 MESSAGES: dict[str, Any] = {"email": SendEmail, "sms": SendSms, "push": SendPush}
@@ -54,6 +60,8 @@ class Stage:
     url: str
     db: Postgres = field(init=False)
     outside: World = field(init=False)
+    _worker: Postgres | None = None
+    around: Callable[[Database], Database] = lambda db: db
 
     def __post_init__(self) -> None:
         self.db = Postgres(lambda: connect(self.url))
@@ -66,12 +74,17 @@ class Stage:
             "HTTP_ALLOWED_HOSTS": "api.postmarkapp.com,api.resend.com,api.sendgrid.com",
         }
         self.outside.buckets |= {
-            "CAPTURED_R2": FakeR2(lambda: self.outside.now),
-            "WARMUP_R2": FakeR2(lambda: self.outside.now),
+            "CAPTURED_R2": FakeR2(self.clock),
+            "WARMUP_R2": FakeR2(self.clock),
         }
         self.outside.producers |= {
             name: QueueBinding() for name in ("SEND_EMAIL", "SEND_SMS", "SEND_PUSH")
         }
+
+    def close(self) -> None:
+        self.db.close()
+        if self._worker is not None:
+            self._worker.close()
 
     # -- the platform
 
@@ -164,16 +177,44 @@ class Stage:
 
     # -- the worker
 
+    def clock(self) -> datetime:
+        """The time; while the worker sleeps it goes on."""
+        try:
+            elapsed_s = asyncio.get_running_loop().time()
+        except RuntimeError:
+            elapsed_s = 0.0
+        return self.outside.now + timedelta(seconds=elapsed_s)
+
     def ports(self) -> Ports:
-        return self.outside.ports()
+        ports = self.outside.ports()
+        return replace(ports, clock=self.clock, db=self.around(ports.db))
+
+    def run(self, work: Coroutine[Any, Any, Answer]) -> Answer:
+        """Run work in virtual time; afterwards it is later. Work within work has its own thread."""
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return self._run(work)
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(self._run, work).result()
+
+    def _run(self, work: Coroutine[Any, Any, Answer]) -> Answer:
+        loop = VirtualLoop()
+        try:
+            with asyncio.Runner(loop_factory=lambda: loop) as runner:
+                return runner.run(work)
+        finally:
+            self.outside.now += timedelta(seconds=loop.elapsed_s)
 
     def feed(self, channel: Channel = "email") -> list[dict[str, Any]]:
         """Run the feeder; return the references that it has sent."""
         binding = self.outside.producers[feeding.BINDINGS[channel]]
         before = len(binding.sent)
         ports = self.ports()
-        asyncio.run(feeding.feed(channel, ports))
-        ports.db.close()
+        try:
+            self.run(feeding.feed(channel, ports))
+        finally:
+            ports.db.close()
         return binding.sent[before:]
 
     def consume(
@@ -183,13 +224,38 @@ class Stage:
         messages: list[Any] = [MESSAGES[channel].model_validate(body) for body in bodies]
         ports = self.ports()
         try:
-            return list(asyncio.run(batch.send(channel, messages, ports)))
+            return list(self.run(batch.send(channel, messages, ports)))
         finally:
             ports.db.close()
 
     def send(self, *ids: UUID, channel: Channel = "email", organization: int = 1) -> list[Outcome]:
         """Deliver references to messages, whether or not the feeder has sent them."""
         return self.consume([reference(own, channel, organization) for own in ids], channel)
+
+    @property
+    def worker(self) -> Postgres:
+        """The database, with the rights of a worker."""
+        if self._worker is None:
+            self._worker = Postgres(lambda: as_worker(self.url))
+        return self._worker
+
+    def claim(self, *ids: UUID, channel: Channel = "email") -> Claims:
+        """Claim without sending, as a consumer that stands still afterwards."""
+        references = [(org(), own) for own in ids]
+        types = permitted_types(channel)
+        return claims.claim(self.worker, channel, references, types, True, self.outside.now)
+
+    def begin(self, found: Claims, config_id: UUID | None = None) -> Begun:
+        """Begin a call with all messages of a claim."""
+        return calls.begin(self.worker, uuid4(), config_id, found.claimed, True, self.outside.now)
+
+    def settle(self, begun: Begun, *verdicts: Verdict) -> dict[UUID, str]:
+        """Write verdicts, or one for all messages of the call."""
+        own = verdicts if len(verdicts) > 1 else verdicts * len(begun.messages)
+        return calls.settle(self.worker, begun, own, 200, 0.5, self.outside.now)
+
+    def later(self, **time: float) -> None:
+        self.outside.advance(**time)
 
     def sweep(self) -> dict[str, int]:
         """Run the statements of the sweep; return how many rows each changed."""
