@@ -1704,7 +1704,7 @@ CREATE INDEX messages_open_execution ON delivery.messages USING btree (journey_e
 
 CREATE INDEX messages_parent ON delivery.messages USING btree (parent_id) WHERE (parent_id IS NOT NULL);
 
-CREATE INDEX messages_pending ON delivery.messages USING btree (channel, class, organization_id, created_at) WHERE (state = 'pending'::text);
+CREATE INDEX messages_pending ON delivery.messages USING btree (channel, class, organization_id, created_at) INCLUDE (id) WHERE (state = 'pending'::text);
 
 CREATE INDEX messages_provider_id ON delivery.messages USING btree (provider_config_id, provider_message_id) WHERE (provider_message_id IS NOT NULL);
 

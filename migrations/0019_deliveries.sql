@@ -291,7 +291,7 @@ where job_id is not null and state <> 'skipped';
 create index messages_provider_id on delivery.messages (provider_config_id, provider_message_id)
 where provider_message_id is not null;
 -- The feeder finds the next organization, its class, and its oldest message.
-create index messages_pending on delivery.messages (channel, class, organization_id, created_at)
+create index messages_pending on delivery.messages (channel, class, organization_id, created_at) include (id)
 where state = 'pending';
 create index messages_deferred on delivery.messages (channel, class, organization_id, not_before)
 where state = 'deferred';

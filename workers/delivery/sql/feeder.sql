@@ -73,7 +73,7 @@ bounded as (
         least(
             cast(:most_each as bigint) * waiting.weight - waiting.used,
             room.places,
-            greatest(5, ceil(2 * room.places * waiting.weight / sum(waiting.weight) over ()))
+            greatest(2, ceil(1.25 * room.places * waiting.weight / sum(waiting.weight) over ()))
         ) as places
     from waiting
     cross join room

@@ -194,13 +194,14 @@ def test_the_fourth_retry_is_held(ready: Stage) -> None:
     assert ready.claim(message).claimed == []
 
 
-def test_a_repeated_statement_changes_nothing(ready: Stage) -> None:
+@pytest.mark.parametrize("kind", VERDICTS)
+def test_a_repeated_statement_changes_nothing(kind: VerdictKind, ready: Stage) -> None:
     message = ready.message()
     begun = ready.begin(ready.claim(message))
-    ready.settle(begun, Verdict("defer"))
+    ready.settle(begun, Verdict(kind))
     before = ready.row(message)
     ready.later(seconds=1)
-    assert ready.settle(begun, Verdict("defer")) == {}
+    assert ready.settle(begun, Verdict(kind)) == {}
     assert ready.row(message) == before
 
 
