@@ -11,7 +11,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from delivery.providers.registry import hosts
 from delivery.worker import WORKER
 from mauntic.database.url import connect
 from mauntic.demo.loopback.accounts import Accounts, encrypted
@@ -28,7 +27,6 @@ VARIABLES = {
     "PROVIDER_KEY": KEY,
     "HOOKS_BASE_URL": "https://hooks.example",
     "UNSUBSCRIBE_KEYS": "a key",
-    "HTTP_ALLOWED_HOSTS": ",".join(hosts()),
 }
 SETUP = """
 insert into delivery.organization_settings (organization_id, from_address, postal_address)
@@ -132,7 +130,7 @@ class Sending:
         key = f"{provider} {secrets}"
         if key not in self._configs:
             found = {**self.accounts.secrets[provider], **secrets}
-            [self._configs[key]] = encrypted([found], KEY)
+            self._configs[key] = encrypted(found, KEY)
         return self._configs[key]
 
     def _row(self, own: Asked, channel: str, place: int) -> dict[str, Any]:

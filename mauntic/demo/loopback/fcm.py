@@ -54,7 +54,7 @@ class Fcm(Provider):
         return Answer(200, {"access_token": self._token, "expires_in": 3_599})
 
     def _is_granted(self, asked: Jwt | None) -> bool:
-        if asked is None or not is_rs256(asked, self.account["public_key"]):
+        if asked is None or not is_rs256(asked, self.account):
             return False
         claims = asked.claims
         own = (self.account["client_email"], SCOPE, f"https://{TOKEN_HOST}/token")

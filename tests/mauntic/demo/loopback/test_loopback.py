@@ -24,8 +24,8 @@ from mauntic.demo.loopback.accounts import PROVIDERS, Accounts, encrypted, new_a
 from mauntic.demo.loopback.aws_signature import is_signed
 from mauntic.demo.loopback.provider import OF_THE_CONNECTION, Call, Entry, Outcome
 from mauntic.demo.loopback.server import Loopback, serving
+from mauntic.project.host_crypto import HostCrypto
 from shared.ports import HttpResponse
-from tests.host_crypto import HostCrypto
 from tests.workers.delivery.providers.support import several
 
 NAMES = [provider.name for provider in PROVIDERS]
@@ -236,5 +236,5 @@ def test_the_signature_of_aws_is_that_of_its_sdk() -> None:
 
 
 def test_a_configuration_is_encrypted_as_the_worker_reads_it() -> None:
-    [text] = encrypted([{"apiKey": "é"}], "0f" * 32)
+    text = encrypted({"apiKey": "é"}, "0f" * 32)
     assert asyncio.run(decrypted(text, "0f" * 32, HostCrypto())) == {"apiKey": "é"}
