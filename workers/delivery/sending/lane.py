@@ -16,6 +16,7 @@ from delivery.providers.capture import CAPTURE, CAPTURED, Kept, capture
 from delivery.providers.config_crypto import KEY_NAME, decrypted
 from delivery.providers.grouping import calls_of
 from delivery.providers.registry import ADAPTERS, UnknownProvider, adapter_of
+from delivery.providers.secrets import permits
 from delivery.sending import places
 from delivery.sending.call import Provider, call
 from delivery.sending.compose import Composer, ConfigProblem
@@ -72,13 +73,7 @@ class Lane:
     async def _after_claim(self, found: Claims) -> None:
         await places.give_back(found.places_back, self.ports)
         for (organization_id, reason), count in found.unavailable.items():
-            self.ports.log(
-                "delivery.waiting",
-                level="warning",
-                organization_id=str(organization_id),
-                reason=reason,
-                count=count,
-            )
+            self._report_waiting(organization_id, reason, count)
         if not found.claimed:
             return
         if self.mode == "shadow":
@@ -146,12 +141,40 @@ class Lane:
         groups: list[tuple[Provider, Ready]] = []
         for config_id, ids in by_config.items():
             provider = await self._provider(config_id, content["config"])
+            ids = self._permitted(provider, ids, ready)
             outgoing = [ready[message_id][1] for message_id in ids]
             for messages in calls_of(provider.adapter, outgoing, _bulk_max(provider)):
                 chosen = {UUID(message.message_id) for message in messages}
                 part = {message_id: ready[message_id] for message_id in ids if message_id in chosen}
                 groups += [(provider, each) for each in _by_organization(part)]
         return sorted(groups, key=_is_marketing)
+
+    def _permitted(self, provider: Provider, ids: list[UUID], ready: Ready) -> list[UUID]:
+        """Return the messages whose class the config permits. The others wait for a correction."""
+        secrets = provider.secrets
+        if isinstance(secrets, Verdict) or provider.config_id is None:
+            return ids
+        refused = [
+            ready[message_id][0]
+            for message_id in ids
+            if not permits(provider.adapter, ready[message_id][1].message_class, secrets)
+        ]
+        if refused:
+            until = self.ports.clock() + CONFIG_RETRY
+            untils = [until] * len(refused)
+            claims.set_places(self.ports.db, refused, untils, "no_provider", self.ports.clock())
+            self._report_waiting(refused[0].waiting.organization_id, "no_provider", len(refused))
+        left_out = {own.id for own in refused}
+        return [message_id for message_id in ids if message_id not in left_out]
+
+    def _report_waiting(self, organization_id: UUID, reason: str, count: int) -> None:
+        self.ports.log(
+            "delivery.waiting",
+            level="warning",
+            organization_id=str(organization_id),
+            reason=reason,
+            count=count,
+        )
 
     async def _provider(self, config_id: UUID | None, configs: Mapping[UUID, Any]) -> Provider:
         if config_id is None:

@@ -284,6 +284,15 @@ def test_a_config_that_cannot_be_read_is_paused(stage: Stage, provider: Postmark
     assert (event["reason"], event["count"]) == ("no_provider", 1)
 
 
+def test_a_class_that_the_config_does_not_permit_waits(stage: Stage, provider: Postmark) -> None:
+    """Marketing needs a broadcast stream at Postmark; the config stays usable for the others."""
+    stage.config(priority=9, secrets={"serverToken": "t"})
+    marketing, own = stage.message(1), transactional(stage, 2)
+    stage.send(marketing, own)
+    assert stage.state(marketing) == ("deferred", "no_provider")
+    assert stage.state(own)[0] == "sent"
+
+
 def test_content_that_cannot_be_made_fails_alone(stage: Stage, provider: Postmark) -> None:
     wrong = stage.message(1, 1, content={"subject": "{{#if", "text": "x"})
     right = stage.message(2)
