@@ -92,6 +92,8 @@ async def _made(
         if mode != "live":
             provider_type = provider.adapter.provider_type
             return await _captured(begun, outgoing, request, provider_type, ports), None
+        if ports.clock() - begun.started_at > calls.LEAVES_WITHIN:
+            return same_for_all(Verdict("retry", "too_late"), outgoing), None
         has_left = True
         outcome = await perform(request, ports.http, ports.email)
         verdicts = verdicts_of(provider.adapter, outgoing, outcome, ports.clock())
