@@ -50,11 +50,10 @@ async def call(
 ) -> Called:
     """Send messages in one call. Between the two statements there is nothing but the call."""
     claimed = [own for own, _ in messages.values()]
-    begun = calls.begin(
-        ports.db, uuid4(), provider.config_id, claimed, mode != "shadow", ports.clock()
-    )
+    now = ports.clock()
+    begun = calls.begin(ports.db, uuid4(), provider.config_id, claimed, mode != "shadow", now)
     if begun.released:
-        await give_back(places_of(begun.released, ports.clock()), ports)
+        await give_back(places_of(begun.released, now), ports)
     if not begun.messages:
         return Called({})
     outgoing = [messages[own.claimed.id][1] for own in begun.messages]

@@ -83,13 +83,13 @@ class Lane:
         kept = await places.reserve(found.claimed, self.ports)
         if kept:
             content = claims.load_content(self.ports.db, kept)
-            ready = self._composed(kept, content)
+            ready = await self._composed(kept, content)
             await self._call_all(await self._grouped(ready, content), began)
 
     async def _shadow(self, claimed: Sequence[Claimed]) -> None:
         """Capture what would be sent, and end the messages."""
         content = claims.load_content(self.ports.db, claimed)
-        ready = self._composed(claimed, content)
+        ready = await self._composed(claimed, content)
         kept = [
             Kept(own.waiting.organization_id, own.waiting.created_at, message)
             for own, message in ready.values()
@@ -104,7 +104,7 @@ class Lane:
             self.ports.db, [own for own, _ in ready.values()], self.ports.clock()
         )
 
-    def _composed(
+    async def _composed(
         self, claimed: Sequence[Claimed], content: Mapping[str, Mapping[UUID, Any]]
     ) -> Ready:
         """Compose each message alone: what is wrong with it concerns no other."""
@@ -124,12 +124,23 @@ class Lane:
                 )
             except Exception as error:
                 self._fail([own.id], error)
-        now = self.ports.clock()
-        calls.fail_rendering(self.ports.db, failed, now)
-        if unset:
-            until = [now + CONFIG_RETRY] * len(unset)
-            claims.set_places(self.ports.db, unset, until, "not_configured", now)
+        await self._end_failed(failed)
+        await self._defer(unset, "not_configured")
         return ready
+
+    async def _end_failed(self, failed: Sequence[tuple[Claimed, str]]) -> None:
+        now = self.ports.clock()
+        released = calls.fail_rendering(self.ports.db, failed, now)
+        await places.give_back(places.places_of(released, now), self.ports)
+
+    async def _defer(self, waiting: Sequence[Claimed], reason: str) -> None:
+        """Wait for an operator's correction. A place of today is kept for a try of today."""
+        if not waiting:
+            return
+        now = self.ports.clock()
+        until = [now + CONFIG_RETRY] * len(waiting)
+        _, released = claims.set_places(self.ports.db, waiting, until, reason, now)
+        await places.give_back(places.places_of(released, now), self.ports)
 
     async def _grouped(
         self, ready: Ready, content: Mapping[str, Mapping[UUID, Any]]

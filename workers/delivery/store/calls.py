@@ -138,13 +138,20 @@ def _repeated(statement: Callable[[], list[dict[str, Any]]]) -> list[dict[str, A
     return statement()
 
 
-def fail_rendering(db: Database, failed: Sequence[tuple[Claimed, str]], now: datetime) -> None:
-    """End messages whose content cannot be made, each with its reason."""
-    if failed:
-        db.execute(
-            SQL["fail_rendering"],
-            ids=[own.id for own, _ in failed],
-            tokens=[own.token for own, _ in failed],
-            reasons=[reason for _, reason in failed],
-            now=now,
-        )
+def fail_rendering(
+    db: Database, failed: Sequence[tuple[Claimed, str]], now: datetime
+) -> list[Claimed]:
+    """End messages whose content cannot be made, each with its reason. Return those that had a
+    place of the warm-up."""
+    if not failed:
+        return []
+    by_id = {own.id: own for own, _ in failed}
+    rows = db.rows(
+        SQL["fail_rendering"],
+        ids=list(by_id),
+        tokens=[own.token for own, _ in failed],
+        reasons=[reason for _, reason in failed],
+        today=now.astimezone(UTC).date(),
+        now=now,
+    )
+    return [by_id[row["id"]] for row in rows if row["is_released"]]
