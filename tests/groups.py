@@ -10,9 +10,11 @@ from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 # Each of these has a running system, a filled database or read files that its tests share.
 GROUPS = (
+    "tests/e2e/test_deliveries.py",
     "tests/e2e/test_dev_ports.py",
     "tests/e2e/",
     "tests/mauntic/cli/test_live.py",
+    "tests/mauntic/demo/loopback/",
     "tests/mauntic/demo/test_importer.py",
     "tests/mauntic/local/runtime/",
     "tests/mauntic/test_adopt.py",

@@ -213,7 +213,7 @@ ACROSS = {
     "tests/mauntic/test_adopt_deliveries.py",
     "tests/shared/test_edges.py", "tests/shared/test_shards.py",
     "tests/shared/test_handler_types.py", "tests/shared/flow/test_own_transactions.py",
-    "tests/workers/delivery/test_walks.py",
+    "tests/workers/delivery/test_walks.py", "tests/workers/delivery/test_statements.py",
     "tests/workers/analytics/test_at_once.py", "tests/workers/analytics/test_closing_months.py",
     "tests/workers/analytics/test_corrections.py",
     "tests/workers/analytics/test_estimates.py", "tests/workers/analytics/test_old_cells.py",

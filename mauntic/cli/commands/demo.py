@@ -31,6 +31,7 @@ from mauntic.database.embedded.server import open_database
 from mauntic.database.url import CONNECT_TIMEOUT_S, DatabaseUrl, connect, reason
 from mauntic.demo.checks import Check, check
 from mauntic.demo.database import DATABASE, fresh_database, how_to_look
+from mauntic.demo.deliveries import deliver
 from mauntic.demo.expected import count_files
 from mauntic.demo.expected_scores import scores_from_file
 from mauntic.demo.importer import SAMPLE_ROWS, Imported, import_samples
@@ -123,6 +124,8 @@ def run(runtime: LocalRuntime, database_url: str, took: Seconds) -> Result:
         with _measure("count the files and compare", took), busy("counting"):
             checks = check(database, count_files())
             checks.append(check_scores(database, scores_from_file(scored_at)))
+        with _measure("deliver messages", took), busy("delivering"):
+            checks.append(deliver(runtime))
         return Result(imported, checks, best(database), scored_at)
 
 

@@ -25,9 +25,9 @@ from tests.workers.delivery.stage import Stage, org
 from tests.workers.delivery.wrapped_database import Wrapped
 
 WALKS = 60 if THOROUGH else 6
-STEPS = 60
-MESSAGES = 12
-CONTACTS = 6
+STEPS = 50
+MESSAGES = 24
+CONTACTS = 24
 TRACE = """
 create table public.changes (id bigserial, message_id uuid, old_state text, new_state text);
 create function public.trace() returns trigger language plpgsql security definer as $$
@@ -108,13 +108,21 @@ class Walk:
 
     def meddle(self) -> None:
         """Somebody else does something at this moment."""
-        if self.depth or self.random.random() > 0.15:
+        if self.depth or self.random.random() > 0.3:
             return
         self.depth += 1
         begun_at = self.begun_at
         try:
             self.random.choice(
-                [self.consume, self.consume, self.sweep, self.block, self.learn, self.wait]
+                [
+                    self.consume,
+                    self.consume,
+                    self.sweep,
+                    self.block,
+                    self.learn,
+                    self.wait,
+                    self.wait,
+                ]
             )()
         finally:
             self.depth -= 1
@@ -124,7 +132,7 @@ class Walk:
 
     def insert(self) -> None:
         if len(self.messages) < MESSAGES:
-            contact = self.random.randint(1, CONTACTS)
+            contact = len(self.messages) + 1
             is_own = self.random.random() < 0.5
             message = self.stage.message(
                 contact,
@@ -154,12 +162,15 @@ class Walk:
 
     def wait(self) -> None:
         self.stage.outside.now += self.random.choice(
-            [timedelta(seconds=20), timedelta(minutes=3), timedelta(minutes=11)]
+            [timedelta(seconds=20), timedelta(minutes=6), timedelta(minutes=11)]
         )
 
     def block(self) -> None:
-        contact = self.random.randint(1, CONTACTS)
-        if self.random.random() < 0.3 and contact not in self.blocked_at:
+        """Suppress an address; more often one of a message that waits for its call."""
+        rows = self.stage.db.rows("select id from delivery.messages where state = 'claimed'")
+        claimed = sorted(self.contact_of[row["id"]] for row in rows)
+        contact = self.random.choice(claimed or [self.random.randint(1, CONTACTS)])
+        if self.random.random() < 0.5 and contact not in self.blocked_at:
             self.stage.db.rows(
                 "select delivery.suppress(:org, :address)",
                 org=org(), address=f"p{contact}@people.example",
@@ -185,8 +196,8 @@ class Walk:
         """No more faults: everything comes to rest."""
         self.faults = 0.0
         self.provider.answer = lambda messages: "accept"
-        for _ in range(15):
-            self.stage.outside.now += timedelta(hours=4)
+        for _ in range(6):
+            self.stage.outside.now += timedelta(hours=10)
             self.sweep()
             self.feed()
             self.stage.send(*self.messages)

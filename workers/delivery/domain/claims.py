@@ -12,6 +12,8 @@ from delivery.domain.address import Mailbox, normalize_email, normalize_phone, p
 from delivery.domain.outgoing import Channel, MessageClass
 
 Mode = Literal["live", "local", "shadow"]
+# Organization, domain, its creation, and the day (UTC) of the place: it is released for that day.
+Place = tuple[UUID, str, datetime, date]
 
 
 def mode_of(setting: str | None) -> Mode:
@@ -108,7 +110,7 @@ class Claims:
     """
 
     claimed: list[Claimed] = field(default_factory=list)
-    places_back: dict[tuple[UUID, str, datetime], int] = field(default_factory=dict)
+    places_back: dict[Place, int] = field(default_factory=dict)
     later: list[tuple[UUID, UUID]] = field(default_factory=list)
     unavailable: dict[tuple[UUID, str], int] = field(default_factory=dict)
     seen: set[UUID] = field(default_factory=set)

@@ -198,6 +198,11 @@ TRANSITIONS: tuple[Transition, ...] = (
         "the call ended late: its verdict comes with the newest token", ("verdict",),
         "settle_call", _VERDICT,
     ),
+    Transition(
+        ("pending", "queued", "deferred", "claimed", "sending", "held", "skipped", "failed"),
+        ("sent",), "a look-up or a repetition is evidence, in any state", ("reconcile",),
+        "settle_repetition", ("evidence_counts",),
+    ),
 )  # fmt: skip
 
 

@@ -50,11 +50,10 @@ async def call(
 ) -> Called:
     """Send messages in one call. Between the two statements there is nothing but the call."""
     claimed = [own for own, _ in messages.values()]
-    begun = calls.begin(
-        ports.db, uuid4(), provider.config_id, claimed, mode != "shadow", ports.clock()
-    )
+    now = ports.clock()
+    begun = calls.begin(ports.db, uuid4(), provider.config_id, claimed, mode != "shadow", now)
     if begun.released:
-        await give_back(places_of(begun.released, ports.clock()), ports)
+        await give_back(places_of(begun.released, now), ports)
     if not begun.messages:
         return Called({})
     outgoing = [messages[own.claimed.id][1] for own in begun.messages]
@@ -92,6 +91,8 @@ async def _made(
         if mode != "live":
             provider_type = provider.adapter.provider_type
             return await _captured(begun, outgoing, request, provider_type, ports), None
+        if ports.clock() - begun.started_at > calls.LEAVES_WITHIN:
+            return same_for_all(Verdict("retry", "too_late"), outgoing), None
         has_left = True
         outcome = await perform(request, ports.http, ports.email)
         verdicts = verdicts_of(provider.adapter, outgoing, outcome, ports.clock())

@@ -16,6 +16,7 @@ from delivery.providers.capture import CAPTURE, CAPTURED, Kept, capture
 from delivery.providers.config_crypto import KEY_NAME, decrypted
 from delivery.providers.grouping import calls_of
 from delivery.providers.registry import ADAPTERS, UnknownProvider, adapter_of
+from delivery.providers.secrets import permits
 from delivery.sending import places
 from delivery.sending.call import Provider, call
 from delivery.sending.compose import Composer, ConfigProblem
@@ -72,13 +73,7 @@ class Lane:
     async def _after_claim(self, found: Claims) -> None:
         await places.give_back(found.places_back, self.ports)
         for (organization_id, reason), count in found.unavailable.items():
-            self.ports.log(
-                "delivery.waiting",
-                level="warning",
-                organization_id=str(organization_id),
-                reason=reason,
-                count=count,
-            )
+            self._report_waiting(organization_id, reason, count)
         if not found.claimed:
             return
         if self.mode == "shadow":
@@ -88,13 +83,13 @@ class Lane:
         kept = await places.reserve(found.claimed, self.ports)
         if kept:
             content = claims.load_content(self.ports.db, kept)
-            ready = self._composed(kept, content)
+            ready = await self._composed(kept, content)
             await self._call_all(await self._grouped(ready, content), began)
 
     async def _shadow(self, claimed: Sequence[Claimed]) -> None:
         """Capture what would be sent, and end the messages."""
         content = claims.load_content(self.ports.db, claimed)
-        ready = self._composed(claimed, content)
+        ready = await self._composed(claimed, content)
         kept = [
             Kept(own.waiting.organization_id, own.waiting.created_at, message)
             for own, message in ready.values()
@@ -109,7 +104,7 @@ class Lane:
             self.ports.db, [own for own, _ in ready.values()], self.ports.clock()
         )
 
-    def _composed(
+    async def _composed(
         self, claimed: Sequence[Claimed], content: Mapping[str, Mapping[UUID, Any]]
     ) -> Ready:
         """Compose each message alone: what is wrong with it concerns no other."""
@@ -129,12 +124,23 @@ class Lane:
                 )
             except Exception as error:
                 self._fail([own.id], error)
-        now = self.ports.clock()
-        calls.fail_rendering(self.ports.db, failed, now)
-        if unset:
-            until = [now + CONFIG_RETRY] * len(unset)
-            claims.set_places(self.ports.db, unset, until, "not_configured", now)
+        await self._end_failed(failed)
+        await self._defer(unset, "not_configured")
         return ready
+
+    async def _end_failed(self, failed: Sequence[tuple[Claimed, str]]) -> None:
+        now = self.ports.clock()
+        released = calls.fail_rendering(self.ports.db, failed, now)
+        await places.give_back(places.places_of(released, now), self.ports)
+
+    async def _defer(self, waiting: Sequence[Claimed], reason: str) -> None:
+        """Wait for an operator's correction. A place of today is kept for a try of today."""
+        if not waiting:
+            return
+        now = self.ports.clock()
+        until = [now + CONFIG_RETRY] * len(waiting)
+        _, released = claims.set_places(self.ports.db, waiting, until, reason, now)
+        await places.give_back(places.places_of(released, now), self.ports)
 
     async def _grouped(
         self, ready: Ready, content: Mapping[str, Mapping[UUID, Any]]
@@ -146,12 +152,40 @@ class Lane:
         groups: list[tuple[Provider, Ready]] = []
         for config_id, ids in by_config.items():
             provider = await self._provider(config_id, content["config"])
+            ids = self._permitted(provider, ids, ready)
             outgoing = [ready[message_id][1] for message_id in ids]
             for messages in calls_of(provider.adapter, outgoing, _bulk_max(provider)):
                 chosen = {UUID(message.message_id) for message in messages}
                 part = {message_id: ready[message_id] for message_id in ids if message_id in chosen}
                 groups += [(provider, each) for each in _by_organization(part)]
         return sorted(groups, key=_is_marketing)
+
+    def _permitted(self, provider: Provider, ids: list[UUID], ready: Ready) -> list[UUID]:
+        """Return the messages whose class the config permits. The others wait for a correction."""
+        secrets = provider.secrets
+        if isinstance(secrets, Verdict) or provider.config_id is None:
+            return ids
+        refused = [
+            ready[message_id][0]
+            for message_id in ids
+            if not permits(provider.adapter, ready[message_id][1].message_class, secrets)
+        ]
+        if refused:
+            until = self.ports.clock() + CONFIG_RETRY
+            untils = [until] * len(refused)
+            claims.set_places(self.ports.db, refused, untils, "no_provider", self.ports.clock())
+            self._report_waiting(refused[0].waiting.organization_id, "no_provider", len(refused))
+        left_out = {own.id for own in refused}
+        return [message_id for message_id in ids if message_id not in left_out]
+
+    def _report_waiting(self, organization_id: UUID, reason: str, count: int) -> None:
+        self.ports.log(
+            "delivery.waiting",
+            level="warning",
+            organization_id=str(organization_id),
+            reason=reason,
+            count=count,
+        )
 
     async def _provider(self, config_id: UUID | None, configs: Mapping[UUID, Any]) -> Provider:
         if config_id is None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from delivery.domain.claims import Claimed
+from delivery.domain.claims import Claimed, Place
 from delivery.store import claims
 from shared.errors import StorageError
 from shared.ports import Ports
@@ -16,7 +16,7 @@ from shared.warmup.counters import WarmingDomain, WarmupCounters
 BUSY = timedelta(seconds=60)  # R2 has no answer: the messages come again
 JITTER = timedelta(minutes=30)
 
-Places = Mapping[tuple[UUID, str, datetime], int]
+Places = Mapping[Place, int]
 
 
 async def reserve(claimed: Sequence[Claimed], ports: Ports) -> list[Claimed]:
@@ -38,7 +38,7 @@ async def reserve(claimed: Sequence[Claimed], ports: Ports) -> list[Claimed]:
     for domain, messages in asking.items():
         untils |= await _of_domain(domain, messages, now, ports)
     asked = [own for own in claimed if own.id in untils]
-    kept = claims.set_places(ports.db, asked, [untils[own.id] for own in asked], "warmup", now)
+    kept, _ = claims.set_places(ports.db, asked, [untils[own.id] for own in asked], "warmup", now)
     return [own for own in claimed if own.id not in untils or own.id in kept]
 
 
@@ -62,8 +62,7 @@ async def _of_domain(
 
 async def give_back(places: Places, ports: Ports) -> None:
     """Release places after the commit that decided it. A failure loses them, and no more."""
-    day = ports.clock().astimezone(UTC).date()
-    for (organization_id, domain, created_at), count in places.items():
+    for (organization_id, domain, created_at, day), count in places.items():
         try:
             warming = WarmingDomain(organization_id, domain, created_at)
             await _counters(ports).release(warming, day, count)
@@ -71,13 +70,14 @@ async def give_back(places: Places, ports: Ports) -> None:
             ports.log("warmup.unavailable", level="warning", count=count, error=str(error))
 
 
-def places_of(claimed: Iterable[Claimed], now: datetime) -> dict[tuple[UUID, str, datetime], int]:
-    """Count the places that messages have today, by domain."""
-    places: dict[tuple[UUID, str, datetime], int] = {}
+def places_of(claimed: Iterable[Claimed], decided_at: datetime) -> dict[Place, int]:
+    """Count the places that messages had on the day of the decision, by domain."""
+    day = decided_at.astimezone(UTC).date()
+    places: dict[Place, int] = {}
     for own in claimed:
         domain = domain_of(own)
-        if domain and domain.cap(now.astimezone(UTC).date()) is not None:
-            key = (domain.organization_id, domain.domain, domain.created_at)
+        if domain and domain.cap(day) is not None:
+            key = (domain.organization_id, domain.domain, domain.created_at, day)
             places[key] = places.get(key, 0) + 1
     return places
 

@@ -27,6 +27,7 @@ from delivery.providers.registry import UnknownProvider, adapter_of
 from delivery.providers.transport import perform
 from delivery.sending.compose import Composer
 from delivery.store import claims, reconciling
+from delivery.store.calls import is_refusal_of_all
 from delivery.store.reconciling import Uncertain
 from shared.error_text import error_text
 from shared.errors import error_class
@@ -95,7 +96,7 @@ async def _repeated(
     if not isinstance(outcome, HttpResponse):
         return []
     verdicts = adapter.verdicts(ids, outcome, ports.clock())
-    if len(verdicts) != len(ids):
+    if len(verdicts) != len(ids) or is_refusal_of_all(verdicts):
         return []
     return [(UUID(message_id), v) for message_id, v in zip(ids, verdicts, strict=True)]
 

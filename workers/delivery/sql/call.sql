@@ -220,19 +220,27 @@ select decided.id, decided.next_state as state from decided
 
 -- name: fail_rendering
 -- A message whose content cannot be made.
+with held as materialized (
+    select message.id, asked.reason, coalesce(message.warmup_day = :today, false) as has_place
+    from unnest(
+        cast(:ids as uuid[]), cast(:tokens as bigint[]), cast(:reasons as text[])
+    ) as asked (id, token, reason)
+    join delivery.messages as message using (id)
+    where message.token = asked.token and message.state = 'claimed'
+    order by message.id
+    for update of message
+)
 update delivery.messages as message set
     state = case when message.possible_duplicate then 'uncertain' else 'failed' end,
-    reason = asked.reason,
+    reason = held.reason,
     lease_until = null,
     warmup_day = null,
     claimed_at = case when message.possible_duplicate then message.claimed_at end,
     not_before = case when message.possible_duplicate then cast(:now as timestamptz) end,
     finished_at = case when not message.possible_duplicate then cast(:now as timestamptz) end
-from unnest(
-    cast(:ids as uuid[]), cast(:tokens as bigint[]), cast(:reasons as text[])
-) as asked (id, token, reason)
-where message.id = asked.id and message.token = asked.token and message.state = 'claimed'
-returning message.id
+from held
+where message.id = held.id
+returning message.id, held.has_place as is_released
 
 -- name: record_evidence
 -- An event of the provider proves that it has the message: sent, whatever the state is.

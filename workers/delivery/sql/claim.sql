@@ -223,19 +223,31 @@ order by token.id
 on conflict (organization_id, idempotency_key) do nothing
 
 -- name: set_places
--- After the reservation: a place for today, or a later try. Only for the newest claim; other places are lost.
+-- After the reservation: a place for today, or a later try. Only for the newest claim; other places are lost. A place
+-- of today stays with a message that is tried again today; one that waits longer releases it.
+with held as materialized (
+    select message.id, asked.until, coalesce(message.warmup_day = :today, false) as has_place
+    from unnest(
+        cast(:ids as uuid[]), cast(:tokens as bigint[]), cast(:untils as timestamptz[])
+    ) as asked (id, token, until)
+    join delivery.messages as message using (id)
+    where message.token = asked.token and message.state = 'claimed'
+    order by message.id
+    for update of message
+)
 update delivery.messages as message set
-    warmup_day = case when asked.until is null then cast(:today as date) end,
-    state = case when asked.until is null then 'claimed' else 'deferred' end,
-    reason = case when asked.until is not null then cast(:reason as text) end,
-    not_before = asked.until,
-    lease_until = case when asked.until is null then message.lease_until end,
-    claimed_at = case when asked.until is null or message.possible_duplicate then message.claimed_at end
-from unnest(
-    cast(:ids as uuid[]), cast(:tokens as bigint[]), cast(:untils as timestamptz[])
-) as asked (id, token, until)
-where message.id = asked.id and message.token = asked.token and message.state = 'claimed'
-returning message.id, message.state
+    warmup_day = case
+        when held.until is null or (held.has_place and held.until < cast(:tomorrow as timestamptz))
+            then cast(:today as date)
+    end,
+    state = case when held.until is null then 'claimed' else 'deferred' end,
+    reason = case when held.until is not null then cast(:reason as text) end,
+    not_before = held.until,
+    lease_until = case when held.until is null then message.lease_until end,
+    claimed_at = case when held.until is null or message.possible_duplicate then message.claimed_at end
+from held
+where message.id = held.id
+returning message.id, message.state, held.has_place and message.warmup_day is null as is_released
 
 -- name: release
 -- The time for calls is over: the messages go back, and the next claim sends them.

@@ -50,7 +50,8 @@ limit :messages_max
 
 -- name: repeatable_request
 -- The bytes of a call, if it is recent and the second check allows every message of it: the first request may
--- never have arrived.
+-- never have arrived. For the same reason each message without a clear verdict must still be uncertain, or be proved
+-- by this call: one that was called again or settled by a person would be sent by the repetition too.
 select call.request
 from delivery.calls as call
 where call.id = :call_id and call.organization_id = :organization_id and call.request is not null
@@ -60,27 +61,56 @@ where call.id = :call_id and call.organization_id = :organization_id and call.re
         from delivery.attempts as attempt
         join delivery.messages as message on message.id = attempt.message_id
 -- include: second_check
-        where attempt.call_id = call.id and first.reason is not null
+        where attempt.call_id = call.id
+            and (
+                first.reason is not null
+                or (
+                    coalesce(attempt.verdict, 'unknown') = 'unknown'
+                    and (
+                        attempt.attempt < message.attempts
+                        or not (
+                            (message.state = 'uncertain' and message.finished_at is null)
+                            or (message.state = 'sent' and message.reason is null)
+                        )
+                    )
+                )
+            )
     )
 
 -- name: settle_repetition
--- What a look-up or a repetition proves: accepted or refused. Anything else proves nothing.
+-- What a look-up or a repetition proves: accepted or refused. Anything else proves nothing. An acceptance counts in
+-- any state: it stops a second call. A refusal leaves the doubt about another call.
 with asked as (
     select *
     from unnest(
         cast(:ids as uuid[]), cast(:verdicts as text[]), cast(:codes as text[]), cast(:provider_message_ids as text[])
     ) as asked (id, verdict, code, provider_message_id)
 ),
-decided as materialized (
-    select
-        message.*, asked.verdict, asked.code as proved_code, asked.provider_message_id as proved_id,
-        case asked.verdict when 'accepted' then 'sent' else 'failed' end as next_state
+held as materialized (
+    select message.*, asked.verdict, asked.code as proved_code, asked.provider_message_id as proved_id
     from asked
     join delivery.messages as message using (id)
-    where message.organization_id = :organization_id and message.state = 'uncertain' and message.finished_at is null
-        and asked.verdict in ('accepted', 'refused')
+    where message.organization_id = :organization_id
+        and (
+            (asked.verdict = 'accepted' and message.state <> 'sent')
+            or (asked.verdict = 'refused' and message.state = 'uncertain' and message.finished_at is null)
+        )
     order by message.id
     for update of message
+),
+decided as materialized (
+    select
+        held.*,
+        case
+            when held.verdict = 'accepted' then 'sent'
+            when exists (
+                select from delivery.attempts as other
+                where other.message_id = held.id and other.call_id <> :call_id
+                    and coalesce(other.verdict, 'unknown') = 'unknown'
+            ) then 'uncertain'
+            else 'failed'
+        end as next_state
+    from held
 ),
 changed as (
     update delivery.messages as message set
@@ -89,9 +119,11 @@ changed as (
         provider_message_id = coalesce(decided.proved_id, message.provider_message_id),
         sent_at = case decided.next_state when 'sent' then coalesce(message.called_at, :now) end,
         finished_at = :now,
-        not_before = null
+        not_before = null,
+        lease_until = null,
+        queued_until = null
     from decided
-    where message.id = decided.id
+    where message.id = decided.id and decided.next_state <> 'uncertain'
 ),
 closed as (
     update delivery.attempts as attempt set
@@ -100,7 +132,7 @@ closed as (
     where attempt.message_id = decided.id and attempt.call_id = :call_id
 ),
 -- include: sent_events
-select decided.id, decided.next_state as state from decided
+select decided.id, decided.next_state as state from decided where decided.next_state <> 'uncertain'
 
 -- name: next_lookup
 -- When to look again: an hour, six hours and a day after the call. After that only evidence or a person helps.

@@ -16,6 +16,8 @@ from shared.errors import is_retryable
 from shared.ports import Database
 
 CALL_LEASE = timedelta(minutes=2)
+# A request that has not left by then is not made: after the lease another consumer may call.
+LEAVES_WITHIN = timedelta(minutes=1)
 RETRIES_MAX = 3
 SETTLE_TRIES = 3
 
@@ -33,6 +35,7 @@ class Begun:
     """A call whose row is committed. `released` had a place of the warm-up and are not sent."""
 
     call_id: UUID
+    started_at: datetime
     messages: list[InCall]
     released: list[Claimed]
 
@@ -61,6 +64,7 @@ def begin(
     attempts = {row["id"]: row["attempt"] for row in rows if row["state"] == "sending"}
     return Begun(
         call_id,
+        now,
         [InCall(own, attempts[own.id]) for own in claimed if own.id in attempts],
         [by_id[row["id"]] for row in rows if row["is_released"]],
     )
@@ -134,13 +138,20 @@ def _repeated(statement: Callable[[], list[dict[str, Any]]]) -> list[dict[str, A
     return statement()
 
 
-def fail_rendering(db: Database, failed: Sequence[tuple[Claimed, str]], now: datetime) -> None:
-    """End messages whose content cannot be made, each with its reason."""
-    if failed:
-        db.execute(
-            SQL["fail_rendering"],
-            ids=[own.id for own, _ in failed],
-            tokens=[own.token for own, _ in failed],
-            reasons=[reason for _, reason in failed],
-            now=now,
-        )
+def fail_rendering(
+    db: Database, failed: Sequence[tuple[Claimed, str]], now: datetime
+) -> list[Claimed]:
+    """End messages whose content cannot be made, each with its reason. Return those that had a
+    place of the warm-up."""
+    if not failed:
+        return []
+    by_id = {own.id: own for own, _ in failed}
+    rows = db.rows(
+        SQL["fail_rendering"],
+        ids=list(by_id),
+        tokens=[own.token for own, _ in failed],
+        reasons=[reason for _, reason in failed],
+        today=now.astimezone(UTC).date(),
+        now=now,
+    )
+    return [by_id[row["id"]] for row in rows if row["is_released"]]

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
-from delivery.domain.claims import Claimed, Claims, Decision, Waiting
+from delivery.domain.claims import Claimed, Claims, Decision, Place, Waiting
 from delivery.domain.outgoing import Channel
 from delivery.store.statements import SQL
 from shared.errors import DatabaseError
@@ -182,13 +182,13 @@ def _places_back(
     decisions: Mapping[UUID, Decision],
     written: Mapping[UUID, Row],
     today: date,
-) -> dict[tuple[UUID, str, datetime], int]:
-    places: dict[tuple[UUID, str, datetime], int] = {}
+) -> dict[Place, int]:
+    places: dict[Place, int] = {}
     for own in waiting:
         created_at = decisions[own.id].domain_created_at
         is_back = own.warmup_day == today and written[own.id]["warmup_day"] is None
         if is_back and own.sender_domain and created_at:
-            _add(places, {(own.organization_id, own.sender_domain, created_at): 1})
+            _add(places, {(own.organization_id, own.sender_domain, created_at, today): 1})
     return places
 
 
@@ -210,17 +210,23 @@ def set_places(
     untils: Sequence[datetime | None],
     reason: str,
     now: datetime,
-) -> set[UUID]:
-    """Give places to messages, or defer them to `until`. Return those that are still claimed."""
+) -> tuple[set[UUID], list[Claimed]]:
+    """Give places to messages, or defer them to `until`.
+
+    Return those that are still claimed, and those that have released a place of today.
+    """
+    by_id = {own.id: own for own in claimed}
     rows = db.rows(
         SQL["set_places"],
-        ids=[own.id for own in claimed],
+        ids=list(by_id),
         tokens=[own.token for own in claimed],
         untils=list(untils),
         reason=reason,
         today=now.astimezone(UTC).date(),
+        tomorrow=next_midnight(now),
     )
-    return {row["id"] for row in rows if row["state"] == "claimed"}
+    kept = {row["id"] for row in rows if row["state"] == "claimed"}
+    return kept, [by_id[row["id"]] for row in rows if row["is_released"]]
 
 
 def release(db: Database, claimed: Sequence[Claimed]) -> None:

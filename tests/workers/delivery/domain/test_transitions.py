@@ -50,6 +50,7 @@ OTHER_RULES = {
     "an operator resends or settles it",
     "after an unknown call, no second call follows or it is refused",
     "the call ended late: its verdict comes with the newest token",
+    "a look-up or a repetition is evidence, in any state",
 }
 # An event is evidence of the feedback consumer; the state after it is `sent` from any state too.
 ROWS = [[cell.strip() for cell in line.split(" | ")] for line in DOCUMENT.strip().splitlines()]

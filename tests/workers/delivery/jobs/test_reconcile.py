@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Callable
 from datetime import timedelta
@@ -14,6 +13,7 @@ import pytest
 from delivery.domain.messages import Reconcile
 from delivery.jobs.reconcile import reconcile_call
 from delivery.jobs.sweep import sweep
+from delivery.store import sweeps
 from shared.jobs import Run
 from shared.outcome import Done
 from shared.ports import HttpResponse
@@ -60,14 +60,14 @@ def due(stage: Stage) -> list[dict[str, Any]]:
     stage.outside.queue.sent.clear()
     ports = stage.ports()
     window = Window(stage.outside.now - timedelta(minutes=5), stage.outside.now)
-    asyncio.run(sweep(Run(window, stage.outside.now, None, ports, "cron")))
+    stage.run(sweep(Run(window, stage.outside.now, None, ports, "cron")))
     ports.db.close()
     return list(stage.outside.queue.sent)
 
 
 def look(stage: Stage, body: dict[str, Any]) -> None:
     ports = stage.ports()
-    outcome = asyncio.run(reconcile_call(Reconcile.model_validate(body), ports))
+    outcome = stage.run(reconcile_call(Reconcile.model_validate(body), ports))
     ports.db.close()
     assert isinstance(outcome, Done)
 
@@ -238,3 +238,106 @@ def test_nothing_is_asked_unless_the_mode_is_live(stage: Stage) -> None:
         look(stage, body)
     assert len(provider.requests) == 1
     assert stage.state(first)[0] == "uncertain"
+
+
+# -- what others have decided in the meantime
+
+
+@pytest.mark.parametrize("decision", ["pending", "sent", "failed"])
+def test_nothing_is_repeated_once_one_message_of_the_call_went_another_way(
+    decision: str, stage: Stage
+) -> None:
+    """An operator settles one of two messages, or sends it again: the repetition would send it too,
+    because the first request may never have arrived."""
+    provider, first, second = uncertain_pair(stage, BOTH)
+    sweeps.resolve_uncertain(stage.worker, [first], decision, stage.outside.now)
+    stage.outside.advance(minutes=10)
+    [body] = due(stage)
+    look(stage, body)
+    assert len(provider.requests) == 1
+    assert stage.state(second)[0] == "uncertain"
+
+
+def test_nothing_is_repeated_once_one_message_of_the_call_was_called_again(stage: Stage) -> None:
+    """The second call is unknown too: its request is repeated, and the first one is not."""
+    provider = live(stage, "resend", {"apiKey": "k"}, BROKEN, BROKEN, json_answer({}, 500))
+    stage.contact(1)
+    stage.contact(2)
+    repeated = stage.message(1, 1, on_uncertain="retry", **{"class": "transactional"})
+    kept = stage.message(2, 1, on_uncertain="hold", **{"class": "transactional"})
+    stage.send(repeated, kept)
+    stage.outside.advance(minutes=11)
+    [of_kept] = due(stage)  # its sweep opens the other message
+    stage.send(repeated)
+    assert stage.row(repeated)["attempts"] == 2
+    look(stage, of_kept)
+    assert len(provider.requests) == 2
+    assert {stage.state(own)[0] for own in (repeated, kept)} == {"uncertain"}
+
+
+def test_an_event_that_proves_one_message_leaves_the_repetition_for_the_other(stage: Stage) -> None:
+    provider, first, second = uncertain_pair(stage, BOTH)
+    sweeps.record_evidence(stage.worker, org(), first, stage.outside.now)
+    stage.outside.advance(minutes=10)
+    [body] = due(stage)
+    look(stage, body)
+    assert len(provider.requests) == 2
+    assert {stage.state(own)[0] for own in (first, second)} == {"sent"}
+
+
+def test_the_refusal_of_a_whole_repetition_is_the_refusal_of_none(stage: Stage) -> None:
+    """One wrong entry must not end its neighbors, which were not sent."""
+    refusal = json_answer({"name": "validation_error"}, 422)
+    _, first, second = uncertain_pair(stage, refusal)
+    stage.outside.advance(minutes=10)
+    [body] = due(stage)
+    look(stage, body)
+    for own in (first, second):
+        row = stage.row(own)
+        assert (row["state"], row["finished_at"]) == ("uncertain", None)
+
+
+def test_a_refused_repetition_does_not_hide_an_earlier_unknown_call(stage: Stage) -> None:
+    refusal = json_answer({"name": "validation_error"}, 422)
+    live(stage, "resend", {"apiKey": "k"}, BROKEN, BROKEN, refusal)
+    stage.contact()
+    message = stage.message(1, 1, on_uncertain="retry", **{"class": "transactional"})
+    stage.send(message)
+    stage.outside.advance(minutes=11)
+    due(stage)
+    stage.send(message)
+    stage.outside.advance(minutes=10)
+    [body] = due(stage)
+    look(stage, body)
+    assert stage.state(message)[0] == "uncertain"
+    assert [own["verdict"] for own in stage.attempts(message)] == ["unknown", "refused"]
+
+
+@pytest.mark.parametrize("state", ["pending", "claimed", "uncertain"])
+def test_a_look_up_that_finds_the_message_stops_its_second_call(state: str, stage: Stage) -> None:
+    """The sweep opens the message while the provider is asked about its first call."""
+
+    def found(method: str, url: str) -> HttpResponse:
+        if state != "uncertain":
+            stage.outside.advance(minutes=10)
+            stage.sweep()
+        if state == "claimed":
+            stage.claim(message)
+        assert stage.state(message)[0] == state
+        return json_answer({"MessageID": "pm-1", "Metadata": {"message_id": str(message)}})
+
+    live(
+        stage, "postmark", {"serverToken": "t", "broadcastStream": "b"}, BROKEN,
+        json_answer({"Messages": [{"MessageID": "pm-1"}]}), found,
+    )  # fmt: skip
+    stage.contact()
+    message = stage.message(1, 1, on_uncertain="retry", **{"class": "transactional"})
+    stage.send(message)
+    stage.db.execute("update delivery.messages set not_before = called_at")
+    [call] = stage.db.rows("select id from delivery.calls")
+    data = {"organizationId": str(org()), "callId": str(call["id"])}
+    look(stage, {"type": "delivery.reconcile", "data": data})
+    row = stage.row(message)
+    assert (row["state"], row["provider_message_id"], row["lease_until"]) == ("sent", "pm-1", None)
+    stage.send(message)
+    assert stage.row(message)["attempts"] == 1

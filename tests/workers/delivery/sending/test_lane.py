@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
@@ -261,6 +262,33 @@ def test_a_suppression_holds_from_its_commit_on(
     assert stage.state(message) == (("sent", None) if is_sent else ("skipped", "suppressed"))
 
 
+def test_a_consumer_that_stood_still_makes_no_call(stage: Stage, provider: Postmark) -> None:
+    """Its lease may have ended: another consumer may call."""
+
+    def stand_still(statement: str, is_open: bool) -> None:
+        if statement == "begin_call":
+            stage.later(minutes=3)
+            stage.sweep()
+
+    message = stage.message()
+    stage.around = lambda db: Wrapped(db, after=stand_still)
+    stage.send(message)
+    assert provider.received == []
+    assert stage.state(message) == ("deferred", "too_late")
+
+
+def test_two_consumers_at_once_send_each_message_once(stage: Stage, provider: Postmark) -> None:
+    messages = fill(stage, 40)
+    batches = [messages, messages[::-1], messages[20:] + messages[:20]]
+    with ThreadPoolExecutor(len(batches)) as pool:
+        list(pool.map(lambda batch: stage.send(*batch), batches))
+    stage.send(*messages)
+    assert sorted(provider.accepted) == sorted(messages)
+    assert {stage.state(own)[0] for own in messages} == {"sent"}
+    [row] = stage.db.rows("select count(*) as events from analytics.contact_activity")
+    assert row["events"] == 40
+
+
 def test_calls_end_after_two_minutes(stage: Stage, provider: Postmark) -> None:
     stage.config(priority=9, secrets={"serverToken": "t", "broadcastStream": "b", "bulkMax": 1})
     provider.during = lambda messages: stage.later(seconds=70)
@@ -282,6 +310,15 @@ def test_a_config_that_cannot_be_read_is_paused(stage: Stage, provider: Postmark
     assert stage.state(message) == ("deferred", "no_provider")
     [event] = stage.outside.named("delivery.waiting")
     assert (event["reason"], event["count"]) == ("no_provider", 1)
+
+
+def test_a_class_that_the_config_does_not_permit_waits(stage: Stage, provider: Postmark) -> None:
+    """Marketing needs a broadcast stream at Postmark; the config stays usable for the others."""
+    stage.config(priority=9, secrets={"serverToken": "t"})
+    marketing, own = stage.message(1), transactional(stage, 2)
+    stage.send(marketing, own)
+    assert stage.state(marketing) == ("deferred", "no_provider")
+    assert stage.state(own)[0] == "sent"
 
 
 def test_content_that_cannot_be_made_fails_alone(stage: Stage, provider: Postmark) -> None:

@@ -93,6 +93,18 @@ def test_what_is_no_longer_allowed_is_not_called(name: str, ready: Stage) -> Non
     assert ready.row(message)["claimed_at"] is None
 
 
+def test_a_second_check_does_not_hide_an_unknown_call(ready: Stage) -> None:
+    message = transactional(ready)
+    ready.settle(ready.begin(ready.claim(message)), Verdict("unknown"))
+    ready.later(minutes=11)
+    ready.sweep()
+    found = ready.claim(message)
+    suppress(ready)
+    assert ready.begin(found).messages == []
+    row = ready.row(message)
+    assert (row["state"], row["reason"], row["finished_at"]) == ("uncertain", "suppressed", None)
+
+
 def test_the_others_of_the_call_are_sent(ready: Stage) -> None:
     first, second = ready.message(1), ready.message(2)
     found = ready.claim(first, second)
