@@ -97,13 +97,11 @@ class Wire:
     def _ask(self, client: socket.socket, server: socket.socket) -> None:
         """Carry the client's bytes, up to a commit whose answer is to be lost."""
         frames = Frames()
-        while text := client.recv(CHUNK_BYTES):
-            for frame in frames.feed(text):
+        while received := client.recv(CHUNK_BYTES):
+            for frame in frames.feed(received):
                 if frames.ends_transaction(frame) and self.loses:
                     self.loses -= 1
-                    client.shutdown(
-                        socket.SHUT_RDWR
-                    )  # before the commit, so that no answer can pass
+                    client.shutdown(socket.SHUT_RDWR)  # before the commit: no answer can pass
                     server.sendall(frame)
                     return
                 server.sendall(frame)
