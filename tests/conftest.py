@@ -49,7 +49,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> InGroups:
-    """Called where tests run side by side."""
+    """Called if tests run in parallel."""
     return InGroups(config, log)
 
 
