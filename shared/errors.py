@@ -288,7 +288,7 @@ def error_class(error: BaseException) -> str:
 def join_error(name: str, text: str | None) -> str:
     """Join an error's class and its text, for one line of a log or a table.
 
-    >>> joined("DatabaseError:42P01", "relation does not exist"), joined("KeyError", None)
+    >>> join_error("DatabaseError:42P01", "relation does not exist"), join_error("KeyError", None)
     ('DatabaseError:42P01: relation does not exist', 'KeyError')
     """
     return f"{name}: {text}" if text else name

@@ -295,7 +295,7 @@ def _known_reason(reason: str) -> str:
 def _format_counts(values: Iterable[str]) -> str:
     """Format each value once with its count, the most frequent first.
 
-    >>> _counted(["invalid"]), _counted(["invalid", "exhausted", "invalid"])
+    >>> _format_counts(["invalid"]), _format_counts(["invalid", "exhausted", "invalid"])
     ('invalid', 'invalid 2, exhausted 1')
     """
     counts = Counter(values).most_common()

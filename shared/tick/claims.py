@@ -46,8 +46,7 @@ def claim(
     all or nothing.
     """
     scheduled = {job.type: (job, job.schedule) for job in jobs}
-    # A tick may be late, and a lease lasts from the time at which it is given.
-    now = max(tick, ports.clock())
+    now = max(tick, ports.clock())  # of a late tick: a lease begins when it is given
     with ports.db.transaction():
         schedules = ports.db.rows(
             SQL["open_schedules"],
