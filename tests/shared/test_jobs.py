@@ -40,7 +40,7 @@ def test_a_message_names_its_job(message: type[Message]) -> None:
 def test_two_jobs_of_one_name_are_refused() -> None:
     with pytest.raises(ValueError, match=r"two jobs of toy have the name toy\.hourly"):
         worker(WindowJob(Hourly, done, HOURLY), MessageJob(Hourly, done))
-    with pytest.raises(ValueError, match=r"called toy\.single"):
+    with pytest.raises(ValueError, match=r"have the name toy\.single"):
         worker(WindowJob(Hourly, done, HOURLY, aliases=("toy.single",)), MessageJob(Single, done))
 
 
