@@ -216,7 +216,7 @@ ACROSS = {
     "tests/workers/scoring/test_at_once.py", "tests/workers/scoring/test_formulas.py",
     "tests/workers/scoring/test_alerts.py", "tests/workers/scoring/test_runs.py",
     "tests/workers/scoring/test_writers.py",
-    "tests/test_layers.py",
+    "tests/test_architecture_page.py", "tests/test_layers.py",
     "tests/test_doctests.py", "tests/test_erasure.py", "tests/test_package.py",
     "tests/test_patterns.py",
     "tests/test_platform_page.py", "tests/test_retention.py",
