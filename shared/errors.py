@@ -103,7 +103,7 @@ Source = Literal["sqlstate", "r2", "http", "email", "exception", "outcome"]
 
 @dataclass(frozen=True)
 class Rule:
-    """What an error means.
+    """The meaning of an error.
 
     `code` is a prefix of an SQLSTATE or of an HTTP status, or the exact name of an exception or an
     outcome. `remedy` is empty if no action is needed. `safe_to_log` is True if the error's own text

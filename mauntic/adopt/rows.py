@@ -51,7 +51,7 @@ class Merge:
 
     @property
     def unlike_null(self) -> bool:
-        """Whether two nulls differ: in a key they do, in a comparison of whole rows they do not."""
+        """True if two nulls differ: they do in a key, but not in a comparison of whole rows."""
         return self.reason != SAME_ROW
 
 

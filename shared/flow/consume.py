@@ -103,7 +103,7 @@ def _group(
 
 
 async def _answer_shards(group: list[ParsedMessage], ports: Ports, invocation: Invocation) -> None:
-    """Return one shard per lane. A duplicate delivery runs after the first and finds it
+    """Answer one shard per lane. A duplicate delivery runs after the first and finds it
     finished.
     """
 

@@ -45,12 +45,12 @@ TOGETHER_MAX = 10
 
 
 async def bury(
-    letter: ParsedMessage | Rejected, dead: Dead, queue: Queue, ports: Ports
+    parsed: ParsedMessage | Rejected, dead: Dead, queue: Queue, ports: Ports
 ) -> Dead | RetryIn:
     """Send the message to the dead-letter queue with its reason; return RetryIn if that fails."""
-    delivery = letter.delivery
+    delivery = parsed.delivery
     try:
-        await ports.dead_letters.send([seal(letter, dead, queue, ports.clock())])
+        await ports.dead_letters.send([seal(parsed, dead, queue, ports.clock())])
     except BaseException as error:  # no message may be lost, whatever was raised
         if ends_the_task(error):
             raise
