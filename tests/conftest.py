@@ -80,6 +80,6 @@ def migrated(postgres: Server) -> str:
 
 @pytest.fixture
 def database(postgres: Server, migrated: str) -> Iterator[str]:
-    """Return the URL of a new database with the schema, for this test (about 30 ms)."""
+    """Yield the URL of a new database with the schema, for this test (about 30 ms)."""
     with scratch_database(postgres, migrated) as url:
         yield url

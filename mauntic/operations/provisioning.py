@@ -193,8 +193,8 @@ def create_hyperdrive(api: VendorApi, database_url: str) -> None:
 def _secret_commands(
     needs: Sequence[Needs], account: Account, environment: Mapping[str, str]
 ) -> Iterator[Command]:
-    """Return the gates to close: a new worker starts with a closed gate, which `mauntic cutover
-    enable` opens.
+    """Yield the commands that set secrets. A new worker starts with a closed gate, which `mauntic
+    cutover enable` opens.
 
     The gate of a deployed worker is never changed: without the secret its gate is open.
     """

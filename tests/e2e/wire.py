@@ -42,7 +42,7 @@ class Frames:
             yield frame
 
     def ends_transaction(self, frame: bytes) -> bool:
-        """Whether the frame commits a transaction of several statements."""
+        """Return whether the frame commits a transaction of several statements."""
         if frame[:1] == QUERY and BEGIN in frame:
             self._statements = 0
         elif frame[:1] == SYNC:
