@@ -47,7 +47,7 @@ class Result:
 
     @property
     def holds(self) -> bool | None:
-        """Whether the bound holds; None without a bound."""
+        """True if the bound holds; None without a bound."""
         return None if self.at_most is None or self.ratio is None else self.ratio <= self.at_most
 
 

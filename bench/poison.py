@@ -11,7 +11,7 @@ from analytics.worker import WORKER
 from bench.measure import Result, alternate, stopwatch
 from bench.world import World
 from shared.adapters.deliveries import QueueBatch
-from shared.body_limits import BODY_CHARS_MAX, kept
+from shared.body_limits import BODY_CHARS_MAX, kept_part
 from shared.flow.parse import read
 from tests.poison import MESSAGE_CHARS, POISON
 
@@ -78,4 +78,4 @@ def _read(text: str, count: int) -> None:
     batch = SimpleNamespace(queue="q", _binding=SimpleNamespace(messages=messages))
     for delivery in QueueBatch(batch, Texts(), of_dead_letters=False):
         read(delivery, WORKER, WORKER.main_queue)
-        kept(delivery.body)
+        kept_part(delivery.body)

@@ -16,8 +16,9 @@ class R2Bucket:
 
 @dataclass(frozen=True)
 class PlatformQueue:
-    """A queue that the platform consumes, not one of our workers. A deployment may leave it out:
-    then `ports.producer(binding)` returns None. wrangler.toml names the queue."""
+    """A queue that the platform consumes, not a worker of this project. A deployment may leave it
+    out: then `ports.producer(binding)` returns None. wrangler.toml names the queue.
+    """
 
     binding: str
 
@@ -53,6 +54,6 @@ class Variable:
 
 Binding = R2Bucket | PlatformQueue | Secret | Variable
 
-# Every worker may have these. Each has its own heartbeat: at a shared address, one worker hides
-# that another is dead.
+# Every worker may have these. Each has its own heartbeat: with a shared address, one worker hides
+# that another is down.
 COMMON_SECRETS = (Secret("ALERT_WEBHOOK_URL"), Secret("HEARTBEAT_URL", per_worker=True))

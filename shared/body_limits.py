@@ -26,12 +26,12 @@ def too_large(size_chars: int) -> str:
     return f"the body has {size_chars} characters; at most {BODY_CHARS_MAX} are read"
 
 
-def kept(body: object) -> Any:
+def kept_part(body: object) -> Any:
     """Return the part of a body that a dead letter keeps, as JSON that Postgres accepts.
 
     A body within the limit is kept completely, a larger one as the start of its text.
 
-    >>> kept({"type": "a"}), len(kept({"text": "x" * 20_000}))
+    >>> kept_part({"type": "a"}), len(kept_part({"text": "x" * 20_000}))
     ({'type': 'a'}, 16384)
     """
     if isinstance(body, Unparsed):

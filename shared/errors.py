@@ -103,7 +103,7 @@ Source = Literal["sqlstate", "r2", "http", "email", "exception", "outcome"]
 
 @dataclass(frozen=True)
 class Rule:
-    """What an error means.
+    """The meaning of an error.
 
     `code` is a prefix of an SQLSTATE or of an HTTP status, or the exact name of an exception or an
     outcome. `remedy` is empty if no action is needed. `safe_to_log` is True if the error's own text
@@ -138,7 +138,7 @@ RULES: tuple[Rule, ...] = (
     Rule("sqlstate", "57014", True, "statement timeout"),
     Rule("sqlstate", "57P", True, "the server shuts down, crashed or starts"),
     Rule("sqlstate", "58", True, "the server's disk or system failed", "repair the server"),
-    Rule("sqlstate", "25006", True, "read-only server: a failover is under way"),
+    Rule("sqlstate", "25006", True, "read-only server: a failover is in progress"),
     Rule("sqlstate", "22", False, "invalid value", FIX_DATA),
     Rule("sqlstate", "23", False, "constraint violation", FIX_DATA),
     Rule("sqlstate", "42P01", False, "a table is missing", MIGRATE),
@@ -219,7 +219,7 @@ RULES: tuple[Rule, ...] = (
          "deploy the job, or correct the producer", safe_to_log=True),
     Rule("outcome", "UnknownContact", False, "the contact does not exist",
          "create the contact; `mauntic dlq discard` removes the message", safe_to_log=True),
-    Rule("outcome", "Busy", True, "another run of the same window is under way",
+    Rule("outcome", "Busy", True, "another run of the same window is in progress",
          safe_to_log=True),
     Rule("outcome", "TooEarly", False, "the window has not ended; retried if it ends soon",
          "correct `scheduledFor`, then enqueue the message again", safe_to_log=True),
@@ -288,7 +288,7 @@ def error_class(error: BaseException) -> str:
 def join_error(name: str, text: str | None) -> str:
     """Join an error's class and its text, for one line of a log or a table.
 
-    >>> joined("DatabaseError:42P01", "relation does not exist"), joined("KeyError", None)
+    >>> join_error("DatabaseError:42P01", "relation does not exist"), join_error("KeyError", None)
     ('DatabaseError:42P01: relation does not exist', 'KeyError')
     """
     return f"{name}: {text}" if text else name

@@ -1,6 +1,6 @@
-"""Declare jobs: what a job's message is, what handles it, and when it runs.
+"""Declare jobs: a job's message, its handler, and its schedule.
 
-A job is one file with a `JOB` in it. There are three sorts:
+A job is one file with a `JOB` in it. There are three kinds:
 
     WindowJob    runs on a schedule, once for each window of time   handler(run)
     MessageJob   runs once for each message                         handler(message, ports)
@@ -27,7 +27,7 @@ from shared.ports import Database, Ports
 from shared.queues import BATCH_OF_LISTS, BATCH_OF_WINDOWS, Batch, Queue
 from shared.windows import CATCH_UP_AGE_MAX, Schedule, Window
 
-# Any time will do: windows are arithmetic.
+# Any time works, because windows are pure arithmetic.
 SOME_TIME = datetime(2026, 3, 31, 12, 34, tzinfo=UTC)
 # The ledger keeps the runs that `mauntic check`, a month's usage and a yearly comparison read.
 RUNS_KEPT = timedelta(days=400)
@@ -41,8 +41,8 @@ class Run:
     """One run of a window, as its handler receives it.
 
     `planned` is the planned time of the cron. `shard` is the part of the window to work on; None
-    means the whole window. `before_retention` is true if an operator asks to write days before the
-    retained period too.
+    means the whole window. `before_retention` is true if an operator requests to write days before
+    the retained period too.
     """
 
     window: Window
@@ -57,8 +57,8 @@ class Run:
 class DeadLetter(Generic[M_co]):
     """A message that was archived in `ops.dead_letters`, as `on_dead` receives it.
 
-    `id` is the row's. `message` is None if the body is not a valid message, or if only its
-    beginning was kept.
+    `id` is the row's. `message` is None if the body is not a valid message, or if only its start
+    was kept.
     """
 
     id: int
@@ -77,7 +77,7 @@ OnDead = Callable[[Sequence[DeadLetter[M]], Database], None]
 
 @dataclass(frozen=True)
 class _AnyJob:
-    """What all jobs have in common.
+    """The common part of all jobs.
 
     - `queues` are the names of the queues that the job's messages arrive in. Ticks and commands
       send to the first. Without it that is the first queue of the worker.
@@ -110,11 +110,11 @@ class WindowJob(_AnyJob):
 
     The handler is `async def handler(run: Run) -> Done | Sharded`.
 
-    - `has_work(db)` returns whether a run would find anything to do, in one statement outside a
+    - `has_work(db)` returns whether a run would find work, in one statement outside a
       transaction. If it returns False, a tick enqueues nothing and leaves no row in the ledger. It
       needs a schedule with `catch_up=1`.
-    - `keep_runs` is how long the ledger keeps the job's runs.
-    - `aliases` are other spellings of the type that are accepted.
+    - `keep_runs` is the period for which the ledger keeps the job's runs.
+    - `aliases` are other accepted spellings of the type.
     - `transaction`: the handler's rows and the ledger's "succeeded" commit together. With False the
       handler runs outside a transaction and opens its own. A run takes its lease first; when the
       handler returns, one transaction checks the fencing token and finishes the run. If the handler
@@ -140,14 +140,14 @@ class WindowJob(_AnyJob):
         if self.has_work and not self.schedule.is_about_now:
             raise TypeError(
                 f"{self.type} has `has_work`, so it needs a schedule with catch_up=1:"
-                " a window without work has no row, and a later tick would take it for missed"
+                " a window without work has no row, and a later tick would count it as missed"
             )
         if self.keep_runs < CATCH_UP_AGE_MAX:
             reach = self.schedule.reach(SOME_TIME)
             if self.keep_runs <= reach:
                 raise ValueError(
                     f"{self.type} keeps its runs for {self.keep_runs}, but a tick looks back"
-                    f" {reach}: what was done would be taken for missed"
+                    f" {reach}: finished windows would count as missed"
                 )
 
 
@@ -215,13 +215,13 @@ class Worker:
         for job in self.jobs:
             for name in (job.type, *job.aliases):
                 if name in by_type:
-                    raise ValueError(f"two jobs of {self.name} are called {name}")
+                    raise ValueError(f"two jobs of {self.name} have the name {name}")
                 by_type[name] = job
         object.__setattr__(self, "by_type", by_type)
         if ledger.LEASE <= ledger.INVOCATION_MAX:
             raise ValueError(
                 f"a lease of {ledger.LEASE} is shorter than the work of {self.name}, which may take"
-                f" {ledger.INVOCATION_MAX}: a run would be taken over while it is at work"
+                f" {ledger.INVOCATION_MAX}: a run would be taken over while it is working"
             )
         self._require_queues()
         for job in self.window_jobs:
@@ -238,7 +238,7 @@ class Worker:
             raise ValueError(f"{self.name} needs a queue")
         for values in ([q.name for q in self.queues], [q.binding for q in self.queues]):
             if len(set(values)) < len(values):
-                raise ValueError(f"two queues of {self.name} are called the same: {values}")
+                raise ValueError(f"two queues of {self.name} have the same name: {values}")
         names = [queue.name for queue in self.queues]
         for job in self.jobs:
             for name in job.queues:
@@ -249,39 +249,41 @@ class Worker:
 
     @property
     def main_queue(self) -> Queue:
-        """The queue of the jobs that name none."""
+        """The queue of the jobs without a named queue."""
         return self.queues[0]
 
     def queue_of(self, job: Job) -> Queue:
-        """The queue that ticks and commands send the job's messages to."""
+        """Return the queue to which ticks and commands send the job's messages."""
         return self.queue_named(job.queues[0]) if job.queues else self.main_queue
 
     def queue_named(self, name: str) -> Queue:
-        """The queue of that name, or of that name of a dead-letter queue. Raises KeyError."""
+        """Return the queue with that name, or with a dead-letter queue of that name. Raise
+        KeyError.
+        """
         for queue in self.queues:
             if name in (queue.name, queue.dead_letter_name):
                 return queue
         raise KeyError(name)
 
     def accepts(self, job: Job, queue: Queue) -> bool:
-        """True if the job's messages may arrive in that queue."""
+        """Return whether the job's messages may arrive in that queue."""
         return queue.name in (job.queues or (self.main_queue.name,))
 
     def batch_of(self, queue: Queue) -> Batch:
-        """The largest batch of the queue: its own, or the default for its jobs."""
+        """Return the largest batch of the queue: its own, or the default for its jobs."""
         jobs = [job for job in self.jobs if self.accepts(job, queue)]
         takes_lists = any(isinstance(job, BatchJob) for job in jobs)
         return queue.batch or (BATCH_OF_LISTS if takes_lists else BATCH_OF_WINDOWS)
 
     @property
     def all_bindings(self) -> list[Binding]:
-        """The bindings of the worker and of its jobs, each once."""
+        """Return the bindings of the worker and of its jobs, each once."""
         declared = [*self.bindings, *(b for job in self.jobs for b in job.bindings)]
         return list(dict.fromkeys(declared))
 
     @property
     def window_jobs(self) -> list[WindowJob]:
-        """The jobs that have a schedule."""
+        """The jobs with a schedule."""
         return [job for job in self.jobs if isinstance(job, WindowJob)]
 
     @property
@@ -290,12 +292,12 @@ class Worker:
         return sorted({job.schedule.cron for job in self.window_jobs})
 
     def planned_by(self, cron: str) -> list[WindowJob]:
-        """The jobs of that cron."""
+        """Return the jobs of that cron."""
         return [job for job in self.window_jobs if job.schedule.cron == cron]
 
 
 def discover(package: str) -> list[Job]:
-    """The `JOB` of every module of `package`, in order of type."""
+    """Return the `JOB` of every module of `package`, in order of type."""
     folder = importlib.import_module(package)
     modules = [
         importlib.import_module(f"{package}.{m.name}")

@@ -54,7 +54,7 @@ class Message(BaseModel):
 
     @property
     def is_of_a_tick(self) -> bool:
-        """Whether a tick has sent it, so that later ticks send the same request again."""
+        """True if a tick sent the message: later ticks send the same request again."""
         return self.trigger in ("cron", "catch-up")
 
     def body(self) -> dict[str, Any]:
@@ -117,7 +117,7 @@ class WindowMessage(Message):
 
     @property
     def before_retention(self) -> bool:
-        """Whether an operator requests days whose events are no longer complete."""
+        """True if an operator requests days whose events are no longer complete."""
         sources = (self.data, self.shard)
         return any(source.before_retention for source in sources if source is not None)
 

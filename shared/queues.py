@@ -31,10 +31,10 @@ BATCH_OF_WINDOWS = Batch(10, 0)
 class Queue:
     """A queue, its producer binding, and its number of retries.
 
-    - `max_concurrency` is how many consumers the platform may run at once.
-    - `connections` is how many connections to the database each of them may hold: 2 lets shards of
-      a window run side by side. `mauntic check` adds up all queues of all workers.
-    - `batch` is how many messages a consumer receives at once, and how long it waits for them.
+    - `max_concurrency` is the number of consumers that the platform may run concurrently.
+    - `connections` is the number of database connections that each of them may hold: with 2, two
+      shards of a window run concurrently. `mauntic check` adds up all queues of all workers.
+    - `batch` is the number of messages that a consumer receives together, and its wait for them.
       Without it a queue with a BatchJob receives 100 after up to 1 s, any other queue 10 at once.
 
     Its dead-letter queue has the same name with `-dlq`, and the same binding with `_DLQ`.

@@ -137,9 +137,7 @@ class Schedule:
 
     @property
     def is_about_now(self) -> bool:
-        """Whether the job acts on the current state, so that its newest window does all the
-        work.
-        """
+        """True if the job acts on the current state: its newest window does all the work."""
         return self.catch_up == 1
 
     def last_fire(self, now: datetime) -> datetime:

@@ -49,7 +49,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> InGroups:
-    """Called where tests run side by side."""
+    """Called if tests run in parallel."""
     return InGroups(config, log)
 
 
@@ -80,6 +80,6 @@ def migrated(postgres: Server) -> str:
 
 @pytest.fixture
 def database(postgres: Server, migrated: str) -> Iterator[str]:
-    """Return the URL of a new database with the schema, for this test (about 30 ms)."""
+    """Yield the URL of a new database with the schema, for this test (about 30 ms)."""
     with scratch_database(postgres, migrated) as url:
         yield url

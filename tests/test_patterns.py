@@ -125,7 +125,7 @@ def compiled() -> Iterator[str]:
 
 
 def other_uses(path: Path) -> Iterator[str]:
-    """Return patterns that are not compiled at the top of a module, so the list would miss them."""
+    """Yield patterns that are not compiled at the top of a module, so the list would miss them."""
     top = {id(getattr(node, "value", None)) for node in tree(path).body}
     for node in ast.walk(tree(path)):
         if isinstance(node, ast.Call):

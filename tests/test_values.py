@@ -64,7 +64,7 @@ def is_constant(node: ast.expr) -> bool:
 
 
 def formatted(node: ast.AST) -> Iterator[str]:
-    """Return the text of an expression that inserts values."""
+    """Yield the texts of an expression that inserts values."""
     match node:
         case ast.JoinedStr(values=values):
             holes = [part.value for part in values if isinstance(part, ast.FormattedValue)]

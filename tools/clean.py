@@ -59,7 +59,7 @@ def main(arguments: list[str]) -> int:
 
 
 def removable() -> Iterator[Path]:
-    """Return the existing paths, including files in /var/tmp, where root has them."""
+    """Yield the existing paths, including files in /var/tmp, where root has them."""
     yield from (path for path in (ROOT / name for name in MADE) if path.exists())
     if elsewhere().exists() and is_ours(elsewhere()):
         yield elsewhere()

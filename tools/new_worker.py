@@ -78,7 +78,8 @@ def new_files(name: str, cron: str, root: Path) -> dict[Path, str]:
 
 
 def free_concurrency() -> int:
-    """How many consumers a new worker may have; CannotCreate if the others take every connection.
+    """Return the number of consumers of a new worker; raise CannotCreate if the others use every
+    connection.
 
     Its consumers hold CONNECTIONS each, that of its dead letters holds one. At least one connection
     stays free for the ticks.
@@ -95,7 +96,9 @@ def free_concurrency() -> int:
 
 
 def require_name(name: str, root: Path) -> None:
-    """CannotCreate unless the name can be a package, a queue and an env, and means nothing yet."""
+    """Raise CannotCreate unless the name is a valid, unused name for a package, a queue and an
+    env.
+    """
     if not re.fullmatch(NAME, name) or len(name) > NAME_CHARS_MAX:
         raise CannotCreate(
             f"{name!r} cannot be a worker's name. Use small letters, digits and single hyphens,"
@@ -110,7 +113,9 @@ def require_name(name: str, root: Path) -> None:
 
 
 def owner_of(package: str, root: Path) -> str | None:
-    """What has the package's name already, on the host or in a bundle; None if nothing has."""
+    """Return what already has the package's name, on the host or in a bundle; None if nothing
+    has.
+    """
     vendored = {path.name.partition(".")[0] for path in (root / "python_modules").glob("*")}
     if keyword.iskeyword(package):
         return "a keyword of Python"
@@ -121,7 +126,7 @@ def owner_of(package: str, root: Path) -> str | None:
     if package in vendored:
         return "a package in python_modules/, which every bundle has"
     if (root / "workers" / package).exists():
-        return None  # the folder is refused by its own name
+        return None  # the folder's own check refuses it
     if (root / package).exists():
         return f"the folder {package}/ of this project"
     return "an installed package" if find_spec(package) else None

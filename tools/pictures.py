@@ -119,7 +119,7 @@ def run_on_terminal(command: Sequence[str], settings: Mapping[str, str] | None =
 def final_text(output: str) -> str:
     """Return the lines that remain after everything that was drawn over: bars come, move and go.
 
-    >>> settled("a\\r\\n50 %\\r\\x1b[2K\\x1b[1A\\x1b[2Kb\\r\\n")
+    >>> final_text("a\\r\\n50 %\\r\\x1b[2K\\x1b[1A\\x1b[2Kb\\r\\n")
     'b'
     """
     lines, row = [""], 0

@@ -62,7 +62,7 @@ def take(step: Step, state: Path) -> bool:
 
 
 def is_done(step: Step, stamp_file: Path, stamp: str) -> bool:
-    """Whether the step was completed with these inputs and its outputs are still there."""
+    """Return whether the step was completed with these inputs and its outputs still exist."""
     with suppress(FileNotFoundError):
         return stamp_file.read_text(encoding="utf-8") == stamp and all(
             path.exists() for path in step.outputs

@@ -51,7 +51,7 @@ class Merge:
 
     @property
     def unlike_null(self) -> bool:
-        """Whether two nulls differ: in a key they do, in a comparison of whole rows they do not."""
+        """True if two nulls differ: they do in a key, but not in a comparison of whole rows."""
         return self.reason != SAME_ROW
 
 
@@ -217,7 +217,7 @@ def _corrections(scene: Scene, now: Catalogue, table: str) -> dict[str, str]:
 
 
 def offenders(scene: Scene, now: Catalogue, table: str, condition: str) -> int:
-    """Yield steps for rows that break a check in their final types and that no rule corrects."""
+    """Count the rows that break a check in their final types and that no rule corrects."""
     if not _is_usable(scene, now, table, condition):
         return 0
     corrections = _corrections(scene, now, table)
@@ -261,9 +261,7 @@ def orphans(scene: Scene) -> Iterator[Step]:
 
 
 def _references(scene: Scene) -> Iterator[tuple[str, list[str], str, list[str]]]:
-    """Return the foreign keys to tables that the migrations fill, except those from a table to
-    itself.
-    """
+    """Yield the foreign keys to tables that the migrations fill, except those to the same table."""
     for statement in scene.statements:
         if match := FOREIGN_KEY.search(statement):
             table, columns, parent, keys = match.groups()

@@ -67,10 +67,10 @@ def months_again(rows: Sequence[Row]) -> str:
 def scores_again(rows: Sequence[Row]) -> str:
     """Return the commands that recompute the scores."""
     organizations = sorted({str(row["organization_id"]) for row in rows})
-    asked = [f"mauntic scores recompute --organization {id_}" for id_ in organizations]
+    commands = [f"mauntic scores recompute --organization {id_}" for id_ in organizations]
     if len(organizations) > ORGANIZATIONS_NAMED:
-        asked = ["mauntic scores recompute --all --yes"]
-    return " && ".join([*asked, "mauntic jobs run scoring.BatchRecompute"])
+        commands = ["mauntic scores recompute --all --yes"]
+    return " && ".join([*commands, "mauntic jobs run scoring.BatchRecompute"])
 
 
 def _span(rows: Sequence[Row]) -> tuple[date, date]:

@@ -1,4 +1,4 @@
-"""Problems of wrangler.toml: what a deployment would get wrong, or lose messages by."""
+"""Problems of wrangler.toml that would break a deployment or lose messages."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Table = Mapping[str, Any]
 
 
 def problems(workers: Sequence[Worker], path: Path = CONFIG) -> Iterator[Problem]:
-    """Every problem of the file."""
+    """Yield every problem of the file."""
     try:
         config = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError) as error:
@@ -186,7 +186,7 @@ def _of_connections(workers: Sequence[Worker]) -> Iterator[Problem]:
 
 
 def _of_queues(envs: Table, given_to_platform: set[str]) -> Iterator[Problem]:
-    """What only shows across envs: two consumers of a queue, and queues without one."""
+    """Yield problems between envs: two consumers of a queue, and queues without one."""
     takers: dict[str, list[str]] = {}
     senders: dict[str, str] = {}
     given_away: dict[str, str] = {}
@@ -207,5 +207,7 @@ def _of_queues(envs: Table, given_to_platform: set[str]) -> Iterator[Problem]:
     for queue in sorted(senders.keys() - takers.keys()):
         yield Problem(AREA, queue, f"{senders[queue]} sends to it, and no worker consumes it")
     for queue in sorted(given_away.keys() & (takers.keys() | senders.keys())):
-        sentence = f"{given_away[queue]} needs a queue that the platform consumes, not one of ours"
+        sentence = (
+            f"{given_away[queue]} needs a queue that the platform consumes, not a queue of a worker"
+        )
         yield Problem(AREA, queue, sentence)

@@ -28,7 +28,7 @@ UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EPIPE)
 
 
 class Entry(NamedTuple):
-    """Where a command is: a function, or the group `app`.
+    """The place of a command: a function, or the group `app`.
 
     Its module is slow to import, so the list of commands takes its help from here.
     """

@@ -74,7 +74,7 @@ class DatabaseUrl:
 
     @property
     def is_local(self) -> bool:
-        """Whether the database is on this machine."""
+        """True if the database is on this machine."""
         return self.host in LOOPBACK_HOSTS
 
     def refuse_optional_tls(self) -> None:

@@ -94,7 +94,7 @@ def _totals_row(
 def format_pair(found: int, expected: int) -> str:
     """Format a found and an expected number.
 
-    >>> compared(30_000, 30_000), compared(29_999, 30_000)
+    >>> format_pair(30_000, 30_000), format_pair(29_999, 30_000)
     ('30,000 = 30,000', '29,999 ≠ 30,000')
     """
     return f"{found:,} {'=' if found == expected else '≠'} {expected:,}"

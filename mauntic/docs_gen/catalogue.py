@@ -85,7 +85,7 @@ def block(worker: Worker) -> str:
 
 
 def _queue_tables(worker: Worker, queue: Queue) -> list[str]:
-    """The producers and consumers of a queue and of its dead-letter queue."""
+    """Return the producers and consumers of a queue and of its dead-letter queue."""
     env, batch = worker.env, worker.batch_of(queue)
     settings: dict[str, int | str] = {
         "dead_letter_queue": f'"{queue.dead_letter_name}"',

@@ -1,4 +1,4 @@
-"""The settings and bindings that every worker has in wrangler.toml: one `[env.…]` table each.
+"""The settings and bindings of every worker in wrangler.toml: one `[env.…]` table each.
 
 The comment at the top of wrangler.toml gives the reason for each setting.
 """
@@ -20,7 +20,7 @@ binding = "$binding\"""")
 VARIABLES = Template("""\
 [env.$env.vars]
 $lines""")
-NO_HYPERDRIVE = "0" * 32  # `make deploy` puts the account's own id in its copy
+NO_HYPERDRIVE = "0" * 32  # `make deploy` writes the account's id into its copy
 
 SETTINGS = Template("""\
 [env.$env]
@@ -44,9 +44,9 @@ dataset = "$dataset\"""")
 
 
 def env_block(worker: Worker, queues: str, text: str) -> str:
-    """The whole block of a worker. `queues` has its crons and queues.
+    """Return the complete block of a worker. `queues` has its crons and queues.
 
-    `text` is the current wrangler.toml: a Hyperdrive id in it is kept.
+    `text` is the current wrangler.toml, whose Hyperdrive id is kept.
     """
     settings = SETTINGS.substitute(env=worker.env, name=worker.name, cpu_ms=f"{CPU_MS_MAX:_}")
     bindings = BINDINGS.substitute(
@@ -70,7 +70,7 @@ def _buckets(worker: Worker) -> list[str]:
 
 
 def hyperdrive_id(env: str, text: str) -> str:
-    """The Hyperdrive id of an env in wrangler.toml, or the placeholder."""
+    """Return the Hyperdrive id of an env in wrangler.toml, or the placeholder."""
     table = re.escape(f"[[env.{env}.hyperdrive]]")
     found = re.search(rf'^{table}\n(?:\w+ = .*\n)*?id = "([0-9a-f]{{32}})"$', text, re.MULTILINE)
     return found[1] if found else NO_HYPERDRIVE

@@ -189,7 +189,7 @@ def replace_block(text: str, block: str, content: str) -> str:
 def format_span(span: timedelta) -> str:
     """Format a time span in words.
 
-    >>> spoken(timedelta(minutes=30)), spoken(timedelta(hours=2))
+    >>> format_span(timedelta(minutes=30)), format_span(timedelta(hours=2))
     ('30 minutes', '2 hours')
     """
     minutes = round(span.total_seconds() / 60)

@@ -1,1 +1,1 @@
-"""What an operator can do. Knows no terminal."""
+"""Everything an operator can do. Knows no terminal."""

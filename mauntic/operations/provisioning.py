@@ -1,4 +1,6 @@
-"""What a deployment needs in the vendor's account, and the commands that create it."""
+"""The resources that a deployment needs in the vendor's account, and the commands that create
+them.
+"""
 
 from __future__ import annotations
 
@@ -23,15 +25,16 @@ from shared.jobs import Worker
 
 notices = logging.getLogger(__name__)
 
-# The longest that the vendor keeps a message: a dead letter outlasts a fortnight without Postgres.
+# The vendor's longest retention: a dead letter survives a fortnight without Postgres.
 DEAD_LETTER_RETENTION_S = 1_209_600
 HYPERDRIVE = "mauntic"
 
 
 @dataclass(frozen=True)
 class Needs:
-    """What one env of wrangler.toml needs. `gate` is the secret that holds its crons; `secrets` are
-    the others that its worker declares."""
+    """The resources of one env of wrangler.toml. `gate` is the secret that controls its crons;
+    `secrets` are the others that its worker declares.
+    """
 
     env: str
     script: str
@@ -43,7 +46,7 @@ class Needs:
 
 @dataclass
 class Account:
-    """What the vendor's account holds. Retention in seconds by queue, secrets by script."""
+    """The resources in the vendor's account: retention in seconds by queue, secrets by script."""
 
     queues: dict[str, int | None] = field(default_factory=dict)
     buckets: set[str] = field(default_factory=set)
@@ -56,12 +59,12 @@ class Account:
 WORKERS_URL = "DATABASE_URL_WORKERS"
 CREATE_HYPERDRIVE = Command(
     f"Hyperdrive {HYPERDRIVE}",
-    ("mauntic", "provision", "--apply"),  # wrangler takes the URL as an argument, for all to see
+    ("mauntic", "provision", "--apply"),  # not wrangler: it takes the URL as an argument
 )
 
 
 def needs_of(config: Path, only: Sequence[str] | None = None) -> list[Needs]:
-    """What each env of wrangler.toml needs; OperatorError for an env that is not there."""
+    """Return the resources of each env; raise OperatorError for an unknown env."""
     if refusal := unknown_envs(only or (), config):
         raise OperatorError(refusal)
     envs: dict[str, Any] = tomllib.loads(config.read_text(encoding="utf-8"))["env"]
@@ -71,13 +74,15 @@ def needs_of(config: Path, only: Sequence[str] | None = None) -> list[Needs]:
 
 def _needs(worker: Worker, table: Mapping[str, Any]) -> Needs:
     queues = table.get("queues", {})
-    named = [one["queue"] for kind in ("producers", "consumers") for one in queues.get(kind, [])]
-    dead = [
-        one["dead_letter_queue"]
-        for one in queues.get("consumers", [])
-        if "dead_letter_queue" in one
+    named = [
+        entry["queue"] for role in ("producers", "consumers") for entry in queues.get(role, [])
     ]
-    buckets = tuple(one["bucket_name"] for one in table.get("r2_buckets", []))
+    dead = [
+        entry["dead_letter_queue"]
+        for entry in queues.get("consumers", [])
+        if "dead_letter_queue" in entry
+    ]
+    buckets = tuple(bucket["bucket_name"] for bucket in table.get("r2_buckets", []))
     names = tuple(dict.fromkeys([*named, *dead]))
     return Needs(worker.env, table["name"], names, buckets, worker.gate, secrets_of(worker))
 
@@ -89,16 +94,16 @@ def secrets_of(worker: Worker) -> tuple[Secret, ...]:
 
 
 def read_account(api: VendorApi, needs: Sequence[Needs]) -> Account:
-    """What is there now."""
+    """Return the existing resources."""
     account = Account()
     for queue in api.pages("/queues", Queue):
         settings, name = queue.settings, queue.queue_name
         account.queues[name] = settings.message_retention_period if settings else None
-        account.consumers[name] = [one.name for one in queue.consumers or []]
+        account.consumers[name] = [consumer.name for consumer in queue.consumers or []]
     found = api.ask("GET", "/r2/buckets?per_page=1000", Buckets)
-    account.buckets = {one.name for one in found.buckets}
+    account.buckets = {bucket.name for bucket in found.buckets}
     configs = api.ask("GET", "/hyperdrive/configs", list[Hyperdrive])
-    account.hyperdrives = {one.name: one for one in configs}
+    account.hyperdrives = {config.name: config for config in configs}
     for need in needs:
         secrets = _secrets(api, need.script)
         if secrets is not None:
@@ -108,10 +113,12 @@ def read_account(api: VendorApi, needs: Sequence[Needs]) -> Account:
 
 
 def _secrets(api: VendorApi, script: str) -> set[str] | None:
-    """The names alone: values cannot be read. None where the worker was never deployed."""
+    """Return only the names, because values cannot be read; None if the worker was never
+    deployed.
+    """
     try:
         found = api.ask("GET", f"/workers/scripts/{script}/secrets", list[Named])
-        return {one.name for one in found}
+        return {secret.name for secret in found}
     except VendorRefused as error:
         if error.status == 404:
             return None
@@ -121,7 +128,7 @@ def _secrets(api: VendorApi, script: str) -> set[str] | None:
 def missing(
     needs: Sequence[Needs], account: Account, environment: Mapping[str, str]
 ) -> list[Command]:
-    """The commands that are left, in the order in which they must run."""
+    """Return the remaining commands, in the order in which they must run."""
     return [
         *_queues(needs, account),
         *_buckets(needs, account),
@@ -147,23 +154,24 @@ def _buckets(needs: Sequence[Needs], account: Account) -> Iterator[Command]:
 
 
 def _hyperdrive(account: Account) -> Iterator[Command]:
-    known = account.hyperdrives.get(HYPERDRIVE)
-    if known is None:
+    existing = account.hyperdrives.get(HYPERDRIVE)
+    if existing is None:
         yield CREATE_HYPERDRIVE
         return
-    update = ("wrangler", "hyperdrive", "update", known.id)
-    if known.is_cached:
+    update = ("wrangler", "hyperdrive", "update", existing.id)
+    if existing.is_cached:
         why = f"no caching in Hyperdrive {HYPERDRIVE}"
         yield Command(why, (*update, "--caching-disabled"))
     limit = connection_limit()
-    if (known.origin_connection_limit or limit) != limit:
+    if (existing.origin_connection_limit or limit) != limit:
         why = f"{limit} connections of Hyperdrive {HYPERDRIVE}"
         yield Command(why, (*update, "--origin-connection-limit", str(limit)))
 
 
 def create_hyperdrive(api: VendorApi, database_url: str) -> None:
-    """Lead a new Hyperdrive to the database. Its password is in the body of a request, in no
-    argument."""
+    """Connect a new Hyperdrive to the database. Its password is in the body of a request, not in an
+    argument.
+    """
     to = DatabaseUrl.parse(database_url)
     origin = {
         "scheme": "postgres",
@@ -185,23 +193,24 @@ def create_hyperdrive(api: VendorApi, database_url: str) -> None:
 def _secret_commands(
     needs: Sequence[Needs], account: Account, environment: Mapping[str, str]
 ) -> Iterator[Command]:
-    """A new worker starts with its gate held: only `mauntic cutover enable` lets its crons go.
+    """Yield the commands that set secrets. A new worker starts with a closed gate, which `mauntic
+    cutover enable` opens.
 
-    The gate of a worker that is deployed is never touched: without the secret its gate is open.
+    The gate of a deployed worker is never changed: without the secret its gate is open.
     """
     for need in needs:
-        known = account.secrets.get(need.script, set())
+        existing = account.secrets.get(need.script, set())
         if need.script not in account.scripts:
             yield put_secret(f"gate {need.gate}, held", need.gate, need.env, stdin="false")
         for secret in need.secrets:
             variable = secret.variable(need.env)
-            if secret.name not in known and environment.get(variable):
+            if secret.name not in existing and environment.get(variable):
                 why = f"{secret.name} of {need.env}"
                 yield put_secret(why, secret.name, need.env, stdin_variable=variable)
 
 
 def open_gates(needs: Sequence[Needs], account: Account) -> list[Needs]:
-    """The deployed workers that have no gate secret: their crons dispatch."""
+    """Return the deployed workers without a gate secret: their crons dispatch."""
     return [
         need
         for need in needs
@@ -210,7 +219,7 @@ def open_gates(needs: Sequence[Needs], account: Account) -> list[Needs]:
 
 
 def open_gate_note(need: Needs) -> str:
-    """Say that the gate is open, and which command closes it."""
+    """Report an open gate, and the command that closes it."""
     return (
         f"{need.script} has no secret {need.gate}, so its crons run;"
         f" mauntic cutover back --env {need.env} stops them"
@@ -218,7 +227,7 @@ def open_gate_note(need: Needs) -> str:
 
 
 def run_all(api: VendorApi, commands: Sequence[Command]) -> None:
-    """Run the commands one after the other; OperatorError at the first that fails."""
+    """Run the commands one after the other; raise OperatorError for the first that fails."""
     for command in commands:
         if command is CREATE_HYPERDRIVE:
             notices.info("$ POST /hyperdrive/configs: %s, led to %s", command.why, WORKERS_URL)

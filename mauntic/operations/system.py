@@ -49,7 +49,7 @@ class SystemEnded(OperatorError):
 
 
 class System(Protocol):
-    """What operations need from a system in addition to its database."""
+    """The parts of a system that operations need in addition to its database."""
 
     def send(
         self, queue: str, bodies: Sequence[Any], delay_s: int = 0, advance: Advance = ignored

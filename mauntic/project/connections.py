@@ -1,4 +1,4 @@
-"""The connections to Postgres that all workers share, and how many each queue may hold."""
+"""The connections to Postgres that all workers share, and the limit of each queue."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from mauntic.project.programs import ROOT
 from shared.jobs import Worker
 
 SETTING = "hyperdrive_connections"
-# A consumer of dead letters archives them one transaction after the other.
+# A consumer of dead letters archives them in one transaction after the other.
 DEAD_LETTER_CONNECTIONS = 1
 
 
 @dataclass(frozen=True)
 class Share:
-    """The connections that the consumers of a queue hold at most."""
+    """The most connections that the consumers of a queue hold."""
 
     queue: str
     connections: int
@@ -25,14 +25,15 @@ class Share:
 
 @cache
 def connection_limit() -> int:
-    """Return how many connections Hyperdrive may open: `hyperdrive_connections` in the table
-    `[tool.mauntic]` of pyproject.toml. It must be below Postgres' own `max_connections`."""
+    """Return the number of connections that Hyperdrive may open: `hyperdrive_connections` in the
+    table `[tool.mauntic]` of pyproject.toml. It must be below Postgres' own `max_connections`.
+    """
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     return int(project["tool"]["mauntic"][SETTING])
 
 
 def shares(workers: Sequence[Worker]) -> Iterator[Share]:
-    """Yield what each queue and each dead-letter queue may hold, as declared."""
+    """Yield the limit of each queue and each dead-letter queue, as declared."""
     for worker in workers:
         for queue in worker.queues:
             yield Share(queue.name, queue.max_concurrency * queue.connections)
@@ -40,5 +41,5 @@ def shares(workers: Sequence[Worker]) -> Iterator[Share]:
 
 
 def held(workers: Sequence[Worker]) -> int:
-    """Return how many connections all consumers together hold at most."""
+    """Return the most connections that all consumers together hold."""
     return sum(share.connections for share in shares(workers))

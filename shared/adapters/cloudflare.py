@@ -35,7 +35,7 @@ EMAIL_BINDING = "EMAIL"
 
 
 async def answer_tick(controller: Any, env: Any, worker: Worker) -> None:
-    """`scheduled`: enqueue what is due at the planned time, not at the time it fired."""
+    """Handle `scheduled`: enqueue the windows due at the planned time, not at the time it fired."""
     tick = datetime.fromtimestamp(controller.scheduledTime / 1_000, UTC)
     outside = ports(env, worker.main_queue)
     try:
@@ -45,7 +45,9 @@ async def answer_tick(controller: Any, env: Any, worker: Worker) -> None:
 
 
 async def answer_batch(batch: Any, env: Any, ctx: Any, worker: Worker) -> None:
-    """`queue`: consume a queue of the worker, or archive what arrives in a dead-letter queue."""
+    """Handle `queue`: consume a queue of the worker, or archive the messages of a dead-letter
+    queue.
+    """
 
     async def wait_until(work: Work) -> None:
         ctx.waitUntil(_in_a_while(work))
@@ -106,7 +108,7 @@ def _connect(hyperdrive: Any) -> Connection:
         host=hyperdrive.host,
         port=int(hyperdrive.port),
         database=hyperdrive.database,
-        ssl_context=False,  # Hyperdrive itself encrypts what leaves the machine
+        ssl_context=False,  # Hyperdrive encrypts the connection beyond this machine
     )
 
 

@@ -53,7 +53,7 @@ class BoundBucket:
 
     async def delete(self, keys: Sequence[str]) -> None:
         if len(keys) > KEYS_MAX:
-            raise ValueError(f"R2 deletes {KEYS_MAX} keys a call, not {len(keys)}")
+            raise ValueError(f"R2 deletes {KEYS_MAX} keys per call, not {len(keys)}")
         with _translate_errors():
             await self._binding.delete(list(keys))
 

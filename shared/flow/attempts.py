@@ -1,4 +1,4 @@
-"""The error of each failed attempt, kept so that a dead letter can say why it died."""
+"""The error of each failed attempt, kept for the message's dead letter."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from shared.body_limits import kept
+from shared.body_limits import kept_part
 from shared.errors import error_class
 from shared.flow.containment import ends_the_task
 from shared.flow.delivery import Delivery
@@ -22,7 +22,7 @@ from shared.telemetry.redaction import describe_error
 def record(
     delivery: Delivery, job: Job | None, outcome: RetryIn | Dead, queue: str, ports: Ports
 ) -> None:
-    """Keep why this attempt failed. If Postgres is what failed, the log line alone says it."""
+    """Record why this attempt failed. If Postgres failed, only the log line has the reason."""
     if outcome.error_class == "DatabaseUnreachable":
         return
     with best_effort(ports):
@@ -41,7 +41,7 @@ def record(
 
 @contextmanager
 def best_effort(ports: Ports) -> Iterator[None]:
-    """Bookkeeping must not decide over a message: if it fails, that is an event and no more."""
+    """Recording a failure must never change a message's outcome: log the error and continue."""
     try:
         yield
     except BaseException as error:
@@ -56,6 +56,7 @@ def best_effort(ports: Ports) -> Iterator[None]:
 
 
 def digest(body: object) -> str:
-    """Return the same for bodies of which the same is kept. By it a dead letter finds its failures,
-    should the platform have given it another id than its message had."""
-    return hashlib.sha256(json.dumps(kept(body), sort_keys=True).encode()).hexdigest()
+    """Return a digest that is equal for bodies with the same kept part. A dead letter finds its
+    failures by it if the platform gave it another id than its message had.
+    """
+    return hashlib.sha256(json.dumps(kept_part(body), sort_keys=True).encode()).hexdigest()

@@ -1,6 +1,6 @@
-"""Several things at once in one invocation, each on a connection of its own.
+"""Run work concurrently in one invocation, each lane on its own connection.
 
-While one lane waits for its database, the others go on: the runtime suspends the call that waits
+While one lane waits for its database, the others continue: the runtime suspends the call that waits
 for a socket, and not the interpreter.
 """
 
@@ -22,10 +22,11 @@ T = TypeVar("T")
 async def run_concurrently(
     work: Iterable[T], do: Callable[[T, Ports], Awaitable[None]], ports: Ports, lanes_max: int
 ) -> None:
-    """`do` all of the work, begun in its order; one after the other where `ports` cannot connect
-    anew, or the database takes no further connection. An error ends the other lanes too.
+    """Run `do` for all work, started in order; one after the other if `ports` cannot open another
+    connection, or the database accepts none. An error ends the other lanes too.
 
-    `lanes_max` is how many connections the invocation may hold: see Queue."""
+    `lanes_max` is the number of connections that the invocation may hold: see Queue.
+    """
     waiting = deque(work)
     further = min(len(waiting), lanes_max) - 1
 
@@ -42,11 +43,11 @@ async def run_concurrently(
             try:
                 db.open()
             except (DatabaseUnreachable, DatabaseError):
-                return  # it has taken no work yet: the first lane does it all
+                return  # no work was taken yet: the first lane does it all
             await lane(replace(ports, db=db))
 
     async with asyncio.TaskGroup() as lanes:
         tasks = [lanes.create_task(lane(ports))]
         tasks += [lanes.create_task(further_lane(ports.connect)) for _ in range(further)]
     for task in tasks:
-        task.result()  # raises for a lane that was cancelled: the group takes that for a normal end
+        task.result()  # raises for a cancelled lane, which the group treats as a normal end

@@ -1,9 +1,9 @@
-"""A batch of deliveries, to the last one settled: the one way through for every message.
+"""Consume a batch of deliveries until the last one is settled: the path of every message.
 
-    delivery -> letter (parsed) -> outcome -> settled (shared/flow/settle.py)
+delivery -> parsed message -> outcome -> settled (shared/flow/settle.py)
 
-One wrong message never harms its neighbours, nothing is acked without having been done, and
-nothing is ever raised out of here: the platform would deliver the whole batch again.
+One invalid message never affects the others, nothing is acked unless it was done, and no exception
+leaves this module, because the platform would deliver the whole batch again.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ from shared.telemetry.redaction import describe_error, safe_traceback
 
 
 async def consume(batch: Batch, worker: Worker, ports: Ports) -> None:
-    """Answer every delivery of a batch, in their order; the shards of one window, which share
-    nothing, side by side. A lane opens the database at most once, and closes it. What nobody waits
-    for is done afterwards.
+    """Answer every delivery of a batch, in order; the shards of one window, which share nothing,
+    run concurrently. A lane opens the database at most once, and closes it. Work that no sender
+    waits for follows the answers.
     """
     invocation, follow_up = Invocation(Intake.of(worker, batch.queue)), None
     try:
-        letters = await _parse_batch(batch, ports, invocation)
-        for group in _grouped(letters, _group_key):
+        parsed_messages = await _parse_batch(batch, ports, invocation)
+        for group in _group(parsed_messages, _group_key):
             answer = _answer_shards if group[0].shard_key else _answer
             await answer(group, ports, invocation)
-        if letters and not invocation.cpu_exhausted:
+        if parsed_messages and not invocation.cpu_exhausted:
             follow_up = worker.after_batch
     finally:
         await ports.wait_until(_finish_batch(follow_up, ports, invocation))
@@ -51,15 +51,16 @@ async def consume(batch: Batch, worker: Worker, ports: Ports) -> None:
 async def _parse_batch(
     batch: Iterable[Delivery], ports: Ports, invocation: Invocation
 ) -> list[ParsedMessage]:
-    """What the deliveries ask for; those that nobody can answer are settled.
+    """Return the parsed messages of the deliveries; settle those that no job accepts.
 
-    What is raised while one is read is that one's alone. It is left to the queue, whose last retry
-    makes a dead letter of the body as it came: what could not be read cannot be buried either.
+    An exception while one delivery is read affects only that delivery. It is left to the queue,
+    whose last retry makes a dead letter of its unchanged body, because a body that cannot be read
+    cannot be buried.
     """
-    letters, now = [], ports.clock()
+    parsed_messages, now = [], ports.clock()
     for delivery in batch:
         try:
-            letter, job = _read(delivery, invocation.intake)
+            parsed, job = _read(delivery, invocation.intake)
         except BaseException as error:
             if ends_the_task(error):
                 raise
@@ -68,55 +69,58 @@ async def _parse_batch(
                 Rejected(delivery, None, is_legible=False), again, now, now, ports, invocation
             )
             continue
-        if isinstance(letter, ParsedMessage):
-            letters.append(letter)
+        if isinstance(parsed, ParsedMessage):
+            parsed_messages.append(parsed)
         else:
-            await settle(Rejected(delivery, job), letter, now, now, ports, invocation)
-    return letters
+            await settle(Rejected(delivery, job), parsed, now, now, ports, invocation)
+    return parsed_messages
 
 
 def _read(delivery: Delivery, intake: Intake) -> tuple[ParsedMessage | Dead, Job | None]:
     worker = intake.worker
-    letter = read(delivery, worker, intake.queue)
-    return letter, None if isinstance(letter, ParsedMessage) else job_meant(delivery.body, worker)
+    parsed = read(delivery, worker, intake.queue)
+    return parsed, None if isinstance(parsed, ParsedMessage) else job_meant(delivery.body, worker)
 
 
-def _group_key(letter: ParsedMessage) -> object:
-    """What is answered together: the letters of a job that takes lists, the shards of a window. The
-    same value for those; one of its own for any other letter."""
-    if isinstance(letter.job, BatchJob):
-        return letter.job.type
-    if letter.shard_key:
-        return letter.job.type, letter.message.scheduled_for
-    return id(letter)
+def _group_key(parsed: ParsedMessage) -> object:
+    """Return the grouping key: all messages of a batch job, all shards of one window; any other
+    message is its own group.
+    """
+    if isinstance(parsed.job, BatchJob):
+        return parsed.job.type
+    if parsed.shard_key:
+        return parsed.job.type, parsed.message.scheduled_for
+    return id(parsed)
 
 
-def _grouped(
-    letters: Iterable[ParsedMessage], key: Callable[[ParsedMessage], object]
+def _group(
+    parsed_messages: Iterable[ParsedMessage], key: Callable[[ParsedMessage], object]
 ) -> list[list[ParsedMessage]]:
     groups: dict[object, list[ParsedMessage]] = {}
-    for letter in letters:
-        groups.setdefault(key(letter), []).append(letter)
+    for parsed in parsed_messages:
+        groups.setdefault(key(parsed), []).append(parsed)
     return list(groups.values())
 
 
 async def _answer_shards(group: list[ParsedMessage], ports: Ports, invocation: Invocation) -> None:
-    """Each shard in one lane. Where it came twice, the second finds itself done by the first."""
+    """Answer one shard per lane. A duplicate delivery runs after the first and finds it
+    finished.
+    """
 
     async def answer(same: list[ParsedMessage], own: Ports) -> None:
-        for letter in same:
-            await _answer([letter], own, invocation)
+        for parsed in same:
+            await _answer([parsed], own, invocation)
             invocation.flush_metrics(own)  # the other lanes may take a while
 
-    shards = _grouped(group, lambda letter: letter.shard_key)
+    shards = _group(group, lambda parsed: parsed.shard_key)
     await run_concurrently(shards, answer, ports, invocation.intake.queue.connections)
 
 
 async def _answer(group: list[ParsedMessage], ports: Ports, invocation: Invocation) -> None:
-    """Handle and settle a group; one that fails as a whole is tried one by one.
+    """Handle and settle a group; if it fails as a whole, its messages are tried one by one.
 
-    The platform's CpuLimitExceeded is neither an Exception nor a SystemExit. The time is used up,
-    then: the letters that follow are not begun, and end with the same error.
+    The platform's CpuLimitExceeded is neither an Exception nor a SystemExit. The time is then used
+    up: the following messages are not started, and end with the same error.
     """
     invocation.flush_metrics(ports)
     started = ports.clock()
@@ -130,13 +134,13 @@ async def _answer(group: list[ParsedMessage], ports: Ports, invocation: Invocati
         if not isinstance(error, Exception | SystemExit | asyncio.CancelledError):
             invocation.cpu_exhausted = error
         elif len(group) > 1 and group[0].job.transaction:
-            for letter in group:
-                await _answer([letter], ports, invocation)
+            for parsed in group:
+                await _answer([parsed], ports, invocation)
             return
-        outcomes = [_verdict(error, letter, ports, invocation) for letter in group]
+        outcomes = [_fail(error, parsed, ports, invocation) for parsed in group]
     ended = ports.clock()
-    for letter, outcome in zip(group, outcomes, strict=True):
-        await settle(letter, outcome, started, ended, ports, invocation)
+    for parsed, outcome in zip(group, outcomes, strict=True):
+        await settle(parsed, outcome, started, ended, ports, invocation)
 
 
 async def _handle(group: list[ParsedMessage], ports: Ports) -> list[Outcome]:
@@ -147,7 +151,7 @@ async def _handle(group: list[ParsedMessage], ports: Ports) -> list[Outcome]:
     outcomes: Sequence[Outcome]
     with ports.db.transaction() if job.transaction else nullcontext():
         if isinstance(job, BatchJob):
-            outcomes = await job.handler([letter.message for letter in group], ports)
+            outcomes = await job.handler([parsed.message for parsed in group], ports)
         else:
             outcomes = [await job.handler(first.message, ports)]
         _assert_answered(job, group, outcomes)
@@ -155,7 +159,9 @@ async def _handle(group: list[ParsedMessage], ports: Ports) -> list[Outcome]:
 
 
 def _assert_answered(job: Job, group: list[ParsedMessage], outcomes: object) -> None:
-    """A handler that forgot to answer has not done its work: none of it is committed or acked."""
+    """Raise if a handler did not answer every message: then none of its work is committed or
+    acked.
+    """
     answered = isinstance(outcomes, Sequence) and all(
         isinstance(outcome, Done | RetryIn | Dead) for outcome in outcomes
     )
@@ -165,24 +171,26 @@ def _assert_answered(job: Job, group: list[ParsedMessage], outcomes: object) -> 
         )
 
 
-def _verdict(
-    error: BaseException, letter: ParsedMessage, ports: Ports, invocation: Invocation
+def _fail(
+    error: BaseException, parsed: ParsedMessage, ports: Ports, invocation: Invocation
 ) -> RetryIn | Dead:
-    """What an error means for the message, left in the ledger where its run has a place there."""
-    verdict = _classify(error, letter.delivery, invocation.intake.queue, ports.random)
-    if isinstance(verdict, Dead) and verdict.reason == "failed":
+    """Return the outcome for an error, and record it in the ledger if the message has a row
+    there.
+    """
+    outcome = _classify(error, parsed.delivery, invocation.intake.queue, ports.random)
+    if isinstance(outcome, Dead) and outcome.reason == "failed":
         lines = safe_traceback(error)
-        ports.log("job.crashed", level="error", type=letter.job.type, traceback=lines)
+        ports.log("job.crashed", level="error", type=parsed.job.type, traceback=lines)
     if not isinstance(error, LeaseLost):  # the row belongs to the run that took it over
         with attempts.best_effort(ports):
-            record_failure(letter, verdict, is_retryable(error), ports)
-    return verdict
+            record_failure(parsed, outcome, is_retryable(error), ports)
+    return outcome
 
 
 def _classify(
     error: BaseException, delivery: Delivery, queue: Queue, random: Callable[[], float]
 ) -> RetryIn | Dead:
-    """What an error means for the message: another try, if one is worth it and left. Pure."""
+    """Return the outcome for an error: a retry, if one is useful and left. Pure."""
     if is_retryable(error):
         return retry_or_exhaust(_again(error, delivery, random), delivery, queue)
     reason: Reason = error.reason if isinstance(error, PermanentError) else "failed"
@@ -194,8 +202,9 @@ def _again(error: BaseException, delivery: Delivery, random: Callable[[], float]
 
 
 async def _finish_batch(follow_up: AfterBatch | None, ports: Ports, invocation: Invocation) -> None:
-    """What is done after a batch. Every message is settled by then: a failure is an event and no
-    more."""
+    """Run the worker's work after a batch. Every message is settled by then, so a failure is only
+    logged.
+    """
     try:
         invocation.flush_metrics(ports)
         if follow_up:

@@ -1,4 +1,4 @@
-"""Which exceptions are one message's own affair, and which end the whole task."""
+"""Decide which exceptions belong to one message, and which end the whole task."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import asyncio
 
 
 def ends_the_task(error: BaseException) -> bool:
-    """Return whether `error` must go on to whoever runs the task: it is cancelled or closed, or an
-    interrupt from the keyboard. Anything else, `SystemExit` and the platform's `CpuLimitExceeded`
-    included, was raised by the work, and belongs to the message that the work was for.
+    """Return whether `error` must propagate to the caller of the task: a cancelled or closed task,
+    or an interrupt from the keyboard. Anything else, including `SystemExit` and the platform's
+    `CpuLimitExceeded`, was raised by the work and belongs to its message.
 
     >>> ends_the_task(KeyboardInterrupt()), ends_the_task(SystemExit()), ends_the_task(KeyError())
     (True, False, False)
@@ -19,10 +19,11 @@ def ends_the_task(error: BaseException) -> bool:
 
 
 def _is_cancelled() -> bool:
-    """Return whether somebody cancels this task. A handler that awaits a task which was cancelled
-    gets the same exception."""
+    """Return whether this task is being cancelled. A handler that awaits a cancelled task gets the
+    same exception.
+    """
     try:
         task = asyncio.current_task()
-    except RuntimeError:  # no event loop runs
+    except RuntimeError:  # no event loop is running
         return False
     return task is not None and task.cancelling() > 0

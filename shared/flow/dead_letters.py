@@ -1,7 +1,9 @@
-"""Dead letters: buried by consume with their reason, archived by the dead-letter queue's consumer.
+"""Dead letters: consume buries them with their reason, the dead-letter queue's consumer archives
+them.
 
-A message that the platform itself gave up (its isolate was killed each time) arrives raw; its
-reason is then looked up among the recorded failures. Both look alike in `ops.dead_letters`.
+A message that the platform gave up, because its isolate was killed each time, arrives without an
+envelope; its reason is looked up among the recorded failures. Both look alike in
+`ops.dead_letters`.
 """
 
 from __future__ import annotations
@@ -12,13 +14,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
-from shared.body_limits import kept
+from shared.body_limits import kept_part
 from shared.error_text import error_text
 from shared.errors import DatabaseError, DatabaseUnreachable, error_class, is_retryable
 from shared.flow.attempts import digest
 from shared.flow.containment import ends_the_task
 from shared.flow.delivery import RawBatch, RawDelivery
-from shared.flow.envelopes import opened, sealed
+from shared.flow.envelopes import open_envelope, seal
 from shared.flow.intake import Intake
 from shared.flow.on_dead import OnDeadFailed, call_on_dead
 from shared.flow.parse import ParsedMessage, Rejected, job_meant, read
@@ -33,22 +35,23 @@ from shared.sql.statements import SQL
 from shared.telemetry import notify
 from shared.telemetry.redaction import describe_error, safe_traceback
 
-# A letter that comes again more often than this may be what ends the isolate: it is written down
+# A dead letter with more deliveries than this may be the one that ends the isolate: it is written
 # before it is read. (It may also have waited for Postgres; then it is read afterwards.)
 READ_TRIES = 3
 UNREAD = f"the dead letter could not be read in {READ_TRIES} tries: this is its text"
-# So many letters are read and written at once: each may hold 16,384 characters, several times.
+# The number of dead letters that are read and written together: each may have 16,384 characters,
+# several times.
 TOGETHER_MAX = 10
 
 
 async def bury(
-    letter: ParsedMessage | Rejected, dead: Dead, queue: Queue, ports: Ports
+    parsed: ParsedMessage | Rejected, dead: Dead, queue: Queue, ports: Ports
 ) -> Dead | RetryIn:
-    """Send the message to the dead-letter queue with its reason; RetryIn where that fails."""
-    delivery = letter.delivery
+    """Send the message to the dead-letter queue with its reason; return RetryIn if that fails."""
+    delivery = parsed.delivery
     try:
-        await ports.dead_letters.send([sealed(letter, dead, queue, ports.clock())])
-    except BaseException as error:  # whatever was raised, no message may be lost by it
+        await ports.dead_letters.send([seal(parsed, dead, queue, ports.clock())])
+    except BaseException as error:  # no message may be lost, whatever was raised
         if ends_the_task(error):
             raise
         ports.log(
@@ -64,11 +67,12 @@ async def bury(
 
 
 async def archive(batch: RawBatch, worker: Worker, ports: Ports) -> None:
-    """Make a row of each dead letter, and one alert of the batch. What is raised while one is read
-    or written is that one's alone; nothing is raised out of here."""
+    """Write a row for each dead letter, and send one alert for the batch. An exception while one is
+    read or written affects only that one; no exception leaves this function.
+    """
     deliveries, work = list(batch), Archive(Intake.of(worker, batch.queue), ports)
     try:
-        fresh = [one for one in deliveries if one.attempts <= READ_TRIES]
+        fresh = [delivery for delivery in deliveries if delivery.attempts <= READ_TRIES]
         for start in range(0, len(fresh), TOGETHER_MAX):
             work.write_together(fresh[start : start + TOGETHER_MAX])
         for delivery in deliveries:
@@ -81,7 +85,7 @@ async def archive(batch: RawBatch, worker: Worker, ports: Ports) -> None:
 
 @dataclass
 class Archive:
-    """One batch of dead letters on its way into the table."""
+    """A batch of dead letters that is being archived."""
 
     intake: Intake
     ports: Ports
@@ -90,7 +94,7 @@ class Archive:
     error: BaseException | None = None  # why they wait
 
     def write_together(self, deliveries: Sequence[RawDelivery]) -> None:
-        """Read each, and write all that can be read in one statement."""
+        """Read each one, and write all readable ones in one statement."""
         letters = []
         for delivery in deliveries:
             try:
@@ -101,10 +105,11 @@ class Archive:
             self._write(letters)
 
     def write_unread_first(self, delivery: RawDelivery) -> None:
-        """Write what is certain, then read the letter and replace the row. Should reading end the
-        isolate, the row stands, and the next try acknowledges the letter without reading it."""
+        """Write the known part, then read the dead letter and replace the row. If reading ends the
+        isolate, the row stays, and the next try acknowledges the dead letter without reading it.
+        """
         try:
-            unread = self._insert([self._unread(delivery)])
+            unread = self._insert([self._unread_row(delivery)])
         except BaseException as error:
             self._put_off([delivery], error)
             return
@@ -114,8 +119,9 @@ class Archive:
             self._leave_unread(delivery, unread)
 
     async def report(self) -> None:
-        """Alert once for what was archived. What waits is posted once as well: by the batch in
-        which a letter waits for the first time."""
+        """Alert once for the archived dead letters. Waiting ones are posted once too, by the batch
+        in which a dead letter waits for the first time.
+        """
         ports, queue = self.ports, self.intake.queue.name
         if self.new:
             await notify.send(
@@ -123,15 +129,15 @@ class Archive:
                 ports,
                 queue=queue,
                 count=len(self.new),
-                type=_counted(row["job_type"] or "unknown" for row in self.new),
-                reason=_counted(_known_reason(row["reason"]) for row in self.new),
+                type=_format_counts(row["job_type"] or "unknown" for row in self.new),
+                reason=_format_counts(_known_reason(row["reason"]) for row in self.new),
                 dead_letter_id=min(row["id"] for row in self.new),
             )
         if self.waiting and self.error:
             await notify.send(
                 "dead_letter.archive_failed",
                 ports,
-                post=any(one.attempts == 1 for one in self.waiting),
+                post=any(delivery.attempts == 1 for delivery in self.waiting),
                 queue=queue,
                 count=len(self.waiting),
                 error=describe_error(self.error),
@@ -143,7 +149,7 @@ class Archive:
             self.new += self._insert([row for _, row in letters], ids)
         except BaseException as error:
             if len(letters) > 1 and not isinstance(error, DatabaseUnreachable):
-                for letter in letters:  # one that cannot be written must not hold up the others
+                for letter in letters:  # one that cannot be written must not block the others
                     self._write([letter])
                 return
             self._put_off([delivery for delivery, _ in letters], error)
@@ -160,7 +166,7 @@ class Archive:
             delivery.retry(archive_delay_s(delivery.attempts))
 
     def _read_after_all(self, delivery: RawDelivery, unread: list[Row]) -> None:
-        """Put the row that reading the letter makes in the place of that of the unread letter."""
+        """Replace the row of an unread dead letter by the row of the read one."""
         try:
             letter = self._letter(delivery)
         except BaseException as error:
@@ -169,7 +175,7 @@ class Archive:
         try:
             self.new += self._insert([letter], [delivery.id])
         except BaseException as error:
-            if is_retryable(error) and self._withdrawn(delivery):
+            if is_retryable(error) and self._leave_to_retry(delivery):
                 self._put_off([delivery], error)
             else:
                 self._leave_unread(delivery, unread, error)
@@ -186,8 +192,10 @@ class Archive:
         self.new += unread
         delivery.ack()
 
-    def _withdrawn(self, delivery: RawDelivery) -> bool:
-        """Take back the row of an unread letter that another try may read, if Postgres lets us."""
+    def _leave_to_retry(self, delivery: RawDelivery) -> bool:
+        """Delete the row of an unread dead letter that another try may read, if Postgres is
+        available.
+        """
         try:
             self._withdraw([delivery.id])
         except (DatabaseError, DatabaseUnreachable):
@@ -197,9 +205,9 @@ class Archive:
     def _insert(
         self, letters: Sequence[dict[str, Any]], read_from: Sequence[str] = ()
     ) -> list[Row]:
-        """Write the letters; those that were read replace what was written of them unread.
+        """Write the dead letters; those that were read replace the rows that were written unread.
 
-        If `on_dead` of a job fails for a letter, that letter is archived without it.
+        If `on_dead` of a job fails for a dead letter, that one is archived without it.
         """
         try:
             return self._insert_all(letters, read_from, call_hooks=True)
@@ -240,16 +248,20 @@ class Archive:
         )
 
     def _letter(self, delivery: RawDelivery) -> dict[str, Any]:
-        """The row to be: from our envelope, or from a message that the platform gave up."""
+        """Return the row of a dead letter, from an envelope or from a message that the platform
+        gave up.
+        """
         body = delivery.body
-        envelope = opened(body, self.intake)
-        known = envelope.plain() if envelope else self._given_up(delivery)
-        body = kept(known["body"])
-        row: dict[str, Any] = sanitize(known | {"body": None})
+        envelope = open_envelope(body, self.intake)
+        fields = envelope.plain() if envelope else self._given_up(delivery)
+        body = kept_part(fields["body"])
+        row: dict[str, Any] = sanitize(fields | {"body": None})
         return row | {"body": body, "bodyDigest": digest(body)}
 
     def _given_up(self, delivery: RawDelivery) -> dict[str, Any]:
-        """What can be known of a message that came raw. Its error is for the archive to look up."""
+        """Return the known fields of a message without an envelope. The archive looks up its
+        error.
+        """
         understood = read(delivery, self.intake.worker, self.intake.queue)
         job = job_meant(delivery.body, self.intake.worker)
         return self._certain(delivery) | {
@@ -258,7 +270,7 @@ class Archive:
             "reason": understood.reason if isinstance(understood, Dead) else "exhausted",
         }
 
-    def _unread(self, delivery: RawDelivery) -> dict[str, Any]:
+    def _unread_row(self, delivery: RawDelivery) -> dict[str, Any]:
         body = printable(delivery.beginning())
         return self._certain(delivery) | {
             "body": body,
@@ -280,11 +292,13 @@ def _known_reason(reason: str) -> str:
     return reason if reason in get_args(Reason) else "other"
 
 
-def _counted(values: Iterable[str]) -> str:
-    """Each value once, the most frequent first.
+def _format_counts(values: Iterable[str]) -> str:
+    """Format each value once with its count, the most frequent first.
 
-    >>> _counted(["invalid"]), _counted(["invalid", "exhausted", "invalid"])
+    >>> _format_counts(["invalid"]), _format_counts(["invalid", "exhausted", "invalid"])
     ('invalid', 'invalid 2, exhausted 1')
     """
     counts = Counter(values).most_common()
-    return counts[0][0] if len(counts) == 1 else ", ".join(f"{one} {n}" for one, n in counts)
+    if len(counts) == 1:
+        return counts[0][0]
+    return ", ".join(f"{value} {count}" for value, count in counts)

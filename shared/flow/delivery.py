@@ -1,4 +1,4 @@
-"""One message as the queue delivers it."""
+"""A message as the queue delivers it."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class Delivery(Protocol):
 
 
 class RawDelivery(Delivery, Protocol):
-    """A delivery whose body can also be had without being parsed."""
+    """A delivery whose body is also available unparsed."""
 
     def beginning(self) -> str:
-        """As much of the body's text as a dead letter keeps; no parser sees it."""
+        """Return the part of the body's text that a dead letter keeps, without parsing it."""
 
 
 class Batch(Protocol):

@@ -1,4 +1,4 @@
-"""A queue of a worker, as the consumer of that queue sees it."""
+"""A queue of a worker, from its consumer's view."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from shared.ports import Database, Row
 
 
 class OnDeadFailed(Exception):
-    """`on_dead` of a job raised an error that is not worth a retry."""
+    """`on_dead` of a job raised an error that is not retried."""
 
     def __init__(self, job_type: str, error: Exception) -> None:
         super().__init__(job_type)

@@ -1,4 +1,4 @@
-"""What a delivery asks for: its body parsed, its job found, its message validated. Pure."""
+"""Parse a delivery: its body, its job, its validated message. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from shared.queues import Queue
 
 @dataclass(frozen=True)
 class ParsedMessage:
-    """A delivery that was understood: its job and its message."""
+    """A parsed delivery: its job and its message."""
 
     delivery: Delivery
     job: Job
@@ -25,15 +25,16 @@ class ParsedMessage:
 
     @property
     def shard_key(self) -> str:
-        """Its shard's name in the ledger, for example `2/4`; empty for what is no shard."""
+        """The shard's name in the ledger, for example `2/4`; empty without a shard."""
         shard = self.message.shard if isinstance(self.message, WindowMessage) else None
         return shard.key if shard else ""
 
 
 @dataclass(frozen=True)
 class Rejected:
-    """A delivery that was not understood; `job` is the one that it names all the same, if any.
-    `is_legible` is False where its body could not even be read."""
+    """A rejected delivery; `job` is the one that it names, if any. `is_legible` is False if its
+    body could not be read.
+    """
 
     delivery: Delivery
     job: Job | None
@@ -45,7 +46,8 @@ def read(
 ) -> ParsedMessage | Dead:
     """Return the message of a delivery of that queue, or the reason why no job accepts it.
 
-    For an operator's own message the text has the names of unknown fields, which no log may have.
+    For an operator's own message the text contains the names of unknown fields, which logs may not
+    have.
     """
     try:
         body = decode(delivery.body)
@@ -65,12 +67,12 @@ def read(
 
 
 def parsed_body(body: object, worker: Worker) -> Message | None:
-    """The message that a body holds; None if it is not a valid message of the worker."""
+    """Return the message in a body; None if it is not a valid message of the worker."""
     try:
         fields = decode(body)
         job = job_named(fields.get("type"), worker)
         return _message(fields, job) if job else None
-    except ValueError:  # pydantic's ValidationError is one too
+    except ValueError:  # pydantic's ValidationError is a ValueError
         return None
 
 
@@ -79,11 +81,11 @@ def _message(body: dict[str, Any], job: Job) -> Message:
 
 
 def job_named(name: object, worker: Worker) -> Job | None:
-    """The job of that type or alias."""
+    """Return the job with that type or alias."""
     return worker.by_type.get(name) if isinstance(name, str) else None
 
 
 def job_meant(body: object, worker: Worker) -> Job | None:
-    """The job that a body names, however wrong the rest of it is."""
+    """Return the job that a body names, however invalid the rest of it is."""
     meant = object_meant(body)
     return job_named(meant.get("type"), worker) if meant else None

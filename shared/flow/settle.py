@@ -1,7 +1,7 @@
-"""The end of a delivery: acked, retried or buried, and measured.
+"""Settle a delivery: ack, retry or bury it, and measure.
 
-The one place that answers the queue. What is a failure is recorded before it is answered; what went
-well is reported when nobody waits for it any more.
+Only this module answers the queue. Failures are recorded before the answer; successes are reported
+when no sender waits any more.
 """
 
 from __future__ import annotations
@@ -25,15 +25,16 @@ from shared.telemetry.redaction import safe_text
 
 @dataclass
 class Invocation:
-    """A worker's batch in progress. `cpu_exhausted` is the platform's error once CPU time runs out;
-    `pending_metrics` report the successes that have no metric point yet."""
+    """A worker's batch in progress. `cpu_exhausted` is the platform's error after the CPU time is
+    used up; `pending_metrics` report the successes without a metric point.
+    """
 
     intake: Intake
     cpu_exhausted: BaseException | None = None
     pending_metrics: list[Callable[[], None]] = field(default_factory=list)
 
     def flush_metrics(self, ports: Ports) -> None:
-        """Write what was done since the last time; nobody has to wait for it."""
+        """Write the metrics since the last flush, after the answers."""
         done, self.pending_metrics = self.pending_metrics, []
         for measure in done:
             measure()
@@ -41,53 +42,54 @@ class Invocation:
 
 
 async def settle(
-    letter: ParsedMessage | Rejected,
+    parsed: ParsedMessage | Rejected,
     outcome: Outcome,
     started: datetime,
     ended: datetime,
     ports: Ports,
     invocation: Invocation,
 ) -> None:
-    """Answer the queue, once, as the outcome says, and measure. `started` and `ended` are those of
-    the group that the message was handled with."""
-    delivery, queue = letter.delivery, invocation.intake.queue
-    if isinstance(outcome, RetryIn) and _can_be_buried(letter):
+    """Answer the queue once, by the outcome, and measure. `started` and `ended` are the times of
+    the group in which the message was handled.
+    """
+    delivery, queue = parsed.delivery, invocation.intake.queue
+    if isinstance(outcome, RetryIn) and _can_be_buried(parsed):
         outcome = retry_or_exhaust(outcome, delivery, queue)
     if isinstance(outcome, Dead):
-        outcome = await dead_letters.bury(letter, outcome, queue, ports)
+        outcome = await dead_letters.bury(parsed, outcome, queue, ports)
     if isinstance(outcome, RetryIn):
-        attempts.record(delivery, letter.job, outcome, queue.name, ports)
+        attempts.record(delivery, parsed.job, outcome, queue.name, ports)
         delivery.retry(outcome.delay_s)
     else:
         delivery.ack()
-    measure = partial(_measure, letter, outcome, started, ended, invocation.intake, ports)
+    measure = partial(_measure, parsed, outcome, started, ended, invocation.intake, ports)
     if isinstance(outcome, RetryIn | Dead):
         measure()
     else:
         invocation.pending_metrics.append(measure)
 
 
-def _can_be_buried(letter: ParsedMessage | Rejected) -> bool:
-    return isinstance(letter, ParsedMessage) or letter.is_legible
+def _can_be_buried(parsed: ParsedMessage | Rejected) -> bool:
+    return isinstance(parsed, ParsedMessage) or parsed.is_legible
 
 
 def retry_or_exhaust(outcome: RetryIn, delivery: Delivery, queue: Queue) -> RetryIn | Dead:
-    """A retry after the last delivery would be dropped by the platform without its error."""
+    """Replace a retry after the last delivery, which the platform would drop without its error."""
     if delivery.attempts < queue.deliveries_max:
         return outcome
     return Dead("exhausted", outcome.error_class, outcome.error_text)
 
 
 def _measure(
-    letter: ParsedMessage | Rejected,
+    parsed: ParsedMessage | Rejected,
     outcome: Outcome,
     started: datetime,
     ended: datetime,
     intake: Intake,
     ports: Ports,
 ) -> None:
-    delivery, job = letter.delivery, letter.job
-    message = letter.message if isinstance(letter, ParsedMessage) else None
+    delivery, job = parsed.delivery, parsed.job
+    message = parsed.message if isinstance(parsed, ParsedMessage) else None
     done = outcome if isinstance(outcome, Done) else Done()
     wrong = outcome if isinstance(outcome, RetryIn | Dead) else None
     metric = Metric(
@@ -110,13 +112,15 @@ def _measure(
         message_id=delivery.id,
         correlation_id=message.correlation_id if message else None,
         error=safe_text(wrong.error_class, wrong.error_text) if wrong else None,
-        shard=letter.shard_key if isinstance(letter, ParsedMessage) else "",
+        shard=parsed.shard_key if isinstance(parsed, ParsedMessage) else "",
         delay_s=outcome.delay_s if isinstance(outcome, RetryIn) else None,
     )
 
 
 def _ms_between(start: datetime, end: datetime) -> int:
-    """Never negative: two machines' clocks, or one that is set back, may disagree."""
+    """Return a lag that is never negative: the clocks of two machines, or one that is set back, may
+    disagree.
+    """
     return max(0, round((end - start).total_seconds() * 1_000))
 
 

@@ -1,4 +1,4 @@
-"""One run of one window: lease, work and finish, all or nothing."""
+"""Run a window: lease, work and finish, all or nothing."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from shared.ports import Ports
 from shared.telemetry.redaction import describe_error
 from shared.windows import Window
 
-EARLY_MAX_S = 900  # a cron fires up to a minute early; beyond this somebody mistook the date
+EARLY_MAX_S = 900  # a cron fires up to a minute early; beyond this the date is a mistake
 
 
 async def run_window(
     job: WindowJob, message: WindowMessage, delivery: Delivery, ports: Ports
 ) -> Outcome:
-    """Run the window that a message means. The handler's rows and the ledger's commit together."""
+    """Run the window of a message. The handler's rows and the ledger's commit together."""
     planned = message.planned(delivery.sent_at)
     key = RunKey(job.type, job.schedule.window_of(planned), message.shard)
     now = ports.clock()
@@ -32,7 +32,7 @@ async def run_window(
     if early_s > 0:
         return _too_early(key.window, early_s)
     if message.is_of_a_tick and now - delivery.sent_at > job.keep_runs:
-        return Done()  # the ledger does not know any more whether it has been run
+        return Done()  # the ledger no longer knows whether it was run
     start = ledger.start(
         ports.db,
         key,
@@ -61,8 +61,9 @@ async def run_window(
 
 
 async def _wait(busy: Busy, message: WindowMessage, planned: datetime, ports: Ports) -> Outcome:
-    """Another run holds the window. Should it fail, a tick sends what a tick has sent. What an
-    operator has asked for is sent again for when the lease ends: waiting costs no delivery."""
+    """Handle a window that another run holds. If that run fails, a tick sends its messages again.
+    An operator's message is sent again for the end of the lease, because waiting costs no delivery.
+    """
     if not message.is_of_a_tick:
         again = message.body() | {"scheduledFor": planned.isoformat()}
         await ports.queue.send([again], delay_s=busy.seconds_left)
@@ -70,7 +71,9 @@ async def _wait(busy: Busy, message: WindowMessage, planned: datetime, ports: Po
 
 
 def _too_early(window: Window, early_s: float) -> Outcome:
-    """A window that was run is done for ever: it has to wait for its last possible event."""
+    """Refuse a window that has not ended: a window runs once, so it must not run before its last
+    event.
+    """
     text = f"{window} has not ended yet"
     if early_s <= EARLY_MAX_S:
         return RetryIn(ceil(early_s), "TooEarly", text)
@@ -99,7 +102,7 @@ async def _work(job: WindowJob, run: Run, lease: Lease, message: WindowMessage) 
 
 
 def _conclude(job: WindowJob, run: Run, lease: Lease, outcome: object) -> list[Shard]:
-    """Write down how a run ended, in the transaction of its rows; gives the shards to be sent."""
+    """Record the outcome of a run in the transaction of its rows; return the shards to send."""
     now = run.ports.clock()
     match outcome:
         case Done():
@@ -116,31 +119,32 @@ def _conclude(job: WindowJob, run: Run, lease: Lease, outcome: object) -> list[S
 async def _send_shards(
     shards: list[Shard], message: WindowMessage, planned: datetime, ports: Ports
 ) -> None:
-    whole = message.body() | {"scheduledFor": planned.isoformat()}
-    await ports.queue.send([whole | {"data": {"shard": shard.body()}} for shard in shards])
+    body = message.body() | {"scheduledFor": planned.isoformat()}
+    await ports.queue.send([body | {"data": {"shard": shard.body()}} for shard in shards])
 
 
 def record_failure(
-    letter: ParsedMessage, verdict: RetryIn | Dead, retryable: bool, ports: Ports
+    parsed: ParsedMessage, outcome: RetryIn | Dead, retryable: bool, ports: Ports
 ) -> None:
-    """Leave in the ledger why a window's run failed, and until when its retry is awaited. Of what
-    is no window the ledger knows nothing."""
-    message, schedule, delivery = letter.message, letter.job.schedule, letter.delivery
+    """Record in the ledger why a window's run failed, and the latest start of its retry. Other
+    messages have no row in the ledger.
+    """
+    message, schedule, delivery = parsed.message, parsed.job.schedule, parsed.delivery
     if not (schedule and isinstance(message, WindowMessage)):
         return
     window = schedule.window_of(message.planned(delivery.sent_at))
     until = ports.clock()
-    if isinstance(verdict, RetryIn):
-        until += timedelta(seconds=verdict.delay_s) + ledger.LEASE
+    if isinstance(outcome, RetryIn):
+        until += timedelta(seconds=outcome.delay_s) + ledger.LEASE
     ledger.fail(
         ports.db,
-        RunKey(letter.job.type, window, message.shard),
+        RunKey(parsed.job.type, window, message.shard),
         message_id=delivery.id,
         delivery=delivery.attempts,
-        dead=isinstance(verdict, Dead),
+        dead=isinstance(outcome, Dead),
         retryable=retryable,
-        error_class=verdict.error_class,
-        error_text=verdict.error_text,
+        error_class=outcome.error_class,
+        error_text=outcome.error_text,
         until=until,
         about_now=schedule.is_about_now,
     )

@@ -1,4 +1,4 @@
-"""What a tick does to the ledger, in one transaction and a fixed number of statements."""
+"""A tick's changes to the ledger, in one transaction and a fixed number of statements."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from shared.tick.due import Due, beyond_reach, candidates
 from shared.windows import CATCH_UP_AGE_MAX, CATCH_UP_WINDOWS_MAX, Schedule, Window
 
 SHARDS_MAX = 256  # missing shards that a tick sends again; the next tick sends more
-# By so much two machines' clocks may differ, and a message's time from that of its row.
+# The allowed difference between two machines' clocks, and between the times of a message and its
+# row.
 CLOCKS_DIFFER = timedelta(minutes=2)
 
 Scheduled = dict[str, tuple[WindowJob, Schedule]]
@@ -25,9 +26,10 @@ Scheduled = dict[str, tuple[WindowJob, Schedule]]
 
 @dataclass(frozen=True)
 class Claim:
-    """What a tick has to send, and to report: windows newly overdue, windows skipped, schedules
-    that have recovered. `at` is when it was made, as its rows have it. `is_first_of_hour`: no tick
-    has looked at these jobs since the hour began."""
+    """The messages and findings of a tick: newly overdue windows, skipped windows, recovered
+    schedules. `at` is the time of its rows. `is_first_of_hour`: no tick has examined these jobs
+    since the hour began.
+    """
 
     at: datetime
     is_first_of_hour: bool
@@ -40,20 +42,23 @@ class Claim:
 def claim(
     jobs: Iterable[WindowJob], tick: datetime, backlog: Backlog | None, ports: Ports
 ) -> Claim:
-    """Claim the due windows and the missing shards, record what is skipped, mark what is overdue:
-    all of it or nothing."""
-    known = {job.type: (job, job.schedule) for job in jobs}
-    now = max(tick, ports.clock())  # a tick may come late: a lease lasts from when it is given
+    """Claim the due windows and the missing shards, record skipped windows, mark overdue schedules:
+    all or nothing.
+    """
+    scheduled = {job.type: (job, job.schedule) for job in jobs}
+    now = max(tick, ports.clock())  # of a late tick: a lease begins when it is given
     with ports.db.transaction():
         schedules = ports.db.rows(
             SQL["open_schedules"],
-            job_types=list(known),
-            beginnings=[schedule.beginning(tick) for _, schedule in known.values()],
+            job_types=list(scheduled),
+            beginnings=[schedule.beginning(tick) for _, schedule in scheduled.values()],
             now=tick,
         )
         running = [row for row in schedules if not row["paused"]]
-        wanted = [due for row in running for due in candidates(*known[row["job_type"]], row, tick)]
-        times = _times(known, now, backlog)
+        wanted = [
+            due for row in running for due in candidates(*scheduled[row["job_type"]], row, tick)
+        ]
+        times = _times(scheduled, now, backlog)
         types = [row["job_type"] for row in running]
         rows = ports.db.rows(
             SQL["claim_runs"],
@@ -64,18 +69,20 @@ def claim(
             windows_max=CATCH_UP_WINDOWS_MAX,
             shards_max=SHARDS_MAX,
         )
-        skipped, recorded_until = _give_up(running, known, tick, now, ports)
-        late, recovered = _note_schedules(types, recorded_until, known, skipped, tick, now, ports)
+        skipped, recorded_until = _give_up(running, scheduled, tick, now, ports)
+        late, recovered = _note_schedules(
+            types, recorded_until, scheduled, skipped, tick, now, ports
+        )
     order = {(due.job.type, due.window): place for place, due in enumerate(wanted)}
-    due = [_due(row, known) for row in rows]
-    due.sort(key=lambda one: order.get((one.job.type, one.window), len(order)))
+    due = [_due(row, scheduled) for row in rows]
+    due.sort(key=lambda item: order.get((item.job.type, item.window), len(order)))
     hour = tick.replace(minute=0, second=0, microsecond=0)
     is_first = all(row["recorded_until"] < hour for row in schedules)
     return Claim(now, is_first, due, late, skipped, recovered)
 
 
 def release(claimed: Claim, ports: Ports) -> None:
-    """Give up a claim whose messages the queue refused, so that the next tick sends them."""
+    """Release a claim whose messages the queue refused, so that the next tick sends them."""
     columns = _columns(claimed.due)
     with ports.db.transaction():
         ports.db.execute(
@@ -83,25 +90,26 @@ def release(claimed: Claim, ports: Ports) -> None:
             job_types=columns["job_types"],
             starts=columns["starts"],
             ends=columns["ends"],
-            shards=[one.shard.key if one.shard else "" for one in claimed.due],
+            shards=[due.shard.key if due.shard else "" for due in claimed.due],
             now=claimed.at,
         )
 
 
 def window_of(row: Row) -> Window:
-    """The window of a row of the ledger."""
+    """Return the window of a ledger row."""
     return Window(row["window_start"], row["window_end"])
 
 
-def _due(row: Row, known: Scheduled) -> Due:
+def _due(row: Row, scheduled: Scheduled) -> Due:
     shard = Shard.model_validate(row["shard_data"]) if row["shard"] else None
-    return Due(*known[row["job_type"]], window_of(row), row["trigger"], shard)
+    return Due(*scheduled[row["job_type"]], window_of(row), row["trigger"], shard)
 
 
-def _times(known: Scheduled, now: datetime, backlog: Backlog | None) -> dict[str, Any]:
-    """When a row may be sent again: after its own interval, or once its message is known to be
-    gone. A message that some consumer holds is not in every queue's backlog: no consumer holds one
-    for longer than an invocation."""
+def _times(scheduled: Scheduled, now: datetime, backlog: Backlog | None) -> dict[str, Any]:
+    """Return the times at which a row may be sent again: after its own interval, or once its
+    message is known to be gone. A message in a consumer's hands is not in every queue's backlog: no
+    consumer holds one for longer than an invocation.
+    """
     gone_before = None
     if backlog and backlog.count == 0:
         gone_before = now
@@ -111,19 +119,22 @@ def _times(known: Scheduled, now: datetime, backlog: Backlog | None) -> dict[str
         "now": now,
         "settled": now - INVOCATION_MAX,
         "gone_before": gone_before,
-        **patience([kind for kind, (_, schedule) in known.items() if schedule.is_about_now]),
+        **patience(
+            [job_type for job_type, (_, schedule) in scheduled.items() if schedule.is_about_now]
+        ),
     }
 
 
 def _give_up(
-    running: list[Row], known: Scheduled, tick: datetime, now: datetime, ports: Ports
+    running: list[Row], scheduled: Scheduled, tick: datetime, now: datetime, ports: Ports
 ) -> tuple[list[Row], list[datetime]]:
-    """Give windows too many or too old to catch up a row that says so. Those to report, which are
-    not those of a job that acts on what there is now; and each schedule's watermark after them."""
+    """Record windows beyond the limits of catching up. Return those to report, without those of
+    jobs that act on the current state, and each schedule's watermark after them.
+    """
     unrecorded: list[Due] = []
     recorded_until: list[datetime] = []
     for row in running:
-        due, until = beyond_reach(*known[row["job_type"]], row["recorded_until"], tick)
+        due, until = beyond_reach(*scheduled[row["job_type"]], row["recorded_until"], tick)
         unrecorded += due
         recorded_until.append(until)
     types = [row["job_type"] for row in running]
@@ -131,28 +142,29 @@ def _give_up(
         SQL["give_up_windows"],
         **_columns(unrecorded),
         running=types,
-        bounds=[known[kind][1].catch_up_start(tick) for kind in types],
-        about_now=[kind for kind in types if known[kind][1].is_about_now],
+        bounds=[scheduled[job_type][1].catch_up_start(tick) for job_type in types],
+        about_now=[job_type for job_type in types if scheduled[job_type][1].is_about_now],
         now=now,
         settled=now - LEASE,
         oldest=now - CATCH_UP_AGE_MAX,
     )
-    reported = [row for row in skipped if not known[row["job_type"]][1].is_about_now]
+    reported = [row for row in skipped if not scheduled[row["job_type"]][1].is_about_now]
     return reported, recorded_until
 
 
 def _note_schedules(
     types: list[str],
     recorded_until: list[datetime],
-    known: Scheduled,
+    scheduled: Scheduled,
     skipped: list[Row],
     tick: datetime,
     now: datetime,
     ports: Ports,
 ) -> tuple[list[Row], list[Row]]:
-    """The windows that are past their grace since the last tick, each once, and the schedules that
-    have recovered."""
-    schedules = [known[kind][1] for kind in types]
+    """Return the windows that have exceeded their grace since the last tick, each once, and the
+    recovered schedules.
+    """
+    schedules = [scheduled[job_type][1] for job_type in types]
     missed = Counter(row["job_type"] for row in skipped)
     rows = ports.db.rows(
         SQL["note_schedules"],
@@ -164,7 +176,7 @@ def _note_schedules(
             for schedule in schedules
         ],
         newest=[schedule.newest_due(tick - schedule.grace).start for schedule in schedules],
-        skipped=[missed[kind] for kind in types],
+        skipped=[missed[job_type] for job_type in types],
         now=now,
     )
     return (
@@ -174,12 +186,12 @@ def _note_schedules(
 
 
 def _columns(due: Iterable[Due]) -> dict[str, list[Any]]:
-    """The windows as the arrays that the statements unnest."""
+    """Return the windows as the arrays that the statements unnest."""
     rows = list(due)
     return {
-        "job_types": [one.job.type for one in rows],
-        "starts": [one.window.start for one in rows],
-        "ends": [one.window.end for one in rows],
-        "planned": [one.planned for one in rows],
-        "triggers": [one.trigger for one in rows],
+        "job_types": [due.job.type for due in rows],
+        "starts": [due.window.start for due in rows],
+        "ends": [due.window.end for due in rows],
+        "planned": [due.planned for due in rows],
+        "triggers": [due.trigger for due in rows],
     }

@@ -1,7 +1,7 @@
-"""A tick: which windows are due and missing, and a message for each. A fixed number of statements.
+"""A tick: find due and missing windows, and send a message for each. A fixed number of statements.
 
-Every tick looks at all jobs of its worker, so whatever one tick missed the next one of any job
-makes good. The ledger decides: of two ticks at once, one enqueues a window.
+Every tick examines all jobs of its worker, so the next tick of any job enqueues what one tick
+missed. The ledger decides: of two concurrent ticks, one enqueues a window.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from shared.tick.due import Due, is_first_of_hour, looked_at, own_windows
 
 
 class TickFailed(Exception):
-    """A tick ended with an error that would have ended the isolate too."""
+    """A tick ended with an error that would also have ended the isolate."""
 
 
 async def dispatch(worker: Worker, cron: str, tick: datetime, ports: Ports) -> int:
-    """Enqueue what is due at `tick`, the planned time of `cron`. Gives the number of messages.
+    """Enqueue the windows due at `tick`, the planned time of `cron`. Return the number of messages.
 
-    A tick that fails says so to whoever watches from outside, and raises: the platform logs it.
+    A tick that fails reports to the external monitor and raises: the platform logs it.
     """
     try:
         if not _gate_is_open(worker, cron, ports):
@@ -51,7 +51,7 @@ async def dispatch(worker: Worker, cron: str, tick: datetime, ports: Ports) -> i
 
 
 async def _enqueue_due(worker: Worker, cron: str, tick: datetime, ports: Ports) -> tuple[int, bool]:
-    """The number of messages, and whether the ledger had its say."""
+    """Return the number of messages, and whether the ledger was available."""
     try:
         jobs = looked_at(worker, cron, tick, ports.db)
         if not jobs:
@@ -66,10 +66,10 @@ async def _enqueue_due(worker: Worker, cron: str, tick: datetime, ports: Ports) 
     except QueueUnavailable:
         with suppress(
             DatabaseError, DatabaseUnreachable
-        ):  # without it the rows wait their interval
+        ):  # without it the rows wait for their interval
             release(claimed, ports)
         raise
-    finally:  # they are marked as reported: no later tick would do it
+    finally:  # they are marked as reported: no later tick would report them
         await overdue.report(claimed, tick, ports)
     if claimed.is_first_of_hour:
         retention.prune(worker.jobs, tick, ports)
@@ -78,7 +78,7 @@ async def _enqueue_due(worker: Worker, cron: str, tick: datetime, ports: Ports) 
 
 async def _enqueue(due: list[Due], worker: Worker, cron: str, tick: datetime, ports: Ports) -> int:
     for queue in worker.queues:
-        bodies = [one.body() for one in due if worker.queue_of(one.job) is queue]
+        bodies = [item.body() for item in due if worker.queue_of(item.job) is queue]
         if bodies:
             await producer_of(queue, worker, ports).send(bodies)
     ports.log(
@@ -106,8 +106,9 @@ def _gate_is_open(worker: Worker, cron: str, ports: Ports) -> bool:
 
 
 def _wrong(error: BaseException, worker: Worker, cron: str, tick: datetime) -> dict[str, Any]:
-    """What is wrong with a tick. Each one logs it, and one an hour posts it: without the ledger
-    nothing knows what was posted before, but a tick knows whether it is the first of its hour."""
+    """Report a problem of a tick. Each tick logs it, and one an hour posts it: without the ledger
+    earlier posts are unknown, but a tick knows whether it is the first of its hour.
+    """
     return {
         "post": is_first_of_hour(worker, cron, tick),
         "worker": worker.name,

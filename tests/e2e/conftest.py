@@ -22,7 +22,7 @@ def running_system(tmp_path_factory: pytest.TempPathFactory, watcher: Watcher) -
 
 @pytest.fixture
 def system(running_system: System) -> System:
-    """Yield the one system of all tests, empty."""
+    """The one system of all tests, empty."""
     running_system.forget()
     return running_system
 
@@ -36,7 +36,7 @@ def running_saboteur(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sabot
 
 @pytest.fixture
 def sabotaged(running_saboteur: Sabotaged) -> Sabotaged:
-    """Yield the one system with planned faults, empty and without a plan."""
+    """The one system with planned faults, empty and without a plan."""
     running_saboteur.plan()
     running_saboteur.system.forget()
     return running_saboteur

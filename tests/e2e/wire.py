@@ -42,7 +42,7 @@ class Frames:
             yield frame
 
     def ends_transaction(self, frame: bytes) -> bool:
-        """Whether the frame commits a transaction of several statements."""
+        """Return whether the frame commits a transaction of several statements."""
         if frame[:1] == QUERY and BEGIN in frame:
             self._statements = 0
         elif frame[:1] == SYNC:
@@ -97,13 +97,11 @@ class Wire:
     def _ask(self, client: socket.socket, server: socket.socket) -> None:
         """Carry the client's bytes, up to a commit whose answer is to be lost."""
         frames = Frames()
-        while text := client.recv(CHUNK_BYTES):
-            for frame in frames.feed(text):
+        while received := client.recv(CHUNK_BYTES):
+            for frame in frames.feed(received):
                 if frames.ends_transaction(frame) and self.loses:
                     self.loses -= 1
-                    client.shutdown(
-                        socket.SHUT_RDWR
-                    )  # before the commit, so that no answer can pass
+                    client.shutdown(socket.SHUT_RDWR)  # before the commit: no answer can pass
                     server.sendall(frame)
                     return
                 server.sendall(frame)

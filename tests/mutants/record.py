@@ -98,7 +98,7 @@ class Record:
 
 @cache
 def _imports(file: Path, module: str) -> bool:
-    """Whether a test file imports a module, as a whole or names of it."""
+    """Return whether a test file imports a module, as a whole or names of it."""
     text = file.read_text(encoding="utf-8")
     folder, _, name = module.rpartition(".")
     part = rf"^from {re.escape(folder)} import (\([^)]*|.*)\b{name}\b"

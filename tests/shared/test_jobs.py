@@ -38,9 +38,9 @@ def test_a_message_names_its_job(message: type[Message]) -> None:
 
 
 def test_two_jobs_of_one_name_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"two jobs of toy are called toy\.hourly"):
+    with pytest.raises(ValueError, match=r"two jobs of toy have the name toy\.hourly"):
         worker(WindowJob(Hourly, done, HOURLY), MessageJob(Hourly, done))
-    with pytest.raises(ValueError, match=r"called toy\.single"):
+    with pytest.raises(ValueError, match=r"have the name toy\.single"):
         worker(WindowJob(Hourly, done, HOURLY, aliases=("toy.single",)), MessageJob(Single, done))
 
 
@@ -87,7 +87,7 @@ def test_the_dead_letter_queue_is_named_after_its_queue() -> None:
 
 
 def test_the_purpose_of_a_job_is_the_first_line_of_its_handler() -> None:
-    assert MessageJob(Single, done).purpose == "Nothing to do."
+    assert MessageJob(Single, done).purpose == "Do nothing."
 
 
 def test_the_jobs_of_a_package_are_found_in_order() -> None:

@@ -64,7 +64,7 @@ class Listed(Message):
 
 
 async def done(*_: object) -> Done:
-    """Return whether there is work: never."""
+    """Do nothing."""
     return Done(rows_written=1)
 
 

@@ -50,7 +50,7 @@ def deliverable_at(
 def draw_slowdowns(
     rng: Random, queues: Sequence[str], start: datetime, days: int
 ) -> list[Slowdown]:
-    """Yield up to three slow periods and two standstills, which end before the simulated time
+    """Return up to three slow periods and two standstills, which end before the simulated time
     does.
     """
     end = start + timedelta(days=days)
@@ -65,7 +65,7 @@ def draw_slowdowns(
 
 
 def draw_pauses(rng: Random, job_types: Sequence[str], start: datetime, days: int) -> list[Pause]:
-    """Yield up to three pauses; those of one schedule do not overlap."""
+    """Return up to three pauses; those of one schedule do not overlap."""
     end = start + timedelta(days=days)
     names = rng.sample(list(job_types), rng.randint(0, min(3, len(job_types))))
     return [Pause(name, *_span(rng, start, end, rng.choice(PAUSES_H))) for name in names]

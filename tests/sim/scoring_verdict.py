@@ -271,7 +271,7 @@ def newest(fold: list[Considered]) -> list[Considered]:
 def _unalerted(
     simulation: Simulation, folds: list[list[Considered]], rows: list[dict[str, Any]]
 ) -> Iterator[str]:
-    """Return the signals that should have opened an alert: within their time, with none open."""
+    """Yield the signals that should have opened an alert: within their time, with none open."""
     again = {one.id: one.fold for fold in folds for one in fold}
     opened = [(Alert(*(row[n] for n in Alert._fields)), row) for row in rows]
     for one in (one for fold in folds for one in newest(fold)):

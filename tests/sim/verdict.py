@@ -12,7 +12,7 @@ from typing import Any
 
 from mauntic.database.url import connect
 from shared.adapters.postgres.client import Postgres
-from shared.body_limits import kept
+from shared.body_limits import kept_part
 from shared.ports import Row
 from tests.sim import scoring_verdict
 from tests.sim.saying import differences, some
@@ -43,7 +43,7 @@ def messages(simulation: Simulation, db: Postgres) -> Iterator[str]:
     sent = Counter(mark(body) for _, body in simulation.history.letters)
     yield from differences("poisoned message", sent, found)
     bodies = {json.dumps(one["body"], sort_keys=True) for one in letters}
-    given_up = {json.dumps(kept(body), sort_keys=True) for body in broker.given_up.values()}
+    given_up = {json.dumps(kept_part(body), sort_keys=True) for body in broker.given_up.values()}
     yield from some("was given up by the platform and has no row", sorted(given_up - bodies))
 
 

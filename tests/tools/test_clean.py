@@ -138,7 +138,7 @@ def test_refuses_while_a_command_works_on_the_database(
     use = Use(users)
     assert use.begin(timeout_s=1)
     assert clean.main([]) == 1
-    assert "a command works on the local database" in capsys.readouterr().err
+    assert "a command such as `mauntic demo` uses the local database" in capsys.readouterr().err
     assert not use.end()
     assert clean.main([]) == 0
     assert not users.exists()

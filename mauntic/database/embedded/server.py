@@ -99,8 +99,8 @@ class Server:
 
     @property
     def has_ended(self) -> bool:
-        """Whether the server that was started or joined has ended, or another one has replaced
-        it.
+        """True if the server that was started or joined has ended, or another server has
+        replaced it.
         """
         running = pidfile.read(self._data)
         return running is None or running.port != self._port

@@ -50,11 +50,11 @@ class WorkerQueue {
 
   // Counted before the broker has it, so no message in the broker is ever uncounted.
   async #counted(delays, send) {
-    const receipt = await ownEnv.LOCAL_LEDGER.sending(this.#name, delays);
+    const receipt = await ownEnv.LOCAL_COUNTS.sending(this.#name, delays);
     try {
       return await send();
     } catch (error) {
-      await ownEnv.LOCAL_LEDGER.notSent(this.#name, receipt);
+      await ownEnv.LOCAL_COUNTS.notSent(this.#name, receipt);
       throw error;
     }
   }

@@ -21,7 +21,7 @@ const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const cronKey = (...parts) => parts.join(" ");
 
 /** The hosts call this. */
-export class Ledger extends WorkerEntrypoint {
+export class Counts extends WorkerEntrypoint {
   sending(queue, delays) {
     return tallies.get(queue)?.sending(delays);
   }

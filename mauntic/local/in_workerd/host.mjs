@@ -94,7 +94,7 @@ export default class extends WorkerEntrypoint {
     const tell = (error) => logTexts(worker, "error", `queue ${queue}, afterwards, raised\n${tracebackOf(error)}`);
     await unlessCrashed(this.#interpreter, this.#waitUntil.done(tell)).catch(tell);
     await this.#points.flush();
-    await ownEnv.LOCAL_LEDGER.left(queue, ticket);
+    await ownEnv.LOCAL_COUNTS.left(queue, ticket);
   }
 
   async fetch(request) {
@@ -110,7 +110,7 @@ export default class extends WorkerEntrypoint {
         dispatch.event.callWithOptions(CALL, instance, "scheduled", controller),
       );
     } catch (error) {
-      await ownEnv.LOCAL_LEDGER.cronFailed(worker, cron, Number(scheduledTime), error.cause);
+      await ownEnv.LOCAL_COUNTS.cronFailed(worker, cron, Number(scheduledTime), error.cause);
       throw error;
     }
   }
@@ -118,7 +118,7 @@ export default class extends WorkerEntrypoint {
   async queue(batch) {
     const answers = watch(batch);
     const oldestAt = Math.min(...batch.messages.map(({ timestamp }) => timestamp.getTime()));
-    const { ticket, tailed } = await ownEnv.LOCAL_LEDGER.begin(batch.queue, answers.attempts(), oldestAt);
+    const { ticket, tailed } = await ownEnv.LOCAL_COUNTS.begin(batch.queue, answers.attempts(), oldestAt);
     let raised = false;
     try {
       await this.#run(`queue ${batch.queue}`, ({ dispatch }, instance) =>
@@ -129,7 +129,7 @@ export default class extends WorkerEntrypoint {
       throw error;
     } finally {
       const lingers = !this.#waitUntil.isEmpty;
-      await ownEnv.LOCAL_LEDGER.end(batch.queue, ticket, answers.settled(raised, tailed), lingers);
+      await ownEnv.LOCAL_COUNTS.end(batch.queue, ticket, answers.settled(raised, tailed), lingers);
       if (lingers) this.#waitUntil.outlast(() => this.#over(batch.queue, ticket));
     }
   }

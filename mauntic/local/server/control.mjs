@@ -144,7 +144,7 @@ async function runCron(runtime, { json }) {
   const event = { cron, scheduledTime: new Date(scheduledTime) };
   const { outcome } = await runtime.turns.run(name, () => fetcher.scheduled(event));
   if (outcome === "ok") return { outcome };
-  const response = await runtime.ledger("cron-error", { worker: name, cron, scheduledTime });
+  const response = await runtime.askControl("cron-error", { worker: name, cron, scheduledTime });
   return { outcome: "exception", error: (await response.json()).error ?? `the worker ended with ${outcome}` };
 }
 
@@ -182,7 +182,7 @@ async function reload(runtime, { json }) {
 const since = (query) => input.number(Number(query.get("since") ?? 0), "`since`");
 
 async function json(runtime, path, value) {
-  return (await runtime.ledger(path, value)).json();
+  return (await runtime.askControl(path, value)).json();
 }
 
 function checkedQueue(runtime, queue) {
@@ -221,7 +221,7 @@ function pause(runtime, action, queue) {
 
 async function tail(runtime, _given, queue) {
   if (runtime.isNative) throw new Failure("Runtime native has no tail: it does not report answers.", 501);
-  const { status, body } = await runtime.ledger(`tail${checkedQueue(runtime, queue)}`);
+  const { status, body } = await runtime.askControl(`tail${checkedQueue(runtime, queue)}`);
   return new Response(body, { status, headers: { "content-type": "application/jsonl" } });
 }
 

@@ -19,8 +19,8 @@ const HOST = [
   "in_workerd/prelude.mjs",
   "in_workerd/webassembly.mjs",
 ];
-const LEDGER = ["in_workerd/control_worker.mjs", "in_workerd/message_counts.mjs", "in_workerd/tails.mjs"];
-export const LEDGER_NAME = "local-ledger";
+const CONTROL = ["in_workerd/control_worker.mjs", "in_workerd/message_counts.mjs", "in_workerd/tails.mjs"];
+export const CONTROL_NAME = "local-control";
 
 export function loadMiniflare() {
   countInBroker();
@@ -59,7 +59,7 @@ export function hostWorkers({ workers, flags = [], allowedHosts = [], connectedH
         LOCAL_CONNECTED_HOSTS: variable(connectedHosts),
         LOCAL_QUEUES: variable(JSON.stringify(namesOf(worker.bindings, "queue"))),
         LOCAL_DATASETS: variable(JSON.stringify(namesOf(worker.bindings, "analytics-engine-dataset"))),
-        LOCAL_LEDGER: { type: "worker", worker: LEDGER_NAME, exportName: "Ledger" },
+        LOCAL_COUNTS: { type: "worker", worker: CONTROL_NAME, exportName: "Counts" },
         LOCAL_SERVER: { type: "fetcher", handler: (request) => answer(worker.name, request) },
       },
     },
@@ -87,7 +87,7 @@ const namesOf = (bindings, type) =>
   Object.fromEntries(bindingsOf(bindings, type).map(([binding, { name }]) => [binding, name]));
 
 /** The control worker: a producer for every queue, the counts, and a service binding to every host. */
-export function ledgerWorker(queues, hosts, compatibilityDate) {
+export function controlWorker(queues, hosts, compatibilityDate) {
   const bound = Object.entries(queues).map(([name, settings], index) => [
     name,
     { ...settings, binding: `QUEUE_${index}` },
@@ -96,9 +96,9 @@ export function ledgerWorker(queues, hosts, compatibilityDate) {
   const host = (name) => [`HOST_${name}`, { type: "worker", worker: name, exportName: "Runtime" }];
   return {
     config: {
-      name: LEDGER_NAME,
+      name: CONTROL_NAME,
       compatibilityDate,
-      manifest: manifest(LEDGER.map(own)),
+      manifest: manifest(CONTROL.map(own)),
       env: {
         QUEUES: variable(JSON.stringify(Object.fromEntries(bound))),
         HAS_HOSTS: variable(hosts.length > 0),

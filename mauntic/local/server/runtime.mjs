@@ -6,7 +6,7 @@ import { bindingsOf } from "./bindings.mjs";
 import { brokerLog } from "./broker.mjs";
 import { limitedDuring } from "./limits.mjs";
 import { emit, onNativeLine, onRuntimeLine } from "../common/events.mjs";
-import { LEDGER_NAME, hostWorkers, ledgerWorker, loadMiniflare, miniflareOptions } from "./options.mjs";
+import { CONTROL_NAME, controlWorker, hostWorkers, loadMiniflare, miniflareOptions } from "./options.mjs";
 import { nativeWorkers } from "./native.mjs";
 import { Bytecode } from "./bytecode.mjs";
 import { PointStore } from "./points.mjs";
@@ -41,10 +41,10 @@ export class Runtime {
     this.#bytecode = new Bytecode(this.config.cache, this.#shared);
     await Promise.all(this.workers.map((worker) => this.#stage(worker)));
     const hosts = this.isNative ? [] : this.workers.map((worker) => worker.name);
-    const ledger = ledgerWorker(this.queues, hosts, this.workers[0].compatibilityDate);
+    const control = controlWorker(this.queues, hosts, this.workers[0].compatibilityDate);
     this.#log = brokerLog(Log, LogLevel, (...failed) => this.#onFailedBatch(...failed));
     const options = miniflareOptions({
-      workers: [ledger, ...this.#workerOptions()],
+      workers: [control, ...this.#workerOptions()],
       persist: this.config.persist,
       log: this.#log,
       onLine: this.isNative ? onNativeLine : onRuntimeLine,
@@ -142,13 +142,13 @@ export class Runtime {
   }
 
   async #askHost(action, name) {
-    return (await this.ledger(`${action}/${encodeURIComponent(name)}`)).json();
+    return (await this.askControl(`${action}/${encodeURIComponent(name)}`)).json();
   }
 
   async #onFailedBatch(queue, batches) {
     if (this.isNative) return;
     try {
-      await this.ledger(`settled/${encodeURIComponent(queue)}`, { batches });
+      await this.askControl(`settled/${encodeURIComponent(queue)}`, { batches });
     } catch (error) {
       emit("log", { worker: null, level: "warn", text: `the counts of ${queue} may be off: ${error}` });
     }
@@ -164,7 +164,7 @@ export class Runtime {
   }
 
   /** Calls the control worker; control_worker.mjs defines the actions. */
-  async ledger(path, input) {
+  async askControl(path, input) {
     const identity = { "accept-encoding": "identity" }; // a compressed stream would be delayed
     const headers = { ...identity, ...this.#door.headers };
     const post = input === undefined ? {} : { method: "POST", body: JSON.stringify(input) };

@@ -99,7 +99,7 @@ class Pace:
         self._sleep = sleep
 
     def wait(self) -> None:
-        """Return as soon as one more request is within the limit."""
+        """Wait until one more request is within the limit."""
         if len(self._sent) == self._sent.maxlen:
             self._sleep(max(0.0, self._sent[0] + self._period_s - self._clock()))
         self._sent.append(self._clock())

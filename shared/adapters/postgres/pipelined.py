@@ -23,7 +23,7 @@ _NULL = _int32(-1)
 _PLAIN = {UUID, int, type(None)}  # their text needs no quotes
 
 
-class Connection(pg8000.native.Connection):  # type: ignore[misc]  # pg8000 tells no types
+class Connection(pg8000.native.Connection):  # type: ignore[misc]  # pg8000 has no types
     """pg8000's connection, but parse, bind, describe and execute are sent together.
 
     After a failure the server skips everything up to the sync at the end, so there is one answer in

@@ -159,7 +159,7 @@ def test_commands_are_found_in_prose_blocks_and_help() -> None:
 
 def test_the_sample_of_a_dead_letter_has_every_row(cli: Cli, db: Postgres) -> None:
     runbook = (ROOT / "docs/operations.md").read_text()
-    sample = runbook.partition("$ mauntic dlq show 1\n")[2].partition("\n```")[0]
+    sample = runbook.partition("$ mauntic dlq show 4\n")[2].partition("\n```")[0]
     shown = cli("dlq", "show", bury(db, 1)).out
     assert rows_of(sample) == rows_of(shown)
 

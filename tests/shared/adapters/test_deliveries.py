@@ -18,8 +18,8 @@ from shared.adapters.deliveries import (
     QueueBatch,
     QueueDelivery,
 )
-from shared.body_limits import BODY_CHARS_MAX, Unparsed, kept
-from shared.flow.envelopes import opened
+from shared.body_limits import BODY_CHARS_MAX, Unparsed, kept_part
+from shared.flow.envelopes import open_envelope
 from shared.flow.intake import Intake
 from shared.flow.parse import ParsedMessage, read
 from shared.outcome import Dead
@@ -218,8 +218,8 @@ def test_poisoned_bodies_are_read_in_time_linear_in_their_bytes(
         outcome = read(delivery, INTAKE.worker, INTAKE.queue)
         assert isinstance(outcome, Dead)
         assert outcome.reason in ("invalid", "unknown_type")
-        assert opened(delivery.body, INTAKE) is None
-        assert json_bytes(kept(delivery.body)) <= 6 * BODY_CHARS_MAX + 2
+        assert open_envelope(delivery.body, INTAKE) is None
+        assert json_bytes(kept_part(delivery.body)) <= 6 * BODY_CHARS_MAX + 2
     assert time.process_time() - started < 3
     assert script.largest <= 6 * MESSAGE_CHARS + 2  # one at a time, never two
 
@@ -232,7 +232,7 @@ def test_what_is_poison_in_full_is_harmless_at_the_limit(name: str) -> None:
         started = time.process_time()
         for delivery in deliveries(text, as_json(text)):
             assert isinstance(read(delivery, INTAKE.worker, INTAKE.queue), Dead | ParsedMessage)
-            kept(delivery.body)
+            kept_part(delivery.body)
         assert time.process_time() - started < 0.5
 
 
@@ -251,6 +251,6 @@ def _opening_s(text: str) -> float:
     inner = as_json(text).json
     started = time.process_time()
     for delivery in deliveries(*[Raw(f'{{"deadLetter":{{"body":{inner}}}}}')] * 5, dead=True):
-        assert opened(delivery.body, INTAKE) is None
-        kept(delivery.body)
+        assert open_envelope(delivery.body, INTAKE) is None
+        kept_part(delivery.body)
     return time.process_time() - started

@@ -131,5 +131,5 @@ def test_an_error_gets_the_status_in_its_text(text: str, status: int, retryable:
 
 
 def test_more_keys_than_a_call_may_delete_are_a_programming_error() -> None:
-    with pytest.raises(ValueError, match="1000 keys a call, not 1001"):
+    with pytest.raises(ValueError, match="1000 keys per call, not 1001"):
         asyncio.run(BoundBucket(Binding()).delete(["k"] * 1_001))

@@ -31,7 +31,7 @@ FACTOR_MAX = 10
 
 @pytest.fixture(scope="module")
 def template(postgres: Server, migrated: str) -> Iterator[str]:
-    """Return the name of a database with 60,000 events of a month: five types, a sixth of them
+    """Yield the name of a database with 60,000 events of a month: five types, a sixth of them
     opens, contacts with random ids.
     """
     with scratch_database(postgres, migrated) as url:

@@ -43,7 +43,7 @@ def add(history: History, organization: int, contact: int, kind: str, day: float
 
 
 def close_rollups(history: History) -> None:
-    """Return the expected daily rollups, counted in plain Python."""
+    """Write the daily rollups of all events, counted in plain Python."""
     seen: dict[tuple[UUID, date, str], list[UUID]] = {}
     for event in history.events:
         if not event.event_type.startswith("monthly:"):

@@ -262,10 +262,7 @@ def test_the_statement_and_the_explanation_agree(
         for kind, config in kinds.items():
             stage.set_signal(1, kind, config)
         for number, (email, phone, custom, events, signals) in enumerate(people):
-            key = (
-                1 + number % 2,
-                number,
-            )  # one organization has its own settings, the other has none
+            key = (1 + number % 2, number)  # one of the two organizations has settings
             stage.add_contact(key, email, phone, custom)
             for event in events:
                 stage.add_event(key, event)

@@ -71,7 +71,7 @@ def counter_of(found: StoredObject) -> WarmupCounter | None:
 
 
 async def _delete_spent(run: Run, bucket: Bucket, counters: list[WarmupCounter]) -> int:
-    """Yield pages with at most as many keys as one call may delete."""
+    """Delete the spent counters of a page; a page has at most as many keys as one call deletes."""
     keys = statements.spent_counters(run.ports.db, counters, caps.WARMUP_DAYS) if counters else []
     if keys:
         await bucket.delete(keys)

@@ -196,7 +196,7 @@ def score(
 def round_half_up(points: float) -> int:
     """Round half up, with a margin of a billionth: in any order of adding up, a half is a half.
 
-    >>> rounded(7.5), rounded(7.499999999999999), rounded(-0.5)
+    >>> round_half_up(7.5), round_half_up(7.499999999999999), round_half_up(-0.5)
     (8, 8, 0)
     """
     return floor(points + 0.5 + 1e-9)

@@ -197,7 +197,7 @@ def test_the_result_is_printed_for_people_and_for_programs(
 ) -> None:
     rows = [{"organization": "retailer", "equal": is_right}]
     result = Result(Imported(3, 2), [Check("Rollups", rows, is_right)], [{"contact": "c"}], NOON)
-    monkeypatch.setattr(demo, "_started", lambda took: nullcontext((None, "")))
+    monkeypatch.setattr(demo, "_start", lambda took: nullcontext((None, "")))
     monkeypatch.setattr(demo, "run", lambda runtime, url, took: result)
     answer = cli("demo", "--json")
     assert answer.code == (0 if is_right else 1)

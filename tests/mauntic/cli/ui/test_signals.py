@@ -73,7 +73,7 @@ def test_who_ignores_the_signal_is_left_alone(database: str) -> None:
 
 
 class Interrupted:
-    """A terminal on which Ctrl-C is typed in place of an answer."""
+    """A terminal on which Ctrl-C is typed instead of an answer."""
 
     def readline(self) -> str:
         raise KeyboardInterrupt

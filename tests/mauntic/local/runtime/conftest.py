@@ -39,7 +39,7 @@ def shared_server(project: Path, postgres: PostgresServer, upstream: str) -> Ite
 
 @pytest.fixture
 def server(shared_server: Server) -> Server:
-    """Yield the one server of all tests, with empty queues and an empty toy memory."""
+    """The one server of all tests, with empty queues and an empty toy memory."""
     assert shared_server.wait_idle()["idle"]
     shared_server.ask("/forget")
     shared_server.pass_over_events()

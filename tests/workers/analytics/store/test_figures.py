@@ -53,7 +53,7 @@ def add(history: History, organization: int, contact: int, kind: str) -> None:
 
 
 def rollups(history: History) -> None:
-    """Return the daily rollups, counted by a separate statement."""
+    """Write the daily rollups, counted by a separate statement."""
     history.db.execute(
         "insert into analytics.event_aggregates"
         " (organization_id, date, event_type, count, unique_count)"
@@ -94,7 +94,7 @@ def usage(history: History, shard: Shard | None = None) -> figures.Reported:
 
 
 def assert_reported(history: History) -> None:
-    """Return the campaign's rows, counted in plain Python."""
+    """Compare the campaign's rows with figures that are counted in plain Python."""
     rows = {
         row["organization_id"]: tuple(
             row[name] for name in ("opened", "unique_opened", "clicked", "unique_clicked")
