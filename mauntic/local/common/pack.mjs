@@ -22,7 +22,7 @@ export function* unpack(buffer) {
   const start = 4 + new DataView(bytes.buffer, bytes.byteOffset).getUint32(0);
   const index = JSON.parse(new TextDecoder().decode(bytes.subarray(4, start)));
   const end = index.reduce((sum, [, length]) => sum + length, start);
-  if (end !== bytes.length) throw new RangeError(`the pack has ${bytes.length} bytes in place of ${end}`);
+  if (end !== bytes.length) throw new RangeError(`the pack has ${bytes.length} bytes instead of ${end}`);
   let offset = start;
   for (const [path, length] of index) {
     yield [path, bytes.subarray(offset, offset + length)];

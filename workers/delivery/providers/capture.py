@@ -1,4 +1,4 @@
-"""Keep messages in a bucket in place of sending them. In the modes local and shadow nothing else
+"""Keep messages in a bucket instead of sending them. In the modes local and shadow nothing else
 happens to a message."""
 
 from __future__ import annotations
