@@ -13,9 +13,14 @@ from typing import Any
 
 from pg8000.exceptions import DatabaseError, InterfaceError
 
+from shared.adapters.postgres.session import SETTINGS, begin, whole_session
 from tests.sim.deliveries.invocation import IDLE_TIMEOUT_S, Invocation, pause
 from tests.sim.deliveries.recorder import NAMES
 from tests.sim.faults import ENDS, LOCKED, Pool, Prepared
+
+# The settings of each transaction, once for a session: sent every time they cost half of it.
+BEGIN, BRIEF = begin(), "begin isolation level read committed read write"
+
 
 LOCK_WAITS_S = (0.02, 0.05, 0.1, 0.3, 0.5, 1, 2, 4, 6, 10, 15, 11)
 
@@ -36,6 +41,12 @@ class Server:
             f"set local sim.moment = '{self.moment}'; set local sim.statement = '{name}';"
             f" set local sim.at = '{self.clock().isoformat()}'"
         )
+
+
+def settled(connection: Any) -> Any:
+    """A connection whose session has the settings of every transaction."""
+    connection.run(whole_session(SETTINGS))
+    return connection
 
 
 class TimedConnection:
@@ -124,7 +135,7 @@ class TimedConnection:
             return self._open.run(sql)
         settings = self._server.settings(sql)
         if before:
-            self._open.begin(f"{before}; {settings}")
+            self._open.begin(f"{before.replace(BEGIN, BRIEF)}; {settings}")
         else:
             self._open.run(f"savepoint lane; {settings}")
         return self._open.run(sql, **parameters)

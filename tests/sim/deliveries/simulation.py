@@ -42,7 +42,7 @@ from tests.roles import as_worker
 from tests.sim.broker import DeliveredBatch
 from tests.sim.delays import draw_slowdowns
 from tests.sim.deliveries import plan, recorder
-from tests.sim.deliveries.connection import Server, TimedConnection
+from tests.sim.deliveries.connection import Server, TimedConnection, settled
 from tests.sim.deliveries.invocation import Invocation
 from tests.sim.deliveries.platform import KEY, Platform
 from tests.sim.deliveries.provider import ProviderHttp, Providers
@@ -86,7 +86,8 @@ class Simulation:
     def __post_init__(self) -> None:
         self.rng = Random(self.seed)
         self.start, self.end = START, START + timedelta(days=self.days)
-        self.pool, self.own = Pool(lambda: as_worker(self.url)), Pool(lambda: connect(self.url))
+        self.pool = Pool(lambda: settled(as_worker(self.url)))
+        self.own = Pool(lambda: settled(connect(self.url)))
         self.faults = Faults(self.rng, _outages(self.rng, self.start, self.days))
         self.server = Server(self.clock, lambda: self.faults.is_out(self.clock()))
         retries = {queue.name: queue.max_retries for queue in WORKER.queues}
