@@ -6,8 +6,10 @@ Addresses say what is wrong with them: `refused…` is never taken, `inactive…
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from email.utils import format_datetime
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -29,6 +31,7 @@ class Entry:
 
     message_id: str
     address: str
+    text: str = ""
 
     @property
     def is_refused(self) -> bool:
@@ -37,6 +40,16 @@ class Entry:
     @property
     def is_inactive(self) -> bool:
         return self.address.startswith("inactive") or self.address.endswith(INACTIVE_NUMBER)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A message that a provider has accepted, as its look-up shows it."""
+
+    name: str
+    entry: Entry
+    provider_id: str
+    at: datetime
 
 
 @dataclass(frozen=True)
@@ -66,7 +79,8 @@ def read(url: str, headers: Mapping[str, str], body: bytes) -> Form:
     key = headers.get("Idempotency-Key")
     if name == "twilio":
         fields = parse_qs(body.decode())
-        found = (Entry(fields["Body"][0].rpartition("#")[2], fields["To"][0]),)
+        text = fields["Body"][0]
+        found = (Entry(text.rpartition("#")[2], fields["To"][0], text),)
         return Form(name, urlsplit(url).path.split("/")[3], found, body)
     if name == "webpush":
         return Form(name, "webpush", (Entry(headers["Topic"], url),), body)
@@ -75,6 +89,31 @@ def read(url: str, headers: Mapping[str, str], body: bytes) -> Form:
     is_bulk = isinstance(data, list) or len(data.get("personalizations", ())) > 1
     entries = tuple(_ENTRIES[name](own) for own in _listed(data))
     return Form(name, secret, entries, body, key, is_bulk)
+
+
+def listed(url: str, kept: Sequence[Kept]) -> HttpResponse:
+    """Answer a look-up with the messages to its recipient."""
+    parts = urlsplit(url)
+    name, query = NAMES[parts.hostname or ""], parse_qs(parts.query)
+    to = query["recipient" if name == "postmark" else "To"][0]
+    found = [own for own in kept if own.name == name and own.entry.address == to]
+    if name == "postmark":
+        records = [
+            {"MessageID": own.provider_id, "Metadata": {"message_id": own.entry.message_id}}
+            for own in found
+        ]
+        return _json(200, {"Messages": records})
+    texts = [
+        {
+            "sid": own.provider_id,
+            "to": to,
+            "body": own.entry.text,
+            "direction": "outbound-api",
+            "date_created": format_datetime(own.at),
+        }
+        for own in found
+    ]
+    return _json(200, {"messages": texts})
 
 
 def _listed(data: Any) -> list[Any]:

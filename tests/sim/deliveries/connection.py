@@ -81,6 +81,9 @@ class TimedConnection:
         if NAMES.get(sql) == "begin_call":
             self._invocation.call_id = parameters["call_id"]
         rows = self._when_unlocked(before, sql, parameters, bool(after))
+        if NAMES.get(sql) == "repeatable_request":
+            self._invocation.call_id = parameters["call_id"]
+            self._invocation.checked_at = self._server.moment
         if after:
             self._open.end(after)
         if (after or sql == "commit") and self._invocation.after():

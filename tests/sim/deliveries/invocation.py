@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from random import Random
-from typing import TypeVar
 from uuid import UUID
 
 import greenback
 
-from shared.ports import Work
 from tests.sim.faults import CpuLimitExceeded, Died
 
 FAULTY = 0.3  # the part of the invocations that meet a fault
@@ -29,7 +27,6 @@ KINDS = (
 STALLS_S = (20, 150, 200, 330, 700, 1_500)
 IDLE_TIMEOUT_S = 60  # the server ends a transaction that does nothing
 STATEMENT_S = (0.001, 0.002, 0.004, 0.01, 0.02, 0.08, 0.4)
-Answer = TypeVar("Answer")
 
 
 def pause(seconds: float) -> None:
@@ -39,7 +36,8 @@ def pause(seconds: float) -> None:
 
 @dataclass
 class Invocation:
-    """`step` meets the fault when its turn has come. `call_id` is the newest call begun."""
+    """`step` meets the fault when its turn has come. `call_id` is the newest call that
+    was begun or is repeated, `checked_at` the moment of the check before the repetition."""
 
     rng: Random
     kind: str | None = None
@@ -49,7 +47,7 @@ class Invocation:
     steps: int = 0
     is_dead: bool = False
     call_id: UUID | None = None
-    work: list[Work] = field(default_factory=list)
+    checked_at: int | None = None
 
     @classmethod
     def drawn(cls, rng: Random, race: Callable[[], None]) -> Invocation:

@@ -18,7 +18,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from delivery.domain.outgoing import Channel, MessageClass
 
 ORGANIZATIONS, CONTACTS, DEVICES_MAX = 3, 60, 3
-MESSAGES_A_DAY, BURSTS_A_DAY, BURST = 45, 1.2, (8, 40)
+MESSAGES_A_DAY, BURSTS_A_DAY, BURST = 60, 1.5, (8, 40)
+TOGETHER = 12  # messages of one organization that the platform sends within seconds
 TEXT = {"text": "Hi {{contact.first_name}} #{{variables.ref}}"}
 WITH_IMAGE = {"subject": "For {{contact.first_name}}", "html": "<p>{{variables.ref}}</p>"}
 TITLE = {"title": "News", "body": "{{variables.ref}}"}
@@ -62,6 +63,11 @@ class Contact:
     @property
     def organization(self) -> int:
         return 1 + self.number % ORGANIZATIONS
+
+    @property
+    def has_a_fault(self) -> bool:
+        """A provider does not take messages to this address."""
+        return self.number % 20 in (7, 8) or self.number % 10 == 0
 
     @property
     def email(self) -> str:
@@ -197,19 +203,26 @@ def campaign_organization(number: int) -> int:
 
 
 def wanted(rng: Random, start: datetime, days: int) -> list[Wanted]:
-    return [_wanted(rng, start, days, number) for number in range(days * MESSAGES_A_DAY)]
+    """Messages in groups, as a provider's bulk calls need them."""
+    drawn: list[Wanted] = []
+    while len(drawn) < days * MESSAGES_A_DAY:
+        at, own = start + timedelta(days=days) * rng.random(), rng.randint(1, ORGANIZATIONS)
+        part = rng.choice((0.1, 0.5, 0.9))  # of marketing
+        for _ in range(rng.randint(1, TOGETHER)):
+            moment = at + timedelta(seconds=rng.uniform(0, 3))
+            drawn.append(_wanted(rng, moment, own, part, len(drawn)))
+    return drawn
 
 
-def _wanted(rng: Random, start: datetime, days: int, number: int) -> Wanted:
-    person = Contact(rng.randrange(CONTACTS))
+def _wanted(rng: Random, at: datetime, own: int, part: float, number: int) -> Wanted:
+    person = Contact(rng.randrange(CONTACTS // ORGANIZATIONS) * ORGANIZATIONS + own - 1)
     channels: tuple[Channel, ...] = ("email", "sms", "push")
     channel = rng.choices(channels, (6, 2, 2))[0]
-    is_marketing = rng.random() < 0.5
-    own = person.organization
+    is_marketing = rng.random() < part
     with_campaign = is_marketing and rng.random() < 0.4
     may_repeat = not is_marketing or channel == "push"
     return Wanted(
-        at=start + timedelta(days=days) * rng.random(),
+        at=at,
         key=f"key-{number}",
         channel=channel,
         message_class="marketing" if is_marketing else "transactional",

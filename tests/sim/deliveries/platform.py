@@ -90,7 +90,7 @@ class Platform:
             " cast(:quiet_from as time), cast(:quiet_until as time))",
             own=own, caps=json.dumps(caps), quiet_from=quiet[0], quiet_until=quiet[1],
         )  # fmt: skip
-        age = timedelta(days=400) if number == 3 else timedelta(days=number - 1, hours=5)
+        age = timedelta(hours=5) if number == 1 else timedelta(days=400)
         self.created[number] = start - age
         self._do(
             "insert into delivery.sending_domains (organization_id, domain, status, created_at)"

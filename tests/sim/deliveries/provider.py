@@ -15,7 +15,7 @@ from shared.adapters.http import check
 from shared.errors import HttpFailed
 from shared.ports import HTTP_TIMEOUT_S, HttpMethod, HttpResponse
 from shared.settings import Settings
-from tests.sim.deliveries.answers import ANSWERS, Entry, Form, read
+from tests.sim.deliveries.answers import ANSWERS, Form, Kept, listed, read
 from tests.sim.deliveries.invocation import Invocation
 
 # What a provider does with a request, and how often.
@@ -23,15 +23,19 @@ BEHAVIORS = {
     "answers": 60, "answers late": 6, "accepts without an answer": 5, "accepts late": 3,
     "loses it": 4, "is not reached": 4, "cuts its answer": 3, "answers twice": 2, "429": 5,
     "429 with a time": 3, "503": 6, "500 after": 2, "500 before": 2, "502 in the middle": 2,
-    "401": 1, "nonsense": 1,
+    "401": 1, "nonsense": 1, "refuses all": 2,
 }  # fmt: skip
+# How a provider refuses a call as a whole.
+REFUSALS = {"sendgrid": 400, "resend": 422}
+Call = tuple[UUID | None, int | None]  # its id; of a repetition the moment of its check
 KEY_LIFE = timedelta(hours=24)
 
 
 @dataclass(frozen=True)
 class Seen:
     """An entry of a request. `is_accepted`: the provider will deliver it. `provider_id`: the id in
-    the answer, also of an earlier request with the same key."""
+    the answer, also of an earlier request with the same key. `checked_at` is the moment of the
+    check before a repetition."""
 
     call_id: UUID | None
     message_id: str
@@ -39,6 +43,7 @@ class Seen:
     at: datetime
     is_accepted: bool
     provider_id: str | None
+    checked_at: int | None
 
 
 @dataclass
@@ -54,11 +59,19 @@ class Providers:
     )
     wrongs: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
+    kept: list[Kept] = field(default_factory=list)
     accepted: int = 0
     is_calm: bool = False
 
+    async def look_up(self, url: str) -> HttpResponse:
+        """Answer with what was accepted, mostly."""
+        await asyncio.sleep(self.rng.uniform(0.05, 1.5))
+        if not self.is_calm and self.rng.random() < 0.2:
+            return HttpResponse(500, {}, b"")
+        return listed(url, self.kept)
+
     async def handle(
-        self, url: str, headers: Mapping[str, str], body: bytes, call_id: UUID | None
+        self, url: str, headers: Mapping[str, str], body: bytes, call_id: Call
     ) -> HttpResponse:
         """Answer a request, or raise what the runtime raises."""
         form = read(url, headers, body)
@@ -74,7 +87,7 @@ class Providers:
             answer = self._accept(form, call_id)
         return await self._after(behavior, form, answer, call_id)
 
-    def _before(self, behavior: str, form: Form, call_id: UUID | None) -> HttpResponse | None:
+    def _before(self, behavior: str, form: Form, call_id: Call) -> HttpResponse | None:
         """What is answered, or lost, without accepting a message."""
         refusals = {"429": 429, "429 with a time": 429, "503": 503, "500 before": 500, "401": 401}
         if behavior in refusals:
@@ -83,10 +96,13 @@ class Providers:
             return HttpResponse(refusals[behavior], headers, b"{}")
         if behavior in ("loses it", "accepts late"):
             return HttpResponse(0, {}, b"")
+        if behavior == "refuses all" and form.is_bulk:
+            self._note(form, call_id, {}, is_accepted=False)
+            return HttpResponse(REFUSALS.get(form.name, 413), {}, b"{}")
         return None
 
     async def _after(
-        self, behavior: str, form: Form, answer: HttpResponse, call_id: UUID | None
+        self, behavior: str, form: Form, answer: HttpResponse, call_id: Call
     ) -> HttpResponse:
         if behavior == "accepts late":
             asyncio.get_running_loop().call_later(20, self._accept, form, call_id)
@@ -109,13 +125,13 @@ class Providers:
             return HttpResponse(502, {}, b"<html>Bad gateway</html>")
         return HttpResponse(200, {}, b"<html>") if behavior == "nonsense" else answer
 
-    def _accept(self, form: Form, call_id: UUID | None) -> HttpResponse:
+    def _accept(self, form: Form, call_id: Call) -> HttpResponse:
         """Take the messages that have no fault. A key repeats the answer of its first request."""
         digest = hashlib.sha256(form.body).hexdigest()
         if form.key and form.key in self.keys:
             first, answer, ids, at = self.keys[form.key]
             if first != digest:
-                self.wrongs.append(f"the key of a call came again with other bytes: {call_id}")
+                self.wrongs.append(f"the key of a call came again with other bytes: {call_id[0]}")
                 self._note(form, call_id, {}, is_accepted=False)
                 return HttpResponse(409, {}, b'{"name":"invalid_idempotent_request"}')
             if self.clock() - at < KEY_LIFE:
@@ -125,6 +141,8 @@ class Providers:
         for entry in form.taken():
             self.accepted += not (ids and form.name == "sendgrid")  # has one id for a call
             ids[entry.message_id] = f"{form.name}-{self.accepted}"
+            at = self.clock()
+            self.kept.append(Kept(form.name, entry, ids[entry.message_id], at))
         answer = ANSWERS[form.name](form, ids)
         if form.key and answer.status == 200:
             self.keys[form.key] = (digest, answer, ids, self.clock())
@@ -134,14 +152,14 @@ class Providers:
         return answer
 
     def _note(
-        self, form: Form, call_id: UUID | None, ids: Mapping[str, str], *, is_accepted: bool
+        self, form: Form, call_id: Call, ids: Mapping[str, str], *, is_accepted: bool
     ) -> None:
         for entry in form.entries:
             provider_id = ids.get(entry.message_id)
             self.seen.append(
                 Seen(
-                    call_id, entry.message_id, form.secret, self.clock(),
-                    is_accepted and provider_id is not None, provider_id,
+                    call_id[0], entry.message_id, form.secret, self.clock(),
+                    is_accepted and provider_id is not None, provider_id, call_id[1],
                 )
             )  # fmt: skip
 
@@ -162,8 +180,10 @@ class ProviderHttp:
     ) -> HttpResponse:
         check(method, url, headers or {}, body, timeout_s, self._settings)
         await self._invocation.meet()
-        call_id = self._invocation.call_id
-        answer = await self._providers.handle(url, headers or {}, body, call_id)
+        if method == "GET":
+            return await self._providers.look_up(url)
+        call = (self._invocation.call_id, self._invocation.checked_at)
+        answer = await self._providers.handle(url, headers or {}, body, call)
         if self._invocation.after():
             raise HttpFailed("the connection failed, or timed out", begun=True)
         return answer
@@ -180,6 +200,3 @@ def _twice(body: bytes) -> bytes:
     if isinstance(found, dict) and isinstance(found.get("data"), list):
         return json.dumps(found | {"data": found["data"] * 2}).encode()
     return body + body
-
-
-__all__ = ["Entry", "ProviderHttp", "Providers", "Seen"]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from tests.sim.broker import Broker, Delivered, DeliveredBatch, Message
 from tests.sim.deliveries.invocation import Invocation
 
 LOST = 0.04  # of the references to messages
+GATHERED_S = 4
 
 
 @dataclass
@@ -35,6 +36,11 @@ class SharedBroker(Broker):
         message = super().send(queue, body, now, delay_s)
         self.on_change()
         return message
+
+    def _deliverable(self, queue: str, now: datetime, delay_s: float) -> datetime:
+        """The platform waits a little for a batch to fill."""
+        moment = super()._deliverable(queue, now, delay_s)
+        return moment + timedelta(seconds=-moment.timestamp() % GATHERED_S)
 
     def _is_lost(self, body: Any) -> bool:
         """Only a reference: a message in whole is all that there is of it."""

@@ -26,6 +26,7 @@ import shared.warmup.counters
 from delivery.queues import EMAIL, JOBS, PUSH, SMS
 from delivery.worker import WORKER
 from mauntic.database.url import connect
+from mauntic.project.host_crypto import HostCrypto
 from shared.adapters.postgres.client import Postgres
 from shared.adapters.queue import BoundQueue
 from shared.errors import QueueUnavailable
@@ -37,7 +38,6 @@ from shared.telemetry.log import FIELDS
 from shared.tick.dispatch import dispatch
 from shared.warmup import caps
 from tests.fake_r2 import FakeR2, run_virtually
-from tests.host_crypto import HostCrypto
 from tests.roles import as_worker
 from tests.sim.broker import DeliveredBatch
 from tests.sim.delays import draw_slowdowns
@@ -53,7 +53,7 @@ START = datetime(2026, 3, 1, tzinfo=UTC)
 DAYS = 14
 QUIET = timedelta(days=4)
 # Days of warm-up with few messages each, in slices, so that a day is used up.
-FEW = ((1, 4), (3, 8), (8, 30), (30, 60))
+FEW = ((1, 6), (3, 12), (8, 25), (30, 60))
 QUEUES = {EMAIL.binding: EMAIL, SMS.binding: SMS, PUSH.binding: PUSH}
 CONSUMERS_MAX = 3  # of a queue at once
 SETTINGS = {

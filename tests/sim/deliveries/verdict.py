@@ -11,6 +11,7 @@ from uuid import UUID
 
 from delivery.domain.transitions import allows
 from shared.warmup import caps
+from tests.sim.deliveries import plan
 from tests.sim.deliveries.evidence import Evidence, Row
 from tests.sim.deliveries.simulation import FEW, Simulation
 from tests.sim.saying import some
@@ -148,6 +149,8 @@ def _verdicts_are_true(own: Evidence) -> Iterator[str]:
         for row in attempts:
             seen = [s for s in own.seen[message_id] if s.call_id == row["call_id"]]
             has_it = any(s.provider_id for s in seen)
+            if row["code"] == "looked_up":  # it finds the message, not the call
+                has_it = bool(own.accepted(message_id))
             if row["verdict"] == "accepted" and not has_it:
                 wrong.append((message_id, "accepted", "not taken"))
             if row["verdict"] not in MAY_HAVE_ARRIVED and has_it:
@@ -174,6 +177,17 @@ def _no_message_ends_untruly(own: Evidence) -> Iterator[str]:
     yield from some("message with an untrue end", wrong)
 
 
+def _no_message_fails_for_another(own: Evidence) -> Iterator[str]:
+    """What is refused has a fault of its own."""
+    wrong = []
+    for message_id, row in own.messages.items():
+        contact = plan.Contact(row["contact_id"].int - 1_000)
+        is_ours = row["reason"] in ("template", "dead_letter", "operator")
+        if row["state"] == "failed" and not is_ours and not contact.has_a_fault:
+            wrong.append((message_id, row["reason"], row["class"]))
+    yield from some("message that failed without a fault", wrong)
+
+
 def _events_are_written_once(own: Evidence) -> Iterator[str]:
     wrong = []
     for message_id, row in own.messages.items():
@@ -188,13 +202,20 @@ def _nothing_is_sent_against_a_decision(own: Evidence) -> Iterator[str]:
     """No statement that began after the decision was committed sets `sending`."""
     wrong = []
     for change in own.changes:
-        if change["new_state"] == "sending" and (cause := _forbidden(own, change)):
-            wrong.append((change["message_id"], change["moment"], cause))
+        row, moment = own.messages[change["message_id"]], change["moment"]
+        if change["new_state"] != "sending":
+            continue
+        if cause := _forbidden(own, row, change["address"], moment):
+            wrong.append((row["id"], moment, cause))
+    for message_id, all_seen in own.seen.items():
+        row = own.messages[message_id]
+        for seen in all_seen:
+            if seen.checked_at and (cause := _forbidden(own, row, row["address"], seen.checked_at)):
+                wrong.append((message_id, seen.checked_at, f"repeated: {cause}"))
     yield from some("call that was begun after it was forbidden", wrong)
 
 
-def _forbidden(own: Evidence, change: Row) -> str | None:
-    row, moment = own.messages[change["message_id"]], change["moment"]
+def _forbidden(own: Evidence, row: Row, address: str | None, moment: int) -> str | None:
     is_marketing = row["class"] == "marketing"
 
     def value(name: str, about: UUID | None) -> Any:
@@ -206,7 +227,7 @@ def _forbidden(own: Evidence, change: Row) -> str | None:
             suppression["moment"] < moment
             and suppression["organization_id"] == row["organization_id"]
             and suppression["channel"] == row["channel"]
-            and suppression["address"] == change["address"]
+            and suppression["address"] == address
             and (suppression["scope"] == "all" or is_marketing)
         ):
             return "suppressed"
@@ -239,7 +260,7 @@ def _caps_hold(own: Evidence) -> Iterator[str]:
         row = own.messages[message_id]
         attempt = own.attempts[message_id][begun[message_id]]
         begun[message_id] += 1
-        if row["channel"] != "email" or row["organization_id"].int == 3:
+        if row["channel"] != "email" or row["organization_id"] != plan.organization(1):
             continue
         if change["warmup_day"] is None:
             without.append(message_id)
@@ -268,6 +289,7 @@ CHECKS = (
     _calls_have_their_attempts,
     _verdicts_are_true,
     _no_message_ends_untruly,
+    _no_message_fails_for_another,
     _events_are_written_once,
     _nothing_is_sent_against_a_decision,
     _caps_hold,
