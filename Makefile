@@ -38,7 +38,7 @@ thorough: lint ## Run `make test` with several times as many random examples, ne
 sim: setup ## Simulate two weeks with faults: SEEDS=1000, or SEED=123 to replay one
 	$(RUN) python -m tests.sim $(or $(call option,--seeds,SEEDS),--seeds 100) $(call option,--seed,SEED) $(call option,--days,DAYS)
 
-sim-deliveries: setup ## The same for deliveries: messages, consumers, providers; SEEDS=1000, or SEED=123
+sim-deliveries: setup ## The same for messages, consumers and providers of deliveries
 	$(RUN) python -m tests.sim.deliveries $(or $(call option,--seeds,SEEDS),--seeds 100) $(call option,--seed,SEED) $(call option,--days,DAYS)
 
 mutants: setup ## Change the code at random and check that tests fail: COUNT=200 SEED=0, or FILE=shared/retry.py; QUICK=1

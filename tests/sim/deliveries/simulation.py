@@ -150,6 +150,7 @@ class Simulation:
             self._act_at(self._any_time(), self.platform.draw())
         for _ in range(self.days * 3):
             self._act_at(self._any_time(), self.platform.decide)
+            self._act_at(self._any_time(), self.platform.switch_off)
         self._act_at(self.end + timedelta(minutes=1), self.platform.decide)
         self._plan_ticks()
 
