@@ -11,7 +11,7 @@ flag = $(if $(call given,$(2)),$(1))
 RUN = PATH="$(CURDIR)/.venv/bin:$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint test test-fast thorough sim mutants demo dev bench schema catalogue new-job new-worker clean dry-run weigh deploy audit pictures cost
+.PHONY: help setup lint test test-fast thorough sim sim-deliveries mutants demo dev bench schema catalogue new-job new-worker clean dry-run weigh deploy audit pictures cost
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ thorough: lint ## Run `make test` with several times as many random examples, ne
 
 sim: setup ## Simulate two weeks with faults: SEEDS=1000, or SEED=123 to replay one
 	$(RUN) python -m tests.sim $(or $(call option,--seeds,SEEDS),--seeds 100) $(call option,--seed,SEED) $(call option,--days,DAYS)
+
+sim-deliveries: setup ## The same for messages, consumers and providers of deliveries
+	$(RUN) python -m tests.sim.deliveries $(or $(call option,--seeds,SEEDS),--seeds 100) $(call option,--seed,SEED) $(call option,--days,DAYS)
 
 mutants: setup ## Change the code at random and check that tests fail: COUNT=200 SEED=0, or FILE=shared/retry.py; QUICK=1
 	$(RUN) .local/tools/bin/uv run --quiet --frozen --no-build --group mutants python -m tests.mutants $(call option,--count,COUNT) $(call option,--seed,SEED) $(call option,--file,FILE) $(call flag,--quick,QUICK)

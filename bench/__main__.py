@@ -12,7 +12,7 @@ from bench.world import machine, world
 
 BENCHMARKS = (
     "hourly", "flatness", "tenant", "reports", "dispatch", "growth", "load",
-    "recompute", "decay", "calculate", "expiry", "poison", "ingest",
+    "recompute", "decay", "calculate", "expiry", "poison", "ingest", "deliver",
 )  # fmt: skip
 
 

@@ -54,6 +54,7 @@ def test_what_a_profile_exports_changes_nothing(target: str) -> None:
         ("new-worker", "NAME", ["tools.new_worker", EVIL]),
         ("new-worker", "CRON", ["tools.new_worker", "", "--cron", EVIL]),
         ("sim", "SEED", ["tests.sim", "--seeds", "100", "--seed", EVIL]),
+        ("sim-deliveries", "SEED", ["tests.sim.deliveries", "--seeds", "100", "--seed", EVIL]),
         ("bench", "ONLY", ["bench", "--only", EVIL]),
         ("audit", "NODE_URL", ["tools.audit", "--node", EVIL]),
         ("clean", "YES", ["tools.clean", "--yes"]),

@@ -181,7 +181,9 @@ update delivery.messages as message set
         when decided.next_state = 'claimed' then cast(:now as timestamptz)
         when message.possible_duplicate then message.claimed_at
     end,
-    address = coalesce(decided.address, message.address),
+    address = case decided.next_state
+        when 'claimed' then coalesce(decided.address, message.address) else message.address
+    end,
     device_id = coalesce(decided.device_id, message.device_id),
     warmup_day = case
         when message.warmup_day = :today

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
@@ -14,6 +15,7 @@ import pytest
 from shared.errors import DatabaseUnreachable
 from shared.outcome import Dead, Done, RetryIn
 from shared.ports import Database
+from shared.warmup import counters
 from tests.fake_r2 import FakeR2
 from tests.workers.delivery.provider import Crash, Postmark
 from tests.workers.delivery.stage import NOW, Stage, org
@@ -494,6 +496,38 @@ def test_a_message_that_will_not_go_gives_its_place_back(stage: Stage, provider:
     assert stage.state(message) == ("skipped", "suppressed")
     assert stage.row(message)["warmup_day"] is None
     assert used(stage) == 0
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("name", ["set_places", "load_content", "begin_call", "settle_call"])
+def test_a_crash_never_exceeds_the_cap(
+    name: str, when: str, stage: Stage, provider: Postmark, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may lose places. Accepted and unknown calls of the day stay within the cap."""
+    monkeypatch.setattr(counters, "cap", lambda warmup_day: 3)
+    stage.domain(age_days=0)
+    messages = fill(stage, 8)
+    left = [2]
+
+    def crash(statement: str, is_open: bool) -> None:
+        if statement == name and left[0]:
+            left[0] -= 1
+            raise Crash
+
+    stage.around = lambda db: Wrapped(db, **{when: crash})  # type: ignore[arg-type]
+    for first in (0, 2, 4, 0, 2, 4, 6):
+        with suppress(Crash):
+            stage.send(*messages[first : first + 2])
+        stage.later(minutes=6)
+        stage.sweep()
+    [row] = stage.db.rows(
+        "select count(*) as count from delivery.attempts"
+        " where verdict is null or verdict in ('accepted', 'unknown')"
+    )
+    assert row["count"] <= 3
+    assert len(provider.accepted) <= 3
+    assert used(stage) <= 3
+    assert left == [0]
 
 
 def used(stage: Stage) -> int:

@@ -146,6 +146,21 @@ def test_of_two_contacts_with_one_address_one_gets_the_message(ready: Stage) -> 
     assert reasons == ["", "duplicate_address", "duplicate_address"]
 
 
+def test_an_address_that_another_contact_has_got_ends_no_doubt(ready: Stage) -> None:
+    """The contact's address changed after an unknown call."""
+    job = uuid4()
+    message = ready.message(1, 1, on_uncertain="retry", job_id=job, **{"class": "transactional"})
+    ready.settle(ready.begin(ready.claim(message)), Verdict("unknown"))
+    other = ready.message(2, job_id=job)
+    ready.settle(ready.begin(ready.claim(other)), Verdict("accepted"))
+    ready.db.execute("update delivery.messages set address = null where id = :id", id=message)
+    ready.db.execute("update crm.contacts set email = 'p2@people.example'")
+    ready.later(minutes=11)
+    ready.sweep()
+    assert ready.claim(message).claimed == []
+    assert ready.state(message) == ("uncertain", "duplicate_address")
+
+
 def test_of_two_messages_to_a_contact_the_older_counts(ready: Stage) -> None:
     caps = json.dumps([{"channel": "email", "most": 1, "days": 7}])
     ready.db.execute("update delivery.organization_settings set caps = cast(:c as jsonb)", c=caps)

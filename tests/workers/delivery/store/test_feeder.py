@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import timedelta
+from itertools import groupby
 from time import perf_counter
 from typing import Any
 from uuid import UUID
@@ -69,6 +70,17 @@ def test_transactional_messages_have_places_of_their_own(stage: Stage) -> None:
     fill(stage, 1, 1, 5, "transactional")
     fed = feed(stage)
     assert len(fed) == 5
+
+
+def test_the_messages_of_an_organization_are_together(stage: Stage) -> None:
+    """So a batch of the queue has few organizations, and its calls many messages. An organization
+    with few messages waits for none with many; transactional messages are before all."""
+    fill(stage, 1, 3, 90)
+    fill(stage, 4, 4, 2)
+    fill(stage, 3, 3, 3, "transactional")
+    runs = [(found, len(list(own))) for found, own in groupby(
+        feed(stage), key=lambda own: own.organization_id)]  # fmt: skip
+    assert runs == [(org(3), 3), (org(4), 2), (org(1), 90), (org(2), 90), (org(3), 90)]
 
 
 def test_the_older_is_first(stage: Stage) -> None:
