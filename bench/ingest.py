@@ -48,7 +48,7 @@ def run(world: World) -> list[Result]:
     return results
 
 
-def _commits(url: str, what: str, at_most: float) -> Result:
+def _commits(url: str, label: str, at_most: float) -> Result:
     with ProcessPoolExecutor(INGESTERS) as pool, closing(connect(url)) as db:
         measured = alternate({
             "bare": lambda: _ingest_ms(pool, db, url, "disable"),
@@ -57,7 +57,7 @@ def _commits(url: str, what: str, at_most: float) -> Result:
     commits = INGESTERS * TRANSACTIONS
     rates = {name: commits * 1_000 / sorted(ms)[len(ms) // 2] for name, ms in measured.items()}
     note = f"{rates['ours']:,.0f} commits a second with triggers, {rates['bare']:,.0f} without"
-    name = f"{INGESTERS} ingesters, {INSERTS} inserts a transaction, {what}"
+    name = f"{INGESTERS} ingesters, {INSERTS} inserts a transaction, {label}"
     return Result(name, measured["ours"], measured["bare"], at_most, note)
 
 

@@ -41,20 +41,20 @@ def fill_alerts(url: str, alerts: int, due: int, end: datetime) -> None:
         _fill(db, url, "alerts", alerts, due=due, end=end)
 
 
-def _fill(db: Any, url: str, what: str, count: int, **values: Any) -> None:
-    with bare(db, url, TABLES[what]):
-        at_once(url, list(_halves(what, count, values)))
-    db.run(f"vacuum (analyze) {TABLES[what]}")
+def _fill(db: Any, url: str, table: str, count: int, **values: Any) -> None:
+    with bare(db, url, TABLES[table]):
+        at_once(url, list(_halves(table, count, values)))
+    db.run(f"vacuum (analyze) {TABLES[table]}")
 
 
-def _halves(what: str, count: int, values: dict[str, Any]) -> Iterator[str]:
+def _halves(table: str, count: int, values: dict[str, Any]) -> Iterator[str]:
     """Yield a statement for each writer."""
     salts = SEED * SALTS
     constants = {key: _constant(value) for key, value in values.items()}
     for writer in range(WRITERS):
         bounds = {"first": count * writer // WRITERS, "until": count * (writer + 1) // WRITERS}
-        own_salt = salts + 100 * (1 + list(TABLES).index(what))
-        yield inlined(f"add_{what}", salt=own_salt, world=salts, **bounds, **constants)
+        own_salt = salts + 100 * (1 + list(TABLES).index(table))
+        yield inlined(f"add_{table}", salt=own_salt, world=salts, **bounds, **constants)
 
 
 def _constant(value: Any) -> str:

@@ -70,9 +70,9 @@ def _measure(world: World, times: int) -> list[Result]:
         smallest, largest = _ends(admin)
         plain_ms = plain(admin, "plain_hour", SPAN, "event_aggregates")
         results = []
-        for who, organization in (("a small tenant", smallest), ("the largest", largest)):
+        for label, organization in (("a small tenant", smallest), ("the largest", largest)):
             with _late_events(admin, organization):
-                results += _late(url, f"{times}×, {who}", plain_ms)
+                results += _late(url, f"{times}×, {label}", plain_ms)
         admin.run("truncate bench.event_aggregates")
     return results
 

@@ -117,11 +117,11 @@ def world(scale: float) -> Iterator[World]:
 
 
 @contextmanager
-def timed(what: str) -> Iterator[None]:
+def timed(label: str) -> Iterator[None]:
     """Print the duration."""
     started = time.monotonic()
     yield
-    Console().print(f"{what} in {time.monotonic() - started:.0f} s", style="dim")
+    Console().print(f"{label} in {time.monotonic() - started:.0f} s", style="dim")
 
 
 class Jobs:

@@ -372,6 +372,22 @@ def test_hard_words_are_found(text: str, count: int) -> None:
     assert len(_hard_words(text)) == count
 
 
+# A variable with one of these names does not say what it holds. `kind` is a column of `ops.parts`.
+PRONOUNS = {"one", "others", "known", "which", "what", "who", "some", "such", "it", "told", "said"}
+
+
+@everywhere
+def test_a_variable_says_what_it_holds(path: Path) -> None:
+    """A reader looks up a pronoun's meaning again at each use."""
+    stored = {
+        node.id
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+    }
+    arguments = {node.arg for node in ast.walk(tree(path)) if isinstance(node, ast.arg)}
+    assert (stored | arguments) & PRONOUNS == set()
+
+
 # Handlers whose rule is not in SQL.
 RULE_IN_PYTHON = {"workers/scoring/jobs/publish_crossings.py"}
 

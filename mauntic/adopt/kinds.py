@@ -30,8 +30,8 @@ def refuse_kinds(scene: Scene) -> Iterator[Step]:
     wanted |= {match.group(1): VIEW for match in map(CREATED_VIEW.match, scene.statements) if match}
     for row in scene.db.rows(SQL["adopt_kinds"], names=list(wanted)):
         if why := _why_not(row, wanted[row["name"]]):
-            what = "a view" if wanted[row["name"]] == VIEW else "a plain table"
-            yield Step("kinds", row["name"], f"it must be {what}", lambda: None, blocked=why)
+            expected = "a view" if wanted[row["name"]] == VIEW else "a plain table"
+            yield Step("kinds", row["name"], f"it must be {expected}", lambda: None, blocked=why)
 
 
 def _why_not(row: Row, wanted: str) -> str | None:

@@ -83,8 +83,8 @@ def _merge(scene: Scene, now: Catalogue, merge: Merge, earlier: Sequence[Merge])
     found = scene.count("count_duplicates", **(merge.words() | {"table": source})) if source else 0
     if found:
         action = f"change to {merge.change}" if merge.change else "set aside"
-        what = f"{merge.reason}: {action} all but the first by {' '.join(merge.keep.split())}"
-        yield Step("rows", merge.table, what, partial(take_merge, scene, merge), found)
+        step_text = f"{merge.reason}: {action} all but the first by {' '.join(merge.keep.split())}"
+        yield Step("rows", merge.table, step_text, partial(take_merge, scene, merge), found)
 
 
 def _merged_rows(

@@ -76,8 +76,8 @@ def declare_retention(scene: Scene) -> Iterator[Step]:
         return
     if found := scene.count("count_undeclared"):
         take = partial(at_length, scene.db, template("declare_retention"))
-        what = "declare the day since which the events of an organization are complete"
-        yield Step("rows", tables[0], what, take, found)
+        action = "declare the day since which the events of an organization are complete"
+        yield Step("rows", tables[0], action, take, found)
 
 
 def _rows_with_keys(db: Database, table: str, primary: Index) -> Sequence[Row]:
@@ -165,19 +165,19 @@ def apply(scene: Scene, tell: Callable[[Step, int | None], None]) -> int:
     left = plan(scene)
     if left:
         raise OperatorError(
-            f"{len(left)} steps are left. The first is {left[0].what}. Apply again."
+            f"{len(left)} steps are left. The first is {left[0].action}. Apply again."
         )
     return taken
 
 
 def _refuse_blocked(steps: list[Step]) -> None:
-    blocked = [f"{step.table}: {step.what}: {step.blocked}" for step in steps if step.blocked]
+    blocked = [f"{step.table}: {step.action}: {step.blocked}" for step in steps if step.blocked]
     if blocked:
         raise OperatorError("A person must decide first. " + "; ".join(blocked) + ".")
 
 
 def _report(db: Database, step: Step, done: int | None) -> None:
-    words = {"phase": step.phase, "table_name": step.table, "what": step.what}
+    words = {"phase": step.phase, "table_name": step.table, "what": step.action}
     db.execute(template("report"), found=step.found, done=done, **words)
 
 

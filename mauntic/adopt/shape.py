@@ -216,8 +216,8 @@ def _fill(scene: Scene, column: Column, rows: int | None) -> Step:
     words = {"table": table, "column": column.name}
     expression = rule("fill", table, column.name) or column.default_value
     if expression in (None, "null"):
-        what = f"set rows without {column.name} aside"
-        return Step("rows", table, what, partial(_set_aside, scene, words), rows)
+        action = f"set rows without {column.name} aside"
+        return Step("rows", table, action, partial(_set_aside, scene, words), rows)
     return Step(
         "rows", table, f"fill {column.name} with {expression}",
         partial(_fill_or_set_aside, scene, words, str(expression)), rows,
@@ -251,13 +251,13 @@ def restore_indexes(scene: Scene) -> Iterator[Step]:
             existing[bare(index.definition)].append(index.name)
     for row in scene.db.rows(template("kept_indexes")):
         equivalent = existing[bare(row["definition"])]
-        what = (
+        action = (
             f"{row['name']} is replaced by {equivalent[0]}"
             if equivalent
             else f"restore {row['name']}"
         )
         yield Step(
-            "indexes", "", what,
+            "indexes", "", action,
             partial(_put_back, scene, row, bool(equivalent)),
         )  # fmt: skip
 

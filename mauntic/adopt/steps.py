@@ -33,7 +33,7 @@ class Step:
 
     phase: str
     table: str
-    what: str
+    action: str
     take: Callable[[], int | None] = field(repr=False)
     found: int | None = None
     blocked: str | None = None

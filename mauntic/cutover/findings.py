@@ -68,8 +68,8 @@ def of_role(environment: Mapping[str, str]) -> Iterator[Finding]:
         [role] = db.rows(SQL["role_of_workers"], schemas=list(grants.SCHEMAS))
         lacking = grants.missing(db, role["role"])
     powers = [
-        what
-        for what, has in (
+        power
+        for power, has in (
             ("is a superuser", role["is_superuser"]),
             ("bypasses row-level security", role["bypasses_policies"]),
             ("makes roles", role["makes_roles"]),
@@ -82,8 +82,8 @@ def of_role(environment: Mapping[str, str]) -> Iterator[Finding]:
         remedy = "connect Hyperdrive with the role of mauntic db grants --apply"
         yield Finding(name, False, f"it {' and '.join(powers)}: {remedy}")
     if lacking:
-        some = ", ".join(lacking[:3]) + (", …" if len(lacking) > 3 else "")
-        yield Finding(name, False, f"it lacks {some}: mauntic db grants --apply")
+        examples = ", ".join(lacking[:3]) + (", …" if len(lacking) > 3 else "")
+        yield Finding(name, False, f"it lacks {examples}: mauntic db grants --apply")
     if not powers and not lacking:
         yield Finding(name, True, "it owns nothing and has the rights that the jobs need")
 

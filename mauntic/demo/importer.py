@@ -159,8 +159,8 @@ def open_bandit_events() -> Iterator[Event]:
         at = datetime.fromisoformat(row["timestamp"]).astimezone(UTC)
         details = {"itemId": int(row["item_id"]), "position": int(row["position"])}
         source = f"recommendations:{row['campaign']}"
-        for what in ("shown", "clicked") if row["click"] == "1" else ("shown",):
-            event_type, key = f"recommendation_{what}", f"open-bandit/{number}/{what}"
+        for event in ("shown", "clicked") if row["click"] == "1" else ("shown",):
+            event_type, key = f"recommendation_{event}", f"open-bandit/{number}/{event}"
             yield Event(FASHION_SHOP, contact, event_type, source, details, at, key)
 
 
@@ -277,12 +277,12 @@ def _contact_columns(contact: Contact) -> tuple[Any, ...]:
     return identity, organization, json.dumps(fields), created_at, created_at
 
 
-def _load(connection: Any, what: str, rows: Iterator[tuple[Any, ...]], advance: Progress) -> int:
+def _load(connection: Any, table: str, rows: Iterator[tuple[Any, ...]], advance: Progress) -> int:
     connection.run(begin(AS_COMMAND))
     try:
-        connection.run(SQL[f"stage_{what}"])
-        connection.run(SQL[f"copy_{what}"], stream=_copy_chunks(rows, advance))
-        connection.run(SQL[f"keep_new_{what}"])
+        connection.run(SQL[f"stage_{table}"])
+        connection.run(SQL[f"copy_{table}"], stream=_copy_chunks(rows, advance))
+        connection.run(SQL[f"keep_new_{table}"])
         new = int(connection.row_count)
     except BaseException:
         connection.run("rollback")

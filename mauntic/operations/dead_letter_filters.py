@@ -60,9 +60,9 @@ def refuse_unknown(db: Database, filters: DeadLetterFilter) -> None:
     for field, values in existing.items():
         value = getattr(filters, field)
         if value and value not in values:
-            what = field.replace("_", " ")
+            label = field.replace("_", " ")
             raise OperatorError(
-                f"No dead letter has the {what} {value}{suggestion(value, sorted(values))}"
+                f"No dead letter has the {label} {value}{suggestion(value, sorted(values))}"
             )
 
 

@@ -16,8 +16,8 @@ def envs(config: Path = CONFIG) -> list[str]:
 
 def unknown_envs(names: Iterable[str], config: Path = CONFIG) -> str | None:
     """Return the error for names that are no env; None if all are."""
-    known = envs(config)
-    unknown = sorted(set(names) - set(known))
+    declared = envs(config)
+    unknown = sorted(set(names) - set(declared))
     if not unknown:
         return None
-    return f"wrangler.toml has no env {', '.join(unknown)}; there are {', '.join(known)}."
+    return f"wrangler.toml has no env {', '.join(unknown)}; there are {', '.join(declared)}."

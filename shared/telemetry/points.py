@@ -16,6 +16,6 @@ def checked_point(index: str, blobs: Sequence[str], doubles: Sequence[float]) ->
     sizes = len(index.encode()), len(blobs), len("".join(blobs).encode()), len(doubles)
     if not all(map(le, sizes, LIMITS)):
         found = zip(NAMES, sizes, LIMITS, strict=True)
-        what, size, limit = next(part for part in found if part[1] > part[2])
-        raise ValueError(f"a point may have {limit} {what}, not {size}")
+        parts, size, limit = next(part for part in found if part[1] > part[2])
+        raise ValueError(f"a point may have {limit} {parts}, not {size}")
     return {"indexes": [index], "blobs": list(blobs), "doubles": list(doubles)}

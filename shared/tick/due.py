@@ -89,7 +89,7 @@ def is_first_of_hour(worker: Worker, cron: str, tick: datetime) -> bool:
     patient = {job.schedule.cron for job in worker.window_jobs if not job.has_work}
     hour = tick.replace(minute=0, second=0, microsecond=0)
     before = hour - timedelta(seconds=1)
-    firsts = [(next_fire(one, before), one) for one in patient or worker.crons]
+    firsts = [(next_fire(expression, before), expression) for expression in patient or worker.crons]
     return min(firsts) == (tick.replace(second=0, microsecond=0), cron)
 
 

@@ -246,12 +246,14 @@ def test_the_plan_writes_nothing_and_says_what_it_found(platform: Platform) -> N
     assert migrations.dump_schema(platform.url) == before
     found: Counter[str] = Counter()
     for step in steps:
-        found[step.table] += (step.found or 0) * ("first by" in step.what)
+        found[step.table] += (step.found or 0) * ("first by" in step.action)
     assert found["delivery.sending_domains"] == 1
     assert found["crm.contacts"] == 1
     assert found["analytics.campaign_daily_stats"] == 1
     assert found["scoring.signal_alerts"] == 2, "one open alert too many, and an id that two have"
-    aside = [step.what for step in steps if step.table == "scoring.scoring_configs" and step.found]
+    aside = [
+        step.action for step in steps if step.table == "scoring.scoring_configs" and step.found
+    ]
     assert "category and factor that scoring.factors does not have: set aside" in aside
 
 
@@ -262,9 +264,9 @@ def test_the_plan_counts_a_row_twice_stored_before_its_column_is_there(platform:
         platform.insert(ACTIVITY, event(number), event(number))
     platform.insert(ACTIVITY, event(60), event(60, contact=2))
     found = {
-        step.what.partition(":")[0]: step.found
+        step.action.partition(":")[0]: step.found
         for step in run.plan(platform.scene)
-        if step.table == ACTIVITY and "first by" in step.what
+        if step.table == ACTIVITY and "first by" in step.action
     }
     assert found == {"the same row twice": 50, "the same id": 1}
     platform.adopt()
@@ -437,7 +439,7 @@ def test_changing_a_time_to_one_with_zone_writes_no_table_anew(platform: Platfor
     file = "select pg_relation_filenode('analytics.contact_activity')"
     before = platform.rows(file)
     for step in shape.retype(platform.scene):
-        if step.table == "analytics.contact_activity" and "catalog only" in step.what:
+        if step.table == "analytics.contact_activity" and "catalog only" in step.action:
             step.take()
     assert platform.rows(file) == before
     [kind] = platform.rows(

@@ -172,7 +172,7 @@ def _apply(scene: Scene, as_json: bool) -> None:
         if not as_json:
             rows = f" ({count_of(changed, 'row')})" if changed is not None else ""
             where = step.table or step.phase
-            say(f"  {where}: {step.what}{rows}")
+            say(f"  {where}: {step.action}{rows}")
 
     run.apply(scene, report_step)
     days = run.days_to_recompute(scene)
@@ -185,4 +185,4 @@ def _apply(scene: Scene, as_json: bool) -> None:
 
 
 def _row(step: Step) -> dict[str, object]:
-    return {"phase": step.phase, "table": step.table, "step": step.what, "found": step.found}
+    return {"phase": step.phase, "table": step.table, "step": step.action, "found": step.found}

@@ -241,9 +241,9 @@ def _measure(part: str, took: Seconds) -> Iterator[None]:
 
 
 @contextmanager
-def _progress(what: str, total: int) -> Iterator[Any]:
+def _progress(label: str, total: int) -> Iterator[Any]:
     """Show a bar on the terminal; yield the function that advances it."""
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
     with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as bar:
-        task = bar.add_task(what, total=total)
+        task = bar.add_task(label, total=total)
         yield lambda count: bar.advance(task, count)

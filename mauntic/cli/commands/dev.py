@@ -180,8 +180,8 @@ def _reload(runtime: LocalRuntime, clock: CronClock, log: DevLog, lock: threadin
             return
         log.say("dev.reloaded")
         if outcome["stale"]:
-            what = "wrangler.toml changed in more than its crons: restart `mauntic dev`"
-            log.say("dev.stale", level="warning", why=what)
+            reason = "wrangler.toml changed in more than its crons: restart `mauntic dev`"
+            log.say("dev.stale", level="warning", why=reason)
 
 
 def _is_source(change: Any, path: str) -> bool:

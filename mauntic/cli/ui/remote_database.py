@@ -8,7 +8,7 @@ from mauntic.cli.ui.options import confirm
 from mauntic.database.url import DatabaseUrl, own_database
 
 
-def confirm_elsewhere(environment: Mapping[str, str], what: str, *, yes: bool) -> None:
+def confirm_elsewhere(environment: Mapping[str, str], action: str, *, yes: bool) -> None:
     """Ask before using a DATABASE_URL on another machine.
 
     The variable may still be set from a deployment.
@@ -18,4 +18,4 @@ def confirm_elsewhere(environment: Mapping[str, str], what: str, *, yes: bool) -
         return
     to = DatabaseUrl.parse(given)
     if not to.is_local:
-        confirm(f"DATABASE_URL names {to.address}, on another machine: {what}?", yes=yes)
+        confirm(f"DATABASE_URL names {to.address}, on another machine: {action}?", yes=yes)

@@ -256,8 +256,8 @@ class Server:
 
     def _create_database(self) -> None:
         with closing(connect(with_database(self.url, "postgres"))) as connection:
-            known = connection.run("SELECT FROM pg_database WHERE datname = :name", name=NAME)
-            if not known:
+            found = connection.run("SELECT FROM pg_database WHERE datname = :name", name=NAME)
+            if not found:
                 connection.run(f"CREATE DATABASE {NAME}")
 
 
