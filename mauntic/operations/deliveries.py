@@ -33,8 +33,8 @@ def delivery_state(db: Database, organization: UUID | None, now: datetime) -> De
 
 def resume_config(db: Database, config: UUID) -> Row | None:
     """End the pause of a provider config. Return the config; None if it was not paused."""
-    known = db.rows(SQL["config_exists"], id=config)
-    if not known:
+    configs = db.rows(SQL["config_exists"], id=config)
+    if not configs:
         raise OperatorError(
             f"There is no provider config {config}: `mauntic delivery status` shows their ids."
         )

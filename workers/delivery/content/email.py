@@ -92,8 +92,8 @@ def _subject(template: Template, names: Names) -> Rendered:
         raise ContentError("subject: it is empty: write a subject")
     if len(text) > SUBJECT_CHARS_MAX:
         raise ContentError(f"subject: it has more than {SUBJECT_CHARS_MAX} characters: shorten it")
-    first, *others = subject.literals
-    literals = [first.lstrip(), *others]
+    first, *rest = subject.literals
+    literals = [first.lstrip(), *rest]
     literals[-1] = literals[-1].rstrip()
     return Rendered(tuple(literals), subject.values)
 
