@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from functools import lru_cache
 from typing import Any, Literal
 from uuid import UUID
 
@@ -63,7 +64,7 @@ class Waiting:
     @property
     def mailbox(self) -> Mailbox | None:
         """The sender of an e-mail."""
-        return parse_mailbox(self.sender) if self.channel == "email" and self.sender else None
+        return _sender(self.sender) if self.channel == "email" and self.sender else None
 
     @property
     def sender_domain(self) -> str | None:
@@ -114,3 +115,9 @@ class Claims:
     later: list[tuple[UUID, UUID]] = field(default_factory=list)
     unavailable: dict[tuple[UUID, str], int] = field(default_factory=dict)
     seen: set[UUID] = field(default_factory=set)
+
+
+@lru_cache(maxsize=100)
+def _sender(text: str) -> Mailbox | None:
+    """Parse a sender once: the messages of a batch have few, and each is asked several times."""
+    return parse_mailbox(text)

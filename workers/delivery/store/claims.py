@@ -73,7 +73,7 @@ def _claim(
         [
             Claimed(own, decisions[own.id], written[own.id]["token"], written[own.id]["warmup_day"])
             for own in waiting
-            if own.id in set(claimed)
+            if written[own.id]["state"] == "claimed"
         ],
         _places_back(waiting, decisions, written, now.astimezone(UTC).date()),
         [(own.organization_id, own.id) for own in later],
