@@ -179,10 +179,21 @@ create table delivery.suppressions (
 comment on column delivery.suppressions.address is 'Normalized. Without it the e-mail address is taken, in lower case.';
 comment on column delivery.suppressions.scope is 'all stops everything; marketing, the default of unsubscribe, stops marketing.';
 
+create function delivery.suppressed_address(channel text, address text) returns text
+language sql immutable parallel safe set search_path = pg_catalog, pg_temp
+return case channel
+    when 'email' then normalize(lower(trim(address)), nfc)
+    when 'sms' then translate(trim(address), U&' -./()\00A0', '')
+    else trim(address)
+end;
+comment on function delivery.suppressed_address is 'An address in the spelling of suppressions.';
+
 create function delivery.complete_suppression() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
-    new.address := coalesce(new.address, lower(trim(new.email)));
+    new.address := delivery.suppressed_address(
+        new.channel, coalesce(new.address, case new.channel when 'email' then new.email end)
+    );
     new.email := coalesce(new.email, case new.channel when 'email' then left(new.address, 255) end);
     new.scope := coalesce(new.scope, case new.reason when 'unsubscribe' then 'marketing' else 'all' end);
     return new;
@@ -473,7 +484,7 @@ language sql security definer set search_path = pg_catalog, pg_temp
 begin atomic
 insert into delivery.suppressions as known (organization_id, channel, address, reason, scope, source, expires_at)
 values (
-    $1, $3, case $3 when 'email' then lower(trim($2)) else trim($2) end, $4,
+    $1, $3, delivery.suppressed_address($3, $2), $4,
     coalesce($5, case $4 when 'unsubscribe' then 'marketing' else 'all' end), $6, $7
 )
 on conflict (organization_id, channel, address, scope) do update
@@ -497,7 +508,7 @@ begin
     with gone as (
         delete from delivery.suppressions as known
         where known.organization_id = organization_id and known.channel = channel
-            and known.address = case channel when 'email' then lower(trim(address)) else trim(address) end
+            and known.address = delivery.suppressed_address(channel, address)
             and known.scope = coalesce(unsuppress.scope, known.scope)
         returning known.id, known.organization_id, known.channel, known.reason, known.scope
     )

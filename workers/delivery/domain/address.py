@@ -40,6 +40,21 @@ def normalize_email(text: str) -> str | None:
     return address if len(address.encode()) <= ADDRESS_BYTES_MAX else None
 
 
+def unicode_email(address: str) -> str | None:
+    """Return a normalized address with its domain in Unicode; None if that is no other spelling.
+
+    >>> unicode_email("zoe@xn--strae-oqa.example"), unicode_email("zoe@acme.example")
+    ('zoe@straße.example', None)
+    """
+    local, _, domain = address.rpartition("@")
+    if "xn--" not in domain:
+        return None
+    try:
+        return f"{local}@{idna.decode(domain)}"
+    except UnicodeError:
+        return None
+
+
 def normalize_phone(text: str) -> str | None:
     """Return the number in E.164; None if it is not an international number.
 

@@ -9,7 +9,13 @@ from functools import lru_cache
 from typing import Any, Literal
 from uuid import UUID
 
-from delivery.domain.address import Mailbox, normalize_email, normalize_phone, parse_mailbox
+from delivery.domain.address import (
+    Mailbox,
+    normalize_email,
+    normalize_phone,
+    parse_mailbox,
+    unicode_email,
+)
 from delivery.domain.outgoing import Channel, MessageClass
 
 Mode = Literal["live", "local", "shadow"]
@@ -60,6 +66,12 @@ class Waiting:
         if text is None or self.channel == "push":
             return None
         return normalize_email(text) if self.channel == "email" else normalize_phone(text)
+
+    @property
+    def other_address(self) -> str | None:
+        """The e-mail address with its domain in Unicode, if that is another spelling."""
+        address = self.address
+        return unicode_email(address) if address and self.channel == "email" else None
 
     @property
     def mailbox(self) -> Mailbox | None:

@@ -152,7 +152,7 @@ class Lane:
         groups: list[tuple[Provider, Ready]] = []
         for config_id, ids in by_config.items():
             provider = await self._provider(config_id, content["config"])
-            ids = self._permitted(provider, ids, ready)
+            ids = await self._permitted(provider, ids, ready)
             outgoing = [ready[message_id][1] for message_id in ids]
             for messages in calls_of(provider.adapter, outgoing, _bulk_max(provider)):
                 chosen = {UUID(message.message_id) for message in messages}
@@ -160,7 +160,7 @@ class Lane:
                 groups += [(provider, each) for each in _by_organization(part)]
         return sorted(groups, key=_is_marketing)
 
-    def _permitted(self, provider: Provider, ids: list[UUID], ready: Ready) -> list[UUID]:
+    async def _permitted(self, provider: Provider, ids: list[UUID], ready: Ready) -> list[UUID]:
         """Return the messages whose class the config permits. The others wait for a correction."""
         secrets = provider.secrets
         if isinstance(secrets, Verdict) or provider.config_id is None:
@@ -171,9 +171,7 @@ class Lane:
             if not permits(provider.adapter, ready[message_id][1].message_class, secrets)
         ]
         if refused:
-            until = self.ports.clock() + CONFIG_RETRY
-            untils = [until] * len(refused)
-            claims.set_places(self.ports.db, refused, untils, "no_provider", self.ports.clock())
+            await self._defer(refused, "no_provider")
             self._report_waiting(refused[0].waiting.organization_id, "no_provider", len(refused))
         left_out = {own.id for own in refused}
         return [message_id for message_id in ids if message_id not in left_out]
@@ -190,7 +188,8 @@ class Lane:
     async def _provider(self, config_id: UUID | None, configs: Mapping[UUID, Any]) -> Provider:
         if config_id is None:
             return Provider(None, CAPTURE, {})
-        config = configs[config_id]
+        if (config := configs.get(config_id)) is None:
+            return Provider(config_id, CAPTURE, Verdict("pause", "config_gone"))
         key = self.ports.settings.get(KEY_NAME)
         secrets = await decrypted(config["config"], key, self.ports.crypto)
         try:

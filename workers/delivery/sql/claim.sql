@@ -17,7 +17,7 @@ select
     case message.channel when 'email' then contact.email when 'sms' then contact.phone end as contact_address,
     coalesce(message.content ->> 'from', campaign.settings ->> 'from', settings.from_address) as sender,
     coalesce(message.content ->> 'reply_to', campaign.settings ->> 'reply_to') as reply_to,
-    settings.postal_address,
+    settings.postal_address, message.device_id,
     jsonb_strip_nulls(
         jsonb_build_object(
             'id', contact.id, 'email', contact.email, 'first_name', contact.first_name, 'last_name', contact.last_name,
@@ -50,8 +50,9 @@ for update of message skip locked
 with asked as (
     select *
     from unnest(
-        cast(:ids as uuid[]), cast(:addresses as text[]), cast(:sender_domains as text[])
-    ) as asked (id, address, sender_domain)
+        cast(:ids as uuid[]), cast(:addresses as text[]), cast(:other_addresses as text[]),
+        cast(:sender_domains as text[])
+    ) as asked (id, address, other_address, sender_domain)
 )
 select
     message.id, decided.state, decided.reason, decided.until, coalesce(device.id, message.device_id) as device_id,
@@ -82,7 +83,9 @@ left join lateral (
     limit 1
 ) as device on true
 cross join lateral (
-    select case message.channel when 'push' then cast(device.id as text) else asked.address end as address
+    select
+        case message.channel when 'push' then cast(device.id as text) else asked.address end as address,
+        asked.other_address
 ) as target
 -- include: provider_of
 -- include: quiet_hours
@@ -181,10 +184,13 @@ update delivery.messages as message set
         when decided.next_state = 'claimed' then cast(:now as timestamptz)
         when message.possible_duplicate then message.claimed_at
     end,
+    -- A message that waits has the address and device that it will have then.
     address = case decided.next_state
         when 'claimed' then coalesce(decided.address, message.address) else message.address
     end,
-    device_id = coalesce(decided.device_id, message.device_id),
+    device_id = case decided.next_state
+        when 'claimed' then coalesce(decided.device_id, message.device_id) else message.device_id
+    end,
     warmup_day = case
         when message.warmup_day = :today
             and (decided.next_state = 'claimed' or decided.until < cast(:tomorrow as timestamptz))
@@ -228,10 +234,10 @@ on conflict (organization_id, idempotency_key) do nothing
 -- After the reservation: a place for today, or a later try. Only for the newest claim; other places are lost. A place
 -- of today stays with a message that is tried again today; one that waits longer releases it.
 with held as materialized (
-    select message.id, asked.until, coalesce(message.warmup_day = :today, false) as has_place
+    select message.id, asked.until, asked.address, coalesce(message.warmup_day = :today, false) as has_place
     from unnest(
-        cast(:ids as uuid[]), cast(:tokens as bigint[]), cast(:untils as timestamptz[])
-    ) as asked (id, token, until)
+        cast(:ids as uuid[]), cast(:tokens as bigint[]), cast(:untils as timestamptz[]), cast(:addresses as text[])
+    ) as asked (id, token, until, address)
     join delivery.messages as message using (id)
     where message.token = asked.token and message.state = 'claimed'
     order by message.id
@@ -244,6 +250,7 @@ update delivery.messages as message set
     end,
     state = case when held.until is null then 'claimed' else 'deferred' end,
     reason = case when held.until is not null then cast(:reason as text) end,
+    address = case when held.until is null or message.attempts > 0 then message.address else held.address end,
     not_before = held.until,
     lease_until = case when held.until is null then message.lease_until end,
     claimed_at = case when held.until is null or message.possible_duplicate then message.claimed_at end
@@ -255,8 +262,9 @@ returning message.id, message.state, held.has_place and message.warmup_day is nu
 -- The time for calls is over: the messages go back, and the next claim sends them.
 update delivery.messages as message set
     state = 'pending', reason = null, lease_until = null, not_before = null,
+    address = case when message.attempts > 0 then message.address else asked.address end,
     claimed_at = case when message.possible_duplicate then message.claimed_at end
-from unnest(cast(:ids as uuid[]), cast(:tokens as bigint[])) as asked (id, token)
+from unnest(cast(:ids as uuid[]), cast(:tokens as bigint[]), cast(:addresses as text[])) as asked (id, token, address)
 where message.id = asked.id and message.token = asked.token and message.state = 'claimed'
 returning message.id
 
@@ -264,7 +272,8 @@ returning message.id
 -- In the mode shadow a message ends after its checks.
 update delivery.messages as message set
     state = case when message.possible_duplicate then 'uncertain' else 'skipped' end,
-    reason = 'captured', lease_until = null, claimed_at = null,
+    reason = 'captured', lease_until = null,
+    claimed_at = case when message.possible_duplicate then message.claimed_at end,
     not_before = case when message.possible_duplicate then cast(:now as timestamptz) end,
     finished_at = case when not message.possible_duplicate then cast(:now as timestamptz) end
 from unnest(cast(:ids as uuid[]), cast(:tokens as bigint[])) as asked (id, token)

@@ -16,6 +16,7 @@ from shared.ports import Database, Row
 
 LEASE = timedelta(minutes=5)
 UNIQUE_VIOLATION = "23505"
+ALONE_TRIES = 3
 
 Reference = tuple[UUID, UUID]  # organization, message
 
@@ -33,12 +34,15 @@ def claim(
     `types` are the provider types that a class of message permits. `captures`: without a config of
     the channel a message is captured. Two messages of a job to one address are claimed one by one.
     """
-    try:
-        with db.transaction():
-            return _claim(db, channel, references, types, captures, now)
-    except DatabaseError as error:
-        if error.sqlstate != UNIQUE_VIOLATION or len(references) == 1:
-            raise
+    tries = ALONE_TRIES if len(references) == 1 else 1
+    for left in reversed(range(tries)):
+        try:
+            with db.transaction():
+                return _claim(db, channel, references, types, captures, now)
+        except DatabaseError as error:
+            # Another consumer has claimed a message to this address: the next try sees it.
+            if error.sqlstate != UNIQUE_VIOLATION or (len(references) == 1 and not left):
+                raise
     claims = Claims()
     for reference in references:
         alone = claim(db, channel, [reference], types, captures, now)
@@ -68,7 +72,9 @@ def _claim(
     written = _write(db, waiting, decisions, now)
     claimed = [own.id for own in waiting if written[own.id]["state"] == "claimed"]
     if channel == "push" and claimed:
-        db.execute(SQL["insert_devices"], ids=claimed, now=now)
+        to_a_device = {row["id"] for row in rows if row["device_id"] is not None}
+        to_all = [own for own in claimed if own not in to_a_device]
+        db.execute(SQL["insert_devices"], ids=to_all, now=now)
     return Claims(
         [
             Claimed(own, decisions[own.id], written[own.id]["token"], written[own.id]["warmup_day"])
@@ -84,7 +90,7 @@ def _claim(
 
 def _waiting(row: Row) -> Waiting:
     names = {"class": "message_class"}
-    left_out = {"journey_id", "journey_execution_id"}
+    left_out = {"journey_id", "journey_execution_id", "device_id"}
     return Waiting(
         **{names.get(name, name): value for name, value in row.items() if name not in left_out}
     )
@@ -118,6 +124,7 @@ def decide(
         SQL["decide"],
         ids=[own.id for own in waiting],
         addresses=[own.address for own in waiting],
+        other_addresses=[own.other_address for own in waiting],
         sender_domains=[own.sender_domain for own in waiting],
         marketing_types=list(types["marketing"]),
         transactional_types=list(types["transactional"]),
@@ -221,6 +228,7 @@ def set_places(
         ids=list(by_id),
         tokens=[own.token for own in claimed],
         untils=list(untils),
+        addresses=[own.waiting.own_address for own in claimed],
         reason=reason,
         today=now.astimezone(UTC).date(),
         tomorrow=next_midnight(now),
@@ -232,7 +240,8 @@ def set_places(
 def release(db: Database, claimed: Sequence[Claimed]) -> None:
     """Give claimed messages back: the next claim sends them."""
     if claimed:
-        db.execute(SQL["release"], **_tokens(claimed))
+        addresses = [own.waiting.own_address for own in claimed]
+        db.execute(SQL["release"], **_tokens(claimed), addresses=addresses)
 
 
 def finish_captured(db: Database, claimed: Sequence[Claimed], now: datetime) -> None:

@@ -18,7 +18,7 @@ from shared.ports import Database
 from shared.warmup import counters
 from tests.fake_r2 import FakeR2
 from tests.workers.delivery.provider import Crash, Postmark
-from tests.workers.delivery.stage import NOW, Stage, org
+from tests.workers.delivery.stage import NOW, Stage, org, reference
 from tests.workers.delivery.wrapped_database import Wrapped
 
 
@@ -321,6 +321,25 @@ def test_a_class_that_the_config_does_not_permit_waits(stage: Stage, provider: P
     stage.send(marketing, own)
     assert stage.state(marketing) == ("deferred", "no_provider")
     assert stage.state(own)[0] == "sent"
+
+
+def test_a_config_that_is_deleted_after_the_claim_stops_no_other(
+    stage: Stage, provider: Postmark
+) -> None:
+    stage.organization(2)
+    stage.contact(9, organization=2)
+    gone = stage.config(2)
+    lost, message = stage.message(9, 2), stage.message(1)
+
+    def delete(name: str, is_open: bool) -> None:
+        if name == "load_content":
+            stage.db.execute("delete from delivery.provider_configs where id = :id", id=gone)
+
+    stage.around = lambda db: Wrapped(db, delete)
+    stage.consume([reference(lost, organization=2), reference(message)])
+    assert stage.state(message)[0] == "sent"
+    assert stage.state(lost)[0] == "pending"
+    assert len(provider.received) == 1
 
 
 def test_content_that_cannot_be_made_fails_alone(stage: Stage, provider: Postmark) -> None:

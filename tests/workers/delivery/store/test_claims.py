@@ -6,11 +6,13 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import timedelta
+from time import sleep
 from uuid import UUID, uuid4
 
 import pytest
 
 from delivery.domain.claims import Claims
+from delivery.domain.outgoing import Channel
 from delivery.domain.verdict import Verdict
 from delivery.sending.lane import permitted_types
 from delivery.store import claims, sweeps
@@ -250,3 +252,91 @@ def test_tokens_are_shared_by_consumers_at_once(ready: Stage) -> None:
     assert sum(len(one.claimed) for one in found) == 7
     reasons = [ready.state(own) for own in messages]
     assert reasons.count(("deferred", "rate")) == 13
+
+
+def test_an_address_that_another_consumer_has_just_claimed_is_a_duplicate(ready: Stage) -> None:
+    """The other claim commits between the check and the write."""
+    job = uuid4()
+    first, second = ready.message(1, job_id=job), ready.message(2, job_id=job)
+    ready.db.execute("update crm.contacts set email = 'same@people.example'")
+    with ThreadPoolExecutor(1) as pool:
+        with ready.db.transaction():
+            ready.db.execute(
+                "update delivery.messages set state = 'claimed', lease_until = :until,"
+                " address = 'same@people.example' where id = :id",
+                until=NOW + timedelta(minutes=5),
+                id=first,
+            )
+            claiming = pool.submit(ready.claim, second)
+            sleep(0.5)
+        assert claiming.result().claimed == []
+    assert ready.state(second) == ("skipped", "duplicate_address")
+
+
+@pytest.mark.parametrize(
+    ("channel", "contact", "suppressed"),
+    [
+        ("email", "P1@People.example", "P1@people.EXAMPLE "),
+        ("email", "zoe@Straße.example", "Zoe@straße.example"),
+        ("email", "zoe@straße.example", "zoe@xn--strae-oqa.example"),
+        ("email", "zoe@xn--strae-oqa.example", "zoe@straße.example"),
+        ("email", "jose\u0301@people.example", "jos\u00e9@people.example"),
+        ("email", "jos\u00e9@people.example", "jose\u0301@people.example"),
+        ("sms", "+1 (415) 555-2671", "+1 (415) 555-2671"),
+        ("sms", "+14155552671", "+1 415.555.2671"),
+    ],
+)
+@pytest.mark.parametrize("how", ["suppress", "insert", "email"])
+def test_a_suppression_counts_in_any_spelling(
+    channel: Channel, contact: str, suppressed: str, how: str, ready: Stage
+) -> None:
+    if how == "email" and channel == "sms":
+        pytest.skip("the column is of e-mail")
+    ready.db.execute("update crm.contacts set email = :address, phone = :address", address=contact)
+    statements = {
+        "suppress": "select delivery.suppress(:org, :address, :channel)",
+        "insert": "insert into delivery.suppressions (organization_id, channel, address, reason)"
+        " values (:org, :channel, :address, 'manual') returning id",
+        "email": "insert into delivery.suppressions (organization_id, channel, email, reason)"
+        " values (:org, :channel, :address, 'manual') returning id",
+    }
+    ready.db.rows(statements[how], org=org(), address=suppressed, channel=channel)
+    consent = json.dumps({"_consent_preferences": {"sms": True}})
+    ready.db.execute("update crm.contacts set custom_fields = cast(:c as jsonb)", c=consent)
+    message = ready.message(1, channel=channel)
+    assert ready.claim(message, channel=channel).claimed == []
+    assert ready.state(message) == ("skipped", "suppressed")
+
+
+@pytest.mark.parametrize("reason", ["check", "place", "release"])
+def test_a_message_that_waited_goes_to_the_contacts_new_address(reason: str, ready: Stage) -> None:
+    message = ready.message()
+    if reason == "check":
+        ready.domain(status="pending")
+    found = ready.claim(message)
+    if reason == "place":
+        until = [NOW + timedelta(minutes=5)]
+        claims.set_places(ready.worker, found.claimed, until, "warmup", NOW)
+    elif reason == "release":
+        claims.release(ready.worker, found.claimed)
+    ready.db.execute("update crm.contacts set email = 'new@people.example'")
+    ready.domain()
+    ready.later(minutes=16)
+    [own] = ready.claim(message).claimed
+    assert own.decision.address == ready.row(message)["address"] == "new@people.example"
+
+
+def test_a_push_message_to_a_device_goes_to_no_other(ready: Stage) -> None:
+    devices = sorted(uuid4() for _ in range(3))
+    for device in devices:
+        ready.db.execute(
+            "insert into delivery.device_tokens (id, organization_id, contact_id, kind, token)"
+            " values (:id, :org, :contact, 'fcm', :token)",
+            id=device, org=org(), contact=person(1), token=str(device),
+        )  # fmt: skip
+    message = ready.message(1, channel="push", device_id=devices[1])
+    for _ in range(2):
+        [own] = ready.claim(message, channel="push").claimed
+        assert own.decision.device_id == devices[1]
+        ready.later(minutes=6)
+    assert len(ready.db.rows("select 1 from delivery.messages")) == 1
