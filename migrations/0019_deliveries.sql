@@ -321,6 +321,8 @@ where finished_at is null and journey_execution_id is not null;
 create index messages_contact on delivery.messages (organization_id, contact_id, channel, claimed_at);
 create index messages_job on delivery.messages (job_id, state) where job_id is not null;
 create index messages_parent on delivery.messages (parent_id) where parent_id is not null;
+create index messages_to_address on delivery.messages (organization_id, lower(address))
+where contact_id is null and address is not null;
 create index messages_age on delivery.messages (finished_at);
 create index messages_with_content on delivery.messages (finished_at)
 where address is not null or content is not null or variables is not null;
@@ -522,13 +524,30 @@ end $$;
 comment on function delivery.unsuppress is 'Removes suppressions of an address, for a person who says why.';
 
 -- What the ledger holds of a contact.
-create function delivery.erase_contact(organization_id uuid, contact_id uuid) returns bigint
+create function delivery.erase_contact(organization_id uuid, contact_id uuid, mentioned text [] default '{}')
+returns bigint
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_variable
 declare
     touched bigint;
     total bigint := 0;
 begin
+    -- The stored requests of calls have addresses and content. A repetition is no longer allowed in any case.
+    update delivery.calls as kept set request = null
+    where kept.request is not null and kept.organization_id = erase_contact.organization_id
+        and exists (
+            select from delivery.attempts as attempt
+            join delivery.messages as message on message.id = attempt.message_id
+            where attempt.call_id = kept.id
+                and (message.contact_id = erase_contact.contact_id or lower(message.address) = any(mentioned))
+        );
+    get diagnostics touched = row_count; total := total + touched;
+    -- Messages to the address alone.
+    update delivery.messages as kept set
+        idempotency_key = 'erased:' || kept.id, address = null, content = null, variables = null
+    where kept.organization_id = organization_id and kept.contact_id is null
+        and lower(kept.address) = any(mentioned);
+    get diagnostics touched = row_count; total := total + touched;
     update delivery.messages as kept set
         idempotency_key = 'erased:' || kept.id, contact_id = null, address = null, content = null, variables = null,
         device_id = null
@@ -544,7 +563,7 @@ begin
     where gone.organization_id = organization_id and gone.contact_id = contact_id;
     get diagnostics touched = row_count; total := total + touched;
     delete from delivery.unmatched_events as gone
-    where ops.mentions(gone.body::text) && ops.mentions(contact_id::text);
+    where ops.mentions(gone.body::text) && (ops.mentions(contact_id::text) || mentioned);
     get diagnostics touched = row_count; total := total + touched;
     return total;
 end $$;
@@ -596,7 +615,13 @@ begin
         changed_at = now()
     where ops.mentions(kept.body::text || ' ' || coalesce(kept.error, '')) && mentioned;
     get diagnostics touched = row_count; total := total + touched;
-    total := total + delivery.erase_contact(erase_contact.organization_id, erase_contact.contact_id);
+    total := total + delivery.erase_contact(
+        erase_contact.organization_id, erase_contact.contact_id,
+        mentioned || array_remove(array[lower(trim(email)), (
+            select lower(trim(known.email)) from crm.contacts as known
+            where known.id = contact_id and known.organization_id = erase_contact.organization_id
+        )], null)
+    );
     delete from journey.journey_executions as gone
     where gone.organization_id = erase_contact.organization_id and gone.contact_id = erase_contact.contact_id;
     get diagnostics touched = row_count; total := total + touched;

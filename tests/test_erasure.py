@@ -253,3 +253,34 @@ def test_a_text_of_any_form_is_read_in_linear_time(text: str, owner: Any) -> Non
     begun = monotonic()
     owner.run("select ops.mentions(:text)", text=text)
     assert monotonic() - begun < 5  # by the square it takes half a minute
+
+
+def test_nothing_is_left_that_knows_the_address_alone(owner: Any) -> None:
+    """A receipt without a contact, an event of a provider, and the stored request of a call."""
+    fill(owner, ORG, JANE, MAIL)
+    owner.run(
+        "insert into delivery.messages (organization_id, idempotency_key, channel, class, address,"
+        " content, expires_at) values (:org, 'receipt', 'email', 'transactional', :mail,"
+        " jsonb_build_object('text', 'Dear ' || cast(:mail as text)), now())",
+        org=ORG, mail=MAIL,
+    )  # fmt: skip
+    owner.run(
+        "insert into delivery.unmatched_events values"
+        " (null, 'e', jsonb_build_object('email', cast(:mail as text)))",
+        mail=MAIL,
+    )
+    owner.run(
+        "insert into delivery.calls (id, organization_id, channel, message_count, started_at,"
+        " request) values (:call, :org, 'email', 1, now(), convert_to(:mail, 'UTF8'))",
+        call=JOHN, org=ORG, mail=MAIL,
+    )  # fmt: skip
+    owner.run(
+        "insert into delivery.attempts (message_id, attempt, call_id, started_at)"
+        " select id, 1, :call, now() from delivery.messages where contact_id = :id",
+        call=JOHN, id=JANE,
+    )  # fmt: skip
+    delete_at_the_platform(owner, JANE)
+    erase(owner, MAIL)
+    assert knowing(owner, JANE, MAIL) == set()
+    assert owner.run("select request from delivery.calls") == [[None]]
+    assert erase(owner, MAIL) == [0]
