@@ -14,12 +14,14 @@ from delivery.store.claims import LEASE
 from delivery.store.statements import SQL
 from shared.errors import is_retryable
 from shared.ports import Database
+from shared.sanitize import printable
 
 CALL_LEASE = timedelta(minutes=2)
 # A request that has not left by then is not made: after the lease another consumer may call.
 LEAVES_WITHIN = timedelta(minutes=1)
 RETRIES_MAX = 3
 SETTLE_TRIES = 3
+ID_CHARS_MAX = 500  # an index holds at most 2,704 bytes
 
 
 @dataclass(frozen=True, repr=False)
@@ -119,13 +121,18 @@ def _parameters(begun: Begun, verdicts: Sequence[Verdict]) -> dict[str, Any]:
         "attempts": [own.attempt for own in begun.messages],
         "verdicts": ["refused_with_others" if refused else verdict.kind for verdict in verdicts],
         "codes": [verdict.code or None for verdict in verdicts],
-        "provider_message_ids": [verdict.provider_message_id for verdict in verdicts],
+        "provider_message_ids": [storable(verdict.provider_message_id) for verdict in verdicts],
         "untils": [verdict.until for verdict in verdicts],
         "suppressions": [verdict.suppression for verdict in verdicts],
         "call_verdict": "pause" if paused else verdicts[0].kind if len(kinds) == 1 else "mixed",
         "paused_until": paused.until if paused else None,
         "paused_reason": paused.code if paused else None,
     }
+
+
+def storable(text: str | None) -> str | None:
+    """Return the text without what Postgres refuses: an acceptance must not fail for its id."""
+    return None if text is None else printable(text)[:ID_CHARS_MAX]
 
 
 def _repeated(statement: Callable[[], list[dict[str, Any]]]) -> list[dict[str, Any]]:

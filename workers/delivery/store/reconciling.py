@@ -10,6 +10,7 @@ from uuid import UUID
 
 from delivery.domain.claims import Waiting
 from delivery.domain.verdict import Verdict
+from delivery.store.calls import storable
 from delivery.store.statements import SQL
 from shared.ports import Database
 
@@ -83,7 +84,7 @@ def settle(
         "ids": [message_id for message_id, _ in verdicts],
         "verdicts": [verdict.kind for _, verdict in verdicts],
         "codes": [verdict.code or None for _, verdict in verdicts],
-        "provider_message_ids": [verdict.provider_message_id for _, verdict in verdicts],
+        "provider_message_ids": [storable(verdict.provider_message_id) for _, verdict in verdicts],
     }
     rows = db.rows(
         SQL["settle_repetition"],

@@ -396,3 +396,18 @@ def test_a_gone_device_gets_no_more(ready: Stage) -> None:
     [row] = ready.db.rows("select status from delivery.device_tokens")
     assert (row["status"], ready.state(message)[0]) == ("gone", "skipped")
     assert ready.db.rows("select * from delivery.suppressions") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "stored"),
+    [("a\0b", "a\ufffdb"), ("a\ud800b", "a?b"), ("é\u4e00" * 5_000, "é\u4e00" * 250)],
+)
+def test_an_id_that_postgres_does_not_store_loses_no_acceptance(
+    text: str, stored: str, ready: Stage
+) -> None:
+    """Otherwise the message is uncertain, and a transactional one is sent again."""
+    message = ready.message()
+    begun = ready.begin(ready.claim(message))
+    ready.settle(begun, Verdict("accepted", provider_message_id=text))
+    row = ready.row(message)
+    assert (row["state"], row["provider_message_id"]) == ("sent", stored)
