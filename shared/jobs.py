@@ -73,6 +73,7 @@ WindowHandler = Callable[[Run], Awaitable[Done | Sharded]]
 MessageHandler = Callable[[M, Ports], Awaitable[Done | RetryIn | Dead]]
 BatchHandler = Callable[[Sequence[M], Ports], Awaitable[Sequence[Done | RetryIn | Dead]]]
 OnDead = Callable[[Sequence[DeadLetter[M]], Database], None]
+OnRedrive = Callable[[Sequence[M], Database, datetime], None]
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,8 @@ class MessageJob(_AnyJob, Generic[M]):
 
     The handler is `async def handler(message: M, ports: Ports) -> Done | RetryIn | Dead`. It runs
     in a transaction; with `transaction=False` it opens its own. `aliases` and `on_dead` are as for
-    a WindowJob.
+    a WindowJob. `on_redrive(messages, db, now)` runs before an operator's redrive sends dead
+    letters again: it opens what `on_dead` closed.
     """
 
     message: type[M]
@@ -165,6 +167,7 @@ class MessageJob(_AnyJob, Generic[M]):
     aliases: tuple[str, ...] = field(default=(), kw_only=True)
     transaction: bool = field(default=True, kw_only=True)
     on_dead: OnDead[M] | None = field(default=None, kw_only=True)
+    on_redrive: OnRedrive[M] | None = field(default=None, kw_only=True)
     schedule: ClassVar[None] = None
 
 
@@ -176,7 +179,7 @@ class BatchJob(_AnyJob, Generic[M]):
     Done, RetryIn or Dead for each message, in their order. It runs in a transaction; if it raises,
     each message is tried alone. With `transaction=False` the handler opens its own transactions and
     must catch the errors of single messages: if it raises, all messages of the batch end with that
-    error. `aliases` and `on_dead` are as for a WindowJob.
+    error. `aliases`, `on_dead` and `on_redrive` are as for a MessageJob.
     """
 
     message: type[M]
@@ -184,6 +187,7 @@ class BatchJob(_AnyJob, Generic[M]):
     aliases: tuple[str, ...] = field(default=(), kw_only=True)
     transaction: bool = field(default=True, kw_only=True)
     on_dead: OnDead[M] | None = field(default=None, kw_only=True)
+    on_redrive: OnRedrive[M] | None = field(default=None, kw_only=True)
     schedule: ClassVar[None] = None
 
 

@@ -20,8 +20,11 @@ from mauntic.operations import ledger_queries
 from mauntic.operations.message_input import MESSAGE_BYTES_MAX, body_bytes
 from mauntic.operations.message_meaning import MARK
 from mauntic.operations.system import Advance, System
+from mauntic.operations.worker_catalog import consumer_of
 from shared.adapters.queue import BATCH_MESSAGES_MAX
 from shared.errors import DatabaseError, DatabaseUnreachable
+from shared.flow.parse import parsed_body
+from shared.jobs import WindowJob
 from shared.messages import object_meant
 from shared.ports import Database, Row
 
@@ -68,6 +71,7 @@ def _send_portion(
     claimed = ledger_queries.claim_dead_letters(db, ids, by=by, now=now)
     claimed_ids = [row["id"] for row in claimed]
     try:
+        _reopen(db, claimed, now)
         system.send(queue, [body_to_redrive(row) for row in claimed])
     except BaseException:
         with suppress(DatabaseError, DatabaseUnreachable):  # the claim expires
@@ -75,6 +79,21 @@ def _send_portion(
         raise
     ledger_queries.mark_redriven(db, claimed_ids, by=by, note=note, claimed_at=now)
     return claimed_ids
+
+
+def _reopen(db: Database, letters: Sequence[Row], now: datetime) -> None:
+    """Let each job open what its dead letters closed (`on_redrive`), in one transaction."""
+    by_job: dict[str, tuple[Any, list[Any]]] = {}
+    for letter in letters:
+        worker = consumer_of(letter["queue"])
+        message = parsed_body(letter["body"], worker) if worker else None
+        job = worker.by_type[message.type] if worker and message else None
+        if job is not None and not isinstance(job, WindowJob) and job.on_redrive:
+            by_job.setdefault(job.type, (job.on_redrive, []))[1].append(message)
+    if by_job:
+        with db.transaction():
+            for on_redrive, messages in by_job.values():
+                on_redrive(messages, db, now)
 
 
 def portions(letters: Sequence[Row], size: int) -> Iterator[tuple[str, list[int]]]:

@@ -78,6 +78,14 @@ def find_intake(queue: str) -> Intake:
     raise OperatorError(f"No worker consumes a queue {queue}{suggestion(queue, names)}")
 
 
+def consumer_of(queue: str) -> Worker | None:
+    """Return the worker that consumes the queue; None for a queue that no worker has now."""
+    for worker in workers():
+        if queue in [own.name for own in worker.queues]:
+            return worker
+    return None
+
+
 def queue_names() -> list[str]:
     """Return every queue, each followed by its dead-letter queue."""
     queues = [queue for worker in workers() for queue in worker.queues]

@@ -94,8 +94,8 @@ def add(
         print_json({"would_add" if dry_run else "added": len(found)})
     else:
         verb = "would receive" if dry_run else "receive"
-        what = "nothing" if scope == "all" else "no marketing"
-        say(f"{count_of(len(found), 'address', 'addresses')} {verb} {what} of this channel.")
+        reach = "nothing" if scope == "all" else "no marketing"
+        say(f"{count_of(len(found), 'address', 'addresses')} {verb} {reach} of this channel.")
 
 
 @app.command()

@@ -83,9 +83,9 @@ class _Lines:
 
     def add_verbatim(self, text: str) -> None:
         """Add preformatted text."""
-        first, *others = text.split("\n")
+        first, *rest = text.split("\n")
         self._line.append(first)
-        for line in others:
+        for line in rest:
             self.end_line()
             self._line.append(line)
 
@@ -230,8 +230,8 @@ def _is_hidden(attributes: dict[str, str]) -> bool:
 
 def with_places(literals: Iterable[str]) -> str:
     """Join the literals of HTML, with the number of a value between two of them."""
-    first, *others = (literal.replace(OPENING, "").replace(CLOSING, "") for literal in literals)
-    return first + "".join(f"{OPENING}{n}{CLOSING}{text}" for n, text in enumerate(others))
+    first, *rest = (literal.replace(OPENING, "").replace(CLOSING, "") for literal in literals)
+    return first + "".join(f"{OPENING}{n}{CLOSING}{text}" for n, text in enumerate(rest))
 
 
 _PLACE = re.compile(f"{OPENING}([0-9]{{1,7}}){CLOSING}")

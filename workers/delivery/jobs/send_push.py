@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from delivery.domain.messages import SendPush
 from delivery.queues import PUSH
-from delivery.sending.batch import hold, send
+from delivery.sending.batch import hold, reopen, send
 from delivery.sending.bindings import BINDINGS
 from shared import BatchJob, Dead, Done, Ports, RetryIn
 
@@ -25,5 +25,6 @@ JOB = BatchJob(
     queues=(PUSH.name,),
     transaction=False,
     on_dead=hold,
+    on_redrive=reopen,
     bindings=BINDINGS,
 )

@@ -130,9 +130,9 @@ class Mailgun(Adapter):
         return LookedUp()
 
 
-def _url(secrets: Secrets, what: str) -> str:
+def _url(secrets: Secrets, resource: str) -> str:
     host = HOSTS.get(optional(secrets, "region").lower(), HOSTS[""])
-    return f"https://{host}/v3/{label(secrets, 'domain')}/{what}"
+    return f"https://{host}/v3/{label(secrets, 'domain')}/{resource}"
 
 
 def _authorization(secrets: Secrets) -> dict[str, str]:

@@ -177,13 +177,13 @@ def _of_batch(messages: Sequence[OutgoingEmail], answer: Any) -> list[Verdict]:
     refused = {index for index in indexes if type(index) is int and 0 <= index < len(messages)}
     ids = [text_at(entry, "id") for entry in list_at(answer, "data")]
     is_complete = len(refused) == len(indexes) and len(refused) + len(ids) == len(messages)
-    others = iter(ids if is_complete else [])
+    given_ids = iter(ids if is_complete else [])
     verdicts = []
     for index in range(len(messages)):
         if index in refused:
             verdicts.append(replace(REFUSED, code="validation_error"))
         else:
-            message_id = next(others, "")
+            message_id = next(given_ids, "")
             verdicts.append(accepted(message_id) if message_id else UNKNOWN)
     return verdicts
 

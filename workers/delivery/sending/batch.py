@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -109,6 +110,13 @@ def hold(letters: Sequence[DeadLetter[Any]], db: Database) -> None:
     ]
     if ids:
         sweeps.hold_dead(db, ids)
+
+
+def reopen(messages: Sequence[Any], db: Database, now: datetime) -> None:
+    """Open the messages whose dead letters an operator sends again."""
+    ids = [own.data.message_id for own in messages if isinstance(own.data, Reference)]
+    if ids:
+        sweeps.resend_held(db, ids, now)
 
 
 _SNAKE = {"replyTo": "reply_to"}

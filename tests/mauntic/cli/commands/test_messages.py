@@ -10,8 +10,9 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from mauntic.operations.dead_letters import redrive_letters
 from tests.mauntic.harness import Cli
-from tests.workers.delivery.stage import Stage, org, person
+from tests.workers.delivery.stage import Stage, org, person, reference
 
 MAIL = "p1@people.example"
 
@@ -175,3 +176,30 @@ def test_what_does_not_wait_is_not_decided(cli: Cli, stage: Stage) -> None:
         assert (answer.code, words in answer.err) == (1, True)
     answer = cli("messages", "show", str(uuid4()))
     assert (answer.code, "There is no message" in answer.err) == (1, True)
+
+
+def test_a_redriven_dead_letter_opens_its_held_message(stage: Stage) -> None:
+    """The reference alone would be refused: a held message is opened by an operator only."""
+    message, untouched = held(stage), held(stage)
+    letters = stage.db.rows(
+        "insert into ops.dead_letters"
+        " (queue, message_id, job_type, body, reason, attempts, dead_at) values ("
+        "'mauntic-send-email', 'm1', 'delivery.send-email', cast(:body as jsonb), 'failed', 1, now())"
+        " returning id",
+        body=json.dumps(reference(message)),
+    )
+    ids = [letter["id"] for letter in letters]
+    sent: list[Any] = []
+
+    class Queues:
+        def send(self, queue: str, bodies: Any, *_: Any) -> None:
+            sent.append((queue, bodies))
+
+    portions = redrive_letters(
+        stage.db, Queues(), stage.db.rows("select * from ops.dead_letters"),  # type: ignore[arg-type]
+        rate=10, by="ann", note=None, sleep=lambda _: None, advance=lambda _: None,
+    )  # fmt: skip
+    assert list(portions) == [ids]
+    assert [queue for queue, _ in sent] == ["mauntic-send-email"]
+    assert stage.state(message)[0] == "pending"
+    assert stage.state(untouched)[0] == "held"

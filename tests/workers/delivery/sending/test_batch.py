@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -80,7 +81,7 @@ def test_what_the_platform_publishes_is_inserted_for_its_channel(ready: Stage) -
         "data": {"organizationId": str(org()), "channel": "sms", "contactId": str(person(1)),
                  "templateId": str(uuid4()), "idempotencyKey": "campaign:1"},
     })  # fmt: skip
-    ports = ready.ports()
+    ports = replace(ready.ports(), queue_name="mauntic-send-sms")
     asyncio.run(send_message([message, message], ports))
     ports.db.close()
     [row] = rows(ready)
