@@ -95,7 +95,9 @@ def history_of(simulation: Simulation) -> History:
         for row in own.changes
     ]
     requests = simulation.providers.requests
-    digest = hashlib.sha256(json.dumps([steps, requests]).encode()).hexdigest()[:16]
+    digest = hashlib.sha256(json.dumps([sorted(steps, key=str), requests]).encode()).hexdigest()[
+        :16
+    ]
     accepted = [len(own.accepted(message_id)) for message_id in own.messages]
     return History(
         len(own.messages),

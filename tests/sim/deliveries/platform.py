@@ -176,9 +176,9 @@ class Platform:
             ]
         )
 
-    def switch_off(self) -> None:
-        """A provider that comes first is switched off for a while: the next one takes its place."""
-        self._set_active(self.rng.choice((0, 2)), False)
+    def switch_off(self, number: int) -> None:
+        """A provider is switched off for a while: the next one takes its place."""
+        self._set_active(number, False)
 
     def against(self, row: dict[str, Any]) -> Callable[[], None]:
         """An action after which this message must not be sent, or not now."""

@@ -53,6 +53,7 @@ class Providers:
     rng: Random
     clock: Callable[[], datetime]
     on_accepted: Callable[[str], None]
+    on_silent: Callable[[str], None]
     seen: list[Seen] = field(default_factory=list)
     keys: dict[str, tuple[str, HttpResponse, dict[str, str], datetime]] = field(
         default_factory=dict
@@ -109,6 +110,7 @@ class Providers:
         if behavior == "loses it":
             self._note(form, call_id, {}, is_accepted=False)
         if behavior in ("loses it", "accepts without an answer", "accepts late"):
+            self.on_silent(form.secret)
             await asyncio.sleep(HTTP_TIMEOUT_S)
             raise HttpFailed("the connection failed, or timed out", begun=True)
         if behavior == "answers late":

@@ -87,7 +87,8 @@ class TimedBinding:
         if is_refused:
             self._invocation.kind = None
             messages = messages[: len(messages) // 2] if kind == "half a queue" else []
-        for message in messages:
+        # Their order is that of a statement's rows, which Postgres does not promise.
+        for message in sorted(messages, key=lambda own: json.dumps(own["body"])):
             body = json.loads(json.dumps(message["body"]))
             self._take(body, message.get("delaySeconds", 0))
         if is_refused:

@@ -70,11 +70,21 @@ begin
 end $$;
 create trigger sim_note after insert on delivery.suppressions
 for each row execute function sim.note_suppression();
--- The order of rows must not depend on chance.
+-- The order of rows must not depend on chance: neither on ids nor on when tables are analyzed.
 alter table delivery.messages alter column id
 set default cast(md5(cast(nextval('sim.ids') as text)) as uuid);
-alter table delivery.messages set (autovacuum_enabled = false);
-alter table delivery.attempts set (autovacuum_enabled = false);
+do $$
+declare
+    name regclass;
+begin
+    for name in
+        select oid from pg_class
+        where relkind = 'r'
+            and relnamespace not in ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
+    loop
+        execute format('alter table %s set (autovacuum_enabled = false)', name);
+    end loop;
+end $$;
 """
     f"grant usage on schema sim to {ROLES.workers};"
     f" grant all on all tables in schema sim to {ROLES.workers};"

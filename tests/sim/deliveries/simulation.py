@@ -68,6 +68,7 @@ NEVER, TWICE = 0.15, 0.1  # of the ticks in a time of attention
 RARELY = 0.08  # a tick fires in the other times, which show as much and cost time
 ATTENTION_H = 3
 EVIDENCE = 0.3  # of the accepted messages
+SWITCHED_OFF = 0.4  # of the providers that do not answer
 OUTAGES_MIN = (2, 2, 20, 70, 400)
 
 
@@ -98,7 +99,7 @@ class Simulation:
             batch_max={queue.name: queue.batch.size for queue in WORKER.queues if queue.batch},
             loses_first=self.seed % 4 == 2, on_change=self._pump_soon,
         )  # fmt: skip
-        self.providers = Providers(self.rng, self.clock, self._report_later)
+        self.providers = Providers(self.rng, self.clock, self._report_later, self._complain)
         self.platform = Platform(self.rng, self.server, self.clock, self._as_owner, self._later)
         self.r2 = FakeR2(self.clock, self._r2_fault)
         self.r2_outages = _outages(self.rng, self.start, self.days)
@@ -150,7 +151,6 @@ class Simulation:
             self._act_at(self._any_time(), self.platform.draw())
         for _ in range(self.days * 3):
             self._act_at(self._any_time(), self.platform.decide)
-            self._act_at(self._any_time(), self.platform.switch_off)
         self._act_at(self.end + timedelta(minutes=1), self.platform.decide)
         self._plan_ticks()
 
@@ -234,6 +234,11 @@ class Simulation:
         if self.rng.random() < EVIDENCE:
             late = timedelta(seconds=self.rng.choice((1, 20, 400, 7_000, 100_000)))
             self._later(late * self.rng.random(), partial(self.platform.report, reference))
+
+    def _complain(self, secret: str) -> None:
+        """A provider that does not answer is switched off for a while, now and then."""
+        if self.rng.random() < SWITCHED_OFF and "config-" in secret:
+            self._later(timedelta(minutes=1), partial(self.platform.switch_off, int(secret[-1])))
 
     def _tick_begins(self, cron: str, planned: datetime) -> None:
         self._start(self._tick(cron, planned))

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from mauntic.database.embedded.server import Server
+from tests.scratch import scratch_database
+from tests.sim.deliveries.evidence import history_of
 from tests.sim.deliveries.simulation import Simulation
 from tests.sim.deliveries.verdict import problems
-from tests.thorough import THOROUGH
+from tests.thorough import THOROUGH, long
 
 SEEDS = range(8 if THOROUGH else 3)  # in seed 2, 6, … the first reference to each message is lost
 DAYS = 1
@@ -21,3 +24,16 @@ def test_deliveries_end_as_they_must(seed: int, database: str) -> None:
         assert problems(simulation) == [], again
     finally:
         simulation.close()
+
+
+@long
+def test_a_seed_decides_over_everything(postgres: Server, migrated: str) -> None:
+    """The same seed has the same calls and the same changes at the same moments."""
+    histories = []
+    for _ in range(2):
+        with scratch_database(postgres, migrated) as database:
+            simulation = Simulation(1, database, DAYS)
+            simulation.run()
+            histories.append(history_of(simulation))
+            simulation.close()
+    assert histories[0] == histories[1]
