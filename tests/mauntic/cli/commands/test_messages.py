@@ -184,8 +184,8 @@ def test_a_redriven_dead_letter_opens_its_held_message(stage: Stage) -> None:
     letters = stage.db.rows(
         "insert into ops.dead_letters"
         " (queue, message_id, job_type, body, reason, attempts, dead_at) values ("
-        "'mauntic-send-email', 'm1', 'delivery.send-email', cast(:body as jsonb), 'failed', 1, now())"
-        " returning id",
+        "'mauntic-send-email', 'm1', 'delivery.send-email', cast(:body as jsonb), 'failed', 1,"
+        " now()) returning id",
         body=json.dumps(reference(message)),
     )
     ids = [letter["id"] for letter in letters]
