@@ -18,6 +18,7 @@ GROUPS = (
     "tests/mauntic/demo/test_importer.py",
     "tests/mauntic/local/runtime/",
     "tests/mauntic/test_adopt.py",
+    "tests/mauntic/test_adopt_deliveries.py",
     "tests/workers/analytics/test_estimates.py",
 )
 
