@@ -70,7 +70,9 @@ CREATE FUNCTION delivery.complete_suppression() RETURNS trigger
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
-    new.address := coalesce(new.address, lower(trim(new.email)));
+    new.address := delivery.suppressed_address(
+        new.channel, coalesce(new.address, case new.channel when 'email' then new.email end)
+    );
     new.email := coalesce(new.email, case new.channel when 'email' then left(new.address, 255) end);
     new.scope := coalesce(new.scope, case new.reason when 'unsubscribe' then 'marketing' else 'all' end);
     return new;
@@ -140,7 +142,7 @@ end $$;
 
 COMMENT ON FUNCTION delivery.enqueue(organization_id uuid, channel text, key text, contact_id uuid, address text, template_id uuid, content jsonb, variables jsonb, class text, campaign_id uuid, not_before timestamp with time zone, expires_at timestamp with time zone, on_uncertain text, device_id uuid) IS 'Inserts a message, which the next run of the feeder sends. Returns its id; null: there is one with this key.';
 
-CREATE FUNCTION delivery.erase_contact(organization_id uuid, contact_id uuid) RETURNS bigint
+CREATE FUNCTION delivery.erase_contact(organization_id uuid, contact_id uuid, mentioned text[] DEFAULT '{}'::text[]) RETURNS bigint
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -149,6 +151,22 @@ declare
     touched bigint;
     total bigint := 0;
 begin
+    -- The stored requests of calls have addresses and content. A repetition is no longer allowed in any case.
+    update delivery.calls as kept set request = null
+    where kept.request is not null and kept.organization_id = erase_contact.organization_id
+        and exists (
+            select from delivery.attempts as attempt
+            join delivery.messages as message on message.id = attempt.message_id
+            where attempt.call_id = kept.id
+                and (message.contact_id = erase_contact.contact_id or lower(message.address) = any(mentioned))
+        );
+    get diagnostics touched = row_count; total := total + touched;
+    -- Messages to the address alone.
+    update delivery.messages as kept set
+        idempotency_key = 'erased:' || kept.id, address = null, content = null, variables = null
+    where kept.organization_id = organization_id and kept.contact_id is null
+        and lower(kept.address) = any(mentioned);
+    get diagnostics touched = row_count; total := total + touched;
     update delivery.messages as kept set
         idempotency_key = 'erased:' || kept.id, contact_id = null, address = null, content = null, variables = null,
         device_id = null
@@ -164,12 +182,19 @@ begin
     where gone.organization_id = organization_id and gone.contact_id = contact_id;
     get diagnostics touched = row_count; total := total + touched;
     delete from delivery.unmatched_events as gone
-    where ops.mentions(gone.body::text) && ops.mentions(contact_id::text);
+    where ops.mentions(gone.body::text) && (ops.mentions(contact_id::text) || mentioned);
     get diagnostics touched = row_count; total := total + touched;
     return total;
 end $$;
 
-COMMENT ON FUNCTION delivery.erase_contact(organization_id uuid, contact_id uuid) IS 'The part of ops.erase_contact for deliveries. Suppressions stay: they keep a promise to the person.';
+COMMENT ON FUNCTION delivery.erase_contact(organization_id uuid, contact_id uuid, mentioned text[]) IS 'The part of ops.erase_contact for deliveries. Suppressions stay: they keep a promise to the person.';
+
+CREATE FUNCTION delivery.suppressed_address(channel text, address text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    RETURN CASE channel WHEN 'email'::text THEN NORMALIZE(lower(TRIM(BOTH FROM address)), NFC) WHEN 'sms'::text THEN translate(TRIM(BOTH FROM address), ' -./() '::text, ''::text) ELSE TRIM(BOTH FROM address) END;
+
+COMMENT ON FUNCTION delivery.suppressed_address(channel text, address text) IS 'An address in the spelling of suppressions.';
 
 CREATE TABLE delivery.suppressions (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -197,11 +222,7 @@ CREATE FUNCTION delivery.suppress(organization_id uuid, address text, channel te
     SET search_path TO 'pg_catalog', 'pg_temp'
     BEGIN ATOMIC
  INSERT INTO delivery.suppressions AS known (organization_id, channel, address, reason, scope, source, expires_at)
-   VALUES (suppress.organization_id, suppress.channel,
-         CASE suppress.channel
-             WHEN 'email'::text THEN lower(TRIM(BOTH FROM suppress.address))
-             ELSE TRIM(BOTH FROM suppress.address)
-         END, suppress.reason, COALESCE(suppress.scope,
+   VALUES (suppress.organization_id, suppress.channel, delivery.suppressed_address(suppress.channel, suppress.address), suppress.reason, COALESCE(suppress.scope,
          CASE suppress.reason
              WHEN 'unsubscribe'::text THEN 'marketing'::text
              ELSE 'all'::text
@@ -229,7 +250,7 @@ begin
     with gone as (
         delete from delivery.suppressions as known
         where known.organization_id = organization_id and known.channel = channel
-            and known.address = case channel when 'email' then lower(trim(address)) else trim(address) end
+            and known.address = delivery.suppressed_address(channel, address)
             and known.scope = coalesce(unsuppress.scope, known.scope)
         returning known.id, known.organization_id, known.channel, known.reason, known.scope
     )
@@ -291,7 +312,13 @@ begin
         changed_at = now()
     where ops.mentions(kept.body::text || ' ' || coalesce(kept.error, '')) && mentioned;
     get diagnostics touched = row_count; total := total + touched;
-    total := total + delivery.erase_contact(erase_contact.organization_id, erase_contact.contact_id);
+    total := total + delivery.erase_contact(
+        erase_contact.organization_id, erase_contact.contact_id,
+        mentioned || array_remove(array[lower(trim(email)), (
+            select lower(trim(known.email)) from crm.contacts as known
+            where known.id = contact_id and known.organization_id = erase_contact.organization_id
+        )], null)
+    );
     delete from journey.journey_executions as gone
     where gone.organization_id = erase_contact.organization_id and gone.contact_id = erase_contact.contact_id;
     get diagnostics touched = row_count; total := total + touched;
@@ -1711,6 +1738,8 @@ CREATE INDEX messages_provider_id ON delivery.messages USING btree (provider_con
 CREATE INDEX messages_queued ON delivery.messages USING btree (channel, class, organization_id) WHERE (state = 'queued'::text);
 
 CREATE INDEX messages_queued_until ON delivery.messages USING btree (queued_until) WHERE (state = 'queued'::text);
+
+CREATE INDEX messages_to_address ON delivery.messages USING btree (organization_id, lower(address)) WHERE ((contact_id IS NULL) AND (address IS NOT NULL));
 
 CREATE INDEX messages_uncertain ON delivery.messages USING btree (called_at) WHERE ((state = 'uncertain'::text) AND (finished_at IS NULL));
 

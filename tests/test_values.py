@@ -30,7 +30,10 @@ PUT_TOGETHER = {
 }
 # The benchmarks work on servers of their own, which they throw away, with names of their own.
 PUT_TOGETHER |= dict.fromkeys(
-    (f"bench/{name}.py" for name in ("decay", "expiry", "generate", "ingest", "people", "world")),
+    (
+        f"bench/{name}.py"
+        for name in ("decay", "deliver", "expiry", "generate", "ingest", "people", "world")
+    ),
     "names that stand in the same file",
 )
 # Programs that start a shell, with the reason why no value gets into its line.

@@ -37,6 +37,35 @@ select 'crm.contact_changes', count(*) from crm.contact_changes
 where consumer in ('scoring', 'segments', 'events')
     and organization_id = :organization_id and contact_id = :contact_id
 union all
+select 'journey.journey_executions', count(*) from journey.journey_executions
+where organization_id = :organization_id and contact_id = :contact_id
+union all
+select 'delivery.messages', count(*) from delivery.messages, mentioned
+where organization_id = :organization_id
+    and (contact_id = :contact_id or contact_id is null and lower(address) = any(mentioned.words))
+union all
+select 'delivery.calls', count(*) from delivery.calls as call
+where call.request is not null and call.organization_id = :organization_id
+    and exists (
+        select from delivery.attempts as attempt
+        join delivery.messages as message on message.id = attempt.message_id
+        cross join mentioned
+        where attempt.call_id = call.id
+            and (message.contact_id = :contact_id or lower(message.address) = any(mentioned.words))
+    )
+union all
+select 'delivery.delivery_events', count(*) from delivery.delivery_events
+where organization_id = :organization_id and contact_id = :contact_id
+union all
+select 'delivery.device_tokens', count(*) from delivery.device_tokens
+where organization_id = :organization_id and contact_id = :contact_id
+union all
+select 'delivery.recipients', count(*) from delivery.recipients
+where organization_id = :organization_id and contact_id = :contact_id
+union all
+select 'delivery.unmatched_events', count(*) from delivery.unmatched_events, mentioned
+where ops.mentions(body::text) && mentioned.words
+union all
 select 'ops.message_failures', count(*) from ops.message_failures, mentioned
 where ops.mentions(error_text) && mentioned.words
 union all

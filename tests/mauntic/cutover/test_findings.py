@@ -57,7 +57,7 @@ def test_a_role_that_has_nothing_yet_is_told_what_it_lacks(database: str) -> Non
     with another_role(database) as (_, url):
         [finding] = found(url)
     assert not finding.done
-    assert finding.why.startswith("it lacks usage on schema analytics, usage on schema crm")
+    assert finding.why.startswith("it lacks usage on schema analytics, usage on schema campaign")
 
 
 def test_what_the_role_lacks_is_named_with_its_remedy(database: str) -> None:
