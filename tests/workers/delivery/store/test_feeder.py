@@ -117,7 +117,7 @@ def test_a_second_feeder_does_nothing(stage: Stage) -> None:
 
 
 def test_a_thousand_organizations_are_fed_at_once(stage: Stage) -> None:
-    """50 ms is the target on the bench machine; other work on it must not fail the test."""
+    """It prints its time; `make bench ONLY=deliver` compares it with the target."""
     fill(stage, 1, 1_000, 200)
     stage.db.execute("analyze delivery.messages")
     feed(stage)
@@ -129,4 +129,3 @@ def test_a_thousand_organizations_are_fed_at_once(stage: Stage) -> None:
     print(f"feeder with 1,000 organizations: {took_s * 1_000:.0f} ms")
     assert set(fed.values()) == {2}
     assert len(fed) == 1_000
-    assert took_s < 2
