@@ -40,12 +40,19 @@ class Use:
     def end(self) -> bool:
         """Release the hold. Return whether other users remain: a shared lock is possible, an
         exclusive one is not.
+
+        The exclusive lock is tried twice: at the first try the guard may hold the file for the end
+        of the server, and release it before the shared lock is tried.
         """
         if self._lock is not None:
             self._lock.close()
             self._lock = None
         with self._open() as probe:
-            return not _is_locked(probe, fcntl.LOCK_EX) and _is_locked(probe, fcntl.LOCK_SH)
+            return (
+                not _is_locked(probe, fcntl.LOCK_EX)
+                and _is_locked(probe, fcntl.LOCK_SH)
+                and not _is_locked(probe, fcntl.LOCK_EX)
+            )
 
     def _open(self) -> IO[str]:
         return os.fdopen(open_private(self._users, os.O_RDWR | os.O_APPEND), "a")
