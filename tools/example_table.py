@@ -12,6 +12,8 @@ from mauntic.operations.grants import WORKERS as GRANTED
 
 TABLE = re.compile(r"^CREATE TABLE (\w+\.\w+) \(\n(.*?)^\);", re.MULTILINE | re.DOTALL)
 COLUMN = re.compile(r"^    (?!CONSTRAINT\b)(\w+) (.+?),?$", re.MULTILINE)
+APPEND = ("select", "insert")
+APPENDED = re.compile(r"\binto (\w+\.\w+)")
 TIME = "timestamp with time zone"
 # How the example's test fills a column; a table that needs a column of another type is not used.
 VALUES = {"uuid": "uuid4()", "text": '"example"', "character varying": '"example"'}
@@ -28,14 +30,20 @@ class ExampleTable:
 
 
 def example_table(worker: str, root: Path) -> ExampleTable:
-    """A table that workers only read: of the worker's own schema, or else the contacts."""
+    """A table that the worker only reads: of its own schema, or else the contacts."""
     found = {table.name: table for table in _sources(root)}
-    own = (name for name in sorted(found) if name.startswith(f"{worker}."))
+    statements = "\n".join(
+        path.read_text(encoding="utf-8") for path in (root / "workers" / worker).rglob("*.sql")
+    )
+    filled = set(APPENDED.findall(statements))
+    own = (name for name in sorted(found.keys() - filled) if name.startswith(f"{worker}."))
     return found[next(own, COMMON)]
 
 
 def _sources(root: Path) -> Iterator[ExampleTable]:
-    """The tables of schema.sql that workers only read, with a time and columns easy to fill."""
+    """The tables of schema.sql in which no worker changes a row, with a time and columns that are
+    easy to fill. One worker may append to the source of another.
+    """
     for name, body in TABLE.findall((root / "schema.sql").read_text(encoding="utf-8")):
         columns = dict(COLUMN.findall(body))
         needed = {
@@ -47,5 +55,5 @@ def _sources(root: Path) -> Iterator[ExampleTable]:
             (column for column, text in columns.items() if re.match(f"{TIME}.* NOT NULL", text)), ""
         )
         values = {c: VALUES.get(t.partition("(")[0], "") for c, t in needed.items() if c != moment}
-        if moment and all(values.values()) and GRANTED.get(name) == READ:
+        if moment and all(values.values()) and GRANTED.get(name) in (READ, APPEND):
             yield ExampleTable(name, moment, values)

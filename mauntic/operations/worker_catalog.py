@@ -70,20 +70,21 @@ def schedule_of(job: Job) -> Schedule:
 
 def find_intake(queue: str) -> Intake:
     """Return the queue of that name with the worker that consumes it."""
-    intakes = [Intake(worker, own) for worker in workers() for own in worker.queues]
-    for intake in intakes:
-        if intake.queue.name == queue:
-            return intake
-    names = [intake.queue.name for intake in intakes]
-    raise OperatorError(f"No worker consumes a queue {queue}{suggestion(queue, names)}")
+    intakes = _intakes()
+    if queue in intakes:
+        return intakes[queue]
+    raise OperatorError(f"No worker consumes a queue {queue}{suggestion(queue, list(intakes))}")
 
 
 def consumer_of(queue: str) -> Worker | None:
     """Return the worker that consumes the queue; None for a queue that no worker has now."""
-    for worker in workers():
-        if queue in [own.name for own in worker.queues]:
-            return worker
-    return None
+    intake = _intakes().get(queue)
+    return intake.worker if intake else None
+
+
+def _intakes() -> dict[str, Intake]:
+    """Return each queue by its name, with the worker that consumes it."""
+    return {own.name: Intake(worker, own) for worker in workers() for own in worker.queues}
 
 
 def queue_names() -> list[str]:

@@ -52,7 +52,7 @@ def test_the_statement_reads_a_table_of_its_worker(worker: str) -> None:
     """In its own schema, if that has a table that it only reads."""
     made = new_files(f"{worker.replace('_', '-')}.look-around", "0 4 * * *", None, ROOT)
     statement = made[Path("workers") / worker / "sql" / "look_around.sql"]
-    expected = {"scoring": "scoring.intent_signals"}
+    expected = {"analytics": "analytics.contact_activity", "scoring": "scoring.intent_signals"}
     assert f"from {expected.get(worker, 'crm.contacts')}\n" in statement
 
 
