@@ -10,6 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from shared.signing_keys import keys_of
+
+__all__ = ["UnsubscribeIds", "keys_of", "sign", "verify"]
+
 VERSION = b"u1"
 ID_BYTES = 16
 MAC_BYTES = 16
@@ -27,15 +31,6 @@ class UnsubscribeIds:
     def to_bytes(self) -> bytes:
         """Return the three ids, one after the other."""
         return self.organization_id.bytes + self.contact_id.bytes + self.message_id.bytes
-
-
-def keys_of(secret: str | None) -> list[bytes]:
-    """Return the keys of `UNSUBSCRIBE_KEYS`, which are separated by commas.
-
-    >>> keys_of("new, old,"), keys_of(None)
-    ([b'new', b'old'], [])
-    """
-    return [key.strip().encode() for key in (secret or "").split(",") if key.strip()]
 
 
 def sign(ids: UnsubscribeIds, keys: Sequence[bytes]) -> str:

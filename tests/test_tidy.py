@@ -30,6 +30,8 @@ PURE: dict[str, set[str]] = {
     "shared.errors": set(),
     "shared.key_formats": set(),
     "shared.settings": set(),
+    "shared.signing_keys": set(),
+    "shared.hook_token": set(),
     "shared.unsubscribe_token": set(),
     "shared.messages": {"pydantic"},
     "shared.sanitize": set(),
