@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 SHARED = (
     {
         "body_limits", "error_text", "errors", "key_formats", "messages", "outcome", "ports",
-        "bindings", "hook_token", "retry", "sanitize", "settings", "signing_keys",
+        "bindings", "hook_token", "inbox", "retry", "sanitize", "settings", "signing_keys",
         "unsubscribe_token", "windows",
     },
     {"sql"},

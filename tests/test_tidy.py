@@ -32,6 +32,7 @@ PURE: dict[str, set[str]] = {
     "shared.settings": set(),
     "shared.signing_keys": set(),
     "shared.hook_token": set(),
+    "shared.inbox": set(),
     "shared.unsubscribe_token": set(),
     "shared.messages": {"pydantic"},
     "shared.sanitize": set(),

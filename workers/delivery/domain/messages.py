@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Callable
 from typing import Annotated, Any, ClassVar, Generic, Literal, Self, TypeVar
 from uuid import UUID
@@ -12,12 +10,12 @@ from pydantic import AfterValidator, ConfigDict, Field, WrapValidator, model_val
 
 from delivery.domain.address import parse_mailbox
 from delivery.domain.outgoing import Channel, MessageClass
+from shared.inbox import MESSAGE_BODY_BYTES_MAX, decoded
 from shared.messages import Data, Message, PlannedTime
 from shared.sanitize import sanitize
 
 KEY_CHARS_MAX = 200  # ours are longer: the column has 255
-HOOK_BYTES_MAX = 65_536  # a larger body is an object in R2
-HOOK_CHARS_MAX = 4 * ((HOOK_BYTES_MAX + 2) // 3)
+HOOK_CHARS_MAX = 4 * ((MESSAGE_BODY_BYTES_MAX + 2) // 3)
 
 
 def _storable(value: Any) -> Any:
@@ -34,8 +32,8 @@ def _mailbox(text: str) -> str:
 
 def _base64(text: str) -> str:
     try:
-        base64.b64decode(text, validate=True)
-    except binascii.Error:
+        decoded(text)
+    except ValueError:
         raise ValueError("is not base64") from None
     return text
 
@@ -267,7 +265,7 @@ class ProviderEventsData(Private):
     @property
     def raw(self) -> bytes | None:
         """The bytes of the request, over which it is signed; None if they are in R2."""
-        return None if self.body is None else base64.b64decode(self.body)
+        return None if self.body is None else decoded(self.body)
 
 
 class ProviderEvents(PrivateMessage):
