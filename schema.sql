@@ -1747,6 +1747,8 @@ CREATE INDEX messages_with_content ON delivery.messages USING btree (finished_at
 
 CREATE INDEX provider_configs_channel ON delivery.provider_configs USING btree (organization_id, channel, priority DESC, id) WHERE is_active;
 
+CREATE INDEX suppressions_age ON delivery.suppressions USING btree (created_at);
+
 CREATE INDEX unmatched_events_age ON delivery.unmatched_events USING btree (received_at);
 
 CREATE INDEX dead_letters_age ON ops.dead_letters USING btree (COALESCE(changed_at, dead_at));

@@ -10,6 +10,14 @@ from pathlib import Path
 from mauntic.project.programs import ROOT
 from shared.errors import CODED, RULES, Rule
 from shared.jobs import Job, Worker
+from shared.telemetry.delivery_metrics import (
+    GAUGE_BLOBS,
+    GAUGE_DOUBLES,
+    GAUGE_EVENT,
+    VERDICT_BLOBS,
+    VERDICT_DOUBLES,
+    VERDICT_EVENT,
+)
 from shared.telemetry.events import EVENTS
 from shared.telemetry.log import FIELDS
 from shared.telemetry.metrics import BLOBS, DOUBLES, FEED_BLOBS, FEED_DOUBLES, FEED_EVENT
@@ -97,7 +105,14 @@ def events_page() -> str:
         "## The point of the change feed\n\nOne Analytics Engine point per fold, in the same"
         f" dataset, indexed by consumer. The event is `{FEED_EVENT}`; `count` is the number of rows"
         " after the fold, `age_s` the age of the oldest row in seconds. Both are 0 if it is empty."
-        f" No fold runs while the feed is empty.\n\n{_columns(FEED_BLOBS, FEED_DOUBLES)}"
+        f" No fold runs while the feed is empty.\n\n{_columns(FEED_BLOBS, FEED_DOUBLES)}\n"
+        "## The points of deliveries\n\nIn the same dataset. After each call to a provider a point"
+        f" `{VERDICT_EVENT}` for each verdict and code, indexed by provider: `count` is the number"
+        " of messages that got it, `duration_ms` the duration of the call. An invocation writes at"
+        f" most 150 of them.\n\n{_columns(VERDICT_BLOBS, VERDICT_DOUBLES)}\n"
+        f"In each sweep points `{GAUGE_EVENT}`, indexed by channel. The gauge `open` is the number"
+        " of messages in a state, with the age of the oldest; `suppressed_today` the addresses"
+        f" suppressed since midnight UTC.\n\n{_columns(GAUGE_BLOBS, GAUGE_DOUBLES)}"
     )
 
 

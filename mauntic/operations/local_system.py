@@ -7,8 +7,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from mauntic.local.control_client import Control, RuntimeFailed
-from mauntic.operations.metric_summary import summarize
-from mauntic.operations.system import Advance, Load, QueueState, SystemEnded, ignored, send_in_parts
+from mauntic.operations.metric_summary import gauges_of, summarize, verdicts_of
+from mauntic.operations.system import (
+    Advance,
+    GaugeValue,
+    Load,
+    QueueState,
+    SystemEnded,
+    Verdicts,
+    ignored,
+    send_in_parts,
+)
 
 HEALTH_TIMEOUT_S = 2
 
@@ -52,7 +61,16 @@ class LocalSystem:
         self._control.ask("POST", f"/queues/{queue}/{'pause' if paused else 'resume'}")
 
     def loads(self, since: timedelta, queue: str | None) -> list[Load]:
-        return summarize(self._control.metrics(datetime.now(UTC) - since), queue)
+        return summarize(self._points(since), queue)
+
+    def verdicts(self, since: timedelta) -> list[Verdicts]:
+        return verdicts_of(self._points(since))
+
+    def gauges(self, since: timedelta) -> list[GaugeValue]:
+        return gauges_of(self._points(since))
+
+    def _points(self, since: timedelta) -> list[dict[str, Any]]:
+        return self._control.metrics(datetime.now(UTC) - since)
 
 
 def _local_state(name: str, state: Mapping[str, Any]) -> QueueState:

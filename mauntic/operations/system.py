@@ -44,6 +44,30 @@ class Load:
     p95_ms: float | None
 
 
+@dataclass(frozen=True)
+class Verdicts:
+    """What providers answered in a period, by channel, provider, verdict and code."""
+
+    channel: str
+    provider: str
+    verdict: str
+    code: str
+    messages: int
+    p50_ms: float | None
+    p95_ms: float | None
+
+
+@dataclass(frozen=True)
+class GaugeValue:
+    """The newest value of a gauge of deliveries in a period."""
+
+    gauge: str
+    channel: str
+    state: str
+    count: int
+    age_s: int
+
+
 class SystemEnded(OperatorError):
     """The local system has ended, and the messages in its queues are lost."""
 
@@ -64,6 +88,12 @@ class System(Protocol):
 
     def loads(self, since: timedelta, queue: str | None) -> list[Load]:
         """Return the metrics since then, by queue and type."""
+
+    def verdicts(self, since: timedelta) -> list[Verdicts]:
+        """Return the verdicts of providers since then."""
+
+    def gauges(self, since: timedelta) -> list[GaugeValue]:
+        """Return the newest gauges of deliveries since then."""
 
 
 def send_in_parts(

@@ -52,7 +52,7 @@ def write(
     delay_s: int | None = None,
 ) -> None:
     """Write the point, indexed by queue, and the log line, which has more fields."""
-    _write_point(metric.queue, [EVENT, *_texts(metric)], _numbers(metric), ports)
+    write_point(metric.queue, [EVENT, *_texts(metric)], _numbers(metric), ports)
     level = {"ack": "info", "retry": "warning", "dead": "error"}[metric.status]
     facts = zip(Metric._fields, metric, strict=True)
     fields = {name: value for name, value in facts if value != ""}
@@ -73,10 +73,10 @@ def write_feed(consumer: str, count: int, age_s: int, ports: Ports) -> None:
 
     The point is indexed by the consumer. Both are 0 for an empty feed.
     """
-    _write_point(consumer, [FEED_EVENT, consumer], (count, age_s), ports)
+    write_point(consumer, [FEED_EVENT, consumer], (count, age_s), ports)
 
 
-def _write_point(index: str, blobs: list[str], doubles: Iterable[float], ports: Ports) -> None:
+def write_point(index: str, blobs: list[str], doubles: Iterable[float], ports: Ports) -> None:
     """Write a point. Never raises: the measured work is done, whether or not this succeeds."""
     try:
         ports.write_point(index, blobs, [float(number) for number in doubles])

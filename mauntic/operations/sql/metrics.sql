@@ -19,3 +19,36 @@ where blob1 = 'queue.metric'
 group by index1, blob3
 order by index1, blob3
 format json
+
+-- name: verdict_metrics
+-- For Analytics Engine: what providers answered in the last :seconds seconds. A point counts the messages of one call
+-- with the same verdict and code (double1); double2 is the duration of the call.
+select
+    blob2 as channel,
+    blob3 as provider,
+    blob4 as verdict,
+    blob5 as code,
+    sum(double1 * _sample_interval) as messages,
+    quantileExactWeighted(0.5)(double2, _sample_interval) as p50_ms,
+    quantileExactWeighted(0.95)(double2, _sample_interval) as p95_ms
+from mauntic_queue_metrics
+where blob1 = 'delivery.verdict'
+    and timestamp > now() - interval ':seconds' second
+group by blob2, blob3, blob4, blob5
+order by blob2, blob3, blob4, blob5
+format json
+
+-- name: gauge_metrics
+-- For Analytics Engine: the newest value of each gauge of deliveries in the last :seconds seconds.
+select
+    blob2 as gauge,
+    blob3 as channel,
+    blob4 as state,
+    argMax(double1, timestamp) as count,
+    argMax(double2, timestamp) as age_s
+from mauntic_queue_metrics
+where blob1 = 'delivery.gauge'
+    and timestamp > now() - interval ':seconds' second
+group by blob2, blob3, blob4
+order by blob2, blob3, blob4
+format json

@@ -109,5 +109,23 @@ class LoadRow(Answer):
     p95_ms: Count
 
 
+class VerdictRow(Answer):
+    channel: Word
+    provider: Word
+    verdict: Word
+    code: Word
+    messages: Count
+    p50_ms: Count
+    p95_ms: Count
+
+
+class GaugeRow(Answer):
+    gauge: Word
+    channel: Word
+    state: Word
+    count: Count
+    age_s: Count
+
+
 class Rows(Answer):
     data: list[dict[str, Any]]

@@ -11,8 +11,16 @@ from typing import Any
 
 from mauntic.errors import OperatorError
 from mauntic.operations.statements import SQL
-from mauntic.operations.system import Advance, Load, QueueState, ignored, send_in_parts
-from mauntic.operations.vendor.answers import Backlog, LoadRow, Queue
+from mauntic.operations.system import (
+    Advance,
+    GaugeValue,
+    Load,
+    QueueState,
+    Verdicts,
+    ignored,
+    send_in_parts,
+)
+from mauntic.operations.vendor.answers import Backlog, GaugeRow, LoadRow, Queue, VerdictRow
 from mauntic.operations.vendor.api import VendorApi, VendorRefused, open_vendor
 
 _QUEUE_NAME = re.compile(r"[a-z0-9-]{1,63}")
@@ -58,6 +66,23 @@ class RemoteSystem:
     def loads(self, since: timedelta, queue: str | None) -> list[Load]:
         return [_load(row) for row in self._api.sql(metrics_sql(since, queue), LoadRow)]
 
+    def verdicts(self, since: timedelta) -> list[Verdicts]:
+        rows = self._api.sql(with_period("verdict_metrics", since), VerdictRow)
+        return [
+            Verdicts(
+                row.channel, row.provider, row.verdict, row.code, round(row.messages), row.p50_ms,
+                row.p95_ms,
+            )
+            for row in rows
+        ]  # fmt: skip
+
+    def gauges(self, since: timedelta) -> list[GaugeValue]:
+        rows = self._api.sql(with_period("gauge_metrics", since), GaugeRow)
+        return [
+            GaugeValue(row.gauge, row.channel, row.state, round(row.count), round(row.age_s))
+            for row in rows
+        ]
+
     def _id(self, queue: str) -> str:
         if queue not in self._queues:
             raise VendorRefused(
@@ -84,8 +109,12 @@ def metrics_sql(since: timedelta, queue: str | None) -> str:
     """Insert the two values into the statement: the API has no parameters."""
     if queue is not None and not _QUEUE_NAME.fullmatch(queue):
         raise OperatorError(f"{queue} cannot be the name of a queue.")
-    seconds = str(max(1, round(since.total_seconds())))
-    return SQL["queue_metrics"].replace(":seconds", seconds).replace(":queue", queue or "%")
+    return with_period("queue_metrics", since).replace(":queue", queue or "%")
+
+
+def with_period(name: str, since: timedelta) -> str:
+    """Insert the seconds of the period into a statement."""
+    return SQL[name].replace(":seconds", str(max(1, round(since.total_seconds()))))
 
 
 def _load(row: LoadRow) -> Load:

@@ -65,6 +65,12 @@ class Box:
     def loads(self, since: Any, queue: Any) -> list[Any]:
         return []
 
+    def verdicts(self, since: Any) -> list[Any]:
+        return []
+
+    def gauges(self, since: Any) -> list[Any]:
+        return []
+
 
 def name_of(body: Any) -> Any:
     return body.get("redrivenFrom") or body["scheduledFor"]

@@ -10,6 +10,7 @@ from delivery.queues import JOBS
 from delivery.sending.feeding import BINDINGS, feed
 from delivery.store import reconciling, sweeps
 from shared import Done, Run, Schedule, WindowJob, WindowMessage, five_minutes_before
+from shared.telemetry.delivery_metrics import write_gauge
 
 CALLS_MAX = 1_000  # calls whose outcome is looked for in one run; the next run sends more
 
@@ -32,8 +33,10 @@ async def sweep(run: Run) -> Done:
     for organization_id, call_id in reconciling.due_calls(ports.db, CALLS_MAX, ports.clock()):
         data = {"organizationId": organization_id, "callId": call_id}
         await ports.queue.send([Reconcile.model_validate({"data": data}).body()])
-    for row in sweeps.gauges(ports.db):
-        ports.log("delivery.open", type=row["channel"], status=row["state"], count=row["count"])
+    for gauge in sweeps.gauges(ports.db, ports.clock()):
+        if gauge.gauge == "open" and gauge.count:
+            ports.log("delivery.open", type=gauge.channel, status=gauge.state, count=gauge.count)
+        write_gauge(gauge, ports)
     return Done(written, written)
 
 

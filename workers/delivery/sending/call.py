@@ -21,6 +21,7 @@ from delivery.store import calls
 from delivery.store.calls import Begun
 from shared.errors import StorageError, error_class
 from shared.ports import HttpResponse, Ports
+from shared.telemetry.delivery_metrics import Call, write_verdicts
 
 TOKENS = Tokens()  # of the isolate
 
@@ -58,13 +59,7 @@ async def call(
         return Called({})
     outgoing = [messages[own.claimed.id][1] for own in begun.messages]
     verdicts, status = await _made(provider, begun, outgoing, mode, ports)
-    ports.log(
-        "delivery.called",
-        organization_id=str(begun.messages[0].claimed.waiting.organization_id),
-        type=begun.messages[0].claimed.waiting.channel,
-        status=verdicts[0].kind,
-        count=len(verdicts),
-    )
+    _report(provider, begun, verdicts, ports)
     if any(verdict.kind == "pause" for verdict in verdicts):
         _forget_token(provider)
     states = _settled(begun, verdicts, status, ports)
@@ -72,6 +67,22 @@ async def call(
         return Called(states)
     again = [own.claimed for own in begun.messages if states.get(own.claimed.id) == "claimed"]
     return Called(states, again)
+
+
+def _report(provider: Provider, begun: Begun, verdicts: Sequence[Verdict], ports: Ports) -> None:
+    """Log the call, and write a point for each verdict with its number of messages."""
+    first = begun.messages[0].claimed.waiting
+    organization_id = str(first.organization_id)
+    ports.log(
+        "delivery.called",
+        organization_id=organization_id,
+        type=first.channel,
+        status=verdicts[0].kind,
+        count=len(verdicts),
+    )
+    duration_ms = (ports.clock() - begun.started_at).total_seconds() * 1_000
+    call_of = Call(first.channel, provider.adapter.provider_type, organization_id, duration_ms)
+    write_verdicts(call_of, ((own.kind, own.code) for own in verdicts), ports)
 
 
 async def _made(

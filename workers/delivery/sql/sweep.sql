@@ -214,9 +214,30 @@ where id = any(array(
 ))
 
 -- name: gauges
--- What stands open, by channel and state.
-select channel, state, count(*) as count, min(created_at) as oldest_at
-from delivery.messages
-where finished_at is null
-group by channel, state
-order by channel, state
+-- What stands open, by channel and state, with the age of the oldest; and the addresses suppressed since :today. A
+-- number of none is a row too: a gauge that is not written looks like its last value.
+with counted as (
+    select channel, state, count(*) as count, min(created_at) as oldest_at
+    from delivery.messages
+    where finished_at is null
+    group by channel, state
+),
+suppressed as (
+    select channel, count(*) as count
+    from delivery.suppressions
+    where created_at >= :today
+    group by channel
+)
+select
+    'open' as gauge, channel, state, coalesce(counted.count, 0) as count,
+    cast(greatest(coalesce(extract(epoch from :now - counted.oldest_at), 0), 0) as integer) as age_s
+from unnest(array['email', 'sms', 'push']) as channel
+cross join unnest(
+    array['pending', 'queued', 'deferred', 'claimed', 'sending', 'held', 'uncertain']
+) as state
+left join counted using (channel, state)
+union all
+select 'suppressed_today', channel, '', coalesce(suppressed.count, 0), 0
+from unnest(array['email', 'sms', 'push']) as channel
+left join suppressed using (channel)
+order by gauge, channel, state

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime, time
 from uuid import UUID
 
 from delivery.store.statements import SQL
-from shared.ports import Database, Row
+from shared.ports import Database
+from shared.telemetry.delivery_metrics import Gauge
 
 ROWS_MAX = 10_000
 # In this order: what a cancel ends is not opened again, and what has expired is not sent.
@@ -34,9 +35,11 @@ def sweep(db: Database, name: str, now: datetime) -> int:
             return total
 
 
-def gauges(db: Database) -> list[Row]:
-    """Return the open messages by channel and state."""
-    return db.rows(SQL["gauges"])
+def gauges(db: Database, now: datetime) -> list[Gauge]:
+    """Return the open messages by channel and state, also where there are none, and the addresses
+    that were suppressed today (UTC)."""
+    today = datetime.combine(now.astimezone(UTC).date(), time(), UTC)
+    return [Gauge(**row) for row in db.rows(SQL["gauges"], today=today, now=now)]
 
 
 def hold_dead(db: Database, ids: Sequence[UUID]) -> int:

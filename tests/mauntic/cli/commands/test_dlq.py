@@ -316,6 +316,12 @@ class Outbox:
     def loads(self, since: Any, queue: Any) -> list[Any]:
         return []
 
+    def verdicts(self, since: Any) -> list[Any]:
+        return []
+
+    def gauges(self, since: Any) -> list[Any]:
+        return []
+
 
 def redriven(
     db: Postgres,

@@ -11,10 +11,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mauntic.errors import OperatorError
-from mauntic.operations.metric_summary import name_columns, quantile, summarize
+from mauntic.operations.metric_summary import (
+    gauges_of,
+    name_columns,
+    quantile,
+    summarize,
+    verdicts_of,
+)
 from mauntic.operations.statements import SQL
-from mauntic.operations.system import Load
+from mauntic.operations.system import GaugeValue, Load, Verdicts
 from mauntic.operations.vendor.system import metrics_sql
+from shared.telemetry.delivery_metrics import (
+    GAUGE_BLOBS,
+    GAUGE_DOUBLES,
+    GAUGE_EVENT,
+    VERDICT_BLOBS,
+    VERDICT_DOUBLES,
+    VERDICT_EVENT,
+    Call,
+    Gauge,
+    write_gauge,
+    write_verdicts,
+)
 from shared.telemetry.metrics import BLOBS, DOUBLES, EVENT, FEED_BLOBS, FEED_DOUBLES, FEED_EVENT
 from tests.fakes import World
 from tests.mauntic.harness import HOURLY, QUEUE, Cli
@@ -71,10 +89,52 @@ def test_the_statement_reads_the_columns_that_the_workers_write() -> None:
     assert f"(double{DOUBLES.index('duration_ms') + 1}, _sample_interval) as p95_ms" in text
 
 
+def test_the_statements_of_deliveries_read_the_columns_that_the_workers_write() -> None:
+    """In a statement a column has a number and a name: both are compared with the point's."""
+    for name, event, blobs, doubles in (
+        ("verdict_metrics", VERDICT_EVENT, VERDICT_BLOBS, VERDICT_DOUBLES),
+        ("gauge_metrics", GAUGE_EVENT, GAUGE_BLOBS, GAUGE_DOUBLES),
+    ):
+        text = SQL[name]
+        assert f"blob1 = '{event}'" in text
+        named = dict(re.findall(r"blob(\d) as (\w+)", text))
+        assert {blobs[int(number) - 1]: own for number, own in named.items()} == {
+            own: own for own in named.values()
+        }
+        found = re.findall(r"double(\d)", text)
+        assert {doubles[int(number) - 1] for number in found} == set(doubles)
+
+
+def test_verdicts_and_gauges_are_read_as_they_are_written() -> None:
+    world = World(None)
+    for duration_ms in (10, 30, 20):
+        call = Call("email", "ses", "an organization", duration_ms)
+        pairs = [("accepted", "200")] * 49 + [("refused", "MESSAGE_REJECTED")]
+        write_verdicts(call, pairs, world.ports())
+    for count in (7, 3):
+        write_gauge(Gauge("open", "email", "pending", count, 60 * count), world.ports())
+    assert verdicts_of(world.points) == [
+        Verdicts("email", "ses", "accepted", "200", 147, 20, 30),
+        Verdicts("email", "ses", "refused", "MESSAGE_REJECTED", 3, 20, 30),
+    ]
+    assert gauges_of(world.points) == [GaugeValue("open", "email", "pending", 3, 180)]
+    assert summarize(world.points) == []
+
+
+def test_remote_verdicts_are_those_of_the_vendor(cli: Cli, vendor: Vendor) -> None:
+    vendor.rows = []
+    assert "no sweep" in cli("metrics", "--deliveries", "--remote").out
+    assert "'delivery.verdict'" in vendor.statements[0]
+    assert "'delivery.gauge'" in vendor.statements[1]
+    assert cli("metrics", "--deliveries", "--queue", QUEUE, "--remote").code == 1
+
+
 def test_the_statements_for_dashboards_are_in_the_runbook() -> None:
-    shown, feed = re.findall("```sql\n(.+?)\n```", RUNBOOK.read_text(), re.DOTALL)
-    lines = [line for line in SQL["queue_metrics"].splitlines() if not line.startswith("--")]
-    assert shown.splitlines() == [line for line in lines if line]
+    shown, feed, *deliveries = re.findall("```sql\n(.+?)\n```", RUNBOOK.read_text(), re.DOTALL)
+    names = ("queue_metrics", "verdict_metrics", "gauge_metrics")
+    for name, text in zip(names, (shown, *deliveries), strict=True):
+        lines = [line for line in SQL[name].splitlines() if not line.startswith("--")]
+        assert text.splitlines() == [line for line in lines if line]
     assert f"max(double{FEED_DOUBLES.index('count') + 1}) as rows" in feed
     assert f"max(double{FEED_DOUBLES.index('age_s') + 1}) as age_s" in feed
     assert f"blob{FEED_BLOBS.index('event') + 1} = '{FEED_EVENT}'" in feed

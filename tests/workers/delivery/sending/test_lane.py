@@ -143,6 +143,35 @@ def test_a_refused_call_is_repeated_one_by_one(stage: Stage, provider: Postmark)
     assert [stage.state(own)[0] for own in messages] == ["sent", "failed", "sent"]
 
 
+def test_each_verdict_is_measured(stage: Stage, provider: Postmark) -> None:
+    """A point counts the messages of a call with one verdict; the call lasts two seconds."""
+    provider.answer = always("refuse_first")
+    provider.during = lambda messages: stage.later(seconds=2)
+    stage.send(*(stage.message(number) for number in (1, 2, 3)))
+    own = [point for point in stage.outside.points if point["blobs"][0] == "delivery.verdict"]
+    common = ["delivery.verdict", "email", "postmark"]
+    assert [point["blobs"] for point in own] == [
+        [*common, "accepted", "", str(org())],
+        [*common, "refused", "300", str(org())],
+    ]
+    assert [point["doubles"] for point in own] == [[2, 2_000], [1, 2_000]]
+
+
+def test_a_batch_never_writes_more_points_than_an_invocation_may(
+    stage: Stage, provider: Postmark
+) -> None:
+    """The worst: each call of two is refused as a whole and repeated one by one. With the points of
+    its 100 messages an invocation then has 250."""
+    stage.db.execute("delete from delivery.provider_configs")
+    secrets = {"serverToken": "t", "broadcastStream": "b", "bulkMax": 2}
+    stage.config(secrets=secrets)
+    for number in range(4, 101):
+        stage.contact(number)
+    provider.answer = always("refuse_all")
+    stage.send(*(stage.message(number) for number in range(1, 101)))
+    assert len(provider.received) == len(stage.outside.points) == 150
+
+
 def test_an_entry_that_is_refused_fails_alone(stage: Stage, provider: Postmark) -> None:
     provider.answer = always("refuse_first")
     messages = [stage.message(number) for number in (1, 2, 3)]
