@@ -151,6 +151,7 @@ abandoned as (
     returning run.job_type, run.window_start, run.window_end
 )
 select * from recorded union all select * from abandoned
+order by job_type, window_start
 
 -- name: note_schedules
 -- Every window that ends by now has a row. Of the windows past their grace, those that have not succeeded and were not

@@ -57,9 +57,12 @@ with due as (
     order by queued_until
     limit :rows_max
     for update skip locked
+),
+requeued as (
+    update ops.parts as part set queued_until = :queued_until
+    from due
+    where part.kind = due.kind and part.subject_id = due.subject_id and part.version = due.version
+        and part.part = due.part
+    returning part.kind, part.subject_id, part.version, part.part, part."of", part.bounds
 )
-update ops.parts as part set queued_until = :queued_until
-from due
-where part.kind = due.kind and part.subject_id = due.subject_id and part.version = due.version
-    and part.part = due.part
-returning part.kind, part.subject_id, part.version, part.part, part."of", part.bounds
+select * from requeued order by subject_id, version, part

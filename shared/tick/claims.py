@@ -73,9 +73,7 @@ def claim(
         late, recovered = _note_schedules(
             types, recorded_until, scheduled, skipped, tick, now, ports
         )
-    order = {(due.job.type, due.window): place for place, due in enumerate(wanted)}
-    due = [_due(row, scheduled) for row in rows]
-    due.sort(key=lambda item: order.get((item.job.type, item.window), len(order)))
+    due = _in_order([_due(row, scheduled) for row in rows], wanted)
     hour = tick.replace(minute=0, second=0, microsecond=0)
     is_first = all(row["recorded_until"] < hour for row in schedules)
     return Claim(now, is_first, due, late, skipped, recovered)
@@ -98,6 +96,17 @@ def release(claimed: Claim, ports: Ports) -> None:
 def window_of(row: Row) -> Window:
     """Return the window of a ledger row."""
     return Window(row["window_start"], row["window_end"])
+
+
+def _in_order(claimed: list[Due], wanted: list[Due]) -> list[Due]:
+    """Return the wanted windows in their order, then older work by its window and shard."""
+    order = {(due.job.type, due.window): place for place, due in enumerate(wanted)}
+
+    def place(due: Due) -> tuple[int, datetime, str, int]:
+        first = order.get((due.job.type, due.window), len(order))
+        return first, due.window.start, due.job.type, due.shard.index if due.shard else 0
+
+    return sorted(claimed, key=place)
 
 
 def _due(row: Row, scheduled: Scheduled) -> Due:

@@ -142,19 +142,19 @@ class Simulation:
         events = [people.of_event(one) for one in self.history.earlier + self.history.events]
         edits = [people.of_edit(self.history, one) for one in self.history.edits]
         for change in [*events, *edits, self.purge, *self.changes]:
-            self._at(change.at, partial(self.world.change, change))
+            self.at(change.at, partial(self.world.change, change))
         for at in self.acknowledgements:
-            self._at(at, self.world.acknowledge)
+            self.at(at, self.world.acknowledge)
         for ask in self.asks:
-            self._at(ask.at, partial(self._ask, ask))
+            self.at(ask.at, partial(self._ask, ask))
         for at, body in self.history.letters:
             queue = self.rng.choice(self.workers).main_queue.name
-            self._at(at, partial(self._send, queue, body))
+            self.at(at, partial(self._send, queue, body))
         for pause in self.pauses:
-            self._at(pause.start, partial(self.world.set_paused, pause.job_type, True))
-            self._at(pause.end, partial(self.world.set_paused, pause.job_type, False))
+            self.at(pause.start, partial(self.world.set_paused, pause.job_type, True))
+            self.at(pause.end, partial(self.world.set_paused, pause.job_type, False))
         for at, key in self.history.counters:
-            self._at(at, partial(self.objects.update, {key: "{}"}))
+            self.at(at, partial(self.objects.update, {key: "{}"}))
         for worker in self.workers:
             for cron in worker.crons:
                 self._plan_ticks(worker, cron)
@@ -170,7 +170,7 @@ class Simulation:
             )
             for _ in range(fires):
                 at = planned + timedelta(seconds=self.rng.uniform(0, JITTER_S))
-                self._at(at, partial(self._tick, worker, cron, planned))
+                self.at(at, partial(self._tick, worker, cron, planned))
 
     def _send(self, queue: str, body: object) -> Message:
         return self.broker.send(queue, body, self.now)
@@ -178,7 +178,7 @@ class Simulation:
     def _ask(self, ask: Ask) -> None:
         self.asked.append((ask, self._send(SCORING.main_queue.name, ask.body())))
 
-    def _at(self, moment: datetime, action: Callable[[], Any]) -> None:
+    def at(self, moment: datetime, action: Callable[[], Any]) -> None:
         heapq.heappush(self.actions, (moment, next(self.order), action))
 
     # The course of time
