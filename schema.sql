@@ -901,6 +901,22 @@ COMMENT ON TABLE delivery.calls IS 'Calls to providers. A row is committed befor
 
 COMMENT ON COLUMN delivery.calls.request IS 'The exact request, compressed with gzip: only for providers with an idempotency key.';
 
+CREATE TABLE delivery.config_alerts (
+    organization_id uuid,
+    channel text NOT NULL,
+    config_id uuid,
+    problem text NOT NULL,
+    alerted_at timestamp with time zone NOT NULL,
+    CONSTRAINT config_alerts_channel_check CHECK ((channel = ANY (ARRAY['email'::text, 'sms'::text, 'push'::text]))),
+    CONSTRAINT config_alerts_problem_check CHECK ((problem = ANY (ARRAY['paused'::text, 'no_provider'::text, 'unverified_sender'::text, 'not_configured'::text])))
+);
+
+COMMENT ON TABLE delivery.config_alerts IS 'When a problem of a configuration was last reported: an hour passes before the next alert.';
+
+COMMENT ON COLUMN delivery.config_alerts.organization_id IS 'Null: a setting of the worker, which concerns every organization.';
+
+COMMENT ON COLUMN delivery.config_alerts.config_id IS 'The paused config; null of the other problems.';
+
 CREATE TABLE delivery.delivery_events (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     job_id uuid,
@@ -1542,6 +1558,9 @@ ALTER TABLE ONLY delivery.attempts
 ALTER TABLE ONLY delivery.calls
     ADD CONSTRAINT calls_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY delivery.config_alerts
+    ADD CONSTRAINT config_alerts_organization_id_channel_config_id_problem_key UNIQUE NULLS NOT DISTINCT (organization_id, channel, config_id, problem);
+
 ALTER TABLE ONLY delivery.delivery_events
     ADD CONSTRAINT delivery_events_organization_id_event_id_key UNIQUE (organization_id, event_id);
 
@@ -1695,6 +1714,8 @@ CREATE INDEX calls_open ON delivery.calls USING btree (started_at) WHERE (finish
 
 CREATE INDEX calls_request ON delivery.calls USING btree (started_at) WHERE (request IS NOT NULL);
 
+CREATE INDEX config_alerts_age ON delivery.config_alerts USING btree (alerted_at);
+
 CREATE INDEX delivery_events_age ON delivery.delivery_events USING btree (created_at);
 
 CREATE INDEX delivery_events_contact ON delivery.delivery_events USING btree (organization_id, contact_id);
@@ -1742,6 +1763,8 @@ CREATE INDEX messages_queued_until ON delivery.messages USING btree (queued_unti
 CREATE INDEX messages_to_address ON delivery.messages USING btree (organization_id, lower(address)) WHERE ((contact_id IS NULL) AND (address IS NOT NULL));
 
 CREATE INDEX messages_uncertain ON delivery.messages USING btree (called_at) WHERE ((state = 'uncertain'::text) AND (finished_at IS NULL));
+
+CREATE INDEX messages_unconfigured ON delivery.messages USING btree (organization_id, channel, reason) WHERE ((state = 'deferred'::text) AND (reason = ANY (ARRAY['no_provider'::text, 'unverified_sender'::text, 'not_configured'::text])));
 
 CREATE INDEX messages_with_content ON delivery.messages USING btree (finished_at) WHERE ((address IS NOT NULL) OR (content IS NOT NULL) OR (variables IS NOT NULL));
 

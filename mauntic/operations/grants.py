@@ -41,6 +41,7 @@ WORKERS: Mapping[str, tuple[str, ...]] = {
     "crm.expanded_changes": ALL,
     "delivery.attempts": ALL,
     "delivery.calls": ALL,
+    "delivery.config_alerts": ALL,
     "delivery.delivery_events": ALL,
     "delivery.delivery_jobs": NOTHING,
     "delivery.device_tokens": ("select", "update"),

@@ -217,6 +217,18 @@ gone_unmatched_events as (
     ))
     returning 1
 ),
+gone_config_alerts as (
+    delete from delivery.config_alerts
+    where ctid = any (array(
+        select ctid
+        from delivery.config_alerts
+        where alerted_at < cast(:config_alerts_before as timestamptz)
+        order by alerted_at
+        limit :most
+        for update skip locked
+    ))
+    returning 1
+),
 gone_contact_changes as (
     delete from crm.contact_changes
     where ctid = any (array(
@@ -275,6 +287,7 @@ select
     (select count(*) from gone_calls) as delivery__calls,
     (select count(*) from gone_delivery_events) as delivery__delivery_events,
     (select count(*) from gone_unmatched_events) as delivery__unmatched_events,
+    (select count(*) from gone_config_alerts) as delivery__config_alerts,
     (select count(*) from gone_contact_changes) as crm__contact_changes,
     (select count(*) from gone_changed_hours) as analytics__changed_hours,
     (select count(*) from gone_brief_runs) as ops__job_runs__brief

@@ -46,6 +46,13 @@ EVENTS: tuple[Event, ...] = (
         "Correct the provider configuration, or verify the domain.",
     ),
     Event(
+        "delivery.config_problem",
+        "`count` messages wait for a person: `status` is paused (the config `config_id`, for"
+        " `reason`), no_provider, unverified_sender or not_configured. An alert, once an hour for"
+        " each config and problem, and once a day while nothing waits.",
+        "Correct the configuration, then run `mauntic delivery resume CONFIG` if it is paused.",
+    ),
+    Event(
         "delivery.not_configured",
         "`count` messages wait for the setting that `reason` names.",
         "Set the variable or the secret of the worker mauntic-delivery-queue.",

@@ -135,6 +135,7 @@ RETENTION_PERIODS = (
         "delivery.delivery_events", 396, ("created_at",), "when it was recorded", days_min=91
     ),
     RetentionPeriod("delivery.unmatched_events", 7, ("received_at",), "when it came"),
+    RetentionPeriod("delivery.config_alerts", 7, ("alerted_at",), "the alert", days_min=2),
     RetentionPeriod("crm.contact_changes", 90, ("at",), "the change", days_min=15, is_feed=True),
     RetentionPeriod(
         "analytics.changed_hours", 90, ("changed_at",), "the change", days_min=15, is_feed=True

@@ -65,6 +65,10 @@ select 'delivery.unmatched_events' as table_name, count(*) as rows, min(cast(rec
     count(*) filter (where received_at < cast(:unmatched_events_before as timestamptz)) as due
 from delivery.unmatched_events
 union all
+select 'delivery.config_alerts' as table_name, count(*) as rows, min(cast(alerted_at as timestamptz)) as oldest,
+    count(*) filter (where alerted_at < cast(:config_alerts_before as timestamptz)) as due
+from delivery.config_alerts
+union all
 select 'crm.contact_changes' as table_name, count(*) as rows, min(cast(at as timestamptz)) as oldest,
     count(*) filter (where at < cast(:contact_changes_before as timestamptz)) as due
 from crm.contact_changes

@@ -42,6 +42,10 @@ ROWS = {
         "insert into delivery.unmatched_events (event_id, body, received_at)"
         " values (:key, '{}', :at)"
     ),
+    "delivery.config_alerts": (
+        "insert into delivery.config_alerts (channel, config_id, problem, alerted_at)"
+        " values ('email', cast(md5(:key) as uuid), 'paused', :at)"
+    ),
     "ops.message_failures": (
         "insert into ops.message_failures (queue, message_id, attempt, body_digest, error_class,"
         " error_text, failed_at) values ('q', :key, 1, '', 'E', 'text', :at)"

@@ -7,6 +7,7 @@ from typing import Literal
 
 from delivery.domain.messages import Reconcile
 from delivery.queues import JOBS
+from delivery.sending.alerting import alert
 from delivery.sending.feeding import BINDINGS, feed
 from delivery.store import reconciling, sweeps
 from shared import Done, Run, Schedule, WindowJob, WindowMessage, five_minutes_before
@@ -37,6 +38,7 @@ async def sweep(run: Run) -> Done:
         if gauge.gauge == "open" and gauge.count:
             ports.log("delivery.open", type=gauge.channel, status=gauge.state, count=gauge.count)
         write_gauge(gauge, ports)
+    await alert(ports)
     return Done(written, written)
 
 

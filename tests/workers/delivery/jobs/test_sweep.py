@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from typing import Any
 
 from delivery.jobs.sweep import JOB
+from delivery.sending import alerting
 from delivery.store import sweeps
+from delivery.store.alerts import claim_alerts
 from shared.jobs import Run
 from shared.telemetry.delivery_metrics import Gauge
 from shared.windows import Window
@@ -60,3 +65,84 @@ def test_the_sweep_returns_lost_messages_to_the_queue(stage: Stage) -> None:
     assert counts == {("email", "queued"): 1, ("sms", "queued"): 1}
     gauges = [p for p in stage.outside.points if p["blobs"][0] == "delivery.gauge"]
     assert ["delivery.gauge", "open", "sms", "queued"] in [p["blobs"] for p in gauges]
+
+
+def alerts(stage: Stage, url: str = "https://alerts.example/hook") -> list[dict[str, Any]]:
+    """What one run of the alerts posts."""
+    stage.outside.secrets["ALERT_WEBHOOK_URL"] = url
+    before = len(stage.outside.http.posts)
+    ports = stage.ports()
+    asyncio.run(alerting.alert(ports))
+    ports.db.close()
+    return [body for _, body in stage.outside.http.posts[before:]]
+
+
+def test_a_config_problem_is_reported_once_an_hour(stage: Stage) -> None:
+    """Messages wait without a provider, for a paused config, and for the domain of the sender."""
+    stage.outside.secrets["DELIVERY_MODE"] = "live"
+    stage.organization(1)
+    stage.organization(2)
+    stage.domain(2, status="pending")
+    for number, organization in ((1, 1), (2, 1), (3, 2)):
+        stage.contact(number, organization)
+    sms = {"channel": "sms", "class": "transactional", "content": {"text": "Hi"}}
+    waiting = [stage.message(1, 1, **sms), stage.message(2, 1, **sms)]
+    stage.send(*waiting, channel="sms")
+    paused = stage.config(1, paused_until=NOW + timedelta(days=2), paused_reason="401")
+    stage.send(stage.message(1, 1))
+    stage.send(stage.message(3, 2), organization=2)
+    names = ("organization_id", "type", "status", "reason", "count", "config_id")
+    own, other = str(org(1)), str(org(2))
+    found = [tuple(post[name] for name in names) for post in alerts(stage)]
+    assert sorted(found, key=str) == sorted(
+        [
+            (own, "sms", "no_provider", None, 2, None),
+            (own, "email", "no_provider", None, 1, None),
+            (own, "postmark", "paused", "401", 1, str(paused)),
+            (other, "email", "unverified_sender", None, 1, None),
+        ],
+        key=str,
+    )
+    stage.later(minutes=59)
+    assert alerts(stage) == []
+    stage.later(minutes=2)
+    assert len(alerts(stage)) == 4
+    stage.db.execute("update delivery.messages set state = 'skipped', finished_at = now()")
+    stage.later(hours=2)
+    assert alerts(stage) == [], "nobody waits"
+    stage.later(hours=23)
+    assert [post["config_id"] for post in alerts(stage)] == [str(paused)], "a day later"
+    stage.later(days=1)
+    assert alerts(stage) == [], "the pause is over"
+
+
+def test_a_missing_setting_is_one_problem_of_all_organizations(stage: Stage) -> None:
+    stage.outside.secrets |= {"DELIVERY_MODE": "live", "HOOKS_BASE_URL": ""}
+    for number in (1, 2):
+        stage.organization(number)
+        stage.config(number)
+        stage.contact(number, number)
+        stage.send(stage.message(number, number), organization=number)
+    [post] = alerts(stage)
+    assert (post["status"], post["count"], post["organization_id"]) == ("not_configured", 2, None)
+    assert "people.example" not in json.dumps(post)
+
+
+def test_two_sweeps_at_once_report_a_problem_once(stage: Stage) -> None:
+    """The second statement waits for the row of the first, and finds that it is reported."""
+    stage.organization()
+    stage.contact(1)
+    stage.outside.secrets["DELIVERY_MODE"] = "live"
+    stage.send(stage.message(1))
+    first, second = stage.ports(), stage.ports()
+    now = stage.outside.now
+    with first.db.transaction(), ThreadPoolExecutor(1) as pool:
+        found = claim_alerts(first.db, 20, now)
+        other = pool.submit(claim_alerts, second.db, 20, now)
+        while not stage.db.rows("select 1 from pg_locks where not granted"):
+            assert not other.done()
+        first.db.execute("commit")
+        first.db.execute("begin")
+        assert (len(found), len(other.result())) == (1, 0)
+    first.db.close()
+    second.db.close()
