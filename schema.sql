@@ -1730,7 +1730,7 @@ CREATE INDEX device_tokens_contact ON delivery.device_tokens USING btree (organi
 
 CREATE UNIQUE INDEX device_tokens_token ON delivery.device_tokens USING btree (organization_id, kind, md5(token));
 
-CREATE INDEX messages_age ON delivery.messages USING btree (finished_at);
+CREATE INDEX messages_age ON delivery.messages USING btree (finished_at) WHERE (finished_at IS NOT NULL);
 
 CREATE INDEX messages_contact ON delivery.messages USING btree (organization_id, contact_id, channel, claimed_at);
 
@@ -1758,15 +1758,13 @@ CREATE INDEX messages_provider_id ON delivery.messages USING btree (provider_con
 
 CREATE INDEX messages_queued ON delivery.messages USING btree (channel, class, organization_id) WHERE (state = 'queued'::text);
 
-CREATE INDEX messages_queued_until ON delivery.messages USING btree (queued_until) WHERE (state = 'queued'::text);
-
 CREATE INDEX messages_to_address ON delivery.messages USING btree (organization_id, lower(address)) WHERE ((contact_id IS NULL) AND (address IS NOT NULL));
 
 CREATE INDEX messages_uncertain ON delivery.messages USING btree (called_at) WHERE ((state = 'uncertain'::text) AND (finished_at IS NULL));
 
 CREATE INDEX messages_unconfigured ON delivery.messages USING btree (organization_id, channel, reason) WHERE ((state = 'deferred'::text) AND (reason = ANY (ARRAY['no_provider'::text, 'unverified_sender'::text, 'not_configured'::text])));
 
-CREATE INDEX messages_with_content ON delivery.messages USING btree (finished_at) WHERE ((address IS NOT NULL) OR (content IS NOT NULL) OR (variables IS NOT NULL));
+CREATE INDEX messages_with_content ON delivery.messages USING btree (finished_at) WHERE ((finished_at IS NOT NULL) AND ((address IS NOT NULL) OR (content IS NOT NULL) OR (variables IS NOT NULL)));
 
 CREATE INDEX provider_configs_channel ON delivery.provider_configs USING btree (organization_id, channel, priority DESC, id) WHERE is_active;
 

@@ -308,7 +308,6 @@ create index messages_deferred on delivery.messages (channel, class, organizatio
 where state = 'deferred';
 create index messages_queued on delivery.messages (channel, class, organization_id) where state = 'queued';
 -- The sweep.
-create index messages_queued_until on delivery.messages (queued_until) where state = 'queued';
 create index messages_lease on delivery.messages (lease_until) where state in ('claimed', 'sending');
 create index messages_expiry on delivery.messages (expires_at) where state in ('pending', 'queued', 'deferred', 'held');
 create index messages_endless on delivery.messages (reason, id) where state = 'deferred' and not_before = 'infinity';
@@ -323,9 +322,10 @@ create index messages_job on delivery.messages (job_id, state) where job_id is n
 create index messages_parent on delivery.messages (parent_id) where parent_id is not null;
 create index messages_to_address on delivery.messages (organization_id, lower(address))
 where contact_id is null and address is not null;
-create index messages_age on delivery.messages (finished_at);
+-- Of final messages alone: each change of an open one would enter them again.
+create index messages_age on delivery.messages (finished_at) where finished_at is not null;
 create index messages_with_content on delivery.messages (finished_at)
-where address is not null or content is not null or variables is not null;
+    where finished_at is not null and (address is not null or content is not null or variables is not null);
 
 create table delivery.recipients (
     organization_id uuid not null,

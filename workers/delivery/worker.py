@@ -3,15 +3,16 @@
 from delivery.domain.outgoing import Channel
 from delivery.queues import EMAIL, JOBS, PUSH, SMS
 from delivery.sending.feeding import feed
+from delivery.store.feeder import WORTH_A_LOOK
 from shared import Ports, Queue, Worker, discover
 
 CHANNELS: dict[str, Channel] = {EMAIL.name: "email", SMS.name: "sms", PUSH.name: "push"}
 
 
 async def feed_channel(queue: Queue, ports: Ports) -> None:
-    """Send the references that are next, now that a batch of the channel is done."""
+    """Send the references that are next, now that batches of the channel are done."""
     if queue.name in CHANNELS:
-        await feed(CHANNELS[queue.name], ports)
+        await feed(CHANNELS[queue.name], ports, WORTH_A_LOOK)
 
 
 WORKER = Worker(

@@ -17,12 +17,13 @@ TYPES: dict[Channel, str] = {
 DELAY_STEP_S = 15  # delays are rounded up to it, so that few calls of the queue carry them
 
 
-async def feed(channel: Channel, ports: Ports) -> int:
+async def feed(channel: Channel, ports: Ports, least: int = 1) -> int:
     """Queue the next messages of a channel and send their references; return how many.
 
+    `least`: the free places of a class that are worth a look at what waits.
     A reference that the queue refuses is sent again by the sweep.
     """
-    fed = feeder.feed(ports.db, channel, ports.clock())
+    fed = feeder.feed(ports.db, channel, ports.clock(), least)
     producer = ports.producer(BINDINGS[channel]) if fed else None
     if producer is None:
         return 0
@@ -39,5 +40,5 @@ async def feed(channel: Channel, ports: Ports) -> int:
 
 
 def _reference(channel: Channel, own: Fed) -> dict[str, object]:
-    data = {"organizationId": str(own.organization_id), "messageId": str(own.message_id)}
+    data = {"organizationId": own.organization_id, "messageId": own.message_id}
     return {"type": TYPES[channel], "data": data}

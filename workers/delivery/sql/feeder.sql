@@ -5,13 +5,29 @@ select channel from delivery.feeders where channel = :channel for update skip lo
 -- name: feed
 -- Turn waiting messages of a channel and class into queued ones. Each organization has at most :most_each
 -- in flight for each unit of its weight, all together :most. The organization with the fewest in flight for its
--- weight is next, its oldest message first. A deferred message waits in the queue for at most :ahead.
-with recursive pending (organization_id) as (
+-- weight is next, its oldest message first. A deferred message waits in the queue for at most :ahead. While fewer than
+-- :least places are free, nothing is looked at.
+-- The result is one JSON list of [organization, message, delay in seconds]. The messages of an organization stand
+-- together, because a call carries those of one organization alone. Those with the fewest come first: they wait for
+-- no other.
+with recursive in_flight as (
+    select organization_id, count(*) as used
+    from delivery.messages
+    where channel = :channel and class = :class and state = 'queued'
+    group by organization_id
+),
+free as (
+    select greatest(cast(:most as bigint) - coalesce(sum(used), 0), 0) as places from in_flight
+),
+room as (
+    select case when places >= cast(:least as bigint) then places else 0 end as places from free
+),
+pending (organization_id) as (
     (
         select organization_id
         from delivery.messages
-        where channel = :channel and class = :class and state = 'pending'
-        order by organization_id
+        where channel = :channel and class = :class and state = 'pending' and (select places > 0 from room)
+        order by organization_id, created_at
         limit 1
     )
     union all
@@ -20,7 +36,7 @@ with recursive pending (organization_id) as (
         from delivery.messages as next
         where next.channel = :channel and next.class = :class and next.state = 'pending'
             and next.organization_id > pending.organization_id
-        order by next.organization_id
+        order by next.organization_id, next.created_at
         limit 1
     )
     from pending
@@ -30,8 +46,8 @@ deferred (organization_id) as (
     (
         select organization_id
         from delivery.messages
-        where channel = :channel and class = :class and state = 'deferred'
-        order by organization_id
+        where channel = :channel and class = :class and state = 'deferred' and (select places > 0 from room)
+        order by organization_id, not_before
         limit 1
     )
     union all
@@ -40,20 +56,11 @@ deferred (organization_id) as (
         from delivery.messages as next
         where next.channel = :channel and next.class = :class and next.state = 'deferred'
             and next.organization_id > deferred.organization_id
-        order by next.organization_id
+        order by next.organization_id, next.not_before
         limit 1
     )
     from deferred
     where deferred.organization_id is not null
-),
-in_flight as (
-    select organization_id, count(*) as used
-    from delivery.messages
-    where channel = :channel and class = :class and state = 'queued'
-    group by organization_id
-),
-room as (
-    select greatest(cast(:most as bigint) - coalesce(sum(used), 0), 0) as places from in_flight
 ),
 waiting as (
     select organization_id, coalesce(settings.weight, 1) as weight, coalesce(used, 0) as used
@@ -78,51 +85,61 @@ bounded as (
     from waiting
     cross join room
 ),
-ranked as (
-    select
-        own.id, own.created_at, bounded.weight,
-        bounded.used + row_number() over (partition by bounded.organization_id order by own.created_at, own.id) as place
+candidates as (
+    select bounded.*, own.*
     from bounded
     cross join lateral (
-        (
-            select id, created_at
-            from delivery.messages
-            where channel = :channel and class = :class and state = 'pending'
-                and organization_id = bounded.organization_id
-            order by created_at
-            limit bounded.places
-        )
-        union all
-        (
-            select id, created_at
-            from delivery.messages
-            where channel = :channel and class = :class and state = 'deferred'
-                and organization_id = bounded.organization_id
-                and not_before <= cast(:now as timestamptz) + cast(:ahead as interval)
-            order by not_before
-            limit bounded.places
-        )
+        select ctid as row_id, id, created_at
+        from delivery.messages
+        where channel = :channel and class = :class and state = 'pending'
+            and organization_id = bounded.organization_id
         order by created_at
         limit bounded.places
     ) as own
+    union all
+    select bounded.*, own.*
+    from deferred
+    join bounded using (organization_id)
+    cross join lateral (
+        select ctid as row_id, id, created_at
+        from delivery.messages
+        where channel = :channel and class = :class and state = 'deferred'
+            and organization_id = bounded.organization_id
+            and not_before <= cast(:now as timestamptz) + cast(:ahead as interval)
+        order by not_before
+        limit bounded.places
+    ) as own
+),
+ranked as (
+    select
+        candidates.*,
+        used + row_number() over (partition by organization_id order by created_at, id) as place
+    from candidates
 ),
 chosen as (
-    select message.id
+    select message.ctid
     from (
-        select id
+        select row_id
         from ranked
-        order by cast(place as numeric) / weight, created_at, id
+        where place <= cast(:most_each as bigint) * weight
+        order by cast(place as double precision) / weight, created_at, id
         limit (select places from room)
     ) as next
-    join delivery.messages as message using (id)
+    join delivery.messages as message on message.ctid = next.row_id
     where message.state in ('pending', 'deferred')
     for update of message skip locked
+),
+fed as (
+    update delivery.messages as message set
+        state = 'queued',
+        queued_until = greatest(coalesce(message.not_before, :now), :now) + cast(:patience as interval)
+    where message.ctid = any(array(select ctid from chosen))
+    returning
+        message.organization_id, message.id, message.created_at,
+        cast(ceil(greatest(extract(epoch from message.not_before - :now), 0)) as integer) as delay_s
 )
-update delivery.messages as message set
-    state = 'queued',
-    queued_until = greatest(coalesce(message.not_before, :now), :now) + cast(:patience as interval)
-from chosen
-where message.id = chosen.id
-returning
-    message.organization_id, message.id,
-    cast(ceil(greatest(extract(epoch from message.not_before - :now), 0)) as integer) as delay_s
+select coalesce(
+    json_agg(json_build_array(organization_id, id, delay_s) order by of_organization, organization_id, created_at, id),
+    '[]'
+) as fed
+from (select fed.*, count(*) over (partition by organization_id) as of_organization from fed) as counted

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from datetime import timedelta
 from itertools import groupby
 from time import perf_counter
@@ -10,7 +11,6 @@ from typing import Any
 from uuid import UUID
 
 from delivery.store import feeder
-from delivery.store.feeder import Fed
 from tests.workers.delivery.stage import NOW, Stage, org, person
 
 INSERT = """
@@ -30,11 +30,32 @@ def fill(stage: Stage, first: int, last: int, rows: int, name: str = "marketing"
     stage.db.execute(INSERT, contact=person(1), now=NOW, **values)
 
 
-def feed(stage: Stage) -> list[Fed]:
-    return feeder.feed(stage.worker, "email", stage.outside.now)
+@dataclass(frozen=True)
+class Found:
+    """A reference of the feeder, with ids instead of texts."""
+
+    organization_id: UUID
+    message_id: UUID
+    delay_s: int
 
 
-def by_organization(fed: list[Fed]) -> Counter[UUID]:
+def feed(stage: Stage, least: int = 1) -> list[Found]:
+    return [
+        Found(UUID(own.organization_id), UUID(own.message_id), own.delay_s)
+        for own in feeder.feed(stage.worker, "email", stage.outside.now, least)
+    ]
+
+
+def claim(stage: Stage, rows: int) -> None:
+    stage.db.execute(
+        "update delivery.messages set state = 'claimed', lease_until = now(), queued_until = null"
+        " where id in (select id from delivery.messages"
+        " where state = 'queued' and class = 'marketing' limit :rows)",
+        rows=rows,
+    )
+
+
+def by_organization(fed: list[Found]) -> Counter[UUID]:
     return Counter(own.organization_id for own in fed)
 
 
@@ -62,6 +83,21 @@ def test_who_has_fewest_in_flight_is_next(stage: Stage) -> None:
     fed = by_organization(feed(stage))
     assert fed.keys() == {org(10), org(11), org(12)}
     assert sorted(fed.values()) == [66, 67, 67]
+
+
+def test_few_free_places_of_a_class_are_not_worth_a_look(stage: Stage) -> None:
+    """After a batch most references are still in the queue; the sweep fills every place."""
+    fill(stage, 1, 10, 200)
+    assert len(feed(stage, least=500)) == 2_000
+    fill(stage, 11, 11, 50)
+    fill(stage, 11, 11, 1, "transactional")
+    claim(stage, 499)
+    assert len(feed(stage, least=500)) == 1  # the transactional one
+    claim(stage, 1)
+    assert by_organization(feed(stage, least=500)) == {org(11): 50}
+    fill(stage, 12, 12, 50)
+    assert feed(stage, least=500) == []
+    assert by_organization(feed(stage)) == {org(12): 50}
 
 
 def test_transactional_messages_have_places_of_their_own(stage: Stage) -> None:
