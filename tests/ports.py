@@ -6,6 +6,7 @@ import socket
 import time
 from contextlib import suppress
 from http.client import HTTPConnection
+from typing import Any
 
 import psutil
 
@@ -18,11 +19,18 @@ def ports_of(pid: int) -> set[int]:
     found = [
         connection.laddr
         for one in [process, *process.children(recursive=True)]
-        for connection in one.net_connections("inet")
+        for connection in connections_of(one)
         if connection.status == psutil.CONN_LISTEN or connection.type == socket.SOCK_DGRAM
     ]
     assert {address.ip for address in found} <= {"127.0.0.1", "::1"}
     return {address.port for address in found}
+
+
+def connections_of(process: psutil.Process) -> list[Any]:
+    """Return the process's connections; none if it has ended since it was listed."""
+    with suppress(psutil.NoSuchProcess):
+        return list(process.net_connections("inet"))
+    return []
 
 
 def status(
