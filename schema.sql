@@ -189,6 +189,13 @@ end $$;
 
 COMMENT ON FUNCTION delivery.erase_contact(organization_id uuid, contact_id uuid, mentioned text[]) IS 'The part of ops.erase_contact for deliveries. Suppressions stay: they keep a promise to the person.';
 
+CREATE FUNCTION delivery.gravity(reason text) RETURNS integer
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    RETURN array_position(ARRAY['unsubscribe'::text, 'invalid'::text, 'bounce'::text, 'complaint'::text, 'manual'::text], reason);
+
+COMMENT ON FUNCTION delivery.gravity(reason text) IS 'How grave a reason of a suppression is: a person''s decision most of all.';
+
 CREATE FUNCTION delivery.suppressed_address(channel text, address text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -217,24 +224,36 @@ COMMENT ON COLUMN delivery.suppressions.address IS 'Normalized. Without it the e
 
 COMMENT ON COLUMN delivery.suppressions.scope IS 'all stops everything; marketing, the default of unsubscribe, stops marketing.';
 
-CREATE FUNCTION delivery.suppress(organization_id uuid, address text, channel text DEFAULT 'email'::text, reason text DEFAULT 'manual'::text, scope text DEFAULT NULL::text, source text DEFAULT NULL::text, expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS uuid
+CREATE FUNCTION delivery.suppress(organization_id uuid, address text, channel text DEFAULT 'email'::text, reason text DEFAULT 'manual'::text, scope text DEFAULT NULL::text, source text DEFAULT NULL::text, expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone, message_id uuid DEFAULT NULL::uuid) RETURNS uuid
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     BEGIN ATOMIC
- INSERT INTO delivery.suppressions AS known (organization_id, channel, address, reason, scope, source, expires_at)
+ INSERT INTO delivery.suppressions AS known (organization_id, channel, address, reason, scope, source, expires_at, message_id)
    VALUES (suppress.organization_id, suppress.channel, delivery.suppressed_address(suppress.channel, suppress.address), suppress.reason, COALESCE(suppress.scope,
          CASE suppress.reason
              WHEN 'unsubscribe'::text THEN 'marketing'::text
              ELSE 'all'::text
-         END), suppress.source, suppress.expires_at) ON CONFLICT(organization_id, channel, address, scope) DO UPDATE SET expires_at =
+         END), suppress.source, suppress.expires_at, suppress.message_id) ON CONFLICT(organization_id, channel, address, scope) DO UPDATE SET expires_at =
          CASE
              WHEN ((known.expires_at IS NULL) OR (excluded.expires_at IS NULL)) THEN NULL::timestamp with time zone
              ELSE GREATEST(known.expires_at, excluded.expires_at)
+         END, reason =
+         CASE
+             WHEN (delivery.gravity(excluded.reason) > delivery.gravity(known.reason)) THEN excluded.reason
+             ELSE known.reason
+         END, source =
+         CASE
+             WHEN (delivery.gravity(excluded.reason) > delivery.gravity(known.reason)) THEN excluded.source
+             ELSE known.source
+         END, message_id =
+         CASE
+             WHEN (delivery.gravity(excluded.reason) > delivery.gravity(known.reason)) THEN excluded.message_id
+             ELSE known.message_id
          END
    RETURNING known.id;
 END;
 
-COMMENT ON FUNCTION delivery.suppress(organization_id uuid, address text, channel text, reason text, scope text, source text, expires_at timestamp with time zone) IS 'Sends nothing more to an address: nothing at all, or no marketing.';
+COMMENT ON FUNCTION delivery.suppress(organization_id uuid, address text, channel text, reason text, scope text, source text, expires_at timestamp with time zone, message_id uuid) IS 'Sends nothing more to an address: nothing at all, or no marketing. Of several reasons the gravest stays.';
 
 CREATE FUNCTION delivery.unsuppress(organization_id uuid, address text, channel text, note text, scope text DEFAULT NULL::text) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
@@ -1021,6 +1040,7 @@ CREATE TABLE delivery.messages (
     unsubscribed_at timestamp with time zone,
     opened_at timestamp with time zone,
     clicked_at timestamp with time zone,
+    failed_at timestamp with time zone,
     CONSTRAINT messages_bounce_kind_check CHECK ((bounce_kind = ANY (ARRAY['hard'::text, 'soft'::text]))),
     CONSTRAINT messages_channel_check CHECK ((channel = ANY (ARRAY['email'::text, 'sms'::text, 'push'::text]))),
     CONSTRAINT messages_check CHECK (((state = ANY (ARRAY['sent'::text, 'skipped'::text, 'failed'::text])) <= (finished_at IS NOT NULL))),
@@ -1065,6 +1085,8 @@ COMMENT ON COLUMN delivery.messages.warmup_day IS 'The day (UTC) of which the me
 
 COMMENT ON COLUMN delivery.messages.called_at IS 'Start of the newest call.';
 
+COMMENT ON COLUMN delivery.messages.failed_at IS 'When the provider, which had accepted the message, gave up without a bounce.';
+
 CREATE VIEW delivery.message_status AS
  SELECT id,
     organization_id,
@@ -1093,7 +1115,15 @@ CREATE VIEW delivery.message_status AS
     complained_at,
     unsubscribed_at,
     opened_at,
-    clicked_at
+    clicked_at,
+    failed_at,
+        CASE
+            WHEN (complained_at IS NOT NULL) THEN 'complained'::text
+            WHEN (bounced_at IS NOT NULL) THEN 'bounced'::text
+            WHEN ((failed_at IS NOT NULL) AND (delivered_at IS NULL)) THEN 'failed'::text
+            WHEN (delivered_at IS NOT NULL) THEN 'delivered'::text
+            ELSE state
+        END AS outcome
    FROM delivery.messages;
 
 COMMENT ON VIEW delivery.message_status IS 'What became of a message, without its address and content.';
@@ -1110,6 +1140,7 @@ CREATE TABLE delivery.organization_settings (
     weight integer DEFAULT 1 NOT NULL,
     marketing_paused_at timestamp with time zone,
     marketing_paused_reason text,
+    marketing_resumed_at timestamp with time zone,
     CONSTRAINT organization_settings_caps_check CHECK ((jsonb_typeof(caps) = 'array'::text)),
     CONSTRAINT organization_settings_check CHECK (((quiet_from IS NULL) = (quiet_until IS NULL))),
     CONSTRAINT organization_settings_weight_check CHECK (((weight >= 1) AND (weight <= 100)))
@@ -1118,6 +1149,8 @@ CREATE TABLE delivery.organization_settings (
 COMMENT ON COLUMN delivery.organization_settings.caps IS 'At most so many marketing messages to a contact: a list of {channel, most, days}.';
 
 COMMENT ON COLUMN delivery.organization_settings.weight IS 'The share of the queue in comparison with other organizations.';
+
+COMMENT ON COLUMN delivery.organization_settings.marketing_resumed_at IS 'When an operator ended the newest pause: earlier complaints and bounces no longer count.';
 
 CREATE TABLE delivery.provider_configs (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -1720,7 +1753,11 @@ CREATE INDEX delivery_events_age ON delivery.delivery_events USING btree (create
 
 CREATE INDEX delivery_events_contact ON delivery.delivery_events USING btree (organization_id, contact_id);
 
+CREATE INDEX delivery_events_delivered ON delivery.delivery_events USING btree (organization_id, created_at) WHERE ((channel = 'email'::text) AND (event_type = 'delivered'::text));
+
 CREATE INDEX delivery_events_message ON delivery.delivery_events USING btree (message_id);
+
+CREATE INDEX delivery_events_trouble ON delivery.delivery_events USING btree (created_at) WHERE ((channel = 'email'::text) AND (event_type = ANY (ARRAY['bounced'::text, 'complained'::text])));
 
 CREATE INDEX delivery_jobs_age ON delivery.delivery_jobs USING btree (created_at);
 
@@ -1754,9 +1791,11 @@ CREATE INDEX messages_parent ON delivery.messages USING btree (parent_id) WHERE 
 
 CREATE INDEX messages_pending ON delivery.messages USING btree (channel, class, organization_id, created_at) INCLUDE (id) WHERE (state = 'pending'::text);
 
-CREATE INDEX messages_provider_id ON delivery.messages USING btree (provider_config_id, provider_message_id) WHERE (provider_message_id IS NOT NULL);
+CREATE INDEX messages_provider_id ON delivery.messages USING btree (provider_message_id, provider_config_id) WHERE (provider_message_id IS NOT NULL);
 
 CREATE INDEX messages_queued ON delivery.messages USING btree (channel, class, organization_id) WHERE (state = 'queued'::text);
+
+CREATE INDEX messages_soft_bounced ON delivery.messages USING btree (organization_id, channel, address) WHERE (bounce_kind = 'soft'::text);
 
 CREATE INDEX messages_to_address ON delivery.messages USING btree (organization_id, lower(address)) WHERE ((contact_id IS NULL) AND (address IS NOT NULL));
 

@@ -301,10 +301,13 @@ class Worker:
 
 
 def discover(package: str) -> list[Job]:
-    """Return the `JOB` of every module of `package`, in order of type."""
+    """Return the `JOB` of every module of `package`, in order of type. It may be a tuple of jobs
+    that have one handler.
+    """
     folder = importlib.import_module(package)
     modules = [
         importlib.import_module(f"{package}.{m.name}")
         for m in pkgutil.iter_modules(folder.__path__)
     ]
-    return sorted((module.JOB for module in modules), key=lambda job: job.type)
+    jobs = [job for m in modules for job in (m.JOB if isinstance(m.JOB, tuple) else (m.JOB,))]
+    return sorted(jobs, key=lambda job: job.type)

@@ -16,6 +16,8 @@ Reason = Literal[
     "too_early",
     "wrong_queue",
     "unknown_message",
+    "unknown_config",
+    "bad_signature",
 ]
 
 

@@ -33,7 +33,7 @@ WORKER = (
     {"domain", "queues", "reference"},
     {"content", "providers"},
     {"store"},
-    {"sending"},
+    {"sending", "feedback"},
     {"jobs"},
     {"outbox"},
     {"worker"},

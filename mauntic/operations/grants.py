@@ -24,7 +24,7 @@ NOTHING: tuple[str, ...] = ()
 
 # Tables and views. The platform's own come first in each schema.
 WORKERS: Mapping[str, tuple[str, ...]] = {
-    "analytics.contact_activity": ("select", "insert"),
+    "analytics.contact_activity": ("select", "insert", "update (occurred_at, event_data)"),
     "analytics.booking_turns": ALL,
     "analytics.campaign_daily_stats": SET,
     "analytics.changed_hours": ("select", "update", "delete"),
@@ -37,7 +37,7 @@ WORKERS: Mapping[str, tuple[str, ...]] = {
     "campaign.campaigns": READ,
     "content.templates": READ,
     "crm.contact_changes": ALL,
-    "crm.contacts": READ,
+    "crm.contacts": ("select", "update (status)"),
     "crm.expanded_changes": ALL,
     "delivery.attempts": ALL,
     "delivery.calls": ALL,
@@ -53,7 +53,7 @@ WORKERS: Mapping[str, tuple[str, ...]] = {
     "delivery.recipients": SET,
     "delivery.sending_domains": READ,
     "delivery.suppressions": ("select", "insert"),
-    "delivery.unmatched_events": ("select", "update", "delete"),
+    "delivery.unmatched_events": ALL,
     "journey.journey_executions": READ,
     "journey.journeys": READ,
     "ops.dead_letters": ALL,
@@ -95,11 +95,13 @@ PLATFORM: Mapping[str, tuple[str, ...]] = {
     "scoring.signal_alerts": ("select", "update"),
     "scoring.signal_configs": ALL,
 }
-# They run with their owner's rights, so only this role may call them.
+_SUPPRESS = "delivery.suppress(uuid, text, text, text, text, text, timestamptz, uuid)"
+# They run with their owner's rights, so only these roles may call them.
+WORKERS_FUNCTIONS = (_SUPPRESS,)
 PLATFORM_FUNCTIONS = (
     "delivery.enqueue(uuid, text, text, uuid, text, uuid, jsonb, jsonb, text, uuid, timestamptz,"
     " timestamptz, text, uuid)",
-    "delivery.suppress(uuid, text, text, text, text, text, timestamptz)",
+    _SUPPRESS,
     "delivery.unsuppress(uuid, text, text, text, text)",
     "ops.erase_contact(uuid, uuid, text)",
     "ops.purged_before(date, uuid)",
@@ -141,6 +143,7 @@ def statements(roles: Roles) -> Iterator[str]:
     functions = ", ".join(PLATFORM_FUNCTIONS)
     yield f"revoke execute on function {functions} from public"
     yield f"grant execute on function {functions} to {_quote(roles.platform)}"
+    yield f"grant execute on function {', '.join(WORKERS_FUNCTIONS)} to {_quote(roles.workers)}"
 
 
 def script(roles: Roles) -> str:
@@ -159,16 +162,33 @@ def apply(db: Database, roles: Roles) -> None:
 
 def missing(db: Database, role: str) -> list[str]:
     """Return the workers' rights that a role lacks, each as `select on table`."""
-    tables = [(table, right) for table, rights in WORKERS.items() for right in rights]
+    tables = [
+        (table, right, column)
+        for table, rights in WORKERS.items()
+        for named in rights
+        for right, column in _of_columns(named)
+    ]
     rows = db.rows(
         SQL["missing_rights"],
         role=role,
-        tables=[table for table, _ in tables],
-        rights=[right for _, right in tables],
+        tables=[table for table, _, _ in tables],
+        rights=[right for _, right, _ in tables],
+        columns=[column for _, _, column in tables],
+        functions=list(WORKERS_FUNCTIONS),
         sequences=list(WORKERS_SEQUENCES),
         schemas=list(SCHEMAS),
     )
     return [row["lacks"] for row in rows]
+
+
+def _of_columns(right: str) -> list[tuple[str, str | None]]:
+    """Return the right for each column that it names; None is the whole table.
+
+    >>> _of_columns("update (a, b)"), _of_columns("select")
+    ([('update', 'a'), ('update', 'b')], [('select', None)])
+    """
+    verb, _, columns = right.partition(" (")
+    return [(verb, name.strip(" )")) for name in columns.split(",")] if columns else [(verb, None)]
 
 
 def _create(name: str, login: str) -> str:

@@ -86,6 +86,21 @@ EVENTS: tuple[Event, ...] = (
         "A provider (`type`) could not be asked about a message with an unknown outcome.",
         "If it repeats, check the provider's configuration; the message stays uncertain.",
     ),
+    Event(
+        "feedback.unmatched",
+        "`count` events of a provider name no message: the sweep tries them for seven days.",
+        "If most events do, another system sends through the same account.",
+    ),
+    Event(
+        "feedback.body_gone",
+        "The object with a webhook's body is not there: an earlier delivery has applied and deleted"
+        " it, or its 30 days are over.",
+    ),
+    Event(
+        "feedback.not_deleted",
+        "The bodies of `count` webhooks are applied but could not be deleted: the bucket's"
+        " lifecycle rule does.",
+    ),
     Event("delivery.open", "`count` messages of a channel (`type`) are in the state `status`."),
     Event(
         "queue.metric",

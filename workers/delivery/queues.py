@@ -1,4 +1,4 @@
-"""The queues of the worker: one for each channel, and one for its own work."""
+"""The queues of the worker: one for each channel, one for its own work, and one for feedback."""
 
 from shared import Batch, Queue
 
@@ -35,4 +35,13 @@ PUSH = Queue(
     max_concurrency=10,
     connections=1,
     batch=Batch(10, 1),
+)
+# What providers report: webhooks, events of Cloudflare, and unsubscriptions.
+FEEDBACK = Queue(
+    "mauntic-delivery-feedback",
+    binding="DELIVERY_FEEDBACK",
+    max_retries=3,
+    max_concurrency=3,
+    connections=1,
+    batch=Batch(50, 1),
 )

@@ -1,7 +1,7 @@
 """The worker's declaration: its queues, its gate, and the jobs in `jobs/`."""
 
 from delivery.domain.outgoing import Channel
-from delivery.queues import EMAIL, JOBS, PUSH, SMS
+from delivery.queues import EMAIL, FEEDBACK, JOBS, PUSH, SMS
 from delivery.sending.feeding import feed
 from delivery.store.feeder import WORTH_A_LOOK
 from shared import Ports, Queue, Worker, discover
@@ -18,7 +18,7 @@ async def feed_channel(queue: Queue, ports: Ports) -> None:
 WORKER = Worker(
     name="mauntic-delivery-queue",
     env="delivery",
-    queues=[JOBS, EMAIL, SMS, PUSH],
+    queues=[JOBS, EMAIL, SMS, PUSH, FEEDBACK],
     gate="ENABLE_DELIVERY_CRON",
     jobs=discover("delivery.jobs"),
     after_batch=feed_channel,

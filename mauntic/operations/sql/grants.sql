@@ -13,13 +13,21 @@ from (
     from unnest(cast(:schemas as text[])) as name
     left join pg_namespace as namespace on namespace.nspname = name
     union all
-    select 2, verb || ' on ' || wanted.name, has_table_privilege(:role, relation.oid, verb)
-    from unnest(cast(:tables as text[]), cast(:rights as text[])) as wanted (name, verb)
+    select 2, verb || coalesce(' (' || wanted.column_name || ')', '') || ' on ' || wanted.name,
+        case
+            when wanted.column_name is null then has_table_privilege(:role, relation.oid, verb)
+            else has_column_privilege(:role, relation.oid, wanted.column_name, verb)
+        end
+    from unnest(cast(:tables as text[]), cast(:rights as text[]), cast(:columns as text[]))
+        as wanted (name, verb, column_name)
     left join relation on relation.name = wanted.name
     union all
     select 3, 'usage on sequence ' || wanted.name, has_sequence_privilege(:role, relation.oid, 'usage')
     from unnest(cast(:sequences as text[])) as wanted (name)
     left join relation on relation.name = wanted.name
+    union all
+    select 4, 'execute on function ' || name, has_function_privilege(:role, to_regprocedure(name), 'execute')
+    from unnest(cast(:functions as text[])) as name
 ) as wanted
 where has is not true
 order by kind, lacks

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from delivery.store import sweeps
+from delivery.store import feedback, sweeps
 from shared.ports import Database
 from tests.sim.deliveries import plan
 from tests.sim.deliveries.connection import Server
@@ -232,7 +232,7 @@ class Platform:
             own=reference,
         )
         for row in rows:
-            sweeps.record_evidence(db, row["organization_id"], row["id"], self.clock())
+            feedback.record_evidence(db, [(row["organization_id"], row["id"])], self.clock())
         db.close()
 
     # -- single changes

@@ -15,7 +15,7 @@ from uuid import UUID
 import pytest
 
 from delivery.domain.transitions import TRANSITIONS
-from delivery.store import sweeps
+from delivery.store import feedback, sweeps
 from mauntic.database.url import connect
 from shared.errors import DatabaseUnreachable
 from shared.ports import Database
@@ -183,7 +183,7 @@ class Walk:
         if known:
             message = self.random.choice(sorted(known))
             with closing(self.stage.outside.ports().db) as db:
-                sweeps.record_evidence(db, org(), message, self.stage.outside.now)
+                feedback.record_evidence(db, [(org(), message)], self.stage.outside.now)
             self.evidence_at.setdefault(message, self.clock)
 
     def step(self) -> None:

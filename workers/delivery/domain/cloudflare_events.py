@@ -89,3 +89,13 @@ class Rejected(CloudflareEvent):
 
 class Complained(CloudflareEvent):
     type: Literal["cf.email.sending.message.complained"] = "cf.email.sending.message.complained"
+
+
+EVENTS: tuple[type[CloudflareEvent], ...] = (
+    Delivered,
+    Deferred,
+    Bounced,
+    Failed,
+    Rejected,
+    Complained,
+)

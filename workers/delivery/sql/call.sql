@@ -115,7 +115,7 @@ closed as (
 ),
 decided as materialized (
     select
-        held.*,
+        held.*, cast(:now as timestamptz) as happened_at,
         case
             when held.verdict = 'accepted' then 'sent'
             when held.verdict in ('refused', 'suppress') and held.possible_duplicate then 'uncertain'
@@ -241,21 +241,3 @@ update delivery.messages as message set
 from held
 where message.id = held.id
 returning message.id, held.has_place as is_released
-
--- name: record_evidence
--- An event of the provider proves that it has the message: sent, whatever the state is.
-with decided as (
-    select *, 'sent' as next_state
-    from delivery.messages
-    where id = :id and organization_id = :organization_id and state <> 'sent' and attempts > 0
-    for update
-),
-changed as (
-    update delivery.messages as message set
-        state = 'sent', reason = null, sent_at = coalesce(message.called_at, :now), finished_at = :now,
-        lease_until = null, queued_until = null, not_before = null
-    from decided
-    where message.id = decided.id
-),
--- include: sent_events
-select decided.id from decided

@@ -100,7 +100,7 @@ held as materialized (
 ),
 decided as materialized (
     select
-        held.*,
+        held.*, coalesce(held.called_at, :now) as happened_at,
         case
             when held.verdict = 'accepted' then 'sent'
             when exists (

@@ -56,9 +56,3 @@ def resolve_uncertain(db: Database, ids: Sequence[UUID], state: str, now: dateti
     """Settle uncertain messages as `sent` or `failed`, or send them once more as `pending`."""
     rows = db.rows(SQL["resolve_uncertain"], ids=list(ids), state=state, now=now)
     return [row["id"] for row in rows]
-
-
-def record_evidence(db: Database, organization_id: UUID, message_id: UUID, now: datetime) -> bool:
-    """Make a message `sent`, because an event proves it. Return False if it was."""
-    rows = db.rows(SQL["record_evidence"], organization_id=organization_id, id=message_id, now=now)
-    return bool(rows)

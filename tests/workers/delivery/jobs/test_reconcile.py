@@ -13,7 +13,7 @@ import pytest
 from delivery.domain.messages import Reconcile
 from delivery.jobs.reconcile import reconcile_call
 from delivery.jobs.sweep import sweep
-from delivery.store import sweeps
+from delivery.store import feedback, sweeps
 from shared.jobs import Run
 from shared.outcome import Done
 from shared.ports import HttpResponse
@@ -277,7 +277,7 @@ def test_nothing_is_repeated_once_one_message_of_the_call_was_called_again(stage
 
 def test_an_event_that_proves_one_message_leaves_the_repetition_for_the_other(stage: Stage) -> None:
     provider, first, second = uncertain_pair(stage, BOTH)
-    sweeps.record_evidence(stage.worker, org(), first, stage.outside.now)
+    feedback.record_evidence(stage.worker, [(org(), first)], stage.outside.now)
     stage.outside.advance(minutes=10)
     [body] = due(stage)
     look(stage, body)

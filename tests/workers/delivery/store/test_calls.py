@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from delivery.domain.verdict import Verdict, VerdictKind
-from delivery.store import calls, sweeps
+from delivery.store import calls, feedback, sweeps
 from tests.workers.delivery.stage import NOW, Stage, org, person
 
 FOREVER = "infinity"
@@ -270,7 +270,7 @@ def test_accepted_counts_from_any_state(ready: Stage) -> None:
 def test_a_late_verdict_changes_no_final_message(ready: Stage) -> None:
     lost, proved = ready.message(1), ready.message(2)
     begun = [ready.begin(ready.claim(own)) for own in (lost, proved)]
-    assert sweeps.record_evidence(ready.worker, org(), proved, NOW)
+    assert feedback.record_evidence(ready.worker, [(org(), proved)], NOW)
     ready.later(hours=49)
     ready.sweep()
     ready.sweep()
@@ -377,7 +377,7 @@ def test_a_refused_account_pauses_its_config(until: datetime | None, ready: Stag
 def test_an_event_is_written_once_for_a_message(ready: Stage) -> None:
     message = ready.message()
     begun = ready.begin(ready.claim(message))
-    sweeps.record_evidence(ready.worker, org(), message, NOW)
+    feedback.record_evidence(ready.worker, [(org(), message)], NOW)
     ready.settle(begun, Verdict("accepted"))
     assert len(ready.db.rows("select * from analytics.contact_activity")) == 1
     assert len(ready.db.rows("select * from delivery.delivery_events")) == 1

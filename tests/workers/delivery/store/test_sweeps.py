@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from delivery.domain.verdict import Verdict
-from delivery.store import sweeps
+from delivery.store import feedback, sweeps
 from tests.workers.delivery.stage import NOW, Stage, org, person
 
 
@@ -207,8 +207,8 @@ def test_evidence_makes_a_message_sent_from_any_state(ready: Stage) -> None:
     ready.later(minutes=11)
     ready.sweep()
     assert ready.state(message)[0] == "pending"
-    assert sweeps.record_evidence(ready.worker, org(), message, ready.outside.now)
-    assert not sweeps.record_evidence(ready.worker, org(), new, ready.outside.now)
-    assert not sweeps.record_evidence(ready.worker, org(2), message, ready.outside.now)
+    assert feedback.record_evidence(ready.worker, [(org(), message)], ready.outside.now)
+    assert not feedback.record_evidence(ready.worker, [(org(), new)], ready.outside.now)
+    assert not feedback.record_evidence(ready.worker, [(org(2), message)], ready.outside.now)
     assert (ready.state(message)[0], ready.state(new)[0]) == ("sent", "pending")
     assert ready.claim(message).claimed == []

@@ -4,7 +4,7 @@ own_events as (
     )
     select
         decided.job_id, decided.organization_id, decided.contact_id, decided.channel, 'sent', decided.id,
-        'msg:' || decided.id || ':sent', :now, :now
+        'msg:' || decided.id || ':sent', decided.happened_at, :now
     from decided
     where decided.next_state = 'sent'
     on conflict (organization_id, event_id) do nothing
@@ -22,7 +22,7 @@ activities as (
                 'journeyExecutionId', decided.journey_execution_id, 'stepId', decided.step_id
             )
         ),
-        :now, :now, 'msg:' || decided.id || ':sent'
+        decided.happened_at, :now, 'msg:' || decided.id || ':sent'
     from decided
     where decided.next_state = 'sent' and decided.contact_id is not null
     on conflict (organization_id, event_id) where event_id is not null do nothing

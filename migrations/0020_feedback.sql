@@ -1,0 +1,69 @@
+-- migrate:up
+-- What providers report about messages, and what follows from it. docs/deliveries.md, Feedback, explains the effects.
+
+alter table delivery.messages add column failed_at timestamptz;
+comment on column delivery.messages.failed_at is 'When the provider, which had accepted the message, gave up without a bounce.';
+
+-- The id comes first: an event of Cloudflare names no config.
+drop index delivery.messages_provider_id;
+create index messages_provider_id on delivery.messages (provider_message_id, provider_config_id)
+where provider_message_id is not null;
+
+-- The sweep: rates of complaints and bounces, and addresses that bounce softly again and again.
+create index delivery_events_trouble on delivery.delivery_events (created_at)
+where channel = 'email' and event_type in ('bounced', 'complained');
+create index delivery_events_delivered on delivery.delivery_events (organization_id, created_at)
+where channel = 'email' and event_type = 'delivered';
+create index messages_soft_bounced on delivery.messages (organization_id, channel, address)
+where bounce_kind = 'soft';
+
+alter table delivery.organization_settings add column marketing_resumed_at timestamptz;
+comment on column delivery.organization_settings.marketing_resumed_at is 'When an operator ended the newest pause: earlier complaints and bounces no longer count.';
+
+create or replace view delivery.message_status as
+select
+    id, organization_id, idempotency_key, channel, class, contact_id, job_id, campaign_id, journey_id,
+    journey_execution_id, step_id, state, reason, finished_at is not null as is_final, possible_duplicate,
+    not_before, expires_at, created_at, called_at, sent_at, finished_at, delivered_at, bounced_at, bounce_kind,
+    complained_at, unsubscribed_at, opened_at, clicked_at, failed_at,
+    case
+        when complained_at is not null then 'complained'
+        when bounced_at is not null then 'bounced'
+        when failed_at is not null and delivered_at is null then 'failed'
+        when delivered_at is not null then 'delivered'
+        else state
+    end as outcome
+from delivery.messages;
+
+create function delivery.gravity(reason text) returns integer
+language sql immutable parallel safe set search_path = pg_catalog, pg_temp
+return array_position(array['unsubscribe', 'invalid', 'bounce', 'complaint', 'manual'], reason);
+comment on function delivery.gravity is 'How grave a reason of a suppression is: a person''s decision most of all.';
+
+drop function delivery.suppress(uuid, text, text, text, text, text, timestamptz);
+create function delivery.suppress(
+    organization_id uuid, address text, channel text default 'email', reason text default 'manual',
+    scope text default null, source text default null, expires_at timestamptz default null,
+    message_id uuid default null
+) returns uuid
+language sql security definer set search_path = pg_catalog, pg_temp
+begin atomic
+insert into delivery.suppressions as known (
+    organization_id, channel, address, reason, scope, source, expires_at, message_id
+)
+values (
+    $1, $3, delivery.suppressed_address($3, $2), $4,
+    coalesce($5, case $4 when 'unsubscribe' then 'marketing' else 'all' end), $6, $7, $8
+)
+on conflict (organization_id, channel, address, scope) do update set
+    expires_at = case when known.expires_at is null or excluded.expires_at is null then null
+        else greatest(known.expires_at, excluded.expires_at) end,
+    reason = case when delivery.gravity(excluded.reason) > delivery.gravity(known.reason) then excluded.reason
+        else known.reason end,
+    source = case when delivery.gravity(excluded.reason) > delivery.gravity(known.reason) then excluded.source
+        else known.source end,
+    message_id = case when delivery.gravity(excluded.reason) > delivery.gravity(known.reason) then excluded.message_id
+        else known.message_id end
+returning known.id;
+end;
+comment on function delivery.suppress is 'Sends nothing more to an address: nothing at all, or no marketing. Of several reasons the gravest stays.';

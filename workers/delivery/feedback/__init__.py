@@ -1,0 +1,1 @@
+"""What providers report: read it, and apply it."""
