@@ -1,5 +1,5 @@
-"""Keep messages in a bucket instead of sending them. In the modes local and shadow nothing else
-happens to a message."""
+"""Keep messages in a bucket instead of sending them. In the mode local the address of a message may
+choose its answer: simulated.py."""
 
 from __future__ import annotations
 
@@ -12,7 +12,15 @@ from uuid import UUID
 
 from delivery.domain.outgoing import Outgoing
 from delivery.domain.verdict import Verdict
-from delivery.providers.adapter import Adapter, HttpRequest, Request, Secrets
+from delivery.providers import simulated
+from delivery.providers.adapter import (
+    Adapter,
+    HttpRequest,
+    ProviderEvent,
+    Request,
+    Secrets,
+    Webhook,
+)
 from delivery.providers.capture_format import captured_call, captured_message, to_json
 from shared.bindings import R2Bucket
 from shared.ports import Bucket, Crypto, HttpResponse
@@ -45,17 +53,23 @@ class CaptureAdapter(Adapter):
     ) -> list[Verdict]:
         return [Verdict("accepted")] * len(messages)
 
+    async def events(
+        self, webhook: Webhook, secrets: Secrets, crypto: Crypto
+    ) -> list[ProviderEvent]:
+        return simulated.events(webhook)
+
 
 CAPTURE = CaptureAdapter()
 
 
 @dataclass(frozen=True, repr=False)
 class Kept:
-    """A message to keep, with what its key is made of."""
+    """A message to keep, with what its key is made of. What is not taken is only in the call."""
 
     organization_id: UUID
     created_at: datetime
     outgoing: Outgoing
+    is_taken: bool = True
 
 
 async def capture(
@@ -70,6 +84,8 @@ async def capture(
     Every message is accepted. Raises StorageError.
     """
     for kept in messages:
+        if not kept.is_taken:
+            continue
         document = captured_message(
             kept.outgoing,
             organization_id=str(kept.organization_id),

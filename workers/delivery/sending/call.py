@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 from delivery.domain.claims import Claimed, Mode
 from delivery.domain.outgoing import Outgoing
 from delivery.domain.verdict import Verdict
+from delivery.providers import simulated
 from delivery.providers.adapter import Adapter, HttpRequest, NeedsToken, Request
 from delivery.providers.answers import same_for_all
 from delivery.providers.capture import CAPTURED, Kept, capture
@@ -20,6 +21,7 @@ from delivery.sending.places import give_back, places_of
 from delivery.store import calls
 from delivery.store.calls import Begun
 from shared.errors import StorageError, error_class
+from shared.inbox import FEEDBACK_BINDING
 from shared.ports import HttpResponse, Ports
 from shared.telemetry.delivery_metrics import Call, write_verdicts
 
@@ -63,6 +65,8 @@ async def call(
     if any(verdict.kind == "pause" for verdict in verdicts):
         _forget_token(provider)
     states = _settled(begun, verdicts, status, ports)
+    if mode == "local":
+        await _simulate_events(provider, begun, outgoing, ports)
     if not calls.is_refusal_of_all(verdicts):
         return Called(states)
     again = [own.claimed for own in begun.messages if states.get(own.claimed.id) == "claimed"]
@@ -143,16 +147,40 @@ async def _captured(
     provider_type: str,
     ports: Ports,
 ) -> list[Verdict]:
+    """Keep the messages. Those to an address of the simulator get the answer that it chooses."""
+    pairs = list(zip(begun.messages, outgoing, strict=True))
     kept = [
-        Kept(own.claimed.waiting.organization_id, own.claimed.waiting.created_at, message)
-        for own, message in zip(begun.messages, outgoing, strict=True)
+        Kept(
+            own.claimed.waiting.organization_id,
+            own.claimed.waiting.created_at,
+            message,
+            simulated.is_taken(message, own.attempt),
+        )
+        for own, message in pairs
     ]
     try:
-        return await capture(
+        accepted = await capture(
             ports.bucket(CAPTURED.binding), kept, provider_type, str(begun.call_id), request
         )
     except StorageError:
         return same_for_all(Verdict("retry", "captured_r2"), outgoing)
+    chosen = [simulated.verdict_of(message, own.attempt) for own, message in pairs]
+    return [own or verdict for own, verdict in zip(chosen, accepted, strict=True)]
+
+
+async def _simulate_events(
+    provider: Provider, begun: Begun, outgoing: Sequence[Outgoing], ports: Ports
+) -> None:
+    """Send what a provider would report of captured messages through the queue of feedback."""
+    taken = [
+        message
+        for own, message in zip(begun.messages, outgoing, strict=True)
+        if simulated.is_taken(message, own.attempt)
+    ]
+    body = simulated.report(taken, provider.config_id, ports.clock())
+    queue = ports.producer(FEEDBACK_BINDING) if body else None
+    if queue:
+        await queue.send([body])
 
 
 def _forget_token(provider: Provider) -> None:

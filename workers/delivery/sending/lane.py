@@ -17,6 +17,7 @@ from delivery.providers.config_crypto import KEY_NAME, decrypted
 from delivery.providers.grouping import calls_of
 from delivery.providers.registry import ADAPTERS, UnknownProvider, adapter_of
 from delivery.providers.secrets import permits
+from delivery.providers.simulated import is_called_alone
 from delivery.sending import places
 from delivery.sending.call import Provider, call
 from delivery.sending.compose import Composer, ConfigProblem
@@ -154,11 +155,19 @@ class Lane:
             provider = await self._provider(config_id, content["config"])
             ids = await self._permitted(provider, ids, ready)
             outgoing = [ready[message_id][1] for message_id in ids]
-            for messages in calls_of(provider.adapter, outgoing, _bulk_max(provider)):
+            for messages in self._calls(provider, outgoing):
                 chosen = {UUID(message.message_id) for message in messages}
                 part = {message_id: ready[message_id] for message_id in ids if message_id in chosen}
                 groups += [(provider, each) for each in _by_organization(part)]
         return sorted(groups, key=_is_marketing)
+
+    def _calls(self, provider: Provider, outgoing: Sequence[Outgoing]) -> list[list[Outgoing]]:
+        """Divide the messages of a provider into calls."""
+        alone: list[list[Outgoing]] = []
+        if self.mode == "local":
+            alone = [[own] for own in outgoing if is_called_alone(own)]
+            outgoing = [own for own in outgoing if not is_called_alone(own)]
+        return [*calls_of(provider.adapter, outgoing, _bulk_max(provider)), *alone]
 
     async def _permitted(self, provider: Provider, ids: list[UUID], ready: Ready) -> list[UUID]:
         """Return the messages whose class the config permits. The others wait for a correction."""
