@@ -65,6 +65,47 @@ begin
     return new;
 end $$;
 
+CREATE FUNCTION crm.complete_membership() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    new.organization_id := (select organization_id from crm.segments where id = new.segment_id);
+    return new;
+end $$;
+
+CREATE FUNCTION crm.end_memberships() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    delete from crm.segment_contacts where contact_id in (select id from gone);
+    return null;
+end $$;
+
+COMMENT ON FUNCTION crm.end_memberships() IS 'A deleted contact leaves its segments in the same statement.';
+
+CREATE FUNCTION crm.version_segment() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if tg_op = 'UPDATE' then
+        new.criteria_version := old.criteria_version + 1;
+    end if;
+    new.problem := null;
+    new.failed_runs := 0;
+    if new.type = 'static' then
+        new.state := 'ready';
+        new.ready_version := new.criteria_version;
+    else
+        new.state := 'building';
+    end if;
+    return new;
+end $$;
+
+COMMENT ON FUNCTION crm.version_segment() IS 'New criteria have a new version, for which a dynamic segment is built.';
+
 CREATE FUNCTION delivery.complete_suppression() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -886,6 +927,52 @@ CREATE TABLE crm.expanded_changes (
 
 COMMENT ON TABLE crm.expanded_changes IS 'How far a job has come with a change that concerns a whole organization: the last contact it has taken. Deleted with the change.';
 
+CREATE TABLE crm.segment_contacts (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    segment_id uuid NOT NULL,
+    contact_id uuid NOT NULL,
+    added_at timestamp with time zone DEFAULT now() NOT NULL,
+    organization_id uuid NOT NULL,
+    entered_no bigint
+);
+
+COMMENT ON COLUMN crm.segment_contacts.organization_id IS 'A trigger takes it from the segment.';
+
+COMMENT ON COLUMN crm.segment_contacts.entered_no IS 'The number of the change with which the contact entered; null until it is numbered.';
+
+CREATE TABLE crm.segments (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    organization_id uuid NOT NULL,
+    name character varying(255) NOT NULL,
+    description text,
+    type text NOT NULL,
+    filter_criteria jsonb,
+    contact_count integer DEFAULT 0 NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    criteria_version bigint DEFAULT 1 NOT NULL,
+    ready_version bigint,
+    state text DEFAULT 'building'::text NOT NULL,
+    problem text,
+    failed_runs integer DEFAULT 0 NOT NULL,
+    change_no bigint DEFAULT 0 NOT NULL,
+    evaluated_at timestamp with time zone,
+    CONSTRAINT segments_state_check CHECK ((state = ANY (ARRAY['building'::text, 'ready'::text, 'invalid'::text]))),
+    CONSTRAINT segments_type_check CHECK ((type = ANY (ARRAY['static'::text, 'dynamic'::text])))
+);
+
+COMMENT ON COLUMN crm.segments.criteria_version IS 'A trigger increments it when type or filter_criteria change.';
+
+COMMENT ON COLUMN crm.segments.ready_version IS 'The version of the criteria that the members satisfy; null: none yet.';
+
+COMMENT ON COLUMN crm.segments.state IS 'A static segment is always ready. A dynamic one is building until its members satisfy its criteria.';
+
+COMMENT ON COLUMN crm.segments.problem IS 'Why the segment is invalid.';
+
+COMMENT ON COLUMN crm.segments.failed_runs IS 'Evaluations in a row that failed.';
+
+COMMENT ON COLUMN crm.segments.change_no IS 'The number of the newest change of the members.';
+
 CREATE TABLE delivery.attempts (
     message_id uuid NOT NULL,
     attempt integer NOT NULL,
@@ -965,11 +1052,14 @@ CREATE TABLE delivery.delivery_jobs (
     completed_at timestamp with time zone,
     campaign_id uuid,
     content jsonb,
+    counts jsonb DEFAULT '{}'::jsonb NOT NULL,
     CONSTRAINT delivery_jobs_channel_check CHECK ((channel = ANY (ARRAY['email'::text, 'sms'::text, 'push'::text]))),
     CONSTRAINT delivery_jobs_status_check CHECK ((status = ANY (ARRAY['queued'::text, 'sending'::text, 'sent'::text, 'failed'::text, 'partial'::text])))
 );
 
 COMMENT ON COLUMN delivery.delivery_jobs.content IS 'The content of the run, frozen when it starts, with its hash.';
+
+COMMENT ON COLUMN delivery.delivery_jobs.counts IS 'Recipients by what became of them: sent, failed, skipped, uncertain, open; delivered, opened and so on.';
 
 CREATE TABLE delivery.device_tokens (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -1151,6 +1241,13 @@ COMMENT ON COLUMN delivery.organization_settings.caps IS 'At most so many market
 COMMENT ON COLUMN delivery.organization_settings.weight IS 'The share of the queue in comparison with other organizations.';
 
 COMMENT ON COLUMN delivery.organization_settings.marketing_resumed_at IS 'When an operator ended the newest pause: earlier complaints and bounces no longer count.';
+
+CREATE TABLE delivery.progress (
+    name text NOT NULL,
+    at timestamp with time zone NOT NULL
+);
+
+COMMENT ON TABLE delivery.progress IS 'How far a repeated work has come. campaign_counts: events recorded until then are counted.';
 
 CREATE TABLE delivery.provider_configs (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -1585,6 +1682,15 @@ ALTER TABLE ONLY crm.contacts
 ALTER TABLE ONLY crm.expanded_changes
     ADD CONSTRAINT expanded_changes_pkey PRIMARY KEY (change_id);
 
+ALTER TABLE ONLY crm.segment_contacts
+    ADD CONSTRAINT segment_contacts_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY crm.segment_contacts
+    ADD CONSTRAINT segment_contacts_segment_id_contact_id_key UNIQUE (segment_id, contact_id);
+
+ALTER TABLE ONLY crm.segments
+    ADD CONSTRAINT segments_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY delivery.attempts
     ADD CONSTRAINT attempts_pkey PRIMARY KEY (message_id, attempt);
 
@@ -1620,6 +1726,9 @@ ALTER TABLE ONLY delivery.messages
 
 ALTER TABLE ONLY delivery.organization_settings
     ADD CONSTRAINT organization_settings_pkey PRIMARY KEY (organization_id);
+
+ALTER TABLE ONLY delivery.progress
+    ADD CONSTRAINT progress_pkey PRIMARY KEY (name);
 
 ALTER TABLE ONLY delivery.provider_configs
     ADD CONSTRAINT provider_configs_pkey PRIMARY KEY (id);
@@ -1727,6 +1836,8 @@ CREATE INDEX partial_counts_date ON analytics.partial_counts USING btree (job_ty
 
 CREATE INDEX campaigns_organization ON campaign.campaigns USING btree (organization_id, id);
 
+CREATE INDEX campaigns_problem ON campaign.campaigns USING btree (organization_id) WHERE (problem IS NOT NULL);
+
 CREATE INDEX campaigns_scheduled ON campaign.campaigns USING btree (scheduled_at) WHERE (status = 'scheduled'::text);
 
 CREATE INDEX campaigns_sending ON campaign.campaigns USING btree (id) WHERE (status = 'sending'::text);
@@ -1736,6 +1847,10 @@ CREATE INDEX contact_changes_pending ON crm.contact_changes USING btree (consume
 CREATE INDEX contact_changes_whole ON crm.contact_changes USING btree (consumer, id) WHERE (contact_id IS NULL);
 
 CREATE INDEX contacts_organization ON crm.contacts USING btree (organization_id, id);
+
+CREATE INDEX segment_contacts_contact ON crm.segment_contacts USING btree (contact_id);
+
+CREATE INDEX segments_organization ON crm.segments USING btree (organization_id, id);
 
 CREATE INDEX attempts_age ON delivery.attempts USING btree (started_at);
 
@@ -1762,6 +1877,8 @@ CREATE INDEX delivery_events_trouble ON delivery.delivery_events USING btree (cr
 CREATE INDEX delivery_jobs_age ON delivery.delivery_jobs USING btree (created_at);
 
 CREATE INDEX delivery_jobs_campaign ON delivery.delivery_jobs USING btree (campaign_id);
+
+CREATE INDEX delivery_jobs_open ON delivery.delivery_jobs USING btree (campaign_id) WHERE ((completed_at IS NULL) AND (content IS NOT NULL));
 
 CREATE INDEX device_tokens_contact ON delivery.device_tokens USING btree (organization_id, contact_id, id);
 
@@ -1869,11 +1986,19 @@ CREATE TRIGGER check_time_zone_insert BEFORE INSERT ON crm.contacts FOR EACH ROW
 
 CREATE TRIGGER check_time_zone_update BEFORE UPDATE OF time_zone ON crm.contacts FOR EACH ROW WHEN ((new.time_zone IS DISTINCT FROM old.time_zone)) EXECUTE FUNCTION crm.check_time_zone();
 
+CREATE TRIGGER complete BEFORE INSERT ON crm.segment_contacts FOR EACH ROW WHEN ((new.organization_id IS NULL)) EXECUTE FUNCTION crm.complete_membership();
+
+CREATE TRIGGER end_memberships AFTER DELETE ON crm.contacts REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION crm.end_memberships();
+
 CREATE TRIGGER scoring_delete AFTER DELETE ON crm.contacts REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION scoring.contacts_changed();
 
 CREATE TRIGGER scoring_insert AFTER INSERT ON crm.contacts REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION scoring.contacts_changed();
 
 CREATE TRIGGER scoring_update AFTER UPDATE ON crm.contacts REFERENCING OLD TABLE AS was NEW TABLE AS became FOR EACH STATEMENT EXECUTE FUNCTION scoring.contacts_updated();
+
+CREATE TRIGGER version_insert BEFORE INSERT ON crm.segments FOR EACH ROW EXECUTE FUNCTION crm.version_segment();
+
+CREATE TRIGGER version_update BEFORE UPDATE OF type, filter_criteria ON crm.segments FOR EACH ROW WHEN (((new.type IS DISTINCT FROM old.type) OR (new.filter_criteria IS DISTINCT FROM old.filter_criteria))) EXECUTE FUNCTION crm.version_segment();
 
 CREATE TRIGGER check_time_zone_insert BEFORE INSERT ON delivery.organization_settings FOR EACH ROW WHEN ((new.time_zone <> 'UTC'::text)) EXECUTE FUNCTION crm.check_time_zone();
 

@@ -18,6 +18,7 @@ Reason = Literal[
     "unknown_message",
     "unknown_config",
     "bad_signature",
+    "unknown_campaign",
 ]
 
 

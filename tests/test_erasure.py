@@ -19,7 +19,7 @@ ORG, OTHER_ORG = UUID(int=1), UUID(int=2)
 JANE, JOHN = UUID("3f0e8a52-9c1d-4c7e-8b1a-0d2f5a3b7c11"), UUID(int=1_002)
 MAIL, OLD_MAIL = "Jane.O'Doe+x@Example.org", "jane@old.example"
 # The platform deletes its own rows; these tables name a contact in a column of their own.
-PLATFORM = {"crm.contacts", "analytics.contact_activity"}
+PLATFORM = {"crm.contacts", "crm.segment_contacts", "analytics.contact_activity"}
 WITH_CONTACT = (
     "select distinct table_schema || '.' || table_name from information_schema.columns"
     " where table_schema in ('analytics', 'campaign', 'content', 'crm', 'delivery',"
@@ -64,6 +64,8 @@ ROWS = (
     "insert into delivery.recipients values (:org, :id)",
     "insert into journey.journey_executions (organization_id, journey_id, contact_id)"
     " values (:org, gen_random_uuid(), :id)",
+    "insert into crm.segment_contacts (segment_id, contact_id, organization_id)"
+    " values (gen_random_uuid(), :id, :org)",
     "insert into crm.contact_changes (consumer, organization_id, contact_id, source)"
     " select consumer, :org, cast(:id as uuid), 'contact'"
     " from unnest(array['scoring', 'segments', 'events']) as consumer",

@@ -34,6 +34,7 @@ WORKER = (
     {"content", "providers"},
     {"store"},
     {"sending", "feedback"},
+    {"campaigns"},
     {"jobs"},
     {"outbox"},
     {"worker"},

@@ -60,6 +60,11 @@ def plan(db: Database, subject: Subject, bounds: Sequence[Bounds], now: datetime
     db.execute(SQL["discard_parts"], **subject.parameters())
     planned = [_TO_JSON.dump_json(own).decode() for own in bounds or [{}]]
     db.execute(SQL["plan_parts"], **subject.parameters(), bounds=planned, queued_until=now + QUEUED)
+    return open_parts(db, subject)
+
+
+def open_parts(db: Database, subject: Subject) -> list[Part]:
+    """Return the planned parts that are not done."""
     return [_part(row) for row in db.rows(SQL["open_parts"], **subject.parameters())]
 
 

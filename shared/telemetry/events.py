@@ -101,6 +101,24 @@ EVENTS: tuple[Event, ...] = (
         "The bodies of `count` webhooks are applied but could not be deleted: the bucket's"
         " lifecycle rule does.",
     ),
+    Event("campaign.started", "A run of the campaign `campaign_id` was started, in `count` parts."),
+    Event(
+        "campaign.refused",
+        "The campaign `campaign_id` cannot start; `reason` is the problem. It is reported once.",
+        "`mauntic campaigns show` has the remedy. A scheduled campaign then starts by itself.",
+    ),
+    Event(
+        "campaign.postponed",
+        "The segment of the campaign `campaign_id` is being built: the sweep tries again.",
+    ),
+    Event("campaign.part_inserted", "A part of a run was done: `count` messages wait to be sent."),
+    Event(
+        "campaign.warmup_short",
+        "`count` recipients of the campaign `campaign_id` are more than the warm-up of its domain"
+        " permits before their messages expire.",
+        "Raise `expires_after_hours` for the next run, or send to smaller segments.",
+    ),
+    Event("campaign.finished", "A run has ended; `status` is sent, partial or failed."),
     Event("delivery.open", "`count` messages of a channel (`type`) are in the state `status`."),
     Event(
         "queue.metric",

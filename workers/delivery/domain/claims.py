@@ -36,7 +36,11 @@ def mode_of(setting: str | None) -> Mode:
 
 @dataclass(frozen=True, repr=False)
 class Waiting:
-    """A locked row of the ledger, with what its address, sender and content are made of."""
+    """A locked row of the ledger, with what its address, sender and content are made of.
+
+    `own_address` is the address that the message must have. A run copies the address of a contact,
+    which may change: that copy is in `kept_address` alone, as the row has it.
+    """
 
     id: UUID
     organization_id: UUID
@@ -58,6 +62,8 @@ class Waiting:
     warmup_day: date | None
     created_at: datetime
     expires_at: datetime
+    job_id: UUID | None = None
+    kept_address: str | None = None
 
     @property
     def address(self) -> str | None:

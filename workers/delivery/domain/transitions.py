@@ -79,6 +79,10 @@ TRANSITIONS: tuple[Transition, ...] = (
         "insert_messages", ("key_is_new",),
     ),
     Transition(
+        (), ("pending", "skipped"), "producer inserts", ("producer",),
+        "insert_recipients", ("key_is_new",),
+    ),
+    Transition(
         ("pending", "deferred"), ("queued",), "in-flight limits have room", ("feeder",),
         "feed", ("held_is_closed",),
     ),

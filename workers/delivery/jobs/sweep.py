@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Literal
 
+from delivery.campaigns.progress import sweep_campaigns
 from delivery.domain.messages import Reconcile
 from delivery.queues import JOBS
 from delivery.sending.alerting import alert
@@ -21,7 +22,7 @@ class Sweep(WindowMessage):
 
 
 async def sweep(run: Run) -> Done:
-    """Return stalled messages to their places, end what is too late, and feed the queues.
+    """Return stalled messages, end what is too late, move campaigns on, and feed the queues.
 
     SQL: `sweep.sql` (`sweep_sending`, `sweep_lapsed`, `sweep_uncertain`, `sweep_expired`).
     It makes no call to a provider.
@@ -29,6 +30,7 @@ async def sweep(run: Run) -> Done:
     ports, written = run.ports, 0
     for name in sweeps.SWEEPS:
         written += sweeps.sweep(ports.db, name, ports.clock())
+    written += await sweep_campaigns(ports)
     for channel in BINDINGS:
         written += await feed(channel, ports)
     for organization_id, call_id in reconciling.due_calls(ports.db, CALLS_MAX, ports.clock()):

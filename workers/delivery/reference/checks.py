@@ -265,7 +265,8 @@ def _address(message: Message, contact: Contact | None, device: Device | None) -
         return str(device.id) if device else None
     own = contact or Contact()
     text = own.email if message.channel == "email" else own.phone
-    text = message.to if message.to is not None else text
+    if message.to is not None and message.job is None:  # a run has a copy of the contact's
+        text = message.to
     if text is None:
         return None
     return normalize_email(text) if message.channel == "email" else normalize_phone(text)

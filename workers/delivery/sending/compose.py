@@ -34,7 +34,7 @@ class ConfigProblem(Exception):
 class Composer:
     """Composes the messages of a batch; each template is parsed once.
 
-    `found` has templates and devices by kind and id.
+    `found` has templates, contents of runs, and devices by kind and id.
     """
 
     found: Mapping[str, Mapping[UUID, Any]]
@@ -100,16 +100,21 @@ class Composer:
 
     def _parsed(self, own: Waiting) -> Parsed:
         """Return the templates; those without overrides are kept for the next message."""
-        if own.template_id is None or own.content:
+        source_id = own.job_id or own.template_id
+        if source_id is None or own.content:
             return _parse(own, self._source(own))
-        key = (own.channel, own.template_id)
+        key = (own.channel, source_id)
         if key not in self.parsed:
             self.parsed[key] = _parse(own, self._source(own))
         return self.parsed[key]
 
     def _source(self, own: Waiting) -> dict[str, Any]:
         template: Mapping[str, Any] = {}
-        if own.template_id is not None:
+        if own.job_id is not None:
+            template = self.found["run"].get(own.job_id) or {}
+            if not (template or own.content):
+                raise ContentError("the content of the campaign's run is gone")
+        elif own.template_id is not None:
             template = self.found["template"].get(own.template_id) or {}
             if template.get("type") != own.channel:
                 raise ContentError("the template does not exist, or is one of another channel")

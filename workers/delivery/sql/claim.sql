@@ -13,10 +13,14 @@ on conflict (organization_id, contact_id) do update set contact_id = excluded.co
 select
     message.id, message.organization_id, message.channel, message.class, message.contact_id, message.campaign_id,
     message.journey_id, message.journey_execution_id, message.template_id, message.content, message.variables,
-    message.address as own_address, message.warmup_day, message.created_at, message.expires_at,
+    message.job_id, message.address as kept_address,
+    case when message.job_id is null or message.attempts > 0 then message.address end as own_address,
+    message.warmup_day, message.created_at, message.expires_at,
     case message.channel when 'email' then contact.email when 'sms' then contact.phone end as contact_address,
-    coalesce(message.content ->> 'from', campaign.settings ->> 'from', settings.from_address) as sender,
-    coalesce(message.content ->> 'reply_to', campaign.settings ->> 'reply_to') as reply_to,
+    coalesce(
+        message.content ->> 'from', coalesce(job.metadata, campaign.settings) ->> 'from', settings.from_address
+    ) as sender,
+    coalesce(message.content ->> 'reply_to', coalesce(job.metadata, campaign.settings) ->> 'reply_to') as reply_to,
     settings.postal_address, message.device_id,
     jsonb_strip_nulls(
         jsonb_build_object(
@@ -26,7 +30,10 @@ select
     ) as contact_fields,
     contact.custom_fields,
     jsonb_strip_nulls(
-        jsonb_build_object('id', campaign.id, 'name', campaign.name, 'subject', campaign.subject)
+        coalesce(
+            job.metadata -> 'campaign',
+            jsonb_build_object('id', campaign.id, 'name', campaign.name, 'subject', campaign.subject)
+        )
     ) as campaign_fields
 from unnest(cast(:organization_ids as uuid[]), cast(:ids as uuid[])) as asked (organization_id, id)
 join delivery.messages as message using (organization_id, id)
@@ -34,6 +41,7 @@ left join crm.contacts as contact
     on contact.id = message.contact_id and contact.organization_id = message.organization_id
 left join campaign.campaigns as campaign
     on campaign.id = message.campaign_id and campaign.organization_id = message.organization_id
+left join delivery.delivery_jobs as job on job.id = message.job_id and job.organization_id = message.organization_id
 left join delivery.organization_settings as settings on settings.organization_id = message.organization_id
 where message.channel = :channel
     and (
@@ -294,7 +302,7 @@ where not exists (
 )
 
 -- name: load_content
--- Templates and provider configs of claimed messages, each row as JSON.
+-- Templates, contents of runs, provider configs and devices of claimed messages, each row as JSON.
 select
     'template' as kind, template.id,
     jsonb_build_object(
@@ -302,6 +310,10 @@ select
     ) as value
 from unnest(cast(:template_organizations as uuid[]), cast(:template_ids as uuid[])) as asked (organization_id, id)
 join content.templates as template using (organization_id, id)
+union all
+select 'run', job.id, job.content
+from delivery.delivery_jobs as job
+where job.id = any(cast(:job_ids as uuid[])) and job.content is not null
 union all
 select 'config', config.id, jsonb_build_object('type', config.provider_type, 'config', config.config)
 from delivery.provider_configs as config

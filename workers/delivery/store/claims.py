@@ -228,7 +228,7 @@ def set_places(
         ids=list(by_id),
         tokens=[own.token for own in claimed],
         untils=list(untils),
-        addresses=[own.waiting.own_address for own in claimed],
+        addresses=[own.waiting.kept_address for own in claimed],
         reason=reason,
         today=now.astimezone(UTC).date(),
         tomorrow=next_midnight(now),
@@ -240,7 +240,7 @@ def set_places(
 def release(db: Database, claimed: Sequence[Claimed]) -> None:
     """Give claimed messages back: the next claim sends them."""
     if claimed:
-        addresses = [own.waiting.own_address for own in claimed]
+        addresses = [own.waiting.kept_address for own in claimed]
         db.execute(SQL["release"], **_tokens(claimed), addresses=addresses)
 
 
@@ -251,17 +251,24 @@ def finish_captured(db: Database, claimed: Sequence[Claimed], now: datetime) -> 
 
 
 def load_content(db: Database, claimed: Sequence[Claimed]) -> dict[str, dict[UUID, Any]]:
-    """Return the templates, configs and devices of claimed messages, by kind and id."""
-    templates = {(own.waiting.organization_id, own.waiting.template_id) for own in claimed}
+    """Return what claimed messages are made of, by kind and id. Those of a run have its content."""
+    templates = {
+        (own.waiting.organization_id, own.waiting.template_id)
+        for own in claimed
+        if own.waiting.job_id is None
+    }
     named = [(organization, found) for organization, found in templates if found is not None]
     rows = db.rows(
         SQL["load_content"],
         template_organizations=[organization for organization, _ in named],
         template_ids=[found for _, found in named],
+        job_ids=sorted({job_id for own in claimed if (job_id := own.waiting.job_id)}),
         config_ids=sorted({d.config_id for own in claimed if (d := own.decision).config_id}),
         device_ids=sorted({d.device_id for own in claimed if (d := own.decision).device_id}),
     )
-    found: dict[str, dict[UUID, Any]] = {"template": {}, "config": {}, "device": {}}
+    found: dict[str, dict[UUID, Any]] = {
+        "template": {}, "run": {}, "config": {}, "device": {}
+    }  # fmt: skip
     for row in rows:
         found[row["kind"]][row["id"]] = row["value"]
     return found

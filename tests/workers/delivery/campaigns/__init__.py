@@ -1,0 +1,1 @@
+"""Campaigns from their start to their end."""

@@ -1,0 +1,1 @@
+"""Campaigns: what refuses them, the start of a run, its fan-out, its figures and its end."""
