@@ -153,9 +153,11 @@ class LocalRuntime:
 
     `variables` are text bindings for every worker (gates, secrets). Without another value there,
     DELIVERY_MODE is `local`. Workers reach hosts of this machine, and `allowed_hosts`. A request to
-    a host of `connected_hosts` goes to the origin there, with the host in `X-Forwarded-Host`. A
-    thread calls `on_event` with each event of the server: log lines of the workers, reloads,
-    errors.
+    a host of `connected_hosts` goes to the origin there, with the host in `X-Forwarded-Host`.
+
+    With `deliver_twice` a worker gets each batch again after it has handled it, as a queue that
+    delivers at least once may do. A thread calls `on_event` with each event of the server: log
+    lines of the workers, reloads, errors.
     """
 
     database_url: str
@@ -167,6 +169,7 @@ class LocalRuntime:
     variables: Mapping[str, str] = field(default_factory=dict)
     allowed_hosts: Sequence[str] = ()
     connected_hosts: Mapping[str, str] = field(default_factory=dict)
+    deliver_twice: bool = False
     on_event: Callable[[Event], None] = lambda event: None
     control: Control = field(init=False)
     ready: Event = field(init=False, default_factory=dict)
@@ -238,6 +241,7 @@ class LocalRuntime:
             "vars": {"DELIVERY_MODE": "local", **self.variables},
             "allowedHosts": list(self.allowed_hosts),
             "connectedHosts": dict(self.connected_hosts),
+            "deliverTwice": self.deliver_twice,
             "modules": str(ROOT / "python_modules"),
             "cache": str(HOME / "cache"),
             "runtime": environment.get("RUNTIME") or "host",

@@ -60,6 +60,9 @@ def dev(
     var: Var = None,
     allow_host: AllowHost = None,
     connect_host: ConnectHost = None,
+    deliver_twice: Annotated[
+        bool, typer.Option("--deliver-twice", help="Let workers handle each batch a second time.")
+    ] = False,
     yes: Yes = False,
     crons: Annotated[bool, typer.Option(help="Fire the crons on schedule, in UTC.")] = True,
     json_lines: Annotated[bool, typer.Option("--json", help="Log lines as JSON.")] = False,
@@ -90,6 +93,7 @@ def dev(
         runtime = _runtime(server, log, port)
         runtime.envs, runtime.variables = env, variables
         runtime.allowed_hosts, runtime.connected_hosts = allow_host or (), connected
+        runtime.deliver_twice = deliver_twice
         _serve(runtime, server, log, crons)
 
 

@@ -121,9 +121,11 @@ export default class extends WorkerEntrypoint {
     const { ticket, tailed } = await ownEnv.LOCAL_COUNTS.begin(batch.queue, answers.attempts(), oldestAt);
     let raised = false;
     try {
-      await this.#run(`queue ${batch.queue}`, ({ dispatch }, instance) =>
-        dispatch.event.callWithOptions(CALL, instance, "queue", batch),
-      );
+      for (let delivery = 0; delivery < ownEnv.LOCAL_DELIVERIES; delivery += 1) {
+        await this.#run(`queue ${batch.queue}`, ({ dispatch }, instance) =>
+          dispatch.event.callWithOptions(CALL, instance, "queue", batch),
+        );
+      }
     } catch (error) {
       raised = true;
       throw error;

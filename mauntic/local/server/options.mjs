@@ -47,7 +47,7 @@ export const manifest = (modules) => ({ mainModule: modules[0][0], modules: Obje
 const withoutPythonFlags = (flags = []) => flags.filter((flag) => !flag.startsWith("python"));
 
 /** `answer(worker, request)` serves the hosts' requests to the server: files, metric points. */
-export function hostWorkers({ workers, flags = [], allowedHosts = [], connectedHosts = {} }, answer) {
+export function hostWorkers({ workers, flags = [], allowedHosts = [], connectedHosts = {}, deliverTwice = false }, answer) {
   const modules = manifest([...HOST.map(own), ...pyodideModules()]);
   return workers.map((worker) => ({
     config: {
@@ -57,6 +57,7 @@ export function hostWorkers({ workers, flags = [], allowedHosts = [], connectedH
         LOCAL_NAME: variable(worker.name),
         LOCAL_ALLOWED_HOSTS: variable(allowedHosts),
         LOCAL_CONNECTED_HOSTS: variable(connectedHosts),
+        LOCAL_DELIVERIES: variable(deliverTwice ? 2 : 1),
         LOCAL_QUEUES: variable(JSON.stringify(namesOf(worker.bindings, "queue"))),
         LOCAL_DATASETS: variable(JSON.stringify(namesOf(worker.bindings, "analytics-engine-dataset"))),
         LOCAL_COUNTS: { type: "worker", worker: CONTROL_NAME, exportName: "Counts" },

@@ -79,9 +79,9 @@ export class Runtime {
   }
 
   #workerOptions() {
-    const { flags, allowedHosts, connectedHosts } = this.config;
+    const { flags, allowedHosts, connectedHosts, deliverTwice } = this.config;
     if (this.isNative) return nativeWorkers({ workers: this.workers, flags }, this.#staged, this.#shared);
-    const options = { workers: this.workers, flags, allowedHosts, connectedHosts };
+    const options = { workers: this.workers, flags, allowedHosts, connectedHosts, deliverTwice };
     return hostWorkers(options, (name, request) => this.#answer(name, request));
   }
 

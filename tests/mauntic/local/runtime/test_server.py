@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.mauntic.local.runtime.harness import Server, spawn, write_project
+from tests.mauntic.local.runtime.harness import Server, running, spawn, write_project
 from tests.ports import REFUSED, ports_of, status
 
 pytestmark = pytest.mark.e2e
@@ -94,6 +94,17 @@ def test_nothing_is_left_running(beta_alone: Server, how: Any) -> None:
         how, (0,)
     )
     assert wait_gone(pids)
+
+
+def test_a_worker_gets_each_batch_a_second_time_on_request(tmp_path: Path) -> None:
+    config = write_project(tmp_path / "toy")
+    with running({"config": str(config), "envs": ["beta"], "deliverTwice": True}) as server:
+        server.send("work-dlq", {"n": 1}, {"n": 2})
+        assert server.wait_idle()["idle"]
+        batches = [batch["bodies"] for batch in server.ask("/", "toy-beta")]
+        assert batches[::2] == batches[1::2]
+        assert [body["n"] for bodies in batches[::2] for body in bodies] == [1, 2]
+        assert server.get("/queues")["work-dlq"]["unacked"] == 0
 
 
 def test_whoever_waits_while_it_ends_is_no_trouble(beta_alone: Server) -> None:
