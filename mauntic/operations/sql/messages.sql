@@ -68,7 +68,7 @@ where id = any(cast(:ids as uuid[]))
 -- A message as a claim reads it, without its lock: what its address and sender are made of.
 select
     message.id, message.organization_id, message.channel, message.class as message_class, message.contact_id,
-    message.campaign_id, message.job_id, message.template_id, message.content, message.variables,
+    message.campaign_id, message.template_id, message.content, message.variables,
     message.address as kept_address,
     case when message.job_id is null or message.attempts > 0 then message.address end as own_address,
     message.warmup_day, message.created_at, message.expires_at,

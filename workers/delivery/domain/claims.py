@@ -39,7 +39,8 @@ class Waiting:
     """A locked row of the ledger, with what its address, sender and content are made of.
 
     `own_address` is the address that the message must have. A run copies the address of a contact,
-    which may change: that copy is in `kept_address` alone, as the row has it.
+    which may change: that copy is in `kept_address` alone, as the row has it. `run_id` is the job
+    whose frozen content takes the place of the template.
     """
 
     id: UUID
@@ -62,7 +63,7 @@ class Waiting:
     warmup_day: date | None
     created_at: datetime
     expires_at: datetime
-    job_id: UUID | None = None
+    run_id: UUID | None = None
     kept_address: str | None = None
 
     @property

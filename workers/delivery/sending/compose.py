@@ -100,7 +100,7 @@ class Composer:
 
     def _parsed(self, own: Waiting) -> Parsed:
         """Return the templates; those without overrides are kept for the next message."""
-        source_id = own.job_id or own.template_id
+        source_id = own.run_id or own.template_id
         if source_id is None or own.content:
             return _parse(own, self._source(own))
         key = (own.channel, source_id)
@@ -110,10 +110,8 @@ class Composer:
 
     def _source(self, own: Waiting) -> dict[str, Any]:
         template: Mapping[str, Any] = {}
-        if own.job_id is not None:
-            template = self.found["run"].get(own.job_id) or {}
-            if not (template or own.content):
-                raise ContentError("the content of the campaign's run is gone")
+        if own.run_id is not None:
+            template = self.found["run"][own.run_id]
         elif own.template_id is not None:
             template = self.found["template"].get(own.template_id) or {}
             if template.get("type") != own.channel:

@@ -12,8 +12,10 @@ on conflict (organization_id, contact_id) do update set contact_id = excluded.co
 -- The messages that may be claimed now, with what their address and sender are made of.
 select
     message.id, message.organization_id, message.channel, message.class, message.contact_id, message.campaign_id,
-    message.journey_id, message.journey_execution_id, message.template_id, message.content, message.variables,
-    message.job_id, message.address as kept_address,
+    message.journey_id, message.journey_execution_id, message.content, message.variables,
+    case when job.content is null then message.template_id end as template_id,
+    case when job.content is not null then job.id end as run_id,
+    message.address as kept_address,
     case when message.job_id is null or message.attempts > 0 then message.address end as own_address,
     message.warmup_day, message.created_at, message.expires_at,
     case message.channel when 'email' then contact.email when 'sms' then contact.phone end as contact_address,
@@ -313,7 +315,7 @@ join content.templates as template using (organization_id, id)
 union all
 select 'run', job.id, job.content
 from delivery.delivery_jobs as job
-where job.id = any(cast(:job_ids as uuid[])) and job.content is not null
+where job.id = any(cast(:run_ids as uuid[]))
 union all
 select 'config', config.id, jsonb_build_object('type', config.provider_type, 'config', config.config)
 from delivery.provider_configs as config

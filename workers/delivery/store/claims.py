@@ -251,18 +251,14 @@ def finish_captured(db: Database, claimed: Sequence[Claimed], now: datetime) -> 
 
 
 def load_content(db: Database, claimed: Sequence[Claimed]) -> dict[str, dict[UUID, Any]]:
-    """Return what claimed messages are made of, by kind and id. Those of a run have its content."""
-    templates = {
-        (own.waiting.organization_id, own.waiting.template_id)
-        for own in claimed
-        if own.waiting.job_id is None
-    }
+    """Return templates, contents of runs, configs and devices of messages, by kind and id."""
+    templates = {(own.waiting.organization_id, own.waiting.template_id) for own in claimed}
     named = [(organization, found) for organization, found in templates if found is not None]
     rows = db.rows(
         SQL["load_content"],
         template_organizations=[organization for organization, _ in named],
         template_ids=[found for _, found in named],
-        job_ids=sorted({job_id for own in claimed if (job_id := own.waiting.job_id)}),
+        run_ids=sorted({run_id for own in claimed if (run_id := own.waiting.run_id)}),
         config_ids=sorted({d.config_id for own in claimed if (d := own.decision).config_id}),
         device_ids=sorted({d.device_id for own in claimed if (d := own.decision).device_id}),
     )
