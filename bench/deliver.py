@@ -1,18 +1,23 @@
 """Deliveries: e-mails a second through one queue, with a provider that answers after 50 ms.
 
-The references are the targets: the time in which the messages have to be sent.
+The reference is what nobody can leave out: the same requests one after the other, and one plain
+statement with the same rows for each. Of the feeder, the reference is an update of the same rows by
+their ids. A bound is the target's share of what the reference takes on two idle cores, so it holds
+or not whatever else the machine does; the note has the target itself.
 """
 
 from __future__ import annotations
 
+import http.client
 import json
 import statistics
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from bench.measure import ROUNDS, Result, stopwatch
 from bench.world import SQL, World
@@ -20,6 +25,7 @@ from delivery.store import feeder
 from delivery.worker import WORKER
 from mauntic.database.url import connect
 from mauntic.demo.loopback.accounts import Accounts, encrypted, new_accounts
+from mauntic.demo.loopback.provider import Answer, Call, Outcome
 from mauntic.demo.loopback.server import Loopback, serving
 from mauntic.local.control_client import LocalRuntime
 from shared.adapters.postgres.client import Postgres
@@ -27,9 +33,12 @@ from shared.adapters.postgres.client import Postgres
 DELAY_S = 0.05
 KEY = "0f" * 32
 SEND_ROUNDS = 3
-TIMEOUT_S, POLL_S = 900, 0.05
+TIMEOUT_S, POLL_S = 120, 0.05
 BULK_A_SECOND, SINGLE_A_SECOND, FEED_MS = 500, 15, 50  # the targets
-BULK, SINGLE, WAITING = 5_000, 300, 1_000
+# At the target a call has 200 ms (bulk) or 67 ms, of which the reference needs 70 and 54; a feeder
+# has 50 ms, the reference 25.
+BULK_AT_MOST, SINGLE_AT_MOST, FEED_AT_MOST = 2.85, 1.25, 2.0
+BULK, SINGLE, WAITING, EACH = 2_000, 100, 1_000, 20
 
 
 @dataclass(frozen=True)
@@ -50,19 +59,34 @@ class Round:
 
 
 @dataclass
+class Recorder(Loopback):
+    """Imitated providers that keep the requests, which the reference makes again."""
+
+    requests: list[Call] = field(default_factory=list)
+
+    def answer(self, call: Call, scripted: Outcome | None) -> tuple[Answer, Outcome]:
+        self.requests.append(call)
+        return super().answer(call, scripted)
+
+    def forget(self) -> None:
+        self.taken.clear()
+        self.calls.clear()
+        self.requests.clear()
+
+
+@dataclass
 class Sender:
     """The worker, live, over one database, with imitated providers."""
 
     url: str
     accounts: Accounts
-    loopback: Loopback
+    loopback: Recorder
     runtime: LocalRuntime
     sweeps: int = 0
 
     def send(self, provider: str, messages: int, organizations: int) -> Round:
         """Enqueue messages and send them all; each must be taken once."""
-        self.loopback.taken.clear()
-        self.loopback.calls.clear()
+        self.loopback.forget()
         with closing(connect(self.url)) as db:
             _fill(db, self.accounts, provider, messages, organizations)
             before_ms = _active_ms(db)
@@ -72,6 +96,13 @@ class Sender:
                 raise RuntimeError(f"{messages} messages: {len(taken)} were taken")
             calls = self.loopback.calls[provider]
             return Round(duration_ms, calls, _active_ms(db) - before_ms)
+
+    def repeat(self, provider: str, messages: int, organizations: int) -> float:
+        """Make the recorded requests of `send` again, with one plain statement for each."""
+        requests = list(self.loopback.requests)
+        with closing(connect(self.url)) as db:
+            _fill(db, self.accounts, provider, messages, organizations)
+            return stopwatch(lambda: _plain(db, self.loopback.origin, requests, messages))
 
     def _until_sent(self, db: Any, messages: int) -> None:
         self.sweeps += 1
@@ -91,50 +122,79 @@ def run(world: World) -> list[Result]:
     with _sender(url) as sender:
         sender.send("postmark", world.events(BULK) // 10, 1)  # warm-up
         results = [
-            _rated(sender, "postmark", world.events(BULK), 1, BULK_A_SECOND),
-            _rated(sender, "postmark", world.events(BULK), 20, BULK_A_SECOND),
-            _rated(sender, "mailgun", world.events(SINGLE), 1, SINGLE_A_SECOND),
+            _rated(sender, "postmark", world.events(BULK), 1, BULK_A_SECOND, BULK_AT_MOST),
+            _rated(sender, "postmark", world.events(BULK), 20, BULK_A_SECOND, BULK_AT_MOST),
+            _rated(sender, "mailgun", world.events(SINGLE), 1, SINGLE_A_SECOND, SINGLE_AT_MOST),
         ]
         accounts = sender.accounts
     return [*results, _feeder(url, accounts, world.events(WAITING))]
 
 
 def _rated(
-    sender: Sender, provider: str, messages: int, organizations: int, target: float
+    sender: Sender,
+    provider: str,
+    messages: int,
+    organizations: int,
+    target: float,
+    at_most: float,
 ) -> Result:
-    rounds = [sender.send(provider, messages, organizations) for _ in range(SEND_ROUNDS)]
+    rounds, repeated_ms = [], []
+    for _ in range(SEND_ROUNDS):
+        rounds.append(sender.send(provider, messages, organizations))
+        repeated_ms.append(sender.repeat(provider, messages, organizations))
     middle = sorted(rounds, key=lambda own: own.duration_ms)[len(rounds) // 2]
     a_second = messages * 1_000 / middle.duration_ms
     return Result(
         f"{messages:,} e-mails, {provider}, {organizations} organizations",
         [own.duration_ms for own in rounds],
-        [messages * 1_000 / target],
-        at_most=1.0,
-        note=f"{a_second:,.0f} a second; {middle.shares}",
+        repeated_ms,
+        at_most=at_most,
+        note=f"{a_second:,.0f} a second, target {target}; {middle.shares}",
     )
 
 
 def _feeder(url: str, accounts: Accounts, organizations: int) -> Result:
     """Feed while many organizations wait, each with twenty messages."""
+    messages = EACH * organizations
+    measured, plain_ms = [], []
     with closing(connect(url)) as db, closing(Postgres(lambda: connect(url))) as ours:
-        _fill(db, accounts, "postmark", 20 * organizations, organizations)
-        measured: list[float] = []
+        _fill(db, accounts, "postmark", messages, organizations)
         for _ in range(ROUNDS + 1):
-            db.run("update delivery.messages set state = 'pending', queued_until = null")
-            db.run("vacuum (analyze) delivery.messages")
+            _rest(db)
             started = time.perf_counter()
-            fed = len(feeder.feed(ours, "email", datetime.now(UTC) + timedelta(seconds=60)))
+            fed = feeder.feed(ours, "email", datetime.now(UTC) + timedelta(seconds=60))
             measured.append((time.perf_counter() - started) * 1_000)
-            if fed != min(feeder.MOST, 20 * organizations):
-                raise RuntimeError(f"the feeder fed {fed}")
+            if len(fed) != min(feeder.MOST, messages):
+                raise RuntimeError(f"the feeder fed {len(fed)}")
+            _rest(db)
+            ids = [own.message_id for own in fed]
+            plain_ms.append(stopwatch(lambda ids=ids: db.run(SQL["plain_feed"], ids=ids)))  # type: ignore[misc]
     median = statistics.median(measured[1:])
     return Result(
         f"feeder, {organizations:,} organizations waiting",
         measured[1:],
-        [FEED_MS],
-        at_most=1.0,
-        note=f"{feeder.MOST:,} references of {20 * organizations:,} messages; {median:.0f} ms",
+        plain_ms[1:],
+        at_most=FEED_AT_MOST,
+        note=f"{feeder.MOST:,} references of {messages:,} messages: {median:.0f} ms,"
+        f" target {FEED_MS}",
     )
+
+
+def _plain(db: Any, origin: str, requests: list[Call], messages: int) -> None:
+    """Make each request, then write what became of as many messages as it had."""
+    each = -(-messages // len(requests))
+    with closing(http.client.HTTPConnection(urlsplit(origin).netloc)) as connection:
+        for call in requests:
+            headers = {**call.headers, "x-forwarded-host": call.host}
+            connection.request(call.method, call.path, call.body, headers)
+            connection.getresponse().read()
+            db.run(SQL["plain_send"], rows=each)
+
+
+def _rest(db: Any) -> None:
+    """Bring the messages back to where they wait, with no dead rows."""
+    db.run(SQL["unfeed"])
+    db.run("vacuum (analyze) delivery.messages")
 
 
 def _fill(db: Any, accounts: Accounts, provider: str, messages: int, organizations: int) -> None:
@@ -159,7 +219,7 @@ def _active_ms(db: Any) -> float:
 def _sender(url: str) -> Iterator[Sender]:
     accounts = new_accounts()
     with (
-        serving(Loopback(accounts.providers(), delay_s=DELAY_S)) as loopback,
+        _recording(accounts) as loopback,
         LocalRuntime(
             url,
             envs=[WORKER.env],
@@ -173,3 +233,10 @@ def _sender(url: str) -> Iterator[Sender]:
         ) as runtime,
     ):
         yield Sender(url, accounts, loopback, runtime)
+
+
+@contextmanager
+def _recording(accounts: Accounts) -> Iterator[Recorder]:
+    recorder = Recorder(accounts.providers(), delay_s=DELAY_S)
+    with serving(recorder):
+        yield recorder

@@ -58,3 +58,43 @@ from delivery.messages
 -- name: active_ms
 -- How long Postgres has worked for the sessions of this database.
 select active_time from pg_stat_database where datname = current_database()
+
+-- name: unfeed
+-- Every message waits again.
+update delivery.messages set state = 'pending', queued_until = null where state <> 'pending'
+
+-- name: plain_feed
+-- What the feeder writes, by the ids that it has found.
+update delivery.messages set state = 'queued', queued_until = now() + interval '15 minutes'
+where id = any(cast(:ids as uuid[]))
+returning organization_id, id
+
+-- name: plain_send
+-- What is written of a call and its messages in the end, without any check or intermediate state.
+with next as (
+    select id from delivery.messages where state = 'pending' order by created_at limit :rows
+),
+sent as (
+    update delivery.messages as message set
+        state = 'sent', attempts = 1, token = 1, claimed_at = now(), called_at = now(), sent_at = now(), finished_at = now(),
+        provider_message_id = cast(message.id as text), address = 'contact@mail.example'
+    from next
+    where message.id = next.id
+    returning message.*
+),
+call as (
+    insert into delivery.calls (id, organization_id, channel, message_count, started_at, finished_at, http_status)
+    select gen_random_uuid(), organization_id, 'email', count(*), now(), now(), 200 from sent group by organization_id
+    returning id
+),
+attempts as (
+    insert into delivery.attempts (message_id, attempt, call_id, started_at, finished_at, http_status, verdict)
+    select sent.id, 1, (select min(cast(id as text)) from call)::uuid, now(), now(), 200, 'accepted' from sent
+),
+events as (
+    insert into delivery.delivery_events (organization_id, contact_id, channel, event_type, message_id, event_id, occurred_at)
+    select organization_id, contact_id, channel, 'sent', id, 'msg:' || id || ':sent', now() from sent
+)
+insert into analytics.contact_activity (organization_id, contact_id, event_type, event_data, occurred_at, event_id)
+select organization_id, contact_id, 'email_sent', jsonb_build_object('messageId', id), now(), 'msg:' || id || ':sent'
+from sent

@@ -168,18 +168,23 @@ def _with_text_footer(text: Filled, url: str, lines: list[str]) -> Filled:
 
 def _with_link(part: Filled, url: str, before: str, after: str) -> Filled:
     """Insert `before`, the link and `after` where the body ends."""
-    index, place = _body_end(part.literals)
-    literal = part.literals[index]
-    literals = (
-        *part.literals[:index],
-        literal[:place] + before,
-        after + literal[place:],
-        *part.literals[index + 1 :],
-    )
+    index, literals = _split_at_body_end(part.literals, before, after)
     link = FilledValue(url, is_raw=False)
     return replace(
         part, literals=literals, values=(*part.values[:index], link, *part.values[index:])
     )
+
+
+@lru_cache(maxsize=KEPT_TEXTS)
+def _split_at_body_end(
+    literals: tuple[str, ...], before: str, after: str
+) -> tuple[int, tuple[str, ...]]:
+    """Return the literal where the body ends, and the literals with it divided there: once for all
+    recipients who have them."""
+    index, place = _body_end(literals)
+    literal = literals[index]
+    divided = (literal[:place] + before, after + literal[place:])
+    return index, (*literals[:index], *divided, *literals[index + 1 :])
 
 
 def _body_end(literals: tuple[str, ...]) -> tuple[int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from delivery.content.errors import ContentError
 from shared.settings import origin_of
@@ -14,15 +15,21 @@ _REFUSED = frozenset(' <>"\\?#,')  # they would end the link in a header, or its
 
 def unsubscribe_url(base_url: str, ids: UnsubscribeIds, keys: Sequence[bytes]) -> str:
     """Return the link of a message. `base_url` is HOOKS_BASE_URL."""
-    base = base_url.rstrip("/")
+    if not keys:
+        raise ContentError("UNSUBSCRIBE_KEYS has no key: set the secret")
+    return f"{_base(base_url)}{PATH}{sign(ids, keys)}"
+
+
+@lru_cache(maxsize=1)
+def _base(url: str) -> str:
+    """Return the setting, checked once for all messages."""
+    base = url.rstrip("/")
     if origin_of(base) is None or _REFUSED & set(base):
         raise ContentError(
             "HOOKS_BASE_URL is not a URL: set it to the address of the hooks worker,"
             " for example https://hooks.example.com"
         )
-    if not keys:
-        raise ContentError("UNSUBSCRIBE_KEYS has no key: set the secret")
-    return f"{base}{PATH}{sign(ids, keys)}"
+    return base
 
 
 def unsubscribe_headers(url: str) -> dict[str, str]:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlencode
 
 from delivery.domain.outgoing import OutgoingEmail
+from delivery.domain.rendered import Rendered, plain
 
 MESSAGE_HEADER = "X-Mauntic-Message"
 JSON_TYPE = "application/json"
 FORM_TYPE = "application/x-www-form-urlencoded"
 _SPECIAL = frozenset('()<>[]:;@\\,."')
+_ANY = plain("x")
+_KEPT_SIZES = 16  # of the literals in use: subject, html and text of a few templates
 _WORD_BYTES = 45  # of UTF-8: 60 characters of base64, so that an encoded word has at most 75
 
 
@@ -30,6 +35,31 @@ def form_bytes(fields: Sequence[tuple[str, str]]) -> bytes:
 def json_size_bytes(value: Any) -> int:
     """Return how many bytes an entry of a list adds to a JSON body."""
     return len(json_bytes(value)) + 1
+
+
+def email_size_bytes(
+    fields: Callable[[OutgoingEmail], Mapping[str, Any]], message: OutgoingEmail
+) -> int:
+    """Return how many bytes the entry of an e-mail adds at most, if its fields have each part once.
+
+    Text between values, which most recipients share, is measured once and not for each of them.
+    """
+    bare = replace(message, subject=_ANY, html=_ANY, text=_ANY)
+    parts = (message.subject, message.html, message.text)
+    return json_size_bytes(fields(bare)) + sum(map(_rendered_size, parts))
+
+
+def _rendered_size(part: Rendered) -> int:
+    return _literals_size(part.literals) + sum(map(_inner_size, part.values))
+
+
+@lru_cache(maxsize=_KEPT_SIZES)
+def _literals_size(literals: tuple[str, ...]) -> int:
+    return sum(map(_inner_size, literals))
+
+
+def _inner_size(text: str) -> int:
+    return len(json_bytes(text)) - len('""')
 
 
 def basic(user: str, password: str) -> str:

@@ -40,9 +40,9 @@ from delivery.providers.answers import (
 from delivery.providers.bodies import (
     JSON_TYPE,
     basic,
+    email_size_bytes,
     headers,
     json_bytes,
-    json_size_bytes,
     named_values,
     sender,
     without_empty,
@@ -98,7 +98,7 @@ class Postmark(Adapter):
     bulk_max = 500
 
     def entry_bytes(self, message: OutgoingEmail) -> int | None:
-        return json_size_bytes(_fields(message, "outbound" * 8))
+        return email_size_bytes(lambda bare: _fields(bare, "outbound" * 8), message)
 
     async def request(
         self,

@@ -40,9 +40,9 @@ from delivery.providers.answers import (
 )
 from delivery.providers.bodies import (
     JSON_TYPE,
+    email_size_bytes,
     headers,
     json_bytes,
-    json_size_bytes,
     sender,
     without_empty,
 )
@@ -85,7 +85,7 @@ class Resend(Adapter):
     has_idempotency_key = True
 
     def entry_bytes(self, message: OutgoingEmail) -> int | None:
-        return json_size_bytes(_fields(message))
+        return email_size_bytes(_fields, message)
 
     async def request(
         self,

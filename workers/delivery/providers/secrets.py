@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 from delivery.domain.outgoing import MessageClass
@@ -50,6 +51,7 @@ def permits(adapter: Adapter, message_class: MessageClass, secrets: Secrets) -> 
     return message_class in adapter.classes and (not needed or bool(optional(secrets, needed)))
 
 
+@cache
 def snake_case(name: str) -> str:
     """
     >>> snake_case("accessKeyId")

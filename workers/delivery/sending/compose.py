@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 from uuid import UUID
 
@@ -74,7 +75,7 @@ class Composer:
         template = self._parsed(own)
         assert isinstance(template, Template)
         if own.message_class == "marketing":
-            self._hooks_url()
+            _ = self._hooks_url
         text = compose_sms(template, _names(own)).text
         return OutgoingSms(str(own.id), own.message_class, claimed.decision.address or "", text)
 
@@ -122,15 +123,17 @@ class Composer:
         if own.message_class != "marketing" or own.contact_id is None:
             return None
         ids = UnsubscribeIds(own.organization_id, own.contact_id, own.id)
-        url = unsubscribe_url(self._hooks_url(), ids, self._keys())
+        url = unsubscribe_url(self._hooks_url, ids, self._keys)
         return Unsubscribe(url, own.postal_address or "")
 
+    @cached_property
     def _hooks_url(self) -> str:
         url = self.settings.get("HOOKS_BASE_URL")
         if not url and self.mode == "live":
             raise ConfigProblem("HOOKS_BASE_URL")
         return url or NO_HOOKS_URL
 
+    @cached_property
     def _keys(self) -> list[bytes]:
         keys = keys_of(self.settings.get("UNSUBSCRIBE_KEYS"))
         if not keys and self.mode == "live":

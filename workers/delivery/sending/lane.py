@@ -155,9 +155,9 @@ class Lane:
             provider = await self._provider(config_id, content["config"])
             ids = await self._permitted(provider, ids, ready)
             outgoing = [ready[message_id][1] for message_id in ids]
+            by_text = dict(zip((own.message_id for own in outgoing), ids, strict=True))
             for messages in self._calls(provider, outgoing):
-                chosen = {UUID(message.message_id) for message in messages}
-                part = {message_id: ready[message_id] for message_id in ids if message_id in chosen}
+                part = {own: ready[own] for own in (by_text[each.message_id] for each in messages)}
                 groups += [(provider, each) for each in _by_organization(part)]
         return sorted(groups, key=_is_marketing)
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from typing import Any
 from uuid import UUID
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pg8000.converters import timestamptz_in
 from pg8000.exceptions import DatabaseError
 
 from mauntic.database.url import connect
@@ -81,3 +85,48 @@ def test_values_come_back_as_they_went(connection: Any, kind: str, value: object
     sql = f"select cast(:one as {kind}), cast(:none as {kind}), cast(:list as {kind}[])"
     back = connection.run(sql, one=value, none=None, list=[value, None])
     assert back == [[value, None, [value, None]]]
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["", "NULL", "null", None, " ", "a b", "a,b", "{a}", "\\", '"', '\\"', "ünï 🙂", "\n\t"],
+        ["plain"],
+        [],
+    ],
+)
+def test_texts_of_an_array_come_back_as_they_went(connection: Any, texts: list[str | None]) -> None:
+    [[found]] = connection.run("select to_json(cast(:texts as text[]))", texts=texts)
+    assert found == texts
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.none() | st.text(st.characters(exclude_characters="\0", codec="utf-8"))))
+def test_any_texts_of_an_array_come_back(connection: Any, texts: list[str | None]) -> None:
+    [[found]] = connection.run("select to_json(cast(:texts as text[]))", texts=texts)
+    assert found == texts
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2026-03-10 11:00:05+00", datetime(2026, 3, 10, 11, 0, 5, tzinfo=UTC)),
+        ("2026-03-10 11:00:05.1+00", datetime(2026, 3, 10, 11, 0, 5, 100_000, tzinfo=UTC)),
+        ("2026-03-10 11:00:05.000001+05:30", datetime(2026, 3, 10, 5, 30, 5, 1, tzinfo=UTC)),
+        ("0001-01-01 00:00:00+00", datetime(1, 1, 1, tzinfo=UTC)),
+        ("infinity", "infinity"),
+        ("-infinity", "-infinity"),
+    ],
+)
+def test_times_are_read(connection: Any, text: str, expected: object) -> None:
+    connection.run("set timezone = 'UTC'")
+    [[found]] = connection.run("select cast(:text as timestamptz)", text=text)
+    assert found == expected
+    assert not isinstance(found, datetime) or found.utcoffset() == timedelta(0)
+
+
+def test_times_beyond_python_are_read_as_before(connection: Any) -> None:
+    moments = ("10000-01-01 00:00:00+00", "0044-03-15 00:00:00+00 BC")
+    for text in moments:
+        [[found]] = connection.run("select cast(:text as timestamptz)", text=text)
+        assert found == timestamptz_in(text)
