@@ -1,6 +1,6 @@
 """Deliveries: e-mails a second through one queue, with a provider that answers after 50 ms.
 
-The reference is what nobody can leave out: the same requests one after the other, and one plain
+The reference is the least that sending takes: the same requests one after the other, and one plain
 statement with the same rows for each. Of the feeder, the reference is an update of the same rows by
 their ids. A bound is the target's share of what the reference takes on two idle cores, so it holds
 or not whatever else the machine does; the note has the target itself.
