@@ -1846,6 +1846,8 @@ CREATE INDEX contact_changes_pending ON crm.contact_changes USING btree (consume
 
 CREATE INDEX contact_changes_whole ON crm.contact_changes USING btree (consumer, id) WHERE (contact_id IS NULL);
 
+CREATE INDEX contacts_address ON crm.contacts USING btree (organization_id, lower(btrim(email)));
+
 CREATE INDEX contacts_organization ON crm.contacts USING btree (organization_id, id);
 
 CREATE INDEX segment_contacts_contact ON crm.segment_contacts USING btree (contact_id);

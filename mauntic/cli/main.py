@@ -48,6 +48,7 @@ COMMANDS = {
     "jobs": Entry("jobs", "app", "List jobs with their state; run, pause, resume a job."),
     "runs": Entry("runs", "app", "List the runs of windows, from the ledger."),
     "backfill": Entry("backfill", "backfill", "Run the windows of a past range."),
+    "import": Entry("event_import", "import_events", "Import historic events of another system."),
     "queues": Entry("queues", "app", "Send to a queue, follow it, show its state, pause it."),
     "dlq": Entry("dlq", "app", "List dead letters, redrive them, or discard them."),
     "metrics": Entry(

@@ -167,7 +167,7 @@ NOT_BY_AGE = {
     "journey.journeys": "the platform's",
     "ops.retention": "one row for each organization at most",
     "ops.schedules": "one row for each schedule",
-    "ops.turns": "one row for each queue",
+    "ops.turns": "one row for each queue, and for each organization with an import",
     "scoring.factors": "a fixed list",
     "scoring.intent_signals": "the platform's",
     "scoring.lead_scores": "deleted with its contact",

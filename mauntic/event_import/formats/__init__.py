@@ -1,0 +1,1 @@
+"""The exports that other systems publish, one module for each system."""
