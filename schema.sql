@@ -106,6 +106,29 @@ end $$;
 
 COMMENT ON FUNCTION crm.version_segment() IS 'New criteria have a new version, for which a dynamic segment is built.';
 
+CREATE FUNCTION delivery.announce_events() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    insert into delivery.platform_outbox (
+        event_id, organization_id, message_id, contact_id, kind, occurred_at, details
+    )
+    select
+        added.id, added.organization_id, added.message_id, added.contact_id,
+        case added.event_type when 'gone' then 'bounced' else added.event_type end,
+        added.occurred_at,
+        case added.event_type
+            when 'gone' then '{"bounceKind": "hard", "reason": "device_gone"}'
+            else coalesce(added.metadata, '{}')
+        end
+    from added
+    where added.event_type in (
+        'sent', 'failed', 'delivered', 'opened', 'clicked', 'bounced', 'gone', 'complained', 'unsubscribed'
+    );
+    return null;
+end $$;
+
 CREATE FUNCTION delivery.complete_suppression() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -220,6 +243,9 @@ begin
     where gone.organization_id = organization_id and gone.contact_id = contact_id;
     get diagnostics touched = row_count; total := total + touched;
     delete from delivery.recipients as gone
+    where gone.organization_id = organization_id and gone.contact_id = contact_id;
+    get diagnostics touched = row_count; total := total + touched;
+    delete from delivery.platform_outbox as gone
     where gone.organization_id = organization_id and gone.contact_id = contact_id;
     get diagnostics touched = row_count; total := total + touched;
     delete from delivery.unmatched_events as gone
@@ -1242,6 +1268,31 @@ COMMENT ON COLUMN delivery.organization_settings.weight IS 'The share of the que
 
 COMMENT ON COLUMN delivery.organization_settings.marketing_resumed_at IS 'When an operator ended the newest pause: earlier complaints and bounces no longer count.';
 
+CREATE TABLE delivery.platform_outbox (
+    id bigint NOT NULL,
+    event_id uuid DEFAULT gen_random_uuid() NOT NULL,
+    organization_id uuid NOT NULL,
+    message_id uuid,
+    contact_id uuid,
+    kind text NOT NULL,
+    occurred_at timestamp with time zone NOT NULL,
+    details jsonb DEFAULT '{}'::jsonb NOT NULL,
+    CONSTRAINT platform_outbox_kind_check CHECK ((kind = ANY (ARRAY['sent'::text, 'failed'::text, 'delivered'::text, 'opened'::text, 'clicked'::text, 'bounced'::text, 'complained'::text, 'unsubscribed'::text])))
+);
+
+COMMENT ON TABLE delivery.platform_outbox IS 'What the platform learns about messages, written with the change and removed once it is published.';
+
+COMMENT ON COLUMN delivery.platform_outbox.details IS 'url, bounceKind, machine, reason.';
+
+ALTER TABLE delivery.platform_outbox ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME delivery.platform_outbox_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE TABLE delivery.progress (
     name text NOT NULL,
     at timestamp with time zone NOT NULL
@@ -1727,6 +1778,9 @@ ALTER TABLE ONLY delivery.messages
 ALTER TABLE ONLY delivery.organization_settings
     ADD CONSTRAINT organization_settings_pkey PRIMARY KEY (organization_id);
 
+ALTER TABLE ONLY delivery.platform_outbox
+    ADD CONSTRAINT platform_outbox_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY delivery.progress
     ADD CONSTRAINT progress_pkey PRIMARY KEY (name);
 
@@ -1924,6 +1978,8 @@ CREATE INDEX messages_unconfigured ON delivery.messages USING btree (organizatio
 
 CREATE INDEX messages_with_content ON delivery.messages USING btree (finished_at) WHERE ((finished_at IS NOT NULL) AND ((address IS NOT NULL) OR (content IS NOT NULL) OR (variables IS NOT NULL)));
 
+CREATE INDEX platform_outbox_contact ON delivery.platform_outbox USING btree (organization_id, contact_id);
+
 CREATE INDEX provider_configs_channel ON delivery.provider_configs USING btree (organization_id, channel, priority DESC, id) WHERE is_active;
 
 CREATE INDEX suppressions_age ON delivery.suppressions USING btree (created_at);
@@ -2001,6 +2057,8 @@ CREATE TRIGGER scoring_update AFTER UPDATE ON crm.contacts REFERENCING OLD TABLE
 CREATE TRIGGER version_insert BEFORE INSERT ON crm.segments FOR EACH ROW EXECUTE FUNCTION crm.version_segment();
 
 CREATE TRIGGER version_update BEFORE UPDATE OF type, filter_criteria ON crm.segments FOR EACH ROW WHEN (((new.type IS DISTINCT FROM old.type) OR (new.filter_criteria IS DISTINCT FROM old.filter_criteria))) EXECUTE FUNCTION crm.version_segment();
+
+CREATE TRIGGER announce_events AFTER INSERT ON delivery.delivery_events REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION delivery.announce_events();
 
 CREATE TRIGGER check_time_zone_insert BEFORE INSERT ON delivery.organization_settings FOR EACH ROW WHEN ((new.time_zone <> 'UTC'::text)) EXECUTE FUNCTION crm.check_time_zone();
 

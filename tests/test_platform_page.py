@@ -15,6 +15,7 @@ from uuid import UUID
 import pytest
 
 from analytics.store import statements
+from delivery import outbox as delivery_outbox
 from mauntic.checks import topology
 from mauntic.database.url import connect
 from mauntic.operations.worker_catalog import workers
@@ -89,9 +90,31 @@ def test_the_event_is_the_one_that_is_sent_and_the_binding_the_one_that_is_looke
     assert producer["binding"] == outbox.CROSSINGS.binding
 
 
+def test_the_event_of_a_message_is_the_one_that_is_sent() -> None:
+    event = json.loads(examples("json")[2])
+    row = {
+        "event_id": UUID(event["eventId"]),
+        "kind": "bounced",
+        "organization_id": ORGANIZATION,
+        "message_id": UUID(int=0xE1),
+        "job_id": UUID(int=0xD1),
+        "contact_id": CONTACT,
+        "channel": "email",
+        "campaign_id": UUID(int=0xB1),
+        "journey_execution_id": None,
+        "step_id": None,
+        "details": {"bounceKind": "hard"},
+        "provider": "ses",
+        "occurred_at": datetime(2026, 3, 10, 11, 0, 5, tzinfo=UTC),
+    }
+    assert delivery_outbox.event_of(row) == event
+    [producer] = tomllib.loads(examples("toml")[1])["env"]["delivery"]["queues"]["producers"]
+    assert producer["binding"] == delivery_outbox.EVENTS.binding
+
+
 def test_the_documented_binding_can_be_deployed(tmp_path: Path) -> None:
     config = tmp_path / "wrangler.toml"
-    config.write_text(topology.CONFIG.read_text() + "\n" + examples("toml")[0])
+    config.write_text("\n".join([topology.CONFIG.read_text(), *examples("toml")]))
     assert list(topology.problems(workers(), config)) == []
 
 

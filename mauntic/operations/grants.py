@@ -51,6 +51,7 @@ WORKERS: Mapping[str, tuple[str, ...]] = {
     "delivery.message_status": NOTHING,
     "delivery.messages": ALL,
     "delivery.organization_settings": READ,
+    "delivery.platform_outbox": ALL,
     "delivery.progress": ("select", "update"),
     "delivery.provider_configs": ("select", "update"),
     "delivery.recipients": SET,

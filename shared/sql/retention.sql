@@ -229,6 +229,18 @@ gone_config_alerts as (
     ))
     returning 1
 ),
+gone_platform_outbox as (
+    delete from delivery.platform_outbox
+    where ctid = any (array(
+        select ctid
+        from delivery.platform_outbox
+        where id in (select id from delivery.platform_outbox order by id limit :most) and occurred_at < cast(:platform_outbox_before as timestamptz)
+        order by id
+        limit :most
+        for update skip locked
+    ))
+    returning 1
+),
 gone_contact_changes as (
     delete from crm.contact_changes
     where ctid = any (array(
@@ -288,6 +300,7 @@ select
     (select count(*) from gone_delivery_events) as delivery__delivery_events,
     (select count(*) from gone_unmatched_events) as delivery__unmatched_events,
     (select count(*) from gone_config_alerts) as delivery__config_alerts,
+    (select count(*) from gone_platform_outbox) as delivery__platform_outbox,
     (select count(*) from gone_contact_changes) as crm__contact_changes,
     (select count(*) from gone_changed_hours) as analytics__changed_hours,
     (select count(*) from gone_brief_runs) as ops__job_runs__brief

@@ -73,6 +73,10 @@ EVENTS: tuple[Event, ...] = (
         "None: the sweep sends them again.",
     ),
     Event(
+        "delivery.unannounced",
+        "`count` events of a type were not sent to the platform: no queue is bound.",
+    ),
+    Event(
         "delivery.key_reused",
         "`count` messages had a key that exists: they changed nothing.",
     ),

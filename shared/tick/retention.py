@@ -136,6 +136,9 @@ RETENTION_PERIODS = (
     ),
     RetentionPeriod("delivery.unmatched_events", 7, ("received_at",), "when it came"),
     RetentionPeriod("delivery.config_alerts", 7, ("alerted_at",), "the alert", days_min=2),
+    RetentionPeriod(
+        "delivery.platform_outbox", 90, ("occurred_at",), "the event", days_min=15, is_feed=True
+    ),
     RetentionPeriod("crm.contact_changes", 90, ("at",), "the change", days_min=15, is_feed=True),
     RetentionPeriod(
         "analytics.changed_hours", 90, ("changed_at",), "the change", days_min=15, is_feed=True

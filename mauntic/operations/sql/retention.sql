@@ -69,6 +69,10 @@ select 'delivery.config_alerts' as table_name, count(*) as rows, min(cast(alerte
     count(*) filter (where alerted_at < cast(:config_alerts_before as timestamptz)) as due
 from delivery.config_alerts
 union all
+select 'delivery.platform_outbox' as table_name, count(*) as rows, min(cast(occurred_at as timestamptz)) as oldest,
+    count(*) filter (where occurred_at < cast(:platform_outbox_before as timestamptz)) as due
+from delivery.platform_outbox
+union all
 select 'crm.contact_changes' as table_name, count(*) as rows, min(cast(at as timestamptz)) as oldest,
     count(*) filter (where at < cast(:contact_changes_before as timestamptz)) as due
 from crm.contact_changes

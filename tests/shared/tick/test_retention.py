@@ -42,6 +42,10 @@ ROWS = {
         "insert into delivery.unmatched_events (event_id, body, received_at)"
         " values (:key, '{}', :at)"
     ),
+    "delivery.platform_outbox": (
+        "insert into delivery.platform_outbox (organization_id, message_id, kind, occurred_at)"
+        f" values ('{ONE}', cast(md5(:key) as uuid), 'sent', :at)"
+    ),
     "delivery.config_alerts": (
         "insert into delivery.config_alerts (channel, config_id, problem, alerted_at)"
         " values ('email', cast(md5(:key) as uuid), 'paused', :at)"

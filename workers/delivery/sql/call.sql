@@ -166,7 +166,10 @@ changed as (
         end
     from decided
     where message.id = decided.id
-    returning message.id, message.state
+    returning message.id, message.organization_id, message.contact_id, message.state, message.reason
+),
+announced as (
+-- include: announce_failures
 ),
 finished_call as (
     update delivery.calls set finished_at = :now, http_status = :http_status,
@@ -229,15 +232,23 @@ with held as materialized (
     where message.token = asked.token and message.state = 'claimed'
     order by message.id
     for update of message
+),
+changed as (
+    update delivery.messages as message set
+        state = case when message.possible_duplicate then 'uncertain' else 'failed' end,
+        reason = held.reason,
+        lease_until = null,
+        warmup_day = null,
+        claimed_at = case when message.possible_duplicate then message.claimed_at end,
+        not_before = case when message.possible_duplicate then cast(:now as timestamptz) end,
+        finished_at = case when not message.possible_duplicate then cast(:now as timestamptz) end
+    from held
+    where message.id = held.id
+    returning
+        message.id, message.organization_id, message.contact_id, message.state, message.reason,
+        held.has_place as is_released
+),
+announced as (
+-- include: announce_failures
 )
-update delivery.messages as message set
-    state = case when message.possible_duplicate then 'uncertain' else 'failed' end,
-    reason = held.reason,
-    lease_until = null,
-    warmup_day = null,
-    claimed_at = case when message.possible_duplicate then message.claimed_at end,
-    not_before = case when message.possible_duplicate then cast(:now as timestamptz) end,
-    finished_at = case when not message.possible_duplicate then cast(:now as timestamptz) end
-from held
-where message.id = held.id
-returning message.id, held.has_place as is_released
+select id, is_released from changed

@@ -15,17 +15,36 @@ returning id
 
 -- name: resolve_uncertain
 -- An operator's decision on uncertain messages: one more call, or what has become of them.
-update delivery.messages set
-    state = cast(:state as text),
-    reason = 'operator',
-    possible_duplicate = possible_duplicate or :state = 'pending',
-    on_uncertain = 'hold',
-    not_before = null,
-    warmup_day = null,
-    sent_at = case when :state = 'sent' then coalesce(called_at, :now) end,
-    finished_at = case when :state <> 'pending' then cast(:now as timestamptz) end,
-    expires_at = case
-        when :state = 'pending' then greatest(expires_at, delivery.default_expiry(class, :now)) else expires_at
-    end
-where id = any(cast(:ids as uuid[])) and state = 'uncertain'
-returning id
+with decided as materialized (
+    select
+        message.*, cast(:state as text) as next_state,
+        coalesce(message.called_at, cast(:now as timestamptz)) as happened_at
+    from delivery.messages as message
+    where message.id = any(cast(:ids as uuid[])) and message.state = 'uncertain'
+    order by message.id
+    for update of message
+),
+changed as (
+    update delivery.messages as message set
+        state = decided.next_state,
+        reason = 'operator',
+        possible_duplicate = message.possible_duplicate or decided.next_state = 'pending',
+        on_uncertain = 'hold',
+        not_before = null,
+        warmup_day = null,
+        sent_at = case when decided.next_state = 'sent' then decided.happened_at end,
+        finished_at = case when decided.next_state <> 'pending' then cast(:now as timestamptz) end,
+        expires_at = case
+            when decided.next_state = 'pending'
+                then greatest(message.expires_at, delivery.default_expiry(message.class, :now))
+            else message.expires_at
+        end
+    from decided
+    where message.id = decided.id
+    returning message.id, message.organization_id, message.contact_id, message.state, message.reason
+),
+announced as (
+-- include: announce_failures
+),
+-- include: sent_events
+select id from changed

@@ -124,6 +124,10 @@ changed as (
         queued_until = null
     from decided
     where message.id = decided.id and decided.next_state <> 'uncertain'
+    returning message.id, message.organization_id, message.contact_id, message.state, message.reason
+),
+announced as (
+-- include: announce_failures
 ),
 closed as (
     update delivery.attempts as attempt set

@@ -65,22 +65,29 @@ from (
 where message.id = due.id
 
 -- name: sweep_expired
-update delivery.messages as message set
-    state = case
-        when message.possible_duplicate then 'uncertain' when message.state = 'held' then 'failed' else 'skipped'
-    end,
-    reason = case when message.state = 'held' then 'dead_letter' else 'expired' end,
-    queued_until = null,
-    not_before = case when message.possible_duplicate then cast(:now as timestamptz) end,
-    finished_at = case when not message.possible_duplicate then cast(:now as timestamptz) end
-where message.id = any(array(
-    select id from delivery.messages
-    where state in ('pending', 'queued', 'deferred', 'held') and expires_at <= :now
-        and not_before is distinct from 'infinity'
-    order by expires_at
-    limit :rows_max
-    for update skip locked
-))
+with changed as (
+    update delivery.messages as message set
+        state = case
+            when message.possible_duplicate then 'uncertain' when message.state = 'held' then 'failed' else 'skipped'
+        end,
+        reason = case when message.state = 'held' then 'dead_letter' else 'expired' end,
+        queued_until = null,
+        not_before = case when message.possible_duplicate then cast(:now as timestamptz) end,
+        finished_at = case when not message.possible_duplicate then cast(:now as timestamptz) end
+    where message.id = any(array(
+        select id from delivery.messages
+        where state in ('pending', 'queued', 'deferred', 'held') and expires_at <= :now
+            and not_before is distinct from 'infinity'
+        order by expires_at
+        limit :rows_max
+        for update skip locked
+    ))
+    returning message.id, message.organization_id, message.contact_id, message.state, message.reason
+),
+announced as (
+-- include: announce_failures
+)
+select id from changed
 
 -- name: sweep_canceled
 -- What waits for a canceled campaign or execution.
