@@ -14,8 +14,9 @@ grant select, insert, update, delete on analytics.booking_turns, analytics.hourl
 grant select, insert, update on analytics.campaign_daily_stats, analytics.event_aggregates, delivery.delivery_jobs, delivery.recipients, ops.schedules, ops.turns to "mauntic_workers";
 grant select, update, delete on analytics.changed_hours, scoring.alert_requests to "mauntic_workers";
 grant select, update on campaign.campaigns, delivery.device_tokens, delivery.feeders, delivery.progress, delivery.provider_configs to "mauntic_workers";
-grant select on content.templates, crm.segment_contacts, crm.segments, delivery.organization_settings, delivery.sending_domains, journey.journey_executions, journey.journeys, ops.retention, scoring.factors, scoring.intent_signals, scoring.scoring_configs, scoring.signal_configs to "mauntic_workers";
+grant select on content.templates, crm.segment_contacts, crm.segments, delivery.sending_domains, journey.journey_executions, journey.journeys, ops.retention, scoring.factors, scoring.intent_signals, scoring.scoring_configs, scoring.signal_configs to "mauntic_workers";
 grant select, update (status) on crm.contacts to "mauntic_workers";
+grant select, insert, update (marketing_paused_at, marketing_paused_reason) on delivery.organization_settings to "mauntic_workers";
 grant select, insert on delivery.suppressions to "mauntic_workers";
 grant usage on sequence scoring.backlog_version to "mauntic_workers";
 grant select on analytics.campaign_daily_stats, analytics.daily_aggregates, analytics.event_aggregates, delivery.delivery_events, delivery.delivery_jobs, delivery.message_status, delivery.suppressions, scoring.factors, scoring.lead_scores, scoring.score_history to "mauntic_platform";

@@ -1157,6 +1157,7 @@ CREATE TABLE delivery.messages (
     opened_at timestamp with time zone,
     clicked_at timestamp with time zone,
     failed_at timestamp with time zone,
+    bounce_counted_at timestamp with time zone,
     CONSTRAINT messages_bounce_kind_check CHECK ((bounce_kind = ANY (ARRAY['hard'::text, 'soft'::text]))),
     CONSTRAINT messages_channel_check CHECK ((channel = ANY (ARRAY['email'::text, 'sms'::text, 'push'::text]))),
     CONSTRAINT messages_check CHECK (((state = ANY (ARRAY['sent'::text, 'skipped'::text, 'failed'::text])) <= (finished_at IS NOT NULL))),
@@ -1202,6 +1203,8 @@ COMMENT ON COLUMN delivery.messages.warmup_day IS 'The day (UTC) of which the me
 COMMENT ON COLUMN delivery.messages.called_at IS 'Start of the newest call.';
 
 COMMENT ON COLUMN delivery.messages.failed_at IS 'When the provider, which had accepted the message, gave up without a bounce.';
+
+COMMENT ON COLUMN delivery.messages.bounce_counted_at IS 'When this soft bounce counted towards a suppression of its address.';
 
 CREATE VIEW delivery.message_status AS
  SELECT id,
@@ -1968,7 +1971,7 @@ CREATE INDEX messages_provider_id ON delivery.messages USING btree (provider_mes
 
 CREATE INDEX messages_queued ON delivery.messages USING btree (channel, class, organization_id) WHERE (state = 'queued'::text);
 
-CREATE INDEX messages_soft_bounced ON delivery.messages USING btree (organization_id, channel, address) WHERE (bounce_kind = 'soft'::text);
+CREATE INDEX messages_soft_bounced ON delivery.messages USING btree (organization_id, address) WHERE ((channel = 'email'::text) AND (bounce_kind = 'soft'::text) AND (bounce_counted_at IS NULL));
 
 CREATE INDEX messages_to_address ON delivery.messages USING btree (organization_id, lower(address)) WHERE ((contact_id IS NULL) AND (address IS NOT NULL));
 

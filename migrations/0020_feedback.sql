@@ -14,8 +14,10 @@ create index delivery_events_trouble on delivery.delivery_events (created_at)
 where channel = 'email' and event_type in ('bounced', 'complained');
 create index delivery_events_delivered on delivery.delivery_events (organization_id, created_at)
 where channel = 'email' and event_type = 'delivered';
-create index messages_soft_bounced on delivery.messages (organization_id, channel, address)
-where bounce_kind = 'soft';
+alter table delivery.messages add column bounce_counted_at timestamptz;
+comment on column delivery.messages.bounce_counted_at is 'When this soft bounce counted towards a suppression of its address.';
+create index messages_soft_bounced on delivery.messages (organization_id, address)
+where channel = 'email' and bounce_kind = 'soft' and bounce_counted_at is null;
 
 alter table delivery.organization_settings add column marketing_resumed_at timestamptz;
 comment on column delivery.organization_settings.marketing_resumed_at is 'When an operator ended the newest pause: earlier complaints and bounces no longer count.';

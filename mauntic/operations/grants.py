@@ -50,7 +50,11 @@ WORKERS: Mapping[str, tuple[str, ...]] = {
     "delivery.feeders": ("select", "update"),
     "delivery.message_status": NOTHING,
     "delivery.messages": ALL,
-    "delivery.organization_settings": READ,
+    "delivery.organization_settings": (
+        "select",
+        "insert",
+        "update (marketing_paused_at, marketing_paused_reason)",
+    ),
     "delivery.platform_outbox": ALL,
     "delivery.progress": ("select", "update"),
     "delivery.provider_configs": ("select", "update"),

@@ -205,18 +205,6 @@ gone_delivery_events as (
     ))
     returning 1
 ),
-gone_unmatched_events as (
-    delete from delivery.unmatched_events
-    where ctid = any (array(
-        select ctid
-        from delivery.unmatched_events
-        where received_at < cast(:unmatched_events_before as timestamptz)
-        order by received_at
-        limit :most
-        for update skip locked
-    ))
-    returning 1
-),
 gone_config_alerts as (
     delete from delivery.config_alerts
     where ctid = any (array(
@@ -298,7 +286,6 @@ select
     (select count(*) from gone_attempts) as delivery__attempts,
     (select count(*) from gone_calls) as delivery__calls,
     (select count(*) from gone_delivery_events) as delivery__delivery_events,
-    (select count(*) from gone_unmatched_events) as delivery__unmatched_events,
     (select count(*) from gone_config_alerts) as delivery__config_alerts,
     (select count(*) from gone_platform_outbox) as delivery__platform_outbox,
     (select count(*) from gone_contact_changes) as crm__contact_changes,

@@ -95,6 +95,18 @@ EVENTS: tuple[Event, ...] = (
         "`count` events of a provider name no message: the sweep tries them for seven days.",
         "If most events do, another system sends through the same account.",
     ),
+    Event("feedback.matched", "The sweep found the messages of `count` events."),
+    Event(
+        "feedback.expired",
+        "For `count` events no message was found in seven days: they were deleted.",
+        "If most events do, another system sends through the same account.",
+    ),
+    Event(
+        "delivery.marketing_paused",
+        "An organization has too many complaints or hard bounces in a day (`reason`, `count`): its"
+        " marketing waits.",
+        "Find the campaign and the list; then `mauntic delivery resume --organization ID`.",
+    ),
     Event(
         "feedback.body_gone",
         "The object with a webhook's body is not there: an earlier delivery has applied and deleted"

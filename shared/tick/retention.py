@@ -134,7 +134,6 @@ RETENTION_PERIODS = (
     RetentionPeriod(
         "delivery.delivery_events", 396, ("created_at",), "when it was recorded", days_min=91
     ),
-    RetentionPeriod("delivery.unmatched_events", 7, ("received_at",), "when it came"),
     RetentionPeriod("delivery.config_alerts", 7, ("alerted_at",), "the alert", days_min=2),
     RetentionPeriod(
         "delivery.platform_outbox", 90, ("occurred_at",), "the event", days_min=15, is_feed=True
@@ -165,6 +164,7 @@ NOT_BY_AGE = {
     "delivery.provider_configs": "the platform's settings",
     "delivery.recipients": "deleted with its contact",
     "delivery.sending_domains": "the platform's",
+    "delivery.unmatched_events": "the sweep deletes what found no message in seven days",
     "delivery.suppressions": "a promise to the person, which only a person ends",
     "journey.journey_executions": "the platform's",
     "journey.journeys": "the platform's",

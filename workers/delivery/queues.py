@@ -1,6 +1,7 @@
 """The queues of the worker: one for each channel, one for its own work, and one for feedback."""
 
 from shared import Batch, Queue
+from shared.inbox import FEEDBACK_BINDING, FEEDBACK_QUEUE
 
 # The sweep, the fan-out of campaigns and reconciliation.
 JOBS = Queue(
@@ -38,8 +39,8 @@ PUSH = Queue(
 )
 # What providers report: webhooks, events of Cloudflare, and unsubscriptions.
 FEEDBACK = Queue(
-    "mauntic-delivery-feedback",
-    binding="DELIVERY_FEEDBACK",
+    FEEDBACK_QUEUE,
+    binding=FEEDBACK_BINDING,
     max_retries=3,
     max_concurrency=3,
     connections=1,

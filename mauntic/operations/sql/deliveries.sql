@@ -33,7 +33,8 @@ returning organization_id, channel, provider_type
 select organization_id, channel, provider_type from delivery.provider_configs where id = :id
 
 -- name: resume_organization
-update delivery.organization_settings set marketing_paused_at = null, marketing_paused_reason = null
+update delivery.organization_settings set
+    marketing_paused_at = null, marketing_paused_reason = null, marketing_resumed_at = now()
 where organization_id = :organization_id and marketing_paused_at is not null
 returning organization_id
 

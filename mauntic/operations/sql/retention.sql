@@ -61,10 +61,6 @@ select 'delivery.delivery_events' as table_name, count(*) as rows, min(cast(crea
     count(*) filter (where created_at < cast(:delivery_events_before as timestamptz)) as due
 from delivery.delivery_events
 union all
-select 'delivery.unmatched_events' as table_name, count(*) as rows, min(cast(received_at as timestamptz)) as oldest,
-    count(*) filter (where received_at < cast(:unmatched_events_before as timestamptz)) as due
-from delivery.unmatched_events
-union all
 select 'delivery.config_alerts' as table_name, count(*) as rows, min(cast(alerted_at as timestamptz)) as oldest,
     count(*) filter (where alerted_at < cast(:config_alerts_before as timestamptz)) as due
 from delivery.config_alerts

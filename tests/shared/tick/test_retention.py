@@ -38,10 +38,6 @@ ROWS = {
         "insert into delivery.delivery_events (organization_id, channel, event_type, event_id,"
         f" created_at) values ('{ONE}', 'email', 'opened', :key, :at)"
     ),
-    "delivery.unmatched_events": (
-        "insert into delivery.unmatched_events (event_id, body, received_at)"
-        " values (:key, '{}', :at)"
-    ),
     "delivery.platform_outbox": (
         "insert into delivery.platform_outbox (organization_id, message_id, kind, occurred_at)"
         f" values ('{ONE}', cast(md5(:key) as uuid), 'sent', :at)"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,13 +16,12 @@ from delivery.providers.config_crypto import KEY_NAME, decrypted
 from delivery.providers.registry import ADAPTERS
 from delivery.providers.webhooks import Webhooks
 from delivery.store.feedback import Reported
-from shared.bindings import R2Bucket
 from shared.error_text import error_text
 from shared.errors import error_class, is_retryable
+from shared.inbox import INBOX, decoded
 from shared.outcome import Dead, RetryIn
 from shared.ports import Ports, Row
 
-INBOX = R2Bucket("INBOX_R2", "mauntic-delivery-inbox")
 RETRY_S = 60
 # They are kept for the life of the isolate: certificates of SNS.
 WEBHOOKS = Webhooks()
@@ -105,7 +103,7 @@ class Reader:
         if data.object is None:
             return data.raw
         found = await self.ports.bucket(INBOX.binding).get(data.object)
-        return None if found is None else base64.b64decode(found[0], validate=True)
+        return None if found is None else decoded(found[0])
 
     async def _decrypted(self, config: Row) -> Mapping[str, Any]:
         if config["id"] not in self._secrets:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from delivery.domain.messages import ProviderEvents
 from delivery.feedback.applying import apply
-from delivery.feedback.reading import INBOX, Reader
+from delivery.feedback.reading import Reader
 from delivery.providers.config_crypto import KEY_NAME
 from delivery.providers.registry import hosts
 from delivery.queues import FEEDBACK
@@ -14,6 +14,7 @@ from delivery.store import feedback
 from shared import BatchJob, Dead, Done, Ports, RetryIn
 from shared.bindings import Secret, Variable
 from shared.errors import StorageError, error_class
+from shared.inbox import INBOX
 
 
 async def provider_events(

@@ -7,6 +7,7 @@ from typing import Literal
 
 from delivery.campaigns.progress import sweep_campaigns
 from delivery.domain.messages import Reconcile
+from delivery.feedback.sweeping import sweep as sweep_feedback
 from delivery.queues import JOBS
 from delivery.sending.alerting import alert
 from delivery.sending.feeding import BINDINGS, feed
@@ -24,7 +25,8 @@ class Sweep(WindowMessage):
 async def sweep(run: Run) -> Done:
     """Return stalled messages, end what is too late, move campaigns on, and feed the queues.
 
-    SQL: `sweep.sql` (`sweep_sending`, `sweep_lapsed`, `sweep_uncertain`, `sweep_expired`).
+    SQL: `sweep.sql` (`sweep_sending`, `sweep_lapsed`, `sweep_uncertain`, `sweep_expired`),
+    `unmatched.sql`, `reputation.sql`.
     It makes no call to a provider.
     """
     ports, written = run.ports, 0
@@ -41,6 +43,7 @@ async def sweep(run: Run) -> Done:
             ports.log("delivery.open", type=gauge.channel, status=gauge.state, count=gauge.count)
         write_gauge(gauge, ports)
     await alert(ports)
+    written += await sweep_feedback(run.window, ports)
     return Done(written, written)
 
 

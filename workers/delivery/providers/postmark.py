@@ -73,6 +73,11 @@ _KINDS: dict[str, EventKind] = {
     "SubscriptionChange": "unsubscribed",
 }
 _HARD = {"HardBounce", "BadEmailAddress"}
+# Types of a Bounce webhook that report no lost message: a reply, or a delivery that is tried again.
+_NOT_LOST = {
+    "Transient", "AutoResponder", "AddressChange", "OpenRelayTest", "ChallengeVerification",
+    "Subscribe", "Unsubscribe", "Unconfirmed",
+}  # fmt: skip
 _TIMES = {
     "Delivery": "DeliveredAt",
     "Open": "ReceivedAt",
@@ -219,6 +224,8 @@ def _event(record: Any, webhook: Webhook) -> ProviderEvent | None:
     event_kind, provider_id = _KINDS.get(name), text_at(record, "MessageID")
     is_reactivation = event_kind == "unsubscribed" and record.get("SuppressSending") is not True
     if event_kind is None or is_reactivation or not (text_at(record, "ID") or provider_id):
+        return None
+    if event_kind == "bounced" and text_at(record, "Type") in _NOT_LOST:
         return None
     is_hard = event_kind == "bounced" and text_at(record, "Type") in _HARD
     suppression = _SUPPRESSIONS.get(event_kind)

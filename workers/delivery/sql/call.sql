@@ -218,6 +218,24 @@ gone as (
         and token.organization_id = decided.organization_id and token.id = decided.device_id
         and token.status = 'active'
 ),
+bounced_pushes as (
+    insert into analytics.contact_activity (
+        organization_id, contact_id, event_type, event_source, event_data, occurred_at, created_at, event_id
+    )
+    select
+        decided.organization_id, decided.contact_id, 'push_bounced',
+        coalesce(cast(decided.campaign_id as text), 'journey:' || decided.journey_id),
+        jsonb_strip_nulls(
+            jsonb_build_object(
+                'messageId', decided.id, 'campaignId', decided.campaign_id, 'journeyId', decided.journey_id,
+                'journeyExecutionId', decided.journey_execution_id, 'stepId', decided.step_id, 'bounceKind', 'hard'
+            )
+        ),
+        :now, :now, 'msg:' || decided.id || ':bounced'
+    from decided
+    where decided.verdict = 'suppress' and decided.suppression = 'device_gone' and decided.contact_id is not null
+    on conflict (organization_id, event_id) where event_id is not null do nothing
+),
 -- include: sent_events
 select decided.id, decided.next_state as state from decided
 
