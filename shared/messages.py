@@ -11,7 +11,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from shared.body_limits import BODY_CHARS_MAX, Unparsed, too_large
+from shared.body_limits import LARGE_BODY_CHARS_MAX, Unparsed, too_large
 from shared.sanitize import is_json_too_deep, is_too_deep
 
 Trigger = Literal["cron", "catch-up", "manual", "backfill"]
@@ -156,8 +156,8 @@ def _parsed(body: object) -> object:
         raise ValueError(body.problem)
     if not isinstance(body, str):
         return body
-    if len(body) > BODY_CHARS_MAX:
-        raise ValueError(too_large(len(body)))
+    if len(body) > LARGE_BODY_CHARS_MAX:  # the queue of a message may have a lower limit
+        raise ValueError(too_large(len(body), LARGE_BODY_CHARS_MAX))
     if is_json_too_deep(body):
         raise ValueError("the body is nested too deeply")
     return from_json(body)

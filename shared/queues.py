@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
+from shared.body_limits import BODY_CHARS_MAX, LARGE_BODY_CHARS_MAX
 from shared.retry import ceiling_s
 
 # https://developers.cloudflare.com/workers/platform/limits/#simultaneous-open-connections
@@ -36,6 +37,7 @@ class Queue:
       shards of a window run concurrently. `mauntic check` adds up all queues of all workers.
     - `batch` is the number of messages that a consumer receives together, and its wait for them.
       Without it a queue with a BatchJob receives 100 after up to 1 s, any other queue 10 at once.
+    - `body_chars_max` is the size up to which a body is read; a larger one is a dead letter.
 
     Its dead-letter queue has the same name with `-dlq`, and the same binding with `_DLQ`.
     """
@@ -46,12 +48,18 @@ class Queue:
     max_concurrency: int = 4
     connections: int = 2
     batch: Batch | None = None
+    body_chars_max: int = BODY_CHARS_MAX
 
     def __post_init__(self) -> None:
         if not 1 <= self.connections <= CONNECTIONS_MAX:
             raise ValueError(
                 f"a consumer of {self.name} may hold 1 to {CONNECTIONS_MAX} connections,"
                 f" not {self.connections}"
+            )
+        if not 1 <= self.body_chars_max <= LARGE_BODY_CHARS_MAX:
+            raise ValueError(
+                f"a body of {self.name} may have 1 to {LARGE_BODY_CHARS_MAX} characters,"
+                f" not {self.body_chars_max}"
             )
 
     @property

@@ -55,7 +55,9 @@ async def answer_batch(batch: Any, env: Any, ctx: Any, worker: Worker) -> None:
     queue = worker.queue_named(str(batch.queue))
     outside = replace(ports(env, queue), wait_until=wait_until)
     is_dead = str(batch.queue) == queue.dead_letter_name
-    deliveries = QueueBatch(batch, Script(), of_dead_letters=is_dead)
+    deliveries = QueueBatch(
+        batch, Script(), of_dead_letters=is_dead, body_chars_max=queue.body_chars_max
+    )
     if not is_dead:
         await consume(deliveries, worker, outside)
         return

@@ -45,11 +45,19 @@ class QueueBatch:
     bodies may be envelopes, which are read completely.
     """
 
-    def __init__(self, batch: Any, script: Script, *, of_dead_letters: bool) -> None:
+    def __init__(
+        self,
+        batch: Any,
+        script: Script,
+        *,
+        of_dead_letters: bool,
+        body_chars_max: int = BODY_CHARS_MAX,
+    ) -> None:
         self.queue = str(batch.queue)
         self._raw = batch._binding.messages  # raw: the SDK would wrap each message
         self._messages = list(self._raw)
         self._script, self._of_dead_letters = script, of_dead_letters
+        self._body_chars_max = body_chars_max
 
     def __iter__(self) -> Iterator[QueueDelivery]:
         for start in range(0, len(self._messages), TOGETHER_MAX):
@@ -57,7 +65,9 @@ class QueueBatch:
             read = self._read_together(start, stop)
             for place, message in enumerate(self._messages[start:stop]):
                 fields = read[place] if read else None
-                yield QueueDelivery(message, fields, self._script, self._of_dead_letters)
+                yield QueueDelivery(
+                    message, fields, self._script, self._of_dead_letters, self._body_chars_max
+                )
 
     def _read_together(self, start: int, stop: int) -> list[dict[str, Any]] | None:
         """Return id, attempts, timestamp and body of each; None if each must be read alone."""
@@ -79,10 +89,16 @@ class QueueDelivery:
     """
 
     def __init__(
-        self, message: Any, fields: dict[str, Any] | None, script: Script, is_dead: bool
+        self,
+        message: Any,
+        fields: dict[str, Any] | None,
+        script: Script,
+        is_dead: bool,
+        body_chars_max: int,
     ) -> None:
         self._message, self._fields = message, fields
         self._script, self._is_dead = script, is_dead
+        self._body_chars_max = body_chars_max
         if fields is None:
             self.id = str(message.id)
             self.attempts = int(message.attempts)
@@ -104,8 +120,8 @@ class QueueDelivery:
         if text is None:
             return Unparsed(TOO_DEEP, "the body has no JSON, or is nested too deeply")
         is_envelope = self._is_dead and text.startswith(ENVELOPE_START)
-        if len(text) > (ENVELOPE_CHARS_MAX if is_envelope else BODY_CHARS_MAX):
-            return Unparsed(_start(text), too_large(len(text)))
+        if len(text) > (ENVELOPE_CHARS_MAX if is_envelope else self._body_chars_max):
+            return Unparsed(_start(text), too_large(len(text), self._body_chars_max))
         if is_json_too_deep(text, PARSED_DEPTH_MAX):
             return Unparsed(_start(text), "the body is nested too deeply")
         return json.loads(text, parse_int=_number)

@@ -254,7 +254,7 @@ class Archive:
         body = delivery.body
         envelope = open_envelope(body, self.intake)
         fields = envelope.plain() if envelope else self._given_up(delivery)
-        body = kept_part(fields["body"])
+        body = kept_part(fields["body"], self.intake.queue.body_chars_max)
         row: dict[str, Any] = sanitize(fields | {"body": None})
         return row | {"body": body, "bodyDigest": digest(body)}
 

@@ -68,7 +68,7 @@ def seal(
         queue=queue.name,
         message_id=delivery.id,
         job_type=job.type if job else None,
-        body=kept_part(delivery.body),
+        body=kept_part(delivery.body, queue.body_chars_max),
         reason=dead.reason,
         error=sanitize(join_error(dead.error_class, dead.error_text)),
         attempts=delivery.attempts,

@@ -34,7 +34,7 @@ def link(letters: Sequence[dict[str, Any]], queue: Queue, ports: Ports) -> None:
         if (
             type(earlier) is int
             and earlier in bodies
-            and _is_again(letter["body"], bodies[earlier])
+            and _is_again(letter["body"], bodies[earlier], queue.body_chars_max)
         ):
             letter["redrivenFrom"] = earlier
 
@@ -43,7 +43,7 @@ def _is_object(body: object) -> bool:
     return isinstance(body, dict)
 
 
-def _is_again(body: dict[str, Any], earlier: object) -> bool:
+def _is_again(body: dict[str, Any], earlier: object, chars_max: int) -> bool:
     """Return whether `mauntic dlq redrive` made the body from the earlier one: it adds a mark and
     the planned time.
     """
@@ -51,7 +51,7 @@ def _is_again(body: dict[str, Any], earlier: object) -> bool:
     if meant is None:
         return False
     added = {REDRIVEN_FROM} if meant.get("scheduledFor") else {REDRIVEN_FROM, "scheduledFor"}
-    return bool(_without(body, added) == kept_part(_without(meant, added)))
+    return bool(_without(body, added) == kept_part(_without(meant, added), chars_max))
 
 
 def _without(body: dict[str, Any], names: set[str]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.body_limits import BODY_CHARS_MAX
+from shared.body_limits import LARGE_BODY_CHARS_MAX
 from shared.flow.parse import ParsedMessage, read
 from shared.messages import Shard, decode, object_meant
 from shared.outcome import Dead
@@ -154,9 +154,11 @@ def test_a_body_comes_back_as_the_same_message() -> None:
 def test_a_text_beyond_the_limit_is_not_parsed() -> None:
     """In any form: an adapter's limit is not this module's."""
     largest = json.dumps({"type": "a", "x": ""})
-    largest = largest.replace('""', '"' + "x" * (BODY_CHARS_MAX - len(largest)) + '"')
+    largest = largest.replace('""', '"' + "x" * (LARGE_BODY_CHARS_MAX - len(largest)) + '"')
     assert decode(largest)["type"] == "a"
-    for text in (f"{largest} ", "9" * 100_000):
-        with pytest.raises(ValueError, match=f"{len(text)} characters; at most {BODY_CHARS_MAX}"):
+    for text in (f"{largest} ", "9" * 130_000):
+        with pytest.raises(
+            ValueError, match=f"{len(text)} characters; at most {LARGE_BODY_CHARS_MAX}"
+        ):
             decode(text)
         assert object_meant(text) is None

@@ -1,6 +1,7 @@
 """The queues of the worker: one for each channel, one for its own work, and one for feedback."""
 
 from shared import Batch, Queue
+from shared.body_limits import LARGE_BODY_CHARS_MAX
 from shared.inbox import FEEDBACK_BINDING, FEEDBACK_QUEUE
 
 # The sweep, the fan-out of campaigns and reconciliation.
@@ -19,6 +20,7 @@ EMAIL = Queue(
     max_retries=3,
     max_concurrency=5,
     connections=1,
+    body_chars_max=LARGE_BODY_CHARS_MAX,
     batch=Batch(100, 1),
 )
 SMS = Queue(
@@ -27,6 +29,7 @@ SMS = Queue(
     max_retries=3,
     max_concurrency=3,
     connections=1,
+    body_chars_max=LARGE_BODY_CHARS_MAX,
     batch=Batch(10, 1),
 )
 PUSH = Queue(
@@ -35,6 +38,7 @@ PUSH = Queue(
     max_retries=3,
     max_concurrency=10,
     connections=1,
+    body_chars_max=LARGE_BODY_CHARS_MAX,
     batch=Batch(10, 1),
 )
 # What providers report: webhooks, events of Cloudflare, and unsubscriptions.
@@ -44,5 +48,6 @@ FEEDBACK = Queue(
     max_retries=3,
     max_concurrency=3,
     connections=1,
+    body_chars_max=LARGE_BODY_CHARS_MAX,
     batch=Batch(50, 1),
 )

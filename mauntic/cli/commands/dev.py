@@ -47,6 +47,12 @@ ConnectHost = Annotated[
         help="A server of this machine that gets the requests to a host.", metavar="NAME=URL"
     ),
 ]
+Env = Annotated[
+    list[str] | None, typer.Option(help="A worker's env in wrangler.toml (default: all).")
+]
+DeliverTwice = Annotated[
+    bool, typer.Option("--deliver-twice", help="Let workers handle each batch a second time.")
+]
 Port = Annotated[
     int, typer.Option(min=0, max=65_535, help="Port of the control API; 0 takes a free one.")
 ]
@@ -54,15 +60,11 @@ Port = Annotated[
 
 def dev(
     port: Port = 8787,
-    env: Annotated[
-        list[str] | None, typer.Option(help="A worker's env in wrangler.toml (default: all).")
-    ] = None,
+    env: Env = None,
     var: Var = None,
     allow_host: AllowHost = None,
     connect_host: ConnectHost = None,
-    deliver_twice: Annotated[
-        bool, typer.Option("--deliver-twice", help="Let workers handle each batch a second time.")
-    ] = False,
+    deliver_twice: DeliverTwice = False,
     yes: Yes = False,
     crons: Annotated[bool, typer.Option(help="Fire the crons on schedule, in UTC.")] = True,
     json_lines: Annotated[bool, typer.Option("--json", help="Log lines as JSON.")] = False,

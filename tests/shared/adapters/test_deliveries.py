@@ -84,7 +84,7 @@ def _json(value: Any) -> str | None:
 
 
 def deliveries(
-    *bodies: Any, dead: bool = False, script: FakeScript | None = None
+    *bodies: Any, dead: bool = False, script: FakeScript | None = None, **limit: int
 ) -> list[QueueDelivery]:
     timestamp = SimpleNamespace(toISOString=lambda: SENT)
     messages = [
@@ -92,7 +92,7 @@ def deliveries(
         for number, body in enumerate(bodies, 1)
     ]
     batch = SimpleNamespace(queue="toy-jobs", _binding=SimpleNamespace(messages=messages))
-    return list(QueueBatch(batch, script or FakeScript(), of_dead_letters=dead))
+    return list(QueueBatch(batch, script or FakeScript(), of_dead_letters=dead, **limit))
 
 
 def bodies_of(*bodies: Any, dead: bool = False) -> list[object]:
@@ -166,6 +166,17 @@ def test_one_that_is_too_large_is_not_parsed_and_kept_by_its_beginning() -> None
     assert cut.text == json.dumps(one_more, separators=(",", ":"))[:BODY_CHARS_MAX]
     assert isinstance(cut_text, Unparsed)
     assert cut_text.text == text[:BODY_CHARS_MAX]
+
+
+def test_a_queue_may_have_a_higher_limit() -> None:
+    largest = {"x": "y" * 99_992}
+    one_more = {"x": "y" * 99_993}
+    read_whole, cut = (
+        delivery.body for delivery in deliveries(largest, one_more, body_chars_max=100_000)
+    )
+    assert read_whole == largest
+    assert isinstance(cut, Unparsed)
+    assert cut.problem == "the body has 100001 characters; at most 100000 are read"
 
 
 def test_what_a_dead_letter_keeps_of_one_that_is_not_read_is_its_text() -> None:

@@ -11,7 +11,7 @@ from delivery.worker import WORKER
 from shared.flow.consume import consume
 from shared.flow.dead_letters import archive
 from tests.fakes import FakeBatch, FakeDelivery
-from tests.workers.delivery.stage import Stage
+from tests.workers.delivery.stage import Stage, org, person
 
 
 @pytest.fixture
@@ -87,3 +87,22 @@ def test_a_message_of_another_channel_is_a_dead_letter(ready: Stage) -> None:
     deliver(ready, "mauntic-send-sms", *ready.feed())
     [letter] = ready.outside.dlq.sent
     assert letter["deadLetter"]["reason"] == "wrong_queue"
+
+
+def test_a_message_with_a_large_content_is_taken_or_kept_whole(ready: Stage) -> None:
+    """Content of a tenth of a megabyte is common in e-mails, and in reports of providers."""
+    html = "<p>é</p>" * 13_000
+    data = {
+        "organizationId": str(org()),
+        "contactId": str(person(1)),
+        "idempotencyKey": "large",
+        "content": {"subject": "Large", "html": html},
+    }
+    body = {"type": "delivery.send-email", "data": data}
+    deliver(ready, "mauntic-send-email", body, body | {"type": "delivery.unknown"})
+    [row] = ready.db.rows("select content from delivery.messages")
+    assert row["content"]["html"] == html
+    [letter] = ready.outside.dlq.sent
+    deliver(ready, "mauntic-send-email-dlq", letter)
+    [kept] = ready.db.rows("select body from ops.dead_letters")
+    assert kept["body"] == body | {"type": "delivery.unknown"}
