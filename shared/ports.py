@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol
 from shared.settings import Settings
 
 Row = dict[str, Any]
+Statement = tuple[str, Mapping[str, Any]]  # its SQL and its parameters
 
 
 class Database(Protocol):
@@ -32,6 +33,12 @@ class Database(Protocol):
         """Run plain SQL before the next statement of the transaction, in the same round trip.
 
         For savepoints and settings: it is not run without a following statement.
+        """
+
+    def together(self, *statements: Statement, commit: bool = False) -> list[list[Row]]:
+        """Return the rows of statements of the transaction, all of them in one round trip.
+
+        With `commit` the transaction ends in the same round trip: no statement may follow in it.
         """
 
     def transaction(self) -> AbstractContextManager[None]:

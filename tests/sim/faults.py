@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -182,6 +182,20 @@ class Pool:
             real.close()
 
 
+def in_turn(
+    connection: Any, before: str, statements: Sequence[tuple[str, Mapping[str, Any]]], after: str
+) -> list[tuple[Any, list[Any]]]:
+    """Run statements one after the other that a worker sends together: a fault meets each."""
+    answers = []
+    for sql, parameters in statements:
+        rows = connection.run_between(before, sql, "", **parameters)
+        answers.append((connection.columns, rows or []))
+        before = ""
+    if after:
+        connection.run(after)
+    return answers
+
+
 class FaultyConnection:
     """What pg8000's connection is to the adapter."""
 
@@ -203,6 +217,9 @@ class FaultyConnection:
 
     def run(self, sql: str) -> Any:
         return self.run_between("", sql, "")
+
+    def run_together(self, before: str, statements: Any, after: str) -> list[tuple[Any, list[Any]]]:
+        return in_turn(self, before, statements, after)
 
     def run_between(self, before: str, sql: str, after: str, /, **parameters: Any) -> Any:
         """The same one after the other: a prepared statement cannot go out with others."""

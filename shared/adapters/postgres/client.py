@@ -7,7 +7,7 @@ Neither costs a round trip: the SQL before and after it is sent with a statement
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from typing import Any
@@ -19,7 +19,7 @@ from pg8000.exceptions import InterfaceError
 from shared.adapters.postgres.refusals import text_of
 from shared.adapters.postgres.session import SETTINGS, begin
 from shared.errors import DatabaseError, DatabaseUnreachable
-from shared.ports import Row
+from shared.ports import Row, Statement
 
 Connect = Callable[[], pg8000.native.Connection]
 
@@ -41,8 +41,7 @@ class Postgres:
 
     def rows(self, sql: str, **parameters: Any) -> list[Row]:
         connection, values = self._run(sql, parameters)
-        names = [column["name"] for column in connection.columns or []]
-        return [dict(zip(names, row, strict=True)) for row in values]
+        return _dicts(connection.columns, values)
 
     def execute(self, sql: str, **parameters: Any) -> int:
         connection, _ = self._run(sql, parameters)
@@ -52,6 +51,16 @@ class Postgres:
         if not self._in_transaction:
             raise RuntimeError("there is no transaction whose next statement this could precede")
         self._ahead.append(sql)
+
+    def together(self, *statements: Statement, commit: bool = False) -> list[list[Row]]:
+        if not self._in_transaction:
+            raise RuntimeError("there is no transaction that these statements could belong to")
+        with self._conversation() as connection:
+            before, _ = self._around()
+            after = "commit" if commit else ""
+            answers = connection.run_together(before, statements, after)
+        self._has_begun = not commit
+        return [_dicts(columns, values) for columns, values in answers]
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -82,11 +91,16 @@ class Postgres:
     def _run(
         self, sql: str, parameters: dict[str, Any]
     ) -> tuple[pg8000.native.Connection, list[Any]]:
+        with self._conversation() as connection:
+            before, after = self._around()
+            return connection, connection.run_between(before, sql, after, **parameters) or []
+
+    @contextmanager
+    def _conversation(self) -> Iterator[pg8000.native.Connection]:
         with _translate_errors():
             connection = self._open()
-            before, after = self._around()
             try:
-                return connection, connection.run_between(before, sql, after, **parameters) or []
+                yield connection
             except ServerSaysNo:
                 raise
             except BaseException:
@@ -125,6 +139,11 @@ class Postgres:
                 self._connection.run("rollback")
         except (InterfaceError, ServerSaysNo, OSError):
             self.close()
+
+
+def _dicts(columns: Sequence[Mapping[str, Any]] | None, values: Sequence[Any]) -> list[Row]:
+    names = [column["name"] for column in columns or []]
+    return [dict(zip(names, row, strict=True)) for row in values]
 
 
 def _remember_statements() -> None:

@@ -7,7 +7,7 @@ interpreter.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from struct import Struct
@@ -57,17 +57,31 @@ class Connection(pg8000.native.Connection):  # type: ignore[misc]  # pg8000 has 
         begins a transaction, or is empty. An error of `before` is raised first, then one of the
         statement.
         """
-        if parameters:
-            statement, values_of = pg8000.native.to_statement(sql)
-            question = (statement, self._unnamed(statement, values_of(parameters)))
-        else:
-            question = (sql, _simple(sql))
-        questions = [(text, _simple(text)) for text in (before, after)]
-        questions.insert(1, question)
-        sent = [question for question in questions if question[0]]
-        contexts = self._ask(sent)
-        self._context = contexts[sent.index(question)]
+        [self._context] = self._contexts(before, [(sql, parameters)], after)
         return self._context.rows
+
+    def run_together(
+        self, before: str, statements: Sequence[tuple[str, Mapping[str, Any]]], after: str
+    ) -> list[tuple[Any, list[Any]]]:
+        """Run statements of a transaction in one round trip, as `run_between` does with one. Return
+        the columns and rows of each. After an error the server refuses those that follow.
+        """
+        contexts = self._contexts(before, statements, after)
+        return [(context.columns, context.rows or []) for context in contexts]
+
+    def _contexts(
+        self, before: str, statements: Sequence[tuple[str, Mapping[str, Any]]], after: str
+    ) -> list[core.Context]:
+        questions = [self._question(sql, parameters) for sql, parameters in statements]
+        first, last = ([(text, _simple(text))] if text else [] for text in (before, after))
+        contexts = self._ask([*first, *questions, *last])
+        return contexts[len(first) : len(first) + len(questions)]
+
+    def _question(self, sql: str, parameters: Mapping[str, Any]) -> tuple[str, bytes]:
+        if not parameters:
+            return sql, _simple(sql)
+        statement, values_of = pg8000.native.to_statement(sql)
+        return statement, self._unnamed(statement, values_of(parameters))
 
     def _ask(self, questions: Sequence[tuple[str, bytes]]) -> list[core.Context]:
         """Send all requests, then read all answers; raise the first error."""

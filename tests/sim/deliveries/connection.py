@@ -16,7 +16,7 @@ from pg8000.exceptions import DatabaseError, InterfaceError
 from shared.adapters.postgres.session import SETTINGS, begin, whole_session
 from tests.sim.deliveries.invocation import IDLE_TIMEOUT_S, Invocation, pause
 from tests.sim.deliveries.recorder import NAMES
-from tests.sim.faults import ENDS, LOCKED, Pool, Prepared
+from tests.sim.faults import ENDS, LOCKED, Pool, Prepared, in_turn
 
 # The settings of each transaction, once for a session: sent every time they cost half of it.
 BEGIN, BRIEF = begin(), "begin isolation level read committed read write"
@@ -73,6 +73,9 @@ class TimedConnection:
 
     def run(self, sql: str) -> Any:
         return self.run_between("", sql, "")
+
+    def run_together(self, before: str, statements: Any, after: str) -> list[tuple[Any, list[Any]]]:
+        return in_turn(self, before, statements, after)
 
     def run_between(self, before: str, sql: str, after: str, /, **parameters: Any) -> Any:
         """Prepare each statement once; so what comes before and after it is sent apart from it."""

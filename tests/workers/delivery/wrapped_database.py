@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from delivery.store.statements import SQL
-from shared.ports import Database, Row
+from shared.ports import Database, Row, Statement
 
 Hook = Callable[[str, bool], None]
 
@@ -35,6 +35,10 @@ class Wrapped:
         found = self.db.execute(sql, **parameters)
         self.after(name, self.is_open)
         return found
+
+    def together(self, *statements: Statement, commit: bool = False) -> list[list[Row]]:
+        """One after the other, so that something can happen at each."""
+        return [self.rows(sql, **parameters) for sql, parameters in statements]
 
     def _begin(self, sql: str) -> str:
         name = next((name for name, text in SQL.blocks.items() if text == sql), "another")

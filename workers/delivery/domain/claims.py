@@ -93,7 +93,10 @@ class Waiting:
 
 @dataclass(frozen=True, repr=False)
 class Decision:
-    """What the checks say. `until`: when a deferred message is tried again."""
+    """What the checks say.
+
+    `until`: when a deferred message is tried again. `is_limited`: the config has a rate.
+    """
 
     state: str
     reason: str | None = None
@@ -103,6 +106,7 @@ class Decision:
     config_id: UUID | None = None
     provider_type: str | None = None
     domain_created_at: datetime | None = None
+    is_limited: bool = False
 
 
 @dataclass(frozen=True, repr=False)

@@ -67,7 +67,8 @@ with asked as (
 select
     message.id, decided.state, decided.reason, decided.until, coalesce(device.id, message.device_id) as device_id,
     case message.channel when 'push' then cast(device.id as text) else asked.address end as address,
-    provider.id as config_id, provider.provider_type, domain.created_at as domain_created_at
+    provider.id as config_id, provider.provider_type, coalesce(provider.is_limited, false) as is_limited,
+    domain.created_at as domain_created_at
 from asked
 join delivery.messages as message using (id)
 left join campaign.campaigns as campaign

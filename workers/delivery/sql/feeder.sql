@@ -1,3 +1,22 @@
+-- name: feeder_has_work
+-- Whether a class of the channel has at least :least places free in flight, and messages that wait.
+select exists (
+    select
+    from unnest(cast(:classes as text[])) as own (class)
+    where (
+        select count(*) from delivery.messages
+        where channel = :channel and class = own.class and state = 'queued'
+    ) <= cast(:most as bigint) - :least
+    and (
+        exists (
+            select from delivery.messages where channel = :channel and class = own.class and state = 'pending'
+        )
+        or exists (
+            select from delivery.messages where channel = :channel and class = own.class and state = 'deferred'
+        )
+    )
+) as has_work
+
 -- name: lock_feeder
 -- The turn of a channel's feeder. No row: another feeder has it, and does the work.
 select channel from delivery.feeders where channel = :channel for update skip locked

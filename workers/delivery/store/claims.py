@@ -1,4 +1,6 @@
-"""Claim messages: lock, check, write. A claim is one transaction of at most six statements."""
+"""Claim messages: lock, check, write. A claim is one transaction of at most six statements: the
+first two go out together, and the commit with the last.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,7 @@ def claim(
     for left in reversed(range(tries)):
         try:
             with db.transaction():
-                return _claim(db, channel, references, types, captures, now)
+                return _claim(db, channel, references, types, captures, now, commit=True)
         except DatabaseError as error:
             # Another consumer has claimed a message to this address: the next try sees it.
             if error.sqlstate != UNIQUE_VIOLATION or (len(references) == 1 and not left):
@@ -60,16 +62,19 @@ def _claim(
     types: Mapping[str, Sequence[str]],
     captures: bool,
     now: datetime,
+    commit: bool = False,
 ) -> Claims:
     keys = _columns(references)
-    db.execute(SQL["lock_recipients"], **keys)
-    rows = db.rows(SQL["lock_messages"], **keys, channel=channel, now=now)
+    _, rows = db.together(
+        (SQL["lock_recipients"], keys),
+        (SQL["lock_messages"], {**keys, "channel": channel, "now": now}),
+    )
     waiting, later = _one_of_each_contact([_waiting(row) for row in rows])
     if not waiting:
         return Claims()
     decisions = decide(db, waiting, types, captures, now)
     decisions = _within_rates(db, waiting, decisions, now)
-    written = _write(db, waiting, decisions, now)
+    written = _write(db, waiting, decisions, now, commit and channel != "push")
     claimed = [own.id for own in waiting if written[own.id]["state"] == "claimed"]
     if channel == "push" and claimed:
         to_a_device = {row["id"] for row in rows if row["device_id"] is not None}
@@ -144,7 +149,7 @@ def _within_rates(
     by_config: dict[UUID, list[UUID]] = {}
     for own in sorted(waiting, key=lambda own: (own.message_class == "marketing", own.created_at)):
         config_id = decisions[own.id].config_id
-        if decisions[own.id].state == "claimed" and config_id is not None:
+        if decisions[own.id].state == "claimed" and config_id and decisions[own.id].is_limited:
             by_config.setdefault(config_id, []).append(own.id)
     limited = dict(decisions)
     if not by_config:
@@ -165,22 +170,26 @@ def _within_rates(
 
 
 def _write(
-    db: Database, waiting: Sequence[Waiting], decisions: Mapping[UUID, Decision], now: datetime
+    db: Database,
+    waiting: Sequence[Waiting],
+    decisions: Mapping[UUID, Decision],
+    now: datetime,
+    commit: bool,
 ) -> dict[UUID, Row]:
     own = [decisions[message.id] for message in waiting]
-    rows = db.rows(
-        SQL["write_claims"],
-        ids=[message.id for message in waiting],
-        states=[decision.state for decision in own],
-        reasons=[decision.reason for decision in own],
-        untils=[decision.until for decision in own],
-        addresses=[decision.address for decision in own],
-        device_ids=[decision.device_id for decision in own],
-        lease_until=now + LEASE,
-        now=now,
-        today=now.astimezone(UTC).date(),
-        tomorrow=next_midnight(now),
-    )
+    values = {
+        "ids": [message.id for message in waiting],
+        "states": [decision.state for decision in own],
+        "reasons": [decision.reason for decision in own],
+        "untils": [decision.until for decision in own],
+        "addresses": [decision.address for decision in own],
+        "device_ids": [decision.device_id for decision in own],
+        "lease_until": now + LEASE,
+        "now": now,
+        "today": now.astimezone(UTC).date(),
+        "tomorrow": next_midnight(now),
+    }
+    [rows] = db.together((SQL["write_claims"], values), commit=commit)
     return {row["id"]: row for row in rows}
 
 

@@ -30,24 +30,17 @@ def feed(db: Database, channel: Channel, now: datetime, least: int = 1) -> list[
     """Queue what may be in flight, transactional messages first. Commit, then send the result.
 
     Nothing is done if another feeder has the channel's turn, and for a class that has fewer than
-    `least` free places.
+    `least` free places. To find no work is one round trip.
     """
+    limits = {"channel": channel, "most": MOST, "least": least}
+    [look] = db.rows(SQL["feeder_has_work"], **limits, classes=list(CLASSES))
+    if not look["has_work"]:
+        return []
+    times = {"ahead": AHEAD, "patience": PATIENCE, "now": now}
+    of_all = {**limits, **times, "most_each": MOST_EACH}
     with db.transaction():
         if not db.rows(SQL["lock_feeder"], channel=channel):
             return []
-        return [own for name in CLASSES for own in _of_class(db, channel, name, now, least)]
-
-
-def _of_class(db: Database, channel: Channel, name: str, now: datetime, least: int) -> list[Fed]:
-    [row] = db.rows(
-        SQL["feed"],
-        channel=channel,
-        **{"class": name},
-        most_each=MOST_EACH,
-        most=MOST,
-        least=least,
-        ahead=AHEAD,
-        patience=PATIENCE,
-        now=now,
-    )
-    return [Fed(*own) for own in row["fed"]]
+        feeds = [(SQL["feed"], {**of_all, "class": name}) for name in CLASSES]
+        found = db.together(*feeds, commit=True)
+    return [Fed(*own) for [row] in found for own in row["fed"]]

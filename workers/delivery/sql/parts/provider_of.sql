@@ -2,7 +2,7 @@
 -- that captures does without a config if the organization has none of the channel.
 left join lateral (
     (
-        select config.id, config.provider_type, true as is_usable
+        select config.id, config.provider_type, true as is_usable, config.per_second is not null as is_limited
         from delivery.provider_configs as config
         where config.organization_id = message.organization_id and config.channel = message.channel and config.is_active
             and (config.paused_until is null or config.paused_until <= :now)
@@ -19,7 +19,7 @@ left join lateral (
     limit 1
     )
     union all
-    select null, null, true
+    select null, null, true, false
     where cast(:captures as boolean)
         and (not message.possible_duplicate or message.provider_config_id is null)
         and not exists (
