@@ -265,7 +265,6 @@ COMMENT ON FUNCTION delivery.gravity(reason text) IS 'How grave a reason of a su
 
 CREATE FUNCTION delivery.suppressed_address(channel text, address text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    SET search_path TO 'pg_catalog', 'pg_temp'
     RETURN CASE channel WHEN 'email'::text THEN NORMALIZE(lower(TRIM(BOTH FROM address)), NFC) WHEN 'sms'::text THEN translate(TRIM(BOTH FROM address), ' -./() '::text, ''::text) ELSE TRIM(BOTH FROM address) END;
 
 COMMENT ON FUNCTION delivery.suppressed_address(channel text, address text) IS 'An address in the spelling of suppressions.';

@@ -69,6 +69,25 @@ create table campaign.campaigns (
     updated_at timestamp default now()
 );
 
+create table crm.segments (
+    id uuid primary key default gen_random_uuid(),
+    organization_id uuid not null,
+    name varchar(255) not null,
+    description text,
+    type varchar(20) default 'dynamic',
+    filter_criteria jsonb,
+    contact_count integer default 0,
+    created_at timestamp default now(),
+    updated_at timestamp default now()
+);
+
+create table crm.segment_contacts (
+    id uuid primary key default gen_random_uuid(),
+    segment_id uuid not null,
+    contact_id uuid not null,
+    added_at timestamp default now()
+);
+
 create table content.templates (
     id uuid primary key default gen_random_uuid(),
     organization_id uuid not null,

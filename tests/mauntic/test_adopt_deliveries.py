@@ -55,6 +55,20 @@ def dirty(platform: Platform) -> None:
         campaign | {"id": uid(41), "status": "cancelled", "recipient_count": 5},
         campaign | {"id": uid(42), "status": "Sending", "recipient_count": None},
     )
+    segment = {"organization_id": ORG, "name": "All", "contact_count": None}
+    platform.insert(
+        "crm.segments",
+        segment | {"id": uid(81), "type": "Static"},
+        segment | {"id": uid(82), "type": "dynamic", "filter_criteria": "{}"},
+    )
+    member = {"segment_id": uid(81), "contact_id": uid(7)}
+    platform.insert(
+        "crm.segment_contacts",
+        member | {"id": uid(91), "added_at": DAY},
+        member | {"id": uid(92), "added_at": DAY + timedelta(1)},
+        member | {"id": uid(93), "segment_id": uid(82), "added_at": None},
+        member | {"id": uid(94), "segment_id": uid(83)},
+    )
     platform.insert(
         "content.templates", {"id": uid(51), "organization_id": ORG, "name": "A", "type": "Email"}
     )
@@ -120,6 +134,22 @@ def test_statuses_have_one_spelling(adopted: Platform) -> None:
     ) == [("email", "canceled", 1, 5), ("email", "sending", 1, 0)]
     assert adopted.rows("select type from content.templates") == [("email",)]
     assert adopted.rows("select status from journey.journey_executions") == [("canceled",)]
+
+
+def test_a_contact_is_once_in_each_segment_that_exists(adopted: Platform) -> None:
+    assert adopted.rows(
+        "select id, type, state, ready_version = criteria_version, contact_count from crm.segments"
+        " order by id"
+    ) == [(uid(81), "static", "ready", True, 0), (uid(82), "dynamic", "building", None, 0)]
+    assert adopted.rows(
+        "select id, segment_id, organization_id, added_at is not null from crm.segment_contacts"
+        " order by id"
+    ) == [(uid(91), uid(81), ORG, True), (uid(93), uid(82), ORG, True)]
+    kept = adopted.rows(
+        "select content ->> 'id' from adoption.set_aside where table_name = 'crm.segment_contacts'"
+        " order by 1"
+    )
+    assert kept == [(str(uid(92)),), (str(uid(94)),)]
 
 
 def test_what_is_adopted_is_suppressed(adopted: Platform) -> None:

@@ -271,6 +271,26 @@ lower(btrim(type::text))
 -- Both spellings are in use.
 case lower(btrim(status::text)) when 'cancelled' then 'canceled' else lower(btrim(status::text)) end
 
+-- name: tidy__crm__segments__type
+lower(btrim(type::text))
+
+-- name: tidy__crm__segments__state
+-- A static segment is always ready. A dynamic one is built anew: the old rows are not those of its criteria.
+case lower(btrim(type::text)) when 'static' then 'ready' else state end
+
+-- name: tidy__crm__segments__ready_version
+case lower(btrim(type::text)) when 'static' then criteria_version else ready_version end
+
+-- name: keep__crm__segment_contacts
+added_at nulls last, id
+
+-- name: same__crm__segment_contacts
+id, segment_id, contact_id
+
+-- name: fill__crm__segment_contacts__organization_id
+-- Members of a segment that does not exist are set aside.
+(select segment.organization_id from crm.segments as segment where segment.id = segment_id)
+
 -- name: tidy__content__templates__type
 lower(btrim(type::text))
 

@@ -48,6 +48,8 @@ def _channel(campaign: Campaign, _: Deployment) -> Problem | None:
 
 
 def _settings(campaign: Campaign, _: Deployment) -> Problem | None:
+    if not isinstance(campaign.settings, Mapping):
+        return Problem("invalid_settings", "write the campaign's settings as a JSON object")
     wrong = [name for name, is_valid in SETTINGS.items() if not _holds(campaign, name, is_valid)]
     if not wrong:
         return None

@@ -31,7 +31,7 @@ class Campaign:
     name: str
     subject: str | None
     segment_id: UUID | None
-    settings: Mapping[str, Any]
+    settings: Any  # the platform writes it: an object, if it is valid
     template_id: UUID | None
     problem: str | None
     job_id: UUID | None

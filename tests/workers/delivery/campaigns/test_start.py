@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 from uuid import uuid4
 
 import pytest
 
+from delivery.campaigns.start import start
 from delivery.store import campaigns
-from shared.errors import QueueUnavailable
+from shared.errors import QueueUnavailable, SubjectChanged
 from shared.outcome import Dead, Done
+from shared.ports import Database
 from tests.workers.delivery.campaigns.scene import Scene
 from tests.workers.delivery.stage import NOW, org, person
+from tests.workers.delivery.wrapped_database import Wrapped
 
 
 @pytest.fixture
@@ -199,3 +203,122 @@ def test_a_campaign_of_long_ago_is_not_started_by_itself(people: Scene) -> None:
     people.fan_out(campaign)  # by hand
     assert people.row(campaign)["problem"] is None
     assert len(people.messages(campaign)) == 1
+
+
+def test_two_messages_start_one_run(people: Scene) -> None:
+    campaign = people.campaign(people.segment(1, 2))
+    errors: list[BaseException] = []
+
+    def begin() -> None:
+        ports = people.stage.ports()
+        try:
+            start((org(), campaign), ports)
+        except BaseException as error:
+            errors.append(error)
+        finally:
+            ports.db.close()
+
+    threads = [threading.Thread(target=begin) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert len(people.runs(campaign)) == 1
+    assert len(people.events("campaign.started")) == 1
+    people.fan_out(campaign)
+    assert len(people.messages(campaign)) == 2
+
+
+@pytest.mark.parametrize("status", ["draft", "scheduled"])
+def test_a_refused_campaign_keeps_its_state_and_is_reported_once(
+    status: str, people: Scene
+) -> None:
+    segment = people.segment(1)
+    campaign = people.campaign(segment, status=status, scheduled_at=NOW, template_id=None)
+    for _ in range(3):
+        people.sweep()
+        people.work()
+        people.send(campaign)
+    row = people.row(campaign)
+    assert (row["status"], row["started_at"]) == (status, None)
+    assert row["problem"].startswith("no_template: ")
+    [event] = people.events("campaign.refused")
+    assert (event["reason"], event["campaign_id"]) == ("no_template", str(campaign))
+    people.set(campaign, template_id=people.template(), segment_id=uuid4())
+    people.send(campaign)
+    assert [e["reason"] for e in people.events("campaign.refused")] == ["no_template", "no_segment"]
+    people.set(campaign, segment_id=segment)
+    people.sweep()
+    people.work()
+    assert (people.row(campaign)["status"] == "sending") == (status == "scheduled")
+
+
+def test_what_belongs_to_another_organization_does_not_exist(people: Scene) -> None:
+    people.stage.organization(2)
+    template = people.template(organization_id=org(2))
+    segment = people.segment(organization_id=org(2))
+    for columns in ({"template_id": template}, {}):
+        campaign = people.campaign(segment, **columns)
+        people.send(campaign)
+        assert people.row(campaign)["problem"] is not None
+    assert [e["reason"] for e in people.events("campaign.refused")] == ["no_template", "no_segment"]
+
+
+@pytest.mark.parametrize("status", ["draft", "scheduled", "sending"])
+def test_a_campaign_waits_for_its_segment(status: str, people: Scene) -> None:
+    segment = people.segment(1, 2, type="dynamic", filter_criteria='{"field": "email"}')
+    campaign = people.campaign(segment, status=status, scheduled_at=NOW - timedelta(days=30))
+    people.send(campaign)
+    row = people.row(campaign)
+    assert (row["status"], row["scheduled_at"], row["problem"]) == ("scheduled", NOW, None)
+    people.stage.later(minutes=5)
+    people.sweep()
+    people.work()
+    assert people.row(campaign)["scheduled_at"] == NOW + timedelta(minutes=5)
+    people.stage.db.execute(
+        "update crm.segments set state = 'ready', ready_version = criteria_version"
+    )
+    people.sweep()
+    people.work()
+    assert len(people.messages(campaign)) == 2
+    people.stage.db.execute("update crm.segments set filter_criteria = '{}'")
+    again = people.campaign(segment)
+    people.send(again)
+    assert people.row(again)["status"] == "scheduled"  # its members are those of old criteria
+
+
+def test_a_start_has_a_fixed_number_of_statements(people: Scene) -> None:
+    counts = []
+    for members in ((1,), (1, 2, 3, 4)):
+        campaign = people.campaign(people.segment(*members))
+        wrapped: list[Wrapped] = []
+
+        def around(db: Database, wrapped: list[Wrapped] = wrapped) -> Database:
+            wrapped.append(Wrapped(db))
+            return wrapped[-1]
+
+        people.stage.around = around
+        people.send(campaign)
+        counts.append(wrapped[0].names)
+    assert counts[0] == counts[1]
+    assert counts[0] == [
+        "campaign", "part_edges", "lock_campaign", "campaign", "start_run",
+        "another", "another", "another", "commit",
+    ]  # fmt: skip
+
+
+def test_a_segment_that_changes_meanwhile_is_planned_anew(people: Scene) -> None:
+    small, other = people.segment(1), people.segment(1, 2)
+    campaign = people.campaign(small)
+
+    def change(name: str, is_open: bool) -> None:
+        if name == "lock_campaign":
+            people.set(campaign, segment_id=other)
+
+    people.stage.around = lambda db: Wrapped(db, before=change)
+    with pytest.raises(SubjectChanged):
+        people.send(campaign)
+    people.stage.around = lambda db: db
+    people.fan_out(campaign)
+    assert len(people.messages(campaign)) == 2
