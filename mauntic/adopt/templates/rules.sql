@@ -275,7 +275,7 @@ case lower(btrim(status::text)) when 'cancelled' then 'canceled' else lower(btri
 lower(btrim(type::text))
 
 -- name: tidy__crm__segments__state
--- A static segment is always ready. A dynamic one is built anew: the old rows are not those of its criteria.
+-- A static segment is always ready. A dynamic one is built: the old rows may not be those of its criteria.
 case lower(btrim(type::text)) when 'static' then 'ready' else state end
 
 -- name: tidy__crm__segments__ready_version

@@ -20,7 +20,7 @@ KIND = "campaign.fan-out"
 MEMBERS_MAX = 50_000  # of one part
 ROWS_MAX = 1_000
 LATE = Problem(
-    "late", "it is later than its messages would live: start it by hand, or plan it anew"
+    "late", "it is later than its messages would live: start it by hand, or set a new time"
 )
 
 Key = tuple[UUID, UUID]  # organization, campaign

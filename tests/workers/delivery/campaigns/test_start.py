@@ -308,7 +308,7 @@ def test_a_start_has_a_fixed_number_of_statements(people: Scene) -> None:
     ]  # fmt: skip
 
 
-def test_a_segment_that_changes_meanwhile_is_planned_anew(people: Scene) -> None:
+def test_a_segment_that_changes_meanwhile_is_planned_again(people: Scene) -> None:
     small, other = people.segment(1), people.segment(1, 2)
     campaign = people.campaign(small)
 
