@@ -1,7 +1,8 @@
 """What passes from the worker that receives requests to the one that consumes the feedback queue.
 
-A webhook's body travels in its queue message, or, if it is larger than a message may be, as an
-object of this bucket. Both hold the exact bytes as base64, because signatures cover bytes.
+A webhook's body travels in its queue message, or, if the message would be larger than a consumer
+reads and a dead letter keeps, as an object of this bucket. Both hold the exact bytes as base64,
+because signatures cover bytes.
 """
 
 from __future__ import annotations
@@ -9,12 +10,14 @@ from __future__ import annotations
 import base64
 
 from shared.bindings import R2Bucket
+from shared.body_limits import BODY_CHARS_MAX
 
-INBOX = R2Bucket("INBOX_R2", "mauntic-delivery-inbox")
+# The consumer deletes what it has processed; the rest ends with the bucket's rule.
+INBOX = R2Bucket("INBOX_R2", "mauntic-delivery-inbox", expires_after_days=30)
 FEEDBACK_QUEUE = "mauntic-delivery-feedback"
 FEEDBACK_BINDING = "DELIVERY_FEEDBACK"
-# A queue message has at most 128 KB, with its headers: a larger body is an object.
-MESSAGE_BODY_BYTES_MAX = 65_536
+MESSAGE_CHARS_MAX = BODY_CHARS_MAX
+MESSAGE_BODY_BYTES_MAX = 65_536  # of a body in a message
 BODY_BYTES_MAX = 1_000_000
 
 

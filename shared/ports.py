@@ -245,14 +245,26 @@ class Ports:
     wait_until: Callable[[Work], Awaitable[None]] = _run_inline
 
 
+class BodyRefused(Exception):
+    """A request's body was not read: `status` is the response that says why."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
 @dataclass(frozen=True)
 class WebRequest:
-    """A request to a worker. Names of headers are in lower case."""
+    """A request to a worker. Names of headers are in lower case.
+
+    `read(bytes_max, timeout_s)` returns the body. It raises BodyRefused: 413 for a larger body, 408
+    for a slower one, 400 for one that breaks off. Nothing is read before it is called.
+    """
 
     method: str
     url: str
     headers: Mapping[str, str]
-    body: bytes
+    read: Callable[[int, float], Awaitable[bytes]]
 
 
 @dataclass(frozen=True)

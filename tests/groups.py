@@ -12,6 +12,7 @@ from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 GROUPS = (
     "tests/e2e/test_deliveries.py",
     "tests/e2e/test_dev_ports.py",
+    "tests/e2e/test_hooks.py",
     "tests/e2e/",
     "tests/mauntic/cli/test_live.py",
     "tests/mauntic/demo/loopback/",

@@ -22,20 +22,21 @@ SHARED = (
     },
     {"sql"},
     {"ledger", "queues"},
-    {"jobs"},
+    {"jobs", "web"},
     {"telemetry"},
     {"flow", "tick", "warmup"},
     {"adapters"},
 )  # fmt: skip
-# The parts of every worker; `entry`, `worker` and `jobs` are required. `reference` is for tests and
-# explanations: no bundle has it.
+# The parts of every worker; `entry`, `worker` and `jobs` are required, `requests` instead of `jobs`
+# for a worker that only answers requests. `reference` is for tests and explanations: no bundle has
+# it.
 WORKER = (
     {"domain", "queues", "reference"},
     {"content", "providers"},
     {"store"},
     {"sending", "feedback"},
     {"campaigns"},
-    {"jobs"},
+    {"jobs", "requests"},
     {"outbox"},
     {"worker"},
     {"entry"},
@@ -53,6 +54,7 @@ HOST = (
 BELOW_THE_TERMINAL = (
     "project", "database", "local", "operations", "adopt", "event_import", "checks", "cutover",
 )  # fmt: skip
+WEB_WORKERS = {"hooks"}
 WORKERS = sorted(path.parent.name for path in (ROOT / "workers").glob("*/entry.py"))
 
 
@@ -131,7 +133,7 @@ def test_every_place_of_the_host_has_a_layer() -> None:
 def test_every_place_of_a_worker_has_a_layer(worker: str) -> None:
     found = places(ROOT / "workers" / worker)
     assert found <= set().union(*WORKER)
-    assert found >= {"entry", "worker", "jobs"}
+    assert found >= {"entry", "worker", "requests" if worker in WEB_WORKERS else "jobs"}
 
 
 def test_a_folder_of_workers_is_a_worker() -> None:

@@ -60,6 +60,30 @@ WORST: dict[str, list[Text]] = {
         lambda n: "-----BEGIN A-----a" * (n // 18),
         lambda n: "-----BEGIN " + "A " * (n // 2),
     ],
+    "hooks.domain.paths._HOOK": [
+        lambda n: "https://" + "a" * n,
+        lambda n: "https://a/hooks/ses/018f3c2e-7d1a-7c55-9d0e-0f6f8f0a1b2c/" + "0" * n,
+        lambda n: (
+            ("https://a/hooks/ses/018f3c2e-7d1a-7c55-9d0e-0f6f8f0a1b2c/" + "0" * 64 + "?" + "a" * n)
+            + "é"
+        ),
+    ],
+    "hooks.domain.paths._UNSUBSCRIBE": [
+        lambda n: "https://" + "a" * n,
+        lambda n: "https://a/u/" + "a" * n,
+        lambda n: "https://a/u/" + "a" * 86 + "?" + "a" * n + "é",
+    ],
+    "hooks.domain.one_click._BOUNDARY": [
+        lambda n: "boundary=" * (n // 9),
+        lambda n: 'boundary="' + "a" * n,
+        lambda n: "boundary" * (n // 8),
+    ],
+    "hooks.domain.one_click._NAME": [
+        lambda n: "content-disposition:" * (n // 20),
+        lambda n: "content-disposition:" + ";" * n,
+        lambda n: ("content-disposition:" + "; nam" * 33 + "\n") * (n // 220),
+        lambda n: "\n" * n,
+    ],
     "shared.settings._URL": [
         lambda n: "http://" * (n // 7),
         lambda n: "http://" + "a" * n + "@",

@@ -18,7 +18,7 @@ from analytics.store import statements
 from delivery import outbox as delivery_outbox
 from mauntic.checks import topology
 from mauntic.database.url import connect
-from mauntic.operations.worker_catalog import workers
+from mauntic.operations.worker_catalog import all_workers
 from scoring import outbox
 from scoring.jobs.calculate_score import CalculateScore
 from scoring.store.fold import fold_changes
@@ -115,7 +115,7 @@ def test_the_event_of_a_message_is_the_one_that_is_sent() -> None:
 def test_the_documented_binding_can_be_deployed(tmp_path: Path) -> None:
     config = tmp_path / "wrangler.toml"
     config.write_text("\n".join([topology.CONFIG.read_text(), *examples("toml")]))
-    assert list(topology.problems(workers(), config)) == []
+    assert list(topology.problems(all_workers(), config)) == []
 
 
 def test_a_mapped_campaign_is_one_uuid_of_its_organization() -> None:

@@ -1,7 +1,8 @@
 """`python -m tools.deploy [ENV …]`: check, migrate, deploy; what `make deploy` runs.
 
-Only the id of the Hyperdrive differs between accounts. It comes from HYPERDRIVE_ID, or from the
-account itself, and is written to a copy of wrangler.toml in the same folder.
+Only the id of the Hyperdrive and the domain of the worker for requests differ between accounts. The
+id comes from HYPERDRIVE_ID, or from the account itself, the domain from HOOKS_BASE_URL; both are
+written to a copy of wrangler.toml in the same folder.
 """
 
 from __future__ import annotations
@@ -11,13 +12,15 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mauntic.errors import OperatorError
 from mauntic.operations.provisioning import HYPERDRIVE
 from mauntic.operations.vendor.answers import Hyperdrive
 from mauntic.operations.vendor.api import account_and_token, open_vendor
+from mauntic.operations.worker_catalog import web_workers
+from mauntic.project.addresses import host_of
 from mauntic.project.envs import envs, unknown_envs
 from mauntic.project.printable import visible
 from mauntic.project.programs import PLACES, ROOT, search_path
@@ -44,6 +47,7 @@ def main(names: list[str]) -> int:
         if refusal := unknown_envs(chosen):
             raise CannotDeploy(refusal)
         require(os.environ)
+        domains = domains_of(chosen, os.environ)
         hyperdrive = hyperdrive_id(os.environ)
         vendor_anew()
         run("mauntic", "check", "--offline")
@@ -51,7 +55,7 @@ def main(names: list[str]) -> int:
             if not (weight := weigh(env)).is_light:
                 raise CannotDeploy(f"{env} is too heavy ({weight.gzip_bytes:,} bytes): make weigh")
         run("mauntic", "db", "migrate")
-        config = write_config(hyperdrive)
+        config = write_config(hyperdrive, domains)
         for env in chosen:
             run("wrangler", "deploy", "--env", env, "--config", str(config))
         print(REMINDER)
@@ -70,6 +74,21 @@ def require(environment: Mapping[str, str]) -> None:
             f"set {', '.join(absent)}: they select the account, its token and the database"
         )
     account_and_token(environment)
+
+
+def domains_of(chosen: Sequence[str], environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the custom domain of each chosen worker that answers requests, by its env."""
+    found = {}
+    for worker in web_workers():
+        if worker.env in chosen:
+            host = host_of(environment.get(worker.address) or "")
+            if host is None:
+                raise CannotDeploy(
+                    f"set {worker.address} to the public address of {worker.name}: https:// and a"
+                    " host of a zone of the account, for example https://hooks.example.com"
+                )
+            found[worker.env] = host
+    return found
 
 
 def vendor_anew() -> None:
@@ -94,12 +113,18 @@ def hyperdrive_id(environment: Mapping[str, str]) -> str:
     return ids[HYPERDRIVE]
 
 
-def write_config(hyperdrive: str, config: Path = CONFIG) -> Path:
-    """Write a copy of wrangler.toml with the account's Hyperdrive id."""
+def write_config(
+    hyperdrive: str, domains: Mapping[str, str] | None = None, config: Path = CONFIG
+) -> Path:
+    """Write a copy of wrangler.toml with the account's Hyperdrive id and the domains by env."""
     if re.fullmatch(r"[0-9a-f]{32}", hyperdrive) is None:
         raise CannotDeploy(f"{hyperdrive} is no id of a Hyperdrive")
     text = config.read_text(encoding="utf-8")
     copy = config.with_name(COPY)
+    for env, host in (domains or {}).items():
+        table = f"[env.{env}]\n"
+        route = f'routes = [{{ pattern = "{host}", custom_domain = true }}]\n'
+        text = text.replace(table, table + route, 1)
     copy.write_text(text.replace(NO_HYPERDRIVE, hyperdrive), encoding="utf-8")
     return copy
 

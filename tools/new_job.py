@@ -59,7 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
 def new_files(job_type: str, cron: str, purpose: str | None, root: Path) -> dict[Path, str]:
     """The files of a new job of an existing worker, by their path in the tree."""
     match = TYPE.fullmatch(job_type)
-    found = sorted(path.parent.name for path in (root / "workers").glob("*/worker.py"))
+    found = sorted(path.parent.name for path in (root / "workers").glob("*/jobs"))
     if not match or package_of(match["worker"]) not in found:
         names = ", ".join(name.replace("_", "-") for name in found)
         raise CannotCreate(

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 
 from mauntic.checks import Problem
 from mauntic.docs_gen import catalogue
+from mauntic.operations.worker_catalog import AnyWorker
 from mauntic.project.programs import ROOT
-from shared.jobs import Worker
 
 
-def problems(workers: Sequence[Worker]) -> Iterator[Problem]:
+def problems(workers: Sequence[AnyWorker]) -> Iterator[Problem]:
     """Yield a problem for every file that `make catalogue` would change."""
     try:
         stale = catalogue.stale(workers)

@@ -9,11 +9,13 @@ from typing import Any
 
 from mauntic.checks import Problem
 from mauntic.operations.provisioning import secrets_of
+from mauntic.operations.worker_catalog import AnyWorker
 from mauntic.project.connections import SETTING, connection_limit, held, shares
 from mauntic.project.programs import ROOT
-from shared.bindings import PlatformQueue, R2Bucket, Variable
+from shared.bindings import PlatformQueue, R2Bucket, Variable, WorkerQueue
 from shared.jobs import Worker
 from shared.queues import Queue
+from shared.web import WebWorker
 
 CONFIG = ROOT / "wrangler.toml"
 AREA = "wrangler.toml"
@@ -33,7 +35,7 @@ DATASET = "mauntic_queue_metrics"
 Table = Mapping[str, Any]
 
 
-def problems(workers: Sequence[Worker], path: Path = CONFIG) -> Iterator[Problem]:
+def problems(workers: Sequence[AnyWorker], path: Path = CONFIG) -> Iterator[Problem]:
     """Yield every problem of the file."""
     try:
         config = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -50,7 +52,7 @@ def problems(workers: Sequence[Worker], path: Path = CONFIG) -> Iterator[Problem
     for env in envs.keys() - {worker.env for worker in workers}:
         yield Problem(AREA, env, f"[env.{env}] deploys no worker of workers/")
     yield from _of_queues(envs, platform_bindings(workers))
-    yield from _of_connections(workers)
+    yield from _of_connections([worker for worker in workers if isinstance(worker, Worker)])
 
 
 def _of_top(config: Table) -> Iterator[Problem]:
@@ -64,7 +66,7 @@ def _of_top(config: Table) -> Iterator[Problem]:
         yield Problem(AREA, "compatibility_date", f"must be {COMPATIBILITY_DATE_MIN} or later")
 
 
-def _of_worker(worker: Worker, env: Table) -> Iterator[Problem]:
+def _of_worker(worker: AnyWorker, env: Table) -> Iterator[Problem]:
     expected = {"name": worker.name, "main": f"build/{worker.env}/entry.py", "workers_dev": False}
     for key, value in expected.items():
         if env.get(key) != value:
@@ -76,24 +78,33 @@ def _of_worker(worker: Worker, env: Table) -> Iterator[Problem]:
     if not env.get("observability", {}).get("enabled"):
         yield Problem(AREA, worker.env, "observability must be enabled: its log lines go nowhere")
     crons = sorted(env.get("triggers", {}).get("crons", []))
-    if crons != worker.crons:
+    if crons != list(worker.crons):
         yield Problem(AREA, worker.env, f"crons must be {worker.crons}, not {crons}")
-    yield from _of_bindings(worker, env)
+    if isinstance(worker, WebWorker):
+        yield from _of_web(worker, env)
+    else:
+        yield from _of_own(worker, env)
+        yield from _of_consumers(worker, env)
+    yield from _of_producers(worker, env)
+    yield from _of_buckets(worker, env)
     yield from _of_variables(worker, env)
-    yield from _of_consumers(worker, env)
 
 
-def _of_bindings(worker: Worker, env: Table) -> Iterator[Problem]:
-    producers = {
-        p.get("binding"): p.get("queue") for p in env.get("queues", {}).get("producers", [])
-    }
-    for queue in worker.queues:
-        for binding, name in (
-            (queue.binding, queue.name),
-            (queue.dead_letter_binding, queue.dead_letter_name),
-        ):
-            if producers.get(binding) != name:
-                yield Problem(AREA, worker.env, f"producer {binding} must send to {name}")
+def _of_web(worker: WebWorker, env: Table) -> Iterator[Problem]:
+    """Check what a worker that is open to the internet must not have."""
+    if env.get("hyperdrive"):
+        yield Problem(
+            AREA, worker.env, "hyperdrive: a worker that answers requests has no database"
+        )
+    if env.get("queues", {}).get("consumers"):
+        yield Problem(AREA, worker.env, "consumers: a worker that answers requests has none")
+    if env.get("observability", {}).get("logs", {}).get("invocation_logs") is not False:
+        sentence = "observability.logs.invocation_logs must be false: a URL contains its token"
+        yield Problem(AREA, worker.env, sentence)
+
+
+def _of_own(worker: Worker, env: Table) -> Iterator[Problem]:
+    """Check the bindings that every worker with queues has."""
     if "DB" not in [table.get("binding") for table in env.get("hyperdrive", [])]:
         yield Problem(AREA, worker.env, "hyperdrive binding DB is missing")
     datasets = {
@@ -101,6 +112,9 @@ def _of_bindings(worker: Worker, env: Table) -> Iterator[Problem]:
     }
     if datasets.get("METRICS") != DATASET:
         yield Problem(AREA, worker.env, f"analytics engine binding METRICS must write to {DATASET}")
+
+
+def _of_buckets(worker: AnyWorker, env: Table) -> Iterator[Problem]:
     buckets = {b.get("binding"): b.get("bucket_name") for b in env.get("r2_buckets", [])}
     declared = {b.binding: b.bucket for b in worker.all_bindings if isinstance(b, R2Bucket)}
     for binding, bucket in declared.items():
@@ -109,8 +123,22 @@ def _of_bindings(worker: Worker, env: Table) -> Iterator[Problem]:
     for binding in buckets.keys() - declared.keys():
         sentence = f"R2 binding {binding} is not declared: add R2Bucket to the job that uses it"
         yield Problem(AREA, worker.env, sentence)
-    allowed = {binding for queue in worker.queues for binding in bindings_of(queue)}
-    for binding in producers.keys() - allowed - platform_bindings([worker]):
+
+
+def _of_producers(worker: AnyWorker, env: Table) -> Iterator[Problem]:
+    producers = {
+        p.get("binding"): p.get("queue") for p in env.get("queues", {}).get("producers", [])
+    }
+    expected = {
+        own.binding: own.queue for own in worker.all_bindings if isinstance(own, WorkerQueue)
+    }
+    for queue in worker.queues:
+        names = (queue.name, queue.dead_letter_name)
+        expected |= dict(zip(bindings_of(queue), names, strict=True))
+    for binding, name in expected.items():
+        if producers.get(binding) != name:
+            yield Problem(AREA, worker.env, f"producer {binding} must send to {name}")
+    for binding in producers.keys() - expected.keys() - platform_bindings([worker]):
         sentence = f"producer {binding} is not declared: add PlatformQueue to the job that uses it"
         yield Problem(AREA, worker.env, sentence)
 
@@ -120,18 +148,19 @@ def bindings_of(queue: Queue) -> tuple[str, str]:
     return queue.binding, queue.dead_letter_binding
 
 
-def platform_bindings(workers: Sequence[Worker]) -> set[str]:
+def platform_bindings(workers: Sequence[AnyWorker]) -> set[str]:
     """Return the producer bindings that lead to queues of the platform."""
     bindings = (binding for worker in workers for binding in worker.all_bindings)
     return {binding.binding for binding in bindings if isinstance(binding, PlatformQueue)}
 
 
-def _of_variables(worker: Worker, env: Table) -> Iterator[Problem]:
+def _of_variables(worker: AnyWorker, env: Table) -> Iterator[Problem]:
     for binding in worker.all_bindings:
         if isinstance(binding, Variable) and env.get("vars", {}).get(binding.name) != binding.value:
             sentence = f"the variable {binding.name} must be {binding.value!r}, as declared"
             yield Problem(AREA, worker.env, sentence)
-    for name in (worker.gate, *(secret.name for secret in secrets_of(worker))):
+    gates = [worker.gate] if isinstance(worker, Worker) else []
+    for name in (*gates, *(secret.name for secret in secrets_of(worker))):
         if name in env.get("vars", {}):
             yield Problem(
                 AREA, worker.env, f"{name} is a secret: in [vars] it could not be set as one"

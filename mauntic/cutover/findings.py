@@ -40,7 +40,7 @@ def of_account(
     if not todo:
         yield Finding("account", True, "queues, bucket and Hyperdrive exist")
     for need in provisioning.open_gates(needs, account):
-        yield Finding(need.gate, False, provisioning.open_gate_note(need), is_yours=True)
+        yield Finding(str(need.gate), False, provisioning.open_gate_note(need), is_yours=True)
     for name in (n for q in worker.queues for n in (q.name, q.dead_letter_name)):
         is_consumed = worker.name in account.consumers.get(name, [])
         why = f"consumed by {worker.name}" if is_consumed else f"make deploy ENV={worker.env}"

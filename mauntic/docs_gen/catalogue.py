@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mauntic.docs_gen import campaign_figures, delivery_states, engagement, kept
-from mauntic.docs_gen.env_block import env_block
+from mauntic.docs_gen.env_block import env_block, web_block
 from mauntic.docs_gen.pages import pages, replace_block
-from mauntic.operations.worker_catalog import declared
+from mauntic.operations.worker_catalog import AnyWorker, declared
 from mauntic.project.programs import ROOT
 from shared.jobs import Worker
 from shared.queues import Queue
@@ -30,12 +30,13 @@ DELIVERIES = ROOT / "docs" / "deliveries.md"
 DEAD = {"max_batch_size": 10, "max_batch_timeout": 5, "max_retries": 100, "max_concurrency": 1}
 
 
-def generated_files(workers: Sequence[Worker]) -> dict[Path, str]:
+def generated_files(every: Sequence[AnyWorker]) -> dict[Path, str]:
     """Return the full text of every file that is generated or has a generated part."""
+    workers = [worker for worker in every if isinstance(worker, Worker)]
     runbook = RUNBOOK.read_text(encoding="utf-8")
     return {
         **pages(workers),
-        TOPOLOGY: topology(TOPOLOGY.read_text(encoding="utf-8"), workers),
+        TOPOLOGY: topology(TOPOLOGY.read_text(encoding="utf-8"), every),
         ROOT / "shared" / "sql" / "retention.sql": kept.deletion(),
         **{CAMPAIGN_PARTS / name: text for name, text in campaign_figures.parts().items()},
         **{OPERATION_PARTS / name: t for name, t in campaign_figures.operation_parts().items()},
@@ -53,12 +54,12 @@ def deliveries(text: str) -> str:
     return replace_block(text, "delivery conditions", delivery_states.guards())
 
 
-def stale(workers: Sequence[Worker]) -> list[Path]:
+def stale(workers: Sequence[AnyWorker]) -> list[Path]:
     """Return the files whose text is not current."""
     return [path for path, text in generated_files(workers).items() if _content(path) != text]
 
 
-def write(workers: Sequence[Worker]) -> list[Path]:
+def write(workers: Sequence[AnyWorker]) -> list[Path]:
     """Write the files that are not current; return their paths."""
     changed = stale(workers)
     texts = generated_files(workers)
@@ -68,10 +69,13 @@ def write(workers: Sequence[Worker]) -> list[Path]:
     return changed
 
 
-def topology(text: str, workers: Sequence[Worker]) -> str:
+def topology(text: str, workers: Sequence[AnyWorker]) -> str:
     """Return wrangler.toml with the current block of every worker; append a new worker's block."""
     for worker in workers:
-        text = _replaced(text, worker.env, env_block(worker, block(worker), text))
+        if isinstance(worker, Worker):
+            text = _replaced(text, worker.env, env_block(worker, block(worker), text))
+        else:
+            text = _replaced(text, worker.env, web_block(worker))
     return text
 
 
@@ -142,10 +146,10 @@ def main(arguments: list[str]) -> int:
         print("usage: python -m mauntic.docs_gen.catalogue --check | --write", file=sys.stderr)
         return 2
     if arguments == ["--write"]:
-        for path in write(catalog.workers):
+        for path in write(catalog.all_workers):
             print(f"wrote {path.relative_to(ROOT)}")
         return 0
-    wrong = stale(catalog.workers)
+    wrong = stale(catalog.all_workers)
     for path in wrong:
         print(f"{path.relative_to(ROOT)} is out of date: run `make catalogue`", file=sys.stderr)
     return 1 if wrong else 0

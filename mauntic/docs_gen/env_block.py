@@ -8,10 +8,12 @@ from __future__ import annotations
 import re
 from string import Template
 
-from shared.bindings import R2Bucket, Variable
+from shared.bindings import R2Bucket, Variable, WorkerQueue
 from shared.jobs import Worker
+from shared.web import WebWorker
 
 CPU_MS_MAX = 60_000
+WEB_CPU_MS_MAX = 5_000
 DATASET = "mauntic_queue_metrics"
 BUCKET = Template("""\
 [[env.$env.r2_buckets]]
@@ -33,6 +35,28 @@ limits = { cpu_ms = $cpu_ms }
 placement = { mode = "smart" }
 observability = { enabled = true, head_sampling_rate = 1 }""")
 
+WEB_SETTINGS = Template("""\
+[env.$env]
+name = "$name"
+main = "build/$env/entry.py"
+build = { command = "python3 tools/bundle.py $env", watch_dir = ["shared", "workers/$env"] }
+workers_dev = false
+preview_urls = false
+limits = { cpu_ms = $cpu_ms }
+
+[env.$env.observability]
+enabled = true
+head_sampling_rate = 1
+
+[env.$env.observability.logs]
+enabled = true
+invocation_logs = false""")
+
+SENDS_TO = Template("""\
+[[env.$env.queues.producers]]
+queue = "$queue"
+binding = "$binding\"""")
+
 BINDINGS = Template("""\
 [[env.$env.hyperdrive]]
 binding = "DB"
@@ -52,16 +76,34 @@ def env_block(worker: Worker, queues: str, text: str) -> str:
     bindings = BINDINGS.substitute(
         env=worker.env, dataset=DATASET, hyperdrive=hyperdrive_id(worker.env, text)
     )
-    return "\n\n".join([settings, *_variables(worker), queues, bindings, *_buckets(worker)])
+    return "\n\n".join(
+        [settings, *_variables(worker), queues, *_sends_to(worker), bindings, *_buckets(worker)]
+    )
 
 
-def _variables(worker: Worker) -> list[str]:
+def web_block(worker: WebWorker) -> str:
+    """Return the complete block of a worker that only answers requests."""
+    settings = WEB_SETTINGS.substitute(
+        env=worker.env, name=worker.name, cpu_ms=f"{WEB_CPU_MS_MAX:_}"
+    )
+    return "\n\n".join([settings, *_variables(worker), *_sends_to(worker), *_buckets(worker)])
+
+
+def _sends_to(worker: Worker | WebWorker) -> list[str]:
+    return [
+        SENDS_TO.substitute(env=worker.env, queue=own.queue, binding=own.binding)
+        for own in worker.all_bindings
+        if isinstance(own, WorkerQueue)
+    ]
+
+
+def _variables(worker: Worker | WebWorker) -> list[str]:
     declared = [binding for binding in worker.all_bindings if isinstance(binding, Variable)]
     lines = "\n".join(f'{variable.name} = "{variable.value}"' for variable in declared)
     return [VARIABLES.substitute(env=worker.env, lines=lines)] if declared else []
 
 
-def _buckets(worker: Worker) -> list[str]:
+def _buckets(worker: Worker | WebWorker) -> list[str]:
     buckets = [binding for binding in worker.all_bindings if isinstance(binding, R2Bucket)]
     return [
         BUCKET.substitute(env=worker.env, bucket=bucket.bucket, binding=bucket.binding)

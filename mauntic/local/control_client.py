@@ -7,7 +7,7 @@ import os
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from queue import Empty, Queue
@@ -147,6 +147,17 @@ class Control:
         self.http.close()
 
 
+@dataclass(frozen=True)
+class Front:
+    """The address of a worker that answers requests, and the variable that gets it. Port 0 takes a
+    free one.
+    """
+
+    env: str
+    variable: str
+    port: int = 0
+
+
 @dataclass
 class LocalRuntime:
     """All workers of wrangler.toml in one workerd; a context manager that starts and ends them.
@@ -156,8 +167,10 @@ class LocalRuntime:
     a host of `connected_hosts` goes to the origin there, with the host in `X-Forwarded-Host`.
 
     With `deliver_twice` a worker gets each batch again after it has handled it, as a queue that
-    delivers at least once may do. A thread calls `on_event` with each event of the server: log
-    lines of the workers, reloads, errors.
+    delivers at least once may do.
+    `fronts` are the workers that answer requests: each gets an HTTP server of this machine, and its
+    variable has the address. A thread calls `on_event` with each event of the server: log lines of
+    the workers, reloads, errors.
     """
 
     database_url: str
@@ -170,6 +183,7 @@ class LocalRuntime:
     allowed_hosts: Sequence[str] = ()
     connected_hosts: Mapping[str, str] = field(default_factory=dict)
     deliver_twice: bool = False
+    fronts: Sequence[Front] = ()
     on_event: Callable[[Event], None] = lambda event: None
     control: Control = field(init=False)
     ready: Event = field(init=False, default_factory=dict)
@@ -208,6 +222,11 @@ class LocalRuntime:
         assert self._process.stdout is not None
         self._process.stdout.close()
 
+    @property
+    def addresses(self) -> dict[str, str]:
+        """The addresses of `fronts`, by env."""
+        return dict(self.ready["addresses"])
+
     def wait(self, timeout_s: float) -> int | None:
         """Wait for the server's own end; return its exit code, or None on a timeout."""
         with suppress(subprocess.TimeoutExpired):
@@ -242,6 +261,7 @@ class LocalRuntime:
             "allowedHosts": list(self.allowed_hosts),
             "connectedHosts": dict(self.connected_hosts),
             "deliverTwice": self.deliver_twice,
+            "fronts": [asdict(front) for front in self.fronts],
             "modules": str(ROOT / "python_modules"),
             "cache": str(HOME / "cache"),
             "runtime": environment.get("RUNTIME") or "host",

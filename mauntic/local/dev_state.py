@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
@@ -21,13 +21,16 @@ STATE = HOME / "runtime.json"
 
 @dataclass(frozen=True)
 class RunningDev:
-    """The process, the URL and token of its control API, its database, and its start time."""
+    """The process, the URL and token of its control API, its database, its start time, and the
+    addresses and keys of its workers that answer requests, by the names of the variables.
+    """
 
     pid: int
     url: str
     token: str
     database_url: str
     since: str
+    settings: dict[str, str] = field(default_factory=dict)
 
     @property
     def is_alive(self) -> bool:
@@ -60,13 +63,16 @@ def refuse_second() -> None:
 
 
 @contextmanager
-def announce(url: str, token: str, database_url: str) -> Iterator[None]:
+def announce(
+    url: str, token: str, database_url: str, settings: Mapping[str, str] | None = None
+) -> Iterator[None]:
     """Keep a file with the address of this process while it runs. The file contains the token and
     the database's password, so only its owner may read it.
     """
     refuse_second()  # another one may have started in the meantime
     make_home(STATE.parent)
-    dev = RunningDev(os.getpid(), url, token, database_url, datetime.now(UTC).isoformat())
+    since = datetime.now(UTC).isoformat()
+    dev = RunningDev(os.getpid(), url, token, database_url, since, dict(settings or {}))
     write_private(STATE, json.dumps(asdict(dev)))
     try:
         yield

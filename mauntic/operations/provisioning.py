@@ -14,13 +14,20 @@ from typing import Any
 
 from mauntic.database.url import DatabaseUrl
 from mauntic.errors import OperatorError
-from mauntic.operations.vendor.answers import Buckets, Hyperdrive, Named, Queue
+from mauntic.operations.generated_keys import (
+    generate,
+    generation,
+    keys_file,
+    to_generate,
+    with_kept_keys,
+)
+from mauntic.operations.vendor.answers import Buckets, Hyperdrive, Lifecycle, Named, Queue
 from mauntic.operations.vendor.api import VendorApi, VendorRefused
 from mauntic.operations.vendor.wrangler import Command, put_secret, run
-from mauntic.operations.worker_catalog import workers
+from mauntic.operations.worker_catalog import AnyWorker, all_workers
 from mauntic.project.connections import connection_limit
 from mauntic.project.envs import unknown_envs
-from shared.bindings import COMMON_SECRETS, Secret
+from shared.bindings import COMMON_SECRETS, R2Bucket, Secret
 from shared.jobs import Worker
 
 notices = logging.getLogger(__name__)
@@ -32,16 +39,18 @@ HYPERDRIVE = "mauntic"
 
 @dataclass(frozen=True)
 class Needs:
-    """The resources of one env of wrangler.toml. `gate` is the secret that controls its crons;
-    `secrets` are the others that its worker declares.
+    """The resources of one env of wrangler.toml. `gate` is the secret that controls its crons, None
+    without crons; `secrets` are the others that its worker declares. `expiring` has the days after
+    which a bucket deletes its objects.
     """
 
     env: str
     script: str
     queues: tuple[str, ...]
     buckets: tuple[str, ...]
-    gate: str
+    gate: str | None
     secrets: tuple[Secret, ...] = COMMON_SECRETS
+    expiring: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass
@@ -54,6 +63,7 @@ class Account:
     secrets: dict[str, set[str]] = field(default_factory=dict)
     consumers: dict[str, list[str]] = field(default_factory=dict)
     scripts: set[str] = field(default_factory=set)
+    lifecycles: dict[str, Lifecycle] = field(default_factory=dict)
 
 
 WORKERS_URL = "DATABASE_URL_WORKERS"
@@ -68,11 +78,11 @@ def needs_of(config: Path, only: Sequence[str] | None = None) -> list[Needs]:
     if refusal := unknown_envs(only or (), config):
         raise OperatorError(refusal)
     envs: dict[str, Any] = tomllib.loads(config.read_text(encoding="utf-8"))["env"]
-    by_env = {worker.env: worker for worker in workers()}
+    by_env = {worker.env: worker for worker in all_workers()}
     return [_needs(by_env[name], envs[name]) for name in envs if not only or name in only]
 
 
-def _needs(worker: Worker, table: Mapping[str, Any]) -> Needs:
+def _needs(worker: AnyWorker, table: Mapping[str, Any]) -> Needs:
     queues = table.get("queues", {})
     named = [
         entry["queue"] for role in ("producers", "consumers") for entry in queues.get(role, [])
@@ -84,13 +94,21 @@ def _needs(worker: Worker, table: Mapping[str, Any]) -> Needs:
     ]
     buckets = tuple(bucket["bucket_name"] for bucket in table.get("r2_buckets", []))
     names = tuple(dict.fromkeys([*named, *dead]))
-    return Needs(worker.env, table["name"], names, buckets, worker.gate, secrets_of(worker))
+    gate = worker.gate if isinstance(worker, Worker) else None
+    expiring = {
+        own.bucket: own.expires_after_days
+        for own in worker.all_bindings
+        if isinstance(own, R2Bucket) and own.expires_after_days
+    }
+    return Needs(worker.env, table["name"], names, buckets, gate, secrets_of(worker), expiring)
 
 
-def secrets_of(worker: Worker) -> tuple[Secret, ...]:
-    """Return the secrets of a worker: those that every worker may have, and those it declares."""
+def secrets_of(worker: AnyWorker) -> tuple[Secret, ...]:
+    """Return the secrets of a worker: those that it declares, and those that every worker with jobs
+    may have.
+    """
     own = [binding for binding in worker.all_bindings if isinstance(binding, Secret)]
-    return (*COMMON_SECRETS, *own)
+    return (*(COMMON_SECRETS if isinstance(worker, Worker) else ()), *own)
 
 
 def read_account(api: VendorApi, needs: Sequence[Needs]) -> Account:
@@ -102,6 +120,8 @@ def read_account(api: VendorApi, needs: Sequence[Needs]) -> Account:
         account.consumers[name] = [consumer.name for consumer in queue.consumers or []]
     found = api.ask("GET", "/r2/buckets?per_page=1000", Buckets)
     account.buckets = {bucket.name for bucket in found.buckets}
+    for name in account.buckets & {bucket for need in needs for bucket in need.expiring}:
+        account.lifecycles[name] = api.ask("GET", f"/r2/buckets/{name}/lifecycle", Lifecycle)
     configs = api.ask("GET", "/hyperdrive/configs", list[Hyperdrive])
     account.hyperdrives = {config.name: config for config in configs}
     for need in needs:
@@ -133,7 +153,7 @@ def missing(
         *_queues(needs, account),
         *_buckets(needs, account),
         *_hyperdrive(account),
-        *_secret_commands(needs, account, environment),
+        *_secret_commands(needs, account, with_kept_keys(environment)),
     ]
 
 
@@ -151,6 +171,13 @@ def _buckets(needs: Sequence[Needs], account: Account) -> Iterator[Command]:
     for name in dict.fromkeys(name for need in needs for name in need.buckets):
         if name not in account.buckets:
             yield Command(f"bucket {name}", ("wrangler", "r2", "bucket", "create", name))
+    for name, days in {own: days for need in needs for own, days in need.expiring.items()}.items():
+        if not account.lifecycles.get(name, Lifecycle()).deletes_after(days):
+            rule = (name, f"delete-after-{days}-days", "--expire-days", str(days), "--force")
+            yield Command(
+                f"{days} days of bucket {name}",
+                ("wrangler", "r2", "bucket", "lifecycle", "add", *rule),
+            )
 
 
 def _hyperdrive(account: Account) -> Iterator[Command]:
@@ -198,15 +225,29 @@ def _secret_commands(
 
     The gate of a deployed worker is never changed: without the secret its gate is open.
     """
+    scripts = [need.script for need in needs]
+    new_keys = list(to_generate(_sharing(), account.secrets, environment, scripts))
+    yield from map(generation, new_keys)
     for need in needs:
         existing = account.secrets.get(need.script, set())
-        if need.script not in account.scripts:
+        if need.gate and need.script not in account.scripts:
             yield put_secret(f"gate {need.gate}, held", need.gate, need.env, stdin="false")
         for secret in need.secrets:
             variable = secret.variable(need.env)
-            if secret.name not in existing and environment.get(variable):
+            is_known = environment.get(variable) or secret.name in new_keys
+            if secret.name not in existing and is_known:
                 why = f"{secret.name} of {need.env}"
                 yield put_secret(why, secret.name, need.env, stdin_variable=variable)
+
+
+def _sharing() -> dict[str, list[str]]:
+    """Return the workers of each generated key, by the key's name."""
+    found: dict[str, list[str]] = {}
+    for worker in all_workers():
+        for secret in secrets_of(worker):
+            if secret.is_generated:
+                found.setdefault(secret.name, []).append(worker.name)
+    return found
 
 
 def open_gates(needs: Sequence[Needs], account: Account) -> list[Needs]:
@@ -214,7 +255,9 @@ def open_gates(needs: Sequence[Needs], account: Account) -> list[Needs]:
     return [
         need
         for need in needs
-        if need.script in account.scripts and need.gate not in account.secrets[need.script]
+        if need.gate
+        and need.script in account.scripts
+        and need.gate not in account.secrets[need.script]
     ]
 
 
@@ -228,7 +271,14 @@ def open_gate_note(need: Needs) -> str:
 
 def run_all(api: VendorApi, commands: Sequence[Command]) -> None:
     """Run the commands one after the other; raise OperatorError for the first that fails."""
+    new_keys = {generation(name): name for name in _sharing()}
+    os.environ.update(with_kept_keys(os.environ))
     for command in commands:
+        if command in new_keys:
+            path = keys_file(os.environ)
+            generate(new_keys[command], os.environ, path)
+            notices.info("%s: kept in %s, which only you can read", command.why, path.name)
+            continue
         if command is CREATE_HYPERDRIVE:
             notices.info("$ POST /hyperdrive/configs: %s, led to %s", command.why, WORKERS_URL)
             create_hyperdrive(api, _workers_url())

@@ -13,32 +13,49 @@ from mauntic.project.interrupts import at_once
 from mauntic.project.programs import ROOT
 from shared.flow.intake import Intake
 from shared.jobs import Job, Worker
+from shared.web import WebWorker
 from shared.windows import Schedule
 
 notices = logging.getLogger(__name__)
 FOLDER = ROOT / "workers"
 
 
+AnyWorker = Worker | WebWorker
+
+
 @dataclass(frozen=True)
 class Declared:
-    """The workers ordered by name, and the import errors of the others."""
+    """The workers ordered by name, the import errors of the others, and the workers that only
+    answer requests.
+    """
 
     workers: tuple[Worker, ...]
     broken: dict[str, str]
+    web_workers: tuple[WebWorker, ...] = ()
+
+    @property
+    def all_workers(self) -> tuple[AnyWorker, ...]:
+        """Every worker that a deployment has."""
+        return (*self.workers, *self.web_workers)
 
 
 @cache
 @at_once()
 def declared() -> Declared:
     """Import `worker.py` of every folder of `workers/`."""
-    found, broken = [], {}
+    found: list[AnyWorker] = []
+    broken = {}
     for path in sorted(FOLDER.glob("*/worker.py")):
         name = path.parent.name
         try:
             found.append(import_module(f"{name}.worker").WORKER)
         except Exception as error:  # a broken worker must not stop the operation of the others
             broken[name] = f"{type(error).__name__}: {error}"
-    return Declared(tuple(found), broken)
+    return Declared(
+        tuple(worker for worker in found if isinstance(worker, Worker)),
+        broken,
+        tuple(worker for worker in found if isinstance(worker, WebWorker)),
+    )
 
 
 @cache
@@ -48,6 +65,16 @@ def workers() -> tuple[Worker, ...]:
     for name, error in catalog.broken.items():
         notices.warning("workers/%s is left out: %s", name, error)
     return catalog.workers
+
+
+def web_workers() -> tuple[WebWorker, ...]:
+    """Return every worker that only answers requests."""
+    return declared().web_workers
+
+
+def all_workers() -> list[AnyWorker]:
+    """Return every worker that a deployment has."""
+    return [*workers(), *web_workers()]
 
 
 def find_job(job_type: str) -> tuple[Worker, Job]:

@@ -5,6 +5,7 @@ The imports need the runtime, so they are inside the functions.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -77,14 +78,16 @@ async def read_stream(stream: Any, bytes_max: int) -> tuple[bytes, bool]:
     if not hasattr(stream, "getReader"):  # null: there is no body
         return b"", False
     reader, content = stream.getReader(), bytearray()
-    while True:
-        chunk = await reader.read()
-        if chunk.done:
-            return bytes(content), False
-        # No more of a chunk is copied into Python than is kept.
-        room = bytes_max - len(content)
-        size = int(chunk.value.byteLength)
-        content += (chunk.value if size <= room else chunk.value.subarray(0, room)).to_bytes()
-        if size > room:
-            await reader.cancel()
-            return bytes(content), True
+    try:
+        while not (chunk := await reader.read()).done:
+            # No more of a chunk is copied into Python than is kept.
+            room = bytes_max - len(content)
+            size = int(chunk.value.byteLength)
+            content += (chunk.value if size <= room else chunk.value.subarray(0, room)).to_bytes()
+            if size > room:
+                await reader.cancel()
+                return bytes(content), True
+    except asyncio.CancelledError:  # the time is over
+        reader.cancel()
+        raise
+    return bytes(content), False

@@ -266,6 +266,24 @@ EVENTS: tuple[Event, ...] = (
         "Read `traceback`, correct the code and deploy it.",
     ),
     Event(
+        "hooks.not_configured",
+        "The worker for requests lacks the secret `reason`: callers get 503 and try again.",
+        "`mauntic provision --apply`, or set the secret of mauntic-delivery-hooks.",
+    ),
+    Event(
+        "hooks.not_queued",
+        "A webhook or an unsubscription was not kept: the caller got 503 and tries again.",
+        "If it repeats, check the vendor's status page, the queue mauntic-delivery-feedback and the"
+        " bucket mauntic-delivery-inbox.",
+    ),
+    Event(
+        "hooks.limited",
+        "More requests than an isolate accepts came to a provider config, or to the link of a"
+        " message (`reason`): they got 429. Logged once a minute.",
+        "If the provider sends that many, none: it tries again. Otherwise change HOOK_KEYS:"
+        " docs/operations.md, A flood of webhooks.",
+    ),
+    Event(
         "notify.delivery_failed",
         "The alert webhook did not accept an alert.",
         "Check ALERT_WEBHOOK_URL.",

@@ -25,17 +25,42 @@ ALL = {"CLOUDFLARE_ACCOUNT_ID": "a", "CLOUDFLARE_API_TOKEN": "t", "DATABASE_URL"
 def test_the_copy_differs_in_the_hyperdrive_alone(tmp_path: Path) -> None:
     config = tmp_path / "wrangler.toml"
     config.write_text(deploy.CONFIG.read_text())
-    copy = write_config(ID, config)
+    copy = write_config(ID, config=config)
     assert copy.parent == config.parent
     assert copy.read_text().replace(ID, NO_HYPERDRIVE) == config.read_text()
     envs = tomllib.loads(copy.read_text())["env"]
-    assert {env["hyperdrive"][0]["id"] for env in envs.values()} == {ID}
+    assert {env["hyperdrive"][0]["id"] for env in envs.values() if "hyperdrive" in env} == {ID}
+    assert [name for name, env in envs.items() if "hyperdrive" not in env] == ["hooks"]
+
+
+def test_the_worker_for_requests_gets_the_domain_of_its_address(tmp_path: Path) -> None:
+    config = tmp_path / "wrangler.toml"
+    config.write_text(deploy.CONFIG.read_text())
+    domains = deploy.domains_of(["hooks"], {"HOOKS_BASE_URL": "https://hooks.example.com/"})
+    envs = tomllib.loads(write_config(ID, domains, config).read_text())["env"]
+    route = {"pattern": "hooks.example.com", "custom_domain": True}
+    assert {name: env["routes"] for name, env in envs.items() if "routes" in env} == {
+        "hooks": [route]
+    }
+
+
+@pytest.mark.parametrize(
+    "odd",
+    ["", "hooks.example.com", "http://hooks.example.com", "https://hooks", "https://a.example/x",
+     "https://a.example:8443", "https://u@a.example", 'https://a.example"', "https://a_b.example",
+     "https://a.example\n", "https://*.example.com", "https://127.0.0.1",
+     "https://" + "a." * 130 + "example"],
+)  # fmt: skip
+def test_an_address_that_cannot_be_a_domain_is_refused(odd: str) -> None:
+    with pytest.raises(CannotDeploy, match="set HOOKS_BASE_URL to the public address of"):
+        deploy.domains_of(["analytics", "hooks"], {"HOOKS_BASE_URL": odd})
+    assert deploy.domains_of(["analytics"], {}) == {}
 
 
 @pytest.mark.parametrize("odd", ['x"\nmain = "y', "", "a1b2", f"{ID}\n", ID.upper()])
 def test_an_id_cannot_bring_more_than_itself(tmp_path: Path, odd: str) -> None:
     with pytest.raises(CannotDeploy):
-        write_config(odd, tmp_path / "wrangler.toml")
+        write_config(odd, config=tmp_path / "wrangler.toml")
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -145,7 +170,7 @@ def test_a_deployment_has_no_secret_in_an_argument_and_reminds_of_known_holes(
     monkeypatch.setattr(deploy, "run", lambda *command: ran.append(command))
     monkeypatch.setattr(deploy, "STATE", tmp_path)
     monkeypatch.setattr(deploy, "weigh", lambda env: Weight(env, 1, 1, {}))
-    monkeypatch.setattr(deploy, "write_config", lambda hyperdrive: tmp_path / hyperdrive)
+    monkeypatch.setattr(deploy, "write_config", lambda hyperdrive, domains: tmp_path / hyperdrive)
     assert main(["analytics", "scoring"]) == 0
     assert [command[:4] for command in ran[-2:]] == [
         ("wrangler", "deploy", "--env", "analytics"),

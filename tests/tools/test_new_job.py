@@ -16,7 +16,7 @@ from tests.tools.copied import ROOT, copy_project, environment, files, run
 from tools.new_job import new_files, window_for
 from tools.scaffold import CannotCreate
 
-WORKERS = sorted(path.parent.name for path in ROOT.glob("workers/*/entry.py"))
+WORKERS = sorted(path.parent.name for path in ROOT.glob("workers/*/jobs"))
 
 
 @pytest.fixture

@@ -69,8 +69,8 @@ def static_problems() -> Iterator[Problem]:
     """Find the problems that need no database."""
     catalog = declared()
     yield from declarations.problems(catalog)
-    yield from topology.problems(catalog.workers)
-    yield from pages.problems(catalog.workers)
+    yield from topology.problems(catalog.all_workers)
+    yield from pages.problems(catalog.all_workers)
 
 
 def _days(start: str | None, end: str | None) -> tuple[datetime, datetime]:

@@ -1,4 +1,6 @@
-"""`mauntic delivery`: what waits to be sent, which providers are paused, and how to resume them."""
+"""`mauntic delivery`: what waits to be sent, which providers are paused, how to resume them, and
+the URLs of their webhooks.
+"""
 
 from __future__ import annotations
 
@@ -13,17 +15,20 @@ from mauntic.cli.ui.options import AsJson, Remote
 from mauntic.cli.ui.output import print_json, print_table, say
 from mauntic.errors import OperatorError
 from mauntic.operations.deliveries import delivery_state, resume_config, resume_organization
+from mauntic.operations.hook_urls import hook_url
 from mauntic.operations.systems import open_records
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="""Show what waits to be sent; resume paused providers and organizations.
+    help="""Show what waits to be sent, and webhook URLs; resume paused providers and organizations.
 
     Examples:
 
       mauntic delivery status
 
       mauntic delivery resume 018f3c2e-7d1a-7c55-9d0e-0f6f8f0a1b2c
+
+      mauntic delivery hook-url 018f3c2e-7d1a-7c55-9d0e-0f6f8f0a1b2c
     """,
 )
 
@@ -88,3 +93,28 @@ def resume(
         print_json({"resumed": was_paused})
     else:
         say(f"{name} is resumed." if was_paused else f"{name} was not paused.")
+
+
+@app.command(name="hook-url")
+def show_hook_url(
+    config: Annotated[UUID, typer.Argument(help="The id of a provider config.")],
+    as_json: AsJson = False,
+    remote: Remote = False,
+) -> None:
+    """Show the URL at which a provider reports deliveries, bounces and complaints.
+
+    Enter it at the provider. Who knows it may send to it, so keep it secret. With --remote it is
+    that of the deployment, from HOOKS_BASE_URL and HOOK_KEYS; otherwise that of `mauntic dev`.
+
+    Examples:
+
+      mauntic delivery hook-url 018f3c2e-7d1a-7c55-9d0e-0f6f8f0a1b2c
+
+      HOOKS_BASE_URL=https://hooks.example.com mauntic delivery hook-url 018f3c2e-… --remote
+    """
+    with open_records(remote=remote) as db:
+        found = hook_url(db, config, remote=remote)
+    if as_json:
+        print_json({"config": str(found.config), "provider": found.provider, "url": found.url})
+    else:
+        print(found.url)

@@ -27,6 +27,7 @@ from mauntic.errors import OperatorError
 from mauntic.local.control_client import HOME, LocalRuntime, RuntimeFailed
 from mauntic.local.crons import CronClock
 from mauntic.local.dev_state import announce, refuse_second
+from mauntic.operations.local_requests import fronts_of, local_keys, settings_of
 from mauntic.operations.statements import SQL
 from mauntic.project.envs import CONFIG, unknown_envs
 from mauntic.project.programs import ROOT
@@ -54,7 +55,12 @@ DeliverTwice = Annotated[
     bool, typer.Option("--deliver-twice", help="Let workers handle each batch a second time.")
 ]
 Port = Annotated[
-    int, typer.Option(min=0, max=65_535, help="Port of the control API; 0 takes a free one.")
+    int,
+    typer.Option(
+        min=0,
+        max=65_534,
+        help="Port of the control API, and before that of the hooks worker; 0 takes free ones.",
+    ),
 ]
 
 
@@ -73,8 +79,6 @@ def dev(
 
     Examples:
 
-      mauntic dev
-
       mauntic dev --env analytics --var ENABLE_ANALYTICS_CRON=false
 
       ALERT_WEBHOOK_URL=… mauntic dev --var ALERT_WEBHOOK_URL --allow-host hooks.example.com
@@ -92,17 +96,21 @@ def dev(
     errors.print("starting …", style="dim", highlight=False)
     with open_database(os.environ) as server:
         migrate(server.url)
-        runtime = _runtime(server, log, port)
-        runtime.envs, runtime.variables = env, variables
+        runtime = _runtime(server, log, port, env)
+        runtime.variables = {**local_keys(), **variables}
         runtime.allowed_hosts, runtime.connected_hosts = allow_host or (), connected
         runtime.deliver_twice = deliver_twice
         _serve(runtime, server, log, crons)
 
 
-def _runtime(server: Server | GivenDatabase, log: DevLog, port: int) -> LocalRuntime:
+def _runtime(
+    server: Server | GivenDatabase, log: DevLog, port: int, envs: list[str] | None
+) -> LocalRuntime:
     return LocalRuntime(
         server.url,
+        envs=envs,
         port=port,
+        fronts=fronts_of(envs, port),
         persist=HOME / "r2",
         metrics_file=HOME / "metrics" / f"{identity(server)}.jsonl",
         on_event=log.show,
@@ -130,7 +138,8 @@ def _serve(runtime: LocalRuntime, server: Server | GivenDatabase, log: DevLog, c
             stack.enter_context(_background(partial(_on_saved_source, reload, stop), stop))
             stack.enter_context(_background(partial(_on_saved_topology, reload, stop), stop))
             names = [worker["name"] for worker in workers]
-            log.say("dev.ready", url=runtime.ready["url"], workers=names)
+            addresses = list(runtime.addresses.values())
+            log.say("dev.ready", url=runtime.ready["url"], workers=names, requests=addresses)
             if crons:
                 stack.enter_context(_background(clock.run_until(stop), stop))
             _until_one_ends(runtime, server)
@@ -140,7 +149,7 @@ def _serve(runtime: LocalRuntime, server: Server | GivenDatabase, log: DevLog, c
 
 def _announce(runtime: LocalRuntime) -> AbstractContextManager[None]:
     control = runtime.control
-    return announce(control.url, control.token, runtime.database_url)
+    return announce(control.url, control.token, runtime.database_url, settings_of(runtime))
 
 
 def _until_one_ends(runtime: LocalRuntime, server: Server | GivenDatabase) -> NoReturn:

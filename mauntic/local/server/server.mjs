@@ -5,6 +5,7 @@ import { createInterface } from "node:readline";
 import { listen } from "./control.mjs";
 import { emit } from "../common/events.mjs";
 import { Failure } from "../common/failure.mjs";
+import { openFronts } from "./front.mjs";
 import { openHyperdrive } from "../hyperdrive/hyperdrive.mjs";
 import { Runtime } from "./runtime.mjs";
 
@@ -46,14 +47,17 @@ async function main() {
   const started = performance.now();
   const config = parseConfig(await readConfig());
   hyperdrive = await openHyperdrive(config.databaseUrl);
-  runtime = new Runtime({ ...config, databaseUrl: hyperdrive.url });
+  const { fronts, vars } = await openFronts(config.fronts, config.vars);
+  runtime = new Runtime({ ...config, vars, databaseUrl: hyperdrive.url });
   const token = randomBytes(32).toString("hex"); // of this start; only the parent process gets it
   const url = await listen(runtime, config.port ?? 0, token);
   await runtime.start();
   const workers = await runtime.load();
+  fronts.forEach((front) => front.serve(runtime));
   const startMs = Math.round(performance.now() - started);
   const pids = runtime.processes().map(({ pid }) => pid);
-  emit("ready", { url, token, databaseUrl: hyperdrive.url, startMs, workers, pids });
+  const addresses = Object.fromEntries(fronts.map((front) => [front.env, front.url]));
+  emit("ready", { url, token, databaseUrl: hyperdrive.url, startMs, workers, pids, addresses });
 }
 
 function refuse(error) {

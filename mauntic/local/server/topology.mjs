@@ -38,7 +38,7 @@ function readWorker(wrangler, config, env, databaseUrl, vars) {
     compatibilityFlags: settings.compatibility_flags,
     bindings: { ...localBindings(env, declared, databaseUrl), ...variableBindings(variables) },
     crons: settings.triggers.crons ?? [],
-    consumers: Object.fromEntries(settings.queues.consumers.map(consumerOf)),
+    consumers: Object.fromEntries((settings.queues.consumers ?? []).map(consumerOf)),
   };
 }
 

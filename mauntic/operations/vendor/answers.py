@@ -83,6 +83,31 @@ class Buckets(Answer):
     buckets: list[Named]
 
 
+class Age(Answer):
+    type: Word = ""
+    max_age_s: int | None = Field(None, alias="maxAge", ge=0)
+
+
+class Deletion(Answer):
+    condition: Age
+
+
+class LifecycleRule(Answer):
+    enabled: bool = True
+    deletion: Deletion | None = Field(None, alias="deleteObjectsTransition")
+
+
+class Lifecycle(Answer):
+    """The rules of a bucket."""
+
+    rules: list[LifecycleRule] = []
+
+    def deletes_after(self, days: int) -> bool:
+        """Return whether a rule deletes objects of that age."""
+        ages = [rule.deletion.condition for rule in self.rules if rule.enabled and rule.deletion]
+        return any(age.type == "Age" and age.max_age_s == days * 86_400 for age in ages)
+
+
 class Caching(Answer):
     disabled: bool = False
 

@@ -12,6 +12,8 @@ BINDINGS: tuple[Binding, ...] = (
     COUNTERS,
     CAPTURED,
     Secret(KEY_NAME),
-    Secret("UNSUBSCRIBE_KEYS"),
+    Secret("UNSUBSCRIBE_KEYS", is_generated=True),
+    Secret("HOOK_KEYS", is_generated=True),
+    Secret("HOOKS_BASE_URL"),
     Variable("HTTP_ALLOWED_HOSTS", ",".join(hosts())),
 )

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
+from mauntic.local.dev_state import RunningDev
+from mauntic.operations import generated_keys, hook_urls
 from tests.mauntic.harness import Cli
 from tests.workers.delivery.stage import Stage, org
 
@@ -128,3 +131,83 @@ def test_a_line_that_is_no_address_is_named_without_its_text(
     assert "Line 2" in answer.err
     assert "not an address" not in answer.err
     assert stage.db.rows("select * from delivery.suppressions") == []
+
+
+# The URL of a webhook.
+
+
+@pytest.fixture
+def deployed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(generated_keys, "FOLDER", tmp_path)
+    monkeypatch.setattr(hook_urls, "running_dev", lambda: None)
+    monkeypatch.setenv("HOOKS_BASE_URL", "https://hooks.example.com/")
+    monkeypatch.setenv("HOOK_KEYS", "new, old")
+
+
+def token_of(config: UUID, key: bytes) -> str:
+    return hmac.new(key, str(config).encode(), "sha256").hexdigest()
+
+
+@pytest.mark.parametrize("options", [[], ["--remote"]])
+def test_the_url_of_a_webhook_is_signed_with_the_first_key(
+    cli: Cli, stage: Stage, deployed: None, options: list[str]
+) -> None:
+    config = stage.config(provider_type="sendgrid")
+    answer = cli("delivery", "hook-url", str(config), *options)
+    url = f"https://hooks.example.com/hooks/sendgrid/{config}/{token_of(config, b'new')}"
+    assert (answer.code, answer.out, answer.err) == (0, f"{url}\n", "")
+    found = cli("delivery", "hook-url", str(config), "--json", *options).json
+    assert found == {"config": str(config), "provider": "sendgrid", "url": url}
+
+
+def test_a_generated_key_is_read_from_its_file(
+    cli: Cli, stage: Stage, deployed: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = stage.config(provider_type="resend")
+    monkeypatch.delenv("HOOK_KEYS")
+    monkeypatch.setenv("CLOUDFLARE_ACCOUNT_ID", "a1")
+    assert "Set HOOK_KEYS" in cli("delivery", "hook-url", str(config)).err
+    file = tmp_path / "keys-a1.env"
+    file.write_text(f"HOOK_KEYS={'ab' * 32}\n")
+    answer = cli("delivery", "hook-url", str(config))
+    assert answer.out.strip().endswith(token_of(config, b"ab" * 32))
+
+
+def test_the_url_of_the_running_system_is_its_own(
+    cli: Cli, stage: Stage, deployed: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = stage.config(provider_type="ses")
+    settings = {"HOOKS_BASE_URL": "http://127.0.0.1:8788", "HOOK_KEYS": "local"}
+    dev = RunningDev(1, "", "", "", "", settings)
+    monkeypatch.setattr(hook_urls, "running_dev", lambda: dev)
+    url = cli("delivery", "hook-url", str(config)).out.strip()
+    assert url == f"http://127.0.0.1:8788/hooks/ses/{config}/{token_of(config, b'local')}"
+    assert cli("delivery", "hook-url", str(config), "--remote").out.startswith("https://hooks.ex")
+    settings.clear()
+    assert "runs without the hooks worker" in cli("delivery", "hook-url", str(config)).err
+
+
+@pytest.mark.parametrize(
+    ("provider", "words"),
+    [("cloudflare", "mauntic-delivery-feedback"), ("capture", "on this machine")],
+)
+def test_a_provider_without_webhooks_has_no_url(
+    cli: Cli, stage: Stage, deployed: None, provider: str, words: str
+) -> None:
+    config = stage.config(provider_type=provider)
+    answer = cli("delivery", "hook-url", str(config))
+    assert (answer.code, answer.out) == (1, "")
+    assert words in answer.err
+
+
+def test_a_config_or_an_address_that_is_not_there_is_named(
+    cli: Cli, stage: Stage, deployed: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "no provider config" in cli("delivery", "hook-url", str(uuid4())).err
+    config = stage.config(provider_type="ses")
+    for odd in ("", "http://hooks.example.com", "hooks.example.com", "https://a.example/x"):
+        monkeypatch.setenv("HOOKS_BASE_URL", odd)
+        assert (
+            "Set HOOKS_BASE_URL to the public address"
+            in cli("delivery", "hook-url", str(config)).err
+        )

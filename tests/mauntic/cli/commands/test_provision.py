@@ -6,13 +6,14 @@ import re
 import shlex
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from analytics.worker import WORKER
 from mauntic.errors import OperatorError
-from mauntic.operations import provisioning
+from mauntic.operations import generated_keys, provisioning
 from mauntic.operations.vendor import wrangler
 from mauntic.operations.vendor.wrangler import Command
 from mauntic.operations.worker_catalog import workers
@@ -35,6 +36,8 @@ class Account:
         self.buckets: set[str] = set()
         self.hyperdrives: dict[str, dict[str, Any]] = {}
         self.secrets: dict[str, set[str]] = {}
+        self.values: dict[str, set[str]] = {}  # of each secret, in all workers
+        self.expiry_days: dict[str, int] = {}
         self.lines: list[str] = []
         self.created: list[dict[str, Any]] = []
         self._queues = vendor._route
@@ -43,6 +46,11 @@ class Account:
         match (method, path):
             case ("GET", ["r2", "buckets"]):
                 return success({"buckets": [{"name": name} for name in sorted(self.buckets)]})
+            case ("GET", ["r2", "buckets", name, "lifecycle"]):
+                age = {"type": "Age", "maxAge": self.expiry_days.get(name, 0) * 86_400}
+                own = {"id": "x", "enabled": True, "deleteObjectsTransition": {"condition": age}}
+                multipart = {"id": "y", "enabled": True, "conditions": {"prefix": ""}}
+                return success({"rules": [multipart, *([own] if name in self.expiry_days else [])]})
             case ("POST", ["hyperdrive", "configs"]):
                 self.created.append(body)
                 made = {"id": ID, "name": body["name"], "caching": body["caching"]}
@@ -70,6 +78,8 @@ class Account:
                     self.vendor.queues[name]["settings"]["message_retention_period"] = retention
             case ["r2", "bucket", "create", name]:
                 self.buckets.add(name)
+            case ["r2", "bucket", "lifecycle", "add", name, _, "--expire-days", days, "--force"]:
+                self.expiry_days[name] = int(days)
             case ["hyperdrive", "update", _, "--origin-connection-limit", limit]:
                 self.hyperdrives["mauntic"]["origin_connection_limit"] = int(limit)
             case ["hyperdrive", "update", _, "--caching-disabled"]:
@@ -77,14 +87,22 @@ class Account:
             case ["secret", "put", name, "--env", env]:
                 scripts = {need.env: need.script for need in provisioning.needs_of(CONFIG)}
                 self.secrets.setdefault(scripts[env], set()).add(name)
+                self.values.setdefault(name, set()).add(command.input)
             case _:
                 raise AssertionError(command)
         return 0
 
 
+KEYS = ("HOOK_KEYS", "UNSUBSCRIBE_KEYS")
+
+
 @pytest.fixture
-def account(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
+def account(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
     """An empty account, with wrangler working on it."""
+    monkeypatch.setattr(generated_keys, "FOLDER", tmp_path)
+    for name in KEYS:
+        monkeypatch.setenv(name, "")  # so that a generated one ends with the test
+        monkeypatch.delenv(name)
     with vendors.running() as vendor:
         account = Account(vendor)
         monkeypatch.setattr(vendor, "_route", account.route)
@@ -115,6 +133,7 @@ def test_the_plan_prints_what_an_empty_account_lacks_and_does_nothing(
 def test_what_is_applied_once_is_not_missing_again(cli: Cli, account: Account) -> None:
     assert cli("provision", "--apply").code == 0
     assert {need.script for need in provisioning.needs_of(CONFIG)} == set(account.secrets)
+    assert account.expiry_days == {"mauntic-delivery-inbox": 30}
     done = len(account.lines)
     answer = cli("provision", "--apply")
     assert answer.code == 0
@@ -138,12 +157,62 @@ def test_the_open_gate_of_a_deployed_worker_stays_open(
     assert "mauntic cutover back --env analytics" in answer.err
 
 
+def test_keys_are_made_once_and_are_the_same_for_both_workers(
+    cli: Cli, account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = cli("provision", "--plan", "--json").json["missing"]
+    made = [one for one in plan if one["why"].endswith("a new key")]
+    assert [one["command"] for one in made] == ["mauntic provision --apply"] * 2
+    answer = cli("provision", "--apply")
+    assert answer.code == 0, answer
+    [path] = tmp_path.iterdir()
+    assert (path.name, path.stat().st_mode & 0o777) == (f"keys-{vendors.ACCOUNT}.env", 0o600)
+    kept = dict(line.split("=") for line in path.read_text().splitlines())
+    assert {name: account.values[name] for name in KEYS} == {n: {kept[n]} for n in KEYS}
+    assert all(re.fullmatch("[0-9a-f]{64}", key) for key in kept.values())
+    assert kept["HOOK_KEYS"] != kept["UNSUBSCRIBE_KEYS"]
+    for script in ("mauntic-delivery-hooks", "mauntic-delivery-queue"):
+        assert set(KEYS) <= account.secrets[script]
+    output = answer.out + answer.err + "".join(account.lines)
+    assert not any(key in output for key in kept.values())
+    for name in KEYS:
+        monkeypatch.delenv(name)  # another shell
+    assert cli("provision", "--apply").code == 0
+    assert account.values["HOOK_KEYS"] == {kept["HOOK_KEYS"]}
+    assert "ENABLE" not in "".join(line for line in account.lines if "--env hooks" in line)
+
+
+def test_a_key_of_the_operator_is_used(
+    cli: Cli, account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in KEYS:
+        monkeypatch.setenv(name, f"own {name}")
+    assert cli("provision", "--apply").code == 0
+    assert {name: account.values[name] for name in KEYS} == {n: {f"own {n}"} for n in KEYS}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_key_that_one_worker_has_is_not_made_for_the_other(cli: Cli, account: Account) -> None:
+    account.secrets["mauntic-delivery-queue"] = {"HOOK_KEYS", "UNSUBSCRIBE_KEYS"}
+    answer = cli("provision", "--plan")
+    assert (answer.code, account.lines) == (1, [])
+    assert "mauntic-delivery-hooks must have the same HOOK_KEYS as" in answer.err
+    assert "set HOOK_KEYS in the environment" in answer.err
+
+
+def test_a_shared_key_is_not_made_for_one_worker_alone(cli: Cli, account: Account) -> None:
+    answer = cli("provision", "--plan", "--env", "hooks")
+    assert answer.code == 1
+    assert "share HOOK_KEYS: provision them together, or set HOOK_KEYS" in answer.err
+    assert cli("provision", "--plan", "--env", "hooks", "--env", "delivery").code == 0
+
+
 def test_an_undeployed_worker_starts_with_a_closed_gate_next_to_an_open_one(
     cli: Cli, account: Account
 ) -> None:
     account.secrets[WORKER.name] = set()
     assert cli("provision", "--apply").code == 0
-    gates = [line for line in account.lines if "secret put" in line]
+    gates = [line for line in account.lines if line.startswith("printf false")]
     held = [w for w in workers() if w.env != WORKER.env]
     assert set(gates) == {
         f"printf false | wrangler secret put {w.gate} --env {w.env}" for w in held

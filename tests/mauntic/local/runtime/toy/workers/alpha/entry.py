@@ -146,8 +146,9 @@ class Default(WorkerEntrypoint):
                 raise KeyError(asked.headers["x-probe"])
             if query.get("empty"):
                 return WebResponse(204)
+            body = await asked.read(5_000_000, float(query.get("timeout", 10)))
             await ports.producer("WORK").send([{"do": "ack"}])
-            facts = [asked.method, asked.url, asked.headers.get("x-probe"), len(asked.body)]
+            facts = [asked.method, asked.url, asked.headers.get("x-probe"), len(body)]
             facts.append(ports.settings.get("GREETING"))
             return WebResponse(201, json.dumps(facts).encode(), {"content-type": "text/x-toy"})
 

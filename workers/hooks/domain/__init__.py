@@ -1,0 +1,1 @@
+"""Rules that reach nothing outside: paths, headers, limits, the page."""
