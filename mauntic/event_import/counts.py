@@ -31,6 +31,9 @@ class Counts:
     examples: dict[str, list[Place]] = field(default_factory=dict)
     by_type: Counter[str] = field(default_factory=Counter)
     by_day: Counter[date] = field(default_factory=Counter)
+    # The days of all events of the file that are stored now, and of those with a source: an earlier
+    # run of the command may have been interrupted before it could name its days.
+    days: set[date] = field(default_factory=set)
     campaign_days: set[date] = field(default_factory=set)
     campaigns: dict[str, str] = field(default_factory=dict)  # ours by the system's id
 
@@ -43,16 +46,26 @@ class Counts:
     def leave_out(self, event_type: str) -> None:
         _add(self.left_out, event_type)
 
-    def add(self, events: Iterable[Event]) -> None:
+    def add_stored_before(self, events: Iterable[Event]) -> None:
+        """Count events that an earlier run has stored."""
+        for event in events:
+            self.stored_before += 1
+            self._add_day(event)
+
+    def _add_day(self, event: Event) -> None:
+        day = event.occurred_at.date()
+        self.days.add(day)
+        if event.event_source:
+            self.campaign_days.add(day)
+
+    def add_new(self, events: Iterable[Event]) -> None:
         """Count events that are new."""
         for event in events:
-            day = event.occurred_at.date()
+            self._add_day(event)
             self.new += 1
             self.made_ids += event.has_made_id
             _add(self.by_type, event.event_type)
-            self.by_day[day] += 1
-            if event.event_source:
-                self.campaign_days.add(day)
+            self.by_day[event.occurred_at.date()] += 1
             if event.campaign and len(self.campaigns) < NAMES_MAX:
                 self.campaigns[event.campaign] = event.event_source or ""
 

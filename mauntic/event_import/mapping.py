@@ -56,7 +56,7 @@ def read_mapping(path: str) -> Format:
         raise OperatorError(f"--mapping {path} is not TOML: {error}.") from None
     except ValidationError as error:
         raise OperatorError(f"--mapping {path} is wrong: {_problems(error)}.") from None
-    return _format(path, mapping)
+    return format_of(path, mapping)
 
 
 def _problems(error: ValidationError) -> str:
@@ -65,7 +65,7 @@ def _problems(error: ValidationError) -> str:
     )
 
 
-def _format(path: str, mapping: MappingFile) -> Format:
+def format_of(path: str, mapping: MappingFile) -> Format:
     columns = mapping.columns
     if not columns.email and not columns.contact_id:
         raise OperatorError(f"--mapping {path} needs columns.email or columns.contact_id.")

@@ -112,7 +112,7 @@ def _data(raw: RawEvent, system: str) -> dict[str, Any]:
     data: dict[str, Any] = {**sanitize(dict(raw.data)), "system": system}
     if raw.campaign:
         data["campaign"] = raw.campaign
-    if len(json.dumps(data)) > DATA_BYTES_MAX:
+    if raw.data and len(json.dumps(data)) > DATA_BYTES_MAX:
         raise Refused("data_too_large")
     return data
 

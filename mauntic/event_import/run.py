@@ -81,8 +81,8 @@ class Import:
         self._batch = []
         for event, reason in stored.refused:
             self._refuse(event.place, reason)
-        self.counts.add(stored.new)
-        self.counts.stored_before += len(stored.already)
+        self.counts.add_new(stored.new)
+        self.counts.add_stored_before(stored.already)
         # A dry run creates none, so the next batch reports the same address again.
         new = [address for address in stored.created if seen.add(f"contact {address}") == "new"]
         self.counts.contacts_created += len(new)

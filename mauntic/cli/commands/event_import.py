@@ -204,7 +204,7 @@ def _result(asked: Options, counts: Counts, retained_since: date) -> dict[str, A
         "system": asked.form.system,
         "dry_run": asked.dry_run,
         **counts.as_json(),
-        "next": commands(counts.by_day, counts.campaign_days, retained_since, today),
+        "next": commands(counts.days, counts.campaign_days, retained_since, today),
     }
 
 
@@ -272,7 +272,8 @@ def _notes(asked: Options, counts: Counts, following: list[str]) -> None:
     if counts.new and not asked.dry_run:
         say("The next run of analytics.aggregate-hourly counts the new events into the rollups.")
     if following and not asked.dry_run:
-        say("After that run, recompute reports and usage of the past:")
+        when = "After that run" if counts.new else "Unless you did so after an earlier import"
+        say(f"{when}, recompute reports and usage of the past:")
         for command in following:
             say(f"  {command}")
 

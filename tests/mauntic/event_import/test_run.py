@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from datetime import UTC, date, datetime, timedelta
+from threading import Barrier
 from typing import Any
 from uuid import UUID
 
@@ -20,7 +21,7 @@ from analytics.store import hours
 from analytics.store.hours import Hour
 from mauntic.event_import.event import Place
 from mauntic.event_import.formats.form import Format
-from mauntic.event_import.mapping import MappingFile, _format
+from mauntic.event_import.mapping import MappingFile, format_of
 from mauntic.operations.connection import database_at
 from mauntic.operations.statements import SQL
 from shared.adapters.postgres.client import Postgres
@@ -58,7 +59,7 @@ def form(*columns: str, **more: Any) -> Format:
         "left_out": ["queued"],
         **more,
     }
-    return _format("mapping", MappingFile.model_validate(content))
+    return format_of("mapping", MappingFile.model_validate(content))
 
 
 WITH_IDS = form("event_id", "email", "contact_id", "campaign")
@@ -146,12 +147,16 @@ def test_created_contacts_receive_nothing_and_belong_to_the_organization(db: Pos
         "2,new@shop.example,,click,2024-01-01T10:01Z,,",
         "3,ann@shop.example,,open,2024-01-01T10:02Z,,",
     ]
-    counts = import_text(db, csv_text(HEADER, lines), WITH_IDS, create_contacts=True,
-                         batch_events=1)  # fmt: skip
+    text = csv_text(HEADER, lines)
+    options = {"create_contacts": True, "batch_events": 1}
+    planned = import_text(db, text, WITH_IDS, **options, dry_run=True)  # type: ignore[arg-type]
+    counts = import_text(db, text, WITH_IDS, **options)  # type: ignore[arg-type]
     created = db.rows("select * from crm.contacts where email = 'new@shop.example'")
-    assert [(row["organization_id"], row["status"]) for row in created] == [(ORG, "do_not_contact")]
-    assert [row[0] for row in rows(db)] == [created[0]["id"], created[0]["id"], ANN]
+    [contact] = created
+    assert (contact["organization_id"], contact["status"]) == (ORG, "do_not_contact")
+    assert [row[0] for row in rows(db)] == [contact["id"], contact["id"], ANN]
     assert (counts.new, counts.contacts_created) == (3, 1)
+    assert planned == counts
 
 
 def test_days_before_the_retained_period_are_refused(db: Postgres) -> None:
@@ -211,6 +216,23 @@ def test_concurrent_imports_of_the_same_rows_store_each_once(db: Postgres, datab
     assert Counter(row["email"] for row in contacts) == {
         f"new{number}@shop.example": 1 for number in range(40)
     }
+
+
+def test_concurrent_imports_never_wait_for_each_other_in_a_circle(
+    db: Postgres, database: str
+) -> None:
+    lines = [f"{number},ann@shop.example,,open,2024-01-01T10:00Z,," for number in range(4_000)]
+    texts = [csv_text(HEADER, order) for order in (lines, lines[::-1])]
+    start = Barrier(2)
+
+    def run(text: str) -> int:
+        with closing(database_at(database)) as own:
+            own.open()
+            start.wait(20)
+            return import_text(own, text, WITH_IDS).new
+
+    with ThreadPoolExecutor(2) as pool:
+        assert sum(pool.map(run, texts)) == 4_000
 
 
 PEOPLE = ["ann@shop.example", "Bob@Shop.example", "new@shop.example", "other@shop.example"]
