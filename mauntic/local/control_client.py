@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from queue import Empty, Queue
 from threading import Thread
@@ -137,6 +137,10 @@ class Control:
         """Return the workers' WebAssembly memory and the processes' resident memory, in bytes."""
         found: dict[str, Any] = self.ask("GET", "/memory")
         return found
+
+    def set_clock(self, ahead: timedelta) -> None:
+        """Set the workers' clock ahead of this machine's. Postgres and the queues keep theirs."""
+        self.ask("POST", "/clock", {"ahead_ms": int(ahead.total_seconds() * 1_000)})
 
     def reload(self, worker: str | None = None) -> dict[str, Any]:
         """Stage and import the code again; queues keep their messages."""

@@ -83,6 +83,8 @@ export default class extends WorkerEntrypoint {
         return Response.json(abandon(queue, input.batches));
       case "load":
         return Response.json(await env[`HOST_${queue}`].load());
+      case "clock":
+        return Response.json(await env[`HOST_${queue}`].setClock(input.aheadMs));
       case "memory":
         return Response.json(await env[`HOST_${queue}`].memory());
       case "cron-error":

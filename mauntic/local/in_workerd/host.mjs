@@ -1,7 +1,7 @@
 // A Worker that runs a Python Worker. It passes to Python what production passes; it also counts messages
 // (control_worker.mjs) and keeps metric points, which production does elsewhere.
 import { WorkerEntrypoint, env as ownEnv } from "cloudflare:workers";
-import { boot, compiled } from "./interpreter.mjs";
+import { boot, clock, compiled } from "./interpreter.mjs";
 import { Points, publicEnv } from "./bindings.mjs";
 import { WaitUntil } from "./wait_until.mjs";
 import { logTexts } from "./console.mjs";
@@ -148,6 +148,11 @@ export class Runtime extends WorkerEntrypoint {
     } catch (error) {
       return { error: tracebackOf(error) };
     }
+  }
+
+  setClock(aheadMs) {
+    clock.aheadMs = aheadMs;
+    return { aheadMs };
   }
 
   async memory() {

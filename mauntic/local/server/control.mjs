@@ -13,6 +13,7 @@ const JSON_BYTES_MAX = 16 * 1024 * 1024; // a hundred messages of 128 kB
 const CONNECTIONS_MAX = 512;
 const KEY_BYTES_MAX = 1_024; // as in production
 const MOMENT_MAX = 8.64e15; // the last time that JavaScript supports
+const AHEAD_MAX_MS = 10 * 366 * 86_400_000;
 
 /** [method, path, handler]; a path's capitals are arguments, in order, after (runtime, given). */
 const ROUTES = [
@@ -33,6 +34,7 @@ const ROUTES = [
   ["DELETE", "/r2/BUCKET/KEY", deleteObject],
   ["GET", "/metrics", (runtime, { query }) => runtime.points.since(since(query))],
   ["GET", "/memory", describeMemory],
+  ["POST", "/clock", setClock],
 ];
 
 /** Listens, and resolves to the server's address. A request must have the token. */
@@ -262,6 +264,14 @@ async function deleteObject(runtime, _given, bucketName, key) {
 
 function assertKey(key) {
   if (Buffer.byteLength(key) > KEY_BYTES_MAX) throw new Failure(`A key has at most ${KEY_BYTES_MAX} bytes.`);
+}
+
+async function setClock(runtime, { json }) {
+  const { ahead_ms: aheadMs } = input.object(json());
+  if (Math.abs(input.number(aheadMs, "`ahead_ms`")) > AHEAD_MAX_MS) {
+    throw new Failure("`ahead_ms` is at most ten years.");
+  }
+  return runtime.setClock(Math.trunc(aheadMs));
 }
 
 async function describeMemory(runtime) {

@@ -141,8 +141,8 @@ export class Runtime {
     return this.#miniflare.getWorker(this.worker(name).name);
   }
 
-  async #askHost(action, name) {
-    return (await this.askControl(`${action}/${encodeURIComponent(name)}`)).json();
+  async #askHost(action, name, input) {
+    return (await this.askControl(`${action}/${encodeURIComponent(name)}`, input)).json();
   }
 
   async #onFailedBatch(queue, batches) {
@@ -169,6 +169,13 @@ export class Runtime {
     const headers = { ...identity, ...this.#door.headers };
     const post = input === undefined ? {} : { method: "POST", body: JSON.stringify(input) };
     return this.#miniflare.dispatchFetch(`http://local/${path}`, { headers, ...post });
+  }
+
+  /** Sets the clock of the workers ahead; Postgres and the queues keep theirs. */
+  async setClock(aheadMs) {
+    if (this.isNative) throw new Failure("Runtime native has no clock of its own.", 501);
+    await Promise.all(this.workers.map(({ name }) => this.#askHost("clock", name, { aheadMs })));
+    return { aheadMs };
   }
 
   async memory() {

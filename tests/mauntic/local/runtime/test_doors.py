@@ -170,6 +170,8 @@ MALFORMED = [
     ("POST", "/fetch", b'{"worker": "toy-alpha", "url": 1}'),
     ("POST", "/fetch", b'{"worker": "toy-alpha", "url": "http://a/", "method": " "}'),
     ("POST", "/reload", b"null"),
+    ("POST", "/clock", b'{"ahead_ms": "x"}'),
+    ("POST", "/clock", b'{"ahead_ms": 1e15}'),
     ("POST", "/queues/idle", b'{"queues": 1}'),
     ("POST", "/queues/idle", b'{"queues": [1]}'),
     ("POST", "/queues/idle", b'{"timeout_ms": "x"}'),

@@ -2,7 +2,7 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
@@ -68,6 +68,19 @@ def test_handlers_have_the_time_and_randomness(server: Server) -> None:
     age = datetime.now(UTC) - datetime.fromisoformat(made["now"])
     assert abs(age.total_seconds()) < 5
     assert len(set(made["uuids"])) == 2
+
+
+def test_the_clock_of_the_workers_can_be_set_ahead(server: Server) -> None:
+    ahead = timedelta(days=400)
+    server.post("/clock", {"ahead_ms": ahead / timedelta(milliseconds=1)})
+    try:
+        made = server.ask("/handler-time")
+        age = datetime.now(UTC) + ahead - datetime.fromisoformat(made["now"])
+        assert abs(age) < timedelta(seconds=5)
+    finally:
+        server.post("/clock", {"ahead_ms": 0})
+    made = server.ask("/handler-time")
+    assert abs(datetime.now(UTC) - datetime.fromisoformat(made["now"])) < timedelta(seconds=5)
 
 
 def test_wait_until_takes_a_coroutine(server: Server) -> None:
