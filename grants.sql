@@ -12,7 +12,7 @@ grant usage on schema analytics, campaign, content, crm, delivery, journey, ops,
 grant select, insert, update (occurred_at, event_data) on analytics.contact_activity to "mauntic_workers";
 grant select, insert, update, delete on analytics.booking_turns, analytics.hourly_cells, analytics.hourly_work, analytics.locked_days, analytics.partial_counts, crm.contact_changes, crm.expanded_changes, delivery.attempts, delivery.calls, delivery.config_alerts, delivery.delivery_events, delivery.messages, delivery.platform_outbox, delivery.unmatched_events, ops.dead_letters, ops.job_runs, ops.message_failures, ops.parts, scoring.lead_scores, scoring.recompute_backlog, scoring.score_history, scoring.signal_alerts, scoring.threshold_outbox to "mauntic_workers";
 grant select, insert, update on analytics.campaign_daily_stats, analytics.event_aggregates, delivery.delivery_jobs, delivery.recipients, ops.schedules, ops.turns to "mauntic_workers";
-grant select, update, delete on analytics.changed_hours, scoring.alert_requests to "mauntic_workers";
+grant select, update, delete on analytics.changed_hours, delivery.deleted_contacts, scoring.alert_requests to "mauntic_workers";
 grant select, update on campaign.campaigns, delivery.device_tokens, delivery.feeders, delivery.progress, delivery.provider_configs to "mauntic_workers";
 grant select on content.templates, crm.segment_contacts, crm.segments, delivery.sending_domains, journey.journey_executions, journey.journeys, ops.retention, scoring.factors, scoring.intent_signals, scoring.scoring_configs, scoring.signal_configs to "mauntic_workers";
 grant select, update (status) on crm.contacts to "mauntic_workers";

@@ -248,6 +248,9 @@ begin
     delete from delivery.platform_outbox as gone
     where gone.organization_id = organization_id and gone.contact_id = contact_id;
     get diagnostics touched = row_count; total := total + touched;
+    delete from delivery.deleted_contacts as gone
+    where gone.organization_id = organization_id and gone.contact_id = contact_id;
+    get diagnostics touched = row_count; total := total + touched;
     delete from delivery.unmatched_events as gone
     where ops.mentions(gone.body::text) && (ops.mentions(contact_id::text) || mentioned);
     get diagnostics touched = row_count; total := total + touched;
@@ -262,6 +265,16 @@ CREATE FUNCTION delivery.gravity(reason text) RETURNS integer
     RETURN array_position(ARRAY['unsubscribe'::text, 'invalid'::text, 'bounce'::text, 'complaint'::text, 'manual'::text], reason);
 
 COMMENT ON FUNCTION delivery.gravity(reason text) IS 'How grave a reason of a suppression is: a person''s decision most of all.';
+
+CREATE FUNCTION delivery.note_deleted_contacts() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    insert into delivery.deleted_contacts (organization_id, contact_id)
+    select gone.organization_id, gone.id from gone;
+    return null;
+end $$;
 
 CREATE FUNCTION delivery.suppressed_address(channel text, address text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -1048,6 +1061,24 @@ COMMENT ON COLUMN delivery.config_alerts.organization_id IS 'Null: a setting of 
 
 COMMENT ON COLUMN delivery.config_alerts.config_id IS 'The paused config; null of the other problems.';
 
+CREATE TABLE delivery.deleted_contacts (
+    id bigint NOT NULL,
+    organization_id uuid NOT NULL,
+    contact_id uuid NOT NULL,
+    deleted_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+COMMENT ON TABLE delivery.deleted_contacts IS 'Contacts that the platform has deleted: the next sweep empties the addresses of their messages.';
+
+ALTER TABLE delivery.deleted_contacts ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME delivery.deleted_contacts_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE TABLE delivery.delivery_events (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     job_id uuid,
@@ -1157,6 +1188,7 @@ CREATE TABLE delivery.messages (
     clicked_at timestamp with time zone,
     failed_at timestamp with time zone,
     bounce_counted_at timestamp with time zone,
+    is_copied boolean DEFAULT false NOT NULL,
     CONSTRAINT messages_bounce_kind_check CHECK ((bounce_kind = ANY (ARRAY['hard'::text, 'soft'::text]))),
     CONSTRAINT messages_channel_check CHECK ((channel = ANY (ARRAY['email'::text, 'sms'::text, 'push'::text]))),
     CONSTRAINT messages_check CHECK (((state = ANY (ARRAY['sent'::text, 'skipped'::text, 'failed'::text])) <= (finished_at IS NOT NULL))),
@@ -1204,6 +1236,8 @@ COMMENT ON COLUMN delivery.messages.called_at IS 'Start of the newest call.';
 COMMENT ON COLUMN delivery.messages.failed_at IS 'When the provider, which had accepted the message, gave up without a bounce.';
 
 COMMENT ON COLUMN delivery.messages.bounce_counted_at IS 'When this soft bounce counted towards a suppression of its address.';
+
+COMMENT ON COLUMN delivery.messages.is_copied IS 'The address is that of the contact at the newest claim: the next claim reads it again.';
 
 CREATE VIEW delivery.message_status AS
  SELECT id,
@@ -1753,6 +1787,9 @@ ALTER TABLE ONLY delivery.calls
 ALTER TABLE ONLY delivery.config_alerts
     ADD CONSTRAINT config_alerts_organization_id_channel_config_id_problem_key UNIQUE NULLS NOT DISTINCT (organization_id, channel, config_id, problem);
 
+ALTER TABLE ONLY delivery.deleted_contacts
+    ADD CONSTRAINT deleted_contacts_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY delivery.delivery_events
     ADD CONSTRAINT delivery_events_organization_id_event_id_key UNIQUE (organization_id, event_id);
 
@@ -2049,6 +2086,8 @@ CREATE TRIGGER check_time_zone_update BEFORE UPDATE OF time_zone ON crm.contacts
 CREATE TRIGGER complete BEFORE INSERT ON crm.segment_contacts FOR EACH ROW WHEN ((new.organization_id IS NULL)) EXECUTE FUNCTION crm.complete_membership();
 
 CREATE TRIGGER end_memberships AFTER DELETE ON crm.contacts REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION crm.end_memberships();
+
+CREATE TRIGGER note_deleted_contacts AFTER DELETE ON crm.contacts REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION delivery.note_deleted_contacts();
 
 CREATE TRIGGER scoring_delete AFTER DELETE ON crm.contacts REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION scoring.contacts_changed();
 

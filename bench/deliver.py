@@ -228,6 +228,7 @@ def _sender(url: str) -> Iterator[Sender]:
                 "PROVIDER_KEY": KEY,
                 "HOOKS_BASE_URL": "https://hooks.example",
                 "UNSUBSCRIBE_KEYS": "of the benchmark",
+                "HOOK_KEYS": "of the benchmark",
             },
             connected_hosts=loopback.hosts,
         ) as runtime,

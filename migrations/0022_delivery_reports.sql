@@ -105,8 +105,35 @@ begin
     delete from delivery.platform_outbox as gone
     where gone.organization_id = organization_id and gone.contact_id = contact_id;
     get diagnostics touched = row_count; total := total + touched;
+    delete from delivery.deleted_contacts as gone
+    where gone.organization_id = organization_id and gone.contact_id = contact_id;
+    get diagnostics touched = row_count; total := total + touched;
     delete from delivery.unmatched_events as gone
     where ops.mentions(gone.body::text) && (ops.mentions(contact_id::text) || mentioned);
     get diagnostics touched = row_count; total := total + touched;
     return total;
 end $$;
+
+-- What a message holds of its contact.
+
+alter table delivery.messages add column is_copied boolean not null default false;
+comment on column delivery.messages.is_copied is 'The address is that of the contact at the newest claim: the next claim reads it again.';
+
+create table delivery.deleted_contacts (
+    id bigint generated always as identity primary key,
+    organization_id uuid not null,
+    contact_id uuid not null,
+    deleted_at timestamptz not null default now()
+);
+comment on table delivery.deleted_contacts is 'Contacts that the platform has deleted: the next sweep empties the addresses of their messages.';
+
+-- It appends alone, so the platform waits for no lock.
+create function delivery.note_deleted_contacts() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+    insert into delivery.deleted_contacts (organization_id, contact_id)
+    select gone.organization_id, gone.id from gone;
+    return null;
+end $$;
+create trigger note_deleted_contacts after delete on crm.contacts
+referencing old table as gone for each statement execute function delivery.note_deleted_contacts();

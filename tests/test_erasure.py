@@ -62,6 +62,7 @@ ROWS = (
     "insert into delivery.device_tokens (organization_id, contact_id, kind, token)"
     " values (:org, cast(:id as uuid), 'fcm', cast(cast(:id as uuid) as text))",
     "insert into delivery.recipients values (:org, :id)",
+    "insert into delivery.deleted_contacts (organization_id, contact_id) values (:org, :id)",
     "insert into journey.journey_executions (organization_id, journey_id, contact_id)"
     " values (:org, gen_random_uuid(), :id)",
     "insert into crm.segment_contacts (segment_id, contact_id, organization_id)"

@@ -112,6 +112,7 @@ def _twice(runtime: LocalRuntime) -> LocalRuntime:
         variables={
             "HOOKS_BASE_URL": "https://hooks.example",
             "UNSUBSCRIBE_KEYS": "of the demo",
+            "HOOK_KEYS": "of the demo",
         },
         deliver_twice=True,
         on_event=runtime.on_event,

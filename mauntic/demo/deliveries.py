@@ -129,6 +129,7 @@ def _live(runtime: LocalRuntime, loopback: Loopback) -> LocalRuntime:
             "PROVIDER_KEY": KEY,
             "HOOKS_BASE_URL": "https://hooks.example",
             "UNSUBSCRIBE_KEYS": "of the demo",
+            "HOOK_KEYS": "of the demo",
         },
         connected_hosts=loopback.hosts,
         on_event=runtime.on_event,

@@ -44,6 +44,7 @@ WORKERS: Mapping[str, tuple[str, ...]] = {
     "delivery.attempts": ALL,
     "delivery.calls": ALL,
     "delivery.config_alerts": ALL,
+    "delivery.deleted_contacts": ("select", "update", "delete"),
     "delivery.delivery_events": ALL,
     "delivery.delivery_jobs": SET,
     "delivery.device_tokens": ("select", "update"),

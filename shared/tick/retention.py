@@ -156,6 +156,7 @@ NOT_BY_AGE = {
     "crm.expanded_changes": "deleted with its change",
     "crm.segment_contacts": "deleted with its contact",
     "crm.segments": "the platform's",
+    "delivery.deleted_contacts": "deleted by the next sweep",
     "delivery.delivery_jobs": "the platform's figures",
     "delivery.device_tokens": "deleted with its contact",
     "delivery.feeders": "one row for each channel",

@@ -27,6 +27,7 @@ VARIABLES = {
     "PROVIDER_KEY": KEY,
     "HOOKS_BASE_URL": "https://hooks.example",
     "UNSUBSCRIBE_KEYS": "a key",
+    "HOOK_KEYS": "a key",
 }
 SETUP = """
 insert into delivery.organization_settings (organization_id, from_address, postal_address)

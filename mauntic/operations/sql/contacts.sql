@@ -63,6 +63,9 @@ union all
 select 'delivery.recipients', count(*) from delivery.recipients
 where organization_id = :organization_id and contact_id = :contact_id
 union all
+select 'delivery.deleted_contacts', count(*) from delivery.deleted_contacts
+where organization_id = :organization_id and contact_id = :contact_id
+union all
 select 'delivery.platform_outbox', count(*) from delivery.platform_outbox
 where organization_id = :organization_id and contact_id = :contact_id
 union all

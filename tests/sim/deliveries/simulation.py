@@ -61,6 +61,7 @@ SETTINGS = {
     "PROVIDER_KEY": KEY,
     "HOOKS_BASE_URL": "https://hooks.example",
     "UNSUBSCRIBE_KEYS": "a key",
+    "HOOK_KEYS": "a key",
     "HTTP_ALLOWED_HOSTS": "api.postmarkapp.com,api.resend.com,api.sendgrid.com,api.twilio.com,"
     "updates.push.services.mozilla.com",
 }

@@ -17,11 +17,11 @@ def unsubscribe_url(base_url: str, ids: UnsubscribeIds, keys: Sequence[bytes]) -
     """Return the link of a message. `base_url` is HOOKS_BASE_URL."""
     if not keys:
         raise ContentError("UNSUBSCRIBE_KEYS has no key: set the secret")
-    return f"{_base(base_url)}{PATH}{sign(ids, keys)}"
+    return f"{base_of(base_url)}{PATH}{sign(ids, keys)}"
 
 
 @lru_cache(maxsize=1)
-def _base(url: str) -> str:
+def base_of(url: str) -> str:
     """Return the setting, checked once for all messages."""
     base = url.rstrip("/")
     if origin_of(base) is None or _REFUSED & set(base):

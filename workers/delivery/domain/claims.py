@@ -38,9 +38,9 @@ def mode_of(setting: str | None) -> Mode:
 class Waiting:
     """A locked row of the ledger, with what its address, sender and content are made of.
 
-    `own_address` is the address that the message must have. A run copies the address of a contact,
-    which may change: that copy is in `kept_address` alone, as the row has it. `run_id` is the job
-    whose frozen content takes the place of the template.
+    `own_address` is the address that the message must have. A run and a claim copy the address of a
+    contact, which may change: that copy is in `kept_address` alone, as the row has it. `run_id` is
+    the job whose frozen content takes the place of the template.
     """
 
     id: UUID

@@ -35,13 +35,18 @@ class OutgoingEmail:
 
 @dataclass(frozen=True, repr=False)
 class OutgoingSms:
-    """A text message. `to` is E.164; `text` has at most 1,600 characters."""
+    """A text message. `to` is E.164; `text` has at most 1,600 characters.
+
+    `segments` are the parts that the operator bills. `status_callback` is the URL to which the
+    provider reports; it names the message.
+    """
 
     message_id: str
     message_class: MessageClass
     to: str
     text: str
     status_callback: str = ""
+    segments: int = 1
 
 
 @dataclass(frozen=True, repr=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -21,6 +22,7 @@ from delivery.providers.answers import (
     decide,
     json_of,
     list_at,
+    safe_code,
     same_for_all,
     text_at,
 )
@@ -48,7 +50,8 @@ CODES: Codes = {
     "MessageRejected": REFUSED,
     "BadRequestException": REFUSED,
 }
-# Of an entry of SendBulkEmail. The last seven mean that the account cannot send.
+# Of an entry of SendBulkEmail. Any other status means that the account or its configuration cannot
+# send, as the last seven do.
 STATUSES: Codes = {
     "MESSAGE_REJECTED": REFUSED,
     "INVALID_PARAMETER": REFUSED,
@@ -183,6 +186,8 @@ def _of_entry(result: Any, response: HttpResponse, now: datetime) -> Verdict:
     status, message_id = text_at(result, "Status"), text_at(result, "MessageId")
     if status == "SUCCESS":
         return accepted(message_id) if message_id else UNKNOWN
+    if status and status not in STATUSES:
+        return replace(PAUSE, code=safe_code(status))
     return decide(response, now, STATUSES, status)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from delivery.domain.claims import Claimed, Mode
-from delivery.domain.outgoing import Outgoing
+from delivery.domain.outgoing import Outgoing, OutgoingSms
 from delivery.domain.verdict import Verdict
 from delivery.providers import simulated
 from delivery.providers.adapter import Adapter, HttpRequest, NeedsToken, Request
@@ -64,7 +64,8 @@ async def call(
     _report(provider, begun, verdicts, ports)
     if any(verdict.kind == "pause" for verdict in verdicts):
         _forget_token(provider)
-    states = _settled(begun, verdicts, status, ports)
+    segments = [own.segments if isinstance(own, OutgoingSms) else None for own in outgoing]
+    states = _settled(begun, verdicts, status, segments, ports)
     if mode == "local":
         await _simulate_events(provider, begun, outgoing, ports)
     if not calls.is_refusal_of_all(verdicts):
@@ -198,11 +199,16 @@ def _aligned(verdicts: Sequence[Verdict], outgoing: Sequence[Outgoing]) -> list[
 
 
 def _settled(
-    begun: Begun, verdicts: Sequence[Verdict], status: int | None, ports: Ports
+    begun: Begun,
+    verdicts: Sequence[Verdict],
+    status: int | None,
+    segments: Sequence[int | None],
+    ports: Ports,
 ) -> Mapping[UUID, str]:
     """Write the verdicts. If that fails, the leases expire and the messages become uncertain."""
     try:
-        return calls.settle(ports.db, begun, verdicts, status, ports.random(), ports.clock())
+        random, now = ports.random(), ports.clock()
+        return calls.settle(ports.db, begun, verdicts, status, random, now, segments)
     except Exception as error:
         ports.log(
             "delivery.unsettled",

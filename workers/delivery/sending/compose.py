@@ -13,10 +13,11 @@ from delivery.content.errors import ContentError
 from delivery.content.push import PushTemplates, compose_push, parse_push
 from delivery.content.sms import compose_sms, parse_sms
 from delivery.content.template import Template
-from delivery.content.unsubscribe import unsubscribe_url
+from delivery.content.unsubscribe import base_of, unsubscribe_url
 from delivery.domain.address import parse_mailbox
 from delivery.domain.claims import Claimed, Mode, Waiting
 from delivery.domain.outgoing import Outgoing, OutgoingEmail, OutgoingPush, OutgoingSms
+from shared import hook_token
 from shared.settings import Settings
 from shared.unsubscribe_token import UnsubscribeIds, keys_of
 
@@ -75,9 +76,26 @@ class Composer:
         template = self._parsed(own)
         assert isinstance(template, Template)
         if own.message_class == "marketing":
-            _ = self._hooks_url
-        text = compose_sms(template, _names(own)).text
-        return OutgoingSms(str(own.id), own.message_class, claimed.decision.address or "", text)
+            _ = self._hooks_url, self._hook_keys
+        parts = compose_sms(template, _names(own))
+        return OutgoingSms(
+            message_id=str(own.id),
+            message_class=own.message_class,
+            to=claimed.decision.address or "",
+            text=parts.text,
+            status_callback=self._callback(claimed),
+            segments=parts.segments,
+        )
+
+    def _callback(self, claimed: Claimed) -> str:
+        """Return the URL for reports about the message; '' without a hooks worker."""
+        config_id, provider_type = claimed.decision.config_id, claimed.decision.provider_type
+        has_hooks = self.settings.get("HOOKS_BASE_URL") and self.settings.get("HOOK_KEYS")
+        if config_id is None or provider_type is None or not has_hooks:
+            return ""
+        token = hook_token.sign(config_id, self._hook_keys)
+        base = base_of(self._hooks_url)
+        return f"{base}/hooks/{provider_type}/{config_id}/{token}/{claimed.id}"
 
     def _push(self, claimed: Claimed) -> OutgoingPush:
         own, device_id = claimed.waiting, claimed.decision.device_id
@@ -135,9 +153,16 @@ class Composer:
 
     @cached_property
     def _keys(self) -> list[bytes]:
-        keys = keys_of(self.settings.get("UNSUBSCRIBE_KEYS"))
+        return self._keys_of("UNSUBSCRIBE_KEYS")
+
+    @cached_property
+    def _hook_keys(self) -> list[bytes]:
+        return self._keys_of("HOOK_KEYS")
+
+    def _keys_of(self, name: str) -> list[bytes]:
+        keys = keys_of(self.settings.get(name))
         if not keys and self.mode == "live":
-            raise ConfigProblem("UNSUBSCRIBE_KEYS")
+            raise ConfigProblem(name)
         return keys or list(NO_KEYS)
 
 

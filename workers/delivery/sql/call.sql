@@ -4,10 +4,12 @@
 -- A suppression, pause or cancel that was committed before this statement began is seen by it.
 with asked as (
     select *
-    from unnest(cast(:ids as uuid[]), cast(:tokens as bigint[])) as asked (id, token)
+    from unnest(
+        cast(:ids as uuid[]), cast(:tokens as bigint[]), cast(:other_addresses as text[])
+    ) as asked (id, token, other_address)
 ),
 held as materialized (
-    select message.*
+    select message.*, asked.other_address
     from asked
     join delivery.messages as message using (id)
     where message.state = 'claimed' and message.token = asked.token
@@ -88,8 +90,8 @@ with asked as (
     from unnest(
         cast(:ids as uuid[]), cast(:tokens as bigint[]), cast(:attempts as integer[]), cast(:verdicts as text[]),
         cast(:codes as text[]), cast(:provider_message_ids as text[]), cast(:untils as timestamptz[]),
-        cast(:suppressions as text[])
-    ) as asked (id, token, attempt, verdict, code, provider_message_id, until, suppression)
+        cast(:suppressions as text[]), cast(:segments as integer[])
+    ) as asked (id, token, attempt, verdict, code, provider_message_id, until, suppression, segments)
 ),
 held as materialized (
     select
@@ -182,7 +184,8 @@ config as (
     update delivery.provider_configs as config set
         failures = counted.failures,
         paused_until = case
-            when :call_verdict = 'pause' then coalesce(cast(:paused_until as timestamptz), 'infinity')
+            when :call_verdict = 'pause'
+                then greatest(config.paused_until, coalesce(cast(:paused_until as timestamptz), 'infinity'))
             when counted.failures >= 5 then greatest(
                 config.paused_until,
                 cast(:now as timestamptz)
@@ -191,6 +194,7 @@ config as (
             else config.paused_until
         end,
         paused_reason = case
+            when config.paused_until = 'infinity' then config.paused_reason
             when :call_verdict = 'pause' then cast(:paused_reason as text)
             when counted.failures >= 5 then 'failures'
             else config.paused_reason

@@ -16,7 +16,9 @@ select
     case when job.content is null then message.template_id end as template_id,
     case when job.content is not null then job.id end as run_id,
     message.address as kept_address,
-    case when message.job_id is null or message.attempts > 0 then message.address end as own_address,
+    case
+        when message.possible_duplicate or not (message.is_copied or message.job_id is not null) then message.address
+    end as own_address,
     message.warmup_day, message.created_at, message.expires_at,
     case message.channel when 'email' then contact.email when 'sms' then contact.phone end as contact_address,
     coalesce(
@@ -199,6 +201,8 @@ update delivery.messages as message set
     address = case decided.next_state
         when 'claimed' then coalesce(decided.address, message.address) else message.address
     end,
+    is_copied = message.is_copied
+    or (decided.next_state = 'claimed' and message.address is null and message.contact_id is not null),
     device_id = case decided.next_state
         when 'claimed' then coalesce(decided.device_id, message.device_id) else message.device_id
     end,

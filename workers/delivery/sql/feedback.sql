@@ -80,7 +80,9 @@ with asked as (
     from unnest(cast(:organization_ids as uuid[]), cast(:ids as uuid[])) as asked (organization_id, id)
 ),
 decided as materialized (
-    select message.*, 'sent' as next_state, coalesce(message.called_at, cast(:now as timestamptz)) as happened_at
+    select
+        message.*, 'sent' as next_state, coalesce(message.called_at, cast(:now as timestamptz)) as happened_at,
+        cast(null as integer) as segments
     from asked
     join delivery.messages as message using (organization_id, id)
     where message.state <> 'sent' and message.attempts > 0

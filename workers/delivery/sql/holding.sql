@@ -18,7 +18,7 @@ returning id
 with decided as materialized (
     select
         message.*, cast(:state as text) as next_state,
-        coalesce(message.called_at, cast(:now as timestamptz)) as happened_at
+        coalesce(message.called_at, cast(:now as timestamptz)) as happened_at, cast(null as integer) as segments
     from delivery.messages as message
     where message.id = any(cast(:ids as uuid[])) and message.state = 'uncertain'
     order by message.id

@@ -48,6 +48,13 @@ where call.id = :call_id and call.organization_id = :organization_id
 order by message.id
 limit :messages_max
 
+-- name: addresses_of_call
+-- The addresses of a call whose domain has another spelling: suppressions may have that.
+select message.id, message.address
+from delivery.attempts as attempt
+join delivery.messages as message on message.id = attempt.message_id
+where attempt.call_id = :call_id and message.organization_id = :organization_id and message.address like '%xn--%'
+
 -- name: repeatable_request
 -- The bytes of a call, if it is recent and the second check allows every message of it: the first request may
 -- never have arrived. For the same reason each message without a clear verdict must still be uncertain, or be proved
@@ -59,7 +66,12 @@ where call.id = :call_id and call.organization_id = :organization_id and call.re
     and not exists (
         select
         from delivery.attempts as attempt
-        join delivery.messages as message on message.id = attempt.message_id
+        join (
+            select own.*, spelled.other_address
+            from delivery.messages as own
+            left join unnest(cast(:ids as uuid[]), cast(:other_addresses as text[])) as spelled (id, other_address)
+                using (id)
+        ) as message on message.id = attempt.message_id
 -- include: second_check
         where attempt.call_id = call.id
             and (
@@ -100,7 +112,7 @@ held as materialized (
 ),
 decided as materialized (
     select
-        held.*, coalesce(held.called_at, :now) as happened_at,
+        held.*, coalesce(held.called_at, :now) as happened_at, cast(null as integer) as segments,
         case
             when held.verdict = 'accepted' then 'sent'
             when exists (

@@ -186,6 +186,25 @@ update delivery.messages as message set
 from held
 where message.id = held.id
 
+-- name: empty_deleted
+-- What the messages of deleted contacts hold of them.
+with gone as materialized (
+    select id, organization_id, contact_id
+    from delivery.deleted_contacts
+    order by id
+    limit :rows_max
+    for update skip locked
+),
+emptied as (
+    update delivery.messages as message set address = null, content = null, variables = null
+    from gone
+    where message.organization_id = gone.organization_id and message.contact_id = gone.contact_id
+        and (message.address is not null or message.content is not null or message.variables is not null)
+)
+delete from delivery.deleted_contacts as noted
+using gone
+where noted.id = gone.id
+
 -- name: empty_content
 -- Addresses, content and variables of messages that ended 90 days ago.
 update delivery.messages set address = null, content = null, variables = null

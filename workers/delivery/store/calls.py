@@ -56,6 +56,7 @@ def begin(
         SQL["begin_call"],
         ids=list(by_id),
         tokens=[own.token for own in claimed],
+        other_addresses=[own.waiting.other_address for own in claimed],
         call_id=call_id,
         config_id=config_id,
         may_call=may_call,
@@ -84,8 +85,11 @@ def settle(
     http_status: int | None,
     random: float,
     now: datetime,
+    segments: Sequence[int | None] | None = None,
 ) -> dict[UUID, str]:
     """Write the verdicts of a call, in one statement; return the new states.
+
+    `segments` are the parts that an operator bills of each text message.
 
     The refusal of a whole call of several messages applies to none: they are claimed again. The
     statement is repeated after a retryable error, because repeating it changes nothing.
@@ -95,6 +99,7 @@ def settle(
         lambda: db.rows(
             SQL["settle_call"],
             **parameters,
+            segments=list(segments or [None] * len(verdicts)),
             call_id=begun.call_id,
             http_status=http_status,
             retries_max=RETRIES_MAX,

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from delivery.domain.address import unicode_email
 from delivery.domain.claims import Waiting
 from delivery.domain.verdict import Verdict
 from delivery.store.calls import storable
@@ -61,10 +62,13 @@ def repeatable_request(
     db: Database, organization_id: UUID, call_id: UUID, now: datetime
 ) -> bytes | None:
     """Return the compressed request of the call; None if it must not be repeated now."""
+    key = {"organization_id": organization_id, "call_id": call_id}
+    spelled = db.rows(SQL["addresses_of_call"], **key)
     rows = db.rows(
         SQL["repeatable_request"],
-        organization_id=organization_id,
-        call_id=call_id,
+        ids=[row["id"] for row in spelled],
+        other_addresses=[unicode_email(row["address"]) for row in spelled],
+        **key,
         since=now - REPEATED_FOR,
         may_call=True,
         now=now,

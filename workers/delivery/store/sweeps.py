@@ -20,6 +20,7 @@ SWEEPS = (
     "sweep_uncertain",
     "sweep_expired",
     "sweep_queued",
+    "empty_deleted",
     "empty_content",
     "empty_requests",
 )

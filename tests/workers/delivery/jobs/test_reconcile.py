@@ -122,6 +122,19 @@ def test_nothing_is_repeated_once_one_recipient_is_suppressed(stage: Stage) -> N
     assert {stage.state(own)[0] for own in (first, second)} == {"uncertain"}
 
 
+def test_a_suppression_in_another_spelling_stops_the_repetition_too(stage: Stage) -> None:
+    provider = live(stage, "resend", {"apiKey": "k"}, BROKEN)
+    stage.contact(1, email="zoe@xn--strae-oqa.example")
+    message = stage.message(1)
+    stage.send(message)
+    stage.db.rows("select delivery.suppress(:org, 'Zoe@Straße.example')", org=org())
+    stage.outside.advance(minutes=10)
+    [body] = due(stage)
+    look(stage, body)
+    assert len(provider.requests) == 1
+    assert stage.state(message)[0] == "uncertain"
+
+
 @pytest.mark.parametrize(
     "answer",
     [

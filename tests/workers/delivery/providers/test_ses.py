@@ -219,7 +219,7 @@ ENTRIES = {
     "INVALID_SENDING_POOL_NAME": "pause",
     "ACCOUNT_SENDING_PAUSED": "pause",
     "CONFIGURATION_SET_SENDING_PAUSED": "pause",
-    "SOMETHING_NEW": "unknown",
+    "SOMETHING_NEW": "pause",
 }
 
 

@@ -18,7 +18,7 @@ from shared.ports import Database
 from shared.warmup import counters
 from tests.fake_r2 import FakeR2
 from tests.workers.delivery.provider import Crash, Postmark
-from tests.workers.delivery.stage import NOW, Stage, org, reference
+from tests.workers.delivery.stage import NOW, Stage, org, person, reference
 from tests.workers.delivery.wrapped_database import Wrapped
 
 
@@ -601,3 +601,84 @@ def test_a_hundred_messages_cost_seven_statements_and_a_call_two(
         "lock_recipients", "lock_messages", "decide", "write_claims", "commit", "set_places",
         "load_content", "begin_call", "settle_call",
     ]  # fmt: skip
+
+
+# -- addresses
+
+
+@pytest.mark.parametrize("answer", ["busy", "slow_down", "forbidden"])
+def test_a_message_that_is_tried_again_goes_to_the_current_address(
+    answer: str, stage: Stage, provider: Postmark
+) -> None:
+    """The provider has certainly not taken it, and the contact's address was corrected."""
+    provider.answer = always(answer)
+    message = stage.message(1)
+    stage.send(message)
+    stage.db.execute(
+        "update crm.contacts set email = 'new@people.example' where id = :id", id=person(1)
+    )
+    stage.db.execute("update delivery.provider_configs set paused_until = null")
+    stage.later(hours=2)
+    provider.answer = always("accept")
+    stage.send(message)
+    assert [json.loads(own[3])["To"] for own in provider.requests] == [
+        "p1@people.example",
+        "new@people.example",
+    ]
+    assert stage.row(message)["address"] == "new@people.example"
+
+
+def test_a_repetition_after_an_unknown_call_keeps_its_address(
+    stage: Stage, provider: Postmark
+) -> None:
+    """Two addresses would get it."""
+    provider.answer = always("lost")
+    message = transactional(stage)
+    stage.send(message)
+    stage.db.execute("update crm.contacts set email = 'new@people.example'")
+    stage.later(minutes=11)
+    stage.sweep()
+    stage.send(message)
+    assert [json.loads(own[3])["To"] for own in provider.requests] == ["p1@people.example"] * 2
+
+
+def test_an_address_of_its_own_is_kept(stage: Stage, provider: Postmark) -> None:
+    provider.answer = always("busy")
+    own: dict[str, Any] = {"address": "other@people.example", "class": "transactional"}
+    message = stage.message(1, 1, **own)
+    for _ in range(2):
+        stage.send(message)
+        stage.later(hours=1)
+    assert [json.loads(own[3])["To"] for own in provider.requests] == ["other@people.example"] * 2
+
+
+def test_a_suppression_in_unicode_stops_the_call(stage: Stage, provider: Postmark) -> None:
+    """It is entered between the claim and the call."""
+    stage.contact(9, email="zoe@straße.example")
+
+    def enter(name: str, is_open: bool) -> None:
+        if name == "begin_call":
+            stage.db.rows("select delivery.suppress(:org, 'zoe@straße.example')", org=org())
+
+    stage.around = lambda db: Wrapped(db, before=enter)
+    message = stage.message(9)
+    stage.send(message)
+    assert (stage.state(message), provider.received) == (("skipped", "suppressed"), [])
+
+
+def test_what_messages_hold_of_a_deleted_contact_is_emptied(
+    stage: Stage, provider: Postmark
+) -> None:
+    """By the next sweep: the platform's statement only notes the contact."""
+    sent, waiting = stage.message(1), stage.message(1, variables=json.dumps({"name": "Zoe"}))
+    other = stage.message(2)
+    stage.send(sent, other)
+    stage.db.execute("delete from crm.contacts where id = :id", id=person(1))
+    stage.sweep()
+    for message in (sent, waiting):
+        row = stage.row(message)
+        assert (row["address"], row["content"], row["variables"]) == (None, None, None)
+    assert stage.row(other)["address"] == "p2@people.example"
+    assert stage.db.rows("select * from delivery.deleted_contacts") == []
+    stage.send(waiting)
+    assert stage.state(waiting) == ("skipped", "unknown_contact")

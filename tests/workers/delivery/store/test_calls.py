@@ -356,6 +356,15 @@ def test_five_calls_without_an_answer_pause_the_config(ready: Stage) -> None:
     assert config_row(ready)[0] == 0
 
 
+def test_a_pause_with_an_end_does_not_replace_one_without(ready: Stage) -> None:
+    """Another call of the same time meets a quota: the credentials stay refused."""
+    config = ready.config()
+    calls = [ready.begin(ready.claim(ready.message(number)), config) for number in (1, 2)]
+    ready.settle(calls[0], Verdict("pause", "401"))
+    ready.settle(calls[1], Verdict("pause", "daily_quota", until=NOW + timedelta(hours=1)))
+    assert config_row(ready) == (0, FOREVER, "401")
+
+
 @pytest.mark.parametrize("until", [None, NOW + timedelta(hours=13)])
 def test_a_refused_account_pauses_its_config(until: datetime | None, ready: Stage) -> None:
     config = ready.config(priority=2)

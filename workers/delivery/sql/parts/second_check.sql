@@ -12,7 +12,7 @@
     left join delivery.device_tokens as device
         on device.id = message.device_id and device.organization_id = message.organization_id
         and device.status = 'active'
-    cross join lateral (select message.address, cast(null as text) as other_address) as target
+    cross join lateral (select message.address, message.other_address) as target
     cross join lateral (
         select
             case

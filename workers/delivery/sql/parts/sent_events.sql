@@ -19,7 +19,8 @@ activities as (
         jsonb_strip_nulls(
             jsonb_build_object(
                 'messageId', decided.id, 'campaignId', decided.campaign_id, 'journeyId', decided.journey_id,
-                'journeyExecutionId', decided.journey_execution_id, 'stepId', decided.step_id
+                'journeyExecutionId', decided.journey_execution_id, 'stepId', decided.step_id,
+                'segments', decided.segments
             )
         ),
         decided.happened_at, :now, 'msg:' || decided.id || ':sent'
