@@ -135,18 +135,19 @@ ranked as (
         used + row_number() over (partition by organization_id order by created_at, id) as place
     from candidates
 ),
+-- Rows are named by their place in the table, as one list: the planner cannot know how few they are, and would read
+-- the whole table for a join.
 chosen as (
-    select message.ctid
-    from (
+    select ctid
+    from delivery.messages
+    where state in ('pending', 'deferred') and ctid = any(array(
         select row_id
         from ranked
         where place <= cast(:most_each as bigint) * weight
         order by cast(place as double precision) / weight, created_at, id
         limit (select places from room)
-    ) as next
-    join delivery.messages as message on message.ctid = next.row_id
-    where message.state in ('pending', 'deferred')
-    for update of message skip locked
+    ))
+    for update skip locked
 ),
 fed as (
     update delivery.messages as message set

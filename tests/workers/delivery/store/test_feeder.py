@@ -10,7 +10,10 @@ from time import perf_counter
 from typing import Any
 from uuid import UUID
 
+import pytest
+
 from delivery.store import feeder
+from delivery.store.statements import SQL
 from tests.workers.delivery.stage import NOW, Stage, org, person
 
 INSERT = """
@@ -165,3 +168,20 @@ def test_a_thousand_organizations_are_fed_at_once(stage: Stage) -> None:
     print(f"feeder with 1,000 organizations: {took_s * 1_000:.0f} ms")
     assert set(fed.values()) == {2}
     assert len(fed) == 1_000
+
+
+@pytest.mark.parametrize(("organizations", "rows"), [(1, 20_000), (1_000, 20)])
+def test_no_plan_of_the_feeder_reads_the_whole_table(
+    stage: Stage, organizations: int, rows: int
+) -> None:
+    """With statistics of few organizations the planner expects that most rows are chosen."""
+    fill(stage, 1, organizations, rows)
+    stage.db.execute("analyze delivery.messages")
+    values = {"channel": "email", "class": "marketing", "now": NOW, "least": 1}
+    limits = {"most_each": 200, "most": 2_000}
+    times = {"ahead": feeder.AHEAD, "patience": feeder.PATIENCE}
+    plan = stage.db.rows(f"explain {SQL['feed']}", **values, **limits, **times)
+    text = "\n".join(row["QUERY PLAN"] for row in plan)
+    assert "Seq Scan on messages" not in text
+    assert text.count("Tid Scan on messages") == 2
+    assert "messages_organization_id_idempotency_key_key" not in text
