@@ -67,9 +67,8 @@ class Store:
     def _sort(self, matched: list[tuple[Event, UUID]], inserted: set[str], outcome: Stored) -> None:
         """Sort the events into new ones, stored ones, and those with the id of another event."""
         not_inserted = [event.event_id for event, _ in matched if event.event_id not in inserted]
-        stored = {
-            row["event_id"]: row for row in self._rows("stored_events", event_ids=not_inserted)
-        }
+        found = self._rows("stored_events", event_ids=not_inserted) if not_inserted else []
+        stored = {row["event_id"]: row for row in found}
         for event, _ in matched:
             row = stored.get(event.event_id)
             if event.event_id in inserted or (self.dry_run and row is None):

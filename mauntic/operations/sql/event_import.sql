@@ -12,10 +12,16 @@ on conflict (name) do update set name = known.name
 
 -- name: contacts_of_addresses
 -- The contacts of these addresses. `spellings` contains each spelling of an address, at the position of the address.
+-- Two contacts are enough to know that there are several. The limit makes each address a look-up in the index: a plain
+-- join reads all contacts of the organization for each batch.
 select given.address, count(distinct contact.id) as matches, cast(min(contact.id::text) as uuid) as contact_id
 from unnest(cast(:addresses as text[]), cast(:spellings as text[])) as given (address, spelling)
-join crm.contacts as contact
-    on contact.organization_id = :organization_id and lower(btrim(contact.email)) = given.spelling
+cross join lateral (
+    select known.id
+    from crm.contacts as known
+    where known.organization_id = :organization_id and lower(btrim(known.email)) = given.spelling
+    limit 2
+) as contact
 group by given.address
 
 -- name: contacts_of_ids

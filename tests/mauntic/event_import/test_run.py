@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import csv
 import io
+import tracemalloc
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from datetime import UTC, date, datetime, timedelta
 from threading import Barrier
-from typing import Any
-from uuid import UUID
+from typing import IO, Any, cast
+from uuid import UUID, uuid5
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from analytics.store import hours
+from analytics.store import figures, hours
 from analytics.store.hours import Hour
-from mauntic.event_import.event import Place
+from mauntic.event_import.event import Event, Place
 from mauntic.event_import.formats.form import Format
+from mauntic.event_import.lines import Source
 from mauntic.event_import.mapping import MappingFile, format_of
+from mauntic.event_import.prepare import Rules
+from mauntic.event_import.run import Import
+from mauntic.event_import.store import Store, Stored
 from mauntic.operations.connection import database_at
 from mauntic.operations.statements import SQL
 from shared.adapters.postgres.client import Postgres
@@ -355,3 +360,72 @@ def test_the_rollups_after_an_import_equal_plain_python(db: Postgres, database: 
     assert {
         (row["date"], row["event_type"]): (row["count"], row["unique_count"]) for row in rollups
     } == {key: (len(emails), len(set(emails))) for key, emails in people.items()}
+
+
+def test_the_report_after_an_import_joins_by_the_derived_campaign(
+    db: Postgres, database: str
+) -> None:
+    """Two opens of one contact and one of another, of the same mailing; a click of another one."""
+    lines = [
+        "1,ann@shop.example,,open,2024-01-01T10:00Z,7,",
+        "2,ann@shop.example,,open,2024-01-01T11:00Z,7,",
+        "3,bob@shop.example,,open,2024-01-01T12:00Z,7,",
+        "4,bob@shop.example,,click,2024-01-01T12:00Z,8,",
+        "5,bob@shop.example,,click,2024-01-01T12:00Z,,",
+    ]
+    import_text(db, csv_text(HEADER, lines), WITH_IDS)
+    day = Window(datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 1, 2, tzinfo=UTC))
+    with closing(Postgres(lambda: as_worker(database))) as worker, worker.transaction():
+        figures.report_days(worker, day, day, None)
+    found = db.rows(
+        "select * from analytics.campaign_daily_stats where organization_id = :o", o=ORG
+    )
+    assert {
+        row["campaign_id"]: (row["opened"], row["unique_opened"], row["clicked"]) for row in found
+    } == {uuid5(ORG, "acme/7"): (3, 2, 0), uuid5(ORG, "acme/8"): (0, 0, 1)}
+
+
+class Nothing:
+    """A store that keeps nothing."""
+
+    def add(self, events: Sequence[Event]) -> Stored:
+        return Stored(new=list(events))
+
+
+def peak_bytes(events: int) -> int:
+    """Return the most memory that an import of this many events uses, without the database."""
+
+    def lines() -> Iterator[bytes]:
+        yield f"{HEADER}\n".encode()
+        for number in range(events):
+            yield b"%d,ann@shop.example,,open,2024-01-01T10:00Z,7,\n" % number
+
+    source = Source(cast(IO[bytes], Stream(lines())), "file", None)
+    rules = Rules(ORG, WITH_IDS, datetime(2026, 3, 10, tzinfo=UTC))
+    tracemalloc.start()
+    try:
+        Import(source, rules, cast(Store, Nothing()), batch_events=200).run()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+class Stream(io.RawIOBase):
+    """A file whose content is generated while it is read."""
+
+    def __init__(self, parts: Iterator[bytes]) -> None:
+        self._parts = parts
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        part = next(self._parts, b"")
+        buffer[: len(part)] = part
+        return len(part)
+
+
+def test_memory_is_flat() -> None:
+    """A hundred bytes more for each event would be 600,000."""
+    small, large = peak_bytes(1_000), peak_bytes(7_000)
+    assert large - small < 200_000

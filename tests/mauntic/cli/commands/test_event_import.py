@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from mauntic.cli.commands import event_import
+from mauntic.event_import.formats.catalogue import FORMATS
 from mauntic.event_import.store import Store
 from shared.adapters.postgres.client import Postgres
 from tests.mauntic.event_import.importing import ORG, add_people, rows
@@ -181,3 +182,14 @@ def test_events_before_the_retained_period_need_an_option(
         " --before-retention --dry-run"
         for job in ("aggregate-hourly", "generate-daily-reports")
     ]
+
+
+def test_the_commands_that_it_prints_can_be_typed(cli: Cli, arguments: list[object]) -> None:
+    following = cli(*arguments, "--json").json["next"]
+    assert len(following) == 2
+    for command in following:
+        assert cli(*command.split()[1:], "--dry-run").code == 0
+
+
+def test_each_format_can_be_named() -> None:
+    assert set(get_args(event_import.FormatName)) == set(FORMATS)
