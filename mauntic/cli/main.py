@@ -78,6 +78,9 @@ COMMANDS = {
     "messages": Entry(
         "messages", "app", "List messages, show what became of one, settle what waits."
     ),
+    "campaigns": Entry(
+        "campaigns", "app", "List campaigns, show their progress; start, pause, cancel them."
+    ),
     "delivery": Entry("delivery", "app", "Show what waits to be sent; resume paused providers."),
     "suppressions": Entry("suppressions", "app", "List, add and remove suppressed addresses."),
     "enqueue": Entry("queues", "enqueue", "Short for `queues enqueue`."),

@@ -121,7 +121,7 @@ EVENTS: tuple[Event, ...] = (
     Event(
         "campaign.refused",
         "The campaign `campaign_id` cannot start; `reason` is the problem. It is reported once.",
-        "The campaign's `problem` has the remedy. A scheduled campaign then starts by itself.",
+        "`mauntic campaigns show` has the remedy. A scheduled campaign then starts by itself.",
     ),
     Event(
         "campaign.postponed",

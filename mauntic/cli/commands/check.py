@@ -11,7 +11,16 @@ from typing import Annotated, Any
 
 import typer
 
-from mauntic.checks import Problem, declarations, deliveries, derived, pages, schema, topology
+from mauntic.checks import (
+    Problem,
+    campaigns,
+    declarations,
+    deliveries,
+    derived,
+    pages,
+    schema,
+    topology,
+)
 from mauntic.cli.ui.options import AsJson
 from mauntic.cli.ui.output import busy, console, print_json, print_table, progress
 from mauntic.cli.ui.time_args import moment
@@ -117,7 +126,7 @@ def _count_problems() -> list[Problem]:
     ):
         today = _midnight(datetime.now(UTC))
         counts = list(derived.count_problems(db, today, DEEP_DAYS))
-        return [*counts, *deliveries.problems(db, os.environ)]
+        return [*counts, *deliveries.problems(db, os.environ), *campaigns.problems(db)]
 
 
 def _differing(start: datetime, end: datetime) -> derived.Found:
