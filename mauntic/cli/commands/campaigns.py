@@ -123,7 +123,7 @@ def start(
     if as_json:
         print_json({"started": str(campaign_id)})
     else:
-        say(f"The campaign starts: `mauntic campaigns show {campaign_id}` shows its progress.")
+        say("The campaign starts: `mauntic campaigns show` with its id shows the progress.")
 
 
 @app.command()
