@@ -14,7 +14,7 @@ from uuid import UUID
 
 from shared.signing_keys import keys_of
 
-__all__ = ["TOKEN_CHARS", "keys_of", "sign", "verify"]
+__all__ = ["TOKEN_CHARS", "hook_url", "keys_of", "sign", "verify"]
 
 TOKEN_CHARS = 64  # hex digits in lower case
 
@@ -22,6 +22,14 @@ TOKEN_CHARS = 64  # hex digits in lower case
 def sign(config_id: UUID, keys: Sequence[bytes]) -> str:
     """Return the token of a provider config, signed with the first key."""
     return _mac(config_id, keys[0])
+
+
+def hook_url(
+    base_url: str, provider: str, config_id: UUID, keys: Sequence[bytes], message_id: str = ""
+) -> str:
+    """Return the URL at which a provider reports events of a config, or of one message of it."""
+    url = f"{base_url.rstrip('/')}/hooks/{provider}/{config_id}/{sign(config_id, keys)}"
+    return f"{url}/{message_id}" if message_id else url
 
 
 def verify(token: str, config_id: UUID, keys: Sequence[bytes]) -> bool:

@@ -45,15 +45,16 @@ def hook_url(db: Database, config: UUID, *, remote: bool) -> HookUrl:
         reason = WITHOUT.get(provider, "this provider reports nothing")
         raise OperatorError(f"{provider} has no webhook: {reason}.")
     settings = _settings(remote=remote)
-    token = hook_token.sign(config, hook_token.keys_of(settings[KEYS]))
-    return HookUrl(config, provider, f"{settings[ADDRESS]}/hooks/{provider}/{config}/{token}")
+    keys = hook_token.keys_of(settings[KEYS])
+    url = hook_token.hook_url(settings[ADDRESS], provider, config, keys)
+    return HookUrl(config, provider, url)
 
 
 def _settings(*, remote: bool) -> Mapping[str, str]:
     """Return address and keys."""
     dev = None if remote else running_dev()
     settings = dev.settings if dev else with_kept_keys(os.environ)
-    address, keys = settings.get(ADDRESS, "").rstrip("/"), settings.get(KEYS, "")
+    address, keys = settings.get(ADDRESS, ""), settings.get(KEYS, "")
     if not dev and host_of(address) is None:
         raise OperatorError(
             f"Set {ADDRESS} to the public address of the hooks worker, or start `mauntic dev`."

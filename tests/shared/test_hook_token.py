@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.hmac import HMAC
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.hook_token import keys_of, sign, verify
+from shared.hook_token import hook_url, keys_of, sign, verify
 
 CONFIG = UUID("018f3c2e-7d1a-7c55-9d0e-0f6f8f0a1b2c")
 keys = st.binary(min_size=1, max_size=80)
@@ -85,6 +85,13 @@ def test_a_known_token() -> None:
     """Computed once with `openssl dgst -sha256 -hmac key`."""
     known = "9314e0c2a5facbbab0fbbcdc635fef7617aae7ec31d623e933c97a880c9fd21b"
     assert sign(CONFIG, [b"key"]) == known
+
+
+@pytest.mark.parametrize("base", ["https://h.example", "https://h.example/"])
+def test_a_url_names_provider_config_and_message(base: str) -> None:
+    start = f"https://h.example/hooks/twilio/{CONFIG}/{computed(CONFIG, b'key')}"
+    assert hook_url(base, "twilio", CONFIG, [b"key"]) == start
+    assert hook_url(base, "twilio", CONFIG, [b"key"], "m-1") == f"{start}/m-1"
 
 
 def test_keys_are_separated_by_commas() -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mauntic.checks import deliveries
+from mauntic.operations import generated_keys
 from tests.workers.delivery.stage import KEY, Stage, encrypted
 
 POSTMARK = {"serverToken": "secret-token", "stream": "outbound"}
@@ -70,3 +72,36 @@ def test_without_the_key_types_are_checked_and_that_is_noted(
     assert [subject for subject, _ in problems(stage, None)] == [str(wrong)]
     assert "PROVIDER_KEY is not set" in caplog.text
     assert encrypted({}) != encrypted({})  # each has a nonce of its own
+
+
+DEPLOYMENT = {
+    "CLOUDFLARE_ACCOUNT_ID": "a1", "HOOKS_BASE_URL": "https://hooks.example.com",
+    "HOOK_KEYS": "new,old", "UNSUBSCRIBE_KEYS": "k",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changed", "subjects"),
+    [
+        ({}, []),
+        ({"HOOKS_BASE_URL": ""}, ["HOOKS_BASE_URL"]),
+        ({"HOOKS_BASE_URL": "http://hooks.example.com"}, ["HOOKS_BASE_URL"]),
+        ({"HOOK_KEYS": ""}, ["HOOK_KEYS"]),
+        ({"UNSUBSCRIBE_KEYS": " , "}, ["UNSUBSCRIBE_KEYS"]),
+        ({"CLOUDFLARE_ACCOUNT_ID": "", "HOOKS_BASE_URL": "", "HOOK_KEYS": ""}, []),
+        ({"CLOUDFLARE_ACCOUNT_ID": "", "HOOKS_BASE_URL": "x"}, ["HOOKS_BASE_URL"]),
+    ],
+)
+def test_a_deployment_needs_an_address_and_keys(
+    stage: Stage,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    changed: dict[str, str],
+    subjects: list[str],
+) -> None:
+    """Elsewhere only what is wrong is a problem: a local system has its own."""
+    monkeypatch.setattr(generated_keys, "FOLDER", tmp_path)
+    environment = {"PROVIDER_KEY": KEY, **DEPLOYMENT, **changed}
+    assert list(deliveries.problems(stage.db, environment)) == []  # nothing is sent
+    stage.config(secrets=POSTMARK)
+    assert [own.subject for own in deliveries.problems(stage.db, environment)] == subjects

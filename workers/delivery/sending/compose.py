@@ -93,9 +93,8 @@ class Composer:
         has_hooks = self.settings.get("HOOKS_BASE_URL") and self.settings.get("HOOK_KEYS")
         if config_id is None or provider_type is None or not has_hooks:
             return ""
-        token = hook_token.sign(config_id, self._hook_keys)
         base = base_of(self._hooks_url)
-        return f"{base}/hooks/{provider_type}/{config_id}/{token}/{claimed.id}"
+        return hook_token.hook_url(base, provider_type, config_id, self._hook_keys, str(claimed.id))
 
     def _push(self, claimed: Claimed) -> OutgoingPush:
         own, device_id = claimed.waiting, claimed.decision.device_id
