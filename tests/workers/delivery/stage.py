@@ -71,7 +71,6 @@ class Stage:
             "PROVIDER_KEY": KEY,
             "HOOKS_BASE_URL": "https://hooks.example",
             "UNSUBSCRIBE_KEYS": "a key",
-            "HOOK_KEYS": "a key of hooks",
             "HTTP_ALLOWED_HOSTS": "api.postmarkapp.com,api.resend.com,api.sendgrid.com",
         }
         self.outside.buckets |= {
