@@ -20,6 +20,7 @@ from mauntic.event_import.seen import Seen
 from mauntic.event_import.store import Store
 
 BATCH_EVENTS = 5_000
+ROWS_BETWEEN_ADVANCES = 1_000
 
 
 @dataclass
@@ -42,6 +43,8 @@ class Import:
                 self.counts.read += 1
                 for event in self._events(record):
                     self._take(event, seen)
+                if self.counts.read % ROWS_BETWEEN_ADVANCES == 0:
+                    self.advance()
             self._store(seen)
         return self.counts
 

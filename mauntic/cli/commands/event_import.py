@@ -161,6 +161,8 @@ def _importing(db: Database, source: Source, asked: Options) -> tuple[Import, da
             "--create-contacts needs the right to insert into crm.contacts: set DATABASE_URL to the"
             " owner's role."
         )
+    if not scope["has_contacts"]:
+        warn("crm.contacts has no contact of this organization: check its id.")
     rules = Rules(
         asked.organization_id,
         asked.form,

@@ -1,7 +1,8 @@
 -- name: import_scope
--- The first day of the organization's retained period, if it has one, whether this role may create contacts, and the
--- server's time.
+-- The first day of the organization's retained period, if it has one; whether it has contacts; whether this role may
+-- create contacts; the server's time.
 select nullif(ops.retained_since(:organization_id), '-infinity') as retained_since,
+    exists (select from crm.contacts where organization_id = :organization_id) as has_contacts,
     has_table_privilege('crm.contacts', 'insert') as may_create,
     now() as now
 

@@ -426,6 +426,6 @@ class Stream(io.RawIOBase):
 
 
 def test_memory_is_flat() -> None:
-    """A hundred bytes more for each event would be 600,000."""
-    small, large = peak_bytes(1_000), peak_bytes(7_000)
-    assert large - small < 200_000
+    """A hundred bytes more for each event would be 200,000."""
+    small, large = peak_bytes(600), peak_bytes(2_600)
+    assert large - small < 100_000

@@ -6,6 +6,7 @@ import csv
 import os
 from pathlib import Path
 from typing import Any, get_args
+from uuid import UUID
 
 import pytest
 
@@ -189,6 +190,23 @@ def test_the_commands_that_it_prints_can_be_typed(cli: Cli, arguments: list[obje
     assert len(following) == 2
     for command in following:
         assert cli(*command.split()[1:], "--dry-run").code == 0
+
+
+def test_an_organization_without_contacts_is_a_warning(cli: Cli, arguments: list[object]) -> None:
+    arguments[arguments.index(ORG)] = UUID(int=0xFF)
+    answer = cli(*arguments, "--create-contacts", "--dry-run", "--json")
+    assert "no contact of this organization: check its id" in answer.err
+    assert answer.json["contacts_created"] == 3
+
+
+def test_a_long_import_shows_its_progress_even_if_every_row_is_refused(
+    cli: Cli, arguments: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "history.csv").write_text(
+        "id,email,action,at,mailing\n" + "1,x,open,now,\n" * 1_000
+    )
+    monkeypatch.setattr(event_import, "SHOWN_AFTER_S", 0.0)
+    assert "importing: 1,000 rows, 0 new" in cli(*arguments).err
 
 
 def test_each_format_can_be_named() -> None:
