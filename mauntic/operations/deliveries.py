@@ -47,6 +47,31 @@ def resume_organization(db: Database, organization: UUID) -> bool:
     return bool(db.rows(SQL["resume_organization"], organization_id=organization))
 
 
+@dataclass(frozen=True)
+class Compared:
+    """Messages of an organization and channel in a period, and how another sender's log names them:
+    by their key, or by their address."""
+
+    organization: UUID
+    channel: str
+    by_key: bool
+    since: datetime
+    until: datetime
+
+
+def compare_sent(db: Database, compared: Compared, values: Sequence[str]) -> list[Row]:
+    """Count what another sender has sent, and what was captured, sent or skipped here."""
+    return db.rows(
+        SQL["compare_sent"],
+        organization_id=compared.organization,
+        channel=compared.channel,
+        by_key=compared.by_key,
+        since=compared.since,
+        until=compared.until,
+        values=list(values),
+    )
+
+
 def add_suppressions(
     db: Database, organization: UUID, channel: str, addresses: Sequence[str], scope: str, by: str
 ) -> int:

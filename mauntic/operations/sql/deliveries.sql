@@ -58,3 +58,55 @@ select id, organization_id, channel, provider_type, config #>> '{}' as config
 from delivery.provider_configs
 where is_active
 order by organization_id, channel, priority desc, id
+
+-- name: compare_sent
+-- What another sender's log has against the messages here: for each key or address, how often it was sent there and
+-- captured or sent here. A skipped message has its reason; a message that still waits has its state.
+with logged as (
+    select delivery.suppressed_address(case when :by_key then 'push' else :channel end, value) as name, count(*) as there,
+        min(line) as line
+    from unnest(cast(:values as text[])) with ordinality as given (value, line)
+    where value <> ''
+    group by 1
+),
+own as (
+    select
+        case
+            when :by_key then message.idempotency_key
+            else delivery.suppressed_address(
+                message.channel,
+                coalesce(message.address, case message.channel when 'email' then contact.email else contact.phone end)
+            )
+        end as name,
+        count(*) filter (where message.reason = 'captured' or message.state = 'sent') as here,
+        min(coalesce(message.reason, message.state)) filter (
+            where message.reason is distinct from 'captured' and message.state <> 'sent'
+        ) as reason,
+        min(cast(message.id as text)) as message_id
+    from delivery.messages as message
+    left join crm.contacts as contact
+        on contact.id = message.contact_id and contact.organization_id = message.organization_id
+    where message.organization_id = :organization_id and message.channel = :channel
+        and message.created_at >= :since and message.created_at < :until
+    group by 1
+),
+compared as (
+    select
+        case
+            when own.name is null then 'only there'
+            when logged.name is null and own.here > 0 then 'only here'
+            when logged.name is null then 'in neither'
+            when own.here = logged.there then 'the same'
+            when own.here = 0 then 'not sent here'
+            else 'another number'
+        end as result,
+        case when own.here = 0 then own.reason end as reason,
+        logged.line, own.message_id
+    from logged
+    full join own using (name)
+)
+select result, reason, count(*) as count, min(line) as first_line, min(message_id) as message_id
+from compared
+where result <> 'in neither'
+group by result, reason
+order by result, count desc, reason

@@ -72,6 +72,44 @@ def test_what_to_resume_must_exist(cli: Cli, stage: Stage) -> None:
     assert "Pass either" in cli("delivery", "resume").err
 
 
+def test_a_shadow_run_is_compared_with_the_log_of_the_other_sender(
+    cli: Cli, stage: Stage, tmp_path: Path
+) -> None:
+    """Captured as there; suppressed here; sent there twice; never inserted here; only here."""
+    stage.outside.secrets["DELIVERY_MODE"] = "shadow"
+    for number in (2, 3, 4):
+        stage.contact(number)
+    stage.db.rows("select delivery.suppress(:org, 'p2@people.example')", org=org())
+    messages = [stage.message(number) for number in (1, 2, 3, 4)]
+    stage.send(*messages)
+    log = tmp_path / "sent.txt"
+    log.write_text(
+        "P1@people.example\n\np2@people.example\np3@people.example\nP3@People.example\n"
+        "missing@people.example\n"
+    )
+    period = ("--organization", ORG, "--from", "2026-03-10", "--to", "2026-03-11", "--json")
+    answer = cli("delivery", "compare", str(log), *period)
+    assert [
+        (row["result"], row["reason"], row["count"], row["first_line"]) for row in answer.json
+    ] == [
+        ("another number", None, 1, 4),
+        ("not sent here", "suppressed", 1, 3),
+        ("only here", None, 1, None),
+        ("only there", None, 1, 6),
+        ("the same", None, 1, 1),
+    ]
+    assert answer.code == 1
+    assert "people" not in answer.out
+    log.write_text("\n".join(str(stage.row(own)["idempotency_key"]) for own in messages))
+    answer = cli("delivery", "compare", str(log), "--by", "key", *period)
+    assert [(row["result"], row["count"]) for row in answer.json] == [
+        ("not sent here", 1),
+        ("the same", 3),
+    ]
+    assert answer.code == 0
+    assert "cannot be read" in cli("delivery", "compare", "nothing.txt", *period).err
+
+
 @pytest.fixture
 def addresses(tmp_path: Path) -> Path:
     file = tmp_path / "addresses.txt"
