@@ -362,6 +362,632 @@ end $$;
 
 COMMENT ON FUNCTION delivery.unsuppress(organization_id uuid, address text, channel text, note text, scope text) IS 'Removes suppressions of an address, for a person who says why.';
 
+CREATE FUNCTION journey.activity_added() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    insert into crm.contact_changes (consumer, organization_id, contact_id, source, name, activity_id)
+    select 'events', changed.organization_id, changed.contact_id, 'event', changed.event_type, changed.id
+    from changed
+    where exists (
+            select from journey.journey_triggers as known
+            where known.organization_id = changed.organization_id and known.config ->> 'eventType' = changed.event_type
+                and known.type = 'event' and known.enabled and known.problem is null
+        )
+        or exists (
+            select from journey.waits as waiting
+            where waiting.organization_id = changed.organization_id and waiting.contact_id = changed.contact_id
+                and waiting.event_type = changed.event_type
+        );
+    return null;
+end $$;
+
+CREATE FUNCTION journey.are_settings(settings jsonb) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    RETURN ((jsonb_typeof(settings) = 'object'::text) AND (COALESCE((settings #>> '{reEntry,type}'::text[]), 'once'::text) = ANY (ARRAY['once'::text, 'always'::text, 'cooldown'::text])) AND (((settings #>> '{reEntry,type}'::text[]) IS DISTINCT FROM 'cooldown'::text) OR COALESCE(jsonb_path_exists(settings, '$."reEntry"."cooldownDays"?(@.type() == "number" && @ > 0)'::jsonpath), false)) AND ((COALESCE(jsonb_typeof((settings -> 'frequencyCap'::text)), 'null'::text) = 'null'::text) OR (jsonb_path_exists(settings, '$."frequencyCap"."maxCount"?(@.type() == "number" && @ >= 1)'::jsonpath) AND jsonb_path_exists(settings, '$."frequencyCap"."windowDays"?(@.type() == "number" && @ > 0)'::jsonpath))));
+
+CREATE FUNCTION journey.check_settings() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if not journey.are_settings(new.settings) then
+        raise exception 'the settings of the journey are invalid: docs/journeys.md' using errcode = '22023';
+    end if;
+    return new;
+end $$;
+
+CREATE FUNCTION journey.contacts_removed() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    insert into crm.contact_changes (consumer, organization_id, contact_id, source, name)
+    select 'events', changed.organization_id, changed.id, 'contact', 'deleted'
+    from changed
+    where exists (
+        select from journey.journey_executions as execution
+        where execution.contact_id = changed.id and execution.status = 'active'
+    );
+    return null;
+end $$;
+
+CREATE FUNCTION journey.enroll(organization_id uuid, journey_id uuid, contact_ids uuid[], request_id text) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_variable
+declare
+    entered bigint;
+begin
+    if coalesce(trim(request_id), '') = '' or length(request_id) > 200 then
+        raise exception 'a request needs an id of 1 to 200 characters' using errcode = '22023';
+    end if;
+    if not exists (
+        select from journey.journeys as known
+        where known.id = enroll.journey_id and known.organization_id = enroll.organization_id
+    ) then
+        raise exception 'the organization has no such journey' using errcode = '22023';
+    end if;
+    select count(*) filter (where found.outcome = 'entered') into entered
+    from journey.enter(
+        journey_id, null, contact_ids, array_fill('request:' || request_id, array[cardinality(contact_ids)]),
+        false, now(), null
+    ) as found;
+    return entered;
+end $$;
+
+COMMENT ON FUNCTION journey.enroll(organization_id uuid, journey_id uuid, contact_ids uuid[], request_id text) IS 'Enters contacts into a journey, at most once for each request. Returns how many entered; the first step follows within five minutes.';
+
+CREATE FUNCTION journey.enter(journey_id uuid, trigger_id uuid, contact_ids uuid[], occasions text[], has_stay boolean, moment timestamp with time zone, queued_until timestamp with time zone) RETURNS TABLE(execution_id uuid, contact_id uuid, occasion text, outcome text, reason text)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+declare
+    own record;
+begin
+    select
+        known.organization_id,
+        known.status = 'active' and version.entry_step_id is not null as is_open,
+        version.id as version_id,
+        version.entry_step_id,
+        coalesce(known.settings #>> '{reEntry,type}', 'once') as re_entry,
+        make_interval(secs => 86400 * cast(known.settings #>> '{reEntry,cooldownDays}' as numeric)) as cooldown,
+        cast(cast(known.settings #>> '{frequencyCap,maxCount}' as numeric) as integer) as cap,
+        make_interval(secs => 86400 * cast(known.settings #>> '{frequencyCap,windowDays}' as numeric)) as cap_window
+    into own
+    from journey.journeys as known
+    left join journey.journey_versions as version on version.id = known.active_version_id
+    where known.id = enter.journey_id;
+    if not found then
+        return;
+    end if;
+    -- In key order, so that two runs never wait for each other.
+    insert into journey.entrants (
+        journey_id, contact_id, organization_id, entries, first_entered_at, last_entered_at, last_left_at,
+        active_execution_id
+    )
+    select
+        enter.journey_id, contact.id, own.organization_id, greatest(past.highest, past.entries), past.first_at,
+        past.last_at, past.left_at, past.active_id
+    from crm.contacts as contact
+    cross join lateral (
+        select
+            count(*) as entries, coalesce(max(execution.entry_no), 0) as highest, min(execution.started_at) as first_at,
+            max(execution.started_at) as last_at, max(execution.completed_at) as left_at,
+            (array_agg(execution.id) filter (where execution.status = 'active'))[1] as active_id
+        from journey.journey_executions as execution
+        where execution.journey_id = enter.journey_id and execution.contact_id = contact.id
+    ) as past
+    where contact.id = any (enter.contact_ids) and contact.organization_id = own.organization_id
+    order by contact.id
+    on conflict do nothing;
+    perform from journey.entrants as entrant
+    where entrant.journey_id = enter.journey_id and entrant.contact_id = any (enter.contact_ids)
+    order by entrant.contact_id
+    for update;
+
+    return query
+    with asked as (
+        select given.contact_id, given.occasion, min(given.place) as place
+        from unnest(enter.contact_ids, enter.occasions) with ordinality as given (contact_id, occasion, place)
+        group by given.contact_id, given.occasion
+    ),
+    fresh as (
+        select asked.*, row_number() over (partition by asked.contact_id order by asked.place) as turn
+        from asked
+        left join journey.trigger_entries as used
+            on used.journey_id = enter.journey_id and used.contact_id = asked.contact_id
+            and used.occasion = asked.occasion
+        where used.occasion is null or used.outcome = 'blocked'
+    ),
+    weighed as (
+        select
+            fresh.contact_id, fresh.occasion, fresh.turn, entrant.entries,
+            contact.id is null as is_missing, contact.status = 'do_not_contact' as is_off_limits,
+            entrant.active_execution_id is not null as is_inside,
+            entrant.last_left_at + own.cooldown as rested_at,
+            (
+                select execution.started_at + own.cap_window
+                from journey.journey_executions as execution
+                where execution.journey_id = enter.journey_id and execution.contact_id = fresh.contact_id
+                order by execution.started_at desc
+                offset own.cap - 1
+                limit 1
+            ) as uncapped_at
+        from fresh
+        left join crm.contacts as contact
+            on contact.id = fresh.contact_id and contact.organization_id = own.organization_id
+        left join journey.entrants as entrant
+            on entrant.journey_id = enter.journey_id and entrant.contact_id = fresh.contact_id
+    ),
+    judged as (
+        select
+            weighed.*,
+            case
+                when not own.is_open then 'journey_not_active'
+                when is_missing then 'contact_missing'
+                when is_off_limits then 'do_not_contact'
+                when own.re_entry = 'once' and entries > 0 then 'entered_before'
+                when is_inside then 'active'
+                when own.re_entry = 'cooldown' and rested_at > moment then 'cooldown'
+                when own.cap is not null and uncapped_at > moment then 'cap'
+                when turn > 1 then 'active'
+            end as why
+        from weighed
+    ),
+    decided as (
+        select
+            judged.*,
+            case when why is null then gen_random_uuid() end as new_id,
+            case
+                when why is null then 'entered'
+                when has_stay and why in ('active', 'cooldown', 'cap') then 'blocked'
+                else 'refused'
+            end as verdict
+        from judged
+    ),
+    noted as (
+        insert into journey.trigger_entries as entry (
+            journey_id, contact_id, occasion, organization_id, trigger_id, outcome, reason, retry_at, execution_id, at
+        )
+        select
+            enter.journey_id, decided.contact_id, decided.occasion, own.organization_id, enter.trigger_id, verdict, why,
+            case
+                when verdict = 'blocked' then
+                    case why when 'cooldown' then rested_at when 'cap' then uncapped_at else moment + interval '1 hour' end
+            end,
+            new_id, moment
+        from decided
+        order by decided.contact_id, decided.occasion
+        on conflict (journey_id, contact_id, occasion) do update
+        set outcome = excluded.outcome, reason = excluded.reason, retry_at = excluded.retry_at,
+            execution_id = excluded.execution_id, at = excluded.at
+        where entry.outcome = 'blocked'
+    ),
+    counted as (
+        update journey.entrants as entrant set
+            entries = entrant.entries + 1,
+            first_entered_at = coalesce(entrant.first_entered_at, moment),
+            last_entered_at = moment,
+            active_execution_id = decided.new_id
+        from decided
+        where decided.verdict = 'entered' and entrant.journey_id = enter.journey_id
+            and entrant.contact_id = decided.contact_id
+    ),
+    created as (
+        insert into journey.journey_executions (
+            id, journey_id, journey_version_id, organization_id, contact_id, status, started_at, current_step_id,
+            trigger_id, occasion, entry_no, wake_at, wake_queued_until, last_progress_at
+        )
+        select
+            new_id, enter.journey_id, own.version_id, own.organization_id, decided.contact_id, 'active', moment,
+            own.entry_step_id, enter.trigger_id, decided.occasion, decided.entries + 1, moment, queued_until, moment
+        from decided
+        where verdict = 'entered'
+    ),
+    announced as (
+        insert into journey.outbox (type, organization_id, contact_id, body)
+        select
+            'journey.ExecutionStarted', own.organization_id, decided.contact_id,
+            journey.event_body(own.organization_id, enter.journey_id, new_id, decided.contact_id)
+        from decided
+        where verdict = 'entered'
+    )
+    select decided.new_id, decided.contact_id, decided.occasion, decided.verdict, decided.why
+    from decided
+    order by decided.contact_id, decided.occasion;
+end $$;
+
+COMMENT ON FUNCTION journey.enter(journey_id uuid, trigger_id uuid, contact_ids uuid[], occasions text[], has_stay boolean, moment timestamp with time zone, queued_until timestamp with time zone) IS 'Enters contacts on occasions, each of which is used once. has_stay: a contact that must wait is asked again.';
+
+CREATE TABLE journey.journey_step_connections (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    from_step_id uuid NOT NULL,
+    to_step_id uuid NOT NULL,
+    label character varying(255)
+);
+
+CREATE TABLE journey.journey_steps (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    journey_version_id uuid NOT NULL,
+    organization_id uuid NOT NULL,
+    type text NOT NULL,
+    config jsonb DEFAULT '{}'::jsonb NOT NULL,
+    position_x integer,
+    position_y integer
+);
+
+CREATE FUNCTION journey.entry_step(version_id uuid) RETURNS uuid[]
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    BEGIN ATOMIC
+ WITH own AS (
+          SELECT step.id,
+             step.type
+            FROM journey.journey_steps step
+           WHERE (step.journey_version_id = entry_step.version_id)
+         ), triggers AS (
+          SELECT own.id
+            FROM own
+           WHERE (own.type = 'trigger'::text)
+         )
+  SELECT COALESCE(array_agg(entry.id ORDER BY entry.id), '{}'::uuid[]) AS "coalesce"
+    FROM ( SELECT connection.to_step_id AS id
+            FROM (triggers
+              JOIN journey.journey_step_connections connection ON ((connection.from_step_id = triggers.id)))
+         UNION
+          SELECT own.id
+            FROM own
+           WHERE ((NOT (EXISTS ( SELECT
+                    FROM triggers))) AND (NOT (EXISTS ( SELECT
+                    FROM journey.journey_step_connections connection
+                   WHERE (connection.to_step_id = own.id)))))) entry;
+END;
+
+COMMENT ON FUNCTION journey.entry_step(version_id uuid) IS 'Where executions begin: the target of the trigger step, or the step without an incoming connection.';
+
+CREATE FUNCTION journey.erase_contact(organization_id uuid, contact_id uuid) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    touched bigint;
+    total bigint := 0;
+begin
+    delete from journey.step_executions as gone using journey.journey_executions as execution
+    where execution.organization_id = erase_contact.organization_id
+        and execution.contact_id = erase_contact.contact_id and gone.execution_id = execution.id;
+    get diagnostics touched = row_count; total := total + touched;
+    delete from journey.execution_logs as gone using journey.journey_executions as execution
+    where execution.organization_id = erase_contact.organization_id
+        and execution.contact_id = erase_contact.contact_id and gone.execution_id = execution.id;
+    get diagnostics touched = row_count; total := total + touched;
+    delete from journey.waits as gone
+    where gone.organization_id = erase_contact.organization_id and gone.contact_id = erase_contact.contact_id;
+    get diagnostics touched = row_count; total := total + touched;
+    delete from journey.journey_executions as gone
+    where gone.organization_id = erase_contact.organization_id and gone.contact_id = erase_contact.contact_id;
+    get diagnostics touched = row_count; total := total + touched;
+    delete from journey.pending_events as gone
+    where gone.organization_id = erase_contact.organization_id and gone.contact_id = erase_contact.contact_id;
+    get diagnostics touched = row_count; total := total + touched;
+    delete from journey.trigger_entries as gone
+    where gone.organization_id = erase_contact.organization_id and gone.contact_id = erase_contact.contact_id;
+    get diagnostics touched = row_count; total := total + touched;
+    delete from journey.entrants as gone
+    where gone.organization_id = erase_contact.organization_id and gone.contact_id = erase_contact.contact_id;
+    get diagnostics touched = row_count; total := total + touched;
+    delete from journey.outbox as gone
+    where gone.organization_id = erase_contact.organization_id and gone.contact_id = erase_contact.contact_id;
+    get diagnostics touched = row_count; total := total + touched;
+    return total;
+end $$;
+
+CREATE FUNCTION journey.event_body(organization_id uuid, journey_id uuid, execution_id uuid, contact_id uuid, further jsonb DEFAULT '{}'::jsonb) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    RETURN jsonb_strip_nulls((jsonb_build_object('organizationId', organization_id, 'journeyId', journey_id, 'executionId', execution_id, 'contactId', contact_id) || further));
+
+CREATE FUNCTION journey.executions_ended() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if not exists (select from was join became using (id) where was.status = 'active' and became.status <> 'active') then
+        return null;
+    end if;
+    -- In the order in which entering locks them.
+    perform from journey.entrants as entrant
+    join (
+        select became.journey_id, became.contact_id from was join became using (id)
+        where was.status = 'active' and became.status <> 'active'
+    ) as ended on ended.journey_id = entrant.journey_id and ended.contact_id = entrant.contact_id
+    order by entrant.journey_id, entrant.contact_id
+    for update of entrant;
+    update journey.entrants as entrant set
+        active_execution_id = null,
+        last_left_at = coalesce(became.completed_at, now())
+    from was join became using (id)
+    where was.status = 'active' and became.status <> 'active'
+        and entrant.journey_id = became.journey_id and entrant.contact_id = became.contact_id
+        and entrant.active_execution_id = became.id;
+    delete from journey.waits as waiting
+    using was join became using (id)
+    where was.status = 'active' and became.status <> 'active' and waiting.execution_id = became.id;
+    insert into journey.outbox (type, organization_id, contact_id, body)
+    select
+        'journey.Execution' || initcap(became.status), became.organization_id, became.contact_id,
+        journey.event_body(
+            became.organization_id, became.journey_id, became.id, became.contact_id,
+            jsonb_build_object('reason', became.exit_reason)
+        )
+    from was join became using (id)
+    where was.status = 'active' and became.status <> 'active';
+    return null;
+end $$;
+
+CREATE FUNCTION journey.guard_connections() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if exists (
+        select from journey.journey_steps as step
+        join journey.journey_versions as version on version.id = step.journey_version_id
+        join journey.journeys as known on known.id = version.journey_id or tg_op <> 'DELETE'
+        where version.published_at is not null
+            and step.id in (
+                case when tg_op <> 'INSERT' then old.from_step_id end,
+                case when tg_op <> 'DELETE' then new.from_step_id end
+            )
+    ) then
+        raise exception 'the steps of a published version do not change' using errcode = '22023';
+    end if;
+    return case tg_op when 'DELETE' then old else new end;
+end $$;
+
+CREATE FUNCTION journey.guard_published() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if exists (select from journey.journeys as known where known.id = old.journey_id) then
+        raise exception 'a published version stays as long as its journey' using errcode = '22023';
+    end if;
+    return old;
+end $$;
+
+CREATE FUNCTION journey.guard_steps() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if exists (
+        select from journey.journey_versions as version
+        join journey.journeys as known on known.id = version.journey_id or tg_op <> 'DELETE'
+        where version.published_at is not null
+            and version.id in (
+                case when tg_op <> 'INSERT' then old.journey_version_id end,
+                case when tg_op <> 'DELETE' then new.journey_version_id end
+            )
+    ) then
+        raise exception 'the steps of a published version do not change' using errcode = '22023';
+    end if;
+    return case tg_op when 'DELETE' then old else new end;
+end $$;
+
+CREATE FUNCTION journey.guard_version() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    problem text;
+begin
+    if tg_op = 'UPDATE' and old.published_at is not null then
+        if new is distinct from old then
+            raise exception 'a published version does not change: publish a new one' using errcode = '22023';
+        end if;
+        return new;
+    end if;
+    if new.published_at is not null then
+        problem := journey.version_problem(new.id);
+        if problem is not null then
+            raise exception 'the version cannot be published: %', problem using errcode = '22023';
+        end if;
+        new.entry_step_id := (journey.entry_step(new.id))[1];
+        update journey.journeys as known set active_version_id = new.id
+        where known.id = new.journey_id and known.organization_id = new.organization_id;
+        if not found then
+            raise exception 'the organization has no such journey' using errcode = '22023';
+        end if;
+    end if;
+    return new;
+end $$;
+
+CREATE FUNCTION journey.step_kind(type text, config jsonb) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    RETURN CASE WHEN (type = ANY (ARRAY['split'::text, 'condition'::text])) THEN CASE COALESCE((config ->> 'type'::text), ('split_'::text || CASE type WHEN 'split'::text THEN 'random'::text ELSE 'condition'::text END)) WHEN 'split_random'::text THEN 'split'::text WHEN 'split_condition'::text THEN 'condition'::text ELSE NULL::text END WHEN (type = ANY (ARRAY['trigger'::text, 'action'::text, 'delay'::text, 'gate'::text, 'exit'::text])) THEN type ELSE NULL::text END;
+
+COMMENT ON FUNCTION journey.step_kind(type text, config jsonb) IS 'What a step does; null: it is not known.';
+
+CREATE FUNCTION journey.labels(type text, config jsonb) RETURNS text[]
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    RETURN CASE journey.step_kind(type, config) WHEN 'split'::text THEN ARRAY(SELECT (branch.branch ->> 'label'::text) FROM jsonb_path_query(labels.config, '$."branches"[*]'::jsonpath) branch(branch)) WHEN 'condition'::text THEN ARRAY['yes'::text, 'no'::text] WHEN 'gate'::text THEN ARRAY['yes'::text, 'no'::text] ELSE '{}'::text[] END;
+
+COMMENT ON FUNCTION journey.labels(type text, config jsonb) IS 'The labels between which a step decides.';
+
+CREATE FUNCTION journey.local_instant(local timestamp without time zone, zone text) RETURNS timestamp with time zone
+    LANGUAGE sql STABLE PARALLEL SAFE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    BEGIN ATOMIC
+ WITH offsets AS (
+          SELECT ((((local_instant.local AT TIME ZONE 'UTC'::text) - '1 day'::interval) AT TIME ZONE local_instant.zone) - (local_instant.local - '1 day'::interval)) AS earlier,
+             ((((local_instant.local AT TIME ZONE 'UTC'::text) + '1 day'::interval) AT TIME ZONE local_instant.zone) - (local_instant.local + '1 day'::interval)) AS later
+         ), candidates AS (
+          SELECT ((local_instant.local AT TIME ZONE 'UTC'::text) - offsets.earlier) AS before_change,
+             ((local_instant.local AT TIME ZONE 'UTC'::text) - offsets.later) AS after_change
+            FROM offsets
+         )
+  SELECT COALESCE(LEAST(
+         CASE
+             WHEN ((candidates.before_change AT TIME ZONE local_instant.zone) = local_instant.local) THEN candidates.before_change
+             ELSE NULL::timestamp with time zone
+         END,
+         CASE
+             WHEN ((candidates.after_change AT TIME ZONE local_instant.zone) = local_instant.local) THEN candidates.after_change
+             ELSE NULL::timestamp with time zone
+         END), ( SELECT min(moment.moment) AS min
+            FROM generate_series(candidates.after_change, candidates.before_change, '00:01:00'::interval) moment(moment)
+           WHERE ((moment.moment AT TIME ZONE local_instant.zone) > local_instant.local)), candidates.before_change) AS "coalesce"
+    FROM candidates;
+END;
+
+COMMENT ON FUNCTION journey.local_instant(local timestamp without time zone, zone text) IS 'The instant of a local time: the first of two, and the end of the gap for a time that a change of clocks leaves out.';
+
+CREATE FUNCTION journey.next_local_time(since timestamp with time zone, at time without time zone, weekdays integer[], zone text) RETURNS timestamp with time zone
+    LANGUAGE sql STABLE PARALLEL SAFE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    BEGIN ATOMIC
+ SELECT min(journey.local_instant((day.day + (next_local_time.at)::interval), next_local_time.zone)) AS min
+    FROM generate_series(date_trunc('day'::text, (next_local_time.since AT TIME ZONE next_local_time.zone)), (date_trunc('day'::text, (next_local_time.since AT TIME ZONE next_local_time.zone)) + '8 days'::interval), '1 day'::interval) day(day)
+   WHERE (((next_local_time.weekdays IS NULL) OR (EXTRACT(isodow FROM day.day) = ANY ((next_local_time.weekdays)::numeric[]))) AND (journey.local_instant((day.day + (next_local_time.at)::interval), next_local_time.zone) > next_local_time.since));
+END;
+
+COMMENT ON FUNCTION journey.next_local_time(since timestamp with time zone, at time without time zone, weekdays integer[], zone text) IS 'The first time of day after a moment, on some days of the week: 1 is Monday, null is every day.';
+
+CREATE FUNCTION journey.note_problem() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    new.problem := journey.trigger_problem(new.type, new.config);
+    return new;
+end $$;
+
+CREATE FUNCTION journey.note_status() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    new.status_changed_at := now();
+    return new;
+end $$;
+
+CREATE FUNCTION journey.step_problem(type text, config jsonb) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+    kind constant text := journey.step_kind(type, config);
+    action constant text := coalesce(config ->> 'type', config ->> 'action');
+    is_uuid constant text := '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$';
+begin
+    if kind is null then
+        return format('the type "%s" is not known', type);
+    elsif kind = 'condition' then
+        return 'conditions are not supported yet';
+    elsif kind = 'action' then
+        if action is null or action not in ('send_email', 'send_sms', 'send_push', 'create_task', 'send_linkedin') then
+            return format('the action "%s" is not known', action);
+        elsif action like 'send\_%' and action <> 'send_linkedin'
+            and coalesce(config ->> 'templateId', '') !~ is_uuid then
+            return 'templateId is not an id';
+        elsif coalesce(config ->> 'class', 'marketing') not in ('marketing', 'transactional') then
+            return 'class is neither marketing nor transactional';
+        end if;
+    elsif kind = 'delay' and config ->> 'type' = 'delay_until' then
+        if coalesce(config ->> 'time', '') !~ '^([01][0-9]|2[0-3]):[0-5][0-9]$' then
+            return 'time is not HH:MM';
+        elsif coalesce(config ->> 'zone', 'contact') not in ('contact', 'organization') then
+            return 'zone is neither contact nor organization';
+        elsif config ? 'weekdays' and not (
+            jsonb_typeof(config -> 'weekdays') = 'array' and jsonb_array_length(config -> 'weekdays') > 0
+            and not jsonb_path_exists(config, '$.weekdays[*] ? (!(@ == 1 || @ == 2 || @ == 3 || @ == 4 || @ == 5 || @ == 6 || @ == 7))')
+        ) then
+            return 'weekdays is not a list of days from 1 (Monday) to 7';
+        end if;
+    elsif kind = 'delay' then
+        if not jsonb_path_exists(config, '$.duration ? (@.type() == "number" && @ > 0 && @ <= 1000000)') then
+            return 'duration is not a number above 0';
+        elsif coalesce(config ->> 'unit', '') not in ('minutes', 'hours', 'days') then
+            return 'unit is not minutes, hours or days';
+        end if;
+    elsif kind = 'split' then
+        if jsonb_path_exists(config, '$.branches[*] ? (!(@.percentage.type() == "number" && @.percentage >= 0 && @.label.type() == "string"))')
+            or (select sum(cast(branch ->> 'percentage' as numeric)) is distinct from 100
+                from jsonb_path_query(config, '$.branches[*]') as branch) then
+            return 'the percentages of the branches do not add up to 100';
+        elsif (select count(*) > count(distinct branch ->> 'label')
+            from jsonb_path_query(config, '$.branches[*]') as branch) then
+            return 'two branches have the same label';
+        end if;
+    elsif kind = 'gate' then
+        if coalesce(config ->> 'eventType', '') = '' then
+            return 'eventType is missing';
+        elsif coalesce(config ->> 'scope', 'contact') not in ('execution', 'contact') then
+            return 'scope is neither execution nor contact';
+        elsif coalesce(jsonb_typeof(config -> 'timeout'), 'null') <> 'null'
+            and not jsonb_path_exists(config, '$.timeout ? (@.type() == "number" && @ > 0 && @ <= 1000000)') then
+            return 'timeout is not a number of hours above 0';
+        end if;
+    end if;
+    return null;
+end $_$;
+
+CREATE FUNCTION journey.trigger_problem(type text, config jsonb) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    RETURN CASE WHEN (type = ANY (ARRAY['manual'::text, 'api'::text])) THEN NULL::text WHEN (type = 'event'::text) THEN CASE WHEN (COALESCE((config ->> 'eventType'::text), ''::text) = ''::text) THEN 'eventType is missing'::text WHEN (COALESCE(jsonb_typeof((config -> 'filters'::text)), 'null'::text) <> ALL (ARRAY['null'::text, 'object'::text])) THEN 'filters is not an object'::text ELSE NULL::text END WHEN (type = ANY (ARRAY['score'::text, 'score_threshold'::text])) THEN CASE WHEN (COALESCE((config ->> 'threshold'::text), (config ->> 'minScore'::text), ''::text) <> ALL (ARRAY['20'::text, '40'::text, '60'::text, '80'::text])) THEN 'the threshold is not 20, 40, 60 or 80: use a segment on lead_score'::text WHEN ((COALESCE((config ->> 'operator'::text), 'gte'::text) <> ALL (ARRAY['gte'::text, 'lte'::text])) OR (COALESCE((config ->> 'direction'::text), 'up'::text) <> ALL (ARRAY['up'::text, 'down'::text]))) THEN 'the direction is not known'::text ELSE NULL::text END ELSE 'not supported'::text END;
+
+COMMENT ON FUNCTION journey.trigger_problem(type text, config jsonb) IS 'Why a trigger enrolls no contact; null: it does.';
+
+CREATE FUNCTION journey.version_problem(version_id uuid) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+with own as (
+    select step.id, step.type, step.config from journey.journey_steps as step where step.journey_version_id = version_id
+),
+links as (
+    select
+        connection.from_step_id, connection.label, own.type, own.config, cardinality(journey.labels(own.type, own.config)) as choices,
+        target.id is null as is_dangling
+    from own
+    join journey.journey_step_connections as connection on connection.from_step_id = own.id
+    left join own as target on target.id = connection.to_step_id
+)
+select problem
+from (
+    select 1 as place, 'the version has no entry' as problem where cardinality(journey.entry_step(version_id)) = 0
+    union all
+    select 2, 'the version has more than one entry' where cardinality(journey.entry_step(version_id)) > 1
+    union all
+    select 3, format('step %s: %s', own.id, journey.step_problem(own.type, own.config))
+    from own where journey.step_problem(own.type, own.config) is not null
+    union all
+    select 4, format('step %s: a connection leads out of the version', links.from_step_id)
+    from links where links.is_dangling
+    union all
+    select 5, format('step %s: "%s" is not one of its labels', links.from_step_id, links.label)
+    from links
+    where coalesce(links.label, '') <> '' and not links.label = any (journey.labels(links.type, links.config))
+    union all
+    select 6, format('step %s: more than one connection without a label', links.from_step_id)
+    from links where links.choices = 0
+    group by links.from_step_id having count(*) > 1
+) as found
+order by place, problem
+limit 1
+$$;
+
+COMMENT ON FUNCTION journey.version_problem(version_id uuid) IS 'Why a version cannot be published; null: it can.';
+
 CREATE FUNCTION ops.erase_contact(organization_id uuid, contact_id uuid, email text DEFAULT NULL::text) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -417,9 +1043,7 @@ begin
             where known.id = contact_id and known.organization_id = erase_contact.organization_id
         )], null)
     );
-    delete from journey.journey_executions as gone
-    where gone.organization_id = erase_contact.organization_id and gone.contact_id = erase_contact.contact_id;
-    get diagnostics touched = row_count; total := total + touched;
+    total := total + journey.erase_contact(erase_contact.organization_id, erase_contact.contact_id);
     -- Last: the deletions above have noted changes of their own.
     delete from crm.contact_changes as gone
     where gone.consumer in ('scoring', 'segments', 'events')
@@ -1391,6 +2015,31 @@ CREATE TABLE delivery.unmatched_events (
     received_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
+CREATE TABLE journey.entrants (
+    journey_id uuid NOT NULL,
+    contact_id uuid NOT NULL,
+    organization_id uuid NOT NULL,
+    entries integer DEFAULT 0 NOT NULL,
+    first_entered_at timestamp with time zone,
+    last_entered_at timestamp with time zone,
+    last_left_at timestamp with time zone,
+    active_execution_id uuid
+);
+
+COMMENT ON TABLE journey.entrants IS 'One row for each contact of a journey: entering locks it.';
+
+CREATE TABLE journey.execution_logs (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    execution_id uuid NOT NULL,
+    organization_id uuid NOT NULL,
+    level text NOT NULL,
+    message text NOT NULL,
+    metadata jsonb,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    code text,
+    CONSTRAINT execution_logs_level_check CHECK ((level = ANY (ARRAY['info'::text, 'warn'::text, 'error'::text])))
+);
+
 CREATE TABLE journey.journey_executions (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     journey_id uuid NOT NULL,
@@ -1401,8 +2050,91 @@ CREATE TABLE journey.journey_executions (
     started_at timestamp with time zone DEFAULT now() NOT NULL,
     completed_at timestamp with time zone,
     current_step_id uuid,
+    trigger_id uuid,
+    occasion text,
+    entry_no integer,
+    seq integer DEFAULT 0 NOT NULL,
+    wake_at timestamp with time zone,
+    wake_queued_until timestamp with time zone,
+    last_progress_at timestamp with time zone DEFAULT now() NOT NULL,
+    exit_reason text,
     CONSTRAINT journey_executions_status_check CHECK ((status = ANY (ARRAY['active'::text, 'completed'::text, 'failed'::text, 'canceled'::text])))
 );
+
+COMMENT ON COLUMN journey.journey_executions.entry_no IS 'The how many-th entry of the contact. Null: from before these columns.';
+
+COMMENT ON COLUMN journey.journey_executions.seq IS 'Visits so far. The visit with this number may still wait.';
+
+COMMENT ON COLUMN journey.journey_executions.wake_at IS 'When the execution goes on. Null: it waits for an event without a deadline, or is not active.';
+
+COMMENT ON COLUMN journey.journey_executions.wake_queued_until IS 'A queue message was sent: until then no other is.';
+
+CREATE TABLE journey.waits (
+    execution_id uuid NOT NULL,
+    seq integer NOT NULL,
+    organization_id uuid NOT NULL,
+    contact_id uuid NOT NULL,
+    event_type text NOT NULL,
+    scope text NOT NULL,
+    since timestamp with time zone NOT NULL,
+    until timestamp with time zone,
+    CONSTRAINT waits_scope_check CHECK ((scope = ANY (ARRAY['execution'::text, 'contact'::text])))
+);
+
+COMMENT ON TABLE journey.waits IS 'Executions that wait in a gate for an event of their contact.';
+
+COMMENT ON COLUMN journey.waits.since IS 'Events from then on count: the visit, or the start of the execution.';
+
+CREATE VIEW journey.execution_state AS
+ SELECT execution.id,
+    execution.organization_id,
+    execution.journey_id,
+    execution.journey_version_id,
+    execution.contact_id,
+    execution.status,
+    execution.exit_reason,
+    execution.started_at,
+    execution.completed_at,
+    execution.last_progress_at,
+    execution.entry_no,
+    execution.seq,
+    execution.current_step_id,
+    step.type AS current_step_type,
+    execution.wake_at,
+    waiting.event_type AS waits_for,
+    waiting.until AS waits_until
+   FROM ((journey.journey_executions execution
+     LEFT JOIN journey.journey_steps step ON ((step.id = execution.current_step_id)))
+     LEFT JOIN journey.waits waiting ON (((waiting.execution_id = execution.id) AND (waiting.seq = execution.seq))));
+
+COMMENT ON VIEW journey.execution_state IS 'Where each contact of a journey stands.';
+
+CREATE TABLE journey.journey_triggers (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    journey_id uuid NOT NULL,
+    organization_id uuid NOT NULL,
+    type text NOT NULL,
+    config jsonb DEFAULT '{}'::jsonb NOT NULL,
+    enabled boolean DEFAULT true NOT NULL,
+    problem text
+);
+
+COMMENT ON COLUMN journey.journey_triggers.problem IS 'Why the trigger enrolls no contact. Set when the trigger is written.';
+
+CREATE TABLE journey.journey_versions (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    journey_id uuid NOT NULL,
+    organization_id uuid NOT NULL,
+    version_number integer NOT NULL,
+    definition jsonb,
+    published_at timestamp with time zone,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    entry_step_id uuid
+);
+
+COMMENT ON TABLE journey.journey_versions IS 'A version does not change once it is published. An execution stays on its version.';
+
+COMMENT ON COLUMN journey.journey_versions.entry_step_id IS 'The step with which executions begin. Set by publishing.';
 
 CREATE TABLE journey.journeys (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -1413,8 +2145,82 @@ CREATE TABLE journey.journeys (
     created_by uuid,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    settings jsonb DEFAULT '{}'::jsonb NOT NULL,
+    active_version_id uuid,
+    status_changed_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT journeys_status_check CHECK ((status = ANY (ARRAY['draft'::text, 'active'::text, 'paused'::text, 'archived'::text])))
 );
+
+COMMENT ON COLUMN journey.journeys.settings IS 'reEntry {type: once, always or cooldown, cooldownDays}, frequencyCap {maxCount, windowDays}, goal.';
+
+COMMENT ON COLUMN journey.journeys.active_version_id IS 'The version that was published last: contacts enter it. Set by publishing.';
+
+CREATE TABLE journey.outbox (
+    id bigint NOT NULL,
+    event_id uuid DEFAULT gen_random_uuid() NOT NULL,
+    type text NOT NULL,
+    organization_id uuid NOT NULL,
+    contact_id uuid NOT NULL,
+    body jsonb NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+COMMENT ON TABLE journey.outbox IS 'Events for the platform: recorded with what they report, and published after its commit.';
+
+ALTER TABLE journey.outbox ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME journey.outbox_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE journey.pending_events (
+    activity_id uuid NOT NULL,
+    organization_id uuid NOT NULL,
+    contact_id uuid NOT NULL,
+    event_type text NOT NULL,
+    seen_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+COMMENT ON TABLE journey.pending_events IS 'Events that a trigger or a gate names, until journey.wake-due has applied them.';
+
+CREATE TABLE journey.step_executions (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    execution_id uuid NOT NULL,
+    step_id uuid NOT NULL,
+    organization_id uuid NOT NULL,
+    status text DEFAULT 'pending'::text NOT NULL,
+    started_at timestamp with time zone,
+    completed_at timestamp with time zone,
+    result jsonb,
+    error text,
+    seq integer,
+    CONSTRAINT step_executions_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'running'::text, 'completed'::text, 'failed'::text, 'skipped'::text])))
+);
+
+COMMENT ON TABLE journey.step_executions IS 'One row for each visit of a step. It is running while the execution waits in the step.';
+
+CREATE TABLE journey.trigger_entries (
+    journey_id uuid NOT NULL,
+    contact_id uuid NOT NULL,
+    occasion text NOT NULL,
+    organization_id uuid NOT NULL,
+    trigger_id uuid,
+    outcome text NOT NULL,
+    reason text,
+    retry_at timestamp with time zone,
+    execution_id uuid,
+    at timestamp with time zone NOT NULL,
+    CONSTRAINT trigger_entries_check CHECK (((outcome = 'entered'::text) = (execution_id IS NOT NULL))),
+    CONSTRAINT trigger_entries_check1 CHECK (((outcome = 'blocked'::text) = (retry_at IS NOT NULL))),
+    CONSTRAINT trigger_entries_outcome_check CHECK ((outcome = ANY (ARRAY['entered'::text, 'refused'::text, 'blocked'::text])))
+);
+
+COMMENT ON TABLE journey.trigger_entries IS 'Each occasion of a contact is used once, whatever came of it.';
+
+COMMENT ON COLUMN journey.trigger_entries.occasion IS 'segment:{segment}:{entered_no}, event:{activity}, score:{event} or request:{request}.';
 
 CREATE TABLE ops.dead_letters (
     id bigint NOT NULL,
@@ -1844,11 +2650,50 @@ ALTER TABLE ONLY delivery.suppressions
 ALTER TABLE ONLY delivery.unmatched_events
     ADD CONSTRAINT unmatched_events_provider_config_id_event_id_key UNIQUE NULLS NOT DISTINCT (provider_config_id, event_id);
 
+ALTER TABLE ONLY journey.entrants
+    ADD CONSTRAINT entrants_pkey PRIMARY KEY (journey_id, contact_id);
+
+ALTER TABLE ONLY journey.execution_logs
+    ADD CONSTRAINT execution_logs_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY journey.journey_executions
     ADD CONSTRAINT journey_executions_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY journey.journey_step_connections
+    ADD CONSTRAINT journey_step_connections_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY journey.journey_steps
+    ADD CONSTRAINT journey_steps_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY journey.journey_triggers
+    ADD CONSTRAINT journey_triggers_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY journey.journey_versions
+    ADD CONSTRAINT journey_versions_journey_id_version_number_key UNIQUE (journey_id, version_number);
+
+ALTER TABLE ONLY journey.journey_versions
+    ADD CONSTRAINT journey_versions_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY journey.journeys
     ADD CONSTRAINT journeys_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY journey.outbox
+    ADD CONSTRAINT outbox_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY journey.pending_events
+    ADD CONSTRAINT pending_events_pkey PRIMARY KEY (activity_id);
+
+ALTER TABLE ONLY journey.step_executions
+    ADD CONSTRAINT step_executions_execution_id_seq_key UNIQUE (execution_id, seq);
+
+ALTER TABLE ONLY journey.step_executions
+    ADD CONSTRAINT step_executions_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY journey.trigger_entries
+    ADD CONSTRAINT trigger_entries_pkey PRIMARY KEY (journey_id, contact_id, occasion);
+
+ALTER TABLE ONLY journey.waits
+    ADD CONSTRAINT waits_pkey PRIMARY KEY (execution_id, seq);
 
 ALTER TABLE ONLY ops.dead_letters
     ADD CONSTRAINT dead_letters_pkey PRIMARY KEY (id);
@@ -2025,6 +2870,54 @@ CREATE INDEX suppressions_age ON delivery.suppressions USING btree (created_at);
 
 CREATE INDEX unmatched_events_age ON delivery.unmatched_events USING btree (received_at);
 
+CREATE INDEX entrants_contact ON journey.entrants USING btree (organization_id, contact_id);
+
+CREATE INDEX execution_logs_age ON journey.execution_logs USING btree (created_at);
+
+CREATE INDEX execution_logs_execution ON journey.execution_logs USING btree (execution_id, created_at);
+
+CREATE UNIQUE INDEX journey_executions_active ON journey.journey_executions USING btree (journey_id, contact_id) WHERE (status = 'active'::text);
+
+CREATE INDEX journey_executions_contact ON journey.journey_executions USING btree (contact_id) WHERE (status = 'active'::text);
+
+CREATE UNIQUE INDEX journey_executions_entry ON journey.journey_executions USING btree (journey_id, contact_id, entry_no);
+
+CREATE INDEX journey_executions_of_contact ON journey.journey_executions USING btree (organization_id, contact_id);
+
+CREATE INDEX journey_executions_of_journey ON journey.journey_executions USING btree (journey_id, id) WHERE (status = 'active'::text);
+
+CREATE INDEX journey_executions_progress ON journey.journey_executions USING btree (last_progress_at) WHERE (status = 'active'::text);
+
+CREATE INDEX journey_executions_wake ON journey.journey_executions USING btree (wake_at) WHERE (status = 'active'::text);
+
+CREATE UNIQUE INDEX journey_step_connections_label ON journey.journey_step_connections USING btree (from_step_id, COALESCE(label, ''::character varying));
+
+CREATE INDEX journey_step_connections_target ON journey.journey_step_connections USING btree (to_step_id);
+
+CREATE INDEX journey_steps_version ON journey.journey_steps USING btree (journey_version_id);
+
+CREATE INDEX journey_triggers_event ON journey.journey_triggers USING btree (organization_id, ((config ->> 'eventType'::text))) WHERE ((type = 'event'::text) AND enabled AND (problem IS NULL));
+
+CREATE INDEX journey_triggers_journey ON journey.journey_triggers USING btree (journey_id);
+
+CREATE INDEX journey_triggers_score ON journey.journey_triggers USING btree (organization_id) WHERE ((type = ANY (ARRAY['score'::text, 'score_threshold'::text])) AND enabled AND (problem IS NULL));
+
+CREATE INDEX journeys_organization ON journey.journeys USING btree (organization_id, id);
+
+CREATE INDEX outbox_contact ON journey.outbox USING btree (organization_id, contact_id);
+
+CREATE INDEX pending_events_age ON journey.pending_events USING btree (seen_at);
+
+CREATE INDEX pending_events_contact ON journey.pending_events USING btree (organization_id, contact_id);
+
+CREATE INDEX step_executions_age ON journey.step_executions USING btree (completed_at);
+
+CREATE INDEX trigger_entries_contact ON journey.trigger_entries USING btree (organization_id, contact_id);
+
+CREATE INDEX trigger_entries_retry ON journey.trigger_entries USING btree (retry_at) WHERE (outcome = 'blocked'::text);
+
+CREATE INDEX waits_event ON journey.waits USING btree (organization_id, contact_id, event_type);
+
 CREATE INDEX dead_letters_age ON ops.dead_letters USING btree (COALESCE(changed_at, dead_at));
 
 CREATE INDEX dead_letters_descent ON ops.dead_letters USING btree (redriven_from) WHERE (redriven_from IS NOT NULL);
@@ -2073,6 +2966,8 @@ CREATE INDEX threshold_outbox_contact ON scoring.threshold_outbox USING btree (o
 
 CREATE TRIGGER hours_update AFTER UPDATE ON analytics.contact_activity REFERENCING OLD TABLE AS was NEW TABLE AS became FOR EACH STATEMENT EXECUTE FUNCTION analytics.hours_changed();
 
+CREATE TRIGGER journey_insert AFTER INSERT ON analytics.contact_activity REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION journey.activity_added();
+
 CREATE TRIGGER scoring_delete AFTER DELETE ON analytics.contact_activity REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION scoring.activity_changed();
 
 CREATE TRIGGER scoring_insert AFTER INSERT ON analytics.contact_activity REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION scoring.activity_changed();
@@ -2086,6 +2981,8 @@ CREATE TRIGGER check_time_zone_update BEFORE UPDATE OF time_zone ON crm.contacts
 CREATE TRIGGER complete BEFORE INSERT ON crm.segment_contacts FOR EACH ROW WHEN ((new.organization_id IS NULL)) EXECUTE FUNCTION crm.complete_membership();
 
 CREATE TRIGGER end_memberships AFTER DELETE ON crm.contacts REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION crm.end_memberships();
+
+CREATE TRIGGER journey_delete AFTER DELETE ON crm.contacts REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION journey.contacts_removed();
 
 CREATE TRIGGER note_deleted_contacts AFTER DELETE ON crm.contacts REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION delivery.note_deleted_contacts();
 
@@ -2106,6 +3003,24 @@ CREATE TRIGGER check_time_zone_insert BEFORE INSERT ON delivery.organization_set
 CREATE TRIGGER check_time_zone_update BEFORE UPDATE OF time_zone ON delivery.organization_settings FOR EACH ROW WHEN ((new.time_zone IS DISTINCT FROM old.time_zone)) EXECUTE FUNCTION crm.check_time_zone();
 
 CREATE TRIGGER complete BEFORE INSERT OR UPDATE ON delivery.suppressions FOR EACH ROW EXECUTE FUNCTION delivery.complete_suppression();
+
+CREATE TRIGGER check_settings_insert BEFORE INSERT ON journey.journeys FOR EACH ROW WHEN ((new.settings <> '{}'::jsonb)) EXECUTE FUNCTION journey.check_settings();
+
+CREATE TRIGGER check_settings_update BEFORE UPDATE OF settings ON journey.journeys FOR EACH ROW WHEN ((new.settings IS DISTINCT FROM old.settings)) EXECUTE FUNCTION journey.check_settings();
+
+CREATE TRIGGER executions_ended AFTER UPDATE ON journey.journey_executions REFERENCING OLD TABLE AS was NEW TABLE AS became FOR EACH STATEMENT EXECUTE FUNCTION journey.executions_ended();
+
+CREATE TRIGGER guard_connections BEFORE INSERT OR DELETE OR UPDATE ON journey.journey_step_connections FOR EACH ROW EXECUTE FUNCTION journey.guard_connections();
+
+CREATE TRIGGER guard_published BEFORE DELETE ON journey.journey_versions FOR EACH ROW WHEN ((old.published_at IS NOT NULL)) EXECUTE FUNCTION journey.guard_published();
+
+CREATE TRIGGER guard_steps BEFORE INSERT OR DELETE OR UPDATE ON journey.journey_steps FOR EACH ROW EXECUTE FUNCTION journey.guard_steps();
+
+CREATE TRIGGER guard_version BEFORE INSERT OR UPDATE ON journey.journey_versions FOR EACH ROW EXECUTE FUNCTION journey.guard_version();
+
+CREATE TRIGGER note_problem BEFORE INSERT OR UPDATE OF type, config, problem ON journey.journey_triggers FOR EACH ROW EXECUTE FUNCTION journey.note_problem();
+
+CREATE TRIGGER note_status BEFORE UPDATE OF status ON journey.journeys FOR EACH ROW WHEN ((new.status IS DISTINCT FROM old.status)) EXECUTE FUNCTION journey.note_status();
 
 CREATE TRIGGER scoring_deadline BEFORE INSERT ON scoring.signal_alerts FOR EACH ROW WHEN ((new.deadline IS NULL)) EXECUTE FUNCTION scoring.set_alert_deadline();
 

@@ -19,6 +19,8 @@ Reason = Literal[
     "unknown_config",
     "bad_signature",
     "unknown_campaign",
+    "unknown_journey",
+    "step_failed",
 ]
 
 

@@ -236,7 +236,7 @@ ACROSS = {
 }  # fmt: skip
 ACROSS_FOLDERS = (
     "tests/e2e/", "tests/mutants/", "tests/sim/", "tests/mauntic/local/runtime/",
-    "tests/workers/delivery/model/",
+    "tests/workers/delivery/model/", "tests/workers/journeys/whole/",
 )  # fmt: skip
 
 

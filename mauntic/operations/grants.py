@@ -63,8 +63,20 @@ WORKERS: Mapping[str, tuple[str, ...]] = {
     "delivery.sending_domains": READ,
     "delivery.suppressions": ("select", "insert"),
     "delivery.unmatched_events": ALL,
-    "journey.journey_executions": READ,
+    "journey.entrants": ("select", "update"),
+    "journey.execution_logs": ALL,
+    "journey.execution_state": NOTHING,
+    "journey.journey_executions": ("select", "update"),
+    "journey.journey_step_connections": READ,
+    "journey.journey_steps": READ,
+    "journey.journey_triggers": READ,
+    "journey.journey_versions": NOTHING,
     "journey.journeys": READ,
+    "journey.outbox": ALL,
+    "journey.pending_events": ALL,
+    "journey.step_executions": ALL,
+    "journey.trigger_entries": NOTHING,
+    "journey.waits": ("select", "insert", "delete"),
     "ops.dead_letters": ALL,
     "ops.job_runs": ALL,
     "ops.message_failures": ALL,
@@ -96,6 +108,15 @@ PLATFORM: Mapping[str, tuple[str, ...]] = {
     "delivery.organization_settings": ALL,
     "delivery.provider_configs": ALL,
     "delivery.suppressions": READ,
+    "journey.execution_logs": READ,
+    "journey.execution_state": READ,
+    "journey.journey_step_connections": ALL,
+    "journey.journey_steps": ALL,
+    "journey.journey_triggers": ALL,
+    "journey.journey_versions": ALL,
+    "journey.journeys": ALL,
+    "journey.step_executions": READ,
+    "journey.trigger_entries": READ,
     "scoring.factors": READ,
     "scoring.intent_signals": ALL,
     "scoring.lead_scores": READ,
@@ -106,12 +127,14 @@ PLATFORM: Mapping[str, tuple[str, ...]] = {
 }
 _SUPPRESS = "delivery.suppress(uuid, text, text, text, text, text, timestamptz, uuid)"
 # They run with their owner's rights, so only these roles may call them.
-WORKERS_FUNCTIONS = (_SUPPRESS,)
+_ENTER = "journey.enter(uuid, uuid, uuid[], text[], boolean, timestamptz, timestamptz)"
+WORKERS_FUNCTIONS = (_SUPPRESS, _ENTER)
 PLATFORM_FUNCTIONS = (
     "delivery.enqueue(uuid, text, text, uuid, text, uuid, jsonb, jsonb, text, uuid, timestamptz,"
     " timestamptz, text, uuid)",
     _SUPPRESS,
     "delivery.unsuppress(uuid, text, text, text, text)",
+    "journey.enroll(uuid, uuid, uuid[], text)",
     "ops.erase_contact(uuid, uuid, text)",
     "ops.purged_before(date, uuid)",
     "scoring.open_alert(uuid, uuid, text, text, timestamptz)",
@@ -150,7 +173,7 @@ def statements(roles: Roles) -> Iterator[str]:
         yield f"grant usage on sequence {sequence} to {_quote(roles.workers)}"
     yield from _table_rights(PLATFORM, roles.platform)
     functions = ", ".join(PLATFORM_FUNCTIONS)
-    yield f"revoke execute on function {functions} from public"
+    yield f"revoke execute on function {functions}, {_ENTER} from public"
     yield f"grant execute on function {functions} to {_quote(roles.platform)}"
     yield f"grant execute on function {', '.join(WORKERS_FUNCTIONS)} to {_quote(roles.workers)}"
 

@@ -229,6 +229,54 @@ gone_platform_outbox as (
     ))
     returning 1
 ),
+gone_step_executions as (
+    delete from journey.step_executions
+    where ctid = any (array(
+        select ctid
+        from journey.step_executions
+        where completed_at < cast(:step_executions_before as timestamptz)
+        order by completed_at
+        limit :most
+        for update skip locked
+    ))
+    returning 1
+),
+gone_execution_logs as (
+    delete from journey.execution_logs
+    where ctid = any (array(
+        select ctid
+        from journey.execution_logs
+        where created_at < cast(:execution_logs_before as timestamptz)
+        order by created_at
+        limit :most
+        for update skip locked
+    ))
+    returning 1
+),
+gone_pending_events as (
+    delete from journey.pending_events
+    where ctid = any (array(
+        select ctid
+        from journey.pending_events
+        where seen_at < cast(:pending_events_before as timestamptz)
+        order by seen_at
+        limit :most
+        for update skip locked
+    ))
+    returning 1
+),
+gone_outbox as (
+    delete from journey.outbox
+    where ctid = any (array(
+        select ctid
+        from journey.outbox
+        where id in (select id from journey.outbox order by id limit :most) and created_at < cast(:outbox_before as timestamptz)
+        order by id
+        limit :most
+        for update skip locked
+    ))
+    returning 1
+),
 gone_contact_changes as (
     delete from crm.contact_changes
     where ctid = any (array(
@@ -288,6 +336,10 @@ select
     (select count(*) from gone_delivery_events) as delivery__delivery_events,
     (select count(*) from gone_config_alerts) as delivery__config_alerts,
     (select count(*) from gone_platform_outbox) as delivery__platform_outbox,
+    (select count(*) from gone_step_executions) as journey__step_executions,
+    (select count(*) from gone_execution_logs) as journey__execution_logs,
+    (select count(*) from gone_pending_events) as journey__pending_events,
+    (select count(*) from gone_outbox) as journey__outbox,
     (select count(*) from gone_contact_changes) as crm__contact_changes,
     (select count(*) from gone_changed_hours) as analytics__changed_hours,
     (select count(*) from gone_brief_runs) as ops__job_runs__brief

@@ -146,6 +146,16 @@ EVENTS: tuple[Event, ...] = (
         "None, unless it repeats: the next batch does the remaining work.",
     ),
     Event(
+        "journey.not_queued",
+        "The queue did not accept the messages of `count` executions.",
+        "None if it is rare: journey.wake-due sends them again within 20 minutes.",
+    ),
+    Event(
+        "journey.event_untold",
+        "`count` events of an organization were recorded and not sent: no queue is bound as"
+        " PLATFORM_EVENTS.",
+    ),
+    Event(
         "score.threshold_crossed",
         "`count` scores of an organization crossed `threshold`; logged if no queue is bound.",
     ),

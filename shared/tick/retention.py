@@ -138,6 +138,18 @@ RETENTION_PERIODS = (
     RetentionPeriod(
         "delivery.platform_outbox", 90, ("occurred_at",), "the event", days_min=15, is_feed=True
     ),
+    RetentionPeriod(
+        "journey.step_executions",
+        396,
+        ("completed_at",),
+        "the end of the visit; one that waits stays",
+        days_min=91,
+    ),
+    RetentionPeriod(
+        "journey.execution_logs", 396, ("created_at",), "when it was written", days_min=91
+    ),
+    RetentionPeriod("journey.pending_events", 90, ("seen_at",), "when it was seen", days_min=15),
+    RetentionPeriod("journey.outbox", 90, ("created_at",), "the event", days_min=15, is_feed=True),
     RetentionPeriod("crm.contact_changes", 90, ("at",), "the change", days_min=15, is_feed=True),
     RetentionPeriod(
         "analytics.changed_hours", 90, ("changed_at",), "the change", days_min=15, is_feed=True
@@ -167,8 +179,15 @@ NOT_BY_AGE = {
     "delivery.sending_domains": "the platform's",
     "delivery.unmatched_events": "the sweep deletes what found no message in seven days",
     "delivery.suppressions": "a promise to the person, which only a person ends",
+    "journey.entrants": "a contact that may enter once never enters again",
     "journey.journey_executions": "the platform's",
+    "journey.journey_step_connections": "the platform's",
+    "journey.journey_steps": "the platform's",
+    "journey.journey_triggers": "the platform's",
+    "journey.journey_versions": "the platform's",
     "journey.journeys": "the platform's",
+    "journey.trigger_entries": "an occasion is used once, however late it is repeated",
+    "journey.waits": "deleted when the execution leaves the step",
     "ops.retention": "one row for each organization at most",
     "ops.schedules": "one row for each schedule",
     "ops.turns": "one row for each queue, and for each organization with an import",

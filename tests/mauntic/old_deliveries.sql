@@ -114,6 +114,63 @@ create table journey.journeys (
     updated_at timestamp default now()
 );
 
+create table journey.journey_versions (
+    id uuid primary key default gen_random_uuid(),
+    journey_id uuid not null,
+    organization_id uuid not null,
+    version_number integer not null,
+    definition jsonb not null,
+    published_at timestamp,
+    created_at timestamp default now()
+);
+
+create table journey.journey_steps (
+    id uuid primary key default gen_random_uuid(),
+    journey_version_id uuid not null,
+    organization_id uuid not null,
+    type varchar(50) not null,
+    config jsonb not null,
+    position_x integer,
+    position_y integer
+);
+
+create table journey.journey_step_connections (
+    id uuid primary key default gen_random_uuid(),
+    from_step_id uuid not null,
+    to_step_id uuid not null,
+    label varchar(255)
+);
+
+create table journey.journey_triggers (
+    id uuid primary key default gen_random_uuid(),
+    journey_id uuid not null,
+    organization_id uuid not null,
+    type varchar(50) not null,
+    config jsonb not null
+);
+
+create table journey.step_executions (
+    id uuid primary key default gen_random_uuid(),
+    execution_id uuid not null,
+    step_id uuid not null,
+    organization_id uuid not null,
+    status varchar(50) default 'pending',
+    started_at timestamp,
+    completed_at timestamp,
+    result jsonb,
+    error text
+);
+
+create table journey.execution_logs (
+    id uuid primary key default gen_random_uuid(),
+    execution_id uuid not null,
+    organization_id uuid not null,
+    level varchar(20) not null,
+    message text not null,
+    metadata jsonb,
+    created_at timestamp default now()
+);
+
 create table journey.journey_executions (
     id uuid primary key default gen_random_uuid(),
     journey_id uuid not null,

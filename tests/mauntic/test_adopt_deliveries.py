@@ -76,7 +76,34 @@ def dirty(platform: Platform) -> None:
         "id": uid(61), "journey_id": uid(62), "journey_version_id": uid(63),
         "organization_id": ORG, "contact_id": uid(7), "status": "Cancelled",
     }  # fmt: skip
-    platform.insert("journey.journey_executions", execution)
+    platform.insert(
+        "journey.journey_executions",
+        execution,
+        execution | {"id": uid(64), "status": "Active", "started_at": DAY},
+        execution | {"id": uid(65), "status": "active", "started_at": DAY + timedelta(1)},
+    )
+    version = {"journey_id": uid(62), "organization_id": ORG, "definition": "{}"}
+    platform.insert(
+        "journey.journey_versions",
+        version | {"id": uid(63), "version_number": 1, "published_at": DAY},
+        version | {"id": uid(66), "version_number": 2, "published_at": None},
+    )
+    step = {"journey_version_id": uid(66), "organization_id": ORG, "config": "{}"}
+    platform.insert("journey.journey_steps", step | {"id": uid(67), "type": "Exit"})
+    link = {"from_step_id": uid(67), "to_step_id": uid(67), "label": "x"}
+    platform.insert("journey.journey_step_connections", link | {"id": uid(68)}, link)
+    trigger = {"journey_id": uid(62), "organization_id": ORG, "config": "{}"}
+    platform.insert(
+        "journey.journey_triggers", trigger | {"type": "Scheduled"}, trigger | {"type": "manual"}
+    )
+    platform.insert("journey.step_executions", {
+        "execution_id": uid(64), "step_id": uid(67), "organization_id": ORG, "status": "Running",
+    }, {
+        "execution_id": uid(64), "step_id": uid(67), "organization_id": ORG, "status": "completed",
+    })  # fmt: skip
+    platform.insert("journey.execution_logs", {
+        "execution_id": uid(64), "organization_id": ORG, "level": "Warning", "message": "m",
+    })  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +160,19 @@ def test_statuses_have_one_spelling(adopted: Platform) -> None:
         "select type, status, run, recipient_count from campaign.campaigns order by id"
     ) == [("email", "canceled", 1, 5), ("email", "sending", 1, 0)]
     assert adopted.rows("select type from content.templates") == [("email",)]
-    assert adopted.rows("select status from journey.journey_executions") == [("canceled",)]
+
+
+def test_journeys_keep_their_executions_and_one_is_active_for_each_contact(
+    adopted: Platform,
+) -> None:
+    assert adopted.rows("select id, status, seq from journey.journey_executions order by id") == [
+        (str(uid(61)), "canceled", 0), (str(uid(65)), "active", 0),
+    ]  # fmt: skip
+    assert adopted.rows("select type, problem from journey.journey_triggers order by type") == [
+        ("manual", None), ("scheduled", "not checked since the adoption: save the trigger again"),
+    ]  # fmt: skip
+    assert adopted.rows("select count(*) from journey.journey_step_connections") == [(1,)]
+    assert adopted.rows("select level from journey.execution_logs") == [("warn",)]
 
 
 def test_a_contact_is_once_in_each_segment_that_exists(adopted: Platform) -> None:

@@ -299,3 +299,23 @@ lower(btrim(status::text))
 
 -- name: tidy__journey__journey_executions__status
 case lower(btrim(status::text)) when 'cancelled' then 'canceled' else lower(btrim(status::text)) end
+
+-- name: tidy__journey__step_executions__status
+lower(btrim(status::text))
+
+-- name: tidy__journey__execution_logs__level
+case lower(btrim(level::text)) when 'warning' then 'warn' else lower(btrim(level::text)) end
+
+-- name: tidy__journey__journey_steps__type
+lower(btrim(type::text))
+
+-- name: tidy__journey__journey_triggers__type
+lower(btrim(type::text))
+
+-- name: tidy__journey__journey_triggers__problem
+-- journey.trigger_problem, which does not exist yet, decides when the trigger is saved.
+case
+    when lower(btrim(type::text)) in ('manual', 'api') then null
+    when lower(btrim(type::text)) = 'event' and config ->> 'eventType' <> '' then null
+    else coalesce(problem, 'not checked since the adoption: save the trigger again')
+end

@@ -69,6 +69,22 @@ select 'delivery.platform_outbox' as table_name, count(*) as rows, min(cast(occu
     count(*) filter (where occurred_at < cast(:platform_outbox_before as timestamptz)) as due
 from delivery.platform_outbox
 union all
+select 'journey.step_executions' as table_name, count(*) as rows, min(cast(completed_at as timestamptz)) as oldest,
+    count(*) filter (where completed_at < cast(:step_executions_before as timestamptz)) as due
+from journey.step_executions
+union all
+select 'journey.execution_logs' as table_name, count(*) as rows, min(cast(created_at as timestamptz)) as oldest,
+    count(*) filter (where created_at < cast(:execution_logs_before as timestamptz)) as due
+from journey.execution_logs
+union all
+select 'journey.pending_events' as table_name, count(*) as rows, min(cast(seen_at as timestamptz)) as oldest,
+    count(*) filter (where seen_at < cast(:pending_events_before as timestamptz)) as due
+from journey.pending_events
+union all
+select 'journey.outbox' as table_name, count(*) as rows, min(cast(created_at as timestamptz)) as oldest,
+    count(*) filter (where created_at < cast(:outbox_before as timestamptz)) as due
+from journey.outbox
+union all
 select 'crm.contact_changes' as table_name, count(*) as rows, min(cast(at as timestamptz)) as oldest,
     count(*) filter (where at < cast(:contact_changes_before as timestamptz)) as due
 from crm.contact_changes

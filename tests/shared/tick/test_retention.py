@@ -42,6 +42,22 @@ ROWS = {
         "insert into delivery.platform_outbox (organization_id, message_id, kind, occurred_at)"
         f" values ('{ONE}', cast(md5(:key) as uuid), 'sent', :at)"
     ),
+    "journey.step_executions": (
+        "insert into journey.step_executions (execution_id, step_id, organization_id, completed_at,"
+        f" seq) values (cast(md5(:key) as uuid), '{ONE}', '{ONE}', :at, 1)"
+    ),
+    "journey.execution_logs": (
+        "insert into journey.execution_logs (execution_id, organization_id, level, message,"
+        f" created_at) values (cast(md5(:key) as uuid), '{ONE}', 'info', :key, :at)"
+    ),
+    "journey.pending_events": (
+        "insert into journey.pending_events"
+        f" values (cast(md5(:key) as uuid), '{ONE}', '{ONE}', 'x', :at)"
+    ),
+    "journey.outbox": (
+        "insert into journey.outbox (type, organization_id, contact_id, body, created_at)"
+        f" values (:key, '{ONE}', '{ONE}', '{{}}', :at)"
+    ),
     "delivery.config_alerts": (
         "insert into delivery.config_alerts (channel, config_id, problem, alerted_at)"
         " values ('email', cast(md5(:key) as uuid), 'paused', :at)"

@@ -1,0 +1,1 @@
+"""The jobs of mauntic-journey-queue: one file each."""
