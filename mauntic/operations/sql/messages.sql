@@ -65,23 +65,9 @@ from delivery.messages
 where id = any(cast(:ids as uuid[]))
 
 -- name: waiting_message
--- A message as a claim reads it, without its lock: what its address and sender are made of.
+-- A message as a claim reads it, without its lock.
 select
-    message.id, message.organization_id, message.channel, message.class as message_class, message.contact_id,
-    message.campaign_id, message.template_id, message.content, message.variables,
-    message.address as kept_address,
-    case when message.job_id is null or message.attempts > 0 then message.address end as own_address,
-    message.warmup_day, message.created_at, message.expires_at,
-    case message.channel when 'email' then contact.email when 'sms' then contact.phone end as contact_address,
-    coalesce(
-        message.content ->> 'from', coalesce(job.metadata, campaign.settings) ->> 'from', settings.from_address
-    ) as sender,
-    null as reply_to, null as postal_address, null as contact_fields, null as custom_fields, null as campaign_fields
+-- include: waiting_columns
 from delivery.messages as message
-left join crm.contacts as contact
-    on contact.id = message.contact_id and contact.organization_id = message.organization_id
-left join campaign.campaigns as campaign
-    on campaign.id = message.campaign_id and campaign.organization_id = message.organization_id
-left join delivery.delivery_jobs as job on job.id = message.job_id and job.organization_id = message.organization_id
-left join delivery.organization_settings as settings on settings.organization_id = message.organization_id
+-- include: waiting_tables
 where message.id = :id

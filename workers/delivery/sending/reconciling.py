@@ -128,10 +128,10 @@ async def _look_up(
 ) -> str | None:
     """Return the provider's id of the message, if it has it."""
     assert isinstance(adapter, HasLookup)
-    if own.waiting.own_address is None:
+    if own.waiting.kept_address is None:
         return None  # its address was emptied
     sought = Sought(
-        str(own.waiting.id), own.waiting.own_address, own.called_at, _text_of(own, ports)
+        str(own.waiting.id), own.waiting.kept_address, own.called_at, _text_of(own, ports)
     )
     requests: list[HttpRequest] = [adapter.lookup_request(sought, secrets)]
     for _ in range(REQUESTS_MAX):
@@ -160,5 +160,5 @@ def _text_of(own: Uncertain, ports: Ports) -> str:
 
 
 def _claimed(own: Uncertain) -> Claimed:
-    decision = Decision("claimed", address=own.waiting.own_address, config_id=own.config_id)
+    decision = Decision("claimed", address=own.waiting.kept_address, config_id=own.config_id)
     return Claimed(own.waiting, decision, 0, None)

@@ -19,29 +19,13 @@ limit :calls_max
 -- name: uncertain_of_call
 -- The messages of a call that are uncertain and due, with the config of the call.
 select
-    message.id, message.organization_id, message.channel, message.class as message_class, message.contact_id,
-    message.campaign_id, message.template_id, message.content, message.variables, message.address as own_address,
-    null as contact_address, null as sender, null as reply_to, null as postal_address,
-    jsonb_strip_nulls(
-        jsonb_build_object(
-            'id', contact.id, 'email', contact.email, 'first_name', contact.first_name, 'last_name', contact.last_name,
-            'phone', contact.phone, 'stage', contact.stage
-        )
-    ) as contact_fields,
-    contact.custom_fields,
-    jsonb_strip_nulls(
-        jsonb_build_object('id', campaign.id, 'name', campaign.name, 'subject', campaign.subject)
-    ) as campaign_fields,
-    message.warmup_day, message.created_at, message.expires_at,
-    attempt.started_at as called_at, call.provider_config_id as config_id, config.provider_type
+    attempt.started_at as called_at, call.provider_config_id as config_id, config.provider_type,
+-- include: waiting_columns
 from delivery.calls as call
 join delivery.attempts as attempt on attempt.call_id = call.id
 join delivery.messages as message on message.id = attempt.message_id
 join delivery.provider_configs as config on config.id = call.provider_config_id
-left join crm.contacts as contact
-    on contact.id = message.contact_id and contact.organization_id = message.organization_id
-left join campaign.campaigns as campaign
-    on campaign.id = message.campaign_id and campaign.organization_id = message.organization_id
+-- include: waiting_tables
 where call.id = :call_id and call.organization_id = :organization_id
     and (attempt.verdict = 'unknown' or attempt.verdict is null)
     and message.state = 'uncertain' and message.finished_at is null and message.not_before <= :now

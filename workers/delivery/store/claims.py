@@ -94,11 +94,7 @@ def _claim(
 
 
 def _waiting(row: Row) -> Waiting:
-    names = {"class": "message_class"}
-    left_out = {"journey_id", "journey_execution_id", "device_id"}
-    return Waiting(
-        **{names.get(name, name): value for name, value in row.items() if name not in left_out}
-    )
+    return Waiting(**{name: value for name, value in row.items() if name != "device_id"})
 
 
 def _one_of_each_contact(waiting: Sequence[Waiting]) -> tuple[list[Waiting], list[Waiting]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -17,6 +17,7 @@ from shared.ports import Database
 
 # A provider keeps an idempotency key for 24 hours; an hour is the margin of two clocks.
 REPEATED_FOR = timedelta(hours=23)
+OF_CALL = ("called_at", "config_id", "provider_type")
 
 
 @dataclass(frozen=True, repr=False)
@@ -46,13 +47,10 @@ def uncertain_of(
         messages_max=messages_max,
         now=now,
     )
-    names = {field.name for field in fields(Waiting)}
     return [
         Uncertain(
-            Waiting(**{name: value for name, value in row.items() if name in names}),
-            row["called_at"],
-            row["config_id"],
-            row["provider_type"],
+            Waiting(**{name: value for name, value in row.items() if name not in OF_CALL}),
+            *(row[name] for name in OF_CALL),
         )
         for row in rows
     ]
