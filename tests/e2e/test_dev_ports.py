@@ -13,11 +13,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
+from uuid import UUID
 
+import httpx
 import psutil
 import pytest
 
 from mauntic.database.embedded.account import account_for, temporary_directory
+from shared import hook_token, unsubscribe_token
+from shared.unsubscribe_token import UnsubscribeIds
 from tests.accounts import as_stranger, needs_root
 from tests.mauntic.cli.commands.test_dev import lines_until, started
 from tests.mauntic.harness import QUEUE
@@ -80,6 +84,8 @@ class Running:
     secrets: tuple[str, ...]
     names: tuple[str, str]
     home: Path
+    address: str
+    settings: dict[str, str]
 
     @property
     def words(self) -> list[str]:
@@ -94,16 +100,18 @@ class Running:
 def system() -> Iterator[Running]:
     home = temporary_directory(account_for(None))
     try:
-        with started("", home) as process:
-            lines_until(process, "dev.ready")
+        with started("", home, "--env", "hooks") as process:
+            [address] = lines_until(process, "dev.ready")[-1]["requests"]
             state = json.loads((home / "runtime.json").read_text())
             database = urlsplit(state["database_url"])
             yield Running(
                 process.pid,
                 ports_of(process.pid),
-                (state["token"], str(database.password)),
+                (state["token"], str(database.password), state["settings"]["HOOK_KEYS"]),
                 (str(database.username), database.path[1:]),
                 home,
+                address,
+                state["settings"],
             )
             process.terminate()
             process.wait(60)
@@ -119,8 +127,23 @@ def test_no_port_serves_an_unauthenticated_client(system: Running) -> None:
         for request in REQUESTS
         for door in DOORS
     }
-    assert {key: code for key, code in answers.items() if code not in {None, *REFUSED}} == {}
+    hooks = urlsplit(system.address).port
+    outside = {code for key, code in answers.items() if key[0] == hooks}
+    assert outside == {404}  # of the worker, which is open to everyone
+    inside = {key: code for key, code in answers.items() if key[0] != hooks}
+    assert {key: code for key, code in inside.items() if code not in {None, *REFUSED}} == {}
     assert len({key[0] for key, code in answers.items() if code is not None}) >= 3
+
+
+def test_the_hooks_worker_is_served_with_keys_of_this_machine(system: Running) -> None:
+    assert system.settings["HOOKS_BASE_URL"] == system.address
+    keys = [system.settings[name].encode() for name in ("HOOK_KEYS", "UNSUBSCRIBE_KEYS")]
+    ids = UnsubscribeIds(UUID(int=1), UUID(int=2), UUID(int=3))
+    with httpx.Client(base_url=system.address, trust_env=False, timeout=60) as http:
+        assert http.get(f"/u/{unsubscribe_token.sign(ids, keys[1:])}").status_code == 200
+        assert http.get(f"/u/{unsubscribe_token.sign(ids, keys[:1])}").status_code == 404
+        url = hook_token.hook_url(system.address, "ses", UUID(int=1), keys[:1])
+        assert http.post(url, content=b"{}").status_code == 200
 
 
 def test_no_port_lets_one_log_in_without_the_password(system: Running) -> None:

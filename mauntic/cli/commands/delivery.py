@@ -15,7 +15,7 @@ import typer
 
 from delivery.domain.address import normalize_email, normalize_phone
 from mauntic.cli.ui.options import AsJson, Remote
-from mauntic.cli.ui.output import print_json, print_table, say
+from mauntic.cli.ui.output import console, print_json, print_table, say
 from mauntic.cli.ui.time_args import moment
 from mauntic.errors import OperatorError
 from mauntic.operations.deliveries import (
@@ -133,7 +133,7 @@ def show_hook_url(
     if as_json:
         print_json({"config": str(found.config), "provider": found.provider, "url": found.url})
     else:
-        print(found.url)
+        console.print(found.url, markup=False, highlight=False, soft_wrap=True)  # in one line
 
 
 @app.command()

@@ -45,9 +45,9 @@ main()
 
 
 @contextmanager
-def started(database: str, home: Path) -> Iterator[subprocess.Popen[str]]:
+def started(database: str, home: Path, *more: str) -> Iterator[subprocess.Popen[str]]:
     """On the database, or on an embedded one in the folder if its URL is empty."""
-    words = ["dev", "--port", "0", "--env", WORKER.env, "--no-crons", "--json"]
+    words = ["dev", "--port", "0", "--env", WORKER.env, "--no-crons", "--json", *more]
     with (
         (home / "errors").open("w") as errors,
         subprocess.Popen(
