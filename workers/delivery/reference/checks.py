@@ -265,7 +265,8 @@ def _address(message: Message, contact: Contact | None, device: Device | None) -
         return str(device.id) if device else None
     own = contact or Contact()
     text = own.email if message.channel == "email" else own.phone
-    if message.to is not None and message.job is None:  # a run has a copy of the contact's
+    # A run has a copy of the contact's address. What follows an unknown call keeps its address.
+    if message.to is not None and (message.job is None or message.possible_duplicate):
         text = message.to
     if text is None:
         return None
