@@ -9,10 +9,12 @@ from uuid import UUID
 import pytest
 
 from delivery.domain.messages import ProviderEvents
+from delivery.jobs.provider_events import provider_events
 from delivery.providers.adapter import BadSignature, ProviderEvent, Webhook
 from delivery.providers.capture import CAPTURE
 from mauntic.project.host_crypto import HostCrypto
 from shared.inbox import FEEDBACK_BINDING, decoded
+from shared.outcome import Done
 from tests.fakes import QueueBinding
 from tests.workers.delivery.stage import NOW, Stage
 
@@ -158,3 +160,48 @@ def test_a_report_reads_no_other_webhook() -> None:
     webhook = Webhook("", {}, b'{"a": 1}', NOW)
     with pytest.raises(BadSignature, match="no report"):
         asyncio.run(CAPTURE.events(webhook, {}, HostCrypto()))
+
+
+def consume(stage: Stage, feedback: QueueBinding) -> None:
+    """The consumer of feedback takes each message twice."""
+    ports = stage.ports()
+    messages = [ProviderEvents.model_validate(body) for body in feedback.sent] * 2
+    outcomes = stage.run(provider_events(messages, ports))
+    ports.db.close()
+    assert all(isinstance(own, Done) for own in outcomes)
+
+
+@pytest.mark.parametrize("has_config", [True, False])
+def test_what_is_reported_takes_effect(
+    has_config: bool, stage: Stage, feedback: QueueBinding
+) -> None:
+    """A bounce becomes a suppression, and a report proves the message without an answer."""
+    if has_config:
+        stage.config()
+    words = ("bounce", "soft", "complaint", "unsubscribe", "click", "timeout", "lost")
+    messages = {
+        word: to(stage, number, f"{word}@simulator.invalid") for number, word in enumerate(words)
+    }
+    stage.send(*messages.values())
+    consume(stage, feedback)
+    rows = {word: stage.row(own) for word, own in messages.items()}
+    assert {word for word, row in rows.items() if row["state"] == "sent"} == {*words} - {"lost"}
+    assert rows["lost"]["state"] == "uncertain"
+    assert (rows["bounce"]["bounce_kind"], rows["soft"]["bounce_kind"]) == ("hard", "soft")
+    assert rows["click"]["clicked_at"] is not None
+    assert rows["timeout"]["delivered_at"] is not None
+    suppressed = stage.db.rows("select address, reason, scope from delivery.suppressions")
+    assert {
+        (own["address"].partition("@")[0], own["reason"], own["scope"]) for own in suppressed
+    } == {
+        ("bounce", "bounce", "all"),
+        ("complaint", "complaint", "all"),
+        ("unsubscribe", "unsubscribe", "marketing"),
+    }
+    counts = stage.db.rows(
+        "select kind, count(*) as count from delivery.platform_outbox group by kind order by kind"
+    )
+    assert {row["kind"]: row["count"] for row in counts} == {
+        "bounced": 2, "clicked": 1, "complained": 1, "delivered": 4, "opened": 1, "sent": 6,
+        "unsubscribed": 1,
+    }  # fmt: skip
