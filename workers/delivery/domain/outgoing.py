@@ -30,6 +30,7 @@ class OutgoingEmail:
     text: Rendered
     from_name: str = ""
     reply_to: str = ""
+    reply_to_name: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -82,20 +82,38 @@ def sender(message: OutgoingEmail) -> str:
     >>> sender(OutgoingEmail("1", "marketing", "", "a@b.example", *[None] * 3, 'A "b", Inc.'))
     '"A \\\\"b\\\\", Inc." <a@b.example>'
     """
-    name = one_line(message.from_name)
-    if not name:
-        return message.from_address
-    if _SPECIAL & set(name):
-        name = '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
-    return f"{name} <{message.from_address}>"
+    return _mailbox(message.from_name, message.from_address)
 
 
 def ascii_sender(message: OutgoingEmail) -> str:
     """Return name and address in ASCII: another name becomes encoded words (RFC 2047)."""
-    name = one_line(message.from_name)
-    if name.isascii():
-        return sender(message)
-    return f"{' '.join(_encoded_words(name))} <{message.from_address}>"
+    return _ascii_mailbox(message.from_name, message.from_address)
+
+
+def reply_to(message: OutgoingEmail) -> str:
+    """Return name and address of whom answers go to, the name in UTF-8; '' if to the sender."""
+    return _mailbox(message.reply_to_name, message.reply_to) if message.reply_to else ""
+
+
+def ascii_reply_to(message: OutgoingEmail) -> str:
+    """Return the same in ASCII."""
+    return _ascii_mailbox(message.reply_to_name, message.reply_to) if message.reply_to else ""
+
+
+def _mailbox(name: str, address: str) -> str:
+    name = one_line(name)
+    if not name:
+        return address
+    if _SPECIAL & set(name):
+        name = '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return f"{name} <{address}>"
+
+
+def _ascii_mailbox(name: str, address: str) -> str:
+    line = one_line(name)
+    if line.isascii():
+        return _mailbox(name, address)
+    return f"{' '.join(_encoded_words(line))} <{address}>"
 
 
 def headers(message: OutgoingEmail) -> dict[str, str]:

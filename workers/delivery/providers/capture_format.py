@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from delivery.domain.outgoing import Channel, MessageClass, Outgoing, OutgoingEmail, OutgoingSms
 from delivery.providers.adapter import HttpRequest
-from delivery.providers.bodies import headers, sender
+from delivery.providers.bodies import headers, reply_to, sender
 
 PREFIX = "captured/"
 VERSION = 1
@@ -123,7 +123,7 @@ def captured_message(
 def _email_headers(message: OutgoingEmail) -> dict[str, str]:
     own = {"From": sender(message), "To": message.to, "Subject": str(message.subject)}
     if message.reply_to:
-        own["Reply-To"] = message.reply_to
+        own["Reply-To"] = reply_to(message)
     return own | headers(message)
 
 

@@ -67,6 +67,6 @@ def _address(message: Outgoing) -> str:
 def _key(adapter: Adapter, message: Outgoing) -> Hashable:
     if not isinstance(message, OutgoingEmail):
         return message.message_class
-    sender = (message.from_address, message.from_name, message.reply_to)
+    sender = (message.from_address, message.from_name, message.reply_to, message.reply_to_name)
     content = content_identity(message) if adapter.shares_content else ""
     return (message.message_class, *sender, content)

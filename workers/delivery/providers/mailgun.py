@@ -36,7 +36,15 @@ from delivery.providers.answers import (
     parsed,
     text_at,
 )
-from delivery.providers.bodies import FORM_TYPE, basic, form_bytes, headers, json_bytes, sender
+from delivery.providers.bodies import (
+    FORM_TYPE,
+    basic,
+    form_bytes,
+    headers,
+    json_bytes,
+    reply_to,
+    sender,
+)
 from delivery.providers.event_times import time_of
 from delivery.providers.secrets import label, optional, required
 from shared.ports import Crypto, HttpResponse
@@ -142,7 +150,7 @@ def _authorization(secrets: Secrets) -> dict[str, str]:
 def _fields(message: OutgoingEmail) -> list[tuple[str, str]]:
     own = headers(message)
     if message.reply_to:
-        own["Reply-To"] = message.reply_to
+        own["Reply-To"] = reply_to(message)
     fields = [
         ("from", sender(message)),
         ("to", message.to),

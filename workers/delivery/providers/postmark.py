@@ -44,6 +44,7 @@ from delivery.providers.bodies import (
     headers,
     json_bytes,
     named_values,
+    reply_to,
     sender,
     without_empty,
 )
@@ -168,7 +169,7 @@ def _fields(message: OutgoingEmail, stream: str) -> dict[str, Any]:
         {
             "From": sender(message),
             "To": message.to,
-            "ReplyTo": message.reply_to,
+            "ReplyTo": reply_to(message),
             "Subject": str(message.subject),
             "HtmlBody": str(message.html),
             "TextBody": str(message.text),

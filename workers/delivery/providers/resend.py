@@ -43,6 +43,7 @@ from delivery.providers.bodies import (
     email_size_bytes,
     headers,
     json_bytes,
+    reply_to,
     sender,
     without_empty,
 )
@@ -149,7 +150,7 @@ def _fields(message: OutgoingEmail) -> dict[str, Any]:
         {
             "from": sender(message),
             "to": [message.to],
-            "reply_to": message.reply_to,
+            "reply_to": reply_to(message),
             "subject": str(message.subject),
             "html": str(message.html),
             "text": str(message.text),

@@ -150,7 +150,7 @@ def _envelope(message: OutgoingEmail, html: str, text: str) -> dict[str, Any]:
     sender = {"email": message.from_address, "name": message.from_name}
     fields = {
         "from": without_empty(sender),
-        "reply_to": without_empty({"email": message.reply_to}),
+        "reply_to": without_empty({"email": message.reply_to, "name": message.reply_to_name}),
         "content": [{"type": media_type, "value": text} for media_type, text in parts if text],
         # It would replace the message's own List-Unsubscribe.
         "tracking_settings": {"subscription_tracking": {"enable": False}},

@@ -28,6 +28,7 @@ from delivery.providers.answers import (
 )
 from delivery.providers.bodies import (
     JSON_TYPE,
+    ascii_reply_to,
     ascii_sender,
     headers,
     json_bytes,
@@ -163,7 +164,7 @@ def _template_data(message: OutgoingEmail) -> str:
 
 
 def _sender(message: OutgoingEmail) -> dict[str, Any]:
-    replies = [message.reply_to] if message.reply_to else []
+    replies = [ascii_reply_to(message)] if message.reply_to else []
     return without_empty({"FromEmailAddress": ascii_sender(message), "ReplyToAddresses": replies})
 
 

@@ -68,6 +68,7 @@ class Composer:
             html=parts.html,
             text=parts.text,
             reply_to=reply_to.address if reply_to else "",
+            reply_to_name=reply_to.name if reply_to else "",
             headers=parts.headers,
         )
 

@@ -68,7 +68,8 @@ def emails(draw: st.DrawFn, marketing: bool | None = None) -> OutgoingEmail:
         html=draw(rendered()),
         text=Rendered(("x", *draw(rendered()).literals[:1]), (draw(texts),)),
         from_name=draw(names),
-        reply_to=draw(st.one_of(st.just(""), addresses)),
+        reply_to=(answers := draw(st.one_of(st.just(""), addresses))),
+        reply_to_name=draw(names) if answers else "",
         headers=LIST_UNSUBSCRIBE if is_marketing else {},
     )
 
@@ -90,6 +91,7 @@ def like(message: OutgoingEmail, first: OutgoingEmail) -> OutgoingEmail:
             "from_address": first.from_address,
             "from_name": first.from_name,
             "reply_to": first.reply_to,
+            "reply_to_name": first.reply_to_name,
         }
     )
 

@@ -9,7 +9,14 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from delivery.providers.bodies import ascii_sender, json_bytes, json_size_bytes, sender
+from delivery.providers.bodies import (
+    ascii_reply_to,
+    ascii_sender,
+    json_bytes,
+    json_size_bytes,
+    reply_to,
+    sender,
+)
 from tests.workers.delivery.providers.support import email, names
 
 
@@ -38,6 +45,14 @@ def test_a_name_in_ascii_is_read_back(name: str) -> None:
 def test_a_name_in_utf_8_is_read_back(name: str) -> None:
     text = sender(email(from_name=name))
     assert parsed(text, SMTPUTF8) == (one_line(name), "shop@acme.example")
+
+
+def test_whom_answers_go_to_has_a_name() -> None:
+    message = email(reply_to="help@acme.example", reply_to_name="Zoë, Acme")
+    assert reply_to(message) == '"Zoë, Acme" <help@acme.example>'
+    assert parsed(ascii_reply_to(message), SMTP) == ("Zoë, Acme", "help@acme.example")
+    assert reply_to(email(reply_to="help@acme.example")) == "help@acme.example"
+    assert reply_to(email()) == ascii_reply_to(email()) == ""
 
 
 @given(st.lists(st.dictionaries(st.text(max_size=5), st.text(max_size=9)), min_size=1, max_size=4))

@@ -17,7 +17,7 @@ from mailgun.client import Client
 from delivery.domain.outgoing import OutgoingEmail
 from delivery.domain.verdict import Verdict
 from delivery.providers.adapter import BadSignature, CannotSend, Webhook
-from delivery.providers.bodies import sender
+from delivery.providers.bodies import reply_to, sender
 from delivery.providers.mailgun import Mailgun
 from tests.workers.delivery.providers.support import (
     NOW,
@@ -49,7 +49,7 @@ def test_a_message_is_the_request_of_the_sdk(client: Client, message: OutgoingEm
         "subject": str(message.subject),
         "html": str(message.html),
         "text": str(message.text),
-        "h:Reply-To": message.reply_to,
+        "h:Reply-To": reply_to(message),
         **{f"h:{name}": value for name, value in message.headers.items()},
         "h:X-Mauntic-Message": message.message_id,
         "v:message_id": message.message_id,

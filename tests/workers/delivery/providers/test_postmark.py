@@ -15,7 +15,7 @@ from postmarker.core import PostmarkClient
 from delivery.domain.outgoing import OutgoingEmail
 from delivery.domain.verdict import Verdict
 from delivery.providers.adapter import BadSignature, CannotSend, Webhook
-from delivery.providers.bodies import basic, sender
+from delivery.providers.bodies import basic, reply_to, sender
 from delivery.providers.postmark import Postmark
 from tests.workers.delivery.providers.support import (
     NOW,
@@ -39,7 +39,7 @@ def fields(message: OutgoingEmail) -> dict[str, Any]:
     return {
         "From": sender(message),
         "To": message.to,
-        "ReplyTo": message.reply_to,
+        "ReplyTo": reply_to(message),
         "Subject": str(message.subject),
         "HtmlBody": str(message.html),
         "TextBody": str(message.text),

@@ -18,7 +18,7 @@ from svix.webhooks import Webhook as Svix
 from delivery.domain.outgoing import OutgoingEmail
 from delivery.domain.verdict import Verdict
 from delivery.providers.adapter import BadSignature, Webhook
-from delivery.providers.bodies import sender
+from delivery.providers.bodies import reply_to, sender
 from delivery.providers.resend import Resend
 from tests.workers.delivery.providers.support import (
     CALL_ID,
@@ -46,7 +46,7 @@ def params(message: OutgoingEmail) -> Any:
         "subject": str(message.subject),
         "html": str(message.html),
         "text": str(message.text),
-        "reply_to": message.reply_to,
+        "reply_to": reply_to(message),
         "headers": {**message.headers, "X-Mauntic-Message": message.message_id},
         "tags": [{"name": "message_id", "value": message.message_id}],
     }

@@ -76,7 +76,7 @@ def mail(
     found = Mail()
     found.from_email = Sender(first.from_address, first.from_name or None)
     if first.reply_to:
-        found.reply_to = ReplyTo(first.reply_to)
+        found.reply_to = ReplyTo(first.reply_to, first.reply_to_name or None)
     # The SDK refuses an empty content.
     for kind, value in (("text/plain", text), ("text/html", html)):
         if value:

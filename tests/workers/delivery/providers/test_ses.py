@@ -20,7 +20,7 @@ from delivery.domain.outgoing import OutgoingEmail
 from delivery.domain.rendered import plain
 from delivery.domain.verdict import Verdict
 from delivery.providers.adapter import CannotSend
-from delivery.providers.bodies import ascii_sender
+from delivery.providers.bodies import ascii_reply_to, ascii_sender
 from delivery.providers.ses import CODES, ENTRY_CHARS_MAX, STATUSES, Ses
 from tests.workers.delivery.providers.support import (
     NOW,
@@ -73,7 +73,7 @@ def headers_of(message: OutgoingEmail) -> list[dict[str, str]]:
 
 
 def common(message: OutgoingEmail) -> dict[str, Any]:
-    replies = {"ReplyToAddresses": [message.reply_to]} if message.reply_to else {}
+    replies = {"ReplyToAddresses": [ascii_reply_to(message)]} if message.reply_to else {}
     return {
         "FromEmailAddress": ascii_sender(message),
         "ConfigurationSetName": "events",

@@ -68,3 +68,12 @@ def test_the_event_of_a_text_message_has_its_segments(stage: Stage) -> None:
     stage.send(sms(stage, "a" * 161), channel="sms")
     [row] = stage.db.rows("select event_data from analytics.contact_activity")
     assert row["event_data"]["segments"] == 2
+
+
+def test_whom_answers_go_to_keeps_its_name(stage: Stage) -> None:
+    stage.organization()
+    stage.contact(1)
+    content = {"subject": "Hi", "text": "Body", "reply_to": "Help of Acme <help@acme.example>"}
+    stage.send(stage.message(1, content=content))
+    [kept] = [own for key, own in stage.captured.items() if "/calls/" not in key]
+    assert kept["headers"]["Reply-To"] == "Help of Acme <help@acme.example>"
