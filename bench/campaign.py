@@ -27,8 +27,8 @@ FAN_OUT_MS, STATEMENT_MS = 180_000, 10_000  # the targets
 CAMPAIGN_ROUNDS = 1
 ORGANIZATION, SEGMENT, CAMPAIGN = UUID(int=1), UUID(int=2), UUID(int=3)
 FROZEN: Mapping[str, Any] = {
-    "run": 1, "class": "marketing", "segment_id": str(SEGMENT), "expires_after_hours": None,
-    "from": None,
+    "run": 1, "class": "marketing", "segment_id": str(SEGMENT), "template_id": str(SEGMENT),
+    "expires_after_hours": None, "from": None,
 }  # fmt: skip
 
 

@@ -31,6 +31,7 @@ def frozen_metadata(campaign: Campaign) -> dict[str, Any]:
         "run": campaign.run,
         "class": campaign.message_class,
         "segment_id": str(campaign.segment_id),
+        "template_id": str(campaign.template_id),
         "expires_after_hours": campaign.settings.get("expires_after_hours"),
         "from": campaign.sender if campaign.type == "email" else None,
         "reply_to": campaign.settings.get("reply_to"),

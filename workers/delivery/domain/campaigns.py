@@ -35,7 +35,6 @@ class Campaign:
     template_id: UUID | None
     problem: str | None
     job_id: UUID | None
-    job_channel: Channel | None
     template: Mapping[str, Any] | None
     segment_state: SegmentState
     from_address: str | None
@@ -73,7 +72,7 @@ class Run:
     organization_id: UUID
     campaign_id: UUID
     channel: Channel
-    template_id: UUID | None
+    template_id: UUID
     number: int
     message_class: MessageClass
     segment_id: UUID

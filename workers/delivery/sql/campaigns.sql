@@ -9,7 +9,7 @@ for no key update
 select
     campaign.id, campaign.organization_id, campaign.type, campaign.status, campaign.run, campaign.name,
     campaign.subject, campaign.segment_id, campaign.settings, campaign.template_id, campaign.problem,
-    job.id as job_id, job.channel as job_channel,
+    job.id as job_id,
     case when template.id is not null then
         jsonb_build_object(
             'type', template.type, 'is_active', template.is_active, 'subject', template.subject,
@@ -107,7 +107,7 @@ select id, campaign_id, organization_id from delivery.delivery_jobs where id = a
 -- name: run_of_part
 -- The oldest run of a campaign in which this part is open.
 select
-    job.id, job.organization_id, job.campaign_id, job.channel, job.metadata, campaign.template_id,
+    job.id, job.organization_id, job.campaign_id, job.channel, job.metadata,
     campaign.status = 'canceled' as is_canceled
 from campaign.campaigns as campaign
 join delivery.delivery_jobs as job

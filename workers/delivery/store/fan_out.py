@@ -35,7 +35,7 @@ def run_of_part(db: Database, key: Key, part: int) -> Run | None:
         organization_id=row["organization_id"],
         campaign_id=row["campaign_id"],
         channel=row["channel"],
-        template_id=row["template_id"],
+        template_id=UUID(frozen["template_id"]),
         number=frozen["run"],
         message_class=frozen["class"],
         segment_id=UUID(frozen["segment_id"]),

@@ -14,7 +14,7 @@ from delivery.domain.campaigns import Campaign
 EMAIL = Campaign(
     id=UUID(int=1), organization_id=UUID(int=2), type="email", status="draft", run=1, name="c",
     subject=None, segment_id=UUID(int=3), settings={}, template_id=UUID(int=4), problem=None,
-    job_id=None, job_channel=None,
+    job_id=None,
     template={
         "type": "email", "is_active": True, "subject": "Hi {{contact.first_name}}",
         "html": "<p>Body", "text": None,

@@ -80,6 +80,7 @@ def test_the_content_is_that_of_the_start(people: Scene) -> None:
     people.fan_out(campaign)
     people.stage.db.execute("update content.templates set body_text = 'later', is_active = false")
     people.set(campaign, subject="later", name="later", settings='{"from": "y@acme.example"}')
+    people.set(campaign, template_id=uuid4(), segment_id=uuid4())
     people.stage.consume(people.stage.outside.producers["SEND_EMAIL"].sent)
     assert [own["headers"]["Subject"] for own in people.captured] == ["For Spring"] * 2
     assert {own["headers"]["From"] for own in people.captured} == {"x@acme.example"}
