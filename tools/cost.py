@@ -24,6 +24,8 @@ from tools.prices import (
 from tools.usage import Usage
 
 PAGE = ROOT / "docs" / "cost.md"
+# Processor time of a request to the hooks worker: with a right token, and with a wrong one.
+WEBHOOK_CPU_MS, REFUSED_CPU_MS = 3.6, 2.0
 FIGURES = ROOT / "bench" / "results" / "cost.json"
 
 
@@ -115,6 +117,12 @@ def _figures(usages: list[Usage]) -> Iterator[str]:
 
 
 def _rest() -> Iterator[str]:
+    invocation_usd = costs_usd(Usage("one", batch=1, cpu_ms=0))["invocations"]
+    queue_usd = costs_usd(Usage("one", batch=1, cpu_ms=0, message_bytes=2_000))["queue operations"]
+    cpu_usd = PRICES["CPU milliseconds"].usd * MILLION / PRICES["CPU milliseconds"].per
+    webhook_usd = invocation_usd + queue_usd + WEBHOOK_CPU_MS * cpu_usd
+    refused_usd = invocation_usd + REFUSED_CPU_MS * cpu_usd
+    stored_usd = PRICES["R2 class A (list)"].usd
     thousand_lists_usd = 1_000 * 30 * PRICES["R2 class A (list)"].usd / MILLION
     yield from (
         "Each message counts as delivered once: a retry is another read and repeats the work. R2 is"
@@ -127,6 +135,12 @@ def _rest() -> Iterator[str]:
         "written to its queue, read and deleted. Only the messages that producers send to"
         " `mauntic-scoring-events` grow with the",
         "platform. Postgres is not included: the platform has it already.",
+        "",
+        "A webhook of 1 KB is an invocation, a queue message and"
+        f" {WEBHOOK_CPU_MS} ms of processor time (30 November 2026, two processors,",
+        f"load 8): ${webhook_usd:.2f} a million, and one above about 11 KB another"
+        f" ${stored_usd:.2f} for an object in R2. One with a wrong",
+        f"token is ${refused_usd:.2f} a million.",
         "",
     )
 

@@ -6,8 +6,11 @@ from __future__ import annotations
 
 import base64
 import json
+import random
 import socket
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -27,7 +30,7 @@ from shared.ports import Row
 from shared.unsubscribe_token import UnsubscribeIds
 from tests.e2e.sending import KEY
 from tests.shared.toy import rows_of
-from tests.thorough import long
+from tests.thorough import THOROUGH, long
 from tests.workers.hooks.internet import (
     BASE,
     HOOK_KEY,
@@ -35,6 +38,7 @@ from tests.workers.hooks.internet import (
     hook_url,
     unsubscribe_url,
 )
+from tests.workers.hooks.strange import ANSWERS, Strange, strange
 
 pytestmark = pytest.mark.e2e
 
@@ -235,3 +239,28 @@ def test_a_stranger_cannot_use_up_memory_or_fill_the_log(hooks: Hooks) -> None:
     assert wasm_bytes() == before
     assert [own for own in hooks.events if own.get("worker") == "mauntic-delivery-hooks"] == []
     assert hooks.runtime.control.queues()[QUEUE]["waiting"] == 0
+
+
+REQUESTS = 10_000 if THOROUGH else 150
+
+
+def test_random_requests_are_answered_and_leave_the_worker_as_it_was(hooks: Hooks) -> None:
+    """Ten thousand in `make thorough`."""
+    rng = random.Random(None if THOROUGH else 1)
+    hooks.events[:] = []
+
+    def ask(own: Strange) -> int:
+        headers = [(name.encode(), value.encode("latin-1")) for name, value in own.headers.items()]
+        return hooks.http.request(
+            own.method, own.path, content=own.body, headers=headers
+        ).status_code
+
+    with ThreadPoolExecutor(8) as pool:
+        statuses = Counter(pool.map(ask, (strange(rng, BASE) for _ in range(REQUESTS))))
+    assert statuses.keys() <= ANSWERS
+    assert statuses[404] > REQUESTS / 4
+    assert statuses[200] > 0
+    events = {own["text"] for own in hooks.events if own.get("worker") == "mauntic-delivery-hooks"}
+    assert [text for text in events if "hooks.limited" not in text] == []
+    link = hooks.path(unsubscribe_url(UnsubscribeIds(ORGANIZATION, CONTACT, uuid4())))
+    assert hooks.http.get(link).status_code == 200

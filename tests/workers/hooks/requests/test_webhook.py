@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import random
 import tracemalloc
+from collections import Counter
 from dataclasses import replace
 from datetime import datetime
 from uuid import UUID, uuid4
@@ -27,6 +29,7 @@ from tests.workers.hooks.internet import (
     hook_url,
     unsubscribe_url,
 )
+from tests.workers.hooks.strange import ANSWERS, strange
 
 TOKEN = hook_url().rpartition("/")[2]
 SIGNATURE, STAMP = (
@@ -225,6 +228,19 @@ def test_a_strange_path_is_not_found(internet: Internet, url: str) -> None:
         answer = internet.request(method, url)
         assert (answer.status, answer.body) == (404, b"")
     assert (internet.sent, internet.events, internet.bodies_read) == ([], [], 0)
+
+
+def test_random_requests_are_answered(internet: Internet) -> None:
+    """The same requests go to the real runtime in tests/e2e/test_hooks.py."""
+    rng, statuses = random.Random(1), Counter[int]()
+    for _ in range(1_000):
+        own = strange(rng, BASE)
+        internet.advance(seconds=2)
+        answer = internet.request(own.method, BASE + own.path, own.body, own.headers)
+        statuses[answer.status] += 1
+    assert statuses.keys() <= ANSWERS
+    assert min(statuses[200], statuses[404], statuses[400]) > 20
+    assert internet.named("request.failed") == []
 
 
 @given(st.text(max_size=300))
