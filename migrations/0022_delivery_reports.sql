@@ -1,5 +1,6 @@
 -- migrate:up
--- What deliveries report: gauges, alerts of configuration problems, events for the platform.
+-- What deliveries report: gauges, alerts of configuration problems, events for the platform; and what the ledger keeps
+-- of a contact.
 
 create index suppressions_age on delivery.suppressions (created_at);
 
@@ -39,8 +40,8 @@ create index platform_outbox_contact on delivery.platform_outbox (organization_i
 comment on table delivery.platform_outbox is 'What the platform learns about messages, written with the change and removed once it is published.';
 comment on column delivery.platform_outbox.details is 'url, bounceKind, machine, reason.';
 
--- Whoever records an event of a message, in the statement that records it. Repeated events insert nothing, so they
--- are not announced again.
+-- The statement that records an event of a message also announces it, whichever statement that is. A repeated event
+-- inserts nothing, so it is not announced again.
 create function delivery.announce_events() returns trigger language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
     insert into delivery.platform_outbox (

@@ -38,7 +38,7 @@ Addresses = Annotated[
     ),
 ]
 Delete = Annotated[bool, typer.Option("--delete", help="Delete the contact and its events first.")]
-PLATFORM = ("crm.contacts", "analytics.contact_activity")
+PLATFORM = ("crm.contacts", "analytics.contact_activity", "crm.segment_contacts")
 
 
 @app.callback()

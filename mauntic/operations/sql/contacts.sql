@@ -4,12 +4,15 @@ where id = :contact_id
 
 -- name: count_of_contact
 -- The number of rows per table that an erasure removes or empties, by the same conditions as ops.erase_contact. All
--- tables except the first two belong to this project.
+-- tables except the first three belong to this project.
 with mentioned as (select ops.mentions(:words) as words)
 select 'crm.contacts' as "table", count(*) as count from crm.contacts
 where organization_id = :organization_id and id = :contact_id
 union all
 select 'analytics.contact_activity', count(*) from analytics.contact_activity
+where organization_id = :organization_id and contact_id = :contact_id
+union all
+select 'crm.segment_contacts', count(*) from crm.segment_contacts
 where organization_id = :organization_id and contact_id = :contact_id
 union all
 select 'scoring.lead_scores', count(*) from scoring.lead_scores
