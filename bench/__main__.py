@@ -13,7 +13,7 @@ from bench.world import machine, world
 BENCHMARKS = (
     "hourly", "flatness", "tenant", "reports", "dispatch", "growth", "load",
     "recompute", "decay", "calculate", "expiry", "poison", "ingest", "deliver",
-    "campaign", "event_import",
+    "campaign", "event_import", "feedback",
 )  # fmt: skip
 
 
