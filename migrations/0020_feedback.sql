@@ -69,3 +69,92 @@ on conflict (organization_id, channel, address, scope) do update set
 returning known.id;
 end;
 comment on function delivery.suppress is 'Sends nothing more to an address: nothing at all, or no marketing. Of several reasons the gravest stays.';
+
+create function delivery.webhook_text(message jsonb) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+declare
+    content text;
+begin
+    content := encode(decode(message #>> '{data,body}', 'base64'), 'escape');
+    -- A form separates its fields by = and &, and encodes the marks of an address.
+    return content || ' ' || translate(replace(replace(content, '%40', '@'), '%2B', '+'), '=&', '  ');
+exception when others then
+    return null;
+end $$;
+comment on function delivery.webhook_text is 'The body of a webhook in a queue message, as text; null if it has none.';
+
+-- What mentions a contact, also in the webhooks among the dead letters.
+create or replace function ops.erase_contact(organization_id uuid, contact_id uuid, email text default null) returns bigint
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_variable
+declare
+    mentioned text [] := ops.mentions(concat_ws(' ', contact_id, email, (
+        select known.email from crm.contacts as known
+        where known.id = contact_id and known.organization_id = erase_contact.organization_id
+    )));
+    touched bigint;
+    total bigint := 0;
+begin
+    delete from scoring.lead_scores as gone
+    where gone.organization_id = erase_contact.organization_id and gone.contact_id = erase_contact.contact_id;
+    get diagnostics touched = row_count; total := total + touched;
+    delete from scoring.score_history as gone
+    where gone.organization_id = erase_contact.organization_id and gone.contact_id = erase_contact.contact_id;
+    get diagnostics touched = row_count; total := total + touched;
+    delete from scoring.intent_signals as gone
+    where gone.organization_id = erase_contact.organization_id and gone.contact_id = erase_contact.contact_id;
+    get diagnostics touched = row_count; total := total + touched;
+    delete from scoring.signal_alerts as gone
+    where gone.organization_id = erase_contact.organization_id and gone.contact_id = erase_contact.contact_id;
+    get diagnostics touched = row_count; total := total + touched;
+    delete from scoring.alert_requests as gone
+    where gone.organization_id = erase_contact.organization_id and gone.contact_id = erase_contact.contact_id;
+    get diagnostics touched = row_count; total := total + touched;
+    delete from scoring.threshold_outbox as gone
+    where gone.organization_id = erase_contact.organization_id and gone.contact_id = erase_contact.contact_id;
+    get diagnostics touched = row_count; total := total + touched;
+    delete from scoring.recompute_backlog as gone
+    where gone.organization_id = erase_contact.organization_id and gone.contact_id = erase_contact.contact_id;
+    get diagnostics touched = row_count; total := total + touched;
+    delete from ops.message_failures as gone where ops.mentions(gone.error_text) && mentioned;
+    get diagnostics touched = row_count; total := total + touched;
+    update ops.job_runs as kept set error_text = 'erased with a contact'
+    where kept.error_text is not null and ops.mentions(kept.error_text) && mentioned;
+    get diagnostics touched = row_count; total := total + touched;
+    update ops.dead_letters as kept set
+        body = null,
+        error = null,
+        note = 'erased with a contact',
+        status = case kept.status when 'dead' then 'discarded' else kept.status end,
+        changed_by = session_user,
+        changed_at = now()
+    where ops.mentions(kept.body::text || ' ' || coalesce(kept.error, '')) && mentioned;
+    get diagnostics touched = row_count; total := total + touched;
+    -- The bytes of a webhook mention the contact in base64, which no index reads; there are few of them.
+    update ops.dead_letters as kept set
+        body = null,
+        error = null,
+        note = 'erased with a contact',
+        status = case kept.status when 'dead' then 'discarded' else kept.status end,
+        changed_by = session_user,
+        changed_at = now()
+    where kept.job_type = 'delivery.ProviderEvents' and kept.body is not null
+        and ops.mentions(delivery.webhook_text(kept.body)) && mentioned;
+    get diagnostics touched = row_count; total := total + touched;
+    total := total + delivery.erase_contact(
+        erase_contact.organization_id, erase_contact.contact_id,
+        mentioned || array_remove(array[lower(trim(email)), (
+            select lower(trim(known.email)) from crm.contacts as known
+            where known.id = contact_id and known.organization_id = erase_contact.organization_id
+        )], null)
+    );
+    delete from journey.journey_executions as gone
+    where gone.organization_id = erase_contact.organization_id and gone.contact_id = erase_contact.contact_id;
+    get diagnostics touched = row_count; total := total + touched;
+    -- Last: the deletions above have noted changes of their own.
+    delete from crm.contact_changes as gone
+    where gone.consumer in ('scoring', 'segments', 'events')
+        and gone.organization_id = erase_contact.organization_id and gone.contact_id = erase_contact.contact_id;
+    get diagnostics touched = row_count; total := total + touched;
+    return total;
+end $$;

@@ -4,6 +4,8 @@ before.
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Iterator
 from contextlib import closing
 from time import monotonic
@@ -303,3 +305,18 @@ def test_nothing_is_left_that_knows_the_address_alone(owner: Any) -> None:
     assert knowing(owner, JANE, MAIL) == set()
     assert owner.run("select request from delivery.calls") == [[None]]
     assert erase(owner, MAIL) == [0]
+
+
+@pytest.mark.parametrize(
+    "webhook",
+    [f'{{"recipient": "{MAIL}"}}'.encode(), b"To=Jane.O'Doe%2Bx%40Example.org&Sid=1"],
+)
+def test_a_webhook_among_the_dead_letters_is_read(webhook: bytes, owner: Any) -> None:
+    """Its bytes are base64, in which no address is found."""
+    for key, content in (("hers", webhook), ("of another", b"{}"), ("no base64", b"")):
+        text = base64.b64encode(content).decode() or "?"
+        body = json.dumps({"type": "delivery.ProviderEvents", "data": {"body": text}})
+        owner.run(LETTER, key=key, body=body, error=None)
+    owner.run("update ops.dead_letters set job_type = 'delivery.ProviderEvents'")
+    assert erase(owner, MAIL) == [1]
+    assert owner.run("select message_id from ops.dead_letters where body is null") == [["hers"]]

@@ -27,7 +27,7 @@ held as materialized (
 ),
 bound as materialized (
     select
-        matched.n, matched.event_id, matched.kind, matched.provider_message_id, matched.metadata, matched.received_at,
+        matched.n, matched.body, matched.event_id, matched.kind, matched.provider_message_id, matched.metadata,
         coalesce(held.organization_id, matched.organization_id) as organization_id,
         coalesce(held.channel, matched.channel) as channel,
         held.id as message_id, held.job_id, held.state,
@@ -64,14 +64,30 @@ unmatched as (
     where n not in (select bound.n from bound)
     order by config_id, event_id
     on conflict (provider_config_id, event_id) do nothing
+),
+new as materialized (
+    -- Of an event that is given twice, the first.
+    select distinct on (organization_id, event_id) bound.*
+    from bound
+    join recorded using (organization_id, event_id)
+    order by organization_id, event_id, n
 )
 select
-    bound.n, bound.organization_id, bound.message_id, bound.contact_id, bound.channel,
-    coalesce(bound.state <> 'sent', false) as is_evidence, false as is_unmatched
-from bound
-join recorded using (organization_id, event_id)
-union all
-select n, null, null, null, null, false, true from matched where n not in (select bound.n from bound)
+    array(select n from new order by n) as new,
+    (select count(*) from matched) - (select count(*) from bound) as unmatched,
+    array(select organization_id from new where state <> 'sent' order by n) as proved_organizations,
+    array(select message_id from new where state <> 'sent' order by n) as proved,
+    cast(
+        (
+            select jsonb_agg(
+                new.body || jsonb_build_object(
+                    'organization_id', new.organization_id, 'message_id', new.message_id,
+                    'contact_id', new.contact_id, 'channel', new.channel
+                )
+            )
+            from new
+        ) as text
+    ) as events
 
 -- name: record_evidence
 -- An event of the provider proves that it has the message: sent, whatever the state is.

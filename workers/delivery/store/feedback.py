@@ -113,35 +113,13 @@ def record_evidence(db: Database, messages: Sequence[Reference], now: datetime) 
 
 def _apply(db: Database, records: Sequence[dict[str, Any]], now: datetime) -> Applied:
     numbered = [{**record, "n": n} for n, record in enumerate(records)]
-    rows = db.rows(SQL["record_events"], events=json.dumps(numbered), now=now)
-    new = _first_of_each([row for row in rows if not row["is_unmatched"]], records)
-    proved = {
-        (row["organization_id"], row["message_id"]) for row in new.values() if row["is_evidence"]
-    }
-    if proved:
-        record_evidence(db, sorted(proved), now)
-    if new:
-        bound = [numbered[n] | _binding(row) for n, row in new.items()]
-        db.rows(SQL["apply_events"], events=json.dumps(bound), now=now)
-    return Applied(frozenset(new), sum(row["is_unmatched"] for row in rows))
-
-
-def _first_of_each(rows: Sequence[Row], records: Sequence[dict[str, Any]]) -> dict[int, Row]:
-    """Return the recorded events by their number; of one that the list has twice, the first."""
-    found: dict[tuple[UUID, str], Row] = {}
-    for row in sorted(rows, key=lambda row: row["n"]):
-        found.setdefault((row["organization_id"], records[row["n"]]["event_id"]), row)
-    return {row["n"]: row for row in found.values()}
-
-
-def _binding(row: Row) -> dict[str, Any]:
-    """Return what an event has from its message."""
-    return {
-        "organization_id": _text(row["organization_id"]),
-        "contact_id": _text(row["contact_id"]),
-        "channel": row["channel"],
-        "message_id": _text(row["message_id"]),
-    }
+    [found] = db.rows(SQL["record_events"], events=json.dumps(numbered), now=now)
+    if found["proved"]:
+        proved = zip(found["proved_organizations"], found["proved"], strict=True)
+        record_evidence(db, sorted(set(proved)), now)
+    if found["new"]:
+        db.rows(SQL["apply_events"], events=found["events"], now=now)
+    return Applied(frozenset(found["new"]), found["unmatched"])
 
 
 def _text(value: UUID | None) -> str | None:

@@ -405,6 +405,9 @@ def test_a_gone_device_gets_no_more(ready: Stage) -> None:
     [row] = ready.db.rows("select status from delivery.device_tokens")
     assert (row["status"], ready.state(message)[0]) == ("gone", "skipped")
     assert ready.db.rows("select * from delivery.suppressions") == []
+    [activity] = ready.db.rows("select * from analytics.contact_activity")
+    assert (activity["event_type"], activity["contact_id"]) == ("push_bounced", person(1))
+    assert activity["event_id"] == f"msg:{message}:bounced"
 
 
 @pytest.mark.parametrize(
