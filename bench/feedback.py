@@ -1,8 +1,8 @@
 """Feedback: events a second, from signed webhooks in the queue to the rows of all that they change.
 
-The reference writes the same rows with one plain statement for each thousand events: no signature
-is verified, no event is matched or held, and nothing follows from it. The bound is the target's
-share of what the reference takes on two idle cores; the note has the target itself.
+The bound is the time at 1,500 events a second. Without a bound, the same is compared with one plain
+statement for each thousand events that writes the same rows: it verifies no signature, matches and
+holds no message, and nothing follows from an event.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from mauntic.database.url import connect
 from mauntic.demo.loopback.accounts import encrypted
 from mauntic.local.control_client import LocalRuntime
 
-EVENTS, A_SECOND, AT_MOST = 100_000, 1_500, 4.0
+EVENTS, A_SECOND = 100_000, 1_500
 PER_WEBHOOK, EVENTS_PER_MESSAGE = 100, 4
 ROUNDS, TIMEOUT_S, POLL_S = 3, 600, 0.1
 KEY = "0f" * 32
@@ -58,14 +58,12 @@ def run(world: World) -> list[Result]:
                 ours.append(duration_ms)
                 plain.append(plain_ms)
     a_second = events * 1_000 / sorted(ours)[len(ours) // 2]
+    name = f"{events:,} events in {len(records) // PER_WEBHOOK:,} webhooks"
+    target_ms = events * 1_000 / A_SECOND
+    note = f"{a_second:,.0f} a second, target {A_SECOND:,}"
     return [
-        Result(
-            f"{events:,} events in {len(records) // PER_WEBHOOK:,} webhooks",
-            ours,
-            plain,
-            at_most=AT_MOST,
-            note=f"{a_second:,.0f} a second, target {A_SECOND:,}",
-        )
+        Result(name, ours, [target_ms] * len(ours), at_most=1.0, note=note),
+        Result("the same / plain statements", ours, plain),
     ]
 
 
