@@ -32,7 +32,16 @@ PUT_TOGETHER = {
 PUT_TOGETHER |= dict.fromkeys(
     (
         f"bench/{name}.py"
-        for name in ("decay", "deliver", "expiry", "generate", "ingest", "people", "world")
+        for name in (
+            "decay",
+            "deliver",
+            "expiry",
+            "feedback",
+            "generate",
+            "ingest",
+            "people",
+            "world",
+        )
     ),
     "names that stand in the same file",
 )

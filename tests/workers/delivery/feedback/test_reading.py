@@ -230,6 +230,20 @@ def test_a_webhook_without_its_config_is_a_dead_letter(case: str, ready: Stage) 
     assert ready.row(message)["delivered_at"] is None
 
 
+def test_reports_of_captured_messages_need_no_config(ready: Stage) -> None:
+    """In the mode local an organization without a provider hears what became of its messages."""
+    config = ready.config(secrets=POSTMARK)
+    [message] = sent_messages(ready, config, "email", 1)
+    event = {
+        "kind": "bounced", "messageId": str(message), "at": RECEIVED.isoformat(), "isHard": True,
+        "suppression": "bounce",
+    }  # fmt: skip
+    body = json.dumps([event]).encode()
+    deliver(ready, webhook(UUID(int=0), body, RECEIVED, provider="capture", headers={}))
+    assert letters(ready) == []
+    assert ready.row(message)["bounce_kind"] == "hard"
+
+
 def test_a_config_that_is_no_longer_active_is_still_heard(ready: Stage) -> None:
     config = ready.config(secrets=POSTMARK, is_active=False)
     [message] = sent_messages(ready, config, "email", 1)
