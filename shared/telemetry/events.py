@@ -151,6 +151,17 @@ EVENTS: tuple[Event, ...] = (
         "None if it is rare: journey.wake-due sends them again within 20 minutes.",
     ),
     Event(
+        "journey.stale_canceled",
+        "`count` executions of an organization were canceled: nothing had moved them for 7 days.",
+        "`mauntic executions list --stale` lists them; the log of each has the conditions.",
+    ),
+    Event(
+        "journey.many_stale",
+        "More than 1% of an organization's executions were canceled as stale in one night, which"
+        " points to a fault of this system. An alert.",
+        "Look for dead letters of journey.advance and for runs of journey.wake-due that failed.",
+    ),
+    Event(
         "journey.event_untold",
         "`count` events of an organization were recorded and not sent: no queue is bound as"
         " PLATFORM_EVENTS.",
