@@ -78,6 +78,10 @@ COMMANDS = {
     "messages": Entry(
         "messages", "app", "List messages, show what became of one, settle what waits."
     ),
+    "journeys": Entry("journeys", "app", "List journeys, publish a version, pause and resume."),
+    "executions": Entry(
+        "executions", "app", "List executions of journeys, show every visit of one, cancel them."
+    ),
     "campaigns": Entry(
         "campaigns", "app", "List campaigns, show their progress; start, pause, cancel them."
     ),

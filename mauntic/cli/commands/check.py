@@ -17,6 +17,7 @@ from mauntic.checks import (
     declarations,
     deliveries,
     derived,
+    journeys,
     pages,
     schema,
     topology,
@@ -126,7 +127,12 @@ def _count_problems() -> list[Problem]:
     ):
         today = _midnight(datetime.now(UTC))
         counts = list(derived.count_problems(db, today, DEEP_DAYS))
-        return [*counts, *deliveries.problems(db, os.environ), *campaigns.problems(db)]
+        return [
+            *counts,
+            *deliveries.problems(db, os.environ),
+            *campaigns.problems(db),
+            *journeys.problems(db),
+        ]
 
 
 def _differing(start: datetime, end: datetime) -> derived.Found:

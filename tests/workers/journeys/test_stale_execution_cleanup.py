@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -14,6 +12,7 @@ import pytest
 from journeys.jobs.stale_execution_cleanup import JOB
 from shared.jobs import Run
 from shared.outcome import Done, Sharded
+from shared.ports import Ports
 from shared.windows import day_before
 from tests.workers.journeys.stage import NOW, Journey, Stage, org, person
 
@@ -22,11 +21,14 @@ T = datetime(2026, 3, 20, tzinfo=UTC)
 GATE: Any = {"gate": ("gate", {"eventType": "form_submitted", "timeout": 24})}
 
 
-def clean_up(stage: Stage) -> Done | Sharded:
-    stage.outside.now = PLANNED
-    ports = stage.ports()
-    with closing(ports.db):
-        return asyncio.run(JOB.handler(Run(day_before(PLANNED), PLANNED, None, ports, "cron")))
+def clean_up(stage: Stage, planned: datetime = PLANNED) -> Done | Sharded:
+    stage.outside.now = max(stage.now, planned)
+
+    async def work(ports: Ports) -> Done | Sharded:
+        return await JOB.handler(Run(day_before(planned), planned, None, ports, "cron"))
+
+    found: Done | Sharded = stage.run(work)
+    return found
 
 
 def succeeded(stage: Stage, *days: datetime) -> None:
@@ -96,14 +98,11 @@ def open_message(stage: Stage) -> None:
     )
 
 
-def wait_until(until: datetime | None) -> Callable[[Stage], None]:
-    return lambda stage: (
-        stage.db.execute(
-            "insert into journey.waits select id, seq, organization_id, contact_id, 'x', 'contact',"
-            " started_at, cast(:until as timestamptz) from journey.journey_executions",
-            until=until,
-        )
-        and None
+def wait_until(until: datetime | None) -> Callable[[Stage], object]:
+    return lambda stage: stage.db.execute(
+        "insert into journey.waits select id, seq, organization_id, contact_id, 'x', 'contact',"
+        " started_at, cast(:until as timestamptz) from journey.journey_executions",
+        until=until,
     )
 
 
@@ -111,9 +110,9 @@ def columns(**values: Any) -> Callable[[Stage], None]:
     return lambda stage: set_execution(stage, **values)
 
 
-def active_since(at: datetime) -> Callable[[Stage], None]:
-    return lambda stage: (
-        stage.db.execute("update journey.journeys set status_changed_at = :at", at=at) and None
+def active_since(at: datetime) -> Callable[[Stage], object]:
+    return lambda stage: stage.db.execute(
+        "update journey.journeys set status_changed_at = :at", at=at
     )
 
 
@@ -202,8 +201,6 @@ def test_a_journey_of_fourteen_days_survives_every_night(stage: Stage) -> None:
         at = stage.now
         night = at.replace(hour=3) + timedelta(days=1)
         succeeded(stage, at)
-        ports = stage.ports()
-        with closing(ports.db):
-            run = Run(day_before(night), night, None, ports, "cron")
-            assert asyncio.run(JOB.handler(run)) == Done(0, 0)
+        assert clean_up(stage, night) == Done(0, 0)
+        stage.outside.now = at
     assert stage.visits(journey) == ["rest", "gate:no"]

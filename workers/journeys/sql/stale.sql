@@ -1,6 +1,6 @@
 -- name: cancel_stale
 -- Cancel the executions that nothing will move. The conditions stand in the statement that cancels: an execution that
--- moves meanwhile is not touched. A gate without a deadline is open for an event, so it is not stale.
+-- moves in the meantime is not touched. A gate without a deadline is open for an event, so it is not stale.
 with awake as (
     -- journey.wake-due has run on each of these days: whatever was due had its chance.
     select count(distinct cast(window_start at time zone 'UTC' as date)) as days
