@@ -19,6 +19,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
+import psutil
+
 from bench.measure import ROUNDS, Result, stopwatch
 from bench.world import SQL, World
 from delivery.store import feeder
@@ -48,6 +50,7 @@ class Round:
     duration_ms: float
     calls: int
     postgres_ms: float
+    runtime_ms: float  # of processor time: the local runtime's own, whatever else the machine does
 
     @property
     def shares(self) -> str:
@@ -89,13 +92,14 @@ class Sender:
         self.loopback.forget()
         with closing(connect(self.url)) as db:
             _fill(db, self.accounts, provider, messages, organizations)
-            before_ms = _active_ms(db)
+            before_ms, used_ms = _active_ms(db), _runtime_ms()
             duration_ms = stopwatch(lambda: self._until_sent(db, messages))
             taken = self.loopback.times_taken(provider).values()
             if len(taken) != messages or set(taken) != {1}:
                 raise RuntimeError(f"{messages} messages: {len(taken)} were taken")
             calls = self.loopback.calls[provider]
-            return Round(duration_ms, calls, _active_ms(db) - before_ms)
+            postgres_ms, runtime_ms = _active_ms(db) - before_ms, _runtime_ms() - used_ms
+            return Round(duration_ms, calls, postgres_ms, runtime_ms)
 
     def repeat(self, provider: str, messages: int, organizations: int) -> float:
         """Make the recorded requests of `send` again, with one plain statement for each."""
@@ -149,7 +153,9 @@ def _rated(
         [own.duration_ms for own in rounds],
         repeated_ms,
         at_most=at_most,
-        note=f"{a_second:,.0f} a second, target {target}; {middle.shares}",
+        note=f"{a_second:,.0f} a second, target {target};"
+        f" {statistics.median(own.runtime_ms for own in rounds) / messages:.2f} ms of the runtime's"
+        f" processor time a message; {middle.shares}",
     )
 
 
@@ -213,6 +219,16 @@ def _fill(db: Any, accounts: Accounts, provider: str, messages: int, organizatio
 def _active_ms(db: Any) -> float:
     [[active_ms]] = db.run(SQL["active_ms"])
     return float(active_ms)
+
+
+def _runtime_ms() -> float:
+    """Return the processor time of Node and workerd."""
+    times = [
+        process.cpu_times()
+        for process in psutil.Process().children(recursive=True)
+        if process.name() != "postgres"
+    ]
+    return float(sum(own.user + own.system for own in times)) * 1_000
 
 
 @contextmanager
