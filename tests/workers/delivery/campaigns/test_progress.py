@@ -144,6 +144,25 @@ def test_a_run_ends_when_every_message_is_final(
     assert [event["status"] for event in sending.events("campaign.finished")] == [status]
 
 
+def test_a_run_does_not_end_while_a_part_is_open(
+    sending: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(campaigns, "MEMBERS_MAX", 2)
+    campaign = sending.campaign(sending.segment(1, 2, 3))
+    sending.send(campaign)
+    sending.send(campaign, 1)
+    sending.stage.consume(references(sending))
+    assert states(sending, campaign) == [("sent", None)] * 2
+    sending.sweep()
+    assert sending.row(campaign)["status"] == "sending"
+    sending.work()
+    sending.sweep()
+    assert sending.row(campaign)["status"] == "sending"  # its last message waits
+    sending.stage.consume(references(sending))
+    sending.sweep()
+    assert (sending.row(campaign)["status"], sending.row(campaign)["sent_count"]) == ("sent", 3)
+
+
 def test_a_later_resend_does_not_open_the_campaign(sending: Scene) -> None:
     campaign = sending.campaign(sending.segment(1))
     sending.fan_out(campaign)
