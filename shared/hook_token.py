@@ -14,9 +14,7 @@ from uuid import UUID
 
 from shared.signing_keys import keys_of
 
-__all__ = ["TOKEN_CHARS", "hook_url", "keys_of", "sign", "verify"]
-
-TOKEN_CHARS = 64  # hex digits in lower case
+__all__ = ["hook_url", "keys_of", "sign", "verify"]
 
 
 def sign(config_id: UUID, keys: Sequence[bytes]) -> str:

@@ -348,6 +348,7 @@ CONNECTIONS = {  # of each consumer, by queue; one for each dead-letter queue
     "mauntic-analytics-jobs": 2,
     "mauntic-scoring-events": 2,
     "mauntic-delivery-jobs": 2,
+    "mauntic-journey-events": 2,
     "mauntic-send-email": 1,
     "mauntic-send-sms": 1,
     "mauntic-send-push": 1,
