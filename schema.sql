@@ -52,6 +52,25 @@ CREATE FUNCTION analytics.visitor_key(occurred_at timestamp with time zone, cont
 
 COMMENT ON FUNCTION analytics.visitor_key(occurred_at timestamp with time zone, contact_id uuid) IS 'A contact on a day, in eight bytes: the day and a 32-bit hash. Two contacts may share one.';
 
+CREATE FUNCTION crm.anniversary_in(day date, year integer) RETURNS date
+    LANGUAGE sql IMMUTABLE
+    AS $$
+    select make_date(year, extract(month from day)::integer, case
+        when extract(month from day) = 2 and extract(day from day) = 29
+            and not (year % 400 = 0 or year % 4 = 0 and year % 100 <> 0) then 28
+        else extract(day from day)::integer
+    end)
+$$;
+
+COMMENT ON FUNCTION crm.anniversary_in(day date, year integer) IS 'The day on which an anniversary counts in a year: 29 February on the 28th of other years.';
+
+CREATE FUNCTION crm.boolean_of(value jsonb) RETURNS boolean
+    LANGUAGE sql IMMUTABLE
+    AS $$
+    select case when value #>> '{}' in ('true', 'false') and jsonb_typeof(value) in ('string', 'boolean')
+        then (value #>> '{}')::boolean end
+$$;
+
 CREATE FUNCTION crm.check_time_zone() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -74,6 +93,16 @@ begin
     return new;
 end $$;
 
+CREATE FUNCTION crm.day_start(day date, zone text) RETURNS timestamp with time zone
+    LANGUAGE sql STABLE
+    AS $$
+    select case
+        when (midnight - interval '1 hour') at time zone zone = day::timestamp then midnight - interval '1 hour'
+        else midnight
+    end
+    from (select day::timestamp at time zone zone as midnight) as start
+$$;
+
 CREATE FUNCTION crm.end_memberships() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -84,6 +113,367 @@ begin
 end $$;
 
 COMMENT ON FUNCTION crm.end_memberships() IS 'A deleted contact leaves its segments in the same statement.';
+
+CREATE FUNCTION crm.erase_contact(organization_id uuid, contact_id uuid) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_variable
+declare
+    touched bigint;
+    total bigint := 0;
+begin
+    delete from crm.segment_changes as gone
+    where gone.organization_id = erase_contact.organization_id and gone.contact_id = erase_contact.contact_id;
+    get diagnostics touched = row_count; total := total + touched;
+    delete from crm.segment_recheck as gone
+    where gone.organization_id = erase_contact.organization_id and gone.contact_id = erase_contact.contact_id;
+    get diagnostics touched = row_count; total := total + touched;
+    delete from crm.segment_backlog as gone
+    where gone.organization_id = erase_contact.organization_id and gone.contact_id = erase_contact.contact_id;
+    get diagnostics touched = row_count; total := total + touched;
+    if not exists (
+        select from crm.contacts as other where other.id = contact_id and other.organization_id <> organization_id
+    ) then
+        delete from crm.contact_tags as gone where gone.contact_id = erase_contact.contact_id;
+        get diagnostics touched = row_count; total := total + touched;
+        delete from crm.contact_companies as gone where gone.contact_id = erase_contact.contact_id;
+        get diagnostics touched = row_count; total := total + touched;
+    end if;
+    return total;
+end $$;
+
+COMMENT ON FUNCTION crm.erase_contact(organization_id uuid, contact_id uuid) IS 'The part of ops.erase_contact for segments. Memberships end with the contact''s row.';
+
+CREATE FUNCTION crm.finite(moment timestamp with time zone) RETURNS timestamp with time zone
+    LANGUAGE sql IMMUTABLE
+    AS $$
+    select case when moment < '9000-01-01T00:00:00Z' then moment end
+$$;
+
+COMMENT ON FUNCTION crm.finite(moment timestamp with time zone) IS 'Null for a moment that nobody waits for.';
+
+CREATE FUNCTION crm.forget_segments() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    delete from crm.segment_dependencies where segment_id in (select id from gone);
+    delete from crm.segment_recheck where segment_id in (select id from gone);
+    delete from crm.segment_changes where segment_id in (select id from gone);
+    delete from crm.segment_contacts where segment_id in (select id from gone);
+    delete from ops.parts where kind = 'segment.build' and subject_id in (select id from gone);
+    return null;
+end $$;
+
+CREATE FUNCTION crm.is_day(value text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE
+    AS $_$
+    select case
+        when value ~ '^(19|2[0-9])[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])(T|$)'
+            then substr(value, 9, 2)::integer <= case substr(value, 6, 2)
+                when '02' then case
+                    when substr(value, 1, 4)::integer % 400 = 0
+                        or substr(value, 1, 4)::integer % 4 = 0 and substr(value, 1, 4)::integer % 100 <> 0
+                        then 29
+                    else 28
+                end
+                when '04' then 30
+                when '06' then 30
+                when '09' then 30
+                when '11' then 30
+                else 31
+            end
+        else false
+    end
+$_$;
+
+COMMENT ON FUNCTION crm.is_day(value text) IS 'Whether a text begins with a day of the calendar, of the years 1900 to 2999.';
+
+CREATE FUNCTION crm.is_own_event(event_type text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE
+    AS $_$
+    select event_type !~ '_(sent|delivered|bounced|shown)$'
+$_$;
+
+COMMENT ON FUNCTION crm.is_own_event(event_type text) IS 'Whether an event is an activity of the contact, and not something that was done to them.';
+
+CREATE FUNCTION crm.moment_of(value jsonb, zone text) RETURNS timestamp with time zone
+    LANGUAGE sql STABLE
+    AS $_$
+    select case
+        when jsonb_typeof(value) <> 'string' or not crm.is_day(value #>> '{}') then null
+        when length(value #>> '{}') = 10 then crm.day_start((value #>> '{}')::date, zone)
+        when substr(value #>> '{}', 11)
+            ~ '^T([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.][0-9]{1,6})?)?(Z|[+-](0[0-9]|1[0-4]):[0-5][0-9])$'
+            then (value #>> '{}')::timestamptz
+    end
+$_$;
+
+CREATE FUNCTION crm.next_anniversary(day date, today date) RETURNS date
+    LANGUAGE sql IMMUTABLE
+    AS $$
+    select case
+        when crm.anniversary_in(day, extract(year from today)::integer) = today then today + 1
+        when crm.anniversary_in(day, extract(year from today)::integer) > today
+            then crm.anniversary_in(day, extract(year from today)::integer)
+        else crm.anniversary_in(day, extract(year from today)::integer + 1)
+    end
+$$;
+
+COMMENT ON FUNCTION crm.next_anniversary(day date, today date) IS 'The first day after today on which "the anniversary is today" has another answer.';
+
+CREATE FUNCTION crm.note_companies() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    insert into crm.contact_changes (consumer, organization_id, source, name)
+    select distinct 'segments', organization_id, 'company', id::text
+    from changed
+    where exists (
+        select from crm.segment_dependencies as needed
+        where needed.organization_id = changed.organization_id and needed.source = 'company'
+    );
+    return null;
+end $$;
+
+CREATE FUNCTION crm.note_companies_of_contacts() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    insert into crm.contact_changes (consumer, organization_id, contact_id, source)
+    select distinct 'segments', contact.organization_id, contact.id, 'company'
+    from changed
+    join crm.contacts as contact on contact.id = changed.contact_id
+    where exists (
+        select from crm.segment_dependencies as needed
+        where needed.organization_id = contact.organization_id and needed.source = 'company'
+    );
+    return null;
+end $$;
+
+CREATE FUNCTION crm.note_contacts_added() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    insert into crm.contact_changes (consumer, organization_id, contact_id, source)
+    select 'segments', organization_id, id, 'contact'
+    from changed
+    where exists (select from crm.segment_dependencies as needed where needed.organization_id = changed.organization_id);
+    return null;
+end $$;
+
+CREATE FUNCTION crm.note_contacts_updated() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    insert into crm.contact_changes (consumer, organization_id, contact_id, source)
+    select distinct 'segments', needed.organization_id, became.id, needed.source
+    from became
+    join was on was.id = became.id
+    join crm.segment_dependencies as needed on needed.organization_id in (was.organization_id, became.organization_id)
+    where was is distinct from became
+        and (
+            was.organization_id <> became.organization_id
+            or needed.source = 'custom'
+                and was.custom_fields -> needed.name is distinct from became.custom_fields -> needed.name
+            or needed.source = 'contact' and case needed.name
+                when 'email' then was.email is distinct from became.email
+                when 'first_name' then was.first_name is distinct from became.first_name
+                when 'last_name' then was.last_name is distinct from became.last_name
+                when 'phone' then was.phone is distinct from became.phone
+                when 'status' then was.status is distinct from became.status
+                when 'stage' then was.stage is distinct from became.stage
+                when 'created_at' then was.created_at is distinct from became.created_at
+                when 'updated_at' then was.updated_at is distinct from became.updated_at
+                when 'last_activity_at' then was.last_activity_at is distinct from became.last_activity_at
+            end
+        );
+    return null;
+end $$;
+
+CREATE FUNCTION crm.note_events() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    insert into crm.contact_changes (consumer, organization_id, contact_id, source)
+    select distinct 'segments', changed.organization_id, changed.contact_id, 'event'
+    from changed
+    where exists (
+            select from crm.segment_dependencies as needed
+            where needed.organization_id = changed.organization_id and needed.source = 'event'
+                and needed.name = changed.event_type
+        )
+        or exists (
+            select from crm.segment_dependencies as needed
+            where needed.organization_id = changed.organization_id and needed.source = 'event' and needed.name = '*'
+        ) and crm.is_own_event(changed.event_type);
+    return null;
+end $$;
+
+CREATE FUNCTION crm.note_events_updated() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    insert into crm.contact_changes (consumer, organization_id, contact_id, source)
+    select distinct 'segments', changed.organization_id, changed.contact_id, 'event'
+    from (table was union all table became) as changed
+    where exists (
+            select from crm.segment_dependencies as needed
+            where needed.organization_id = changed.organization_id and needed.source = 'event'
+                and needed.name = changed.event_type
+        )
+        or exists (
+            select from crm.segment_dependencies as needed
+            where needed.organization_id = changed.organization_id and needed.source = 'event' and needed.name = '*'
+        ) and crm.is_own_event(changed.event_type);
+    return null;
+end $$;
+
+CREATE FUNCTION crm.note_fields() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    insert into crm.contact_changes (consumer, organization_id, source, name)
+    select distinct 'segments', changed.organization_id, 'custom', changed.name
+    from changed
+    join crm.segment_dependencies as needed
+        on needed.organization_id = changed.organization_id and needed.source = 'custom' and needed.name = changed.name
+    where changed.entity_type = 'contact';
+    return null;
+end $$;
+
+CREATE FUNCTION crm.note_members() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if current_setting('mauntic.numbers_members', true) = 'on' then
+        return null;
+    end if;
+    insert into crm.contact_changes (consumer, organization_id, contact_id, source, name, activity_id)
+    select 'segments', organization_id, contact_id, 'segment',
+        case tg_op when 'INSERT' then 'entered' else 'left' end, segment_id
+    from changed
+    where organization_id is not null;
+    return null;
+end $$;
+
+CREATE FUNCTION crm.note_scores() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    insert into crm.contact_changes (consumer, organization_id, contact_id, source)
+    select 'segments', organization_id, contact_id, 'score'
+    from changed
+    where exists (
+        select from crm.segment_dependencies as needed
+        where needed.organization_id = changed.organization_id and needed.source = 'score'
+    );
+    return null;
+end $$;
+
+CREATE FUNCTION crm.note_scores_updated() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    insert into crm.contact_changes (consumer, organization_id, contact_id, source)
+    select 'segments', became.organization_id, became.contact_id, 'score'
+    from became
+    join was using (organization_id, contact_id)
+    where (was.total_score, was.grade) is distinct from (became.total_score, became.grade)
+        and exists (
+            select from crm.segment_dependencies as needed
+            where needed.organization_id = became.organization_id and needed.source = 'score'
+        );
+    return null;
+end $$;
+
+CREATE FUNCTION crm.note_tags() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    insert into crm.contact_changes (consumer, organization_id, contact_id, source)
+    select distinct 'segments', contact.organization_id, contact.id, 'tag'
+    from changed
+    join crm.contacts as contact on contact.id = changed.contact_id
+    where exists (
+        select from crm.segment_dependencies as needed
+        where needed.organization_id = contact.organization_id and needed.source = 'tag'
+    );
+    return null;
+end $$;
+
+CREATE FUNCTION crm.note_time_zone() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    insert into crm.contact_changes (consumer, organization_id, source, name)
+    select distinct 'segments', needed.organization_id, 'config', 'time_zone'
+    from crm.segment_dependencies as needed
+    where needed.organization_id = coalesce(new.organization_id, old.organization_id)
+        and needed.source = 'config' and needed.name = 'time_zone';
+    return null;
+end $$;
+
+CREATE FUNCTION crm.number_of(value jsonb) RETURNS numeric
+    LANGUAGE sql IMMUTABLE
+    AS $_$
+    select case jsonb_typeof(value)
+        when 'number' then value::numeric
+        when 'string' then case
+            when length(value #>> '{}') <= 100
+                and value #>> '{}' ~ '^[+-]?([0-9]+([.][0-9]*)?|[.][0-9]+)([eE][+-]?[0-9]{1,3})?$'
+                then (value #>> '{}')::numeric
+        end
+    end
+$_$;
+
+CREATE FUNCTION crm.request_evaluation(organization_ids uuid[], contact_ids uuid[]) RETURNS bigint
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    with requested as (
+        insert into crm.contact_changes (consumer, organization_id, contact_id, source)
+        select distinct 'segments', contact.organization_id, contact.contact_id, 'contact'
+        from unnest(organization_ids, contact_ids) as contact (organization_id, contact_id)
+        where contact.contact_id is not null
+        returning 1
+    )
+    select count(*) from requested
+$$;
+
+COMMENT ON FUNCTION crm.request_evaluation(organization_ids uuid[], contact_ids uuid[]) IS 'Asks for contacts to be evaluated: for a bulk load that no trigger sees. Returns how many contacts it asked for.';
+
+CREATE FUNCTION crm.text_of(value jsonb) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    AS $$
+    select case when jsonb_typeof(value) in ('string', 'number', 'boolean') then nullif(value #>> '{}', '') end
+$$;
+
+CREATE FUNCTION crm.texts_of(value jsonb) RETURNS text[]
+    LANGUAGE sql IMMUTABLE
+    AS $$
+    select case jsonb_typeof(value)
+        when 'array' then nullif(array(
+            select crm.text_of(element)
+            from jsonb_array_elements(value) as list (element)
+            where crm.text_of(element) is not null
+        ), '{}')
+        else array_remove(array[crm.text_of(value)], null)
+    end
+$$;
 
 CREATE FUNCTION crm.version_segment() RETURNS trigger
     LANGUAGE plpgsql
@@ -1071,6 +1461,7 @@ begin
         )], null)
     );
     total := total + journey.erase_contact(erase_contact.organization_id, erase_contact.contact_id);
+    total := total + crm.erase_contact(erase_contact.organization_id, erase_contact.contact_id);
     -- Last: the deletions above have noted changes of their own.
     delete from crm.contact_changes as gone
     where gone.consumer in ('scoring', 'segments', 'events')
@@ -1556,6 +1947,22 @@ CREATE TABLE content.templates (
     CONSTRAINT templates_type_check CHECK ((type = ANY (ARRAY['email'::text, 'sms'::text, 'push'::text, 'page'::text])))
 );
 
+CREATE SEQUENCE crm.backlog_version
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
+CREATE TABLE crm.companies (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    organization_id uuid NOT NULL,
+    name text,
+    domain text,
+    industry text,
+    size text
+);
+
 CREATE TABLE crm.contact_changes (
     id bigint NOT NULL,
     consumer text NOT NULL,
@@ -1589,6 +1996,16 @@ ALTER TABLE crm.contact_changes ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY
     CACHE 1
 );
 
+CREATE TABLE crm.contact_companies (
+    contact_id uuid NOT NULL,
+    company_id uuid NOT NULL
+);
+
+CREATE TABLE crm.contact_tags (
+    contact_id uuid NOT NULL,
+    tag_id uuid NOT NULL
+);
+
 CREATE TABLE crm.contacts (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     organization_id uuid NOT NULL,
@@ -1616,6 +2033,40 @@ CREATE TABLE crm.expanded_changes (
 
 COMMENT ON TABLE crm.expanded_changes IS 'How far a job has come with a change that concerns a whole organization: the last contact it has taken. Deleted with the change.';
 
+CREATE TABLE crm.fields (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    organization_id uuid NOT NULL,
+    entity_type text DEFAULT 'contact'::text NOT NULL,
+    name text NOT NULL,
+    field_type text NOT NULL,
+    CONSTRAINT fields_field_type_check CHECK ((field_type = ANY (ARRAY['text'::text, 'number'::text, 'date'::text, 'select'::text, 'multiselect'::text])))
+);
+
+CREATE TABLE crm.segment_backlog (
+    organization_id uuid NOT NULL,
+    contact_id uuid NOT NULL,
+    version bigint DEFAULT nextval('crm.backlog_version'::regclass) NOT NULL,
+    reason text NOT NULL,
+    requested_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+COMMENT ON TABLE crm.segment_backlog IS 'Contacts to evaluate. Only jobs write it.';
+
+COMMENT ON COLUMN crm.segment_backlog.version IS 'Marks the entries that one evaluation has taken.';
+
+CREATE TABLE crm.segment_changes (
+    segment_id uuid NOT NULL,
+    change_no bigint NOT NULL,
+    organization_id uuid NOT NULL,
+    contact_id uuid NOT NULL,
+    kind text NOT NULL,
+    criteria_version bigint NOT NULL,
+    at timestamp with time zone NOT NULL,
+    CONSTRAINT segment_changes_kind_check CHECK ((kind = ANY (ARRAY['entered'::text, 'left'::text])))
+);
+
+COMMENT ON TABLE crm.segment_changes IS 'Who entered and left, numbered without gaps within a segment.';
+
 CREATE TABLE crm.segment_contacts (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     segment_id uuid NOT NULL,
@@ -1628,6 +2079,31 @@ CREATE TABLE crm.segment_contacts (
 COMMENT ON COLUMN crm.segment_contacts.organization_id IS 'A trigger takes it from the segment.';
 
 COMMENT ON COLUMN crm.segment_contacts.entered_no IS 'The number of the change with which the contact entered; null until it is numbered.';
+
+CREATE TABLE crm.segment_dependencies (
+    organization_id uuid NOT NULL,
+    source text NOT NULL,
+    name text NOT NULL,
+    segment_id uuid NOT NULL,
+    since_xid xid8,
+    CONSTRAINT segment_dependencies_source_check CHECK ((source = ANY (ARRAY['contact'::text, 'custom'::text, 'event'::text, 'tag'::text, 'score'::text, 'segment'::text, 'company'::text, 'config'::text])))
+);
+
+COMMENT ON TABLE crm.segment_dependencies IS 'What the criteria of a segment read: the triggers note only changes of this.';
+
+COMMENT ON COLUMN crm.segment_dependencies.name IS 'A column, a key, a type of event (* for any of the contact''s own), a segment; otherwise empty.';
+
+COMMENT ON COLUMN crm.segment_dependencies.since_xid IS 'A transaction that began after the dependency was visible: every writer before it has ended before a build reads.';
+
+CREATE TABLE crm.segment_recheck (
+    segment_id uuid NOT NULL,
+    contact_id uuid NOT NULL,
+    organization_id uuid NOT NULL,
+    recheck_at timestamp with time zone NOT NULL,
+    CONSTRAINT segment_recheck_recheck_at_check CHECK (isfinite(recheck_at))
+);
+
+COMMENT ON TABLE crm.segment_recheck IS 'The moment at which time alone can change a contact''s membership. Deleted with the evaluation.';
 
 CREATE TABLE crm.segments (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -1646,6 +2122,8 @@ CREATE TABLE crm.segments (
     failed_runs integer DEFAULT 0 NOT NULL,
     change_no bigint DEFAULT 0 NOT NULL,
     evaluated_at timestamp with time zone,
+    prepared_version bigint,
+    failed_at timestamp with time zone,
     CONSTRAINT segments_state_check CHECK ((state = ANY (ARRAY['building'::text, 'ready'::text, 'invalid'::text]))),
     CONSTRAINT segments_type_check CHECK ((type = ANY (ARRAY['static'::text, 'dynamic'::text])))
 );
@@ -1661,6 +2139,16 @@ COMMENT ON COLUMN crm.segments.problem IS 'Why the segment is invalid.';
 COMMENT ON COLUMN crm.segments.failed_runs IS 'Evaluations in a row that failed.';
 
 COMMENT ON COLUMN crm.segments.change_no IS 'The number of the newest change of the members.';
+
+COMMENT ON COLUMN crm.segments.prepared_version IS 'The version of the criteria whose dependencies are recorded.';
+
+COMMENT ON COLUMN crm.segments.failed_at IS 'The time for which the newest failed evaluation was: one hour counts once.';
+
+CREATE TABLE crm.tags (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    organization_id uuid NOT NULL,
+    name text NOT NULL
+);
 
 CREATE TABLE delivery.attempts (
     message_id uuid NOT NULL,
@@ -2593,8 +3081,17 @@ ALTER TABLE ONLY campaign.campaigns
 ALTER TABLE ONLY content.templates
     ADD CONSTRAINT templates_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY crm.companies
+    ADD CONSTRAINT companies_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY crm.contact_changes
     ADD CONSTRAINT contact_changes_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY crm.contact_companies
+    ADD CONSTRAINT contact_companies_pkey PRIMARY KEY (contact_id, company_id);
+
+ALTER TABLE ONLY crm.contact_tags
+    ADD CONSTRAINT contact_tags_pkey PRIMARY KEY (contact_id, tag_id);
 
 ALTER TABLE ONLY crm.contacts
     ADD CONSTRAINT contacts_pkey PRIMARY KEY (id);
@@ -2602,14 +3099,35 @@ ALTER TABLE ONLY crm.contacts
 ALTER TABLE ONLY crm.expanded_changes
     ADD CONSTRAINT expanded_changes_pkey PRIMARY KEY (change_id);
 
+ALTER TABLE ONLY crm.fields
+    ADD CONSTRAINT fields_organization_id_entity_type_name_key UNIQUE (organization_id, entity_type, name);
+
+ALTER TABLE ONLY crm.fields
+    ADD CONSTRAINT fields_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY crm.segment_backlog
+    ADD CONSTRAINT segment_backlog_pkey PRIMARY KEY (organization_id, contact_id);
+
+ALTER TABLE ONLY crm.segment_changes
+    ADD CONSTRAINT segment_changes_pkey PRIMARY KEY (segment_id, change_no);
+
 ALTER TABLE ONLY crm.segment_contacts
     ADD CONSTRAINT segment_contacts_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY crm.segment_contacts
     ADD CONSTRAINT segment_contacts_segment_id_contact_id_key UNIQUE (segment_id, contact_id);
 
+ALTER TABLE ONLY crm.segment_dependencies
+    ADD CONSTRAINT segment_dependencies_pkey PRIMARY KEY (organization_id, source, name, segment_id);
+
+ALTER TABLE ONLY crm.segment_recheck
+    ADD CONSTRAINT segment_recheck_pkey PRIMARY KEY (segment_id, contact_id);
+
 ALTER TABLE ONLY crm.segments
     ADD CONSTRAINT segments_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY crm.tags
+    ADD CONSTRAINT tags_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY delivery.attempts
     ADD CONSTRAINT attempts_pkey PRIMARY KEY (message_id, attempt);
@@ -2811,13 +3329,29 @@ CREATE INDEX contact_changes_pending ON crm.contact_changes USING btree (consume
 
 CREATE INDEX contact_changes_whole ON crm.contact_changes USING btree (consumer, id) WHERE (contact_id IS NULL);
 
+CREATE INDEX contact_companies_company ON crm.contact_companies USING btree (company_id, contact_id);
+
 CREATE INDEX contacts_address ON crm.contacts USING btree (organization_id, lower(btrim(email)));
 
 CREATE INDEX contacts_organization ON crm.contacts USING btree (organization_id, id);
 
+CREATE INDEX segment_changes_at ON crm.segment_changes USING btree (at);
+
+CREATE INDEX segment_changes_contact ON crm.segment_changes USING btree (organization_id, contact_id);
+
 CREATE INDEX segment_contacts_contact ON crm.segment_contacts USING btree (contact_id);
 
+CREATE INDEX segment_dependencies_segment ON crm.segment_dependencies USING btree (segment_id);
+
+CREATE INDEX segment_recheck_contact ON crm.segment_recheck USING btree (organization_id, contact_id);
+
+CREATE INDEX segment_recheck_due ON crm.segment_recheck USING btree (recheck_at);
+
+CREATE INDEX segments_building ON crm.segments USING btree (id) WHERE (state = 'building'::text);
+
 CREATE INDEX segments_organization ON crm.segments USING btree (organization_id, id);
+
+CREATE INDEX tags_organization ON crm.tags USING btree (organization_id, id);
 
 CREATE INDEX attempts_age ON delivery.attempts USING btree (started_at);
 
@@ -3001,6 +3535,12 @@ CREATE TRIGGER scoring_insert AFTER INSERT ON analytics.contact_activity REFEREN
 
 CREATE TRIGGER scoring_update AFTER UPDATE ON analytics.contact_activity REFERENCING OLD TABLE AS was NEW TABLE AS became FOR EACH STATEMENT EXECUTE FUNCTION scoring.activity_updated();
 
+CREATE TRIGGER segments_delete AFTER DELETE ON analytics.contact_activity REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION crm.note_events();
+
+CREATE TRIGGER segments_insert AFTER INSERT ON analytics.contact_activity REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION crm.note_events();
+
+CREATE TRIGGER segments_update AFTER UPDATE ON analytics.contact_activity REFERENCING OLD TABLE AS was NEW TABLE AS became FOR EACH STATEMENT EXECUTE FUNCTION crm.note_events_updated();
+
 CREATE TRIGGER check_time_zone_insert BEFORE INSERT ON crm.contacts FOR EACH ROW WHEN ((new.time_zone IS NOT NULL)) EXECUTE FUNCTION crm.check_time_zone();
 
 CREATE TRIGGER check_time_zone_update BEFORE UPDATE OF time_zone ON crm.contacts FOR EACH ROW WHEN ((new.time_zone IS DISTINCT FROM old.time_zone)) EXECUTE FUNCTION crm.check_time_zone();
@@ -3009,15 +3549,53 @@ CREATE TRIGGER complete BEFORE INSERT ON crm.segment_contacts FOR EACH ROW WHEN 
 
 CREATE TRIGGER end_memberships AFTER DELETE ON crm.contacts REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION crm.end_memberships();
 
+CREATE TRIGGER forget AFTER DELETE ON crm.segments REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION crm.forget_segments();
+
 CREATE TRIGGER journey_delete AFTER DELETE ON crm.contacts REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION journey.contacts_removed();
 
+CREATE TRIGGER note_delete AFTER DELETE ON crm.segment_contacts REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION crm.note_members();
+
 CREATE TRIGGER note_deleted_contacts AFTER DELETE ON crm.contacts REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION delivery.note_deleted_contacts();
+
+CREATE TRIGGER note_insert AFTER INSERT ON crm.segment_contacts REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION crm.note_members();
 
 CREATE TRIGGER scoring_delete AFTER DELETE ON crm.contacts REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION scoring.contacts_changed();
 
 CREATE TRIGGER scoring_insert AFTER INSERT ON crm.contacts REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION scoring.contacts_changed();
 
 CREATE TRIGGER scoring_update AFTER UPDATE ON crm.contacts REFERENCING OLD TABLE AS was NEW TABLE AS became FOR EACH STATEMENT EXECUTE FUNCTION scoring.contacts_updated();
+
+CREATE TRIGGER segments_delete AFTER DELETE ON crm.companies REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION crm.note_companies();
+
+CREATE TRIGGER segments_delete AFTER DELETE ON crm.contact_companies REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION crm.note_companies_of_contacts();
+
+CREATE TRIGGER segments_delete AFTER DELETE ON crm.contact_tags REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION crm.note_tags();
+
+CREATE TRIGGER segments_delete AFTER DELETE ON crm.fields REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION crm.note_fields();
+
+CREATE TRIGGER segments_insert AFTER INSERT ON crm.contact_companies REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION crm.note_companies_of_contacts();
+
+CREATE TRIGGER segments_insert AFTER INSERT ON crm.contact_tags REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION crm.note_tags();
+
+CREATE TRIGGER segments_insert AFTER INSERT ON crm.contacts REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION crm.note_contacts_added();
+
+CREATE TRIGGER segments_insert AFTER INSERT ON crm.fields REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION crm.note_fields();
+
+CREATE TRIGGER segments_update AFTER UPDATE ON crm.companies REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION crm.note_companies();
+
+CREATE TRIGGER segments_update AFTER UPDATE ON crm.contacts REFERENCING OLD TABLE AS was NEW TABLE AS became FOR EACH STATEMENT EXECUTE FUNCTION crm.note_contacts_updated();
+
+CREATE TRIGGER segments_update_from AFTER UPDATE ON crm.contact_companies REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION crm.note_companies_of_contacts();
+
+CREATE TRIGGER segments_update_from AFTER UPDATE ON crm.contact_tags REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION crm.note_tags();
+
+CREATE TRIGGER segments_update_from AFTER UPDATE ON crm.fields REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION crm.note_fields();
+
+CREATE TRIGGER segments_update_to AFTER UPDATE ON crm.contact_companies REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION crm.note_companies_of_contacts();
+
+CREATE TRIGGER segments_update_to AFTER UPDATE ON crm.contact_tags REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION crm.note_tags();
+
+CREATE TRIGGER segments_update_to AFTER UPDATE ON crm.fields REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION crm.note_fields();
 
 CREATE TRIGGER version_insert BEFORE INSERT ON crm.segments FOR EACH ROW EXECUTE FUNCTION crm.version_segment();
 
@@ -3030,6 +3608,8 @@ CREATE TRIGGER check_time_zone_insert BEFORE INSERT ON delivery.organization_set
 CREATE TRIGGER check_time_zone_update BEFORE UPDATE OF time_zone ON delivery.organization_settings FOR EACH ROW WHEN ((new.time_zone IS DISTINCT FROM old.time_zone)) EXECUTE FUNCTION crm.check_time_zone();
 
 CREATE TRIGGER complete BEFORE INSERT OR UPDATE ON delivery.suppressions FOR EACH ROW EXECUTE FUNCTION delivery.complete_suppression();
+
+CREATE TRIGGER segments_zone AFTER INSERT OR DELETE OR UPDATE ON delivery.organization_settings FOR EACH ROW EXECUTE FUNCTION crm.note_time_zone();
 
 CREATE TRIGGER check_settings_insert BEFORE INSERT ON journey.journeys FOR EACH ROW WHEN ((new.settings <> '{}'::jsonb)) EXECUTE FUNCTION journey.check_settings();
 
@@ -3068,6 +3648,12 @@ CREATE TRIGGER scoring_update AFTER UPDATE ON scoring.intent_signals REFERENCING
 CREATE TRIGGER scoring_update AFTER UPDATE ON scoring.scoring_configs REFERENCING OLD TABLE AS was NEW TABLE AS became FOR EACH STATEMENT EXECUTE FUNCTION scoring.scoring_configs_updated();
 
 CREATE TRIGGER scoring_update AFTER UPDATE ON scoring.signal_configs REFERENCING OLD TABLE AS was NEW TABLE AS became FOR EACH STATEMENT EXECUTE FUNCTION scoring.signal_configs_updated();
+
+CREATE TRIGGER segments_delete AFTER DELETE ON scoring.lead_scores REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION crm.note_scores();
+
+CREATE TRIGGER segments_insert AFTER INSERT ON scoring.lead_scores REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION crm.note_scores();
+
+CREATE TRIGGER segments_update AFTER UPDATE ON scoring.lead_scores REFERENCING OLD TABLE AS was NEW TABLE AS became FOR EACH STATEMENT EXECUTE FUNCTION crm.note_scores_updated();
 
 ALTER TABLE ONLY ops.dead_letters
     ADD CONSTRAINT dead_letters_redriven_from_fkey FOREIGN KEY (redriven_from) REFERENCES ops.dead_letters(id) ON DELETE SET NULL;

@@ -85,6 +85,12 @@ ROWS = (
     " values ('x', :org, cast(:id as uuid), jsonb_build_object('contactId', cast(:id as uuid)))",
     "insert into crm.segment_contacts (segment_id, contact_id, organization_id)"
     " values (gen_random_uuid(), :id, :org)",
+    "insert into crm.segment_changes values (gen_random_uuid(), 1, :org, :id, 'entered', 1, now())",
+    "insert into crm.segment_recheck values (gen_random_uuid(), :id, :org, now())",
+    "insert into crm.segment_backlog (organization_id, contact_id, reason)"
+    " values (:org, :id, 'time')",
+    "insert into crm.contact_tags values (:id, gen_random_uuid())",
+    "insert into crm.contact_companies values (:id, gen_random_uuid())",
     "insert into crm.contact_changes (consumer, organization_id, contact_id, source)"
     " select consumer, :org, cast(:id as uuid), 'contact'"
     " from unnest(array['scoring', 'segments', 'events']) as consumer",

@@ -20,7 +20,11 @@ from tests.roles import ROLES, as_worker
 ROOT = Path(__file__).resolve().parent.parent
 STATEMENTS = [
     text
-    for folder in [ROOT / "shared" / "sql", *sorted(ROOT.glob("workers/*/sql"))]
+    for folder in [
+        ROOT / "shared" / "sql",
+        *sorted(ROOT.glob("workers/*/sql")),
+        *sorted(ROOT.glob("workers/*/sql/criteria")),
+    ]
     for text in SqlBlocks(folder).blocks.values()
 ]
 VERBS = {"insert into": "insert", "update": "update", "delete from": "delete"}

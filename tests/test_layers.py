@@ -35,7 +35,7 @@ WORKER = (
     {"content", "providers"},
     {"store"},
     {"sending", "feedback"},
-    {"campaigns"},
+    {"campaigns", "segments"},
     {"jobs", "requests"},
     {"outbox"},
     {"worker"},

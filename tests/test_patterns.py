@@ -60,6 +60,18 @@ WORST: dict[str, list[Text]] = {
         lambda n: "-----BEGIN A-----a" * (n // 18),
         lambda n: "-----BEGIN " + "A " * (n // 2),
     ],
+    "journeys.domain.parse._STRING_OR_BRACKET": [
+        lambda n: '"' + '\\"' * (n // 2),
+        lambda n: '"' * n,
+        lambda n: '"' + "\\" * (n - 1),
+        lambda n: "[" * n,
+    ],
+    "journeys.domain.values.NUMBER": [lambda n: "1" * n, lambda n: "1." + "1" * n + "e"],
+    "journeys.domain.values.DAY": [lambda n: "2026-01-0" * (n // 9)],
+    "journeys.domain.values.TIME_OF_DAY": [lambda n: "T10:00:00." + "0" * n],
+    "journeys.store.criteria_sql._OWN": [lambda n: ":value" * (n // 6), lambda n: ":" * n],
+    "journeys.store.criteria_sql._COMMENT": [lambda n: "--" * (n // 2), lambda n: "-" * n],
+    "journeys.store.criteria_sql._HOLE": [lambda n: "{" * n, lambda n: "{" + "a" * n],
     "hooks.domain.paths._HOOK": [
         lambda n: "https://" + "a" * n,
         lambda n: "https://a/hooks/ses/018f3c2e-7d1a-7c55-9d0e-0f6f8f0a1b2c/" + "0" * n,

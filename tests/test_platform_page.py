@@ -45,11 +45,12 @@ def fold(database: str) -> None:
 
 
 def test_the_statements_do_what_the_page_says(database: str) -> None:
-    recompute, alert, _, _, erase = examples("sql")
+    recompute, evaluate, alert, _, _, erase = examples("sql")
     with closing(connect(database)) as db:
         assert db.run(recompute) == [[1]]
         waiting = db.run("select contact_id, name from crm.contact_changes")
         assert waiting == [[CONTACT, "import"]]
+        assert db.run(evaluate) == [[1]]
         [[opened]], [[again]] = db.run(alert), db.run(alert)
         assert isinstance(opened, UUID)
         assert again is None
@@ -59,18 +60,18 @@ def test_the_statements_do_what_the_page_says(database: str) -> None:
         hours = "extract(epoch from deadline - created_at) / 3600"
         assert db.run(f"select priority, {hours} from scoring.signal_alerts") == [["critical", 1]]
         assert db.run("select * from analytics.daily_aggregates") == []
-        assert db.run(erase) == [[2]]  # the alert and the entry of the backlog
+        assert db.run(erase) == [[3]]  # the alert, the entry of the backlog, and that of the feed
         assert db.run("select id from scoring.signal_alerts") == []
 
 
 def test_a_member_of_the_platforms_role_calls_them(database: str) -> None:
-    recompute, _, _, grant, _ = examples("sql")
+    recompute, evaluate, _, _, grant, _ = examples("sql")
     with closing(connect(database)) as db:
         db.run("create role shop_backend")
         try:
             db.run(grant)
             db.run("set role shop_backend")
-            assert db.run(recompute) == [[1]]
+            assert db.run(recompute) == db.run(evaluate) == [[1]]
         finally:
             db.run("reset role; drop role shop_backend")
 

@@ -73,6 +73,11 @@ COMMANDS = {
         "app",
         "Explain lead scores, show the backlog, request recomputation.",
     ),
+    "segments": Entry(
+        "segments",
+        "app",
+        "List segments, explain a membership, build a segment again.",
+    ),
     "mail": Entry("mail", "app", "List, show and open captured messages of the local system."),
     "contacts": Entry("contacts", "app", "Erase a contact's data."),
     "messages": Entry(

@@ -36,11 +36,20 @@ WORKERS: Mapping[str, tuple[str, ...]] = {
     "analytics.partial_counts": ALL,
     "campaign.campaigns": ("select", "update"),
     "content.templates": READ,
+    "crm.companies": READ,
     "crm.contact_changes": ALL,
+    "crm.contact_companies": READ,
+    "crm.contact_tags": READ,
     "crm.contacts": ("select", "update (status)"),
     "crm.expanded_changes": ALL,
-    "crm.segment_contacts": READ,
-    "crm.segments": READ,
+    "crm.fields": READ,
+    "crm.segment_backlog": ALL,
+    "crm.segment_changes": ALL,
+    "crm.segment_contacts": ALL,
+    "crm.segment_dependencies": ALL,
+    "crm.segment_recheck": ALL,
+    "crm.segments": ("select", "update"),
+    "crm.tags": READ,
     "delivery.attempts": ALL,
     "delivery.calls": ALL,
     "delivery.config_alerts": ALL,
@@ -95,7 +104,7 @@ WORKERS: Mapping[str, tuple[str, ...]] = {
     "scoring.signal_configs": READ,
     "scoring.threshold_outbox": ALL,
 }
-WORKERS_SEQUENCES = ("scoring.backlog_version",)
+WORKERS_SEQUENCES = ("crm.backlog_version", "scoring.backlog_version")
 
 PLATFORM: Mapping[str, tuple[str, ...]] = {
     "analytics.campaign_daily_stats": READ,
@@ -130,6 +139,7 @@ _SUPPRESS = "delivery.suppress(uuid, text, text, text, text, text, timestamptz, 
 _ENTER = "journey.enter(uuid, uuid, uuid[], text[], boolean, timestamptz, timestamptz)"
 WORKERS_FUNCTIONS = (_SUPPRESS, _ENTER)
 PLATFORM_FUNCTIONS = (
+    "crm.request_evaluation(uuid[], uuid[])",
     "delivery.enqueue(uuid, text, text, uuid, text, uuid, jsonb, jsonb, text, uuid, timestamptz,"
     " timestamptz, text, uuid)",
     _SUPPRESS,

@@ -277,6 +277,18 @@ gone_outbox as (
     ))
     returning 1
 ),
+gone_segment_changes as (
+    delete from crm.segment_changes
+    where ctid = any (array(
+        select ctid
+        from crm.segment_changes
+        where at < cast(:segment_changes_before as timestamptz)
+        order by at
+        limit :most
+        for update skip locked
+    ))
+    returning 1
+),
 gone_contact_changes as (
     delete from crm.contact_changes
     where ctid = any (array(
@@ -340,6 +352,7 @@ select
     (select count(*) from gone_execution_logs) as journey__execution_logs,
     (select count(*) from gone_pending_events) as journey__pending_events,
     (select count(*) from gone_outbox) as journey__outbox,
+    (select count(*) from gone_segment_changes) as crm__segment_changes,
     (select count(*) from gone_contact_changes) as crm__contact_changes,
     (select count(*) from gone_changed_hours) as analytics__changed_hours,
     (select count(*) from gone_brief_runs) as ops__job_runs__brief

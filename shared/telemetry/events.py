@@ -21,6 +21,19 @@ EVENTS: tuple[Event, ...] = (
         "Find out which program writes them.",
     ),
     Event(
+        "segment.invalid",
+        "A segment became invalid: it keeps its members, enrolls no contact, and campaigns to it"
+        " are refused.",
+        "`mauntic segments show SEGMENT` has the problem. Correct its criteria, or run `mauntic"
+        " segments rebuild SEGMENT` after correcting what they read.",
+    ),
+    Event(
+        "segment.failed",
+        "The evaluation of a segment failed; the next hour repeats it, the third failure in a row"
+        " makes it invalid.",
+        "Act on `error`: a timeout calls for simpler criteria or a faster database.",
+    ),
+    Event(
         "campaign.invalid_source",
         "`count` events of an organization have a source that is no campaign's UUID:"
         " reports ignore them.",

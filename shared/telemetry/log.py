@@ -19,7 +19,7 @@ FIELDS = frozenset({
     "rows_read", "rows_written", "organization_id", "error_class", "error", "trigger", "window",
     "shard", "message_id", "correlation_id", "gate", "cron", "scheduled_for", "count",
     "reason", "delay_s", "overdue_s", "traceback", "threshold", "direction", "dead_letter_id",
-    "age_s", "table", "config_id", "campaign_id",
+    "age_s", "table", "config_id", "campaign_id", "segment_id",
 })  # fmt: skip
 
 TEXT_MAX = 2_000

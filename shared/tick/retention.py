@@ -150,6 +150,8 @@ RETENTION_PERIODS = (
     ),
     RetentionPeriod("journey.pending_events", 90, ("seen_at",), "when it was seen", days_min=15),
     RetentionPeriod("journey.outbox", 90, ("created_at",), "the event", days_min=15, is_feed=True),
+    # A trigger that has not looked at the changes for longer reads all members again.
+    RetentionPeriod("crm.segment_changes", 35, ("at",), "the change", days_min=7),
     RetentionPeriod("crm.contact_changes", 90, ("at",), "the change", days_min=15, is_feed=True),
     RetentionPeriod(
         "analytics.changed_hours", 90, ("changed_at",), "the change", days_min=15, is_feed=True
@@ -164,8 +166,16 @@ NOT_BY_AGE = {
     "analytics.hourly_work": "empty outside of a run's transaction",
     "campaign.campaigns": "the platform's",
     "content.templates": "the platform's",
+    "crm.companies": "the platform's",
+    "crm.contact_companies": "the platform's",
+    "crm.contact_tags": "the platform's",
     "crm.contacts": "the platform's",
     "crm.expanded_changes": "deleted with its change",
+    "crm.fields": "the platform's",
+    "crm.segment_backlog": "deleted when the contact is evaluated",
+    "crm.segment_dependencies": "deleted with its segment",
+    "crm.segment_recheck": "deleted when time has no more effect",
+    "crm.tags": "the platform's",
     "crm.segment_contacts": "deleted with its contact",
     "crm.segments": "the platform's",
     "delivery.deleted_contacts": "deleted by the next sweep",

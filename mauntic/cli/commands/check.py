@@ -20,6 +20,7 @@ from mauntic.checks import (
     journeys,
     pages,
     schema,
+    segments,
     topology,
 )
 from mauntic.cli.ui.options import AsJson
@@ -53,8 +54,8 @@ def check(
 
     Compares the counts of the daily rollups of 35 days with their events. --deep recounts what the
     jobs derive: rollups and campaigns of 35 days, the usage of months that ended in them, every
-    score, and duplicate events. Each problem names the command that corrects it; run the commands
-    in the order of the list.
+    score, the members of every segment, and duplicate events. Each problem names the command that
+    corrects it; run the commands in the order of the list.
 
     Examples:
 
@@ -105,6 +106,7 @@ def _check_database(found: list[Problem], deep: tuple[datetime, datetime] | None
         of_schema = _database_problems()
         found += of_schema
         if deep:
+            found += _segment_problems()
             return _differing(*deep)
         if not of_schema:  # counting needs the tables
             found += _count_problems()
@@ -133,6 +135,15 @@ def _count_problems() -> list[Problem]:
             *campaigns.problems(db),
             *journeys.problems(db),
         ]
+
+
+def _segment_problems() -> list[Problem]:
+    with (
+        local_url(migrated=False) as url,
+        closing(database_at(url)) as db,
+        busy("evaluating segments"),
+    ):
+        return list(segments.deep_problems(db))
 
 
 def _differing(start: datetime, end: datetime) -> derived.Found:

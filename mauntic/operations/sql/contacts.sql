@@ -43,6 +43,48 @@ union all
 select 'journey.journey_executions', count(*) from journey.journey_executions
 where organization_id = :organization_id and contact_id = :contact_id
 union all
+select 'crm.segment_changes', count(*) from crm.segment_changes
+where organization_id = :organization_id and contact_id = :contact_id
+union all
+select 'crm.segment_recheck', count(*) from crm.segment_recheck
+where organization_id = :organization_id and contact_id = :contact_id
+union all
+select 'crm.segment_backlog', count(*) from crm.segment_backlog
+where organization_id = :organization_id and contact_id = :contact_id
+union all
+select 'journey.waits', count(*) from journey.waits
+where organization_id = :organization_id and contact_id = :contact_id
+union all
+select 'journey.pending_events', count(*) from journey.pending_events
+where organization_id = :organization_id and contact_id = :contact_id
+union all
+select 'journey.trigger_entries', count(*) from journey.trigger_entries
+where organization_id = :organization_id and contact_id = :contact_id
+union all
+select 'journey.entrants', count(*) from journey.entrants
+where organization_id = :organization_id and contact_id = :contact_id
+union all
+select 'journey.outbox', count(*) from journey.outbox
+where organization_id = :organization_id and contact_id = :contact_id
+union all
+select 'crm.contact_tags', count(*) from crm.contact_tags
+where contact_id = :contact_id and not exists (
+    select from crm.contacts where id = :contact_id and organization_id <> :organization_id
+)
+union all
+select 'crm.contact_companies', count(*) from crm.contact_companies
+where contact_id = :contact_id and not exists (
+    select from crm.contacts where id = :contact_id and organization_id <> :organization_id
+)
+union all
+select 'journey.step_executions', count(*) from journey.step_executions as own
+join journey.journey_executions as execution on execution.id = own.execution_id
+where execution.organization_id = :organization_id and execution.contact_id = :contact_id
+union all
+select 'journey.execution_logs', count(*) from journey.execution_logs as own
+join journey.journey_executions as execution on execution.id = own.execution_id
+where execution.organization_id = :organization_id and execution.contact_id = :contact_id
+union all
 select 'delivery.messages', count(*) from delivery.messages, mentioned
 where organization_id = :organization_id
     and (contact_id = :contact_id or contact_id is null and lower(address) = any(mentioned.words))

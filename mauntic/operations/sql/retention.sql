@@ -85,6 +85,10 @@ select 'journey.outbox' as table_name, count(*) as rows, min(cast(created_at as 
     count(*) filter (where created_at < cast(:outbox_before as timestamptz)) as due
 from journey.outbox
 union all
+select 'crm.segment_changes' as table_name, count(*) as rows, min(cast(at as timestamptz)) as oldest,
+    count(*) filter (where at < cast(:segment_changes_before as timestamptz)) as due
+from crm.segment_changes
+union all
 select 'crm.contact_changes' as table_name, count(*) as rows, min(cast(at as timestamptz)) as oldest,
     count(*) filter (where at < cast(:contact_changes_before as timestamptz)) as due
 from crm.contact_changes

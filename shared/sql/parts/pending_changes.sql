@@ -27,7 +27,7 @@ pending as materialized (
         ) as waiting
     ) as organization
     cross join lateral (
-        select change.ctid as place, change.id, change.organization_id, change.contact_id, change.source,
+        select change.ctid as place, change.id, change.organization_id, change.contact_id, change.source, change.name,
             change.activity_id, change.at
         from crm.contact_changes as change
         where change.consumer = :consumer and change.organization_id = organization.id

@@ -1,1 +1,1 @@
-"""The rules of journeys, which reach nothing outside."""
+"""The rules of journeys and of segments, which reach nothing outside."""

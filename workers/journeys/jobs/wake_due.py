@@ -1,4 +1,4 @@
-"""Every five minutes: what has happened, what is over, and what is due."""
+"""Every five minutes: what has happened, what is over, what is due, and what is to be built."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Literal
 
+from journeys.segments.prepare import messages_of_builds, prepare_segments
 from journeys.sending import send, send_started
 from journeys.store import entering, waking
 from shared import Done, Ports, Run, Schedule, WindowJob, WindowMessage, five_minutes_before
@@ -20,10 +21,12 @@ class WakeDue(WindowMessage):
 
 
 async def wake_due(run: Run) -> Done:
-    """Wake the executions that are due, enter contacts by events, end what is archived.
+    """Wake the executions that are due, enter contacts by events, end what is archived; build
+    segments with new criteria.
 
     SQL: `wake.sql` (`fold_events`, `cancel_executions`, `choose_due`), `enter.sql`
-    (`enter_by_events`). Each step commits for itself, and can be repeated.
+    (`enter_by_events`), `builds.sql` (`prepare`, `due_builds`). Each step commits for itself, and
+    can be repeated.
     """
     written = 0
     for step in STEPS:
@@ -66,12 +69,22 @@ async def wake(ports: Ports) -> tuple[int, int]:
     return len(due), ROWS_MAX
 
 
+async def build(ports: Ports) -> tuple[int, int]:
+    """Prepare segments with new criteria, and send the messages that build them."""
+    prepared = prepare_segments(ports)
+    messages = messages_of_builds(ports)
+    if messages:
+        await ports.queue.send(messages)
+    return prepared, prepared + 1
+
+
 # In this order: what an event wakes is due at once, and what is over is not sent.
 STEPS: tuple[Callable[[Ports], Awaitable[tuple[int, int]]], ...] = (
     fold,
     apply_events,
     cancel,
     wake,
+    build,
 )
 
 JOB = WindowJob(

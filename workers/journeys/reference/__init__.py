@@ -1,0 +1,1 @@
+"""The meaning of criteria in plain Python, as `mauntic segments explain` shows it. Pure."""

@@ -1,0 +1,1 @@
+"""Membership of segments: the hourly evaluation, the preparation of new criteria, their builds."""
