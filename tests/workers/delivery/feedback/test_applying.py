@@ -86,6 +86,21 @@ def test_a_bounce_and_a_complaint_outrank_a_delivery(sent: Sent) -> None:
     assert stage.state(message) == ("sent", None)
 
 
+def test_the_earliest_time_stays_whatever_comes_later(sent: Sent) -> None:
+    stage, _, message = sent
+    first = stage.outside.now - timedelta(seconds=90)
+    for number, seconds in enumerate((60, 90, 30)):
+        moment = at(stage, seconds)
+        report(sent, "Delivery", ID=number, DeliveredAt=moment)
+        report(sent, "Open", ID=number, ReceivedAt=moment)
+    row = stage.row(message)
+    assert (row["delivered_at"], row["opened_at"]) == (first, first)
+    [activity] = stage.db.rows(
+        "select occurred_at from analytics.contact_activity where event_type = 'email_delivered'"
+    )
+    assert activity["occurred_at"] == first
+
+
 def test_an_activity_names_the_source_of_its_message(sent: Sent) -> None:
     stage, _, message = sent
     campaign, journey, execution, step = (uuid4() for _ in range(4))
@@ -319,7 +334,7 @@ def events(draw: st.DrawFn) -> ProviderEvent:
 @st.composite
 def histories(draw: st.DrawFn) -> tuple[list[ProviderEvent], list[list[ProviderEvent]]]:
     """Some events; and batches of them, with each event at least once, in any order."""
-    own = draw(st.lists(events(), min_size=1, max_size=14, unique_by=lambda event: event.event_id))
+    own = draw(st.lists(events(), min_size=5, max_size=14, unique_by=lambda event: event.event_id))
     again = draw(st.lists(st.sampled_from(own), max_size=8))
     listed = draw(st.permutations(own + again))
     cuts = sorted(draw(st.sets(st.integers(1, max(1, len(listed) - 1)), max_size=4)))
