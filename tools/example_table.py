@@ -7,12 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mauntic.operations.grants import READ
 from mauntic.operations.grants import WORKERS as GRANTED
 
 TABLE = re.compile(r"^CREATE TABLE (\w+\.\w+) \(\n(.*?)^\);", re.MULTILINE | re.DOTALL)
 COLUMN = re.compile(r"^    (?!CONSTRAINT\b)(\w+) (.+?),?$", re.MULTILINE)
-APPEND = ("select", "insert")
+CHANGE = {"update", "delete"}  # of whole rows; a right to update single columns names them
 APPENDED = re.compile(r"\binto (\w+\.\w+)")
 TIME = "timestamp with time zone"
 # How the example's test fills a column; a table that needs a column of another type is not used.
@@ -41,8 +40,8 @@ def example_table(worker: str, root: Path) -> ExampleTable:
 
 
 def _sources(root: Path) -> Iterator[ExampleTable]:
-    """The tables of schema.sql in which no worker changes a row, with a time and columns that are
-    easy to fill. One worker may append to the source of another.
+    """The tables of schema.sql whose rows no worker deletes or changes as a whole, with a time and
+    columns that are easy to fill. One worker may append to the source of another.
     """
     for name, body in TABLE.findall((root / "schema.sql").read_text(encoding="utf-8")):
         columns = dict(COLUMN.findall(body))
@@ -55,5 +54,6 @@ def _sources(root: Path) -> Iterator[ExampleTable]:
             (column for column, text in columns.items() if re.match(f"{TIME}.* NOT NULL", text)), ""
         )
         values = {c: VALUES.get(t.partition("(")[0], "") for c, t in needed.items() if c != moment}
-        if moment and all(values.values()) and GRANTED.get(name) in (READ, APPEND):
+        rights = GRANTED.get(name, ())
+        if moment and all(values.values()) and rights and not CHANGE & set(rights):
             yield ExampleTable(name, moment, values)

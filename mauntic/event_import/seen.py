@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
+from pathlib import Path
 from typing import Literal
 
 from mauntic.errors import OperatorError
-from mauntic.operations.statements import SQL
+from shared.sql.blocks import SqlBlocks
+
+# SQLite's statements: no database of the product runs them.
+SQL = SqlBlocks(Path(__file__).parent / "sql")
 
 Before = Literal["new", "same", "other"]
 

@@ -166,7 +166,7 @@ def test_journeys_keep_their_executions_and_one_is_active_for_each_contact(
     adopted: Platform,
 ) -> None:
     assert adopted.rows("select id, status, seq from journey.journey_executions order by id") == [
-        (str(uid(61)), "canceled", 0), (str(uid(65)), "active", 0),
+        (uid(61), "canceled", 0), (uid(65), "active", 0),
     ]  # fmt: skip
     assert adopted.rows("select type, problem from journey.journey_triggers order by type") == [
         ("manual", None), ("scheduled", "not checked since the adoption: save the trigger again"),

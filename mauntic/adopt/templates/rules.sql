@@ -297,6 +297,10 @@ lower(btrim(type::text))
 -- name: tidy__journey__journeys__status
 lower(btrim(status::text))
 
+-- name: keep__journey__journey_executions
+-- Of two active executions of a contact the one that started last stays.
+started_at desc nulls last, id
+
 -- name: tidy__journey__journey_executions__status
 case lower(btrim(status::text)) when 'cancelled' then 'canceled' else lower(btrim(status::text)) end
 

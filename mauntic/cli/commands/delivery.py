@@ -113,7 +113,7 @@ def resume(
 
 @app.command(name="hook-url")
 def show_hook_url(
-    config: Annotated[UUID, typer.Argument(help="The id of a provider config.")],
+    config: Annotated[UUID, typer.Argument(metavar="CONFIG", help="The id of a provider config.")],
     as_json: AsJson = False,
     remote: Remote = False,
 ) -> None:
@@ -126,7 +126,7 @@ def show_hook_url(
 
       mauntic delivery hook-url 018f3c2e-7d1a-7c55-9d0e-0f6f8f0a1b2c
 
-      HOOKS_BASE_URL=https://hooks.example.com mauntic delivery hook-url 018f3c2e-… --remote
+      HOOKS_BASE_URL=https://hooks.example.com mauntic delivery hook-url 018f3c2e-7d1a-7c55-9d0e-0f6f8f0a1b2c --remote
     """
     with open_records(remote=remote) as db:
         found = hook_url(db, config, remote=remote)

@@ -6,6 +6,12 @@ with relation as (
     from pg_class
     join pg_namespace on pg_namespace.oid = pg_class.relnamespace
     where nspname = any(cast(:schemas as text[]))
+),
+routine as (
+    select pg_proc.oid, nspname || '.' || proname || '(' || oidvectortypes(proargtypes) || ')' as name
+    from pg_proc
+    join pg_namespace on pg_namespace.oid = pg_proc.pronamespace
+    where nspname = any(cast(:schemas as text[]))
 )
 select lacks
 from (
@@ -26,8 +32,9 @@ from (
     from unnest(cast(:sequences as text[])) as wanted (name)
     left join relation on relation.name = wanted.name
     union all
-    select 4, 'execute on function ' || name, has_function_privilege(:role, to_regprocedure(name), 'execute')
-    from unnest(cast(:functions as text[])) as name
+    select 4, 'execute on function ' || wanted.name, has_function_privilege(:role, routine.oid, 'execute')
+    from unnest(cast(:functions as text[])) as wanted (name)
+    left join routine on routine.name = replace(wanted.name, 'timestamptz', 'timestamp with time zone')
 ) as wanted
 where has is not true
 order by kind, lacks

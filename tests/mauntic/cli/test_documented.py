@@ -30,7 +30,9 @@ SOURCES = [path for folder in ("mauntic", "shared", "workers", "tools")
 HISTORY = {"CHANGELOG.md"}  # it may name removed commands
 
 SPAN = re.compile(r"`mauntic (?P<words>[^`]+)`")  # in prose; it may go over a line's end
-LINE = re.compile(r"^\s*(?:\$ |[A-Z_]+=\S+ )*mauntic (?P<words>[a-z].*)$", re.MULTILINE)
+LINE = re.compile(
+    r"^\s*(?:\$ |[A-Z_]+=\S+ )*mauntic (?P<words>[a-z].*(?:\n\s+--.*)*)$", re.MULTILINE
+)
 BLOCK = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 
 
