@@ -126,7 +126,7 @@ def show_hook_url(
 
       mauntic delivery hook-url 018f3c2e-7d1a-7c55-9d0e-0f6f8f0a1b2c
 
-      HOOKS_BASE_URL=https://hooks.example.com mauntic delivery hook-url 018f3c2e-7d1a-7c55-9d0e-0f6f8f0a1b2c --remote
+      mauntic delivery hook-url 018f3c2e-7d1a-7c55-9d0e-0f6f8f0a1b2c --remote
     """
     with open_records(remote=remote) as db:
         found = hook_url(db, config, remote=remote)
