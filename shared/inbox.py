@@ -10,13 +10,13 @@ from __future__ import annotations
 import base64
 
 from shared.bindings import R2Bucket
-from shared.body_limits import BODY_CHARS_MAX
+from shared.body_limits import LARGE_BODY_CHARS_MAX
 
 # The consumer deletes what it has processed; the rest ends with the bucket's rule.
 INBOX = R2Bucket("INBOX_R2", "mauntic-delivery-inbox", expires_after_days=30)
 FEEDBACK_QUEUE = "mauntic-delivery-feedback"
 FEEDBACK_BINDING = "DELIVERY_FEEDBACK"
-MESSAGE_CHARS_MAX = BODY_CHARS_MAX
+MESSAGE_CHARS_MAX = LARGE_BODY_CHARS_MAX
 MESSAGE_BODY_BYTES_MAX = 65_536  # of a body in a message
 BODY_BYTES_MAX = 1_000_000
 

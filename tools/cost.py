@@ -138,7 +138,7 @@ def _rest() -> Iterator[str]:
         "",
         "A webhook of 1 KB is an invocation, a queue message and"
         f" {WEBHOOK_CPU_MS} ms of processor time (30 November 2026, two processors,",
-        f"load 8): ${webhook_usd:.2f} a million, and one above about 11 KB another"
+        f"load 8): ${webhook_usd:.2f} a million, and one above 64 KB another"
         f" ${stored_usd:.2f} for an object in R2. One with a wrong",
         f"token is ${refused_usd:.2f} a million.",
         "",

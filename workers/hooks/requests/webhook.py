@@ -23,7 +23,13 @@ from hooks.requests.answers import (
     too_many,
 )
 from shared import hook_token
-from shared.inbox import BODY_BYTES_MAX, INBOX, MESSAGE_CHARS_MAX, encoded
+from shared.inbox import (
+    BODY_BYTES_MAX,
+    INBOX,
+    MESSAGE_BODY_BYTES_MAX,
+    MESSAGE_CHARS_MAX,
+    encoded,
+)
 from shared.ports import WebPorts, WebRequest, WebResponse
 
 TYPE = "delivery.ProviderEvents"
@@ -66,7 +72,7 @@ async def _with_body(
 ) -> dict[str, Any] | None:
     """Return the message; a large body is an object. None if the bucket does not have it."""
     text = encoded(body)
-    if len(text) < MESSAGE_CHARS_MAX:
+    if len(body) <= MESSAGE_BODY_BYTES_MAX:
         message = {"type": TYPE, "data": {**data, "body": text}}
         if len(json.dumps(message)) <= MESSAGE_CHARS_MAX:
             return message
