@@ -27,11 +27,14 @@ REFUSED_NUMBER, INACTIVE_NUMBER = "99", "88"  # the last digits of a telephone n
 
 @dataclass(frozen=True)
 class Entry:
-    """A message of a request."""
+    """A message of a request. `link` is the token of its unsubscribe link, `callback` the URL for
+    reports about it."""
 
     message_id: str
     address: str
     text: str = ""
+    link: str = ""
+    callback: str = ""
 
     @property
     def is_refused(self) -> bool:
@@ -80,7 +83,9 @@ def read(url: str, headers: Mapping[str, str], body: bytes) -> Form:
     if name == "twilio":
         fields = parse_qs(body.decode())
         text = fields["Body"][0]
-        found = (Entry(text.rpartition("#")[2], fields["To"][0], text),)
+        callback = fields.get("StatusCallback", [""])[0]
+        own = callback.rpartition("/")[2] or text.rpartition("#")[2]
+        found = (Entry(own, fields["To"][0], text, callback=callback),)
         return Form(name, urlsplit(url).path.split("/")[3], found, body)
     if name == "webpush":
         return Form(name, "webpush", (Entry(headers["Topic"], url),), body)
@@ -123,10 +128,19 @@ def _listed(data: Any) -> list[Any]:
 
 
 _ENTRIES: dict[str, Callable[[Any], Entry]] = {
-    "postmark": lambda own: Entry(own["Metadata"]["message_id"], own["To"]),
-    "resend": lambda own: Entry(own["tags"][0]["value"], own["to"][0]),
-    "sendgrid": lambda own: Entry(own["custom_args"]["message_id"], own["to"][0]["email"]),
+    "postmark": lambda own: Entry(own["Metadata"]["message_id"], own["To"], link=_link(own)),
+    "resend": lambda own: Entry(own["tags"][0]["value"], own["to"][0], link=_link(own)),
+    "sendgrid": lambda own: Entry(
+        own["custom_args"]["message_id"], own["to"][0]["email"], link=_link(own)
+    ),
 }
+
+
+def _link(own: Any) -> str:
+    """The token in the header List-Unsubscribe of a message."""
+    headers = own.get("headers") or {h["Name"]: h["Value"] for h in own.get("Headers", ())}
+    value: str = headers.get("List-Unsubscribe", "")
+    return value.strip("<>").rpartition("/u/")[2]
 
 
 def _postmark(form: Form, ids: Mapping[str, str]) -> HttpResponse:

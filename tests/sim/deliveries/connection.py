@@ -20,6 +20,8 @@ from tests.sim.faults import ENDS, LOCKED, Pool, Prepared, in_turn
 
 # The settings of each transaction, once for a session: sent every time they cost half of it.
 BEGIN, BRIEF = begin(), "begin isolation level read committed read write"
+# What they write acts with their commit, which is later.
+EFFECTIVE = ("apply_events", "suppress_soft_bounced")
 
 
 LOCK_WAITS_S = (0.02, 0.05, 0.1, 0.3, 0.5, 1, 2, 4, 6, 10, 15, 11)
@@ -57,6 +59,7 @@ class TimedConnection:
             raise OSError("connection refused")
         self._pool, self._invocation, self._server = pool, invocation, server
         self._real: Prepared | None = pool.take()
+        self._acts_at_commit = False
 
     @property
     def columns(self) -> Any:
@@ -83,6 +86,11 @@ class TimedConnection:
         self._wait(self._invocation.latency_s())
         if NAMES.get(sql) == "begin_call":
             self._invocation.call_id = parameters["call_id"]
+        if sql == "commit" and self._acts_at_commit:
+            self._open.run(self._server.settings(sql))
+        self._acts_at_commit = NAMES.get(sql) in EFFECTIVE or (
+            self._acts_at_commit and sql not in ENDS
+        )
         rows = self._when_unlocked(before, sql, parameters, bool(after))
         if NAMES.get(sql) == "repeatable_request":
             self._invocation.call_id = parameters["call_id"]

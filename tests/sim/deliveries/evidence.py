@@ -7,11 +7,13 @@ import json
 from collections import Counter, defaultdict
 from contextlib import closing
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from mauntic.database.url import connect
 from shared.adapters.postgres.client import Postgres
+from shared.ports import Database
 from tests.sim.deliveries.provider import Seen
 from tests.sim.deliveries.simulation import Simulation
 
@@ -31,6 +33,20 @@ class Evidence:
     seen: dict[UUID, list[Seen]] = field(default_factory=lambda: defaultdict(list))
     dead: set[str] = field(default_factory=set)
     activities: Counter[str] = field(default_factory=Counter)
+    activity: list[Row] = field(default_factory=list)
+    events: set[tuple[UUID, str]] = field(default_factory=set)
+    unmatched: set[str] = field(default_factory=set)
+    contacts: list[Row] = field(default_factory=list)
+    statuses: dict[UUID, list[tuple[int, str]]] = field(default_factory=lambda: defaultdict(list))
+    suppressed: list[Row] = field(default_factory=list)
+    outbox: list[Row] = field(default_factory=list)
+    campaigns: dict[UUID, Row] = field(default_factory=dict)
+    jobs: dict[UUID, Row] = field(default_factory=dict)
+    of_job: dict[UUID, list[Row]] = field(default_factory=lambda: defaultdict(list))
+    runs: list[Row] = field(default_factory=list)
+    parts: list[Row] = field(default_factory=list)
+    ends: list[Row] = field(default_factory=list)
+    sent_times: dict[UUID, set[datetime]] = field(default_factory=lambda: defaultdict(set))
 
     @classmethod
     def read(cls, simulation: Simulation) -> Evidence:
@@ -44,12 +60,47 @@ class Evidence:
                 own.attempts[row["message_id"]].append(row)
             for row in db.rows("select body from ops.dead_letters"):
                 own.dead.add(str(row["body"]))
-            for row in db.rows("select event_id from analytics.contact_activity"):
-                own.activities[row["event_id"]] += 1
+            own._read_feedback(db)
+            own._read_campaigns(db)
         by_key = {row["idempotency_key"]: row["id"] for row in own.messages.values()}
         for seen in simulation.providers.seen:
             own.seen[by_key.get(seen.message_id) or UUID(seen.message_id)].append(seen)
         return own
+
+    def _read_feedback(self, db: Database) -> None:
+        self.activity = db.rows("select * from analytics.contact_activity order by event_id")
+        self.activities.update(row["event_id"] for row in self.activity)
+        for row in db.rows("select organization_id, event_id from delivery.delivery_events"):
+            self.events.add((row["organization_id"], row["event_id"]))
+        self.unmatched = {
+            row["event_id"] for row in db.rows("select event_id from delivery.unmatched_events")
+        }
+        self.contacts = db.rows("select id, status from crm.contacts order by id")
+        for row in db.rows("select * from sim.statuses order by moment"):
+            self.statuses[row["contact_id"]].append((row["moment"], row["status"]))
+        self.suppressed = db.rows("select * from delivery.suppressions order by id")
+        self.outbox = db.rows("select * from delivery.platform_outbox order by id")
+        for change in self.changes:
+            times = {change["sent_at"] or change["called_at"]} - {None}
+            self.sent_times[change["message_id"]] |= times
+
+    def _read_campaigns(self, db: Database) -> None:
+        self.campaigns = {row["id"]: row for row in db.rows("select * from campaign.campaigns")}
+        self.jobs = {row["id"]: row for row in db.rows("select * from delivery.delivery_jobs")}
+        for row in self.messages.values():
+            if row["job_id"] is not None and row["parent_id"] is None:
+                self.of_job[row["job_id"]].append(row)
+        self.runs = db.rows("select * from sim.runs order by moment")
+        self.parts = db.rows("select * from sim.parts order by moment")
+        self.ends = db.rows("select * from sim.ends order by moment")
+
+    @property
+    def manual(self) -> set[tuple[UUID, str, str, str]]:
+        """The addresses that the platform has suppressed."""
+        return self.simulation.platform.suppressed
+
+    def was_deleted(self, contact_id: UUID) -> bool:
+        return bool(self.simulation.platform.latest("contact", contact_id) == "deleted")
 
     def accepted(self, message_id: UUID) -> list[Seen]:
         return [own for own in self.seen[message_id] if own.is_accepted]
@@ -71,6 +122,12 @@ class History:
     accepted: int
     repeated: int
     lost: int
+    runs: int
+    ended: int
+    reports: int
+    events: int
+    waiting: int
+    stopped: int
     digest: str
 
     def __str__(self) -> str:
@@ -78,6 +135,9 @@ class History:
         return (
             f"{self.messages} messages: {states}\n{self.calls} calls, {self.accepted} messages"
             f" accepted, {self.repeated} of them twice; {self.lost} references lost\n"
+            f"{self.runs} runs of campaigns, {self.ended} ended; {self.reports} webhooks and clicks"
+            f" taken, {self.events} events, {self.waiting} without a message,"
+            f" {self.stopped} suppressions\n"
             f"history {self.digest}"
         )
 
@@ -95,9 +155,13 @@ def history_of(simulation: Simulation) -> History:
         for row in own.changes
     ]
     requests = simulation.providers.requests
-    digest = hashlib.sha256(json.dumps([sorted(steps, key=str), requests]).encode()).hexdigest()[
-        :16
+    told = [
+        *(f"{row['event_id']} {row['occurred_at']}" for row in own.activity),
+        *(f"{row['moment']} {row['job_id']} {row['part']}" for row in own.parts),
+        *sorted(body["eventId"] for body in simulation.published),
     ]
+    history = json.dumps([sorted(steps, key=str), requests, told])
+    digest = hashlib.sha256(history.encode()).hexdigest()[:16]
     accepted = [len(own.accepted(message_id)) for message_id in own.messages]
     return History(
         len(own.messages),
@@ -106,5 +170,11 @@ def history_of(simulation: Simulation) -> History:
         sum(accepted),
         sum(count > 1 for count in accepted),
         simulation.broker.vanished,
+        len(own.runs),
+        sum(end["job_id"] is not None for end in own.ends),
+        sum(len(report.received) for report in simulation.internet.reports),
+        len(own.events),
+        len(own.unmatched),
+        len(own.suppressed),
         digest,
     )

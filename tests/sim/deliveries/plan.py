@@ -13,11 +13,13 @@ from typing import Any
 from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from delivery.domain.outgoing import Channel, MessageClass
 
 ORGANIZATIONS, CONTACTS, DEVICES_MAX = 3, 60, 3
+CROWD = 10_000  # the first of the contacts to whom only campaigns go
 MESSAGES_A_DAY, BURSTS_A_DAY, BURST = 60, 1.5, (8, 40)
 TOGETHER = 12  # messages of one organization that the platform sends within seconds
 TEXT = {"text": "Hi {{contact.first_name}} #{{variables.ref}}"}
@@ -67,21 +69,28 @@ class Contact:
     @property
     def has_a_fault(self) -> bool:
         """A provider does not take messages to this address."""
-        return self.number % 20 in (7, 8) or self.number % 10 == 0
+        return self.number % 20 in (7, 8) or self.owner % 20 in (7, 8) or self.number % 10 == 0
+
+    @property
+    def owner(self) -> int:
+        """The contact who has this e-mail address too: some people share theirs."""
+        is_shared = self.number >= CROWD and self.number % 21 == 4
+        return self.number - ORGANIZATIONS if is_shared else self.number
 
     @property
     def email(self) -> str:
-        name = {7: "refused", 8: "inactive"}.get(self.number % 20, "p")
-        return f"{name}{self.number}@people.example"
+        name = {7: "refused", 8: "inactive"}.get(self.owner % 20, "p")
+        return f"{name}{self.owner}@people.example"
 
     @property
     def phone(self) -> str:
         last = {7: "99", 8: "88"}.get(self.number % 20, "10")
-        return f"+1415555{self.number % 100:02}{last}"
+        start = f"+1415555{self.number % 100:02}" if self.number < CROWD else f"+1415{self.number}"
+        return f"{start}{last}"
 
     @property
     def devices(self) -> Iterator[tuple[UUID, str]]:
-        for number in range(self.number % (DEVICES_MAX + 1)):
+        for number in range(self.number % (DEVICES_MAX + 1) if self.number < CROWD else 0):
             end = {0: "inactive"}.get(self.number % 10, "d")
             yield (
                 UUID(int=20_000 + 10 * self.number + number),
@@ -113,8 +122,29 @@ def secrets(number: int, provider_type: str) -> dict[str, str]:
             "vapidPrivateKey": private, "vapidPublicKey": public, "subject": "mailto:a@b.example"
         }  # fmt: skip
     if provider_type == "postmark":
-        return {"serverToken": f"config-{number}", "broadcastStream": "b", "stream": "s"}
-    return {"apiKey": f"config-{number}"}
+        hook = {"hookUser": "hook", "hookPassword": hook_secret(number)}
+        return {"serverToken": f"config-{number}", "broadcastStream": "b", "stream": "s"} | hook
+    if provider_type == "sendgrid":
+        return {"apiKey": f"config-{number}", "webhookPublicKey": _webhook_key()[1]}
+    encoded = base64.b64encode(hook_secret(number).encode()).decode()
+    return {"apiKey": f"config-{number}", "hookSecret": f"whsec_{encoded}"}
+
+
+def hook_secret(number: int) -> str:
+    """The secret with which the provider of a config signs its webhooks."""
+    return f"hook secret of {number}"
+
+
+def signed(content: bytes) -> str:
+    """The signature of a webhook of SendGrid."""
+    return base64.b64encode(_webhook_key()[0].sign(content, ec.ECDSA(SHA256()))).decode()
+
+
+@cache
+def _webhook_key() -> tuple[ec.EllipticCurvePrivateKey, str]:
+    private = ec.derive_private_key(12_345, ec.SECP256R1())
+    public = private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return private, base64.b64encode(public).decode()
 
 
 @cache

@@ -7,13 +7,14 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from random import Random
 from typing import Any
 from uuid import UUID
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from delivery.store import feedback, sweeps
+from delivery.store import sweeps
 from shared.ports import Database
 from tests.sim.deliveries import plan
 from tests.sim.deliveries.connection import Server
@@ -36,8 +37,22 @@ on conflict (organization_id, idempotency_key) do nothing
 """
 NAMES[INSERT] = "insert_messages"
 SUPPRESS = """
-insert into delivery.suppressions (organization_id, channel, address, reason, scope)
-values (:organization_id, :channel, :address, 'manual', :scope) on conflict do nothing
+select delivery.suppress(
+    organization_id => :organization_id, channel => :channel, address => :address,
+    reason => 'manual', scope => :scope
+)
+"""
+# Letters whose cause is gone: the operator sends them again.
+REDRIVE = """
+update ops.dead_letters set status = 'redriven'
+where id in (
+    select id from ops.dead_letters
+    where status = 'dead' and job_type in (
+        'delivery.ProviderEvents', 'delivery.Unsubscribe', 'delivery.send-campaign'
+    )
+    order by id
+)
+returning id, queue, body
 """
 FOR_A_PERSON = """
 select id, state from delivery.messages
@@ -55,10 +70,11 @@ class Platform:
     server: Server
     clock: Callable[[], datetime]
     connect: Callable[[], Database]
-    again: Callable[[timedelta, Callable[[], None]], None]
+    again: Callable[[timedelta, Callable[[], object]], None]
     facts: dict[tuple[str, UUID], list[tuple[int, Any]]] = field(default_factory=dict)
     resent: dict[UUID, int] = field(default_factory=dict)
     settled: set[UUID] = field(default_factory=set)
+    suppressed: set[tuple[UUID, str, str, str]] = field(default_factory=set)
     created: dict[int, datetime] = field(default_factory=dict)
     is_calm: bool = False
 
@@ -68,9 +84,9 @@ class Platform:
         for number in range(1, plan.ORGANIZATIONS + 1):
             self._organization(number, start)
         for person in map(plan.Contact, range(plan.CONTACTS)):
-            self._contact(person)
+            self.add(person)
         for number in range(1, 7):
-            self._do(
+            self.do(
                 "insert into campaign.campaigns (id, organization_id, name, type, status)"
                 " values (:id, :organization_id, 'Name', 'email', 'sending')",
                 id=plan.campaign(number),
@@ -83,7 +99,7 @@ class Platform:
         own = plan.organization(number)
         caps = [{"channel": "email", "most": 3, "days": 2}] if number == 3 else []
         quiet = ("22:00", "07:00") if number == 2 else (None, None)
-        self._do(
+        self.do(
             "insert into delivery.organization_settings (organization_id, from_address,"
             " postal_address, caps, quiet_from, quiet_until) values (:own,"
             " 'Acme <news@acme.example>', '1 Road', cast(:caps as jsonb),"
@@ -92,33 +108,33 @@ class Platform:
         )  # fmt: skip
         age = timedelta(hours=5) if number == 1 else timedelta(days=400)
         self.created[number] = start - age
-        self._do(
+        self.do(
             "insert into delivery.sending_domains (organization_id, domain, status, created_at)"
             " values (:own, 'acme.example', 'verified', :at)",
             own=own, at=start - age,
         )  # fmt: skip
-        self._do(
+        self.do(
             "insert into content.templates (id, organization_id, type, subject, body_html)"
             " values (:id, :own, 'email', 'News', '<p>{{contact.first_name}} {{variables.ref}}')",
             id=plan.template(number), own=own,
         )  # fmt: skip
-        self._do(
+        self.do(
             "insert into journey.journeys (id, organization_id, name, status)"
             " values (:id, :own, 'Name', 'active')",
             id=plan.journey(number), own=own,
         )  # fmt: skip
 
-    def _contact(self, person: plan.Contact) -> None:
+    def add(self, person: plan.Contact) -> None:
         own = plan.organization(person.organization)
         ids = {"id": plan.contact(person.number), "own": own}
-        self._do(
+        self.do(
             "insert into crm.contacts"
             " (id, organization_id, first_name, email, phone, custom_fields)"
             " values (:id, :own, 'Zoe', :email, :phone, cast(:custom as jsonb))",
             **ids, email=person.email, phone=person.phone,
             custom=json.dumps({"_consent_preferences": {"sms": True, "push": True}}),
         )  # fmt: skip
-        self._do(
+        self.do(
             "insert into journey.journey_executions (id, journey_id, organization_id, contact_id)"
             " values (:execution, :journey, :own, :id)",
             **ids, execution=plan.execution(person.number),
@@ -126,7 +142,7 @@ class Platform:
         )  # fmt: skip
         for device, endpoint in person.devices:
             _, public, auth = plan.keys()
-            self._do(
+            self.do(
                 "insert into delivery.device_tokens (id, organization_id, contact_id, kind, token,"
                 " p256dh, auth) values (:device, :own, :id, 'webpush', :endpoint, :public, :auth)",
                 **ids, device=device, endpoint=endpoint, public=public, auth=auth,
@@ -139,7 +155,7 @@ class Platform:
         text = json.dumps(plan.secrets(number, name)).encode()
         sealed = AESGCM(bytes.fromhex(KEY)).encrypt(nonce, text, b"")
         stored = f"{base64.b64encode(nonce).decode()}:{base64.b64encode(sealed).decode()}"
-        self._do(
+        self.do(
             "insert into delivery.provider_configs (id, organization_id, channel, provider_type,"
             " config, priority, per_second) values (:id, :own, :channel, :name,"
             " cast(:config as jsonb), :priority, :rate)",
@@ -151,7 +167,7 @@ class Platform:
 
     def fan_out(self, burst: plan.Burst) -> None:
         own = plan.campaign_organization(burst.campaign)
-        self._do(
+        self.do(
             INSERT,
             rows=burst.rows(),
             campaign_id=plan.campaign(burst.campaign),
@@ -168,11 +184,11 @@ class Platform:
             [
                 lambda: self._suppress(person.organization, "email", person.email),
                 lambda: self._pause_organization(number),
-                lambda: self._pause_campaign(self.rng.randint(1, 6)),
+                lambda: self.pause_campaign(plan.campaign(self.rng.randint(1, 6))),
                 lambda: self._pause_journey(number),
                 lambda: self._set_domain(number, "pending"),
                 lambda: self._set_active(self.rng.randrange(len(plan.CONFIGS)), False),
-                lambda: self._delete(person),
+                lambda: self.delete(person),
             ]
         )
 
@@ -195,10 +211,10 @@ class Platform:
         if address:
             choices.append(lambda: self._suppress(number, row["channel"], address))
         if row["campaign_id"]:
-            own = row["campaign_id"].int - 5_000
-            choices += [lambda: self._pause_campaign(own)] * 3
+            own = row["campaign_id"]
+            choices += [lambda: self.pause_campaign(own)] * 3
             if self.rng.random() < 0.1:
-                choices.append(lambda: self._set("campaign", plan.campaign(own), "canceled"))
+                choices.append(lambda: self.cancel_campaign(own))
         if row["journey_execution_id"]:
             execution = row["journey_execution_id"]
             choices.append(lambda: self._set("execution", execution, "canceled"))
@@ -223,35 +239,36 @@ class Platform:
         )
         db.close()
 
-    def report(self, reference: str) -> None:
-        """A provider reports that it has a message."""
+    def redrive(self, send: Callable[[str, Any], object]) -> None:
+        """An operator sends dead letters again, after the faults are gone."""
         db = self.connect()
-        rows = db.rows(
-            "select organization_id, id from delivery.messages where idempotency_key = :own"
-            " or cast(id as text) = :own or replace(cast(id as text), '-', '') = :own",
-            own=reference,
-        )
-        for row in rows:
-            feedback.record_evidence(db, [(row["organization_id"], row["id"])], self.clock())
+        rows = db.rows(REDRIVE)
         db.close()
+        for row in sorted(rows, key=lambda row: row["id"]):
+            send(row["queue"], row["body"])
+        self.do(
+            "update delivery.organization_settings set marketing_paused_at = null,"
+            " marketing_paused_reason = null where marketing_paused_reason is not null"
+        )
 
     # -- single changes
 
     def _suppress(self, number: int, channel: str, address: str) -> None:
-        self._do(
-            SUPPRESS, organization_id=plan.organization(number), channel=channel, address=address,
-            scope=self.rng.choice(("all", "marketing")),
-        )  # fmt: skip
+        own, scope = plan.organization(number), self.rng.choice(("all", "marketing"))
+        self.do(SUPPRESS, organization_id=own, channel=channel, address=address, scope=scope)
+        self.suppressed.add((own, channel, address, scope))
 
     def _set_status(self, person: plan.Contact, status: str) -> None:
         own = plan.contact(person.number)
-        self._do("update crm.contacts set status = :status where id = :id", id=own, status=status)
-        self._note("contact", own, status)
+        if self.latest("contact", own) == "deleted":
+            return
+        self.do("update crm.contacts set status = :status where id = :id", id=own, status=status)
+        self.note("contact", own, status)
 
-    def _delete(self, person: plan.Contact) -> None:
+    def delete(self, person: plan.Contact) -> None:
         own = plan.contact(person.number)
-        self._do("delete from crm.contacts where id = :id", id=own)
-        self._note("contact", own, "deleted")
+        self.do("delete from crm.contacts where id = :id", id=own)
+        self.note("contact", own, "deleted")
 
     def _pause_organization(self, number: int) -> None:
         self.set_paused(number, self.clock())
@@ -259,24 +276,34 @@ class Platform:
 
     def set_paused(self, number: int, at: datetime | None) -> None:
         own = plan.organization(number)
-        self._do(
+        self.do(
             "update delivery.organization_settings set marketing_paused_at = :at"
             " where organization_id = :own",
             at=at, own=own,
         )  # fmt: skip
-        self._note("organization", own, "active" if at is None else "paused")
+        self.note("organization", own, "active" if at is None else "paused")
 
-    def _pause_campaign(self, number: int) -> None:
-        own = plan.campaign(number)
-        if self.latest("campaign", own) == "canceled":
-            return
-        self._set("campaign", own, "paused")
-        if self.rng.random() < 0.95:
-            self.again(self._while(), lambda: self._resume_campaign(own))
+    def pause_campaign(self, own: UUID, *, is_forever: bool | None = None) -> None:
+        """Pause it if it is sending, mostly for a while."""
+        if self._change_campaign(own, ("sending",), "paused"):
+            is_forever = self.rng.random() < 0.05 if is_forever is None else is_forever
+            if not (is_forever and own.int < plan.campaign(7).int):
+                self.again(
+                    self._while(), partial(self._change_campaign, own, ("paused",), "sending")
+                )
 
-    def _resume_campaign(self, own: UUID) -> None:
-        if self.latest("campaign", own) == "paused":
-            self._set("campaign", own, "sending")
+    def cancel_campaign(self, own: UUID) -> None:
+        self._change_campaign(own, ("scheduled", "sending", "paused"), "canceled")
+
+    def _change_campaign(self, own: UUID, present: tuple[str, ...], status: str) -> bool:
+        is_changed = self.do(
+            "update campaign.campaigns set status = :status"
+            " where id = :own and status = any(cast(:present as text[]))",
+            status=status, own=own, present=list(present),
+        )  # fmt: skip
+        if is_changed:
+            self.note("campaign", own, status)
+        return bool(is_changed)
 
     def _pause_journey(self, number: int) -> None:
         own = plan.journey(number)
@@ -285,15 +312,14 @@ class Platform:
 
     def _set(self, name: str, own: UUID, status: str) -> None:
         table = {
-            "campaign": "campaign.campaigns",
             "journey": "journey.journeys",
             "execution": "journey.journey_executions",
         }[name]
-        self._do(f"update {table} set status = :status where id = :own", status=status, own=own)
-        self._note(name, own, status)
+        self.do(f"update {table} set status = :status where id = :own", status=status, own=own)
+        self.note(name, own, status)
 
     def _set_domain(self, number: int, status: str) -> None:
-        self._do(
+        self.do(
             "update delivery.sending_domains set status = :status where organization_id = :own",
             status=status, own=plan.organization(number),
         )  # fmt: skip
@@ -301,7 +327,7 @@ class Platform:
             self.again(self._while(), lambda: self._set_domain(number, "verified"))
 
     def _set_active(self, number: int, is_active: bool) -> None:
-        self._do(
+        self.do(
             "update delivery.provider_configs set is_active = :is_active where id = :own",
             is_active=is_active, own=plan.config(number),
         )  # fmt: skip
@@ -317,13 +343,14 @@ class Platform:
     def _while(self) -> timedelta:
         return timedelta(minutes=self.rng.choice((1, 4, 20, 90, 400)))
 
-    def _note(self, name: str, own: UUID, value: str) -> None:
+    def note(self, name: str, own: UUID, value: Any) -> None:
         """Nothing else runs between the commit and this: the newest moment is its own."""
         self.facts.setdefault((name, own), []).append((self.server.moment, value))
 
-    def _do(self, sql: str, **parameters: Any) -> None:
+    def do(self, sql: str, **parameters: Any) -> int:
         db = self.connect()
-        db.execute(sql, **parameters)
+        count = db.execute(sql, **parameters)
         moment = self.server.moment
         db.close()
         assert moment == self.server.moment
+        return count

@@ -15,7 +15,7 @@ from shared.adapters.http import check
 from shared.errors import HttpFailed
 from shared.ports import HTTP_TIMEOUT_S, HttpMethod, HttpResponse
 from shared.settings import Settings
-from tests.sim.deliveries.answers import ANSWERS, Form, Kept, listed, read
+from tests.sim.deliveries.answers import ANSWERS, Entry, Form, Kept, listed, read
 from tests.sim.deliveries.invocation import Invocation
 
 # What a provider does with a request, and how often.
@@ -52,7 +52,7 @@ class Providers:
 
     rng: Random
     clock: Callable[[], datetime]
-    on_accepted: Callable[[str], None]
+    on_accepted: Callable[[Form, Entry, str], None]
     on_silent: Callable[[str], None]
     seen: list[Seen] = field(default_factory=list)
     keys: dict[str, tuple[str, HttpResponse, dict[str, str], datetime]] = field(
@@ -149,8 +149,9 @@ class Providers:
         if form.key and answer.status == 200:
             self.keys[form.key] = (digest, answer, ids, self.clock())
         self._note(form, call_id, ids, is_accepted=True)
-        for message_id in ids:
-            self.on_accepted(message_id)
+        for entry in form.entries:
+            if entry.message_id in ids:
+                self.on_accepted(form, entry, ids[entry.message_id])
         return answer
 
     def _note(

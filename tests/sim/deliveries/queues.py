@@ -44,11 +44,11 @@ class SharedBroker(Broker):
 
     def _is_lost(self, body: Any) -> bool:
         """Only a reference: a message in whole is all that there is of it."""
-        data = body.get("data") if isinstance(body, dict) else None
-        if not isinstance(data, dict) or "messageId" not in data:
+        name = _reference(body)
+        if name is None:
             return False
-        is_first = data["messageId"] not in self.references
-        self.references.add(data["messageId"])
+        is_first = name not in self.references
+        self.references.add(name)
         if self.loses_first and is_first:
             return True
         return not self.is_calm and self.rng.random() < LOST
@@ -72,6 +72,16 @@ class SharedBroker(Broker):
     def settle(self, batch: DeliveredBatch, now: datetime, died: bool) -> None:
         super().settle(batch, now, died)
         self.on_change()
+
+
+def _reference(body: Any) -> str | None:
+    """The row that a queue message refers to: a message, or a part of a run."""
+    data = body.get("data") if isinstance(body, dict) else None
+    if not isinstance(data, dict) or body["type"] == "delivery.Unsubscribe":
+        return None
+    if "part" in data:
+        return f"{data['campaignId']} {data['part']}"
+    return str(data["messageId"]) if "messageId" in data else None
 
 
 class TimedBinding:

@@ -29,7 +29,19 @@ create table sim.changes (
     address text,
     warmup_day date,
     possible_duplicate boolean not null,
-    on_uncertain text not null
+    on_uncertain text not null,
+    sent_at timestamptz,
+    called_at timestamptz,
+    job_id uuid
+);
+create table sim.statuses (moment bigint not null, contact_id uuid not null, status text not null);
+create table sim.runs (
+    moment bigint not null, job_id uuid not null, campaign_id uuid, idempotency_key text
+);
+create table sim.parts (moment bigint not null, job_id uuid not null, part integer not null);
+create table sim.ends (
+    moment bigint not null, job_id uuid, campaign_id uuid, old_status text, open_messages bigint,
+    open_parts bigint
 );
 create table sim.suppressions (
     moment bigint not null,
@@ -42,13 +54,14 @@ create function sim.note_change() returns trigger language plpgsql as $$
 begin
     insert into sim.changes (
         moment, at, statement, message_id, old_state, new_state, reason, address, warmup_day,
-        possible_duplicate, on_uncertain
+        possible_duplicate, on_uncertain, sent_at, called_at, job_id
     )
     values (
         cast(current_setting('sim.moment') as bigint),
         cast(current_setting('sim.at') as timestamptz), current_setting('sim.statement'),
         new.id, case when tg_op = 'UPDATE' then old.state end, new.state, new.reason, new.address,
-        new.warmup_day, new.possible_duplicate, new.on_uncertain
+        new.warmup_day, new.possible_duplicate, new.on_uncertain, new.sent_at, new.called_at,
+        new.job_id
     );
     return null;
 end $$;
@@ -68,15 +81,84 @@ begin
     );
     return null;
 end $$;
-create trigger sim_note after insert on delivery.suppressions
-for each row execute function sim.note_suppression();
+-- At the commit: what an open transaction has written forbids nothing yet.
+create constraint trigger sim_note after insert on delivery.suppressions
+deferrable initially deferred for each row execute function sim.note_suppression();
+create function sim.note_status() returns trigger language plpgsql as $$
+begin
+    insert into sim.statuses values (
+        cast(current_setting('sim.moment') as bigint), new.id, new.status
+    );
+    return null;
+end $$;
+create constraint trigger sim_note after update on crm.contacts
+deferrable initially deferred for each row when (old.status <> new.status)
+execute function sim.note_status();
+create function sim.note_run() returns trigger language plpgsql as $$
+begin
+    insert into sim.runs values (
+        cast(current_setting('sim.moment') as bigint), new.id, new.campaign_id, new.idempotency_key
+    );
+    return null;
+end $$;
+create trigger sim_note after insert on delivery.delivery_jobs
+for each row execute function sim.note_run();
+create function sim.note_part() returns trigger language plpgsql as $$
+begin
+    insert into sim.parts values (
+        cast(current_setting('sim.moment') as bigint), new.subject_id, new.part
+    );
+    return null;
+end $$;
+create trigger sim_note after update on ops.parts for each row
+when (old.done_at is null and new.done_at is not null) execute function sim.note_part();
+create function sim.note_end() returns trigger language plpgsql as $$
+declare
+    job uuid := case tg_table_name when 'delivery_jobs' then new.id end;
+    own uuid := case tg_table_name when 'campaigns' then new.id end;
+begin
+    insert into sim.ends
+    select
+        cast(current_setting('sim.moment') as bigint), job, own, old.status,
+        (
+            select count(*) from delivery.messages as message
+            where message.finished_at is null
+                and (message.job_id = job or (message.campaign_id = own and message.job_id in (
+                    select run.id from delivery.delivery_jobs as run where run.campaign_id = own
+                )))
+        ),
+        (
+            select count(*) from ops.parts as part
+            where part.done_at is null and part.subject_id in (
+                select run.id from delivery.delivery_jobs as run
+                where run.id = job or run.campaign_id = own
+            )
+        );
+    return null;
+end $$;
+create trigger sim_note_end after update on delivery.delivery_jobs for each row
+when (old.completed_at is null and new.completed_at is not null) execute function sim.note_end();
+create trigger sim_note_end after update on campaign.campaigns for each row
+when (old.status <> 'sent' and new.status = 'sent') execute function sim.note_end();
 -- The order of rows must not depend on chance: neither on ids nor on when tables are analyzed.
-alter table delivery.messages alter column id
-set default cast(md5(cast(nextval('sim.ids') as text)) as uuid);
 do $$
 declare
     name regclass;
+    drawn record;
 begin
+    for drawn in
+        select own.adrelid as id, attribute.attname as name
+        from pg_attrdef as own
+        join pg_attribute as attribute
+            on attribute.attrelid = own.adrelid and attribute.attnum = own.adnum
+        where pg_get_expr(own.adbin, own.adrelid) = 'gen_random_uuid()'
+    loop
+        execute format(
+            'alter table %s alter column %I'
+            ' set default cast(md5(cast(nextval(''sim.ids'') as text)) as uuid)',
+            cast(drawn.id as regclass), drawn.name
+        );
+    end loop;
     for name in
         select oid from pg_class
         where relkind = 'r'

@@ -18,12 +18,13 @@ from unittest.mock import patch
 from uuid import UUID
 
 import greenback
-from cronsim import CronSim
 
 import delivery.sending.batch
 import delivery.sending.call
+import delivery.store.campaigns
 import shared.warmup.counters
-from delivery.queues import EMAIL, JOBS, PUSH, SMS
+from delivery.outbox import EVENTS
+from delivery.queues import EMAIL, FEEDBACK, JOBS, PUSH, SMS
 from delivery.worker import WORKER
 from mauntic.database.url import connect
 from mauntic.project.host_crypto import HostCrypto
@@ -32,6 +33,7 @@ from shared.adapters.queue import BoundQueue
 from shared.errors import QueueUnavailable
 from shared.flow import dead_letters
 from shared.flow.consume import consume
+from shared.inbox import INBOX
 from shared.ports import Ports
 from shared.settings import Settings
 from shared.telemetry.log import FIELDS
@@ -41,12 +43,14 @@ from tests.fake_r2 import FakeR2, run_virtually
 from tests.roles import as_worker
 from tests.sim.broker import DeliveredBatch
 from tests.sim.delays import draw_slowdowns
-from tests.sim.deliveries import plan, recorder
+from tests.sim.deliveries import campaigns, plan, recorder, ticks
+from tests.sim.deliveries.campaigns import Campaigns
 from tests.sim.deliveries.connection import Server, TimedConnection, settled
 from tests.sim.deliveries.invocation import Invocation
 from tests.sim.deliveries.platform import KEY, Platform
 from tests.sim.deliveries.provider import ProviderHttp, Providers
 from tests.sim.deliveries.queues import SharedBroker, TimedBinding
+from tests.sim.deliveries.reports import Internet
 from tests.sim.faults import CpuLimitExceeded, Died, Faults, Pool
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -54,7 +58,8 @@ DAYS = 14
 QUIET = timedelta(days=5)  # a message of the last hour may wait 30 hours and then has three days
 # Days of warm-up with few messages each, in slices, so that a day is used up.
 FEW = ((1, 6), (3, 12), (8, 25), (30, 60))
-QUEUES = {EMAIL.binding: EMAIL, SMS.binding: SMS, PUSH.binding: PUSH}
+QUEUES = {queue.binding: queue for queue in (EMAIL, SMS, PUSH, JOBS)}
+SEND_CAMPAIGN = "delivery.send-campaign"
 CONSUMERS_MAX = 3  # of a queue at once
 SETTINGS = {
     "DELIVERY_MODE": "live",
@@ -65,10 +70,6 @@ SETTINGS = {
     "HTTP_ALLOWED_HOSTS": "api.postmarkapp.com,api.resend.com,api.sendgrid.com,api.twilio.com,"
     "updates.push.services.mozilla.com",
 }
-NEVER, TWICE = 0.15, 0.1  # of the ticks in a time of attention
-RARELY = 0.08  # a tick fires in the other times, which show as much and cost time
-ATTENTION_H = 3
-EVIDENCE = 0.3  # of the accepted messages
 SWITCHED_OFF = 0.4  # of the providers that do not answer
 OUTAGES_MIN = (2, 2, 20, 70, 400)
 
@@ -87,6 +88,8 @@ class Simulation:
 
     def __post_init__(self) -> None:
         self.rng = Random(self.seed)
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.inbox = FakeR2(self.clock, self._r2_fault)
         self.start, self.end = START, START + timedelta(days=self.days)
         self.pool = Pool(lambda: settled(as_worker(self.url)))
         self.own = Pool(lambda: settled(connect(self.url)))
@@ -100,11 +103,19 @@ class Simulation:
             batch_max={queue.name: queue.batch.size for queue in WORKER.queues if queue.batch},
             loses_first=self.seed % 4 == 2, on_change=self._pump_soon,
         )  # fmt: skip
-        self.providers = Providers(self.rng, self.clock, self._report_later, self._complain)
+        self.internet = Internet(
+            self.rng, self.clock, self._send_feedback, self.inbox, Settings(SETTINGS.get),
+            self._start,
+        )  # fmt: skip
+        self.providers = Providers(self.rng, self.clock, self.internet.taken, self._complain)
         self.platform = Platform(self.rng, self.server, self.clock, self._as_owner, self._later)
+        self.campaigns = Campaigns(
+            self.rng, self.platform, campaigns.planned(self.rng, self.start, self.days),
+            self._send_job,
+        )  # fmt: skip
+        self.published: list[dict[str, Any]] = []
         self.r2 = FakeR2(self.clock, self._r2_fault)
         self.r2_outages = _outages(self.rng, self.start, self.days)
-        self.loop: asyncio.AbstractEventLoop | None = None
         self.tasks: set[asyncio.Task[None]] = set()
         self.running: dict[str, int] = {}
         self.is_pumping = False
@@ -130,10 +141,11 @@ class Simulation:
         prepared.run(recorder.SCHEMA)
         self.own.idle.append(prepared)
         self.platform.set_up(self.start)
+        self.campaigns.set_up()
         self._plan()
         await self._until(self.end)
         self.faults.is_calm = self.broker.is_calm = self.providers.is_calm = True
-        self.platform.is_calm = True
+        self.platform.is_calm = self.internet.is_calm = True
         await self._until(self.end + QUIET)
         while self.tasks:
             await asyncio.wait(self.tasks)
@@ -153,30 +165,31 @@ class Simulation:
         for _ in range(self.days * 3):
             self._act_at(self._any_time(), self.platform.decide)
         self._act_at(self.end + timedelta(minutes=1), self.platform.decide)
+        for campaign in self.campaigns.planned:
+            for moment, action in self.campaigns.actions(campaign):
+                self._act_at(max(moment, self.start), action)
+        for hours in (0.1, 5, 24, 48):
+            self._act_at(
+                self.end + timedelta(hours=hours), partial(self.platform.redrive, self._send_again)
+            )
         self._plan_ticks()
 
     def _plan_ticks(self) -> None:
         [cron] = WORKER.crons
-        attentive = [self._any_time() for _ in range(self.days)]
-        for planned in CronSim(cron, self.start):
-            if planned > self.end + QUIET - timedelta(hours=1):
-                return
-            for _ in range(self._fires(planned, attentive)):
-                late_s = self.rng.choice((0, 1, 20, 70, 290)) * self.rng.random()
-                at = planned + timedelta(seconds=late_s)
-                self._at(at, partial(self._tick_begins, cron, planned))
-
-    def _fires(self, planned: datetime, attentive: list[datetime]) -> int:
-        span = timedelta(hours=ATTENTION_H)
-        if planned >= self.end:
-            is_third_hour = planned.hour % 3 == 0 and planned.minute == 0
-            return int(planned < self.end + timedelta(hours=1) or is_third_hour)
-        if any(begin <= planned < begin + span for begin in attentive):
-            return self.rng.choices((0, 1, 2), (NEVER, 1 - NEVER - TWICE, TWICE))[0]
-        return int(self.rng.random() < RARELY)
+        for at, planned in ticks.draw(self.rng, cron, self.start, self.end, QUIET):
+            self._at(at, partial(self._tick_begins, cron, planned))
 
     def _send(self, own: plan.Wanted) -> None:
         self.broker.send(QUEUES[f"SEND_{own.channel.upper()}"].name, own.body(), self.clock())
+
+    def _send_job(self, body: dict[str, Any]) -> None:
+        self.broker.send(JOBS.name, body, self.clock())
+
+    def _send_feedback(self, body: dict[str, Any]) -> None:
+        self.broker.send(FEEDBACK.name, body, self.clock())
+
+    def _send_again(self, queue: str, body: Any) -> None:
+        self.broker.send(queue.removesuffix("-dlq"), body, self.clock())
 
     def _any_time(self) -> datetime:
         return self.start + timedelta(days=self.days) * self.rng.random()
@@ -190,10 +203,10 @@ class Simulation:
         assert self.loop
         self.loop.call_at((moment - self.start).total_seconds(), action)
 
-    def _act_at(self, moment: datetime, action: Callable[[], None]) -> None:
+    def _act_at(self, moment: datetime, action: Callable[[], object]) -> None:
         self._at(moment, lambda: self._start(self._act(action)))
 
-    def _later(self, late: timedelta, action: Callable[[], None]) -> None:
+    def _later(self, late: timedelta, action: Callable[[], object]) -> None:
         self._act_at(self.clock() + late, action)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
@@ -227,14 +240,9 @@ class Simulation:
 
     # What the platform does
 
-    async def _act(self, action: Callable[[], None]) -> None:
+    async def _act(self, action: Callable[[], object]) -> None:
         await greenback.ensure_portal()
         action()
-
-    def _report_later(self, reference: str) -> None:
-        if self.rng.random() < EVIDENCE:
-            late = timedelta(seconds=self.rng.choice((1, 20, 400, 7_000, 100_000)))
-            self._later(late * self.rng.random(), partial(self.platform.report, reference))
 
     def _complain(self, secret: str) -> None:
         """A provider that does not answer is switched off for a while, now and then."""
@@ -273,6 +281,10 @@ class Simulation:
     def _race(self, bodies: list[Any]) -> None:
         """The platform does something about a message of this batch."""
         ids = [own["data"]["messageId"] for own in bodies if "messageId" in own.get("data", {})]
+        runs = [own["data"]["campaignId"] for own in bodies if own.get("type") == SEND_CAMPAIGN]
+        if runs:
+            own = UUID(self.rng.choice(runs))
+            self._start(self._act(self.campaigns.against(own)))
         if not ids:
             return
         db = self._as_owner()
@@ -298,6 +310,10 @@ class Simulation:
 
             return BoundQueue(TimedBinding(send, invocation))
 
+        def publish(body: Any, delay_s: int) -> None:
+            self.published.append(body)
+
+        events = BoundQueue(TimedBinding(publish, invocation))
         settings = Settings(SETTINGS.get)
         return Ports(
             db=Postgres(lambda: TimedConnection(self.pool, invocation, self.server)),
@@ -310,8 +326,10 @@ class Simulation:
             random=self.rng.random,
             log=self._log,
             write_point=lambda *_: None,
-            bucket=lambda _: self.r2,
-            producer=lambda binding: take(QUEUES[binding].name) if binding in QUEUES else None,
+            bucket=lambda binding: self.inbox if binding == INBOX.binding else self.r2,
+            producer=lambda binding: (
+                events if binding == EVENTS.binding else take(QUEUES[binding].name)
+            ),
             queue_name=queue.name,
         )
 
@@ -340,6 +358,9 @@ class Simulation:
         with ExitStack() as patches:
             for module in (delivery.sending.batch, delivery.sending.call, shared.warmup.counters):
                 patches.enter_context(patch.object(module, "uuid4", self._id))
+            patches.enter_context(
+                patch.object(delivery.store.campaigns, "MEMBERS_MAX", campaigns.PART)
+            )
             patches.enter_context(patch.object(caps, "CAPS", FEW))
             patches.enter_context(patch.object(caps, "SLICE_MIN", 3))
             yield

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from delivery.domain.transitions import allows
 from shared.warmup import caps
-from tests.sim.deliveries import plan
+from tests.sim.deliveries import campaign_verdict, feedback_verdict, plan
 from tests.sim.deliveries.evidence import Evidence, Row
 from tests.sim.deliveries.simulation import FEW, Simulation
 from tests.sim.saying import some
@@ -27,7 +27,8 @@ MAY_HAVE_ARRIVED = (None, "unknown", "accepted")
 def problems(simulation: Simulation) -> list[str]:
     own = Evidence.read(simulation)
     with patch.object(caps, "CAPS", FEW):
-        found = [problem for check in CHECKS for problem in check(own)]
+        checks = (*CHECKS, *campaign_verdict.CHECKS, *feedback_verdict.CHECKS)
+        found = [problem for check in checks for problem in check(own)]
     return found
 
 
@@ -35,6 +36,7 @@ def _nothing_raised(own: Evidence) -> Iterator[str]:
     yield from some("raised", own.simulation.crashes)
     yield from some("logged", [e for e in own.simulation.events if e["event"] == "job.crashed"])
     yield from some("seen by a provider", own.simulation.providers.wrongs)
+    yield from some("seen at the hooks worker", own.simulation.internet.wrongs)
     yield from some("lost by its dead-letter queue", own.simulation.broker.lost)
     yield from some("still in its queue", own.simulation.broker.waiting)
 
@@ -231,7 +233,10 @@ def _forbidden(own: Evidence, row: Row, address: str | None, moment: int) -> str
             and (suppression["scope"] == "all" or is_marketing)
         ):
             return "suppressed"
-    status = value("contact", row["contact_id"])
+    statuses = reversed(own.statuses[row["contact_id"]])
+    status = next((found for at, found in statuses if at < moment), None)
+    if value("contact", row["contact_id"]) == "deleted":
+        status = "deleted"
     if (
         status in ("do_not_contact", "deleted")
         or (status == "bounced" and row["channel"] == "email")
