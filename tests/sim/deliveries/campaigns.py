@@ -150,6 +150,16 @@ class Campaigns:
     def start(self, own: Planned) -> None:
         self.send(own.message())
 
+    def start_again(self) -> None:
+        """The platform starts the campaigns whose start was refused: the cause is gone."""
+        for own in self.planned:
+            if self.platform.do(
+                "update campaign.campaigns set problem = null"
+                " where id = :own and status = 'draft' and problem is not null",
+                own=own.id,
+            ):
+                self.start(own)
+
     def of(self, campaign: UUID) -> Planned | None:
         return next((own for own in self.planned if own.id == campaign), None)
 

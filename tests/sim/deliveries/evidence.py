@@ -39,6 +39,7 @@ class Evidence:
     contacts: list[Row] = field(default_factory=list)
     statuses: dict[UUID, list[tuple[int, str]]] = field(default_factory=lambda: defaultdict(list))
     suppressed: list[Row] = field(default_factory=list)
+    outcomes: dict[UUID, str] = field(default_factory=dict)
     outbox: list[Row] = field(default_factory=list)
     campaigns: dict[UUID, Row] = field(default_factory=dict)
     jobs: dict[UUID, Row] = field(default_factory=dict)
@@ -80,6 +81,8 @@ class Evidence:
             self.statuses[row["contact_id"]].append((row["moment"], row["status"]))
         self.suppressed = db.rows("select * from delivery.suppressions order by id")
         self.outbox = db.rows("select * from delivery.platform_outbox order by id")
+        for row in db.rows("select id, outcome from delivery.message_status"):
+            self.outcomes[row["id"]] = row["outcome"]
         for change in self.changes:
             times = {change["sent_at"] or change["called_at"]} - {None}
             self.sent_times[change["message_id"]] |= times
@@ -155,12 +158,12 @@ def history_of(simulation: Simulation) -> History:
         for row in own.changes
     ]
     requests = simulation.providers.requests
-    told = [
+    noted = [
         *(f"{row['event_id']} {row['occurred_at']}" for row in own.activity),
         *(f"{row['moment']} {row['job_id']} {row['part']}" for row in own.parts),
         *sorted(body["eventId"] for body in simulation.published),
     ]
-    history = json.dumps([sorted(steps, key=str), requests, told])
+    history = json.dumps([sorted(steps, key=str), requests, noted])
     digest = hashlib.sha256(history.encode()).hexdigest()[:16]
     accepted = [len(own.accepted(message_id)) for message_id in own.messages]
     return History(

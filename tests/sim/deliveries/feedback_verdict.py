@@ -93,7 +93,7 @@ def every_event_is_recorded_once(own: Evidence) -> Iterator[str]:
     }
     found = {key for key in own.events if key[1].startswith(OWN_IDS)}
     yield from some("event that is not recorded", sorted(expected.keys() - found))
-    yield from some("event that nobody reported", sorted(found - expected.keys()))
+    yield from some("event without a report", sorted(found - expected.keys()))
     waiting = {report.event_id for report in oracle.waiting} | {event for _, event in of_others}
     yield from some("event that does not wait", sorted(waiting - own.unmatched))
     yield from some("event that waits in vain", sorted(own.unmatched - waiting))
@@ -125,6 +125,21 @@ def _fits(found: datetime | None, possible: Sequence[set[datetime]]) -> bool:
 
 def _said(possible: Sequence[set[datetime]]) -> list[list[str]]:
     return [sorted(f"{moment:%d %H:%M:%S.%f}" for moment in times) for times in possible]
+
+
+def the_gravest_outcome_counts(own: Evidence) -> Iterator[str]:
+    """A complaint or a bounce outranks a delivery, whatever came first."""
+    oracle = Oracle.of(own)
+    wrong = []
+    for message_id, row in own.messages.items():
+        kinds = {report.kind for report in oracle.applied.get(message_id, [])}
+        ranked = ["complained", "bounced", "failed", "delivered"]
+        if "delivered" in kinds:
+            ranked.remove("failed")
+        expected = next((kind for kind in ranked if kind in kinds), row["state"])
+        if own.outcomes[message_id] != expected:
+            wrong.append((message_id, own.outcomes[message_id], expected))
+    yield from some("outcome", wrong)
 
 
 def activities_follow(own: Evidence) -> Iterator[str]:
@@ -234,7 +249,7 @@ def statuses_follow(own: Evidence) -> Iterator[str]:
     yield from some("status of a contact", wrong)
 
 
-def the_platform_is_told(own: Evidence) -> Iterator[str]:
+def the_platform_gets_each_event(own: Evidence) -> Iterator[str]:
     """Each event of a message at least once, with one `eventId`."""
     meant: dict[str, set[tuple[Any, ...]]] = defaultdict(set)
     for body in own.simulation.published:
@@ -261,8 +276,9 @@ def the_platform_is_told(own: Evidence) -> Iterator[str]:
 CHECKS = (
     every_event_is_recorded_once,
     times_are_the_earliest,
+    the_gravest_outcome_counts,
     activities_follow,
     suppressions_follow,
     statuses_follow,
-    the_platform_is_told,
+    the_platform_gets_each_event,
 )

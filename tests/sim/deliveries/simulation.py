@@ -169,9 +169,9 @@ class Simulation:
             for moment, action in self.campaigns.actions(campaign):
                 self._act_at(max(moment, self.start), action)
         for hours in (0.1, 5, 24, 48):
-            self._act_at(
-                self.end + timedelta(hours=hours), partial(self.platform.redrive, self._send_again)
-            )
+            moment = self.end + timedelta(hours=hours)
+            self._act_at(moment, partial(self.platform.redrive, self._send_again))
+            self._act_at(moment, self.campaigns.start_again)
         self._plan_ticks()
 
     def _plan_ticks(self) -> None:

@@ -11,7 +11,8 @@ from tests.sim.deliveries.simulation import Simulation
 from tests.sim.deliveries.verdict import problems
 from tests.thorough import THOROUGH, long
 
-SEEDS = range(8 if THOROUGH else 3)  # in seed 2, 6, … the first reference to each message is lost
+# In seed 2, 6, … the first reference to each message and to each part of a campaign is lost.
+SEEDS = range(8) if THOROUGH else (1, 2)
 DAYS = 1
 
 
