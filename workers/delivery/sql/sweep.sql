@@ -109,20 +109,28 @@ with recursive open_campaigns (campaign_id) as (
     from open_campaigns
     where open_campaigns.campaign_id is not null
 ),
-canceled as (
-    select message.id, 'campaign_canceled' as reason
-    from open_campaigns
-    join campaign.campaigns as campaign on campaign.id = open_campaigns.campaign_id and campaign.status = 'canceled'
-    join delivery.messages as message
-        on message.campaign_id = campaign.id and message.organization_id = campaign.organization_id
-    where message.finished_at is null and message.state in ('pending', 'queued', 'deferred', 'held')
-    union
-    select message.id, 'execution_canceled'
-    from delivery.messages as message
-    join journey.journey_executions as execution
-        on execution.id = message.journey_execution_id and execution.organization_id = message.organization_id
-    where message.finished_at is null and message.journey_execution_id is not null
-        and message.state in ('pending', 'queued', 'deferred', 'held') and execution.status = 'canceled'
+canceled as materialized (
+    -- Each limit ends its search: a chunk must not read all messages of a campaign again.
+    (
+        select message.id, 'campaign_canceled' as reason
+        from open_campaigns
+        join campaign.campaigns as campaign
+            on campaign.id = open_campaigns.campaign_id and campaign.status = 'canceled'
+        join delivery.messages as message
+            on message.campaign_id = campaign.id and message.organization_id = campaign.organization_id
+        where message.finished_at is null and message.state in ('pending', 'queued', 'deferred', 'held')
+        limit :rows_max
+    )
+    union all
+    (
+        select message.id, 'execution_canceled'
+        from delivery.messages as message
+        join journey.journey_executions as execution
+            on execution.id = message.journey_execution_id and execution.organization_id = message.organization_id
+        where message.finished_at is null and message.journey_execution_id is not null
+            and message.state in ('pending', 'queued', 'deferred', 'held') and execution.status = 'canceled'
+        limit :rows_max
+    )
 ),
 held as (
     select message.id, canceled.reason
