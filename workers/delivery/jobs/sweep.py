@@ -12,7 +12,7 @@ from delivery.queues import JOBS
 from delivery.sending.alerting import alert
 from delivery.sending.feeding import BINDINGS, feed
 from delivery.store import reconciling, sweeps
-from shared import Done, Run, Schedule, WindowJob, WindowMessage, five_minutes_before
+from shared import Done, Ports, Run, Schedule, WindowJob, WindowMessage, five_minutes_before
 from shared.telemetry.delivery_metrics import write_gauge
 
 CALLS_MAX = 1_000  # calls whose outcome is looked for in one run; the next run sends more
@@ -35,9 +35,7 @@ async def sweep(run: Run) -> Done:
     written += await sweep_campaigns(ports)
     for channel in BINDINGS:
         written += await feed(channel, ports)
-    for organization_id, call_id in reconciling.due_calls(ports.db, CALLS_MAX, ports.clock()):
-        data = {"organizationId": organization_id, "callId": call_id}
-        await ports.queue.send([Reconcile.model_validate({"data": data}).body()])
+    await _look_up(ports)
     for gauge in sweeps.gauges(ports.db, ports.clock()):
         if gauge.gauge == "open" and gauge.count:
             ports.log("delivery.open", type=gauge.channel, status=gauge.state, count=gauge.count)
@@ -45,6 +43,17 @@ async def sweep(run: Run) -> Done:
     await alert(ports)
     written += await sweep_feedback(run.window, ports)
     return Done(written, written)
+
+
+async def _look_up(ports: Ports) -> None:
+    """Send what looks for the outcome of unknown calls, all in one request to the queue."""
+    due = reconciling.due_calls(ports.db, CALLS_MAX, ports.clock())
+    bodies = [
+        Reconcile.model_validate({"data": {"organizationId": organization, "callId": call}}).body()
+        for organization, call in due
+    ]
+    if bodies:
+        await ports.queue.send(bodies)
 
 
 JOB = WindowJob(
