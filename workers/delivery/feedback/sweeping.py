@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import timedelta
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from functools import partial
 
 from delivery.store import feedback, reputation
 from shared.ports import Ports
@@ -13,6 +14,7 @@ from shared.windows import Window
 ROWS_MAX = 1_000  # of one transaction
 # A message's verdict is written within minutes; look-ups of an uncertain one last two days.
 YOUNG = timedelta(hours=1)
+PERIOD = timedelta(hours=1)  # of one statement
 
 
 async def sweep(window: Window, ports: Ports) -> int:
@@ -36,14 +38,24 @@ async def sweep(window: Window, ports: Ports) -> int:
 def _match(window: Window, ports: Ports) -> int:
     """Apply events whose message is known by now: the young ones each time, all once an hour."""
     is_first_of_hour = window.end.minute < 5
-    since = ports.clock() - (feedback.UNMATCHED_FOR if is_first_of_hour else YOUNG)
-    matched = _until_few(lambda: feedback.apply_waiting(ports.db, since, ROWS_MAX, ports.clock()))
+    matched = sum(
+        _until_few(partial(feedback.apply_waiting, ports.db, *period, ROWS_MAX, ports.clock()))
+        for period in _periods(feedback.UNMATCHED_FOR if is_first_of_hour else YOUNG, ports.clock())
+    )
     expired = _until_few(lambda: feedback.expire_waiting(ports.db, ROWS_MAX, ports.clock()))
     if matched:
         ports.log("feedback.matched", count=matched)
     if expired:
         ports.log("feedback.expired", count=expired)
     return matched + expired
+
+
+def _periods(length: timedelta, now: datetime) -> Iterator[tuple[datetime, datetime]]:
+    """Divide the time until now, the newest first: what waits for seven days can be millions of
+    events of other senders in the same account, more than one statement has the time for.
+    """
+    for age in range(int(length / PERIOD)):
+        yield now - PERIOD * (age + 1), now - PERIOD * age
 
 
 def _until_few(step: Callable[[], int]) -> int:

@@ -1,5 +1,5 @@
 -- name: matching_events
--- The waiting events whose message is known by now.
+-- The waiting events of a period whose message is known by now.
 select waiting.provider_config_id, waiting.event_id, waiting.body
 from delivery.unmatched_events as waiting
 cross join lateral jsonb_to_record(waiting.body) as given (
@@ -9,7 +9,7 @@ left join delivery.messages as own
     on own.id = given.message_id and own.attempts > 0
         and (given.organization_id is null or own.organization_id = given.organization_id)
 -- include: by_provider_id
-where waiting.received_at > :since and coalesce(own.id, named.id) is not null
+where waiting.received_at > :since and waiting.received_at <= :until and coalesce(own.id, named.id) is not null
 order by waiting.received_at
 limit :rows_max
 

@@ -81,10 +81,14 @@ def apply(db: Database, records: Sequence[dict[str, Any]], now: datetime) -> App
         return _apply(db, records, now)
 
 
-def apply_waiting(db: Database, since: datetime, rows_max: int, now: datetime) -> int:
-    """Apply events whose message is known by now, and which came after `since`; return how many."""
+def apply_waiting(
+    db: Database, since: datetime, until: datetime, rows_max: int, now: datetime
+) -> int:
+    """Apply events that came after `since`, until `until`, and whose message is known by now;
+    return how many.
+    """
     with db.transaction():
-        rows = db.rows(SQL["matching_events"], since=since, rows_max=rows_max)
+        rows = db.rows(SQL["matching_events"], since=since, until=until, rows_max=rows_max)
         if rows:
             _apply(db, [row["body"] for row in rows], now)
             db.execute(

@@ -97,6 +97,26 @@ def test_an_older_event_is_tried_once_an_hour_and_expires_after_seven_days(ready
     assert event["count"] == 1
 
 
+def test_events_of_each_hour_of_the_seven_days_are_tried(ready: Stage) -> None:
+    """A statement reads one hour: all of them at once can be millions of rows."""
+    message, begun = early_event(ready)
+    ready.settle(begun, Verdict("accepted", provider_message_id="pm-1"))
+    ages = [timedelta(), timedelta(hours=1), timedelta(hours=100), 7 * DAY - timedelta(seconds=1)]
+    ready.later(hours=1)
+    ready.outside.now = ready.outside.now.replace(minute=0)
+    ready.db.execute(
+        "insert into delivery.unmatched_events (provider_config_id, event_id, body, received_at)"
+        " select provider_config_id, event_id || n,"
+        " body || jsonb_build_object('event_id', event_id || n), at"
+        " from delivery.unmatched_events,"
+        " unnest(cast(:times as timestamptz[])) with ordinality as given (at, n)",
+        times=[ready.outside.now - age for age in ages],
+    )
+    assert run(ready, minute=0) == 5
+    assert waiting(ready) == 0
+    assert ready.row(message)["delivered_at"] is not None
+
+
 def test_an_id_of_two_messages_names_neither(ready: Stage) -> None:
     """SendGrid gives one id to all messages of a call."""
     config = ready.config(secrets=POSTMARK)
