@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from delivery.domain.messages import ProviderEvents
-from delivery.feedback.applying import apply
+from delivery.feedback.applying import EVENTS_MAX, Read, apply
 from delivery.feedback.reading import Reader
 from delivery.providers.config_crypto import KEY_NAME
 from delivery.providers.registry import hosts
@@ -15,6 +15,9 @@ from shared import BatchJob, Dead, Done, Ports, RetryIn
 from shared.bindings import Secret, Variable
 from shared.errors import StorageError, error_class
 from shared.inbox import INBOX
+
+# A webhook of 1 MB has some 3,000 events, which take 5 MB, and a batch has fifty webhooks.
+PORTION_EVENTS = 5 * EVENTS_MAX
 
 
 async def provider_events(
@@ -26,7 +29,7 @@ async def provider_events(
     """
     ids = {own.data.provider_config_id for own in messages}
     reader = Reader(feedback.configs_of(ports.db, sorted(ids)), ports)
-    outcomes = apply([await reader.read(own.data) for own in messages], ports)
+    outcomes = await _applied(messages, reader, ports)
     await _delete_objects(
         [
             own.data.object
@@ -36,6 +39,25 @@ async def provider_events(
         ports,
     )
     return outcomes
+
+
+async def _applied(
+    messages: Sequence[ProviderEvents], reader: Reader, ports: Ports
+) -> list[Done | RetryIn | Dead]:
+    """Read webhooks and apply their events in portions: all events of a batch can be more than an
+    isolate has memory for.
+    """
+    outcomes: list[Done | RetryIn | Dead] = []
+    portion: list[Read] = []
+    events = 0
+    for own in messages:
+        read = await reader.read(own.data)
+        portion.append(read)
+        events += len(read) if isinstance(read, list) else 0
+        if events >= PORTION_EVENTS:
+            outcomes += apply(portion, ports)
+            portion, events = [], 0
+    return outcomes + apply(portion, ports)
 
 
 async def _delete_objects(keys: Sequence[str], ports: Ports) -> None:

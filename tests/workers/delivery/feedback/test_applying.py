@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from delivery.domain.verdict import Verdict
 from delivery.feedback.applying import EVENTS_MAX, apply
+from delivery.jobs import provider_events
 from delivery.providers.adapter import ProviderEvent
 from delivery.store import feedback
 from delivery.store.feedback import Reported
@@ -462,6 +463,29 @@ def test_a_batch_has_a_fixed_number_of_statements(stage: Stage) -> None:
     names = ["record_events", "record_evidence", "apply_events", "commit"]
     assert wrapped[0].names == names
     assert len(all_events) < EVENTS_MAX
+
+
+def test_a_batch_of_many_events_is_applied_in_portions(
+    sent: Sent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The events of fifty webhooks of 1 MB are more than an isolate has memory for."""
+    stage, config, message = sent
+    monkeypatch.setattr(provider_events, "PORTION_EVENTS", 2)
+    wrapped: list[Wrapped] = []
+
+    def wrap(db: Any) -> Any:
+        wrapped.append(Wrapped(db))
+        return wrapped[-1]
+
+    stage.around = wrap
+    now = stage.outside.now
+    opens = [webhook(config, postmark("Open", message, MessageID=f"pm-{n}"), now) for n in range(5)]
+    opens[1]["data"]["headers"] = {}
+    answered = answers(deliver(stage, *opens))
+    assert answered == ["ack"] * 5
+    assert [reason for reason, _ in letters(stage)] == ["bad_signature"]
+    assert wrapped[0].names.count("record_events") == 2
+    assert len(activities(stage)) == 4
 
 
 def test_a_chunk_that_is_refused_is_tried_message_by_message(
