@@ -1296,8 +1296,6 @@ declare
 begin
     if kind is null then
         return format('the type "%s" is not known', type);
-    elsif kind = 'condition' then
-        return 'conditions are not supported yet';
     elsif kind = 'action' then
         if action is null or action not in ('send_email', 'send_sms', 'send_push', 'create_task', 'send_linkedin') then
             return format('the action "%s" is not known', action);
@@ -1333,6 +1331,10 @@ begin
             from jsonb_path_query(config, '$.branches[*]') as branch) then
             return 'two branches have the same label';
         end if;
+    elsif kind = 'condition' then
+        if not (config ? 'conditions' or config ? 'field' or config ? 'event') then
+            return 'the condition has neither field, event nor conditions';
+        end if;
     elsif kind = 'gate' then
         if coalesce(config ->> 'eventType', '') = '' then
             return 'eventType is missing';
@@ -1349,7 +1351,7 @@ end $_$;
 CREATE FUNCTION journey.trigger_problem(type text, config jsonb) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     SET search_path TO 'pg_catalog', 'pg_temp'
-    RETURN CASE WHEN (type = ANY (ARRAY['manual'::text, 'api'::text])) THEN NULL::text WHEN (type = 'event'::text) THEN CASE WHEN (COALESCE((config ->> 'eventType'::text), ''::text) = ''::text) THEN 'eventType is missing'::text WHEN (COALESCE(jsonb_typeof((config -> 'filters'::text)), 'null'::text) <> ALL (ARRAY['null'::text, 'object'::text])) THEN 'filters is not an object'::text ELSE NULL::text END WHEN (type = ANY (ARRAY['score'::text, 'score_threshold'::text])) THEN CASE WHEN (COALESCE((config ->> 'threshold'::text), (config ->> 'minScore'::text), ''::text) <> ALL (ARRAY['20'::text, '40'::text, '60'::text, '80'::text])) THEN 'the threshold is not 20, 40, 60 or 80: use a segment on lead_score'::text WHEN ((COALESCE((config ->> 'operator'::text), 'gte'::text) <> ALL (ARRAY['gte'::text, 'lte'::text])) OR (COALESCE((config ->> 'direction'::text), 'up'::text) <> ALL (ARRAY['up'::text, 'down'::text]))) THEN 'the direction is not known'::text ELSE NULL::text END ELSE 'not supported'::text END;
+    RETURN CASE WHEN (type = ANY (ARRAY['manual'::text, 'api'::text])) THEN NULL::text WHEN (type = 'segment'::text) THEN CASE WHEN (COALESCE((config ->> 'segmentId'::text), ''::text) !~ '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$'::text) THEN 'segmentId is not an id'::text WHEN (COALESCE(jsonb_typeof((config -> 'existing'::text)), 'boolean'::text) <> 'boolean'::text) THEN 'existing is not true or false'::text ELSE NULL::text END WHEN (type = 'event'::text) THEN CASE WHEN (COALESCE((config ->> 'eventType'::text), ''::text) = ''::text) THEN 'eventType is missing'::text WHEN (COALESCE(jsonb_typeof((config -> 'filters'::text)), 'null'::text) <> ALL (ARRAY['null'::text, 'object'::text])) THEN 'filters is not an object'::text ELSE NULL::text END WHEN (type = ANY (ARRAY['score'::text, 'score_threshold'::text])) THEN CASE WHEN (COALESCE((config ->> 'threshold'::text), (config ->> 'minScore'::text), ''::text) <> ALL (ARRAY['20'::text, '40'::text, '60'::text, '80'::text])) THEN 'the threshold is not 20, 40, 60 or 80: use a segment on lead_score'::text WHEN ((COALESCE((config ->> 'operator'::text), 'gte'::text) <> ALL (ARRAY['gte'::text, 'lte'::text])) OR (COALESCE((config ->> 'direction'::text), 'up'::text) <> ALL (ARRAY['up'::text, 'down'::text]))) THEN 'the direction is not known'::text ELSE NULL::text END ELSE 'not supported'::text END;
 
 COMMENT ON FUNCTION journey.trigger_problem(type text, config jsonb) IS 'Why a trigger enrolls no contact; null: it does.';
 
@@ -2737,6 +2739,26 @@ COMMENT ON TABLE journey.trigger_entries IS 'Each occasion of a contact is used 
 
 COMMENT ON COLUMN journey.trigger_entries.occasion IS 'segment:{segment}:{entered_no}, event:{activity}, score:{event} or request:{request}.';
 
+CREATE TABLE journey.trigger_progress (
+    trigger_id uuid NOT NULL,
+    organization_id uuid NOT NULL,
+    segment_id uuid NOT NULL,
+    changes_until bigint NOT NULL,
+    full_pass_at timestamp with time zone,
+    pass_after uuid,
+    due_at timestamp with time zone
+);
+
+COMMENT ON TABLE journey.trigger_progress IS 'How far the trigger of a segment has come with its members and changes.';
+
+COMMENT ON COLUMN journey.trigger_progress.changes_until IS 'The number of the last change of the segment that was processed.';
+
+COMMENT ON COLUMN journey.trigger_progress.full_pass_at IS 'When the last pass over all members ended. Null: the first has not.';
+
+COMMENT ON COLUMN journey.trigger_progress.pass_after IS 'The last member of the pass in progress.';
+
+COMMENT ON COLUMN journey.trigger_progress.due_at IS 'When the trigger was asked to run. Null: it has nothing to do.';
+
 CREATE TABLE ops.dead_letters (
     id bigint NOT NULL,
     queue text NOT NULL,
@@ -3237,6 +3259,9 @@ ALTER TABLE ONLY journey.step_executions
 ALTER TABLE ONLY journey.trigger_entries
     ADD CONSTRAINT trigger_entries_pkey PRIMARY KEY (journey_id, contact_id, occasion);
 
+ALTER TABLE ONLY journey.trigger_progress
+    ADD CONSTRAINT trigger_progress_pkey PRIMARY KEY (trigger_id);
+
 ALTER TABLE ONLY journey.waits
     ADD CONSTRAINT waits_pkey PRIMARY KEY (execution_id, seq);
 
@@ -3463,6 +3488,8 @@ CREATE INDEX journey_triggers_journey ON journey.journey_triggers USING btree (j
 
 CREATE INDEX journey_triggers_score ON journey.journey_triggers USING btree (organization_id) WHERE ((type = ANY (ARRAY['score'::text, 'score_threshold'::text])) AND enabled AND (problem IS NULL));
 
+CREATE INDEX journey_triggers_segment ON journey.journey_triggers USING btree (organization_id) WHERE ((type = 'segment'::text) AND enabled AND (problem IS NULL));
+
 CREATE INDEX journeys_organization ON journey.journeys USING btree (organization_id, id);
 
 CREATE INDEX outbox_contact ON journey.outbox USING btree (organization_id, contact_id);
@@ -3476,6 +3503,8 @@ CREATE INDEX step_executions_age ON journey.step_executions USING btree (complet
 CREATE INDEX trigger_entries_contact ON journey.trigger_entries USING btree (organization_id, contact_id);
 
 CREATE INDEX trigger_entries_retry ON journey.trigger_entries USING btree (retry_at) WHERE (outcome = 'blocked'::text);
+
+CREATE INDEX trigger_progress_due ON journey.trigger_progress USING btree (due_at) WHERE (due_at IS NOT NULL);
 
 CREATE INDEX waits_event ON journey.waits USING btree (organization_id, contact_id, event_type);
 

@@ -95,6 +95,8 @@ create table journey.journey_triggers (
 create index journey_triggers_journey on journey.journey_triggers (journey_id);
 create index journey_triggers_event on journey.journey_triggers (organization_id, (config ->> 'eventType'))
 where type = 'event' and enabled and problem is null;
+create index journey_triggers_segment on journey.journey_triggers (organization_id)
+where type = 'segment' and enabled and problem is null;
 create index journey_triggers_score on journey.journey_triggers (organization_id)
 where type in ('score', 'score_threshold') and enabled and problem is null;
 comment on column journey.journey_triggers.problem is 'Why the trigger enrolls no contact. Set when the trigger is written.';
@@ -118,6 +120,22 @@ create index trigger_entries_retry on journey.trigger_entries (retry_at) where o
 create index trigger_entries_contact on journey.trigger_entries (organization_id, contact_id);
 comment on table journey.trigger_entries is 'Each occasion of a contact is used once, whatever came of it.';
 comment on column journey.trigger_entries.occasion is 'segment:{segment}:{entered_no}, event:{activity}, score:{event} or request:{request}.';
+
+create table journey.trigger_progress (
+    trigger_id uuid primary key,
+    organization_id uuid not null,
+    segment_id uuid not null,
+    changes_until bigint not null,
+    full_pass_at timestamptz,
+    pass_after uuid,
+    due_at timestamptz
+);
+create index trigger_progress_due on journey.trigger_progress (due_at) where due_at is not null;
+comment on table journey.trigger_progress is 'How far the trigger of a segment has come with its members and changes.';
+comment on column journey.trigger_progress.changes_until is 'The number of the last change of the segment that was processed.';
+comment on column journey.trigger_progress.full_pass_at is 'When the last pass over all members ended. Null: the first has not.';
+comment on column journey.trigger_progress.pass_after is 'The last member of the pass in progress.';
+comment on column journey.trigger_progress.due_at is 'When the trigger was asked to run. Null: it has nothing to do.';
 
 create table journey.entrants (
     journey_id uuid not null,
@@ -537,8 +555,6 @@ declare
 begin
     if kind is null then
         return format('the type "%s" is not known', type);
-    elsif kind = 'condition' then
-        return 'conditions are not supported yet';
     elsif kind = 'action' then
         if action is null or action not in ('send_email', 'send_sms', 'send_push', 'create_task', 'send_linkedin') then
             return format('the action "%s" is not known', action);
@@ -573,6 +589,10 @@ begin
         elsif (select count(*) > count(distinct branch ->> 'label')
             from jsonb_path_query(config, '$.branches[*]') as branch) then
             return 'two branches have the same label';
+        end if;
+    elsif kind = 'condition' then
+        if not (config ? 'conditions' or config ? 'field' or config ? 'event') then
+            return 'the condition has neither field, event nor conditions';
         end if;
     elsif kind = 'gate' then
         if coalesce(config ->> 'eventType', '') = '' then
@@ -743,6 +763,12 @@ create function journey.trigger_problem(type text, config jsonb) returns text
 language sql immutable parallel safe set search_path = pg_catalog, pg_temp
 return case
     when type in ('manual', 'api') then null
+    when type = 'segment' then
+        case
+            when coalesce(config ->> 'segmentId', '') !~ '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$'
+                then 'segmentId is not an id'
+            when coalesce(jsonb_typeof(config -> 'existing'), 'boolean') <> 'boolean' then 'existing is not true or false'
+        end
     when type = 'event' then
         case
             when coalesce(config ->> 'eventType', '') = '' then 'eventType is missing'

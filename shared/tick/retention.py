@@ -197,6 +197,7 @@ NOT_BY_AGE = {
     "journey.journey_versions": "the platform's",
     "journey.journeys": "the platform's",
     "journey.trigger_entries": "an occasion is used once, however late it is repeated",
+    "journey.trigger_progress": "one row for each trigger",
     "journey.waits": "deleted when the execution leaves the step",
     "ops.retention": "one row for each organization at most",
     "ops.schedules": "one row for each schedule",

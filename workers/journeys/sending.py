@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from journeys.store.executions import Reference
 from journeys.store.waking import PATIENCE, Due
@@ -57,6 +58,24 @@ async def send(due: Iterable[Due], ports: Ports) -> None:
 async def send_started(started: Iterable[Reference], ports: Ports) -> None:
     """Send the first message of executions."""
     await send([Due(own, 0) for own in started], ports)
+
+
+async def send_triggers(asked: Iterable[tuple[UUID, UUID]], ports: Ports) -> None:
+    """Send the messages that run triggers of organizations."""
+    bodies = [
+        {
+            "type": "journey.run-trigger",
+            "data": {"organizationId": str(organization_id), "triggerId": str(trigger_id)},
+        }
+        for organization_id, trigger_id in asked
+    ]
+    try:
+        if bodies:
+            await ports.queue.send(bodies)
+    except QueueUnavailable:
+        ports.log(
+            "journey.not_queued", level="warning", type="journey.run-trigger", count=len(bodies)
+        )
 
 
 def _body(own: Reference) -> dict[str, Any]:

@@ -5,25 +5,26 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4, uuid5
 
-from journeys.jobs.advance import JOB as ADVANCE
-from journeys.jobs.enroll import JOB as ENROLL
-from journeys.jobs.score_threshold_crossed import JOB as SCORES
+from journeys.jobs.segment_trigger_eval import JOB as HOURLY
 from journeys.jobs.wake_due import STEPS
+from journeys.worker import WORKER
 from mauntic.database.url import connect
 from shared.adapters.postgres.client import Postgres
+from shared.jobs import BatchJob, Run
 from shared.outcome import Outcome
 from shared.ports import Database, Ports, Row
+from shared.windows import hour_before
 from tests.fakes import World
 
 NOW = datetime(2026, 3, 10, 11, 0, 0, tzinfo=UTC)
 TEMPLATE = UUID(int=77)
-JOBS: dict[str, Any] = {job.type: job for job in (ADVANCE, ENROLL, SCORES)}
 Link = tuple[str, str, str]  # from, label, to
 
 
@@ -173,6 +174,17 @@ class Stage:
         )  # fmt: skip
         return event_id
 
+    def segment(self, criteria: dict[str, Any] | None = None, organization: int = 1) -> UUID:
+        """A dynamic segment, or a static one; ready at the next tick."""
+        segment_id = uuid4()
+        self.db.execute(
+            "insert into crm.segments (id, organization_id, name, type, filter_criteria)"
+            " values (:id, :org, 's', :type, cast(:criteria as jsonb))",
+            id=segment_id, org=org(organization), type="dynamic" if criteria else "static",
+            criteria=json.dumps(criteria) if criteria else None,
+        )  # fmt: skip
+        return segment_id
+
     def set_status(self, journey: Journey, status: str) -> None:
         self.db.execute(
             "update journey.journeys set status = :status where id = :id",
@@ -200,12 +212,11 @@ class Stage:
 
     def consume(self, *bodies: dict[str, Any]) -> list[Outcome]:
         """Run the job of some messages of one type."""
-        job = JOBS[bodies[0]["type"]]
+        job = WORKER.by_type[bodies[0]["type"]]
         messages = [job.message.model_validate(body) for body in bodies]
-        found = self.run(
-            lambda ports: job.handler(messages if job in (ADVANCE, SCORES) else messages[0], ports)
-        )
-        return list(found) if isinstance(found, list) else [found]
+        if isinstance(job, BatchJob):
+            return list(self.run(lambda ports: job.handler(messages, ports)))
+        return [self.run(partial(_handle, job, message)) for message in messages]
 
     def enroll(self, journey: Journey, *contacts: int, request: str = "r") -> Outcome:
         data = {
@@ -226,6 +237,16 @@ class Stage:
 
         with suppress(*self.survives):
             self.run(steps)
+
+    def hour(self) -> None:
+        """What the job does every hour: evaluate segments, and let their triggers run."""
+
+        async def work(ports: Ports) -> None:
+            window = hour_before(self.now)
+            await HOURLY.handler(Run(window, window.end, None, ports, "cron"))
+
+        self.run(work)
+        self.deliver()
 
     def deliver(self) -> list[Outcome]:
         """Deliver the messages that are due, and what they send, until none is due."""
@@ -329,6 +350,12 @@ class Stage:
                 "select * from journey.trigger_entries where journey_id = :id", id=journey.id
             )
         }
+
+
+async def _handle(job: Any, message: Any, ports: Ports) -> Outcome:
+    with ports.db.transaction() if job.transaction else nullcontext():
+        outcome: Outcome = await job.handler(message, ports)
+        return outcome
 
 
 def _visit(journey: Journey, row: Row) -> str:

@@ -211,7 +211,9 @@ def test_scores_enter_by_threshold_and_direction(
 @pytest.mark.parametrize(
     ("trigger_type", "config", "problem"),
     [
-        ("segment", {"segmentId": str(uuid4())}, "not supported"),
+        ("segment", {"segmentId": str(uuid4())}, None),
+        ("segment", {"segmentId": "all"}, "segmentId is not an id"),
+        ("segment", {"segmentId": str(uuid4()), "existing": "no"}, "existing is not true or false"),
         ("scheduled", {"cron": "0 0 * * *"}, "not supported"),
         ("intent_signal", {}, "not supported"),
         ("event", {}, "eventType is missing"),

@@ -167,6 +167,13 @@ def fraction(*parts: object) -> float:
     return int.from_bytes(digest[:6]) / 2**48
 
 
+def _condition(visit: Visit) -> GoOn:
+    verdict = visit.execution.verdicts[visit.step.id]
+    if isinstance(verdict, str):
+        raise StepFailed(f"the criteria of the condition are invalid: {verdict}")
+    return GoOn("yes" if verdict else "no")
+
+
 def _gate(visit: Visit) -> Wait:
     config, now = visit.config, visit.now
     event_type: str = config["eventType"]
@@ -183,6 +190,7 @@ _ENTER: Mapping[str, Callable[[Visit], Decision]] = {
     "action": _action,
     "delay": _delay,
     "split": _split,
+    "condition": _condition,
     "gate": _gate,
     "exit": _exit,
 }

@@ -22,7 +22,8 @@ class Execution:
     """An active execution of an active journey.
 
     `step_id` is the step in which it waits, or which it visits next. `local_times` are the next
-    times of the version's steps that wait for a time of day.
+    times of the version's steps that wait for a time of day. `verdicts` are what its conditions
+    say about the contact, or why they cannot be understood.
     """
 
     id: UUID
@@ -35,3 +36,4 @@ class Execution:
     has_contact: bool = True
     waiting: Waiting | None = None
     local_times: Mapping[UUID, datetime] = field(default_factory=dict)
+    verdicts: Mapping[UUID, bool | str] = field(default_factory=dict)

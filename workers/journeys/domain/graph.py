@@ -27,6 +27,11 @@ class Graph:
     steps: Mapping[UUID, Step]
     connections: Mapping[tuple[UUID, str], UUID]
 
+    @property
+    def conditions(self) -> list[Step]:
+        """The steps that decide by criteria."""
+        return [step for step in self.steps.values() if step.kind == "condition"]
+
     def after(self, step: Step, label: str | None) -> UUID | None:
         """Return the step that follows; a label without a connection takes the unlabeled one."""
         labeled = self.connections.get((step.id, label)) if label else None

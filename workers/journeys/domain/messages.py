@@ -40,6 +40,18 @@ class Enroll(Message):
     data: EnrollData
 
 
+class RunTriggerData(Data):
+    organization_id: UUID
+    trigger_id: UUID
+
+
+class RunTrigger(Message):
+    """Enter the members of a segment that its trigger has not seen."""
+
+    type: Literal["journey.run-trigger"] = "journey.run-trigger"
+    data: RunTriggerData
+
+
 class CrossingData(Data):
     organization_id: UUID
     contact_id: UUID

@@ -12,7 +12,7 @@ from journeys.domain.graph import Graph
 from journeys.domain.messages import Advance
 from journeys.domain.progress import Progress, advance
 from journeys.sending import delay_s, queued_until, send
-from journeys.store import executions
+from journeys.store import conditions, executions
 from journeys.store.executions import Locked, Reference
 from journeys.store.waking import Due
 from shared import BatchJob, Database, Dead, DeadLetter, Done, Ports, RetryIn
@@ -28,7 +28,8 @@ Answer = Done | RetryIn | Dead
 async def advance_executions(messages: Sequence[Advance], ports: Ports) -> list[Answer]:
     """Advance executions: a step that cannot be carried out ends only its own execution.
 
-    SQL: `advance.sql` (`lock_executions`, `read_executions`, `read_versions`, `write_progress`).
+    SQL: `advance.sql` (`lock_executions`, `read_executions`, `read_versions`, `write_progress`);
+    conditions are compiled from `criteria/operators.sql`.
     """
     references = [_reference(own) for own in messages]
     try:
@@ -69,8 +70,11 @@ def _decide(
     graphs = executions.versions(db, [version for version, _ in found if version is not None])
     moved: list[Progress] = []
     failed: dict[UUID, StepFailed] = {}
-    for version_id, execution in found:
-        graph = graphs.get(version_id, NO_STEPS) if version_id is not None else NO_STEPS
+    standing = [
+        (execution, graphs.get(version_id, NO_STEPS) if version_id else NO_STEPS)
+        for version_id, execution in found
+    ]
+    for execution, graph in conditions.judge(db, standing, now):
         try:
             moved.append(advance(execution, graph, now))
         except StepFailed as error:

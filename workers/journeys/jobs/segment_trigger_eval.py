@@ -1,4 +1,4 @@
-"""Every hour: bring the members of segments up to date."""
+"""Every hour: bring the members of segments up to date, and let their triggers run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from datetime import timedelta
 from typing import Literal
 
 from journeys.segments.evaluate import evaluate_range
-from journeys.store import evaluation
+from journeys.sending import send_triggers
+from journeys.store import evaluation, triggers
 from journeys.store.fold import fold_contacts, fold_whole
 from shared import Database, Done, Run, Schedule, Sharded, WindowJob, WindowMessage, hour_before
 from shared.ledger.shards import KeyRange
@@ -33,7 +34,9 @@ async def segment_trigger_eval(run: Run) -> Done | Sharded:
             shards = evaluation.shards(ports.db, sizes)
             if len(shards) > 1:
                 return Sharded(shards)
-    return evaluate_range(keys, run.window.end, ports)
+    evaluated = evaluate_range(keys, run.window.end, ports)
+    await send_triggers(triggers.ask(ports.db, keys, ports.clock()), ports)
+    return evaluated
 
 
 def _fill_backlog(run: Run) -> None:

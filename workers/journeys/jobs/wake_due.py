@@ -7,8 +7,8 @@ from datetime import timedelta
 from typing import Literal
 
 from journeys.segments.prepare import messages_of_builds, prepare_segments
-from journeys.sending import send, send_started
-from journeys.store import entering, waking
+from journeys.sending import send, send_started, send_triggers
+from journeys.store import entering, triggers, waking
 from shared import Done, Ports, Run, Schedule, WindowJob, WindowMessage, five_minutes_before
 
 ROWS_MAX = 10_000
@@ -69,6 +69,12 @@ async def wake(ports: Ports) -> tuple[int, int]:
     return len(due), ROWS_MAX
 
 
+async def ask_again(ports: Ports) -> tuple[int, int]:
+    """Send the messages of triggers that were lost."""
+    await send_triggers(triggers.overdue(ports.db, ports.clock()), ports)
+    return 0, 1
+
+
 async def build(ports: Ports) -> tuple[int, int]:
     """Prepare segments with new criteria, and send the messages that build them."""
     prepared = prepare_segments(ports)
@@ -84,6 +90,7 @@ STEPS: tuple[Callable[[Ports], Awaitable[tuple[int, int]]], ...] = (
     apply_events,
     cancel,
     wake,
+    ask_again,
     build,
 )
 

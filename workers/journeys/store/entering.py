@@ -50,7 +50,7 @@ def enter(
         now=now,
         queued_until=now + QUEUED,
     )
-    return _entered(rows)
+    return entered_of(rows)
 
 
 def enter_by_scores(db: Database, crossings: Sequence[dict[str, Any]], now: datetime) -> Entered:
@@ -61,7 +61,7 @@ def enter_by_scores(db: Database, crossings: Sequence[dict[str, Any]], now: date
         now=now,
         queued_until=now + QUEUED,
     )
-    return _entered(rows)
+    return entered_of(rows)
 
 
 def enter_by_events(db: Database, activity_ids: Sequence[UUID], now: datetime) -> Entered:
@@ -72,10 +72,11 @@ def enter_by_events(db: Database, activity_ids: Sequence[UUID], now: datetime) -
         now=now,
         queued_until=now + QUEUED,
     )
-    return _entered(rows)
+    return entered_of(rows)
 
 
-def _entered(rows: Sequence[Row]) -> Entered:
+def entered_of(rows: Sequence[Row]) -> Entered:
+    """Return what came of contacts, from the rows of `journey.enter`."""
     started = [
         Reference(row["organization_id"], row["execution_id"], 0)
         for row in rows

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from journeys.domain.criteria import Group, segments_of
@@ -60,14 +61,24 @@ class Organization:
         return max(t, self.evaluated_at) if self.evaluated_at else t
 
 
-def load(db: Database, organization_id: UUID) -> Organization:
-    """Read the segments of an organization."""
+def catalog_of(db: Database, organization_id: UUID) -> tuple[Catalog, str]:
+    """Return what an organization has defined, and its time zone."""
     [row] = db.rows(SQL["organization"], organization_id=organization_id)
-    catalog = Catalog(
+    return _catalog(row), row["zone"]
+
+
+def _catalog(row: Mapping[str, Any]) -> Catalog:
+    return Catalog(
         field_types=row["field_types"] or {},
         tags=frozenset(row["tags"]),
         segments=frozenset(row["segments"]),
     )
+
+
+def load(db: Database, organization_id: UUID) -> Organization:
+    """Read the segments of an organization."""
+    [row] = db.rows(SQL["organization"], organization_id=organization_id)
+    catalog = _catalog(row)
     rows = db.rows(SQL["dynamic_segments"], organization_id=organization_id, chars_max=CHARS_MAX)
     read = [_read(own, catalog) for own in rows]
     segments = _joined(read)

@@ -125,6 +125,12 @@ from crm.contacts as contact
 where contact.organization_id = :organization_id
 order by contact.id
 
+-- name: verdicts_of
+-- What the criteria say about some contacts.
+select contact.id as contact_id, {matches} as matches
+from crm.contacts as contact
+where contact.organization_id = :organization_id and contact.id = any (cast(:contact_ids as uuid[]))
+
 -- name: explain
 -- What one condition says about a contact, and the value that it reads.
 select {matches} as matches, {recheck_at} as recheck_at, to_jsonb({value}) as value
