@@ -19,8 +19,10 @@ from uuid import uuid5
 
 from analytics.worker import WORKER as ANALYTICS
 from delivery.worker import WORKER as DELIVERY
+from journeys.worker import WORKER as JOURNEYS
 from mauntic.demo.checks import Check, format_pair
 from mauntic.demo.importer import NAMESPACE, RETAILER, Customer, hillstrom_customers
+from mauntic.demo.segments import BEST, check_segments
 from mauntic.local.control_client import LocalRuntime, RuntimeFailed
 from mauntic.operations.captured_mail import BUCKET
 from mauntic.operations.connection import database_at
@@ -29,9 +31,6 @@ from shared.adapters.postgres.client import Postgres
 from shared.ports import Row
 
 CAMPAIGN = uuid5(NAMESPACE, "campaign/best customers")
-SEGMENT = uuid5(NAMESPACE, "segment/best customers")
-BEST_CUSTOMER = 1_000  # US dollars a year
-GROUP = "Mens E-Mail"
 SWEPT_AT = datetime(2019, 12, 2, 0, 10, tzinfo=UTC)  # a window that no other sweep of the demo has
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 TIMEOUT_S, POLL_S = 120, 0.2
@@ -68,9 +67,7 @@ class Recipient:
 def recipients_of(customers: Iterable[Customer]) -> list[Recipient]:
     """Return the customers of the file who get the campaign."""
     return [
-        Recipient(customer, answer_of(customer))
-        for customer in customers
-        if customer.history >= BEST_CUSTOMER and customer.segment == GROUP
+        Recipient(customer, answer_of(customer)) for customer in customers if BEST.has(customer)
     ]
 
 
@@ -85,16 +82,25 @@ def answer_of(customer: Customer) -> Answer:
     return "open" if customer.is_new else "delivered"
 
 
-def run_campaign(runtime: LocalRuntime) -> Check:
-    """Send the campaign and count its events; compare each figure with the file."""
-    recipients = recipients_of(hillstrom_customers())
+def build_segments_and_send(runtime: LocalRuntime) -> list[Check]:
+    """Build segments and send a campaign to one of them; compare each figure with the file."""
+    customers = list(hillstrom_customers())
     with closing(database_at(runtime.database_url)) as database, _twice(runtime) as twice:
-        _prepare(database, recipients)
-        _send(twice, DELIVERY.main_queue.name, START)
-        _wait_until_answered(database, twice, len(recipients))
-        _send(twice, DELIVERY.main_queue.name, SWEEP)
-        _count_events(database, twice)
-        return compare(database, recipients, _captured(database, twice))
+        return [
+            check_segments(database, twice, customers),
+            _run_campaign(database, twice, recipients_of(customers)),
+        ]
+
+
+def _run_campaign(
+    database: Postgres, twice: LocalRuntime, recipients: Sequence[Recipient]
+) -> Check:
+    _prepare(database, recipients)
+    _send(twice, DELIVERY.main_queue.name, START)
+    _wait_until_answered(database, twice, len(recipients))
+    _send(twice, DELIVERY.main_queue.name, SWEEP)
+    _count_events(database, twice)
+    return compare(database, recipients, _captured(database, twice))
 
 
 START = {
@@ -108,7 +114,7 @@ def _twice(runtime: LocalRuntime) -> LocalRuntime:
     """Return a runtime that delivers each batch twice."""
     return LocalRuntime(
         runtime.database_url,
-        envs=[DELIVERY.env, ANALYTICS.env],
+        envs=[DELIVERY.env, ANALYTICS.env, JOURNEYS.env],
         variables={
             "HOOKS_BASE_URL": "https://hooks.example",
             "UNSUBSCRIBE_KEYS": "of the demo",
@@ -120,7 +126,7 @@ def _twice(runtime: LocalRuntime) -> LocalRuntime:
 
 
 def _prepare(database: Postgres, recipients: Sequence[Recipient]) -> None:
-    """Store the addresses, a segment of the recipients, and the campaign as a draft."""
+    """Store the recipients' addresses, and the campaign as a draft."""
     with database.transaction():
         database.execute(
             SQL["demo_sender"],
@@ -133,7 +139,7 @@ def _prepare(database: Postgres, recipients: Sequence[Recipient]) -> None:
             SQL["demo_campaign"],
             organization_id=RETAILER,
             campaign_id=CAMPAIGN,
-            segment_id=SEGMENT,
+            segment_id=BEST.id,
             recipients=json.dumps(
                 [
                     {"contact_id": str(recipient.customer.id), "address": recipient.address}

@@ -29,7 +29,7 @@ from mauntic.cli.ui.remote_database import confirm_elsewhere
 from mauntic.cli.ui.signals import heed_interrupts
 from mauntic.database.embedded.server import open_database
 from mauntic.database.url import CONNECT_TIMEOUT_S, DatabaseUrl, connect, reason
-from mauntic.demo.campaign import run_campaign
+from mauntic.demo.campaign import build_segments_and_send
 from mauntic.demo.checks import Check, check
 from mauntic.demo.database import DATABASE, fresh_database, how_to_look
 from mauntic.demo.deliveries import deliver
@@ -127,8 +127,8 @@ def run(runtime: LocalRuntime, database_url: str, took: Seconds) -> Result:
             checks.append(check_scores(database, scores_from_file(scored_at)))
         with _measure("deliver messages", took), busy("delivering"):
             checks.append(deliver(runtime))
-        with _measure("send a campaign", took), busy("sending a campaign"):
-            checks.append(run_campaign(runtime))
+        with _measure("build segments, send a campaign", took), busy("sending a campaign"):
+            checks += build_segments_and_send(runtime)
         return Result(imported, checks, best(database), scored_at)
 
 

@@ -1,5 +1,5 @@
 -- name: demo_campaign
--- The recipients' addresses, a segment of them, and a campaign to it.
+-- The recipients' addresses, and a campaign to a segment.
 with recipient as (
     select * from jsonb_to_recordset(cast(:recipients as jsonb)) as given (contact_id uuid, address text)
 ),
@@ -7,14 +7,6 @@ addressed as (
     update crm.contacts as contact set email = recipient.address
     from recipient
     where contact.id = recipient.contact_id and contact.organization_id = :organization_id
-),
-segment as (
-    insert into crm.segments (id, organization_id, name, type)
-    values (:segment_id, :organization_id, 'Best customers', 'static')
-),
-member as (
-    insert into crm.segment_contacts (organization_id, segment_id, contact_id)
-    select cast(:organization_id as uuid), cast(:segment_id as uuid), contact_id from recipient
 ),
 template as (
     insert into content.templates (organization_id, name, type, subject, body_text)

@@ -21,8 +21,7 @@ class WakeDue(WindowMessage):
 
 
 async def wake_due(run: Run) -> Done:
-    """Wake the executions that are due, enter contacts by events, end what is archived; build
-    segments with new criteria.
+    """Wake due executions, enter contacts by events, end what is archived, and begin builds.
 
     SQL: `wake.sql` (`fold_events`, `cancel_executions`, `choose_due`), `enter.sql`
     (`enter_by_events`), `builds.sql` (`prepare`, `due_builds`). Each step commits for itself, and
