@@ -94,7 +94,7 @@ update campaign.campaigns set problem = :problem
 where id = any(array(
     select id from campaign.campaigns
     where status = 'scheduled' and scheduled_at <= cast(:now as timestamptz) - cast(:patience as interval)
-        and problem is null
+        and problem is distinct from cast(:problem as text)
     order by scheduled_at
     limit :rows_max
     for update skip locked

@@ -192,9 +192,16 @@ def test_a_scheduled_campaign_starts_by_the_sweep(people: Scene) -> None:
     assert len(people.messages(campaign)) == 1
 
 
-def test_a_campaign_of_long_ago_is_not_started_by_itself(people: Scene) -> None:
+@pytest.mark.parametrize("problem", [None, "no_template: choose one"])
+def test_a_campaign_of_long_ago_is_not_started_by_itself(
+    problem: str | None, people: Scene
+) -> None:
+    """An earlier problem does not hide it: its remedy alone starts nothing."""
     campaign = people.campaign(
-        people.segment(1), status="scheduled", scheduled_at=NOW - timedelta(hours=72)
+        people.segment(1),
+        status="scheduled",
+        scheduled_at=NOW - timedelta(hours=72),
+        problem=problem,
     )
     people.sweep()
     people.sweep()
