@@ -57,6 +57,20 @@ recorded as (
     on conflict (organization_id, event_id) do nothing
     returning organization_id, event_id
 ),
+repeated as (
+    -- Who follows the link of an e-mail again, later than it was recorded, unsubscribes again: an operator may have
+    -- lifted the suppression in between. A second delivery of the same request is older.
+    update delivery.delivery_events as known set created_at = cast(:now as timestamptz)
+    from (
+        select organization_id, event_id, max(occurred_at) as occurred_at
+        from bound
+        where event_id like 'msg:%:unsubscribed'
+        group by organization_id, event_id
+    ) as again
+    where known.organization_id = again.organization_id and known.event_id = again.event_id
+        and known.created_at < again.occurred_at
+    returning known.organization_id, known.event_id
+),
 unmatched as (
     insert into delivery.unmatched_events (provider_config_id, event_id, body, received_at)
     select config_id, event_id, body, received_at
@@ -69,7 +83,11 @@ new as materialized (
     -- Of an event that is given twice, the first.
     select distinct on (organization_id, event_id) bound.*
     from bound
-    join recorded using (organization_id, event_id)
+    join (
+        select organization_id, event_id from recorded
+        union all
+        select organization_id, event_id from repeated
+    ) as counted using (organization_id, event_id)
     order by organization_id, event_id, n
 )
 select
@@ -210,7 +228,7 @@ activities as (
     where not has_message and contact_id is not null
     order by 1, 8
     on conflict (organization_id, event_id) where event_id is not null do update
-    set occurred_at = excluded.occurred_at, event_data = excluded.event_data
+    set occurred_at = least(known.occurred_at, excluded.occurred_at), event_data = excluded.event_data
     where (known.occurred_at, known.event_data) is distinct from (excluded.occurred_at, excluded.event_data)
         and known.event_id like 'msg:%'
 ),

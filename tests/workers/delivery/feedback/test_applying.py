@@ -242,6 +242,32 @@ def test_an_unsubscription_stops_the_address_of_the_message(sent: Sent) -> None:
     assert stage.row(message)["unsubscribed_at"] == stage.outside.now
 
 
+@pytest.mark.parametrize("is_deleted", [False, True])
+def test_who_unsubscribes_again_after_the_suppression_was_lifted_is_stopped_again(
+    is_deleted: bool, sent: Sent
+) -> None:
+    """The page promises it at each click. The same request, delivered again, changes nothing."""
+    stage, _, message = sent
+    if is_deleted:
+        stage.db.execute("delete from delivery.messages")
+    body = unsubscription(message, person(1), stage.outside.now)
+    deliver(stage, body)
+    known = activities(stage), stage.db.rows("select occurred_at from analytics.contact_activity")
+    for again in (body, unsubscription(message, person(1), stage.outside.now + timedelta(days=5))):
+        stage.db.rows(
+            "select delivery.unsuppress(:org, :mail, 'email', 'they asked')", org=org(), mail=MAIL
+        )
+        stage.db.execute("update crm.contacts set status = 'active'")
+        stage.later(days=6)
+        deliver(stage, body, again)
+        wanted = [] if again is body else [("email", MAIL, "unsubscribe", "marketing")]
+        assert suppressions(stage) == wanted
+        assert status(stage) == ("unsubscribed" if wanted else "active")
+    rows = stage.db.rows("select occurred_at from analytics.contact_activity")
+    assert (activities(stage), rows) == known
+    assert stage.db.rows("select from delivery.platform_outbox where kind = 'unsubscribed'") == [{}]
+
+
 def test_a_token_of_another_organization_reaches_no_contact(sent: Sent) -> None:
     stage, _, message = sent
     deliver(stage, unsubscription(message, person(1), stage.outside.now, organization=2))
