@@ -183,7 +183,7 @@ class Internet:
         return hook_url(BASE, name, plan.config(config), keys_of(KEYS))
 
     def _webhook(self, name: str, config: int, url: str, reports: Sequence[Report]) -> Post:
-        padding = " " * 20_000 if self.rng.random() < LARGE and name != "twilio" else ""
+        padding = " " * 70_000 if self.rng.random() < LARGE and name != "twilio" else ""
         body = FORMATS[name].body(reports) + padding.encode()
         post_id = reports[0].event_id.partition(":")[2]
         sign = SIGNERS[name]

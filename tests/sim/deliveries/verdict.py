@@ -161,6 +161,9 @@ def _verdicts_are_true(own: Evidence) -> Iterator[str]:
         own_id = own.messages[message_id]["provider_message_id"]
         if own_id is not None and own_id not in ids:
             foreign.append((message_id, own_id))
+        is_answered = any(row["verdict"] == "accepted" for row in attempts)
+        if is_answered and own.messages[message_id]["provider_message_id"] is None:
+            foreign.append((message_id, "no id"))
     yield from some("verdict that is not true", wrong)
     yield from some("id of another message", foreign)
 

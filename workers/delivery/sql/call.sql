@@ -170,6 +170,14 @@ changed as (
     where message.id = decided.id
     returning message.id, message.organization_id, message.contact_id, message.state, message.reason
 ),
+named as (
+    -- An event proved before this verdict that the provider has the message; its id is known only now.
+    update delivery.messages as message set provider_message_id = held.provider_message_id
+    from held
+    join closed on closed.message_id = held.id
+    where message.id = held.id and held.verdict = 'accepted' and held.state = 'sent'
+        and message.provider_message_id is null
+),
 announced as (
 -- include: announce_failures
 ),

@@ -302,6 +302,20 @@ def test_an_event_before_the_verdict_makes_the_message_sent(
     assert stage.feed() == []
 
 
+def test_a_verdict_after_its_event_keeps_the_id_of_the_provider(stage: Stage) -> None:
+    """Later events may name the message by that id alone."""
+    stage.organization()
+    stage.contact()
+    config = stage.config(secrets=POSTMARK)
+    message = stage.message()
+    begun = stage.begin(stage.claim(message), config)
+    report((stage, config, message), "Delivery")
+    stage.settle(begun, Verdict("accepted", provider_message_id="pm-1"))
+    assert stage.row(message)["provider_message_id"] == "pm-1"
+    stage.settle(begun, Verdict("accepted", provider_message_id="pm-2"))
+    assert stage.row(message)["provider_message_id"] == "pm-1"
+
+
 def test_an_event_of_a_message_that_was_never_called_waits(stage: Stage) -> None:
     stage.organization()
     stage.contact()
