@@ -5,26 +5,29 @@ with chosen as materialized (
     {chosen}
 ),
 
+-- One row for each contact, with what is stored about it: no join of two lists, so that a planner which expects few
+-- contacts chooses no plan that takes hours for many.
 evaluated as materialized (
-    select contact.id as contact_id, {matches} as matches, {recheck_at} as recheck_at
+    select chosen.contact_id, contact.id is not null and {matches} as matches,
+        case when contact.id is not null then {recheck_at} end as recheck_at,
+        exists (
+            select from crm.segment_contacts as member
+            where member.segment_id = :segment_id and member.contact_id = chosen.contact_id
+        ) as is_member,
+        (
+            select kept.recheck_at from crm.segment_recheck as kept
+            where kept.segment_id = :segment_id and kept.contact_id = chosen.contact_id
+        ) as kept_at
     from chosen
-    join crm.contacts as contact on contact.id = chosen.contact_id
-    where contact.organization_id = :organization_id
+    left join crm.contacts as contact
+        on contact.id = chosen.contact_id and contact.organization_id = :organization_id
 ),
 
 change as materialized (
-    select contact_id, kind, row_number() over (order by contact_id) as number
-    from (
-        select contact_id, case when was.segment_id is null then 'entered' else 'left' end as kind
-        from (select contact_id from evaluated where matches) as evaluated
-        full join (
-            select member.contact_id, member.segment_id
-            from chosen
-            join crm.segment_contacts as member using (contact_id)
-            where member.segment_id = :segment_id
-        ) as was using (contact_id)
-        where was.segment_id is null or evaluated.contact_id is null
-    ) as differing
+    select contact_id, case when matches then 'entered' else 'left' end as kind,
+        row_number() over (order by contact_id) as number
+    from evaluated
+    where matches <> is_member
 ),
 
 total as materialized (
@@ -59,9 +62,10 @@ entered as (
 ),
 
 gone as (
-    delete from crm.segment_contacts as member
-    using change, valid
-    where member.segment_id = :segment_id and member.contact_id = change.contact_id and change.kind = 'left'
+    delete from crm.segment_contacts
+    where segment_id = :segment_id and contact_id = any(array(
+        select change.contact_id from change, valid where change.kind = 'left'
+    ))
 ),
 
 noted as (
@@ -83,19 +87,20 @@ passed_on as (
 ),
 
 rechecked as (
-    insert into crm.segment_recheck as kept (segment_id, contact_id, organization_id, recheck_at)
+    insert into crm.segment_recheck (segment_id, contact_id, organization_id, recheck_at)
     select :segment_id, evaluated.contact_id, :organization_id, evaluated.recheck_at
     from evaluated, valid
-    where evaluated.recheck_at is not null
+    where evaluated.recheck_at is not null and evaluated.recheck_at is distinct from evaluated.kept_at
     on conflict (segment_id, contact_id) do update set recheck_at = excluded.recheck_at
-    where kept.recheck_at <> excluded.recheck_at
 ),
 
 settled as (
-    delete from crm.segment_recheck as kept
-    using valid, chosen
-    left join evaluated using (contact_id)
-    where kept.segment_id = :segment_id and kept.contact_id = chosen.contact_id and evaluated.recheck_at is null
+    delete from crm.segment_recheck
+    where segment_id = :segment_id and contact_id = any(array(
+        select evaluated.contact_id
+        from evaluated, valid
+        where evaluated.kept_at is not null and evaluated.recheck_at is null
+    ))
 )
 
 select (select count(*) from chosen) as contacts, total.entered, total.gone
