@@ -42,6 +42,10 @@ ROWS = {
         "insert into delivery.platform_outbox (organization_id, message_id, kind, occurred_at)"
         f" values ('{ONE}', cast(md5(:key) as uuid), 'sent', :at)"
     ),
+    "crm.segment_changes": (
+        "insert into crm.segment_changes"
+        f" values (cast(md5(:key) as uuid), 1, '{ONE}', '{ONE}', 'entered', 1, :at)"
+    ),
     "journey.step_executions": (
         "insert into journey.step_executions (execution_id, step_id, organization_id, completed_at,"
         f" seq) values (cast(md5(:key) as uuid), '{ONE}', '{ONE}', :at, 1)"
