@@ -141,7 +141,7 @@ class Http(Protocol):
 class EmailMessage:
     """A message for Cloudflare's `send_email` binding. It needs `html`, `text` or both.
 
-    `sender` is an address, or a name and an address: `Acme <news@acme.example>`.
+    `sender` and `reply_to` are an address, or a name and an address: `Acme <news@acme.example>`.
     """
 
     sender: str

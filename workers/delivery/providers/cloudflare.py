@@ -74,12 +74,12 @@ class Cloudflare(Adapter):
         [message] = messages
         return BindingRequest(
             EmailMessage(
-                sender=_sender(message),
+                sender=_mailbox(message.from_name, message.from_address),
                 to=message.to,
                 subject=str(message.subject),
                 html=str(message.html),
                 text=str(message.text),
-                reply_to=message.reply_to,
+                reply_to=_mailbox(message.reply_to_name, message.reply_to),
                 headers=headers(message),
             )
         )
@@ -104,10 +104,10 @@ def _bare(message_id: str) -> str:
     return message_id.strip("<>")
 
 
-def _sender(message: OutgoingEmail) -> str:
+def _mailbox(name: str, address: str) -> str:
     """Return name and address as the port reads them: a name without quotes."""
-    name = one_line(message.from_name.replace("<", "").replace(">", ""))
-    return f"{name} <{message.from_address}>" if name else message.from_address
+    name = one_line(name.replace("<", "").replace(">", ""))
+    return f"{name} <{address}>" if name and address else address
 
 
 def event_of(message: Mapping[str, Any], received: datetime) -> ProviderEvent | None:

@@ -41,6 +41,11 @@ def send(message: OutgoingEmail, binding: EmailBinding) -> list[Verdict]:
     return verdicts_of(CLOUDFLARE, [message], outcome, NOW)
 
 
+def address_of(mailbox: str | dict[str, str]) -> str:
+    """The address of a mailbox in one of the binding's forms: with and without a name."""
+    return mailbox if isinstance(mailbox, str) else mailbox["email"]
+
+
 @given(emails(marketing=False))
 def test_the_binding_receives_the_message(message: OutgoingEmail) -> None:
     binding = EmailBinding()
@@ -57,7 +62,7 @@ def test_the_binding_receives_the_message(message: OutgoingEmail) -> None:
     assert fields["subject"] == str(message.subject)
     assert fields.get("html", "") == str(message.html)
     assert fields.get("text", "") == str(message.text)
-    assert fields.get("replyTo", "") == message.reply_to
+    assert address_of(fields.get("replyTo", "")) == message.reply_to
     assert fields["headers"] == {"X-Mauntic-Message": message.message_id}
 
 
@@ -65,10 +70,12 @@ def test_the_binding_receives_the_message(message: OutgoingEmail) -> None:
     ("name", "passed_on"),
     [("Acme", "Acme"), ('The "A", Inc.', 'The "A", Inc.'), ("A <b@c>", "A b@c"), ("Zoë\n", "Zoë")],
 )
-def test_the_senders_name_is_passed_on(name: str, passed_on: str) -> None:
+def test_names_of_sender_and_reply_address_are_passed_on(name: str, passed_on: str) -> None:
     binding = EmailBinding()
-    send(email(from_name=name), binding)
+    message = email(from_name=name, reply_to="help@acme.example", reply_to_name=name)
+    send(message, binding)
     assert binding.sent[0]["from"] == {"email": "shop@acme.example", "name": passed_on}
+    assert binding.sent[0]["replyTo"] == {"email": "help@acme.example", "name": passed_on}
 
 
 def of_miniflare(messages: list[OutgoingEmail]) -> list[dict[str, str]]:
@@ -92,7 +99,7 @@ def test_miniflares_binding_reads_sender_and_recipient() -> None:
     good = [
         email(),
         email(from_name='The "A", Inc.'),
-        email(from_name="Zoë", reply_to="help@acme.example"),
+        email(from_name="Zoë", reply_to="help@acme.example", reply_to_name="Zoë, Acme"),
         email(html=plain("")),
         email(text=plain(""), subject=plain("Grüße 字")),
     ]
