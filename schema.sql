@@ -3414,11 +3414,13 @@ CREATE INDEX messages_age ON delivery.messages USING btree (finished_at) WHERE (
 
 CREATE INDEX messages_contact ON delivery.messages USING btree (organization_id, contact_id, channel, claimed_at);
 
-CREATE INDEX messages_deferred ON delivery.messages USING btree (channel, class, organization_id, not_before) WHERE (state = 'deferred'::text);
+CREATE INDEX messages_deferred ON delivery.messages USING btree (channel, class, organization_id, not_before) INCLUDE (created_at) WHERE (state = 'deferred'::text);
 
 CREATE INDEX messages_endless ON delivery.messages USING btree (reason, id) WHERE ((state = 'deferred'::text) AND (not_before = 'infinity'::timestamp with time zone));
 
 CREATE INDEX messages_expiry ON delivery.messages USING btree (expires_at) WHERE (state = ANY (ARRAY['pending'::text, 'queued'::text, 'deferred'::text, 'held'::text]));
+
+CREATE INDEX messages_held ON delivery.messages USING btree (channel, created_at) WHERE (state = 'held'::text);
 
 CREATE INDEX messages_job ON delivery.messages USING btree (job_id, state) WHERE (job_id IS NOT NULL);
 

