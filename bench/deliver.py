@@ -12,7 +12,7 @@ import http.client
 import json
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -29,7 +29,7 @@ from mauntic.database.url import connect
 from mauntic.demo.loopback.accounts import Accounts, encrypted, new_accounts
 from mauntic.demo.loopback.provider import Answer, Call, Outcome
 from mauntic.demo.loopback.server import Loopback, serving
-from mauntic.local.control_client import LocalRuntime
+from mauntic.local.control_client import Event, LocalRuntime
 from shared.adapters.postgres.client import Postgres
 
 DELAY_S = 0.05
@@ -123,7 +123,7 @@ class Sender:
 def run(world: World) -> list[Result]:
     """Send in bulk, for one organization and for twenty in turn; one message a call; and feed."""
     url = world.database("deliver", [])
-    with _sender(url) as sender:
+    with live_sender(url) as sender:
         sender.send("postmark", world.events(BULK) // 10, 1)  # warm-up
         results = [
             _rated(sender, "postmark", world.events(BULK), 1, BULK_A_SECOND, BULK_AT_MOST),
@@ -232,7 +232,10 @@ def _runtime_ms() -> float:
 
 
 @contextmanager
-def _sender(url: str) -> Iterator[Sender]:
+def live_sender(
+    url: str, on_event: Callable[[Event], None] = lambda event: None
+) -> Iterator[Sender]:
+    """Run the worker, live, with imitated providers."""
     accounts = new_accounts()
     with (
         _recording(accounts) as loopback,
@@ -247,6 +250,7 @@ def _sender(url: str) -> Iterator[Sender]:
                 "HOOK_KEYS": "of the benchmark",
             },
             connected_hosts=loopback.hosts,
+            on_event=on_event,
         ) as runtime,
     ):
         yield Sender(url, accounts, loopback, runtime)

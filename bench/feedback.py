@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -26,7 +26,7 @@ from delivery.queues import FEEDBACK
 from delivery.worker import WORKER
 from mauntic.database.url import connect
 from mauntic.demo.loopback.accounts import encrypted
-from mauntic.local.control_client import LocalRuntime
+from mauntic.local.control_client import Event, LocalRuntime
 
 EVENTS, A_SECOND = 100_000, 1_500
 PER_WEBHOOK, EVENTS_PER_MESSAGE = 100, 4
@@ -40,19 +40,14 @@ KINDS = ("processed", "delivered", "open", "click")
 def run(world: World) -> list[Result]:
     """Deliver the webhooks, alternating with the plain statements."""
     url, events = world.database("feedback", []), world.events(EVENTS)
-    with (
-        LocalRuntime(
-            url, envs=[WORKER.env], variables={"DELIVERY_MODE": "live", "PROVIDER_KEY": KEY}
-        ) as runtime,
-        closing(connect(url)) as db,
-    ):
-        records = _fill(db, events)
+    with running(url) as runtime, closing(connect(url)) as db:
+        records = fill(db, events)
         ours, plain = [], []
         for number in range(ROUNDS + 1):
-            bodies = _webhooks(records)
-            _forget(db)
-            duration_ms = stopwatch(lambda b=bodies: _deliver(runtime, db, b, events))  # type: ignore[misc]
-            _forget(db)
+            bodies = webhooks(records)
+            forget(db)
+            duration_ms = stopwatch(lambda b=bodies: deliver(runtime, db, b, events))  # type: ignore[misc]
+            forget(db)
             plain_ms = stopwatch(lambda: _plain(db, records))
             if number:  # the first is a warm-up
                 ours.append(duration_ms)
@@ -67,7 +62,13 @@ def run(world: World) -> list[Result]:
     ]
 
 
-def _fill(db: Any, events: int) -> list[dict[str, Any]]:
+def running(url: str, on_event: Callable[[Event], None] = lambda event: None) -> LocalRuntime:
+    """Return the worker, live."""
+    variables = {"DELIVERY_MODE": "live", "PROVIDER_KEY": KEY}
+    return LocalRuntime(url, envs=[WORKER.env], variables=variables, on_event=on_event)
+
+
+def fill(db: Any, events: int) -> list[dict[str, Any]]:
     """Fill the tables; return the events in the order of their times, as SendGrid sends them."""
     sent_at = datetime.now(UTC) - timedelta(hours=1)
     public = SIGNING.public_key().public_bytes(
@@ -100,13 +101,13 @@ def _fill(db: Any, events: int) -> list[dict[str, Any]]:
     ]
 
 
-def _webhooks(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Queue messages as the hooks worker sends them, signed now."""
+def webhooks(records: Sequence[dict[str, Any]], each: int = PER_WEBHOOK) -> list[dict[str, Any]]:
+    """Return queue messages as the hooks worker sends them, signed now."""
     now = datetime.now(UTC)
     stamp = str(int(now.timestamp()))
     found = []
-    for start in range(0, len(records), PER_WEBHOOK):
-        body = json.dumps(records[start : start + PER_WEBHOOK]).encode()
+    for start in range(0, len(records), each):
+        body = json.dumps(records[start : start + each]).encode()
         signature = SIGNING.sign(stamp.encode() + body, ec.ECDSA(hashes.SHA256()))
         data = {
             "providerConfigId": str(CONFIG),
@@ -123,7 +124,8 @@ def _webhooks(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return found
 
 
-def _deliver(runtime: LocalRuntime, db: Any, bodies: list[dict[str, Any]], events: int) -> None:
+def deliver(runtime: LocalRuntime, db: Any, bodies: list[dict[str, Any]], events: int) -> None:
+    """Send queue messages, and wait until all events are recorded."""
     for start in range(0, len(bodies), 100):
         runtime.control.send(FEEDBACK.name, bodies[start : start + 100])
     deadline = time.monotonic() + TIMEOUT_S
@@ -138,7 +140,7 @@ def _plain(db: Any, records: Sequence[dict[str, Any]]) -> None:
         db.run(SQL["plain_feedback"], events=json.dumps(records[start : start + EVENTS_MAX]))
 
 
-def _forget(db: Any) -> None:
+def forget(db: Any) -> None:
     """Bring the tables back to the state before the first event, with no dead rows."""
     db.run(SQL["forget_feedback"])
     for table in (

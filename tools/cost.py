@@ -10,9 +10,20 @@ import json
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from delivery.store.campaigns import MEMBERS_MAX
+from mauntic.operations.worker_catalog import workers
 from mauntic.project.programs import ROOT
+from tools.delivery_operations import (
+    WEBHOOK_CPU_MS,
+    Operations,
+    of_messages,
+    of_places,
+    of_shadow,
+    of_webhooks,
+)
 from tools.prices import (
     MILLION,
     PRICES,
@@ -24,8 +35,9 @@ from tools.prices import (
 from tools.usage import Usage
 
 PAGE = ROOT / "docs" / "cost.md"
-# Processor time of a request to the hooks worker: with a right token, and with a wrong one.
-WEBHOOK_CPU_MS, REFUSED_CPU_MS = 3.6, 2.0
+# Processor time of a request to the hooks worker with a wrong token, measured with WEBHOOK_CPU_MS.
+REFUSED_CPU_MS = 2.0
+JOBS = 3  # kinds of messages that are not deliveries
 FIGURES = ROOT / "bench" / "results" / "cost.json"
 
 
@@ -40,12 +52,14 @@ def amounts(usage: Usage, messages: int = int(MILLION)) -> dict[str, float]:
     chunks = -(-(usage.message_bytes + QUEUE_METADATA_BYTES) // QUEUE_CHUNK_BYTES)
     log_gb = messages * usage.log_bytes / 1e9
     return {
-        "queue operations": messages * 3 * chunks,
-        "invocations": messages / usage.batch,
+        "queue operations": messages * usage.queue_messages * 3 * chunks,
+        "invocations": messages * (usage.queue_messages / usage.batch + usage.requests),
         "CPU milliseconds": messages * usage.cpu_ms,
         "logs, taken in": log_gb,
         "logs, kept seven days": log_gb * WEEK_OF_MONTH,
-        "Analytics Engine points": messages,
+        "Analytics Engine points": messages * usage.points,
+        "R2 class A": messages * usage.r2_writes,
+        "R2 class B": messages * usage.r2_reads,
     }
 
 
@@ -66,7 +80,11 @@ def read_figures() -> tuple[dict[str, Any], list[Usage]]:
 def page() -> str:
     """Return the full text of docs/cost.md."""
     figures, usages = read_figures()
-    parts = [_beginning(figures), _costs(usages), _figures(usages), _rest(), _prices(), _settings()]
+    kinds = (usages[:JOBS], usages[JOBS:])
+    parts = [
+        _beginning(figures), *map(_costs, kinds), _deliveries(), _figures(usages), _rest(),
+        _prices(), _settings(),
+    ]  # fmt: skip
     return "\n".join(line for part in parts for line in part) + "\n"
 
 
@@ -98,12 +116,16 @@ def _costs(usages: list[Usage]) -> Iterator[str]:
 
 
 def _figures(usages: list[Usage]) -> Iterator[str]:
-    yield from ("Measured per message:", "")
-    yield "| | CPU ms | messages per invocation | log lines | log bytes | bytes of its body |"
-    yield "|---|---:|---:|---:|---:|---:|"
+    yield from ("Measured per message (CPU, log, body) and counted (queue messages, points):", "")
+    yield (
+        "| | CPU ms | per invocation | queue messages | points"
+        " | log lines | log bytes | bytes of its body |"
+    )
+    yield "|---|---:|---:|---:|---:|---:|---:|---:|"
     for usage in usages:
         yield (
-            f"| {usage.name} | {usage.cpu_ms:.2f} | {usage.batch:.0f} | {usage.log_lines:.2f}"
+            f"| {usage.name} | {usage.cpu_ms:.2f} | {usage.batch:.0f} | {usage.queue_messages:g}"
+            f" | {usage.points:g} | {usage.log_lines:.2f}"
             f" | {usage.log_bytes:.0f} | {usage.message_bytes} |"
         )
     yield from (
@@ -116,33 +138,83 @@ def _figures(usages: list[Usage]) -> Iterator[str]:
     )
 
 
-def _rest() -> Iterator[str]:
-    invocation_usd = costs_usd(Usage("one", batch=1, cpu_ms=0))["invocations"]
-    queue_usd = costs_usd(Usage("one", batch=1, cpu_ms=0, message_bytes=2_000))["queue operations"]
-    cpu_usd = PRICES["CPU milliseconds"].usd * MILLION / PRICES["CPU milliseconds"].per
-    webhook_usd = invocation_usd + queue_usd + WEBHOOK_CPU_MS * cpu_usd
-    refused_usd = invocation_usd + REFUSED_CPU_MS * cpu_usd
-    stored_usd = PRICES["R2 class A (list)"].usd
-    thousand_lists_usd = 1_000 * 30 * PRICES["R2 class A (list)"].usd / MILLION
+def _deliveries() -> Iterator[str]:
+    place_usd, reference_usd = _of(of_places(1)), _of(of_messages(1, calls=0))
+    object_usd = _of(of_shadow(1)) - reference_usd
     yield from (
-        "Each message counts as delivered once: a retry is another read and repeats the work. R2 is"
-        " left out. The daily reset",
-        "lists its counters, a thousand per call, so a million counters a day cost"
-        f" ${thousand_lists_usd:.2f} a month; deleting is free.",
+        "A delivery is counted from its row in the ledger until its provider has accepted it; the"
+        " provider's own price is not included.",
+        "The class makes no difference to the operations: the first two columns are marketing, with"
+        " an unsubscribe link to sign, the third",
+        "is transactional. A test counts the operations in runs of the workers, and compares them"
+        " with",
+        "[delivery_operations.py](../tools/delivery_operations.py).",
         "",
-        "The crons send about five thousand messages a month, which cost one or two cents. A dead"
-        " letter is another message:",
-        "written to its queue, read and deleted. Only the messages that producers send to"
-        " `mauntic-scoring-events` grow with the",
-        "platform. Postgres is not included: the platform has it already.",
-        "",
-        "A webhook of 1 KB is an invocation, a queue message and"
-        f" {WEBHOOK_CPU_MS} ms of processor time (30 November 2026, two processors,",
-        f"load 8): ${webhook_usd:.2f} a million, and one above 64 KB another"
-        f" ${stored_usd:.2f} for an object in R2. One with a wrong",
-        f"token is ${refused_usd:.2f} a million.",
+        f"- A campaign has one more queue message for its start and one for every {MEMBERS_MAX:,}"
+        " members: nothing that the table shows.",
+        "- A message that a provider defers, and a reference that is lost, is sent again by"
+        f" another reference: ${reference_usd:.2f} a million. A",
+        "  retry of the queue is one more read, a third of the queue's part. Both repeat the work.",
+        f"- A batch of a warming domain reads and writes a counter: ${place_usd:.2f} a million"
+        f" batches, ${place_usd / 100:.2f} a million messages if 100",
+        "  come at once, and more if several consumers meet at the same counter.",
+        f"- A captured message, as in a shadow run, is an object: ${object_usd:.2f} a million"
+        " more, and the storage until you delete it.",
+        "- SMS and push are one a call like the second column, ten in a batch: $0.03 for"
+        " invocations. Their processor time is not measured.",
+        "- Each sweep writes 24 points: 207,360 a month, five cents.",
+        "- Hyperdrive has no price of its own"
+        " ([pricing](https://developers.cloudflare.com/hyperdrive/platform/pricing/)): queries are"
+        " part of the plan.",
+        *_webhooks(),
         "",
     )
+
+
+def _webhooks() -> Iterator[str]:
+    large_usd = _of(of_webhooks(1, are_large=True)) - _of(of_webhooks(1))
+    refused = costs_usd(Usage("refused", batch=1, cpu_ms=REFUSED_CPU_MS))
+    refused_usd = refused["invocations"] + refused["CPU milliseconds"]
+    yield from (
+        "- A webhook is a request to the hooks worker and a queue message. Providers differ in how"
+        " many events it has: Postmark sends one,",
+        f"  SendGrid many. With more than 64 KB its body is an object, ${large_usd:.2f} a million"
+        f" more. The request's own {WEBHOOK_CPU_MS} ms were",
+        "  measured apart, with 1 KB (30 November 2026, load 8), and stand for 100 events too. One",
+        f"  with a wrong token is ${refused_usd:.2f} a million.",
+    )
+
+
+def _of(operations: Operations) -> float:
+    """Return dollars for a million times these operations, without processor time and logs."""
+    usage = Usage("", batch=100, cpu_ms=0, log_bytes=0, **vars(operations))
+    return sum(costs_usd(usage).values())
+
+
+def _rest() -> Iterator[str]:
+    thousand_lists_usd = 1_000 * 30 * PRICES["R2 class A"].usd / MILLION
+    ticks = cron_messages()
+    ticks_usd = costs_usd(Usage("cron", batch=1, cpu_ms=0), ticks)["queue operations"]
+    yield from (
+        "Each message counts as delivered once. The daily reset lists its counters, a thousand per"
+        " call, so a million counters a day cost",
+        f"${thousand_lists_usd:.2f} a month; deleting is free.",
+        "",
+        f"The crons send about {round(ticks, -3):,} messages in 30 days: ${ticks_usd:.2f} for the"
+        " queues. A dead"
+        " letter is another message: written to its",
+        "queue, read and deleted. Only the messages that producers send, and the deliveries with"
+        " their feedback, grow with the platform.",
+        "Postgres is not included: the platform has it already.",
+        "",
+    )
+
+
+def cron_messages() -> int:
+    """Return the messages of all schedules in 30 days: one for each window."""
+    start = datetime(2026, 4, 1, tzinfo=UTC)
+    schedules = [job.schedule for worker in workers() for job in worker.jobs if job.schedule]
+    return sum(len(own.between(start, start + timedelta(days=30))) for own in schedules)
 
 
 def _prices() -> Iterator[str]:
@@ -189,9 +261,10 @@ def _settings() -> Iterator[str]:
 def main(arguments: list[str]) -> int:
     """Print the page, or measure."""
     if arguments == ["--measure"]:
+        from tools.cost_deliveries import measure_deliveries
         from tools.cost_measured import conditions, measure
 
-        usages = [asdict(usage) for usage in measure()]
+        usages = [asdict(usage) for part in (measure, measure_deliveries) for usage in part()]
         figures = {**conditions(), "usages": usages}
         FIGURES.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
         print(f"wrote {FIGURES.relative_to(ROOT)}; now `make cost`")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -71,6 +71,22 @@ def measure() -> Iterator[Usage]:
             yield meter.take("aggregate-hourly, 10 at once", ANALYTICS, _windows(), batch=10)
 
 
+def share(
+    name: str, lines: Lines, used_s: float, bodies: Sequence[Body], batch: float, **counted: float
+) -> Usage:
+    """Return one message's share of the processor time, the log lines and the operations."""
+    count, texts = len(bodies), lines.texts
+    return Usage(
+        name,
+        batch=batch,
+        cpu_ms=round(used_s * 1_000 / count, 2),
+        log_lines=round(len(texts) / count, 2),
+        log_bytes=round(sum(len(text.encode()) for text in texts) / count),
+        message_bytes=round(sum(len(json.dumps(body)) for body in bodies) / count),
+        **counted,
+    )
+
+
 @dataclass
 class Meter:
     """Sends messages and reads their usage."""
@@ -81,22 +97,13 @@ class Meter:
     def take(self, name: str, queue: str, bodies: list[Body], batch: int) -> Usage:
         """Return one message's share of the usage, sent in batches of `batch`."""
         self.lines.texts.clear()
-        before_s = _cpu_s()
+        before_s = cpu_s()
         step = len(bodies) if batch > 1 else 1
         for first in range(0, len(bodies), step):
             self.runtime.control.send(queue, bodies[first : first + step])
             if not self.runtime.control.wait_idle([queue], timeout_s=300):
                 raise TimeoutError(f"{queue} did not end")
-        count = len(bodies)
-        texts = self.lines.texts
-        return Usage(
-            name,
-            batch=batch,
-            cpu_ms=round((_cpu_s() - before_s) * 1_000 / count, 2),
-            log_lines=round(len(texts) / count, 2),
-            log_bytes=round(sum(len(text.encode()) for text in texts) / count),
-            message_bytes=round(sum(len(json.dumps(body)) for body in bodies) / count),
-        )
+        return share(name, self.lines, cpu_s() - before_s, bodies, batch)
 
 
 def _score(row: dict[str, Any]) -> Body:
@@ -114,7 +121,7 @@ def _windows() -> list[Body]:
     ]
 
 
-def _cpu_s() -> float:
+def cpu_s() -> float:
     """Return the processor seconds that the workers' processes have used so far."""
     workerds = [
         child

@@ -44,6 +44,10 @@ _LOGS = (
     "observability/pricing/",
     "0ec9be225fd9f7ad4df5f3fccefa586439e53536/src/content/docs/observability/pricing/index.mdx",
 )
+_R2 = (
+    "r2/pricing/",
+    "07ec87d4f0b2bb3dd731f801af428f16d6c1b71d/src/content/docs/r2/pricing.mdx",
+)
 PRICES = {
     "queue operations": Price(
         0.40, MILLION, "a million", "1 M",
@@ -59,11 +63,8 @@ PRICES = {
         "analytics/analytics-engine/pricing/",
         "4917098ab861cdf63a3777c6867b73cfce3f0b2e/src/content/docs/analytics/analytics-engine/pricing.mdx",
     ),
-    "R2 class A (list)": Price(
-        4.50, MILLION, "a million", "1 M",
-        "r2/pricing/",
-        "07ec87d4f0b2bb3dd731f801af428f16d6c1b71d/src/content/docs/r2/pricing.mdx",
-    ),
+    "R2 class A": Price(4.50, MILLION, "a million", "1 M", *_R2),
+    "R2 class B": Price(0.36, MILLION, "a million", "10 M", *_R2),
 }  # fmt: skip
 # Here a KB is 1,000 bytes, and a message has about a hundred bytes of metadata.
 QUEUE_CHUNK_BYTES = 64_000

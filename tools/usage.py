@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Usage:
-    """The usage of a kind of message, each figure a message's share of its batch.
+    """The usage of a kind of message, each figure a message's share.
 
-    `batch` is the number of messages per invocation.
+    `batch` is the number of queue messages per invocation; `requests` are those of the internet.
     """
 
     name: str
@@ -18,3 +18,8 @@ class Usage:
     log_lines: float = 1
     log_bytes: float = 400
     message_bytes: int = 200
+    queue_messages: float = 1
+    points: float = 1
+    requests: float = 0
+    r2_writes: float = 0
+    r2_reads: float = 0
