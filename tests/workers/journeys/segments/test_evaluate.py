@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -9,6 +10,8 @@ from uuid import UUID
 import pytest
 
 from journeys.store import evaluation
+from mauntic.database.url import connect
+from tests.workers.journeys.segments.people import ORG
 from tests.workers.journeys.segments.stage import Stage
 
 ONE_DAY = timedelta(days=1)
@@ -233,3 +236,21 @@ def test_the_colon_is_an_alias(stage: Stage) -> None:
     stage.outside.now += timedelta(hours=1)
     assert stage.deliver([{"type": "journey:segment-trigger-eval"}]) == ["ack"]
     assert stage.members(segment) == {1}
+
+
+def test_a_build_waits_for_writers_that_have_not_seen_what_it_reads(stage: Stage) -> None:
+    """Their triggers have noted nothing, so the build must see what they commit."""
+    with closing(connect(stage.url)) as writer:
+        writer.run("begin")
+        writer.run(
+            "insert into crm.contacts (id, organization_id, stage) values (:id, :org, 'a')",
+            id=UUID(int=1_001),
+            org=ORG,
+        )
+        segment = stage.segment(all_of(leaf("stage", "eq", "a")))
+        for _ in range(2):
+            stage.five_minutes()
+            assert (stage.state(segment)["state"], stage.members(segment)) == ("building", set())
+        writer.run("commit")
+    stage.build()
+    assert (stage.state(segment)["state"], stage.members(segment)) == ("ready", {1})

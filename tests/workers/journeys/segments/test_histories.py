@@ -19,7 +19,7 @@ from journeys.domain.parse import Catalog, parse
 from journeys.reference.criteria import Facts, matches
 from mauntic.database.embedded.server import Server
 from tests.scratch import scratch_database
-from tests.thorough import examples
+from tests.thorough import THOROUGH
 from tests.workers.journeys.segments.documents import CATALOG, groups
 from tests.workers.journeys.segments.people import (
     COMPANIES,
@@ -212,7 +212,7 @@ def replayed(stage: Stage, segment_id: UUID) -> set[int]:
 
 
 @given(steps)
-@settings(max_examples=examples(100))
+@settings(max_examples=200 if THOROUGH else 8)
 def test_members_are_those_of_a_full_evaluation(
     postgres: Server, migrated: str, history: list[tuple[Callable[..., Any], ...]]
 ) -> None:
