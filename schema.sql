@@ -1103,36 +1103,36 @@ CREATE FUNCTION journey.executions_ended() RETURNS trigger
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
-    if not exists (select from was join became using (id) where was.status = 'active' and became.status <> 'active') then
+    if not exists (select from became where became.status <> 'active') then
         return null;
     end if;
     -- In the order in which entering locks them.
-    perform from journey.entrants as entrant
-    join (
-        select became.journey_id, became.contact_id from was join became using (id)
-        where was.status = 'active' and became.status <> 'active'
-    ) as ended on ended.journey_id = entrant.journey_id and ended.contact_id = entrant.contact_id
+    perform from became
+    join journey.entrants as entrant
+        on entrant.journey_id = became.journey_id and entrant.contact_id = became.contact_id
+    where became.status <> 'active'
     order by entrant.journey_id, entrant.contact_id
     for update of entrant;
-    update journey.entrants as entrant set
-        active_execution_id = null,
-        last_left_at = coalesce(became.completed_at, now())
-    from was join became using (id)
-    where was.status = 'active' and became.status <> 'active'
-        and entrant.journey_id = became.journey_id and entrant.contact_id = became.contact_id
-        and entrant.active_execution_id = became.id;
     delete from journey.waits as waiting
-    using was join became using (id)
-    where was.status = 'active' and became.status <> 'active' and waiting.execution_id = became.id;
+    using became
+    where became.status <> 'active' and waiting.execution_id = became.id;
+    with gone as (
+        update journey.entrants as entrant set
+            active_execution_id = null,
+            last_left_at = coalesce(became.completed_at, now())
+        from became
+        where became.status <> 'active' and entrant.journey_id = became.journey_id
+            and entrant.contact_id = became.contact_id and entrant.active_execution_id = became.id
+        returning
+            became.id, became.journey_id, became.organization_id, became.contact_id, became.status, became.exit_reason
+    )
     insert into journey.outbox (type, organization_id, contact_id, body)
     select
-        'journey.Execution' || initcap(became.status), became.organization_id, became.contact_id,
+        'journey.Execution' || initcap(status), organization_id, contact_id,
         journey.event_body(
-            became.organization_id, became.journey_id, became.id, became.contact_id,
-            jsonb_build_object('reason', became.exit_reason)
+            organization_id, journey_id, id, contact_id, jsonb_build_object('reason', exit_reason)
         )
-    from was join became using (id)
-    where was.status = 'active' and became.status <> 'active';
+    from gone;
     return null;
 end $$;
 
@@ -3646,7 +3646,7 @@ CREATE TRIGGER check_settings_insert BEFORE INSERT ON journey.journeys FOR EACH 
 
 CREATE TRIGGER check_settings_update BEFORE UPDATE OF settings ON journey.journeys FOR EACH ROW WHEN ((new.settings IS DISTINCT FROM old.settings)) EXECUTE FUNCTION journey.check_settings();
 
-CREATE TRIGGER executions_ended AFTER UPDATE ON journey.journey_executions REFERENCING OLD TABLE AS was NEW TABLE AS became FOR EACH STATEMENT EXECUTE FUNCTION journey.executions_ended();
+CREATE TRIGGER executions_ended AFTER UPDATE ON journey.journey_executions REFERENCING NEW TABLE AS became FOR EACH STATEMENT EXECUTE FUNCTION journey.executions_ended();
 
 CREATE TRIGGER guard_connections BEFORE INSERT OR DELETE OR UPDATE ON journey.journey_step_connections FOR EACH ROW EXECUTE FUNCTION journey.guard_connections();
 

@@ -250,44 +250,45 @@ return jsonb_strip_nulls(jsonb_build_object(
     'organizationId', organization_id, 'journeyId', journey_id, 'executionId', execution_id, 'contactId', contact_id
 ) || further);
 
--- Whoever ends an execution, the contact has left: its entry says so, and nothing waits any more.
+-- Whoever ends an execution, the contact has left: its entry says so, and nothing waits any more. No statement
+-- joins the rows of before: its plan is kept, and would read them once for each row if the first call had few.
 create function journey.executions_ended() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
-    if not exists (select from was join became using (id) where was.status = 'active' and became.status <> 'active') then
+    if not exists (select from became where became.status <> 'active') then
         return null;
     end if;
     -- In the order in which entering locks them.
-    perform from journey.entrants as entrant
-    join (
-        select became.journey_id, became.contact_id from was join became using (id)
-        where was.status = 'active' and became.status <> 'active'
-    ) as ended on ended.journey_id = entrant.journey_id and ended.contact_id = entrant.contact_id
+    perform from became
+    join journey.entrants as entrant
+        on entrant.journey_id = became.journey_id and entrant.contact_id = became.contact_id
+    where became.status <> 'active'
     order by entrant.journey_id, entrant.contact_id
     for update of entrant;
-    update journey.entrants as entrant set
-        active_execution_id = null,
-        last_left_at = coalesce(became.completed_at, now())
-    from was join became using (id)
-    where was.status = 'active' and became.status <> 'active'
-        and entrant.journey_id = became.journey_id and entrant.contact_id = became.contact_id
-        and entrant.active_execution_id = became.id;
     delete from journey.waits as waiting
-    using was join became using (id)
-    where was.status = 'active' and became.status <> 'active' and waiting.execution_id = became.id;
+    using became
+    where became.status <> 'active' and waiting.execution_id = became.id;
+    with gone as (
+        update journey.entrants as entrant set
+            active_execution_id = null,
+            last_left_at = coalesce(became.completed_at, now())
+        from became
+        where became.status <> 'active' and entrant.journey_id = became.journey_id
+            and entrant.contact_id = became.contact_id and entrant.active_execution_id = became.id
+        returning
+            became.id, became.journey_id, became.organization_id, became.contact_id, became.status, became.exit_reason
+    )
     insert into journey.outbox (type, organization_id, contact_id, body)
     select
-        'journey.Execution' || initcap(became.status), became.organization_id, became.contact_id,
+        'journey.Execution' || initcap(status), organization_id, contact_id,
         journey.event_body(
-            became.organization_id, became.journey_id, became.id, became.contact_id,
-            jsonb_build_object('reason', became.exit_reason)
+            organization_id, journey_id, id, contact_id, jsonb_build_object('reason', exit_reason)
         )
-    from was join became using (id)
-    where was.status = 'active' and became.status <> 'active';
+    from gone;
     return null;
 end $$;
 create trigger executions_ended after update on journey.journey_executions
-referencing old table as was new table as became for each statement execute function journey.executions_ended();
+referencing new table as became for each statement execute function journey.executions_ended();
 
 create view journey.execution_state as
 select

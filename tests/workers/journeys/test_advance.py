@@ -68,7 +68,10 @@ def test_a_wait_of_a_few_hours_sends_its_message_at_once(stage: Stage) -> None:
     stage.deliver()
     [sent] = stage.queue
     assert sent.due_at == NOW + timedelta(minutes=90)
-    stage.later(minutes=90)
+    stage.later(minutes=86)
+    stage.wake_due()
+    assert stage.queue == [sent]  # it is on its way
+    stage.later(minutes=4)
     assert stage.state(journey) == ("completed", "end")
 
 
@@ -103,6 +106,17 @@ def test_a_message_for_another_visit_or_a_missing_execution_is_done(stage: Stage
     outcomes = stage.consume(sent.body, sent.body, missing, foreign)
     assert {type(own) for own in outcomes} == {Done}
     assert stage.execution(journey) == before
+
+
+def test_a_message_of_a_visit_that_is_over_does_not_advance_what_is_due(stage: Stage) -> None:
+    stage.contact()
+    journey = stage.journey({"rest": ("delay", {"duration": 1, "unit": "days"})}, [])
+    stage.enroll(journey, 1)
+    [sent] = stage.queue
+    stage.deliver()
+    stage.outside.advance(days=1)
+    assert [type(own) for own in stage.consume(sent.body)] == [Done]
+    assert stage.visits(journey) == ["rest (running)"]
 
 
 def test_a_message_that_is_a_little_early_comes_again(stage: Stage) -> None:

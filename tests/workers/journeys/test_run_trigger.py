@@ -84,6 +84,23 @@ def test_each_stay_is_an_occasion(stage: Stage) -> None:
     assert [row["entry_no"] for row in stage.executions(journey)] == [1, 2]
 
 
+def test_a_stay_that_is_over_is_no_occasion(stage: Stage) -> None:
+    """The contact comes, leaves and comes again before the trigger runs."""
+    stage.contact(stage="lead")
+    segment = built(stage)
+    journey = stage.journey(EXIT, [], settings=ALWAYS)
+    stage.trigger(journey, "segment", segmentId=str(segment))
+    next_hour(stage)
+    stage.disturb = lambda bodies: [own for own in bodies if own["type"] != "journey.run-trigger"]
+    for text in ("customer", "lead", "customer"):
+        set_stage(stage, 1, text)
+        next_hour(stage)
+    stage.disturb = lambda bodies: bodies
+    for _ in range(2):
+        next_hour(stage)
+    assert len(stage.executions(journey)) == 1
+
+
 def test_who_must_wait_is_asked_again_while_the_stay_lasts(stage: Stage) -> None:
     """Contact 1 stays until the cooldown ends, contact 2 leaves before."""
     for number in (1, 2):
