@@ -43,6 +43,28 @@ def test_the_sweep_measures_what_stands_open(stage: Stage) -> None:
     assert len(gauges) == 3 * 7 + 3, "none is a value too"
 
 
+def test_each_open_state_is_counted_and_no_final_one(stage: Stage) -> None:
+    """Each number is different, so that no state is taken for another."""
+    stage.organization()
+    stage.contact(1)
+    needed: dict[str, dict[str, Any]] = {
+        "pending": {}, "queued": {"queued_until": NOW}, "deferred": {"not_before": NOW},
+        "claimed": {"lease_until": NOW}, "sending": {"lease_until": NOW}, "held": {},
+        "uncertain": {},
+    }  # fmt: skip
+    for number, (state, columns) in enumerate(needed.items(), start=1):
+        for _ in range(number):
+            stage.message(1, 1, state=state, channel="sms", **columns)
+    for state in ("sent", "skipped", "failed", "uncertain"):
+        stage.message(1, 1, state=state, channel="sms", finished_at=NOW)
+    stage.later(minutes=1)
+    ports = stage.ports()
+    found = {own.state: own for own in sweeps.gauges(ports.db, stage.outside.now) if own.count}
+    ports.db.close()
+    expected = [Gauge("open", "sms", own, n, 60) for n, own in enumerate(needed, start=1)]
+    assert found == {own.state: own for own in expected}
+
+
 def test_the_sweep_returns_lost_messages_to_the_queue(stage: Stage) -> None:
     stage.organization()
     stage.contact(1)
