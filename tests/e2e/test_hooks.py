@@ -20,6 +20,9 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from svix.webhooks import Webhook as Svix
 
 from mauntic.database.embedded.server import temporary_server
@@ -29,6 +32,7 @@ from mauntic.local.control_client import Event, Front, LocalRuntime
 from shared.ports import Row
 from shared.unsubscribe_token import UnsubscribeIds
 from tests.e2e.sending import KEY
+from tests.e2e.test_poison import MEMORY_MAX_BYTES
 from tests.shared.toy import rows_of
 from tests.thorough import THOROUGH, long
 from tests.workers.hooks.internet import (
@@ -148,6 +152,65 @@ def test_a_bounce_reaches_the_ledger_whatever_its_size(hooks: Hooks, padding: in
     events = hooks.rows("select 1 from delivery.delivery_events where message_id = :id", id=message)
     assert len(events) == 1
     assert hooks.runtime.control.objects(INBOX) == []
+
+
+@long
+@pytest.mark.timeout(600)
+def test_the_largest_batch_of_webhooks_fits_into_an_isolate(hooks: Hooks) -> None:
+    """Fifty objects of almost 1 MB, as SendGrid sends them for a large campaign."""
+    webhooks, events = 50, 3_000
+    key, config = ec.generate_private_key(ec.SECP256R1()), uuid4()
+    public = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    secrets = {"apiKey": "k", "webhookPublicKey": base64.b64encode(public).decode()}
+    hooks.rows(
+        "insert into delivery.provider_configs"
+        " (id, organization_id, channel, provider_type, config)"
+        " values (:config, :organization, 'email', 'sendgrid', to_jsonb(cast(:secrets as text)))"
+        " returning 1",
+        config=config,
+        organization=ORGANIZATION,
+        secrets=encrypted(secrets, KEY),
+    )
+    hooks.runtime.control.reload("mauntic-delivery-queue")
+    hooks.runtime.control.ask("POST", f"/queues/{QUEUE}/pause")
+    stamp = str(int(datetime.now(UTC).timestamp()))
+    for number in range(webhooks):
+        body = sendgrid_events(hooks.message(), number, events)
+        signature = key.sign(stamp.encode() + body, ec.ECDSA(hashes.SHA256()))
+        answer = hooks.post(
+            hooks.path(hook_url("sendgrid", config)),
+            body,
+            **{
+                "x-twilio-email-event-webhook-signature": base64.b64encode(signature).decode(),
+                "x-twilio-email-event-webhook-timestamp": stamp,
+            },
+        )
+        assert answer.status_code == 200
+    hooks.runtime.control.ask("POST", f"/queues/{QUEUE}/resume")
+    assert hooks.runtime.control.wait_idle([QUEUE], timeout_s=500)
+    [found] = hooks.rows(
+        "select count(*) as n from delivery.delivery_events where event_id like :own",
+        own="sg:%",
+    )
+    assert found["n"] == webhooks * events
+    memory = hooks.runtime.control.memory()["workers"]["mauntic-delivery-queue"]["wasmBytes"]
+    assert memory < MEMORY_MAX_BYTES
+
+
+def sendgrid_events(message: UUID, number: int, count: int) -> bytes:
+    """A webhook of `count` events, of about 300 bytes each."""
+    now = int(datetime.now(UTC).timestamp())
+    return json.dumps(
+        [
+            {
+                "email": "p1@people.example", "timestamp": now, "event": "open",
+                "smtp-id": "<14c5d75ce93.dfd.64b469@ismtpd-555>", "category": ["spring"],
+                "sg_event_id": f"{number}-{place}", "message_id": str(message),
+                "sg_message_id": "14c5d75ce93.dfd.64b469.filter0001.16648.5515E0B88.0",
+            }
+            for place in range(count)
+        ]
+    ).encode()  # fmt: skip
 
 
 def test_a_forged_body_with_the_right_url_changes_nothing(hooks: Hooks) -> None:
