@@ -228,13 +228,24 @@ CREATE FUNCTION crm.note_companies() RETURNS trigger
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
-    insert into crm.contact_changes (consumer, organization_id, source, name)
-    select distinct 'segments', organization_id, 'company', id::text
-    from changed
-    where exists (
-        select from crm.segment_dependencies as needed
-        where needed.organization_id = changed.organization_id and needed.source = 'company'
-    );
+    insert into crm.contact_changes (consumer, organization_id, contact_id, source, name)
+    with sized as (
+        select distinct organization_id, id, (
+            select count(*)
+            from (select from crm.contact_companies as own where own.company_id = changed.id limit 101) as first
+        ) as contacts
+        from changed
+        where exists (
+            select from crm.segment_dependencies as needed
+            where needed.organization_id = changed.organization_id and needed.source = 'company'
+        )
+    )
+    select 'segments', organization_id, null::uuid, 'company', id::text from sized where contacts > 100
+    union
+    select 'segments', organization_id, own.contact_id, 'company', null
+    from sized
+    join crm.contact_companies as own on own.company_id = sized.id
+    where contacts <= 100;
     return null;
 end $$;
 

@@ -14,6 +14,7 @@ from shared import Database, Done, Run, Schedule, Sharded, WindowJob, WindowMess
 from shared.ledger.shards import KeyRange
 
 PASSES_MAX = 20  # of the feed, and of what is due, in one run
+WHOLE_MAX = 1_000  # settings, and portions of large companies
 
 
 class SegmentTriggerEval(WindowMessage):
@@ -43,14 +44,14 @@ def _fill_backlog(run: Run) -> None:
     """Enter what changed, and what is due at the end of the window."""
     db = run.ports.db
     t = evaluation.time_of_run(db, run.window.end)
-    _repeat(db, lambda: fold_whole(db))
+    _repeat(db, lambda: fold_whole(db), WHOLE_MAX)
     _repeat(db, lambda: fold_contacts(db) > 0)
     _repeat(db, lambda: evaluation.enter_due(db, t) == evaluation.DUE_AT_ONCE)
 
 
-def _repeat(db: Database, work: Callable[[], bool]) -> None:
+def _repeat(db: Database, work: Callable[[], bool], passes_max: int = PASSES_MAX) -> None:
     """Work in transactions of their own while there is more, up to a limit."""
-    for _ in range(PASSES_MAX):
+    for _ in range(passes_max):
         with db.transaction():
             has_more = work()
         if not has_more:

@@ -51,7 +51,13 @@ CHANGES: list[tuple[dict[str, Any], list[str], str, int]] = [
         "delete from crm.contact_companies",
         1,
     ),
-    (OF_COMPANY, [], "update crm.companies set size = 'smb' where id = :company", 1),
+    (OF_COMPANY, [], "update crm.companies set size = 'smb' where id = :company", 0),
+    (
+        OF_COMPANY,
+        ["insert into crm.contact_companies values (:contact, :company)"],
+        "update crm.companies set size = 'smb'",
+        1,
+    ),
     (OF_EMAIL, [], "update crm.companies set size = 'smb' where id = :company", 0),
     (OF_SCORE, [], SCORE, 1),
     (OF_SCORE, [SCORE], "update scoring.lead_scores set total_score = 2", 1),
@@ -126,12 +132,21 @@ def test_a_change_is_noted_where_a_segment_reads_it(
     assert noted(platform) == count
 
 
-def test_a_changed_company_concerns_its_contacts(platform: Stage) -> None:
+@pytest.mark.parametrize("colleagues", [0, 100])
+def test_a_changed_company_concerns_its_contacts(platform: Stage, colleagues: int) -> None:
+    """Those of a large company are one row of the feed, which the job expands."""
     change(platform, "insert into crm.contact_companies values (:contact, :company)")
+    platform.db.execute(
+        "insert into crm.contact_companies"
+        " select gen_random_uuid(), :company from generate_series(1, :more)",
+        company=COMPANY,
+        more=colleagues,
+    )
     segment = platform.segment({"operator": "and", "conditions": [OF_COMPANY]})
     platform.build()
     assert platform.members(segment) == {1}
     change(platform, "update crm.companies set size = 'smb'")
+    assert noted(platform) == 1
     platform.hour()
     assert platform.members(segment) == set()
 
