@@ -99,6 +99,16 @@ def every_event_is_recorded_once(own: Evidence) -> Iterator[str]:
     yield from some("event that waits in vain", sorted(own.unmatched - waiting))
 
 
+def an_event_is_evidence(own: Evidence) -> Iterator[str]:
+    """A message of which a provider has reported anything is sent, whatever its state was."""
+    wrong = [
+        (message_id, own.messages[message_id]["state"], own.messages[message_id]["reason"])
+        for message_id in Oracle.of(own).applied
+        if own.messages[message_id]["state"] != "sent"
+    ]
+    yield from some("message that is not sent although its provider has it", wrong)
+
+
 def times_are_the_earliest(own: Evidence) -> Iterator[str]:
     """Columns have the earliest time, and the gravest kind of bounce."""
     oracle = Oracle.of(own)
@@ -275,6 +285,7 @@ def the_platform_gets_each_event(own: Evidence) -> Iterator[str]:
 
 CHECKS = (
     every_event_is_recorded_once,
+    an_event_is_evidence,
     times_are_the_earliest,
     the_gravest_outcome_counts,
     activities_follow,

@@ -45,7 +45,8 @@ STORIES: dict[str, tuple[tuple[str, ...], int]] = {
     "is scanned": (("delivered", "scan"), 4),
 }
 LATE_S = (0.02, 0.1, 1, 20, 400, 7_000, 100_000)
-BETWEEN_S = (0.05, 1, 30, 4_000, 90_000)
+BETWEEN_S = (0.05, 1, 30, 4_000, 20_000)
+CALM_S = 400  # the longest of these once the faults have ended
 AGAIN_S = (5, 60, 600, 3_600)
 TWICE, TOGETHER, WITHOUT_ID, LARGE, FOREIGN = 0.2, 0.5, 0.1, 0.03, 0.03
 NOT_REACHED = 0.05
@@ -117,7 +118,7 @@ class Internet:
         posts: list[tuple[datetime, Report | str]] = []
         names_message = form.name == "twilio" or self.rng.random() > WITHOUT_ID
         for kind in kinds:
-            at += timedelta(seconds=self.rng.choice(BETWEEN_S)) * self.rng.random()
+            at += self._some_time(BETWEEN_S)
             if kind in ("leave", "scan"):
                 posts.append((at, kind))
                 continue
@@ -245,8 +246,12 @@ class Internet:
 
     def _post_later(self, at: datetime, post: Post) -> None:
         for _ in range(2 if self.rng.random() < TWICE else 1):
-            late = timedelta(seconds=self.rng.choice(LATE_S)) * self.rng.random()
+            late = self._some_time(LATE_S)
             self.start(self._post(max(at, self.clock()) + late, post))
+
+    def _some_time(self, choices_s: Sequence[float]) -> timedelta:
+        seconds = self.rng.choice(choices_s) * self.rng.random()
+        return timedelta(seconds=min(seconds, CALM_S) if self.is_calm else seconds)
 
     async def _post(self, at: datetime, post: Post) -> None:
         """Send it until it is answered with 200."""

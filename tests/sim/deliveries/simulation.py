@@ -167,11 +167,13 @@ class Simulation:
         self._act_at(self.end + timedelta(minutes=1), self.platform.decide)
         for campaign in self.campaigns.planned:
             for moment, action in self.campaigns.actions(campaign):
-                self._act_at(max(moment, self.start), action)
+                if moment < self.end:
+                    self._act_at(max(moment, self.start), action)
         for hours in (0.1, 5, 24, 48):
             moment = self.end + timedelta(hours=hours)
             self._act_at(moment, partial(self.platform.redrive, self._send_again))
-            self._act_at(moment, self.campaigns.start_again)
+        for hours in (0.2, 6):  # a run may need three days
+            self._act_at(self.end + timedelta(hours=hours), self.campaigns.start_again)
         self._plan_ticks()
 
     def _plan_ticks(self) -> None:
