@@ -220,6 +220,7 @@ ACROSS = {
     "tests/workers/journeys/segments/test_examples.py",
     "tests/workers/journeys/segments/test_triggers.py",
     "tests/workers/delivery/test_walks.py", "tests/workers/delivery/test_statements.py",
+    "tests/workers/delivery/feedback/test_fuzz.py",
     "tests/workers/analytics/test_at_once.py", "tests/workers/analytics/test_closing_months.py",
     "tests/workers/analytics/test_corrections.py",
     "tests/workers/analytics/test_estimates.py", "tests/workers/analytics/test_old_cells.py",

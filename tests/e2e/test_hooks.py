@@ -7,9 +7,10 @@ from __future__ import annotations
 import base64
 import json
 import random
+import re
 import socket
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -35,6 +36,10 @@ from tests.e2e.sending import KEY
 from tests.e2e.test_poison import MEMORY_MAX_BYTES
 from tests.shared.toy import rows_of
 from tests.thorough import THOROUGH, long
+from tests.workers.delivery.feedback.published import Example
+from tests.workers.delivery.feedback.strange import CANARY, Stranger
+from tests.workers.delivery.feedback.strange import Strange as StrangeHook
+from tests.workers.delivery.feedback.test_reading import PROVIDERS
 from tests.workers.hooks.internet import (
     BASE,
     HOOK_KEY,
@@ -47,6 +52,7 @@ from tests.workers.hooks.strange import ANSWERS, Strange, strange
 pytestmark = pytest.mark.e2e
 
 ORGANIZATION, CONTACT, CONFIG = UUID(int=1), UUID(int=2), uuid4()
+OTHER = UUID(int=3)
 SECRET = "whsec_" + base64.b64encode(b"a secret of Resend").decode()
 QUEUE, INBOX = "mauntic-delivery-feedback", "mauntic-delivery-inbox"
 WORLD = (
@@ -64,6 +70,16 @@ MESSAGE = (
     " expires_at)"
     " values (:id, :organization, :key, 'email', 'marketing', 'sent', :contact,"
     " 'p1@people.example', :config, 1, now(), now(), now(), now()) returning 1"
+)
+CONFIG_ROW = (
+    "insert into delivery.provider_configs (id, organization_id, channel, provider_type, config)"
+    " values (:config, :organization, :channel, :name, to_jsonb(cast(:secrets as text)))"
+    " returning 1"
+)
+MOVED = (
+    "update delivery.messages set organization_id = :organization, channel = :channel,"
+    " provider_config_id = :config, contact_id = null, class = 'transactional'"
+    " where id = any(cast(:ids as uuid[])) returning 1"
 )
 
 
@@ -327,3 +343,59 @@ def test_random_requests_are_answered_and_leave_the_worker_as_it_was(hooks: Hook
     assert [text for text in events if "hooks.limited" not in text] == []
     link = hooks.path(unsubscribe_url(UnsubscribeIds(ORGANIZATION, CONTACT, uuid4())))
     assert hooks.http.get(link).status_code == 200
+
+
+STRANGE = 1_000 if THOROUGH else 50  # of each provider
+
+
+def strangers(hooks: Hooks) -> Sequence[tuple[Stranger, Sequence[Example]]]:
+    """One for each provider, with a config and messages of its own. The last message is foreign."""
+    foreign, found, base = hooks.message(), [], hooks.runtime.addresses["hooks"].rstrip("/")
+    for name, provider in PROVIDERS.items():
+        config, own = uuid4(), [hooks.message(), hooks.message()]
+        elsewhere = {"topicArn": "arn:aws:sns:x"}  # the certificate is not fetched
+        secrets = encrypted(provider.secrets | elsewhere, KEY)
+        hooks.rows(CONFIG_ROW, config=config, organization=OTHER, name=name, secrets=secrets,
+                   channel=provider.channel)  # fmt: skip
+        hooks.rows(MOVED, organization=OTHER, config=config, ids=own, channel=provider.channel)
+        stranger = Stranger(random.Random(f"7{name}"), name, config, [*own, foreign], base)
+        found.append((stranger, provider.examples))
+    return found
+
+
+@pytest.mark.timeout(1_800)
+def test_each_strange_webhook_has_an_end_in_the_runtime(hooks: Hooks) -> None:
+    """Also those that are nested more deeply than the interpreter of a worker can follow."""
+    hooks.rows("insert into delivery.organization_settings (organization_id) values (:id)"
+               " returning 1", id=OTHER)  # fmt: skip
+    known = strangers(hooks)
+    hooks.events[:], before = [], ended(hooks)
+    statuses: Counter[int] = Counter()
+    with ThreadPoolExecutor(4) as pool:
+        for stranger, examples in known:
+            asked = [stranger.request(stranger.record(examples), datetime.now(UTC))
+                     for _ in range(STRANGE)]  # fmt: skip
+            statuses.update(pool.map(lambda own: ask_strangely(hooks, *own), asked))
+    assert statuses.keys() <= {200, 400, 404, 413}
+    assert statuses[200] > STRANGE * len(known) / 2
+    hooks.settle()
+    assert sum((ended(hooks) - before).values()) == statuses[200]
+    reasons = {row["reason"] for row in hooks.rows("select reason from ops.dead_letters")}
+    assert reasons <= {"bad_signature", "unknown_config"}
+    foreign = known[0][0].ids[-1]
+    assert hooks.rows("select 1 from delivery.delivery_events where message_id = :id",
+                      id=foreign) == []  # fmt: skip
+    texts = " ".join(str(event.get("text")) for event in hooks.events)
+    assert not re.search(rf"{CANARY}|job\.crashed|request\.failed", texts)
+
+
+def ask_strangely(hooks: Hooks, url: str, made: StrangeHook) -> int:
+    texts = {name: text.replace("\0", "") for name, text in made.headers.items()}  # no HTTP client
+    headers = [(name.encode(), text.encode()) for name, text in texts.items()]
+    return hooks.http.post(url, content=made.body, headers=headers).status_code
+
+
+def ended(hooks: Hooks) -> Counter[str]:
+    """How many webhooks are acked or dead so far."""
+    points = [point["blobs"] for point in hooks.runtime.control.metrics()]
+    return Counter(own[3] for own in points if own[7:8] == [QUEUE] and own[3] in ("ack", "dead"))

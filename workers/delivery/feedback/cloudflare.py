@@ -17,6 +17,7 @@ from delivery.domain.cloudflare_events import (
     Rejected,
 )
 from delivery.providers.adapter import EventKind, ProviderEvent, Reason
+from delivery.providers.event_times import utc
 from delivery.store.feedback import Reported
 
 
@@ -27,7 +28,7 @@ def reported(message: CloudflareEvent, received_at: datetime) -> list[Reported]:
     event = ProviderEvent(
         event_id=f"cf:{payload.event_id}",
         kind=kind,
-        occurred_at=message.metadata.event_timestamp,
+        occurred_at=utc(message.metadata.event_timestamp, received_at),
         provider_message_id=payload.message_id,
         is_hard=suppression == "bounce",
         suppression=suppression,

@@ -14,6 +14,7 @@ from typing import Any
 
 from delivery.domain.verdict import Verdict
 from shared.ports import HttpResponse
+from shared.sanitize import is_json_too_deep
 
 Codes = Mapping[str, Verdict]
 
@@ -100,11 +101,16 @@ def json_of(response: HttpResponse) -> Any:
 
 
 def parsed(body: bytes | str) -> Any:
-    """Return JSON; None if it cannot be read."""
+    """Return JSON; None if it cannot be read, or is nested too deeply to be parsed in a worker."""
     try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
+        text = body if isinstance(body, str) else _decoded(body)
+        return None if is_json_too_deep(text) else json.loads(text)
+    except ValueError:
         return None
+
+
+def _decoded(body: bytes) -> str:
+    return body.decode(json.detect_encoding(body), "surrogatepass")
 
 
 def at(value: Any, *path: str) -> Any:

@@ -164,10 +164,14 @@ def _fields(message: OutgoingEmail) -> list[tuple[str, str]]:
 
 
 def _verify(signature: Any, key: str) -> None:
-    signed = text_at(signature, "timestamp") + text_at(signature, "token")
-    expected = hmac.new(key.encode(), signed.encode(), hashlib.sha256).hexdigest()
-    given = text_at(signature, "signature")
-    if not (key and signed and hmac.compare_digest(expected.encode(), given.encode())):
+    # JSON can name half of a surrogate pair, which UTF-8 cannot express.
+    stamp, token, given = (
+        text_at(signature, name).encode(errors="surrogatepass")
+        for name in ("timestamp", "token", "signature")
+    )
+    signed = stamp + token
+    expected = hmac.new(key.encode(), signed, hashlib.sha256).hexdigest().encode()
+    if not (key and signed and hmac.compare_digest(expected, given)):
         raise BadSignature("the signature of Mailgun is wrong")
 
 

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+from delivery.domain.address import normalize_phone
 from delivery.domain.outgoing import OutgoingSms
 from delivery.domain.verdict import Verdict
 from delivery.providers.adapter import (
@@ -203,14 +204,15 @@ def _stop(fields: dict[str, str], webhook: Webhook) -> ProviderEvent | None:
     """Return the event of an incoming message that asks for no more messages."""
     is_received = fields.get("SmsStatus") == "received"
     is_stop = fields.get("OptOutType", fields.get("Body", "").strip().upper()) in _STOP
-    if not (is_received and is_stop and fields.get("From")):
+    number = normalize_phone(fields.get("From", ""))
+    if not (is_received and is_stop and number):
         return None
     return ProviderEvent(
         event_id=f"tw:{fields.get('MessageSid', '')}:received",
         kind="unsubscribed",
         occurred_at=webhook.received,
         suppression="unsubscribe",
-        address=fields["From"],
+        address=number,
     )
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from delivery.domain.verdict import Verdict
-from delivery.providers.answers import BY_STATUS, decide, safe_code, text_at
+from delivery.providers.answers import BY_STATUS, decide, parsed, safe_code, text_at
 from delivery.providers.registry import ADAPTERS
 from shared.ports import HttpResponse
 from tests.workers.delivery.providers.support import NOW, answer, several
@@ -138,3 +138,19 @@ def test_retry_after_is_read_in_all_its_forms(text: str, wait: timedelta | None)
     assert datetime(2026, 3, 1, 12, 30, 15, tzinfo=UTC) == NOW
     found = decide(answer(429, b"", retry_after=text), NOW, {})
     assert found == Verdict("defer", "429", until=NOW + wait if wait else None)
+
+
+@pytest.mark.parametrize("depth", [10, 60, 65, 900, 100_000])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_json_that_would_end_the_interpreter_is_not_parsed(depth: int, encoding: str) -> None:
+    """A worker's stack is small: deep recursion ends it without an exception."""
+    text = "[" * depth + "]" * depth
+    found = [parsed(text), parsed(text.encode(encoding))]
+    assert [own is not None for own in found] == [depth <= 64] * 2
+
+
+def test_json_that_cannot_be_read_is_none() -> None:
+    unreadable: list[bytes | str] = [b"", b"{", b"\xff\xfe\xfd", "\ufeff{}", "9" * 5_000]
+    assert [body for body in unreadable if parsed(body) is not None] == []
+    assert parsed(b"\xef\xbb\xbf{}") == {}
+    assert parsed(b'"\xed\xa0\x80"') == "\ud800"

@@ -209,6 +209,8 @@ def test_another_webhook_changes_nothing(data: Any) -> None:
         (webhook(record("opened"), "other"), HOOK),
         (webhook(record("opened"), timestamp="1772366401"), HOOK),
         (webhook(record("opened"), token="x"), HOOK),
+        (webhook(record("opened"), token="\ud800"), HOOK),
+        (webhook(record("opened"), signature="\udfff"), HOOK),
         (webhook(record("opened"), signature=""), HOOK),
         (webhook(record("opened"), ""), SECRETS),
         (Webhook("https://hooks.example/", {}, b"no json", NOW), HOOK),

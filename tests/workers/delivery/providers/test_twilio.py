@@ -162,6 +162,9 @@ def test_a_status_has_its_meaning(
         {"SmsStatus": "received", "Body": "Hello", "From": "+1"},
         {"SmsStatus": "received", "Body": "Stop it", "From": "+1"},
         {"SmsStatus": "received", "OptOutType": "START", "Body": "START", "From": "+1"},
+        {"SmsStatus": "received", "Body": "STOP", "From": ""},
+        {"SmsStatus": "received", "Body": "STOP", "From": "12345"},
+        {"SmsStatus": "received", "Body": "STOP", "From": "+1" + "5" * 3_000},
     ],
 )
 def test_another_webhook_changes_nothing(fields: dict[str, str]) -> None:
