@@ -45,11 +45,19 @@ def fold(database: str) -> None:
 
 
 def test_the_statements_do_what_the_page_says(database: str) -> None:
-    recompute, evaluate, alert, _, _, erase = examples("sql")
+    recompute, enroll, evaluate, alert, _, _, erase = examples("sql")
     with closing(connect(database)) as db:
         assert db.run(recompute) == [[1]]
         waiting = db.run("select contact_id, name from crm.contact_changes")
         assert waiting == [[CONTACT, "import"]]
+        db.run(
+            "insert into journey.journeys (id, organization_id, name)"
+            " values ('00000000-0000-0000-0000-0000000000d1', :org, 'a draft')",
+            org=ORGANIZATION,
+        )
+        assert db.run(enroll) == [[0]]
+        [[reason]] = db.run("delete from journey.trigger_entries returning reason")
+        assert reason == "journey_not_active"
         assert db.run(evaluate) == [[1]]
         [[opened]], [[again]] = db.run(alert), db.run(alert)
         assert isinstance(opened, UUID)
@@ -65,7 +73,7 @@ def test_the_statements_do_what_the_page_says(database: str) -> None:
 
 
 def test_a_member_of_the_platforms_role_calls_them(database: str) -> None:
-    recompute, evaluate, _, _, grant, _ = examples("sql")
+    recompute, _, evaluate, _, _, grant, _ = examples("sql")
     with closing(connect(database)) as db:
         db.run("create role shop_backend")
         try:

@@ -63,7 +63,7 @@ class Composer:
             message_class=own.message_class,
             to=claimed.decision.address,
             from_address=sender.address,
-            from_name=sender.name,
+            from_name=(own.content or {}).get("from_name") or sender.name,
             subject=parts.subject,
             html=parts.html,
             text=parts.text,

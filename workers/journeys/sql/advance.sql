@@ -1,10 +1,9 @@
 -- name: lock_executions
 -- Lock the active executions of a batch that no other message is advancing, at the visit that each message names.
 with asked as (
-    select asked.organization_id, asked.id, min(asked.seq) as seq
+    select distinct asked.organization_id, asked.id, asked.seq
     from unnest(cast(:organization_ids as uuid[]), cast(:ids as uuid[]), cast(:seqs as integer[]))
         as asked (organization_id, id, seq)
-    group by asked.organization_id, asked.id, asked.seq
 )
 select execution.id, execution.journey_version_id, execution.wake_at
 from asked

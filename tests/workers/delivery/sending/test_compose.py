@@ -77,3 +77,13 @@ def test_whom_answers_go_to_keeps_its_name(stage: Stage) -> None:
     stage.send(stage.message(1, content=content))
     [kept] = [own for key, own in stage.captured.items() if "/calls/" not in key]
     assert kept["headers"]["Reply-To"] == "Help of Acme <help@acme.example>"
+
+
+def test_a_message_may_change_the_name_of_its_sender(stage: Stage) -> None:
+    stage.organization(from_address="Acme <news@acme.example>")
+    stage.contact()
+    content = {"subject": "s", "text": "t", "from_name": "Jane of Acme"}
+    message = stage.message(1, content=content)
+    stage.send(message)
+    [kept] = [own for key, own in stage.captured.items() if key.endswith(str(message))]
+    assert kept["headers"]["From"] == "Jane of Acme <news@acme.example>"

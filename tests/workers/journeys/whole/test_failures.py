@@ -256,18 +256,18 @@ def test_a_crash_at_any_statement_changes_nothing_in_the_end(
     with scratch_database(postgres, migrated) as url, closing(Stage(url)) as stage:
         total = statements_of_a_run(stage)
     places = [(at, is_after) for at in range(1, total + 1) for is_after in (False, True)]
-    chosen = random.Random(1).sample(places, min(len(places), examples(32)))
+    chosen = random.Random(1).sample(places, min(len(places), examples(20)))
     names = set()
     for at, is_after in chosen:
         with scratch_database(postgres, migrated) as url, closing(Stage(url)) as stage:
             names.add(crash_at(stage, at, is_after=is_after))
-    assert len(names) >= 5  # the places differ
+    assert len(names) >= min(5, len(chosen) // 2)  # the places differ
 
 
 # -- messages
 
 
-@hypothesis_settings(max_examples=examples(20))
+@hypothesis_settings(max_examples=examples(16))
 @given(data=st.data())
 def test_lost_repeated_and_reordered_messages_end_in_the_same_visits(
     postgres: Server, migrated: str, data: st.DataObject
