@@ -198,9 +198,9 @@ class Stranger:
     base: str = BASE
 
     def record(self, examples: Sequence[Example]) -> Any:
-        """A published record; four of five have a defect."""
+        """A published record about one of the messages; four of five have a defect."""
         make, _ = self.rng.choice(examples)
-        text = json.dumps(make(str(self.rng.choice(self.ids[:-1]))))
+        text = json.dumps(make(str(self.rng.choice(self.ids))))
         found = json.loads(text.replace(MAIL, f"{CANARY}@mail.example"))
         others = [*map(str, self.ids), str(_any_id(self.rng))]
         return with_defect(self.rng, found, others) if self.rng.random() < 0.8 else found
