@@ -52,6 +52,15 @@ CREATE FUNCTION analytics.visitor_key(occurred_at timestamp with time zone, cont
 
 COMMENT ON FUNCTION analytics.visitor_key(occurred_at timestamp with time zone, contact_id uuid) IS 'A contact on a day, in eight bytes: the day and a 32-bit hash. Two contacts may share one.';
 
+CREATE FUNCTION campaign.note_cancel() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    new.canceled_run := greatest(new.canceled_run, old.run);
+    return new;
+end $$;
+
 CREATE FUNCTION crm.anniversary_in(day date, year integer) RETURNS date
     LANGUAGE sql IMMUTABLE
     AS $$
@@ -1936,6 +1945,7 @@ CREATE TABLE campaign.campaigns (
     problem text,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    canceled_run integer DEFAULT 0 NOT NULL,
     CONSTRAINT campaigns_status_check CHECK ((status = ANY (ARRAY['draft'::text, 'scheduled'::text, 'sending'::text, 'sent'::text, 'paused'::text, 'canceled'::text]))),
     CONSTRAINT campaigns_type_check CHECK ((type = ANY (ARRAY['email'::text, 'sms'::text, 'push'::text, 'multichannel'::text])))
 );
@@ -1945,6 +1955,8 @@ COMMENT ON COLUMN campaign.campaigns.settings IS 'from, reply_to, message_class,
 COMMENT ON COLUMN campaign.campaigns.run IS 'The platform increments it to send the campaign again.';
 
 COMMENT ON COLUMN campaign.campaigns.problem IS 'Why the campaign cannot start.';
+
+COMMENT ON COLUMN campaign.campaigns.canceled_run IS 'The newest run that was canceled. Messages of it and of earlier runs are not sent.';
 
 CREATE TABLE content.templates (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -2260,12 +2272,15 @@ CREATE TABLE delivery.delivery_jobs (
     completed_at timestamp with time zone,
     campaign_id uuid,
     content jsonb,
+    run integer,
     counts jsonb DEFAULT '{}'::jsonb NOT NULL,
     CONSTRAINT delivery_jobs_channel_check CHECK ((channel = ANY (ARRAY['email'::text, 'sms'::text, 'push'::text]))),
     CONSTRAINT delivery_jobs_status_check CHECK ((status = ANY (ARRAY['queued'::text, 'sending'::text, 'sent'::text, 'failed'::text, 'partial'::text])))
 );
 
 COMMENT ON COLUMN delivery.delivery_jobs.content IS 'The content of the run, frozen when it starts, with its hash.';
+
+COMMENT ON COLUMN delivery.delivery_jobs.run IS 'The number of the campaign''s run.';
 
 COMMENT ON COLUMN delivery.delivery_jobs.counts IS 'Recipients by what became of them: sent, failed, skipped, uncertain, open; delivered, opened and so on.';
 
@@ -3582,6 +3597,8 @@ CREATE TRIGGER segments_delete AFTER DELETE ON analytics.contact_activity REFERE
 CREATE TRIGGER segments_insert AFTER INSERT ON analytics.contact_activity REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION crm.note_events();
 
 CREATE TRIGGER segments_update AFTER UPDATE ON analytics.contact_activity REFERENCING OLD TABLE AS was NEW TABLE AS became FOR EACH STATEMENT EXECUTE FUNCTION crm.note_events_updated();
+
+CREATE TRIGGER note_cancel BEFORE UPDATE OF status ON campaign.campaigns FOR EACH ROW WHEN (((new.status = 'canceled'::text) AND (old.status <> 'canceled'::text))) EXECUTE FUNCTION campaign.note_cancel();
 
 CREATE TRIGGER check_time_zone_insert BEFORE INSERT ON crm.contacts FOR EACH ROW WHEN ((new.time_zone IS NOT NULL)) EXECUTE FUNCTION crm.check_time_zone();
 

@@ -83,7 +83,23 @@ create trigger end_memberships after delete on crm.contacts
 referencing old table as gone
 for each statement execute function crm.end_memberships();
 
+-- A canceled run stays canceled, whatever status the campaign gets for its next run.
+
+alter table campaign.campaigns add column canceled_run integer not null default 0;
+comment on column campaign.campaigns.canceled_run is 'The newest run that was canceled. Messages of it and of earlier runs are not sent.';
+
+create function campaign.note_cancel() returns trigger language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+    new.canceled_run := greatest(new.canceled_run, old.run);
+    return new;
+end $$;
+create trigger note_cancel before update of status on campaign.campaigns
+for each row when (new.status = 'canceled' and old.status <> 'canceled') execute function campaign.note_cancel();
+
 -- The figures of a run.
+
+alter table delivery.delivery_jobs add column run integer;
+comment on column delivery.delivery_jobs.run is 'The number of the campaign''s run.';
 
 alter table delivery.delivery_jobs add column counts jsonb not null default '{}';
 comment on column delivery.delivery_jobs.counts is 'Recipients by what became of them: sent, failed, skipped, uncertain, open; delivered, opened and so on.';

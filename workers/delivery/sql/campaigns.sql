@@ -61,11 +61,11 @@ with started as (
     returning id, organization_id, type, run
 )
 insert into delivery.delivery_jobs (
-    organization_id, channel, status, idempotency_key, campaign_id, content, metadata, created_at
+    organization_id, channel, status, idempotency_key, campaign_id, run, content, metadata, created_at
 )
 select
     started.organization_id, started.type, 'queued', 'campaign:' || started.id || ':' || started.run, started.id,
-    cast(:content as jsonb), cast(:metadata as jsonb), :now
+    started.run, cast(:content as jsonb), cast(:metadata as jsonb), :now
 from started
 returning id
 
@@ -108,7 +108,7 @@ select id, campaign_id, organization_id from delivery.delivery_jobs where id = a
 -- The oldest run of a campaign in which this part is open.
 select
     job.id, job.organization_id, job.campaign_id, job.channel, job.metadata,
-    campaign.status = 'canceled' as is_canceled
+    campaign.status = 'canceled' or coalesce(job.run <= campaign.canceled_run, false) as is_canceled
 from campaign.campaigns as campaign
 join delivery.delivery_jobs as job
     on job.campaign_id = campaign.id and job.organization_id = campaign.organization_id

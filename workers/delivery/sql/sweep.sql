@@ -123,6 +123,20 @@ canceled as materialized (
     )
     union all
     (
+        select message.id, 'campaign_canceled'
+        from delivery.delivery_jobs as job
+        join campaign.campaigns as campaign
+            on campaign.id = job.campaign_id and campaign.organization_id = job.organization_id
+        join delivery.messages as message
+            on message.campaign_id = campaign.id and message.organization_id = campaign.organization_id
+            and message.job_id = job.id
+        where job.completed_at is null and job.content is not null and job.run <= campaign.canceled_run
+            and campaign.status <> 'canceled'
+            and message.finished_at is null and message.state in ('pending', 'queued', 'deferred', 'held')
+        limit :rows_max
+    )
+    union all
+    (
         select message.id, 'execution_canceled'
         from delivery.messages as message
         join journey.journey_executions as execution

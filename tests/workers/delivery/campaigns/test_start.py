@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from datetime import timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -139,6 +140,51 @@ def test_a_second_run_leaves_the_first_alone(people: Scene) -> None:
     row = people.row(campaign)
     assert (row["status"], row["recipient_count"], row["sent_count"]) == ("sent", 5, 5)
     assert {m["job_id"] == first for m in people.messages(campaign)} == {True, False}
+
+
+def by_run_and_state(scene: Scene, campaign: UUID) -> Counter[tuple[str, str, str | None]]:
+    return Counter(
+        (message["idempotency_key"].split(":")[2], message["state"], message["reason"])
+        for message in scene.messages(campaign)
+    )
+
+
+@pytest.mark.parametrize("is_swept", [True, False])
+def test_a_canceled_run_stays_canceled_when_the_next_begins(people: Scene, is_swept: bool) -> None:
+    """Who stops a wrong mailing and sends it again at once sends it once."""
+    campaign = people.campaign(people.segment(1, 2))
+    people.fan_out(campaign)
+    people.set(campaign, status="canceled")
+    people.set(campaign, run=2, status="draft")
+    people.stage.later(minutes=1)
+    people.fan_out(campaign)
+    if is_swept:
+        people.sweep()
+        assert by_run_and_state(people, campaign)["1", "skipped", "campaign_canceled"] == 2
+    people.deliver()
+    people.stage.consume(people.stage.outside.producers["SEND_EMAIL"].sent)
+    assert by_run_and_state(people, campaign) == {
+        ("1", "skipped", "campaign_canceled"): 2,
+        ("2", "sent", None): 2,
+    }
+
+
+def test_the_parts_of_a_canceled_run_insert_nothing_while_the_next_runs(
+    people: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(campaigns, "MEMBERS_MAX", 1)
+    campaign = people.campaign(people.segment(1, 2))
+    people.send(campaign)
+    people.set(campaign, status="canceled")
+    people.set(campaign, run=2, status="draft")
+    people.stage.later(minutes=1)
+    people.send(campaign)
+    for _ in range(2):
+        people.stage.later(minutes=16)
+        people.sweep()
+        people.work()
+    runs = [message["idempotency_key"].split(":")[2] for message in people.messages(campaign)]
+    assert runs == ["2", "2"]
 
 
 def test_an_older_run_is_fanned_out_to_its_end(

@@ -1,6 +1,8 @@
 -- Why `message` must not be sent now: `first.reason`. Null: it may be sent.
     left join campaign.campaigns as campaign
         on campaign.id = message.campaign_id and campaign.organization_id = message.organization_id
+    left join delivery.delivery_jobs as job
+        on job.id = message.job_id and job.organization_id = message.organization_id
     left join journey.journey_executions as execution
         on execution.id = message.journey_execution_id and execution.organization_id = message.organization_id
     left join journey.journeys as journey

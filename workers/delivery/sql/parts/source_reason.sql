@@ -1,4 +1,4 @@
-            when campaign.status = 'canceled' then 'campaign_canceled'
+            when campaign.status = 'canceled' or job.run <= campaign.canceled_run then 'campaign_canceled'
             when execution.status = 'canceled' then 'execution_canceled'
             when campaign.status = 'paused' then 'campaign_paused'
             when journey.status = 'paused' then 'journey_paused'
