@@ -94,9 +94,14 @@ def read_catalogue(db: Database) -> Catalogue:
             columns.setdefault(column.table_name, {})[column.name] = column
     return Catalogue(
         columns,
-        _by_table(db.rows(SQL["adopt_indexes"]), _index),
+        _by_table(db.rows(SQL["adopt_indexes"], table_name=None), _index),
         _by_table(db.rows(SQL["adopt_checks"]), lambda row: Check(**row)),
     )
+
+
+def read_indexes(db: Database, table: str) -> list[Index]:
+    """Read the indexes of one table."""
+    return [_index(row) for row in db.rows(SQL["adopt_indexes"], table_name=table)]
 
 
 def _index(row: dict[str, Any]) -> Index:

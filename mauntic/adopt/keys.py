@@ -196,7 +196,7 @@ def _add_foreign_key(scene: Scene, table: str, name: str, statement: str) -> Non
 def _add_key(scene: Scene, table: str, name: str) -> None:
     """Declare a primary key or unique constraint over an index that was built concurrently."""
     wanted = next(index for index in scene.target.indexes[table] if index.name == name)
-    same = _same_key(scene.now(), wanted)
+    same = _same_key(scene.indexes_now(table), wanted)
     if same:
         shortly(scene.db, template("rename_constraint", table=table, old=same.name, name=name))
         return
@@ -209,12 +209,12 @@ def _add_key(scene: Scene, table: str, name: str) -> None:
     shortly(scene.db, *changes)
 
 
-def _same_key(now: Catalogue, wanted: Index) -> Index | None:
+def _same_key(indexes: list[Index], wanted: Index) -> Index | None:
     """Rename the same key."""
     return next(
         (
             index
-            for index in now.indexes.get(wanted.table_name, [])
+            for index in indexes
             if index.is_constraint
             and (index.is_primary, index.keys, index.nulls)
             == (wanted.is_primary, wanted.keys, wanted.nulls)
@@ -228,7 +228,7 @@ def _make_way(scene: Scene, wanted: Index) -> list[str]:
     takes its place.
     """
     changes = []
-    for index in scene.now().indexes.get(wanted.table_name, []):
+    for index in scene.indexes_now(wanted.table_name):
         words = {"table": wanted.table_name, "name": index.name, "index": index.full_name}
         if wanted.is_primary and index.is_primary:
             _build_unique(scene, index, suffixed(index.name, "_before"))
@@ -261,7 +261,7 @@ def _build_unique(scene: Scene, wanted: Index, name: str) -> None:
 
 
 def _add_index(scene: Scene, table: str, name: str, statement: str) -> None:
-    for index in scene.now().indexes.get(table, []):
+    for index in scene.indexes_now(table):
         if index.is_valid and bare(index.definition) == bare(statement.removesuffix(";")):
             shortly(scene.db, template("rename_index", index=index.full_name, name=name))
             return

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from mauntic.adopt.catalogue import Catalogue, read_catalogue, template
+from mauntic.adopt.catalogue import Catalogue, Index, read_catalogue, read_indexes, template
 from mauntic.errors import OperatorError
 from mauntic.operations.statements import SQL
 from shared.errors import DatabaseError
@@ -51,6 +51,10 @@ class Scene:
 
     def now(self) -> Catalogue:
         return read_catalogue(self.db)
+
+    def indexes_now(self, table: str) -> list[Index]:
+        """Return the indexes of one table: a step needs no other."""
+        return read_indexes(self.db, table)
 
     def shared_tables(self, now: Catalogue) -> list[str]:
         """Return the tables of the target that exist already."""

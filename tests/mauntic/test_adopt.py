@@ -498,13 +498,13 @@ def test_the_retained_period_begins_with_an_organizations_oldest_event(platform:
 def test_an_interrupted_adoption_is_taken_up_again(platform: Platform) -> None:
     dirty(platform)
     fate = random.Random(7)
-    left = fate.randrange(1, 60)
+    left = fate.randrange(1, 200)
 
     def tell(*_: object) -> None:
         nonlocal left
         left -= 1
         if left == 0:
-            left = fate.randrange(1, 60)
+            left = fate.randrange(1, 200)
             raise Interrupted
 
     for _ in range(100):
@@ -809,19 +809,20 @@ HOSTILE_NAMES = [
 ]
 
 
-@pytest.mark.parametrize("name", HOSTILE_NAMES)
-def test_the_name_of_an_index_is_a_name_and_no_statement(platform: Platform, name: str) -> None:
+def test_the_name_of_an_index_is_a_name_and_no_statement(platform: Platform) -> None:
     """The owner of a table names its indexes; adoption runs with the rights of another role."""
-    quoted = '"' + name.replace('"', '""') + '"'
     platform.db.execute("drop role if exists app")
     platform.db.execute("create role app")
     try:
-        platform.db.execute(f"create index {quoted} on {ACTIVITY} (occurred_at, contact_id)")
+        for name in HOSTILE_NAMES:
+            quoted = '"' + name.replace('"', '""') + '"'
+            platform.db.execute(f"create index {quoted} on {ACTIVITY} (occurred_at, contact_id)")
         platform.adopt()
         found = platform.rows("select rolsuper from pg_roles where rolname = 'app'")
         assert found == [(False,)]
-        indexes = platform.rows(f"select relname from pg_class where relname = '{quote(name)}'")
-        assert indexes == [(name,)], "it is back"
+        for name in HOSTILE_NAMES:
+            indexes = platform.rows(f"select relname from pg_class where relname = '{quote(name)}'")
+            assert indexes == [(name,)], "it is back"
         assert platform.rows("select * from adoption.indexes") == []
     finally:
         platform.db.execute("drop role app")

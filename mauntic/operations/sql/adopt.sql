@@ -15,7 +15,7 @@ where col.attnum > 0 and not col.attisdropped
 order by tbl.oid, col.attnum
 
 -- name: adopt_indexes
--- Every index with its columns: uniqueness, primary key, constraint.
+-- Every index with its columns: uniqueness, primary key, constraint. With a :table_name those of this table alone.
 select format('%I.%I', schema.nspname, tbl.relname) as table_name,
     format('%I', idx.relname) as name,
     format('%I.%I', schema.nspname, idx.relname) as full_name,
@@ -47,6 +47,7 @@ join pg_namespace as schema on schema.oid = tbl.relnamespace
 left join pg_constraint as constr on constr.conindid = idx.oid and constr.conrelid = tbl.oid
     and constr.contype in ('p', 'u', 'x')
 where schema.nspname <> 'information_schema' and schema.nspname not like 'pg\_%'
+    and (cast(:table_name as text) is null or tbl.oid = to_regclass(:table_name))
 order by tbl.oid, idx.oid
 
 -- name: adopt_checks

@@ -57,7 +57,7 @@ def test_a_second_one_is_refused_and_leaves_the_first_alone(cli: Cli, state: Pat
 def test_a_port_that_there_is_not_is_refused(cli: Cli) -> None:
     answer = cli("dev", "--port", 99_999)
     assert answer.code == 2
-    assert "less than or equal to 65535" in answer.err
+    assert "less than or equal to 65534" in answer.err
 
 
 def test_what_a_killed_one_left_is_replaced(state: Path) -> None:
