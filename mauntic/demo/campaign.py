@@ -212,7 +212,8 @@ def compare(database: Postgres, recipients: Sequence[Recipient], captured: int) 
 
 def _captured_row(captured: int, count: int) -> Row:
     pair = format_pair(captured, count)
-    return {"figure": "captured", "ledger": pair, "equal": captured == count > 0}
+    elsewhere = dict.fromkeys(PLACES[1:], "")
+    return {"figure": "captured", "ledger": pair, **elsewhere, "equal": captured == count > 0}
 
 
 def _row(figure: str, expected: int, found: Row) -> Row:
