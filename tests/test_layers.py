@@ -21,7 +21,7 @@ SHARED = (
         "unsubscribe_token", "windows",
     },
     {"sql"},
-    {"ledger", "queues"},
+    {"ledger", "outbox", "queues"},
     {"jobs", "web"},
     {"telemetry"},
     {"flow", "tick", "warmup"},

@@ -1,28 +1,18 @@
-"""The platform's events: recorded with the change of a message, published after its transaction.
-
-The row and the change commit together, so a repeated statement records no second event. Sending the
-event and deleting the row are two systems: if the isolate ends in between, the event is sent again
-with the same `eventId`, by which consumers detect it.
-"""
+"""The platform's events, published from the worker's outbox."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any
 
 from delivery.jobs.publish_events import PublishEvents
 from delivery.queues import JOBS
 from delivery.store import outbox
 from shared import PlatformQueue, Queue
-from shared.ports import Ports, Producer, Row
+from shared.outbox import Outbox
+from shared.ports import Ports, Row
 
 EVENTS = PlatformQueue("PLATFORM_EVENTS")
-ROWS_A_TRANSACTION = 1_000
-# Per invocation: half of the time that it may take after its answer. A message continues with the
-# rest. https://developers.cloudflare.com/workers/runtime-apis/context/#waituntil
-PUBLISHING_MAX = timedelta(seconds=15)
-COUNTED_ROWS_MAX = 100_000
 TYPES: Mapping[str, str] = {
     "sent": "delivery.MessageSent",
     "failed": "delivery.MessageFailed",
@@ -45,42 +35,24 @@ async def publish_after_batch(queue: Queue, ports: Ports) -> None:
 
 
 async def publish(ports: Ports) -> None:
-    """Publish the events of earlier transactions to the bound queue; without one, log their counts.
+    """Publish the events of earlier transactions; without a bound queue, log their counts."""
 
-    If the time is used up and rows may remain, a separate message continues with them.
-    """
-    if not outbox.has_events(ports.db):
-        return
-    queue = ports.producer(EVENTS.binding)
-    end = ports.clock() + PUBLISHING_MAX
-    while ports.clock() < end:
-        is_done = await _send(queue, ports) if queue else _log(ports)
-        if is_done:
-            return
-    jobs = ports.producer(JOBS.binding)
-    if jobs:
-        await jobs.send([PublishEvents().body()])
+    async def go_on() -> None:
+        jobs = ports.producer(JOBS.binding)
+        if jobs:
+            await jobs.send([PublishEvents().body()])
+
+    await OUTBOX.publish(ports, go_on)
 
 
-async def _send(queue: Producer, ports: Ports) -> bool:
-    with ports.db.transaction():
-        rows = outbox.take_events(ports.db, ROWS_A_TRANSACTION)
-        await queue.send([event_of(row) for row in rows])
-    return len(rows) < ROWS_A_TRANSACTION
-
-
-def _log(ports: Ports) -> bool:
+def _report(counted: Mapping[str, Any], ports: Ports) -> None:
     """Log one line per organization and kind."""
-    with ports.db.transaction():
-        taken, counts = outbox.count_events(ports.db, COUNTED_ROWS_MAX)
-    for counted in counts:
-        ports.log(
-            "delivery.unannounced",
-            organization_id=counted["organization_id"],
-            type=TYPES[counted["kind"]],
-            count=counted["count"],
-        )
-    return taken < COUNTED_ROWS_MAX
+    ports.log(
+        "delivery.unannounced",
+        organization_id=counted["organization_id"],
+        type=TYPES[counted["kind"]],
+        count=counted["count"],
+    )
 
 
 def event_of(row: Row) -> dict[str, Any]:
@@ -119,3 +91,13 @@ def _own_fields(kind: str, details: Mapping[str, Any], provider: str) -> dict[st
 
 def _plain(value: Any) -> Any:
     return value if isinstance(value, str | bool) else str(value)
+
+
+OUTBOX = Outbox(
+    queue=EVENTS,
+    has_events=outbox.has_events,
+    take=outbox.take_events,
+    messages_of=lambda row: [event_of(row)],
+    count=outbox.count_events,
+    report=_report,
+)

@@ -1,30 +1,20 @@
-"""Threshold events: recorded with the score, published after its transaction.
-
-The row and the score commit together, so a redelivered message records no second event. Sending the
-event and deleting the row are two systems: if the isolate ends in between, the event is sent again
-with the same `eventId`, by which consumers detect it.
-"""
+"""Threshold events, published from the worker's outbox."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from scoring.jobs.publish_crossings import PublishCrossings
 from scoring.store import statements
 from shared import PlatformQueue, Queue
-from shared.ports import Ports, Producer, Row
+from shared.outbox import Outbox
+from shared.ports import Ports, Row
 
 CROSSINGS = PlatformQueue("THRESHOLD_EVENTS")
 THRESHOLDS = (20, 40, 60, 80)
-ROWS_A_TRANSACTION = 1_000
-# Per invocation: half of the time that it may take after its answer. A message continues with the
-# rest. https://developers.cloudflare.com/workers/runtime-apis/context/#waituntil
-PUBLISHING_MAX = timedelta(seconds=15)
-LOGGED_ROWS_MAX = 100_000
 
 
 @dataclass(frozen=True)
@@ -66,37 +56,19 @@ async def publish_after_batch(_: Queue, ports: Ports) -> None:
 
 
 async def publish(ports: Ports) -> None:
-    """Publish the events of earlier transactions to the bound queue; without one, log their counts.
+    """Publish the events of earlier transactions; without a bound queue, log their counts."""
 
-    If the time is used up and rows may remain, a separate message continues with them.
-    """
-    if not statements.has_crossings(ports.db):
-        return
-    queue = ports.producer(CROSSINGS.binding)
-    end = ports.clock() + PUBLISHING_MAX
-    while ports.clock() < end:
-        is_done = await _send(queue, ports) if queue else _log(ports)
-        if is_done:
-            return
-    await ports.queue.send([PublishCrossings().body()])
+    async def go_on() -> None:
+        await ports.queue.send([PublishCrossings().body()])
+
+    await OUTBOX.publish(ports, go_on)
 
 
-async def _send(queue: Producer, ports: Ports) -> bool:
-    with ports.db.transaction():
-        rows = statements.take_crossings(ports.db, ROWS_A_TRANSACTION)
-        await queue.send([crossing.body() for row in rows for crossing in crossings(row)])
-    return len(rows) < ROWS_A_TRANSACTION
-
-
-def _log(ports: Ports) -> bool:
+def _report(counted: Mapping[str, Any], ports: Ports) -> None:
     """Log one line per organization, threshold and direction: a first import has a million
     crossings.
     """
-    with ports.db.transaction():
-        taken, counts = statements.count_crossings(ports.db, THRESHOLDS, LOGGED_ROWS_MAX)
-    for counted in counts:
-        ports.log("score.threshold_crossed", **counted)
-    return taken < LOGGED_ROWS_MAX
+    ports.log("score.threshold_crossed", **counted)
 
 
 def crossings(row: Row) -> Iterator[Crossing]:
@@ -114,3 +86,13 @@ def crossings(row: Row) -> Iterator[Crossing]:
                 threshold,
                 row["scored_at"].isoformat(),
             )
+
+
+OUTBOX = Outbox(
+    queue=CROSSINGS,
+    has_events=statements.has_crossings,
+    take=statements.take_crossings,
+    messages_of=lambda row: (crossing.body() for crossing in crossings(row)),
+    count=lambda db, rows_max: statements.count_crossings(db, THRESHOLDS, rows_max),
+    report=_report,
+)

@@ -204,7 +204,7 @@ def test_without_a_queue_a_sweep_counts_the_events(
         report(stage, message, kind)
     after_batch(stage, EMAIL)
     assert len(left(stage)) == 3, "a batch of a channel has no extra statement"
-    monkeypatch.setattr("delivery.outbox.COUNTED_ROWS_MAX", 2)
+    monkeypatch.setattr("shared.outbox.COUNTED_ROWS_MAX", 2)
     after_batch(stage, JOBS)
     logged = [
         (event["type"], event["count"]) for event in stage.outside.named("delivery.unannounced")
@@ -221,8 +221,8 @@ def test_publishing_that_takes_long_continues_as_a_message(
     stage: Stage, platform: QueueBinding, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     jobs = stage.outside.producers[JOBS.binding] = QueueBinding()
-    monkeypatch.setattr("delivery.outbox.ROWS_A_TRANSACTION", 1)
-    monkeypatch.setattr("delivery.outbox.PUBLISHING_MAX", NOW - NOW)
+    monkeypatch.setattr("shared.outbox.ROWS_A_TRANSACTION", 1)
+    monkeypatch.setattr("shared.outbox.PUBLISHING_MAX", NOW - NOW)
     report(stage, stage.message(), "delivered")
     after_batch(stage)
     assert (platform.sent, [body["type"] for body in jobs.sent]) == (

@@ -224,7 +224,7 @@ def test_publishing_that_takes_long_goes_on_as_a_message_of_its_own(
 def test_crossings_without_a_queue_are_counted_to_the_last(
     stage: Stage, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("scoring.outbox.LOGGED_ROWS_MAX", 100)
+    monkeypatch.setattr("shared.outbox.COUNTED_ROWS_MAX", 100)
     leave_crossings(stage, 250)
     deliver(world, window("AlertExpiry"))
     counts = [event["count"] for event in world.named("score.threshold_crossed")]
