@@ -15,8 +15,8 @@ from delivery.domain.outgoing import Channel
 from delivery.sending.lane import permitted_types
 from delivery.store import campaigns as store
 from mauntic.errors import OperatorError
+from mauntic.operations.required import require_names, require_row
 from mauntic.operations.statements import SQL
-from mauntic.operations.worker_catalog import suggestion
 from shared.ports import Database, Row
 
 STATUSES = ("draft", "scheduled", "sending", "sent", "paused", "canceled")
@@ -41,9 +41,7 @@ def list_campaigns(
     limit: int,
 ) -> list[Row]:
     """Return campaigns: without a status those that move, or all with a problem."""
-    for status in statuses:
-        if status not in STATUSES:
-            raise OperatorError(f"There is no status {status}{suggestion(status, list(STATUSES))}")
+    require_names(statuses, STATUSES, "status")
     chosen = list(statuses) or (None if with_problem else list(MOVING))
     return db.rows(
         SQL["campaigns"],
@@ -56,12 +54,9 @@ def list_campaigns(
 
 def find_campaign(db: Database, campaign_id: UUID) -> Row:
     """Return the campaign with its figures; OperatorError if there is none."""
-    rows = db.rows(SQL["campaign_figures"], id=campaign_id)
-    if not rows:
-        raise OperatorError(
-            f"There is no campaign {campaign_id}: `mauntic campaigns list` shows their ids."
-        )
-    return rows[0]
+    return require_row(
+        db.rows(SQL["campaign_figures"], id=campaign_id), "campaign", campaign_id, "campaigns list"
+    )
 
 
 def progress_of(db: Database, campaign_id: UUID) -> Progress:

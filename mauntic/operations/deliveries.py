@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from mauntic.errors import OperatorError
+from mauntic.operations.required import require_row
 from mauntic.operations.statements import SQL
 from shared.ports import Database, Row
 
@@ -33,11 +33,9 @@ def delivery_state(db: Database, organization: UUID | None, now: datetime) -> De
 
 def resume_config(db: Database, config: UUID) -> Row | None:
     """End the pause of a provider config. Return the config; None if it was not paused."""
-    configs = db.rows(SQL["config_exists"], id=config)
-    if not configs:
-        raise OperatorError(
-            f"There is no provider config {config}: `mauntic delivery status` shows their ids."
-        )
+    require_row(
+        db.rows(SQL["config_exists"], id=config), "provider config", config, "delivery status"
+    )
     rows = db.rows(SQL["resume_config"], id=config)
     return rows[0] if rows else None
 

@@ -11,6 +11,7 @@ from hooks.domain.provider_headers import HEADERS
 from mauntic.errors import OperatorError
 from mauntic.local.dev_state import running_dev
 from mauntic.operations.generated_keys import with_kept_keys
+from mauntic.operations.required import require_row
 from mauntic.operations.statements import SQL
 from mauntic.project.addresses import host_of
 from shared import hook_token
@@ -35,12 +36,10 @@ class HookUrl:
 
 def hook_url(db: Database, config: UUID, *, remote: bool) -> HookUrl:
     """Return the URL of a config: that of the deployment, or of the running `mauntic dev`."""
-    rows = db.rows(SQL["config_exists"], id=config)
-    if not rows:
-        raise OperatorError(
-            f"There is no provider config {config}: `mauntic delivery status` shows their ids."
-        )
-    provider = rows[0]["provider_type"]
+    found = require_row(
+        db.rows(SQL["config_exists"], id=config), "provider config", config, "delivery status"
+    )
+    provider = found["provider_type"]
     if provider not in HEADERS:
         reason = WITHOUT.get(provider, "this provider reports nothing")
         raise OperatorError(f"{provider} has no webhook: {reason}.")

@@ -8,8 +8,8 @@ from datetime import datetime
 from uuid import UUID
 
 from mauntic.errors import OperatorError
+from mauntic.operations.required import require_names, require_row
 from mauntic.operations.statements import SQL
-from mauntic.operations.worker_catalog import suggestion
 from shared.ports import Database, Row
 
 STATUSES = ("draft", "active", "paused", "archived")
@@ -56,7 +56,7 @@ def list_journeys(
     db: Database, statuses: Sequence[str], organization: UUID | None, limit: int
 ) -> list[Row]:
     """Return journeys with the number of their executions by status."""
-    _require_known(statuses, STATUSES)
+    require_names(statuses, STATUSES, "status")
     return db.rows(
         SQL["journeys"],
         statuses=list(statuses) or None,
@@ -67,12 +67,9 @@ def list_journeys(
 
 def find_journey(db: Database, journey_id: UUID) -> Row:
     """Return a journey; OperatorError if there is none."""
-    rows = db.rows(SQL["journey"], id=journey_id)
-    if not rows:
-        raise OperatorError(
-            f"There is no journey {journey_id}: `mauntic journeys list` shows their ids."
-        )
-    return rows[0]
+    return require_row(
+        db.rows(SQL["journey"], id=journey_id), "journey", journey_id, "journeys list"
+    )
 
 
 def details_of(db: Database, journey_id: UUID, now: datetime) -> JourneyDetails:
@@ -124,7 +121,7 @@ def set_status(db: Database, journey: Row, status: str, sources: Sequence[str]) 
 
 def list_executions(db: Database, filters: ExecutionFilter, limit: int) -> list[Row]:
     """Return executions, those that moved last first."""
-    _require_known(filters.statuses, EXECUTION_STATUSES)
+    require_names(filters.statuses, EXECUTION_STATUSES, "status")
     return db.rows(
         SQL["executions"],
         statuses=filters.chosen,
@@ -138,12 +135,9 @@ def list_executions(db: Database, filters: ExecutionFilter, limit: int) -> list[
 
 def find_execution(db: Database, execution_id: UUID) -> Row:
     """Return an execution; OperatorError if there is none."""
-    rows = db.rows(SQL["execution"], id=execution_id)
-    if not rows:
-        raise OperatorError(
-            f"There is no execution {execution_id}: `mauntic executions list` shows their ids."
-        )
-    return rows[0]
+    return require_row(
+        db.rows(SQL["execution"], id=execution_id), "execution", execution_id, "executions list"
+    )
 
 
 def history_of(db: Database, execution_id: UUID) -> ExecutionDetails:
@@ -170,9 +164,3 @@ def cancel(
     """Cancel active executions; return which. Those that have ended by now are left out."""
     rows = db.rows(SQL["cancel_execution"], ids=list(ids), by=by, note=note, now=now)
     return [row["id"] for row in rows]
-
-
-def _require_known(given: Sequence[str], statuses: Sequence[str]) -> None:
-    for status in given:
-        if status not in statuses:
-            raise OperatorError(f"There is no status {status}{suggestion(status, list(statuses))}")

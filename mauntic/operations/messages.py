@@ -11,8 +11,8 @@ from uuid import UUID
 from delivery.domain.transitions import STATES
 from delivery.store.statements import SQL as LEDGER
 from mauntic.errors import OperatorError
+from mauntic.operations.required import require_names, require_row
 from mauntic.operations.statements import SQL
-from mauntic.operations.worker_catalog import suggestion
 from shared.ports import Database, Row
 
 # Messages in these states wait for a person.
@@ -35,9 +35,7 @@ class MessageFilter:
 
 def list_messages(db: Database, filters: MessageFilter, limit: int) -> list[Row]:
     """Return the messages, newest first, without addresses and content."""
-    for state in filters.states:
-        if state not in STATES:
-            raise OperatorError(f"There is no state {state}{suggestion(state, list(STATES))}")
+    require_names(filters.states, STATES, "state")
     common = {"channel": filters.channel, "limit": limit}
     states = list(filters.states) or None
     if filters.contact:
@@ -69,12 +67,9 @@ def _organization(db: Database, filters: MessageFilter) -> UUID:
 
 def find_message(db: Database, message_id: UUID) -> Row:
     """Return the message without its address and content; OperatorError if there is none."""
-    rows = db.rows(SQL["message"], id=message_id)
-    if not rows:
-        raise OperatorError(
-            f"There is no message {message_id}: `mauntic messages list` shows their ids."
-        )
-    return rows[0]
+    return require_row(
+        db.rows(SQL["message"], id=message_id), "message", message_id, "messages list"
+    )
 
 
 def history_of(db: Database, message_id: UUID) -> tuple[list[Row], list[Row]]:

@@ -13,6 +13,7 @@ from journeys.store.criteria_sql import compile_criteria
 from journeys.store.segments import Segment
 from journeys.store.statements import SQL as JOURNEYS_SQL
 from mauntic.errors import OperatorError
+from mauntic.operations.required import require_row
 from mauntic.operations.statements import SQL
 from shared.ports import Database, Row
 
@@ -32,12 +33,9 @@ class Explanation:
 
 def find_segment(db: Database, segment_id: str) -> Row:
     """Return a segment with its state, or raise OperatorError."""
-    rows = db.rows(SQL["segment"], segment_id=segment_id)
-    if not rows:
-        raise OperatorError(
-            f"There is no segment {segment_id}: `mauntic segments list` shows their ids."
-        )
-    return rows[0]
+    return require_row(
+        db.rows(SQL["segment"], segment_id=segment_id), "segment", segment_id, "segments list"
+    )
 
 
 def changes(db: Database, segment_id: UUID) -> list[Row]:
