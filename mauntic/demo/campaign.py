@@ -13,7 +13,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from time import monotonic, sleep
 from typing import Any, Literal
 from uuid import uuid5
 
@@ -23,6 +22,7 @@ from journeys.worker import WORKER as JOURNEYS
 from mauntic.demo.checks import Check, format_pair
 from mauntic.demo.importer import NAMESPACE, RETAILER, Customer, hillstrom_customers
 from mauntic.demo.segments import BEST, check_segments
+from mauntic.demo.waiting import TIMEOUT_S, wait_until
 from mauntic.local.control_client import LocalRuntime, RuntimeFailed
 from mauntic.operations.captured_mail import BUCKET
 from mauntic.operations.connection import database_at
@@ -33,7 +33,6 @@ from shared.ports import Row
 CAMPAIGN = uuid5(NAMESPACE, "campaign/best customers")
 SWEPT_AT = datetime(2019, 12, 2, 0, 10, tzinfo=UTC)  # a window that no other sweep of the demo has
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-TIMEOUT_S, POLL_S = 120, 0.2
 
 Answer = Literal["bounce", "complaint", "unsubscribe", "click", "open", "delivered"]
 
@@ -158,11 +157,12 @@ def _send(runtime: LocalRuntime, queue: str, body: Mapping[str, Any]) -> None:
 
 def _wait_until_answered(database: Postgres, runtime: LocalRuntime, count: int) -> None:
     """Wait until every message is final and every report is applied."""
-    deadline = monotonic() + TIMEOUT_S
-    while database.rows(SQL["demo_final_messages"], campaign_id=CAMPAIGN)[0]["messages"] < count:
-        if monotonic() > deadline:
-            raise RuntimeFailed(f"The campaign was not sent within {TIMEOUT_S} seconds.")
-        sleep(POLL_S)
+
+    def is_final() -> bool:
+        [found] = database.rows(SQL["demo_final_messages"], campaign_id=CAMPAIGN)
+        return bool(found["messages"] >= count)
+
+    wait_until(is_final, "The campaign was not sent")
     runtime.control.wait_idle(timeout_s=TIMEOUT_S)
 
 

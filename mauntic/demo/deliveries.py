@@ -11,7 +11,6 @@ from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from time import monotonic, sleep
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -21,7 +20,8 @@ from mauntic.demo.importer import NAMESPACE, RETAILER, Customer, hillstrom_custo
 from mauntic.demo.loopback.accounts import Accounts, encrypted, new_accounts
 from mauntic.demo.loopback.provider import Entry, Outcome
 from mauntic.demo.loopback.server import Loopback, serving
-from mauntic.local.control_client import LocalRuntime, RuntimeFailed
+from mauntic.demo.waiting import wait_until
+from mauntic.local.control_client import LocalRuntime
 from mauntic.operations.captured_mail import BUCKET
 from mauntic.operations.connection import database_at
 from mauntic.operations.statements import SQL
@@ -32,7 +32,6 @@ GOOD_CUSTOMER, BEST_CUSTOMER = 1_000, 1_500  # US dollars a year
 ENDPOINT = "https://updates.push.services.mozilla.com/wpush/v2/"
 KEY = "0f" * 32  # of configurations that lead nowhere
 CAPTURED = "captured"
-TIMEOUT_S, POLL_S = 120, 0.1
 PLANNED = datetime(2019, 12, 2, tzinfo=UTC)
 
 
@@ -145,11 +144,10 @@ def _send(
     planned = PLANNED if mailings[0].provider == CAPTURED else PLANNED.replace(minute=5)
     body = {"type": "delivery.sweep", "scheduledFor": planned.isoformat()}
     runtime.control.send(WORKER.main_queue.name, [body])
-    deadline = monotonic() + TIMEOUT_S
-    while database.rows(SQL["demo_open_messages"])[0]["messages"]:
-        if monotonic() > deadline:
-            raise RuntimeFailed(f"The messages were not finished within {TIMEOUT_S} seconds.")
-        sleep(POLL_S)
+    wait_until(
+        lambda: not database.rows(SQL["demo_open_messages"])[0]["messages"],
+        "The messages were not finished",
+    )
     return mailings
 
 

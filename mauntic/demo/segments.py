@@ -6,20 +6,20 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from time import monotonic, sleep
+from itertools import count
 from typing import Any
 from uuid import UUID, uuid5
 
 from journeys.worker import WORKER
 from mauntic.demo.checks import Check, format_pair
 from mauntic.demo.importer import NAMESPACE, RETAILER, Customer
-from mauntic.local.control_client import LocalRuntime, RuntimeFailed
+from mauntic.demo.waiting import TIMEOUT_S, wait_until
+from mauntic.local.control_client import LocalRuntime
 from mauntic.operations.statements import SQL
 from shared.adapters.postgres.client import Postgres
 
 WOKEN_AT = datetime(2019, 12, 2, tzinfo=UTC)  # the first window of the job that begins builds
 WOKEN_EVERY = timedelta(minutes=5)
-TIMEOUT_S, POLL_S = 180, 0.2
 GOOD_CUSTOMER = 1_000  # US dollars a year
 
 
@@ -121,12 +121,14 @@ def build(database: Postgres, runtime: LocalRuntime, segments: Sequence[Segment]
         database.execute(
             SQL["demo_segments"], organization_id=RETAILER, segments=json.dumps(stored)
         )
-    ids, deadline, planned = [segment.id for segment in segments], monotonic() + TIMEOUT_S, WOKEN_AT
-    while database.rows(SQL["demo_unbuilt_segments"], segment_ids=ids)[0]["segments"]:
-        if monotonic() > deadline:
-            raise RuntimeFailed(f"The segments were not built within {TIMEOUT_S} seconds.")
+    ids, windows = [segment.id for segment in segments], count()
+
+    def are_built() -> bool:
+        planned = WOKEN_AT + WOKEN_EVERY * next(windows)
         body = {"type": "journey.wake-due", "scheduledFor": planned.isoformat()}
         runtime.control.send(WORKER.main_queue.name, [body])
         runtime.control.wait_idle([WORKER.main_queue.name], timeout_s=TIMEOUT_S)
-        planned += WOKEN_EVERY
-        sleep(POLL_S)
+        [unbuilt] = database.rows(SQL["demo_unbuilt_segments"], segment_ids=ids)
+        return not unbuilt["segments"]
+
+    wait_until(are_built, "The segments were not built")
