@@ -24,7 +24,7 @@ VARIABLES = Template("""\
 $lines""")
 NO_HYPERDRIVE = "0" * 32  # `make deploy` writes the account's id into its copy
 
-SETTINGS = Template("""\
+EVERY_WORKER = """\
 [env.$env]
 name = "$name"
 main = "build/$env/entry.py"
@@ -32,25 +32,25 @@ build = { command = "python3 tools/bundle.py $env", watch_dir = ["shared", "work
 workers_dev = false
 preview_urls = false
 limits = { cpu_ms = $cpu_ms }
+"""
+SETTINGS = Template(
+    EVERY_WORKER
+    + """\
 placement = { mode = "smart" }
-observability = { enabled = true, head_sampling_rate = 1 }""")
+observability = { enabled = true, head_sampling_rate = 1 }"""
+)
 
-WEB_SETTINGS = Template("""\
-[env.$env]
-name = "$name"
-main = "build/$env/entry.py"
-build = { command = "python3 tools/bundle.py $env", watch_dir = ["shared", "workers/$env"] }
-workers_dev = false
-preview_urls = false
-limits = { cpu_ms = $cpu_ms }
-
+WEB_SETTINGS = Template(
+    EVERY_WORKER
+    + """
 [env.$env.observability]
 enabled = true
 head_sampling_rate = 1
 
 [env.$env.observability.logs]
 enabled = true
-invocation_logs = false""")
+invocation_logs = false"""
+)
 
 SENDS_TO = Template("""\
 [[env.$env.queues.producers]]

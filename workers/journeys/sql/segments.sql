@@ -163,7 +163,3 @@ where ctid = any(array(
 -- name: take_over_members
 -- Members whose changes the statements of this transaction number themselves.
 select set_config('mauntic.numbers_members', 'on', true)
-
--- name: feed_of_segments
--- The number of dynamic segments by their state.
-select state, count(*) as count from crm.segments where type = 'dynamic' group by state order by state
