@@ -160,7 +160,7 @@ CREATE FUNCTION crm.finite(moment timestamp with time zone) RETURNS timestamp wi
     select case when moment < '9000-01-01T00:00:00Z' then moment end
 $$;
 
-COMMENT ON FUNCTION crm.finite(moment timestamp with time zone) IS 'Null for a moment that nobody waits for.';
+COMMENT ON FUNCTION crm.finite(moment timestamp with time zone) IS 'Null for a moment in the year 9000 or later, as infinity is.';
 
 CREATE FUNCTION crm.forget_segments() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER

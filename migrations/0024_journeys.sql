@@ -250,7 +250,7 @@ return jsonb_strip_nulls(jsonb_build_object(
     'organizationId', organization_id, 'journeyId', journey_id, 'executionId', execution_id, 'contactId', contact_id
 ) || further);
 
--- Whoever ends an execution, the contact has left: its entry says so, and nothing waits any more. No statement
+-- When an execution ends, by any statement, its contact has left: its entry says so, and its waits end. No statement
 -- joins the rows of before: its plan is kept, and would read them once for each row if the first call had few.
 create function journey.executions_ended() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$

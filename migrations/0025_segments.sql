@@ -195,7 +195,7 @@ comment on function crm.next_anniversary is 'The first day after today on which 
 create function crm.finite(moment timestamptz) returns timestamptz language sql immutable as $$
     select case when moment < '9000-01-01T00:00:00Z' then moment end
 $$;
-comment on function crm.finite is 'Null for a moment that nobody waits for.';
+comment on function crm.finite is 'Null for a moment in the year 9000 or later, as infinity is.';
 
 -- The feed. The triggers append rows, take no lock, and note only what a dynamic segment reads.
 

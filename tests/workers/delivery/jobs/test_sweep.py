@@ -131,7 +131,7 @@ def test_a_config_problem_is_reported_once_an_hour(stage: Stage) -> None:
     assert len(alerts(stage)) == 4
     stage.db.execute("update delivery.messages set state = 'skipped', finished_at = now()")
     stage.later(hours=2)
-    assert alerts(stage) == [], "nobody waits"
+    assert alerts(stage) == [], "no message waits"
     stage.later(hours=23)
     assert [post["config_id"] for post in alerts(stage)] == [str(paused)], "a day later"
     stage.later(days=1)
